@@ -1,0 +1,39 @@
+"""A run: one execution of an operation, with what it was asked and how far it came."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from ops.states import State
+
+
+class Run(models.Model):
+    """One execution of a registered operation.
+
+    ``params`` are the raw values as asked, validated again whenever the operation is built from them.
+    ``version`` is the fingerprint of the declaration: a run resumes only under the one it began with.
+    """
+
+    operation = models.CharField(max_length=64)
+    params = models.JSONField(default=dict)
+    scope = models.JSONField(default=dict)
+    version = models.CharField(max_length=64)
+    as_of = models.DateTimeField()
+    performed_by = models.CharField(max_length=150)
+    state = models.CharField(max_length=32, choices=State, default=State.QUEUED)
+    sweep = models.PositiveSmallIntegerField(default=1)
+    total = models.BigIntegerField(help_text="Rows that needed the change when the run was created.")
+    batch_size = models.PositiveIntegerField(null=True, help_text="Rows in a batch, when pinned.")
+    error = models.TextField(blank=True)
+    checks = models.JSONField(default=list, help_text="What the checks found when the run ended.")
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(state__in=State.values), name="ops_run_state_known"),
+        ]
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"run {self.pk} ({self.operation})"

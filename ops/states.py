@@ -1,0 +1,50 @@
+"""The states of a run, and the only moves between them."""
+
+from django.db import models
+
+
+class State(models.TextChoices):
+    AWAITING_APPROVAL = "awaiting_approval", "awaiting approval"
+    QUEUED = "queued", "queued"
+    RUNNING = "running", "running"
+    PAUSING = "pausing", "pausing"
+    PAUSED = "paused", "paused"
+    CANCELLING = "cancelling", "cancelling"
+    CANCELLED = "cancelled", "cancelled"
+    SUCCEEDED = "succeeded", "succeeded"
+    FINISHED_WITH_FAILURES = "finished_with_failures", "finished with failures"
+    VERIFICATION_FAILED = "verification_failed", "verification failed"
+    FAILED = "failed", "failed"
+
+
+_ENDS = {State.SUCCEEDED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED, State.FAILED}
+
+MOVES: dict[State, set[State]] = {
+    # A person must say yes first.
+    State.AWAITING_APPROVAL: {State.QUEUED, State.CANCELLED},
+    # Waiting for a process to take it up.
+    State.QUEUED: {State.RUNNING, State.CANCELLED},
+    # A dead process leaves its run here until another takes over.
+    State.RUNNING: {State.PAUSING, State.CANCELLING, *_ENDS},
+    # The batch under way may still be the last one.
+    State.PAUSING: {State.PAUSED, *_ENDS},
+    State.PAUSED: {State.QUEUED, State.CANCELLED},
+    State.CANCELLING: {State.CANCELLED, *_ENDS},
+    # Resume, or retry of what failed.
+    State.FAILED: {State.QUEUED},
+    State.FINISHED_WITH_FAILURES: {State.QUEUED},
+    State.VERIFICATION_FAILED: {State.QUEUED},
+    State.SUCCEEDED: set(),
+    State.CANCELLED: set(),
+}
+
+# A run in one of these holds the columns that it writes.
+ACTIVE = {
+    State.AWAITING_APPROVAL,
+    State.QUEUED,
+    State.RUNNING,
+    State.PAUSING,
+    State.PAUSED,
+    State.CANCELLING,
+}
+RESUMABLE = {State.QUEUED, State.RUNNING, State.PAUSED, *(s for s in _ENDS if MOVES[s])}
