@@ -1,14 +1,16 @@
 """The catalogue: cards, the presentation rules that dress them by rarity, the assets made for them."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
+from cards.constraints import holds_no_null, is_object, matches, not_empty, unique
 from cards.triggers import keep_rarity_equal
 
 
 class Card(models.Model):
-    card_id = models.CharField(max_length=128, unique=True, help_text="Slug; may hold letters of any script.")
+    card_id = models.CharField(max_length=128, help_text="Slug, as águila-real; letters of any script.")
     title = models.CharField(max_length=255)
     description = models.TextField(blank=True, db_default="")
     image = models.CharField(max_length=1000, blank=True, db_default="", help_text="Storage name, or URL.")
@@ -24,9 +26,13 @@ class Card(models.Model):
     class Meta:
         db_table = "cards"
         constraints = [
-            models.CheckConstraint(condition=~models.Q(card_id=""), name="cards_card_id_not_empty"),
-            models.CheckConstraint(condition=~models.Q(title=""), name="cards_title_not_empty"),
-            models.CheckConstraint(condition=~models.Q(rarity=""), name="cards_rarity_not_empty"),
+            unique("card_id", name="cards_card_id_unique", message="Another card has this card id."),
+            matches(r"^\S+$", "card_id", name="cards_card_id_no_space", message="A card id holds no spaces."),
+            not_empty("title", name="cards_title_not_empty"),
+            not_empty("rarity", name="cards_rarity_not_empty"),
+            not_empty("pack_id", name="cards_pack_id_not_empty"),
+            holds_no_null("tags", name="cards_tags_no_null"),
+            is_object("metadata", name="cards_metadata_object"),
         ]
         indexes = [models.Index(fields=["pack_id", "rarity"], name="idx_cards_pack_rarity")]
         triggers = [keep_rarity_equal]
@@ -38,11 +44,15 @@ class Card(models.Model):
 class PresentationRule(models.Model):
     """How cards of one rarity are dressed. The rarities are these rows, in their sort order."""
 
-    rarity = models.CharField(max_length=32, unique=True)
-    frame_color = models.CharField(max_length=7, help_text="Hexadecimal, as #4A90E2.")
+    rarity = models.CharField(max_length=32)
+    frame_color = models.CharField(
+        max_length=7,
+        help_text="Hexadecimal, as #4A90E2.",
+        validators=[RegexValidator(r"^#[0-9A-Fa-f]{6}\Z", "A frame colour is hexadecimal, as #4A90E2.")],
+    )
     glow_effect = models.BooleanField(default=False, db_default=False)
     badge_icon = models.CharField(max_length=64, blank=True, db_default="")
-    sort_order = models.PositiveSmallIntegerField(unique=True)
+    sort_order = models.PositiveSmallIntegerField(help_text="The lowest is the most common.")
     metadata = models.JSONField(default=dict, blank=True, db_default={})
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
@@ -51,13 +61,22 @@ class PresentationRule(models.Model):
         db_table = "presentation_rules"
         ordering = ["sort_order"]
         constraints = [
-            models.CheckConstraint(
-                condition=~models.Q(rarity=""), name="presentation_rules_rarity_not_empty"
+            unique("rarity", name="presentation_rules_rarity_unique", message="This rarity has a rule."),
+            # Deferred, so that two rules can change places in one transaction.
+            unique(
+                "sort_order",
+                name="presentation_rules_sort_order_unique",
+                message="Another rule has this sort order.",
+                deferrable=models.Deferrable.DEFERRED,
             ),
-            models.CheckConstraint(
-                condition=models.Q(frame_color__regex=r"^#[0-9A-Fa-f]{6}$"),
+            not_empty("rarity", name="presentation_rules_rarity_not_empty"),
+            matches(
+                r"^#[0-9A-Fa-f]{6}$",
+                "frame_color",
                 name="presentation_rules_frame_color_hex",
+                message="A frame colour is hexadecimal, as #4A90E2.",
             ),
+            is_object("metadata", name="presentation_rules_metadata_object"),
         ]
 
     def __str__(self) -> str:
@@ -67,7 +86,7 @@ class PresentationRule(models.Model):
 class Asset(models.Model):
     """A file made for a card, or for the catalogue as a whole."""
 
-    asset_key = models.CharField(max_length=255, unique=True)
+    asset_key = models.CharField(max_length=255)
     asset_type = models.CharField(max_length=64)
     file_path = models.CharField(max_length=1000)
     file_size = models.PositiveBigIntegerField(help_text="Bytes.")
@@ -82,10 +101,23 @@ class Asset(models.Model):
     class Meta:
         db_table = "assets"
         constraints = [
-            models.CheckConstraint(condition=~models.Q(asset_key=""), name="assets_asset_key_not_empty"),
-            models.CheckConstraint(
-                condition=models.Q(checksum__regex=r"^[0-9a-f]{64}$"), name="assets_checksum_sha256"
+            unique("asset_key", name="assets_asset_key_unique", message="Another asset has this key."),
+            not_empty("asset_key", name="assets_asset_key_not_empty"),
+            not_empty("asset_type", name="assets_asset_type_not_empty"),
+            not_empty("file_path", name="assets_file_path_not_empty"),
+            matches(
+                r"^[^/[:space:]]+/[^/[:space:]]+$",
+                "mime_type",
+                name="assets_mime_type_shape",
+                message="A MIME type is two words, as image/webp.",
             ),
+            matches(
+                r"^[0-9a-f]{64}$",
+                "checksum",
+                name="assets_checksum_sha256",
+                message="A checksum is SHA-256: 64 hexadecimal digits, in lower case.",
+            ),
+            is_object("metadata", name="assets_metadata_object"),
         ]
 
     def __str__(self) -> str:
