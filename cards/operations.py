@@ -1,0 +1,98 @@
+"""What operators do to the catalogue in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django import forms
+from django.db.models import F, QuerySet
+
+from cards.models import Card, PresentationRule
+from ops.operation import Check, Operation
+from ops.registry import register
+
+
+def rarity_v2_checks() -> list[Check]:
+    """The two checks of the migrations guide."""
+    return [
+        Check("cards without rarity_v2", Card.objects.filter(rarity_v2__isnull=True)),
+        Check(
+            "cards whose rarity_v2 differs from rarity",
+            Card.objects.filter(rarity_v2__isnull=False).exclude(rarity=F("rarity_v2")),
+        ),
+    ]
+
+
+@register
+class BackfillRarityV2(Operation):
+    """Copy rarity into rarity_v2 where it is missing."""
+
+    name = "backfill_rarity_v2"
+    model = Card
+    breakdown = "rarity"
+    label = "card_id"
+
+    def get_queryset(self) -> QuerySet[Card]:
+        return Card.objects.filter(rarity_v2__isnull=True)
+
+    def get_changes(self) -> Mapping[str, Any]:
+        return {"rarity_v2": F("rarity")}
+
+    def get_checks(self) -> Iterable[Check]:
+        return rarity_v2_checks()
+
+
+class PromotionParams(forms.Form):
+    from_rarity = forms.CharField()
+    to_rarity = forms.CharField()
+    allow_demotion = forms.BooleanField(required=False)
+
+    def _known(self, name: str) -> str:
+        rarity: str = self.cleaned_data[name]
+        known = list(PresentationRule.objects.values_list("rarity", flat=True))
+        if rarity not in known:
+            listed = ", ".join(known) or "none yet (manage.py load_rules --execute loads them)"
+            raise forms.ValidationError(f"unknown rarity {rarity!r}; the known ones: {listed}.")
+        return rarity
+
+    def clean_from_rarity(self) -> str:
+        return self._known("from_rarity")
+
+    def clean_to_rarity(self) -> str:
+        return self._known("to_rarity")
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.cleaned_data
+        origin, target = data.get("from_rarity"), data.get("to_rarity")
+        if not origin or not target:
+            return data
+        if origin == target:
+            self.add_error("to_rarity", f"is the rarity that the cards already have: {origin!r}.")
+            return data
+        order = dict(PresentationRule.objects.values_list("rarity", "sort_order"))
+        if order[target] < order[origin] and not data["allow_demotion"]:
+            self.add_error("allow_demotion", f"is needed: {origin} to {target} is a demotion.")
+        return data
+
+
+@register
+class BulkPromote(Operation):
+    """Promote every card of one rarity to another."""
+
+    name = "bulk_promote"
+    model = Card
+    Params = PromotionParams
+    example = {"from_rarity": "common", "to_rarity": "rare"}
+    breakdown = "pack_id"
+    label = "card_id"
+
+    def get_queryset(self) -> QuerySet[Card]:
+        return Card.objects.filter(rarity=self.params["from_rarity"])
+
+    def get_changes(self) -> Mapping[str, Any]:
+        # Both by itself, not by the trigger, so that both are audited and reverted.
+        return {"rarity": self.params["to_rarity"], "rarity_v2": self.params["to_rarity"]}
+
+    def get_checks(self) -> Iterable[Check]:
+        return rarity_v2_checks()[1:]

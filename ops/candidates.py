@@ -1,0 +1,36 @@
+"""The rows that a run may still change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Exists, Q, QuerySet
+
+from ops.models import AuditLog, Failure, Lane, Run
+from ops.operation import Operation
+from ops.scope import Scope, key_text
+
+
+# Note [Why sweeps are needed]
+# A cursor that only moves forward passes rows that it could not take: those that a player held locked at that
+# moment, and those of a slow transaction, which appear behind the cursor when it commits. So the lanes are
+# swept again until nothing is left. A later sweep leaves out what the run changed (a player may have changed
+# it back since, and that must stand) and what failed.
+def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> QuerySet[Any]:
+    """The operation's rows in scope, less those that an earlier sweep of the run dealt with."""
+    queryset = scope.narrow(operation.get_queryset(), run)
+    if run is not None and run.sweep > 1:
+        seen = {"run": run, "object_id": key_text()}
+        queryset = queryset.exclude(Exists(AuditLog.objects.filter(**seen)) | Exists(Failure.objects.filter(**seen)))
+    return queryset
+
+
+def ahead_of(lane: Lane, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    """The rows of the queryset between the lane's cursor and its end."""
+    after = lane.lower if lane.cursor is None else lane.cursor
+    within = Q()
+    if after is not None:
+        within &= Q(pk__gt=after)
+    if lane.upper is not None:
+        within &= Q(pk__lte=lane.upper)
+    return queryset.filter(within)

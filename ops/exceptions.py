@@ -1,0 +1,52 @@
+"""What can go wrong, in words for the person who reads them."""
+
+
+class OpsError(Exception):
+    """Base of every error that an operator can cause and mend.
+
+    ``exit_status`` is what a command exits with: 2 where the words were wrong, 1 where the run was.
+    """
+
+    exit_status = 1
+
+
+class InvalidDeclaration(OpsError):
+    """An operation is declared in a way that the engine cannot run exactly."""
+
+
+class UnknownOperation(OpsError):
+    exit_status = 2
+
+
+class UnknownRun(OpsError):
+    exit_status = 2
+
+
+class InvalidParams(OpsError):
+    """``errors`` maps a parameter's name to its messages."""
+
+    exit_status = 2
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{name}: {' '.join(messages)}" for name, messages in errors.items()))
+
+
+class InvalidScope(OpsError):
+    exit_status = 2
+
+
+class IllegalMove(OpsError):
+    """A run was asked to leave its state for one that the table of moves does not allow."""
+
+
+class ColumnClaimed(OpsError):
+    """Another run writes one of the columns."""
+
+
+class ChangedDeclaration(OpsError):
+    """The operation is no longer the one that the run began with."""
+
+
+class NeverShrinks(OpsError):
+    """Rows that the operation changed still match its queryset."""

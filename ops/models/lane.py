@@ -1,0 +1,30 @@
+"""A lane: a range of the key space with its own cursor, advanced by whoever holds its row."""
+
+from django.db import models
+
+from ops.models.run import Run
+
+
+class Lane(models.Model):
+    """The range of keys ``(lower, upper]`` of a run, done up to ``cursor``.
+
+    Keys are kept as text, so that any key type works; a null bound is open. ``changed`` and ``failed``
+    move in the transaction that changes the rows. ``heartbeat_at`` is for people: the row's lock decides.
+    """
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="lanes")
+    number = models.PositiveSmallIntegerField()
+    lower = models.TextField(null=True)
+    upper = models.TextField(null=True)
+    cursor = models.TextField(null=True)
+    finished = models.BooleanField(default=False)
+    changed = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+    batches = models.BigIntegerField(default=0)
+    heartbeat_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="ops_lane_run_number_uniq")]
+
+    def __str__(self) -> str:
+        return f"lane {self.number} of {self.run}"

@@ -1,0 +1,102 @@
+"""What an operation declares: which rows still need the change, and what to set in them.
+
+The two-method shape is borrowed from Task in Shopify's maintenance_tasks; class attributes as defaults and
+``get_x()`` for what is computed are those of Django's generic views.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.db.models import Model, QuerySet
+
+from ops.exceptions import InvalidParams
+
+
+@dataclass(frozen=True)
+class Check:
+    """Something that must hold before a run may be called succeeded: no row matches the queryset."""
+
+    label: str
+    queryset: QuerySet[Any]
+
+
+class Operation:
+    """A change of many rows of one model, declared; the engine does the rest.
+
+    Set-based operations override ``get_changes``. Those that need Python for each row name the ``columns``
+    that they write and override ``process``.
+    """
+
+    name: ClassVar[str]
+    model: ClassVar[type[Model]]
+    Params: ClassVar[type[forms.Form]] = forms.Form
+    # Valid parameters, by which the declaration is tried out when it is registered.
+    example: ClassVar[Mapping[str, Any]] = {}
+    # The field that the preview counts by, and the one by which it names a row.
+    breakdown: ClassVar[str | None] = None
+    label: ClassVar[str] = "pk"
+    columns: ClassVar[Sequence[str]] = ()
+    # To be raised when process() changes its meaning, so that no run resumes under another one.
+    version: ClassVar[int] = 1
+
+    def __init__(self, params: Mapping[str, Any], as_of: datetime) -> None:
+        """``params`` are cleaned values; whoever has raw ones calls ``build``."""
+        self.params = params
+        self.as_of = as_of
+
+    @classmethod
+    def build(cls, raw: Mapping[str, Any], as_of: datetime) -> Operation:
+        """The operation with validated parameters. Raises InvalidParams."""
+        form = cls.Params(data=dict(raw))
+        unknown = set(raw) - set(form.fields)
+        if unknown:
+            raise InvalidParams({name: ["is not a parameter of this operation."] for name in sorted(unknown)})
+        if not form.is_valid():
+            errors = form.errors.get_json_data()
+            raise InvalidParams({name: [e["message"] for e in found] for name, found in errors.items()})
+        return cls(form.cleaned_data, as_of)
+
+    @classmethod
+    def summary(cls) -> str:
+        return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """The rows that still need the change: it shrinks as the run advances."""
+        raise NotImplementedError
+
+    def get_changes(self) -> Mapping[str, Any]:
+        """What to set: column to value or ORM expression over the row."""
+        raise NotImplementedError
+
+    def process(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any] | Exception]:
+        """For each row, by primary key, the values to set or the error that forbids them.
+
+        The rows are plain and unlocked, and no transaction is open. What this makes outside the database
+        must be harmless when made twice: two processes may hold the same rows.
+        """
+        raise NotImplementedError
+
+    def get_checks(self) -> Iterable[Check]:
+        return ()
+
+    @classmethod
+    def is_per_row(cls) -> bool:
+        return cls.process is not Operation.process
+
+    def get_columns(self) -> list[str]:
+        """The names of the fields that the operation writes."""
+        return list(self.columns) if self.is_per_row() else list(self.get_changes())
+
+    def fingerprint(self) -> str:
+        """Changes when the declaration does: the same parameters would compile to another statement."""
+        from ops.sql.compile import statement_of
+
+        told = repr((self.model._meta.label, self.version, self.get_columns(), statement_of(self)))
+        return hashlib.sha256(told.encode()).hexdigest()

@@ -1,0 +1,177 @@
+"""The life of a run: created, moved from state to state, halted, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from ops import registry
+from ops.candidates import candidates
+from ops.exceptions import ChangedDeclaration, ColumnClaimed, IllegalMove, UnknownRun
+from ops.models import Claim, Failure, Key, Lane, Run
+from ops.operation import Operation
+from ops.scope import Scope
+from ops.states import ACTIVE, MOVES, State
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked: raw parameters, scope, who asks, and how it is to be executed."""
+
+    operation: type[Operation]
+    performed_by: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    scope: Scope = field(default_factory=Scope)
+    batch_size: int | None = None
+
+
+def create(request: Request) -> Run:
+    """A queued run that has claimed its columns.
+
+    Raises InvalidParams, InvalidScope, or ColumnClaimed.
+    """
+    as_of = timezone.now()
+    operation = request.operation.build(request.params, as_of)
+    request.scope.check(operation.model)
+    total = candidates(operation, request.scope).count()
+    with transaction.atomic():
+        run = Run.objects.create(
+            operation=operation.name,
+            params=dict(request.params),
+            scope=request.scope.as_json(),
+            version=operation.fingerprint(),
+            as_of=as_of,
+            performed_by=request.performed_by,
+            total=total,
+            batch_size=request.batch_size,
+        )
+        Key.objects.bulk_create([Key(run=run, object_id=key) for key in request.scope.keys or ()])
+        _claim(run, operation)
+        _lay_lane(run, operation)
+    return run
+
+
+def get(pk: int) -> Run:
+    try:
+        return Run.objects.get(pk=pk)
+    except Run.DoesNotExist:
+        raise UnknownRun(f"there is no run {pk}. To list the runs: manage.py runs") from None
+
+
+def operation_of(run: Run) -> Operation:
+    """The operation as the run began with it. Raises UnknownOperation, InvalidParams, ChangedDeclaration."""
+    operation = registry.get(run.operation).build(run.params, run.as_of)
+    if operation.fingerprint() != run.version:
+        raise ChangedDeclaration(
+            f"{run.operation} is declared otherwise than when run {run.pk} began, so that run cannot go on."
+            f" Cancel it (manage.py runs cancel {run.pk}) and start anew (manage.py operate {run.operation})"
+        )
+    return operation
+
+
+def move(run: Run, to: State, **changes: Any) -> None:
+    """Move the run to another state, with what goes with it. Raises IllegalMove."""
+    origins = [state for state, reachable in MOVES.items() if to in reachable]
+    if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
+        run.refresh_from_db()
+        raise IllegalMove(f"run {run.pk} is {run.get_state_display()}; it cannot become {to.label}")
+    run.refresh_from_db()
+
+
+def start(run: Run) -> None:
+    """Take up a queued run; a running one is joined."""
+    if run.state != State.RUNNING:
+        move(run, State.RUNNING, started_at=run.started_at or Now(), error="")
+
+
+@transaction.atomic
+def requeue(run: Run) -> None:
+    """Let a halted or ended run go on: its failures are tried again, its columns claimed anew.
+
+    Raises IllegalMove, ColumnClaimed, ChangedDeclaration.
+    """
+    operation = operation_of(run)
+    if run.state in (State.PAUSING, State.CANCELLING):
+        complete_halt(run)
+    if run.state in (State.QUEUED, State.RUNNING):
+        return
+    move(run, State.QUEUED, finished_at=None, checks=[], error="")
+    _claim(run, operation)
+    Failure.objects.filter(run=run).delete()
+    Lane.objects.filter(run=run).update(failed=0)
+    if not run.lanes.filter(finished=False).exists():
+        next_sweep(run, first=2)
+
+
+def pause(run: Run) -> None:
+    """Pause the run once the batches under way have committed."""
+    if run.state != State.PAUSING:
+        move(run, State.PAUSING)
+    complete_halt(run)
+
+
+def cancel(run: Run) -> None:
+    """Cancel the run once the batches under way have committed. What it changed stays changed."""
+    if run.state == State.RUNNING:
+        move(run, State.CANCELLING)
+    if run.state in (State.PAUSING, State.CANCELLING):
+        complete_halt(run)
+    if run.state != State.CANCELLED:
+        end(run, State.CANCELLED)
+
+
+@transaction.atomic
+def complete_halt(run: Run) -> None:
+    """Pausing becomes paused, cancelling cancelled, as soon as no batch is under way."""
+    list(run.lanes.select_for_update().order_by("pk"))
+    run.refresh_from_db()
+    if run.state == State.PAUSING:
+        move(run, State.PAUSED)
+    elif run.state == State.CANCELLING:
+        end(run, State.CANCELLED)
+
+
+@transaction.atomic
+def end(run: Run, state: State, **changes: Any) -> None:
+    """Move the run to an end and let its columns go. Raises IllegalMove."""
+    move(run, state, finished_at=Now(), **changes)
+    Claim.objects.filter(run=run).delete()
+
+
+def next_sweep(run: Run, first: int | None = None) -> None:
+    """Send every lane back to its beginning; ``first`` restarts the count of sweeps."""
+    run.sweep = first or run.sweep + 1
+    run.save(update_fields=["sweep"])
+    run.lanes.update(cursor=None, finished=False)
+
+
+def _claim(run: Run, operation: Operation) -> None:
+    label = operation.model._meta.label_lower
+    columns = operation.get_columns()
+    Claim.objects.bulk_create(
+        [Claim(run=run, model=label, column=column) for column in columns], ignore_conflicts=True
+    )
+    held = Claim.objects.filter(~Q(run=run), model=label, column__in=columns).select_related("run").first()
+    if held:
+        other = held.run
+        raise ColumnClaimed(
+            f"{label}.{held.column} is being written by run {other.pk}"
+            f" ({other.operation}, {other.get_state_display()}). Let it end (manage.py runs show {other.pk}),"
+            f" or cancel it: manage.py runs cancel {other.pk}"
+        )
+
+
+def _lay_lane(run: Run, operation: Operation) -> None:
+    """One lane over the keys that exist now: newer rows are not this run's."""
+    last = operation.model._base_manager.order_by("-pk").values_list("pk", flat=True).first()
+    Lane.objects.create(run=run, number=1, upper=None if last is None else str(last), finished=last is None)
+
+
+def active() -> Iterable[Run]:
+    return Run.objects.filter(state__in=ACTIVE)

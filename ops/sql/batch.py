@@ -1,0 +1,162 @@
+"""The one statement of a batch: it changes the rows, audits them and moves the lane's cursor, or does none of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection, models
+from psycopg import sql
+
+from ops.models import AuditLog, Lane
+from ops.operation import Operation
+from ops.sql.compile import compile_select, fields_of, identifier, is_json, touched, type_name, with_changes
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far a batch may go: at most ``limit`` rows, keys up to ``key`` (text), ``last`` if the lane ends there."""
+
+    limit: int
+    key: str | None
+    last: bool
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a batch did: the rows it selected, the rows it changed and audited."""
+
+    selected: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class Processed:
+    """A row that ``process`` saw: its key, the version that was read, the values to set."""
+
+    pk: Any
+    version: str
+    values: Mapping[str, Any]
+
+
+def change_set(operation: Operation, rows: models.QuerySet[Any], lane: Lane, reach: Reach) -> Written:
+    """Change the first rows of a locking queryset, as ``get_changes`` says. In a transaction."""
+    batch = compile_select(with_changes(rows.order_by("pk"), operation)[: reach.limit])
+    if batch is None:
+        Lane.objects.filter(pk=lane.pk).update(finished=True)
+        return Written(0, 0)
+    return _execute(operation, sql.SQL(batch.sql), batch.params, lane, reach)  # type: ignore[arg-type]
+
+
+def change_processed(operation: Operation, rows: Iterable[Processed], lane: Lane, reach: Reach) -> Written:
+    """Set what ``process`` returned, where the row still has the version that was read. In a transaction."""
+    meta = operation.model._meta
+    told = [{"pk": row.pk, "version": row.version, "values": _as_columns(operation, row.values)} for row in rows]
+    table, pk = identifier(meta.db_table), identifier(meta.pk.column)
+    old = [sql.SQL("current.{}").format(identifier(f.column)) for f in fields_of(operation)]
+    new = [_new_value(operation, f) for f in fields_of(operation)]
+    source = sql.SQL(
+        "SELECT {columns} FROM jsonb_to_recordset(%s::jsonb) AS told (pk {type}, version text, values jsonb)"
+        " JOIN {table} AS current ON current.{pk} = told.pk AND current.xmin::text = told.version"
+        " ORDER BY told.pk FOR NO KEY UPDATE OF current SKIP LOCKED"
+    ).format(
+        columns=sql.SQL(", ").join([sql.SQL("told.pk"), *old, *new]),
+        type=sql.SQL(type_name(meta.pk)),  # type: ignore[arg-type]
+        table=table,
+        pk=pk,
+    )
+    return _execute(operation, source, (json.dumps(told, cls=DjangoJSONEncoder),), lane, reach)
+
+
+def _as_columns(operation: Operation, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.column: values[field.name] for field in fields_of(operation) if field.name in values}
+
+
+def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Composable:
+    """The told value as its column's type; the old one where ``process`` did not give it."""
+    key, column = sql.Literal(field.column), identifier(field.column)
+    told = sql.SQL("told.values -> {}").format(key)
+    if not is_json(field):
+        told = sql.SQL("(jsonb_populate_record(NULL::{}, told.values)).{}").format(
+            identifier(operation.model._meta.db_table), column
+        )
+    return sql.SQL("CASE WHEN told.values ? {} THEN {} ELSE current.{} END").format(key, told, column)
+
+
+def _execute(
+    operation: Operation, source: sql.Composable, params: tuple[Any, ...], lane: Lane, reach: Reach
+) -> Written:
+    count = len(fields_of(operation))
+    names = ["pk", *(f"old_{i}" for i in range(count)), *(f"new_{i}" for i in range(count))]
+    statement = sql.SQL(
+        "WITH batch ({names}) AS MATERIALIZED ({source}), changed AS ({update}), audited AS ({audit}) {move}"
+    ).format(
+        names=sql.SQL(", ").join(map(sql.Identifier, names)),
+        source=source,
+        update=_update(operation),
+        audit=_audit(operation),
+        move=sql.SQL(_MOVE).format(lane=identifier(Lane._meta.db_table)),
+    )
+    audit_params = (lane.run.pk, operation.name, operation.model._meta.label_lower, lane.run.performed_by)
+    move_params = (reach.limit, reach.key, reach.limit, reach.last, lane.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(statement.as_string(connection.connection), (*params, *audit_params, *move_params))
+        selected, changed = cursor.fetchone()
+    return Written(selected, changed)
+
+
+def _update(operation: Operation) -> sql.Composable:
+    meta = operation.model._meta
+    assignments = [
+        sql.SQL("{} = batch.{}").format(identifier(field.column), sql.Identifier(f"new_{i}"))
+        for i, field in enumerate(fields_of(operation))
+    ]
+    assignments += [sql.SQL("{} = now()").format(identifier(field.column)) for field in touched(operation.model)]
+    kept = [
+        sql.SQL("batch.{old}, target.{column} AS {new}").format(
+            old=sql.Identifier(f"old_{i}"), column=identifier(field.column), new=sql.Identifier(f"new_{i}")
+        )
+        for i, field in enumerate(fields_of(operation))
+    ]
+    return sql.SQL(
+        "UPDATE {table} AS target SET {assignments} FROM batch WHERE target.{pk} = batch.pk RETURNING batch.pk, {kept}"
+    ).format(
+        table=identifier(meta.db_table),
+        assignments=sql.SQL(", ").join(assignments),
+        pk=identifier(meta.pk.column),
+        kept=sql.SQL(", ").join(kept),
+    )
+
+
+def _audit(operation: Operation) -> sql.Composable:
+    changes = []
+    for i, field in enumerate(fields_of(operation)):
+        old, new = sql.Identifier(f"old_{i}"), sql.Identifier(f"new_{i}")
+        pair = sql.SQL("jsonb_build_object('old', to_jsonb({}), 'new', to_jsonb({}))").format(old, new)
+        if is_json(field):  # A missing key is SQL NULL, since null is a value that the column can hold.
+            pair = sql.SQL(
+                "CASE WHEN {old} IS NULL THEN '{{}}' ELSE jsonb_build_object('old', {old}) END"
+                " || CASE WHEN {new} IS NULL THEN '{{}}' ELSE jsonb_build_object('new', {new}) END"
+            ).format(old=old, new=new)
+        changes += [sql.Literal(field.column), pair]
+    return sql.SQL(
+        "INSERT INTO {table} (run_id, action, object_type, object_id, performed_by, changes)"
+        " SELECT %s, %s, %s, pk::text, %s, jsonb_build_object({changes}) FROM changed RETURNING 1"
+    ).format(table=identifier(AuditLog._meta.db_table), changes=sql.SQL(", ").join(changes))
+
+
+# A full batch may have left rows of its span behind, so the cursor stops at the last row that it took.
+_MOVE = """
+UPDATE {lane} SET
+    cursor = CASE WHEN (SELECT count(*) FROM batch) < %s THEN %s
+        ELSE (SELECT pk::text FROM batch ORDER BY pk DESC LIMIT 1) END,
+    finished = (SELECT count(*) FROM batch) < %s AND %s,
+    changed = changed + (SELECT count(*) FROM audited),
+    batches = batches + 1,
+    heartbeat_at = clock_timestamp()
+WHERE id = %s
+RETURNING (SELECT count(*) FROM batch), (SELECT count(*) FROM audited)
+"""

@@ -1,0 +1,98 @@
+"""From an operation's declaration to SQL: the ORM compiles, nothing here is written for one model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
+from django.db.models import Expression, Field, Func, Model, QuerySet, TextField, Value
+from django.db.models.expressions import RawSQL
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from ops.operation import Operation
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A statement and its parameters, as a cursor's ``execute`` takes them."""
+
+    sql: str
+    params: tuple[Any, ...]
+
+
+class AsStored(Func):
+    """An expression as its column's type, without length or precision.
+
+    A cast to ``varchar(32)`` cuts in silence; the assignment to the column raises, as it must.
+    """
+
+    template = "(%(expressions)s)::%(db_type)s"
+
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:  # type: ignore[override]
+        return super().as_sql(compiler, connection, db_type=type_name(self.output_field), **extra)
+
+
+def type_name(field: Field[Any, Any]) -> str:
+    """The column's type without its length or precision: ``varchar`` of ``varchar(32)``."""
+    return re.sub(r"\([^)]*\)", "", field.db_type(connection) or "")
+
+
+def is_json(field: Field[Any, Any]) -> bool:
+    return type_name(field) in {"json", "jsonb"}
+
+
+def identifier(*names: str) -> sql.Composable:
+    """A quoted name for a statement whose parameters are ``%s``: a percent sign in it is doubled."""
+    return sql.Identifier(*(name.replace("%", "%%") for name in names))
+
+
+def fields_of(operation: Operation) -> list[Field[Any, Any]]:
+    """The fields that the operation writes, in the order in which the statements name them."""
+    meta = operation.model._meta
+    return [meta.get_field(name) for name in operation.get_columns()]  # type: ignore[misc]
+
+
+def compile_select(queryset: QuerySet[Any]) -> Compiled | None:
+    """The SELECT of a queryset; None where it is known to match no row (``.none()``, an empty ``__in``)."""
+    try:
+        text, params = queryset.query.get_compiler(using=queryset.db).as_sql()
+    except EmptyResultSet:
+        return None
+    return Compiled(text, tuple(params))
+
+
+def with_changes(queryset: QuerySet[Any], operation: Operation, *labels: str) -> QuerySet[Any]:
+    """Rows of ``(*labels, pk, old..., new...)``, old and new in the order of ``fields_of``."""
+    new = {f"new_{f.name}": as_stored(operation.get_changes()[f.name], f) for f in fields_of(operation)}
+    old = [f.attname for f in fields_of(operation)]
+    return queryset.annotate(**new).values_list(*labels, "pk", *old, *new)
+
+
+def as_stored(value: Any, field: Field[Any, Any]) -> Expression:
+    wanted = getattr(field, "target_field", field)
+    expression = value if hasattr(value, "resolve_expression") else Value(value, output_field=wanted)
+    return AsStored(expression, output_field=wanted)
+
+
+def statement_of(operation: Operation) -> Mapping[str, Any] | None:
+    """What the declaration compiles to, for its fingerprint."""
+    queryset = operation.get_queryset()
+    if not operation.is_per_row():
+        queryset = with_changes(queryset.order_by("pk"), operation)
+    compiled = compile_select(queryset.order_by("pk"))
+    return compiled and {"sql": compiled.sql, "params": compiled.params}
+
+
+def touched(model: type[Model]) -> list[Field[Any, Any]]:
+    """The fields that every change sets to the time of the change."""
+    return [f for f in model._meta.concrete_fields if getattr(f, "auto_now", False)]
+
+
+def row_version(model: type[Model]) -> RawSQL:
+    """The transaction that wrote the row's version, as text: it is another one after every change."""
+    return RawSQL(f'"{model._meta.db_table}".xmin::text', (), output_field=TextField())  # noqa: S611
