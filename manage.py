@@ -1,9 +1,7 @@
-#!/usr/bin/env python
-import os
+#!/usr/bin/env python3
 import sys
 
-from django.core.management import execute_from_command_line
+from kyndo.cli import main
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kyndo.settings")
-    execute_from_command_line(sys.argv)
+    sys.exit(main(sys.argv))

@@ -1,15 +1,30 @@
+"""The settings, all from the environment; a `.env` beside manage.py stands in for what is not set there."""
+
+import os
 from pathlib import Path
 
 import environ
 
+from kyndo.localservices.state import postgres_url, read_state, redis_url
+from kyndo.required import require
+
 BASE_DIR = Path(__file__).resolve().parent.parent
+LOCAL_SERVICES_ROOT = BASE_DIR / "var"
+
+environ.Env.read_env(BASE_DIR / ".env")
 env = environ.Env()
-env.read_env(BASE_DIR / ".env")
 
 DEBUG = env.bool("DEBUG", default=False)
+require(os.environ, debug=DEBUG)
+
 SECRET_KEY = env.str("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+ADMIN_KEY = env.str("ADMIN_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
 INSTALLED_APPS = [
+    "kyndo",
     "cards",
     "ops",
     "django.contrib.admin",
@@ -23,6 +38,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -31,6 +47,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "kyndo.urls"
+WSGI_APPLICATION = "kyndo.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -44,11 +61,59 @@ TEMPLATES = [
         },
     },
 ]
-DATABASES = {"default": env.db()}
-RQ_QUEUES = {"default": {"URL": env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")}}
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# Without DATABASE_URL and REDIS_URL, which production requires: the servers of `manage.py localservices`.
+_postgres = read_state(LOCAL_SERVICES_ROOT / "postgres18" / "state.json")
+_valkey = read_state(LOCAL_SERVICES_ROOT / "valkey" / "state.json")
+DATABASES = {
+    "default": {
+        **env.db_url("DATABASE_URL", default=postgres_url(_postgres)),
+        # Not in development: runserver has a new thread, and so a new connection, for each request.
+        "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=0 if DEBUG else 60),
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+REDIS_URL = env.str("REDIS_URL", default=redis_url(_valkey))
+RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
 USE_TZ = True
 TIME_ZONE = "UTC"
+
 STATIC_URL = "static/"
-MEDIA_ROOT = BASE_DIR / "var" / "media"
+STATIC_ROOT = env.path("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))()
 MEDIA_URL = "media/"
+MEDIA_ROOT = env.path("MEDIA_ROOT", default=str(BASE_DIR / "var" / "media"))()
+_STATIC = "django.contrib.staticfiles.storage.StaticFilesStorage"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": _STATIC if DEBUG else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING")},
+}
+
+# HTTPS everywhere but in development. Behind a proxy that ends TLS, and strips this header from its clients,
+# set TRUST_PROXY=on; without it the redirect to HTTPS would never end.
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 365 * 24 * 3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
+if env.bool("TRUST_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -1,0 +1,68 @@
+"""Words for the failures that an operator can mend: a server out of reach, a setting or a migration missing."""
+
+import os
+import sys
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error as DatabaseError
+
+START = "Type: .venv/bin/python manage.py localservices start"
+MIGRATE = "Type: .venv/bin/python manage.py migrate"
+
+# SQLSTATE classes and codes that speak of the connection or the server, not of the statement.
+_CONNECTION = ("08", "28", "3D000", "53300", "57P")
+_SCHEMA = ("42P01", "42703")  # undefined table, undefined column
+
+
+def explain(exc: BaseException) -> str | None:
+    """Return what to tell the operator, or None where a traceback serves better."""
+    if isinstance(exc, ImproperlyConfigured):
+        return str(exc)
+    if isinstance(exc, DatabaseError):
+        return _explain_database(exc)
+    if _is_redis_out_of_reach(exc):
+        return _out_of_reach("Redis", "REDIS_URL", _redis_address(), exc)
+    return None
+
+
+def _explain_database(exc: DatabaseError) -> str | None:
+    import psycopg
+
+    cause = exc.__cause__
+    code = getattr(cause, "sqlstate", None)
+    if code is None and not isinstance(cause, psycopg.OperationalError):
+        return None
+    if code is None or code.startswith(_CONNECTION):
+        return _out_of_reach("PostgreSQL", "DATABASE_URL", _database_address(), exc)
+    if code in _SCHEMA:
+        return f"The database's schema is not the one of this code: {_first_line(exc)}\n{MIGRATE}"
+    return None
+
+
+def _is_redis_out_of_reach(exc: BaseException) -> bool:
+    errors = sys.modules.get("redis.exceptions")  # not imported means that it is not one of its errors
+    return errors is not None and isinstance(exc, (errors.ConnectionError, errors.TimeoutError))
+
+
+def _out_of_reach(server: str, variable: str, address: str, exc: BaseException) -> str:
+    if os.environ.get(variable):
+        todo = f"{variable} names it: check the URL and the server."
+    else:
+        todo = START
+    return f"{server} cannot be used at {address}: {_first_line(exc)}\n{todo}"
+
+
+def _database_address() -> str:
+    default = settings.DATABASES["default"]
+    return f"{default['HOST'] or 'localhost'}:{default['PORT'] or 5432}/{default['NAME']}"
+
+
+def _redis_address() -> str:
+    parts = urlsplit(settings.REDIS_URL)
+    return f"{parts.hostname}:{parts.port or 6379}{parts.path}"
+
+
+def _first_line(exc: BaseException) -> str:
+    return (str(exc).splitlines() or [type(exc).__name__])[0]

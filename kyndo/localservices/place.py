@@ -1,0 +1,53 @@
+"""Where a server's data lives: under its root, or, where its user cannot go, in a folder keyed by the root."""
+
+import hashlib
+import os
+import re
+import stat
+import tempfile
+from pathlib import Path
+
+from kyndo.localservices.account import Account
+from kyndo.localservices.errors import LocalServiceError
+
+# initdb hands paths to a shell inside double quotes, and PostgreSQL cuts them at 1,024 bytes.
+_PLAIN = re.compile(r'[^"$`\\\n]{1,700}')
+
+
+def key(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+
+
+def usable(path: Path, account: Account) -> bool:
+    """Tell whether ``account`` can reach ``path``, and PostgreSQL's tools can spell it."""
+    return _PLAIN.fullmatch(str(path)) is not None and account.reaches(path)
+
+
+def elsewhere(root: Path) -> Path:
+    """Name the folder that stands in for ``root`` where ``root`` itself is not usable."""
+    base = Path("/var/tmp")  # noqa: S108 (survives a restart; `secure` guards against a folder laid in wait)
+    if not base.is_dir():
+        base = Path(tempfile.gettempdir())
+    return base / f"kyndo-{os.geteuid()}-{key(root)}"
+
+
+def find_place(root: Path, account: Account) -> Path:
+    """Return ``root``, or the folder that stands in for it, made and checked."""
+    root.mkdir(parents=True, exist_ok=True)
+    return root if usable(root, account) else secure(elsewhere(root))
+
+
+def secure(folder: Path) -> Path:
+    """Make ``folder`` ours, refusing one that somebody else made first and could change under our hands."""
+    try:
+        folder.mkdir(mode=0o755)
+        folder.chmod(0o755)
+    except FileExistsError:
+        found = folder.lstat()
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+        if not ours or found.st_mode & 0o022:
+            raise LocalServiceError(
+                f"{folder} was made by somebody else, or others may write to it.\n"
+                f"Look at it, then remove it: rm -r {folder}"
+            ) from None
+    return folder

