@@ -1,4 +1,4 @@
-"""The command line: Django's, with the failures that an operator can mend said in words, not in a traceback."""
+"""The command line: Django's, with the failures that an operator can mend said in words, no traceback."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Words for the failures that an operator can mend: a server out of reach, a setting or a migration missing."""
+"""Words for the failures that an operator can mend: a server out of reach, a missing setting or migration."""
 
 import os
 import sys
@@ -47,10 +47,8 @@ def _is_redis_out_of_reach(exc: BaseException) -> bool:
 
 
 def _out_of_reach(server: str, variable: str, address: str, exc: BaseException) -> str:
-    if os.environ.get(variable):
-        todo = f"{variable} names it: check the URL and the server."
-    else:
-        todo = START
+    given = os.environ.get(variable)
+    todo = f"{variable} names it: check the URL and the server." if given else START
     return f"{server} cannot be used at {address}: {_first_line(exc)}\n{todo}"
 
 

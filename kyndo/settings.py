@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-import environ
+import environ  # type: ignore[import-untyped]
 
 from kyndo.localservices.state import postgres_url, read_state, redis_url
 from kyndo.required import require

@@ -1,6 +1,6 @@
 """PostgreSQL and Valkey from wheels, for development and tests: nothing to install by hand, no fixed port.
 
-``LocalPostgres(root)`` and ``LocalValkey(root)`` are one server each, with everything of theirs under ``root``;
-``LocalServices(root)`` is the pair that ``manage.py localservices`` speaks of. Nothing here trusts a pid file:
-a server is known by a mark in its own command line, so a ``kill -9`` leaves nothing stale behind.
+``LocalPostgres(root)`` and ``LocalValkey(root)`` are one server each, with all that is theirs under ``root``;
+``LocalServices(root)`` is the pair of ``manage.py localservices``. Nothing here trusts a pid file: a server
+is known by a mark in its own command line, so a ``kill -9`` leaves nothing stale behind.
 """

@@ -20,8 +20,10 @@ class Account:
 
     @property
     def popen(self) -> dict[str, Any]:
-        """Keyword arguments for `subprocess` that make the child this user, with nothing of ours around it."""
-        who = {} if self.uid is None else {"user": self.uid, "group": self.gid, "extra_groups": []}
+        """Keyword arguments for `subprocess` that make the child this user, with nothing of ours about it."""
+        who: dict[str, Any] = (
+            {} if self.uid is None else {"user": self.uid, "group": self.gid, "extra_groups": []}
+        )
         # PG* and LC_* of the caller's shell must not reach the servers.
         return {**who, "umask": 0o077, "cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
 
@@ -34,7 +36,7 @@ class Account:
         """Tell whether this user can walk down to ``path``."""
         if self.uid is None:
             return True
-        return subprocess.run(["test", "-x", path], check=False, **self.popen).returncode == 0
+        return subprocess.run(["/usr/bin/env", "test", "-x", path], check=False, **self.popen).returncode == 0
 
     def run(self, command: Sequence[str | Path]) -> None:
         """Run ``command`` to its end as this user; its own last words become the error."""

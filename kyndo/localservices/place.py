@@ -1,4 +1,4 @@
-"""Where a server's data lives: under its root, or, where its user cannot go, in a folder keyed by the root."""
+"""Where a server's data lives: under its root, or, where its user cannot go, in a folder keyed by it."""
 
 import hashlib
 import os

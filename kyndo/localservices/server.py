@@ -32,7 +32,7 @@ class LocalServer:
     Subclasses say how to prepare the data, what to run and how to ask whether it answers.
     """
 
-    title: ClassVar[str]
+    title: str
     program: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
 
@@ -149,7 +149,7 @@ class LocalServer:
 
     def _spawn(self, state: State) -> "subprocess.Popen[bytes]":
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        # A file, not a pipe: were we killed before the last byte, the server would start without its password.
+        # A file, not a pipe: were we killed before the last byte, the server would run without a password.
         with self.log.open("a") as log, tempfile.TemporaryFile("w+") as config:
             config.write(self.config(state))
             config.seek(0)

@@ -4,7 +4,6 @@ import os
 import shlex
 import sys
 from argparse import ArgumentParser
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -32,7 +31,7 @@ class Command(BaseCommand):
         for name, text in ACTIONS.items():
             actions.add_parser(name, help=text)
 
-    def handle(self, *, action: str, **options: Any) -> None:
+    def handle(self, *, action: str, **options: object) -> None:
         self.services = LocalServices(settings.LOCAL_SERVICES_ROOT, os.environ)
         try:
             getattr(self, action)()

@@ -1,0 +1,33 @@
+"""The test session itself: what it runs on."""
+
+import os
+
+import pytest
+from django.db import connection
+
+from ops.models import AuditLog
+from tests.conftest import Manage
+from tests.services import GIVEN
+
+
+@pytest.mark.engine
+@pytest.mark.django_db
+def test_the_suite_runs_on_the_postgresql_that_was_asked_for(pytestconfig: pytest.Config) -> None:
+    if os.environ[GIVEN]:
+        pytest.skip("DATABASE_URL names the server")
+    with connection.cursor():
+        assert connection.pg_version // 10000 == pytestconfig.getoption("--pg")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("turn", [1, 2])
+def test_audit_rows_of_one_test_do_not_reach_the_next(turn: int) -> None:
+    assert not AuditLog.objects.exists()
+    AuditLog.objects.create(action="x", object_type="y", object_id="1", performed_by="me", changes={})
+
+
+def test_a_command_of_a_test_sees_the_database_of_the_test(manage: Manage) -> None:
+    AuditLog.objects.create(action="x", object_type="y", object_id="1", performed_by="me", changes={})
+    script = "from ops.models import AuditLog; print(AuditLog.objects.get().performed_by)"
+    done = manage("shell", "--no-imports", "-c", script)
+    assert (done.returncode, done.stdout) == (0, "me\n")

@@ -1,0 +1,75 @@
+"""A pytest plugin: the servers that the session runs on, and the environment that the settings are read from.
+
+DATABASE_URL and REDIS_URL are used where they are set. Otherwise the session starts servers of its own under
+var/, never the demo's, and stops them at its end; pytest-xdist's workers inherit the controller's.
+"""
+
+import fcntl
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import urlsplit
+
+import pytest
+
+from kyndo.localservices.postgres import LocalPostgres
+from kyndo.localservices.server import LocalServer
+from kyndo.localservices.valkey import LocalValkey
+
+VAR = Path(__file__).resolve().parent.parent / "var"
+SETTINGS = {"DEBUG": "on", "SECRET_KEY": "test", "ADMIN_KEY": "test", "ALLOWED_HOSTS": ""}
+# Where the suite runs on the PostgreSQL that the shell named, nobody promised which one it is.
+GIVEN = "KYNDO_TEST_DATABASE_GIVEN"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pg", type=int, choices=[16, 18], default=18, help="the PostgreSQL to run on")
+
+
+@pytest.hookimpl(wrapper=True)  # before pytest-django reads the settings
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    options = early_config.known_args_namespace
+    os.environ.update(SETTINGS)
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None and not (options.help or options.version or options.collectonly):
+        _start_servers(early_config, options.pg)
+    if "REDIS_URL" in os.environ:
+        # A database of its own for each worker; never the first, where a person's own jobs may be.
+        number = 1 + int((worker or "gw0").removeprefix("gw"))
+        os.environ["REDIS_URL"] = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl()
+    return (yield)
+
+
+def _start_servers(config: pytest.Config, version: int) -> None:
+    os.environ[GIVEN] = "yes" if os.environ.get("DATABASE_URL") else ""
+    missing = [name for name in ("DATABASE_URL", "REDIS_URL") if not os.environ.get(name)]
+    if not missing:
+        return
+    lock = _take_slot()
+    config.add_cleanup(lock.close)
+    root = Path(lock.name).parent
+    servers: dict[str, LocalServer] = {
+        "DATABASE_URL": LocalPostgres(root, version, durable=False),
+        "REDIS_URL": LocalValkey(root),
+    }
+    for name in missing:
+        config.add_cleanup(servers[name].stop)
+        servers[name].start()
+        os.environ[name] = servers[name].url
+
+
+def _take_slot() -> TextIO:
+    """Lock a folder for this session: a new one, or that of a session that was killed, its servers included."""
+    number = 0
+    while True:
+        folder = VAR / ("test" if number == 0 else f"test-{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            number += 1
+        else:
+            return lock
