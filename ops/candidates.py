@@ -21,7 +21,9 @@ def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> Qu
     queryset = scope.narrow(operation.get_queryset(), run)
     if run is not None and run.sweep > 1:
         seen = {"run": run, "object_id": key_text()}
-        queryset = queryset.exclude(Exists(AuditLog.objects.filter(**seen)) | Exists(Failure.objects.filter(**seen)))
+        queryset = queryset.exclude(
+            Exists(AuditLog.objects.filter(**seen)) | Exists(Failure.objects.filter(**seen))
+        )
     return queryset
 
 

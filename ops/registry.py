@@ -52,7 +52,9 @@ def _try_out(operation: type[Operation]) -> None:
     params = dict.fromkeys(operation.Params.base_fields) | dict(operation.example)
     instance = operation(params, timezone.now())
     if isinstance(operation.model._meta.pk, CompositePrimaryKey):
-        raise InvalidDeclaration(f"{operation.name}: {operation.model._meta.label} has a composite primary key")
+        raise InvalidDeclaration(
+            f"{operation.name}: {operation.model._meta.label} has a composite primary key"
+        )
     _check_columns(instance)
     if problem := _problem_of(instance.get_queryset(), operation):
         raise InvalidDeclaration(f"{operation.name}: get_queryset() {problem}. {_WHY}")
@@ -62,7 +64,9 @@ def _try_out(operation: type[Operation]) -> None:
 # A batch locks its rows while it selects them. Under READ COMMITTED, PostgreSQL then checks the WHERE clause
 # again on the newest version of a row that somebody just changed, but only a clause that stands on the locked
 # table itself: a subquery over it is not evaluated anew, and a row would be changed that no longer needs it.
-_WHY = "Filter by the model's own columns (Exists() over another table is fine) and leave the rest to the engine"
+_WHY = (
+    "Filter by the model's own columns (Exists() over another table is fine) and leave the rest to the engine"
+)
 
 
 def _problem_of(queryset: QuerySet, operation: type[Operation]) -> str | None:  # type: ignore[type-arg]
@@ -92,7 +96,9 @@ def _problem_of(queryset: QuerySet, operation: type[Operation]) -> str | None:  
 def _asks_itself(node: WhereNode | Expression | object, operation: type[Operation]) -> bool:
     if isinstance(node, Query):
         return node.model is operation.model or _asks_itself(node.where, operation)
-    inner = list(getattr(node, "children", [])) + [getattr(node, name, None) for name in ("lhs", "rhs", "query")]
+    inner = list(getattr(node, "children", [])) + [
+        getattr(node, name, None) for name in ("lhs", "rhs", "query")
+    ]
     if hasattr(node, "get_source_expressions"):
         inner += node.get_source_expressions()
     return any(_asks_itself(child, operation) for child in inner if child is not None)

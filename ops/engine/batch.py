@@ -151,5 +151,3 @@ class Batches:
                 set_aside(self.lane, self.reach.key, str(error).strip())
             else:
                 Lane.objects.filter(pk=self.lane.pk).update(cursor=self.reach.key)
-
-

@@ -11,7 +11,9 @@ class Claim(models.Model):
     column = models.CharField(max_length=64)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["model", "column"], name="ops_claim_model_column_uniq")]
+        constraints = [
+            models.UniqueConstraint(fields=["model", "column"], name="ops_claim_model_column_uniq")
+        ]
 
     def __str__(self) -> str:
         return f"{self.model}.{self.column} of {self.run}"

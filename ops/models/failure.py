@@ -13,7 +13,9 @@ class Failure(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "object_id"], name="ops_failure_run_object_uniq")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "object_id"], name="ops_failure_run_object_uniq")
+        ]
 
     def __str__(self) -> str:
         return f"{self.object_id}: {self.error}"

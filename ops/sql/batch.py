@@ -54,7 +54,9 @@ def change_set(operation: Operation, rows: models.QuerySet[Any], lane: Lane, rea
 def change_processed(operation: Operation, rows: Iterable[Processed], lane: Lane, reach: Reach) -> Written:
     """Set what ``process`` returned, where the row still has the version that was read. In a transaction."""
     meta = operation.model._meta
-    told = [{"pk": row.pk, "version": row.version, "values": _as_columns(operation, row.values)} for row in rows]
+    told = [
+        {"pk": row.pk, "version": row.version, "values": _as_columns(operation, row.values)} for row in rows
+    ]
     table, pk = identifier(meta.db_table), identifier(meta.pk.column)
     old = [sql.SQL("current.{}").format(identifier(f.column)) for f in fields_of(operation)]
     new = [_new_value(operation, f) for f in fields_of(operation)]
@@ -114,7 +116,9 @@ def _update(operation: Operation) -> sql.Composable:
         sql.SQL("{} = batch.{}").format(identifier(field.column), sql.Identifier(f"new_{i}"))
         for i, field in enumerate(fields_of(operation))
     ]
-    assignments += [sql.SQL("{} = now()").format(identifier(field.column)) for field in touched(operation.model)]
+    assignments += [
+        sql.SQL("{} = now()").format(identifier(field.column)) for field in touched(operation.model)
+    ]
     kept = [
         sql.SQL("batch.{old}, target.{column} AS {new}").format(
             old=sql.Identifier(f"old_{i}"), column=identifier(field.column), new=sql.Identifier(f"new_{i}")
@@ -152,7 +156,7 @@ def _audit(operation: Operation) -> sql.Composable:
 _MOVE = """
 UPDATE {lane} SET
     cursor = CASE WHEN (SELECT count(*) FROM batch) < %s THEN %s
-        ELSE (SELECT pk::text FROM batch ORDER BY pk DESC LIMIT 1) END,
+        ELSE (SELECT batch.pk::text FROM batch ORDER BY batch.pk DESC LIMIT 1) END,
     finished = (SELECT count(*) FROM batch) < %s AND %s,
     changed = changed + (SELECT count(*) FROM audited),
     batches = batches + 1,

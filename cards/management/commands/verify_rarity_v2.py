@@ -1,0 +1,25 @@
+import json
+import sys
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils import timezone
+
+from cards.operations import BackfillRarityV2
+from ops.engine.settle import verify
+from ops.management.base import OpsCommand
+from ops.report.run import checks
+from ops.scope import Scope
+
+
+class Command(OpsCommand):
+    help = "Check that every card has a rarity_v2 and that it equals its rarity; exits with 1 if not."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+
+    def handle(self, **options: Any) -> None:
+        found = verify(BackfillRarityV2.build({}, timezone.now()), Scope())
+        self.tell([json.dumps({"event": "checks", "checks": found})] if options["json"] else checks(found))
+        if any(check["found"] for check in found):
+            sys.exit(1)

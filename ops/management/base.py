@@ -1,0 +1,163 @@
+"""What every command of an operation shares: its flags, its preview, its execution, its errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ops import registry, runs
+from ops.actor import current_user
+from ops.engine.work import work
+from ops.exceptions import InvalidParams, OpsError
+from ops.management.signals import stop_event
+from ops.models import Run
+from ops.operation import Operation
+from ops.preview import preview
+from ops.report import preview as report_preview
+from ops.report import run as report_run
+from ops.report.watchers import JsonLines, Lines, Watcher
+from ops.runs import Request
+from ops.scope import Scope
+from ops.states import State
+
+INTERRUPTED = 130
+
+
+class OpsCommand(BaseCommand):
+    """A command whose errors are an operator's to read."""
+
+    requires_system_checks = ()
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        with self.told_errors():
+            return super().execute(*args, **options)
+
+    @contextmanager
+    def told_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except InvalidParams as exc:
+            told = "\n".join(f"{self.flag(name)}: {m}" for name, ms in exc.errors.items() for m in ms)
+            raise CommandError(told, returncode=exc.exit_status) from exc
+        except OpsError as exc:
+            raise CommandError(str(exc), returncode=exc.exit_status) from exc
+
+    def flag(self, param: str) -> str:
+        return f"--{param.replace('_', '-')}"
+
+    def tell(self, lines: list[str]) -> None:
+        self.stdout.write("\n".join(lines))
+
+    def execute_run(self, run: Run, as_json: bool) -> None:
+        """Work on the run in the foreground, watched; exits with 130 when interrupted, 1 without success."""
+        with stop_event() as stop, self.watcher(run, as_json) as watcher:
+            state = work(run, watcher, stop)
+        if as_json:
+            self.stdout.write(json.dumps(report_run.as_json("finished", run)))
+        else:
+            self.tell(report_run.summary(run))
+        if stop.is_set() and state == State.PAUSED:
+            sys.exit(INTERRUPTED)
+        if state != State.SUCCEEDED:
+            sys.exit(1)
+
+    def watcher(self, run: Run, as_json: bool) -> Watcher:
+        if as_json:
+            return JsonLines(run, sys.stdout)
+        if sys.stdout.isatty():
+            from ops.report.bar import Bar  # rich takes a tenth of a second to import
+
+            return Bar(run, sys.stdout)
+        return Lines(run, sys.stdout)
+
+
+class OperationCommand(OpsCommand):
+    """The command of one operation; ``flags`` gives a parameter another flag than its own name."""
+
+    operation: ClassVar[str]
+    flags: ClassVar[Mapping[str, str]] = {}
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        self.help = registry.get(self.operation).summary()
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_operation_arguments(parser, registry.get(self.operation), self.flags)
+
+    def flag(self, param: str) -> str:
+        return self.flags.get(param) or super().flag(param)
+
+    def get_operation(self, options: Mapping[str, Any]) -> type[Operation]:
+        return registry.get(self.operation)
+
+    def handle(self, **options: Any) -> None:
+        request = request_of(self.get_operation(options), options)
+        if options["execute"]:
+            self.execute_run(runs.create(request), options["json"])
+            return
+        seen = preview(request)
+        if options["json"]:
+            self.stdout.write(json.dumps(report_preview.as_json(seen), default=str))
+        else:
+            words = [arg for arg in sys.argv[1:] if arg != "--dry-run"]
+            self.tell(report_preview.as_lines(seen, " ".join(["manage.py", *words, "--execute"])))
+
+
+def add_operation_arguments(
+    parser: CommandParser, operation: type[Operation], flags: Mapping[str, str] | None = None
+) -> None:
+    for name, field in operation.Params.base_fields.items():
+        flag = (flags or {}).get(name, f"--{name.replace('_', '-')}")
+        told = str(field.help_text or field.label or name.replace("_", " "))
+        if isinstance(field, forms.BooleanField):
+            parser.add_argument(flag, dest=name, action="store_true", default=None, help=told)
+        else:
+            parser.add_argument(flag, dest=name, required=field.required, metavar="VALUE", help=told)
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--dry-run", action="store_true", help="Preview only; this is the default.")
+    mode.add_argument("--execute", action="store_true", help="Do it.")
+    parser.add_argument(
+        "--batch-size", type=positive, metavar="N", help="Rows changed in a batch; by default it adapts."
+    )
+    parser.add_argument(
+        "--filter", action="append", default=[], type=pair, metavar="COLUMN=VALUE", help="Only these rows."
+    )
+    parser.add_argument("--as", dest="performed_by", default=current_user(), metavar="NAME", help="Who asks.")
+    parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+
+
+def request_of(operation: type[Operation], options: Mapping[str, Any]) -> Request:
+    params = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
+    return Request(
+        operation=operation,
+        performed_by=options["performed_by"],
+        params=params,
+        scope=Scope(filter=dict(options["filter"])),
+        batch_size=options["batch_size"],
+    )
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+positive.__name__ = "whole number above 0"
+
+
+def pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError
+    return name, value
+
+
+pair.__name__ = "COLUMN=VALUE"

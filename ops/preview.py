@@ -1,0 +1,100 @@
+"""What a run would do, seen before it does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, F, Sum
+from django.utils import timezone
+
+from ops.candidates import candidates
+from ops.db import read_only
+from ops.models import Run
+from ops.operation import Operation
+from ops.runs import Request
+from ops.sql.compile import fields_of, with_changes
+
+# What a modest server does, until a run has shown what this one does.
+_GUESSED_RATE = 10_000.0
+_SAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row by its label, and for each column the old and the new value; a per-row operation knows no new one."""
+
+    label: str
+    values: dict[str, tuple[Any, Any] | tuple[Any]]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """``rate`` is in rows a second, learnt from run ``learnt_from`` where there is one."""
+
+    operation: type[Operation]
+    total: int
+    breakdown: list[tuple[Any, int]]
+    samples: list[Sample]
+    rate: float
+    learnt_from: int | None
+
+    @property
+    def duration(self) -> timedelta:
+        return timedelta(seconds=self.total / self.rate)
+
+
+def preview(request: Request) -> Preview:
+    """Look at the rows in one READ ONLY snapshot: nothing can be written here.
+
+    Raises InvalidParams or InvalidScope.
+    """
+    with read_only():
+        operation = request.operation.build(request.params, timezone.now())
+        request.scope.check(operation.model)
+        rows = candidates(operation, request.scope)
+        rate, learnt_from = _rate(operation)
+        return Preview(
+            operation=request.operation,
+            total=rows.count(),
+            breakdown=_breakdown(rows, operation.breakdown),
+            samples=_samples(rows.order_by("pk"), operation),
+            rate=rate,
+            learnt_from=learnt_from,
+        )
+
+
+def _breakdown(rows: Any, field: str | None) -> list[tuple[Any, int]]:
+    if field is None:
+        return []
+    counted = rows.order_by().values_list(field).annotate(count=Count("pk"))
+    return sorted(counted, key=lambda pair: (-pair[1], str(pair[0])))
+
+
+def _samples(rows: Any, operation: Operation) -> list[Sample]:
+    columns = [field.name for field in fields_of(operation)]
+    if operation.is_per_row():
+        told = rows.values_list(operation.label, *columns)[:_SAMPLES]
+        return [
+            Sample(str(row[0]), {c: (old,) for c, old in zip(columns, row[1:], strict=True)}) for row in told
+        ]
+    told = with_changes(rows.annotate(row_label=F(operation.label)), operation, "row_label")[:_SAMPLES]
+    count = len(columns)
+    return [
+        Sample(
+            str(row[0]),
+            dict(zip(columns, zip(row[2 : 2 + count], row[2 + count :], strict=True), strict=True)),
+        )
+        for row in told
+    ]
+
+
+def _rate(operation: Operation) -> tuple[float, int | None]:
+    """Rows a second of the newest run of the operation that changed any."""
+    ended = Run.objects.filter(operation=operation.name, started_at__isnull=False, finished_at__isnull=False)
+    run = ended.annotate(changed=Sum("lanes__changed")).filter(changed__gt=0).order_by("-pk").first()
+    if run is None or run.finished_at is None or run.started_at is None:
+        return _GUESSED_RATE, None
+    seconds = (run.finished_at - run.started_at).total_seconds()
+    return max(run.changed / max(seconds, 0.001), 1.0), run.pk

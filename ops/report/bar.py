@@ -1,0 +1,52 @@
+"""The live bar of a run, on a terminal."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from ops.engine.progress import Progress as RunProgress
+from ops.engine.size import BatchSize
+from ops.models import Run
+from ops.report.watchers import Watcher
+
+
+class Bar(Watcher):
+    interval = 0.1
+
+    def __init__(self, run: Run, out: TextIO) -> None:
+        super().__init__(run, out)
+        self.progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(),
+            console=Console(file=out),
+            expand=True,
+        )
+        self.task = self.progress.add_task(
+            f"Run {run.pk}", total=run.total, completed=self.first.done, told=""
+        )
+
+    def __enter__(self) -> Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def show(self, told: RunProgress, size: BatchSize) -> None:
+        failed = f" · [red]{told.failed:,} failed[/]" if told.failed else ""
+        text = f"{self.rate(told):,.0f} rows/s · batches of {size.rows:,}{failed}"
+        self.progress.update(self.task, completed=told.done, told=text)

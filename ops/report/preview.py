@@ -1,0 +1,46 @@
+"""A preview in words and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ops.preview import Preview, Sample
+from ops.report import words
+
+
+def as_lines(preview: Preview, to_execute: str) -> list[str]:
+    operation = preview.operation
+    lines = [f"{operation.name}: {operation.summary()}", ""]
+    if not preview.total:
+        return [*lines, f"No {operation.model._meta.verbose_name} needs the change."]
+    lines.append(f"  would change  {words.rows(operation.model, preview.total)}")
+    if preview.breakdown:
+        counts = " · ".join(f"{words.value(name)} {count:,}" for name, count in preview.breakdown[:8])
+        more = f" · {len(preview.breakdown) - 8} more" if len(preview.breakdown) > 8 else ""
+        lines.append(f"  by {operation.breakdown:<11}{counts}{more}")
+    lines.append(f"  should take   {words.duration(preview.duration)}, {_basis(preview)}")
+    width = max(len(sample.label) for sample in preview.samples)
+    lines += ["", "  for example"]
+    lines += [f"    {sample.label:<{width}}  {_changes(sample)}" for sample in preview.samples]
+    return [*lines, "", f"Nothing was written. To execute: {to_execute}"]
+
+
+def as_json(preview: Preview) -> dict[str, Any]:
+    return {
+        "event": "preview",
+        "operation": preview.operation.name,
+        "total": preview.total,
+        "breakdown": {words.value(name): count for name, count in preview.breakdown},
+        "samples": [{"row": s.label, "changes": s.values} for s in preview.samples],
+        "seconds": round(preview.duration.total_seconds(), 1),
+    }
+
+
+def _basis(preview: Preview) -> str:
+    if preview.learnt_from is None:
+        return f"guessing {preview.rate:,.0f} rows/s"
+    return f"at the {preview.rate:,.0f} rows/s of run {preview.learnt_from}"
+
+
+def _changes(sample: Sample) -> str:
+    return ", ".join(f"{name}: {' -> '.join(map(words.value, told))}" for name, told in sample.values.items())

@@ -1,0 +1,127 @@
+"""A run in words and as JSON: one line of a list, the whole of it, the summary at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ops import registry
+from ops.engine.progress import Progress, progress_of
+from ops.exceptions import UnknownOperation
+from ops.models import Failure, Run
+from ops.report import words
+from ops.states import RESUMABLE, State
+
+_SHOWN_FAILURES = 20
+
+
+def summary(run: Run) -> list[str]:
+    """What became of the run, what its checks found, and what to type next."""
+    told = progress_of(run)
+    took = f"in {words.duration(told.elapsed)} ({words.rate(told.changed, told.elapsed)})"
+    counts = f"{told.changed:,} changed" + (f", {told.failed:,} failed" if told.failed else "")
+    details = f"{_plural(told.batches, 'batch', 'batches')}, {_plural(told.sweep, 'sweep', 'sweeps')}"
+    lines = [f"Run {run.pk} {_verb(run)}: {counts} {took}, {details}."]
+    if run.error:
+        lines.append(f"  {run.error}")
+    return [*lines, *checks(run.checks), next_step(run)]
+
+
+def checks(found: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for check in found:
+        sample = f", such as {', '.join(check['sample'])}" if check["sample"] else ""
+        lines.append(
+            f"  {'FAILED' if check['found'] else 'ok':<6}  {check['label']}: {check['found']:,}{sample}"
+        )
+    return lines
+
+
+def next_step(run: Run) -> str:
+    if run.state == State.PAUSED:
+        return f"To go on: manage.py runs resume {run.pk}"
+    if run.state in RESUMABLE:
+        return f"To see why: manage.py runs show {run.pk}. To try again: manage.py runs resume {run.pk}"
+    return f"To see it again: manage.py runs show {run.pk}"
+
+
+def whole(run: Run) -> list[str]:
+    told = progress_of(run)
+    lines = [f"Run {run.pk}: {run.operation}, {run.get_state_display()}"]
+    facts = {
+        "params": ", ".join(f"{k}={words.value(v)}" for k, v in run.params.items()),
+        "scope": _scope(run),
+        "asked by": f"{run.performed_by}, {_time(run.created_at)}",
+        "started": _time(run.started_at),
+        "finished": _time(run.finished_at),
+        "took": words.duration(told.elapsed) if run.started_at else "",
+        "changed": f"{told.changed:,} of {told.total:,} ({words.rate(told.changed, told.elapsed)})",
+        "failed": f"{told.failed:,}" if told.failed else "",
+        "batches": f"{told.batches:,} in {_plural(told.sweep, 'sweep', 'sweeps')}",
+        "writes": ", ".join(f"{c.model}.{c.column}" for c in run.claims.order_by("column")),
+        "error": run.error,
+    }
+    lines += [f"  {name:<9} {fact}" for name, fact in facts.items() if fact]
+    return [*lines, *checks(run.checks), *_failures(run), next_step(run)]
+
+
+def line(run: Run) -> list[str]:
+    """The cells of one line of the list."""
+    told = progress_of(run)
+    share = f"{100 * told.done / told.total:.0f} %" if told.total else "100 %"
+    return [
+        str(run.pk),
+        run.operation,
+        run.get_state_display(),
+        f"{told.changed:,}",
+        share,
+        f"{told.failed:,}" if told.failed else "-",
+        run.performed_by,
+        _time(run.created_at),
+    ]
+
+
+def as_json(event: str, run: Run) -> dict[str, Any]:
+    return {"event": event, **progress_json(progress_of(run)), "checks": run.checks, "error": run.error}
+
+
+def progress_json(told: Progress) -> dict[str, Any]:
+    return {**vars(told), "elapsed": round(told.elapsed.total_seconds(), 3)}
+
+
+def _failures(run: Run) -> list[str]:
+    failures = Failure.objects.filter(run=run).order_by("pk")
+    shown = [f"  failed    {f.object_id}: {f.error.splitlines()[0]}" for f in failures[:_SHOWN_FAILURES]]
+    rest = failures.count() - len(shown)
+    return [*shown, *([f"  and {rest:,} more"] if rest else [])]
+
+
+def _verb(run: Run) -> str:
+    if run.state == State.CANCELLED:
+        return "was cancelled"
+    return (
+        f"is {run.get_state_display()}"
+        if run.state in (State.PAUSED, State.RUNNING)
+        else run.get_state_display()
+    )
+
+
+def _scope(run: Run) -> str:
+    parts = [f"{k}={v}" for k, v in run.scope.get("filter", {}).items()]
+    if run.scope.get("keys"):
+        parts.append(f"{run.keys.count():,} {_noun(run)} by key")
+    return ", ".join(parts)
+
+
+def _noun(run: Run) -> str:
+    try:
+        return str(registry.get(run.operation).model._meta.verbose_name_plural)
+    except UnknownOperation:
+        return "rows"
+
+
+def _time(when: Any) -> str:
+    return when.strftime("%Y-%m-%d %H:%M:%S UTC") if when else ""
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"

@@ -1,0 +1,76 @@
+"""Those who watch a run at work: plain lines, JSON lines."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from time import monotonic
+from typing import TextIO
+
+from ops.engine.progress import Progress, progress_of
+from ops.engine.size import BatchSize
+from ops.models import Run
+from ops.report import words
+from ops.report.run import progress_json
+
+
+class Watcher:
+    """Looks at the run at most once in ``interval`` seconds; entered before the run works, left after."""
+
+    interval = 2.0
+
+    def __init__(self, run: Run, out: TextIO) -> None:
+        self.out = out
+        self.first = progress_of(run)
+        self.began = self.looked = monotonic()
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def batch(self, run: Run, size: BatchSize) -> None:
+        if monotonic() - self.looked >= self.interval:
+            self.looked = monotonic()
+            self.show(progress_of(run), size)
+
+    def show(self, told: Progress, size: BatchSize) -> None:
+        raise NotImplementedError
+
+    def rate(self, told: Progress) -> float:
+        """Rows a second since this process began to watch."""
+        return (told.done - self.first.done) / max(monotonic() - self.began, 0.001)
+
+    def seconds_left(self, told: Progress) -> float:
+        return max(0, told.total - told.done) / max(self.rate(told), 0.001)
+
+
+class Lines(Watcher):
+    """One line every two seconds, for a log."""
+
+    def show(self, told: Progress, size: BatchSize) -> None:
+        left = words.duration(timedelta(seconds=self.seconds_left(told)))
+        share = 100 * told.done / told.total if told.total else 100
+        failed = f", {told.failed:,} failed" if told.failed else ""
+        line = f"run {told.run}: {told.changed:,} of {told.total:,} ({share:.0f} %){failed}"
+        print(
+            f"{line}, {self.rate(told):,.0f} rows/s, {left} left, batches of {size.rows:,}",
+            file=self.out,
+            flush=True,
+        )
+
+
+class JsonLines(Watcher):
+    """One JSON object a second, for a machine."""
+
+    interval = 1.0
+
+    def show(self, told: Progress, size: BatchSize) -> None:
+        event = {
+            "event": "progress",
+            **progress_json(told),
+            "rate": round(self.rate(told)),
+            "batch_size": size.rows,
+        }
+        print(json.dumps(event), file=self.out, flush=True)

@@ -1,0 +1,35 @@
+"""Counts, durations and values in words."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+
+def duration(span: timedelta) -> str:
+    """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    seconds = span.total_seconds()
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def rate(rows: float, span: timedelta) -> str:
+    return f"{rows / max(span.total_seconds(), 0.001):,.0f} rows/s"
+
+
+def value(told: Any) -> str:
+    if told is None:
+        return "NULL"
+    return told if isinstance(told, str) else json.dumps(told, ensure_ascii=False, default=str)
+
+
+def rows(operation_model: Any, count: int) -> str:
+    """``1 card``, ``1,247 cards``."""
+    meta = operation_model._meta
+    return f"{count:,} {meta.verbose_name if count == 1 else meta.verbose_name_plural}"

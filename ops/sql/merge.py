@@ -1,0 +1,225 @@
+"""An upsert of staged rows with their audit rows, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.db import connection, models
+from psycopg import sql
+
+from ops.models import AuditLog
+from ops.sql.changes import Change, changes_of
+from ops.sql.compile import identifier, touched
+from ops.sql.staging import PLACE, Staging, column_of
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What the audit rows of a merge say of the merge itself."""
+
+    action: str
+    performed_by: str
+    metadata: Mapping[str, Any]
+
+
+class Merge:
+    """Staged rows against their table, matched by one unique field.
+
+    A field that is NULL in the staging keeps what the row holds. The JSON objects in ``overlaid`` are laid
+    over the stored ones: keys that they name are replaced, the others stay.
+
+    INSERT and UPDATE are statements of their own, since MERGE returns rows only from PostgreSQL 17 on, and ON
+    CONFLICT DO UPDATE cannot tell the old values. Both write the audit rows of what they wrote: old from the
+    locked row, new from RETURNING.
+    """
+
+    def __init__(self, staging: Staging, key: str, overlaid: frozenset[str] = frozenset()) -> None:
+        self.staging = staging
+        self.overlaid = overlaid
+        self.key = staging.field(key)
+        meta = staging.model._meta
+        self._names: dict[str, sql.Composable] = {
+            "staged": staging.table,
+            "place": sql.Identifier(PLACE),
+            "key": column_of(self.key),
+            "table": identifier(meta.db_table),
+            "pk": column_of(meta.pk),
+        }
+
+    def duplicates(self) -> list[tuple[int, int, str]]:
+        """``(place, first place, key)`` of each row whose key an earlier row has."""
+        return self._rows(
+            "SELECT {place}, first, {key} FROM (SELECT {place}, {key}, min({place}) OVER (PARTITION BY {key})"
+            " AS first FROM {staged} WHERE {key} IN (SELECT {key} FROM {staged} GROUP BY {key}"
+            " HAVING count(*) > 1)) AS doubled WHERE {place} > first ORDER BY {place}"
+        )
+
+    def lacking(self, field: str) -> list[tuple[int, str]]:
+        """``(place, key)`` of each new row without a field that new rows need."""
+        return self._rows(
+            "SELECT {place}, {key} FROM {staged} AS staged WHERE {field} IS NULL AND NOT EXISTS"
+            " (SELECT FROM {table} AS target WHERE target.{key} = staged.{key}) ORDER BY {place}",
+            field=column_of(self.staging.field(field)),
+        )
+
+    def count(self) -> tuple[int, int]:
+        """How many rows a merge would create and change, triggers left out of account."""
+        ((created, changed),) = self._rows(
+            "SELECT count(*) FILTER (WHERE target.{pk} IS NULL),"
+            " count(*) FILTER (WHERE target.{pk} IS NOT NULL AND ({differs}))"
+            " FROM {staged} AS staged LEFT JOIN {table} AS target ON target.{key} = staged.{key}",
+            differs=self._differs(),
+        )
+        return created, changed
+
+    def sample_created(self, limit: int) -> list[tuple[str, dict[str, Any]]]:
+        """``(key, given values)`` of the first new rows."""
+        given = [Change(f, None, _of("staged", f), _given(f)) for f in self.staging.given]
+        return self._rows(
+            "SELECT {key}, {changes} FROM {staged} AS staged WHERE NOT EXISTS (SELECT FROM {table} AS target"
+            " WHERE target.{key} = staged.{key}) ORDER BY {place} LIMIT %s",
+            [limit],
+            changes=changes_of(given),
+        )
+
+    def sample_changed(self, limit: int) -> list[tuple[str, dict[str, Any]]]:
+        """``(key, changes)`` of the first rows that would change."""
+        changes = [Change(f, _of("target", f), self._new(f), self._changes(f)) for f in self.staging.given]
+        return self._rows(
+            "SELECT staged.{key}, {changes} FROM {staged} AS staged JOIN {table} AS target"
+            " ON target.{key} = staged.{key} WHERE {differs} ORDER BY {place} LIMIT %s",
+            [limit],
+            changes=changes_of(changes),
+            differs=self._differs(),
+        )
+
+    def insert(self, signature: Signature) -> int:
+        """Create and audit the rows that the table does not have; how many. In a transaction."""
+        given = self.staging.given
+        return self._write(
+            "INSERT INTO {table} ({columns}) SELECT {values} FROM {staged} AS staged WHERE NOT EXISTS"
+            " (SELECT FROM {table} AS target WHERE target.{key} = staged.{key}) ORDER BY {place}"
+            " ON CONFLICT ({key}) DO NOTHING RETURNING *",
+            signature,
+            changes=changes_of(Change(f, None, column_of(f), self._counts(f)) for f in self.staging.fields),
+            columns=_list(column_of(f) for f in given),
+            values=_list(self._value(f) for f in given),
+        )
+
+    def update(self, signature: Signature) -> int:
+        """Change and audit the rows that differ, on their newest versions; how many. In a transaction."""
+        fields = self.staging.fields
+        assignments = [_assign(f, sql.SQL("differing.{}").format(_new(f))) for f in self.staging.given]
+        assignments += [_assign(f, sql.SQL("now()")) for f in touched(self.staging.model)]
+        return self._write(
+            "UPDATE {table} AS target SET {assignments} FROM (SELECT target.{pk}, {old}, {new} FROM {staged}"
+            " AS staged JOIN {table} AS target ON target.{key} = staged.{key} WHERE {differs}"
+            " FOR NO KEY UPDATE OF target) AS differing WHERE target.{pk} = differing.{pk}"
+            " RETURNING target.*, {returned}",
+            signature,
+            changes=changes_of(
+                Change(f, _old(f), column_of(f), _distinct(_old(f), column_of(f))) for f in fields
+            ),
+            assignments=_list(assignments),
+            old=_list(sql.SQL("{} AS {}").format(_of("target", f), _old(f)) for f in fields),
+            new=_list(sql.SQL("{} AS {}").format(self._new(f), _new(f)) for f in self.staging.given),
+            differs=self._differs(),
+            returned=_list(_old(f) for f in fields),
+        )
+
+    def missing(self) -> bool:
+        """Whether the table lacks a staged row."""
+        return bool(
+            self._rows(
+                "SELECT FROM {staged} AS staged WHERE NOT EXISTS (SELECT FROM {table} AS target"
+                " WHERE target.{key} = staged.{key}) LIMIT 1"
+            )
+        )
+
+    def _write(self, statement: str, signature: Signature, **parts: sql.Composable) -> int:
+        said = [signature.action, self.staging.model._meta.label_lower, signature.performed_by]
+        ((count,),) = self._rows(
+            "WITH written AS ({write}), audited AS (INSERT INTO {audit}"
+            " (action, object_type, object_id, performed_by, changes, metadata)"
+            " SELECT %s, %s, {pk}::text, %s, {changes}, %s::jsonb FROM written RETURNING 1)"
+            " SELECT count(*) FROM audited",
+            [*said, json.dumps(signature.metadata)],
+            write=sql.SQL(statement).format(**self._names, **parts),  # type: ignore[arg-type]
+            audit=identifier(AuditLog._meta.db_table),
+            changes=parts["changes"],
+        )
+        return int(count)
+
+    def _rows(self, statement: str, params: list[Any] | None = None, **parts: sql.Composable) -> list[Any]:
+        composed = sql.SQL(statement).format(**self._names, **parts)
+        with connection.cursor() as cursor:
+            cursor.execute(composed, params or [])
+            rows: list[Any] = cursor.fetchall()
+            return rows
+
+    def _differs(self) -> sql.Composable:
+        """Whether the staged row would change the target, as a condition on the target itself."""
+        return sql.SQL(" OR ").join([sql.SQL("FALSE"), *(self._changes(f) for f in self.staging.given)])
+
+    def _changes(self, field: models.Field[Any, Any]) -> sql.Composable:
+        changed = _distinct(_of("target", field), self._new(field))
+        return sql.SQL("({} AND {})").format(_given(field), changed)
+
+    def _new(self, field: models.Field[Any, Any]) -> sql.Composable:
+        if field.name in self.overlaid:
+            return sql.SQL("target.{0} || COALESCE(staged.{0}, '{{}}')").format(column_of(field))
+        return sql.SQL("COALESCE(staged.{0}, target.{0})").format(column_of(field))
+
+    def _value(self, field: models.Field[Any, Any]) -> sql.Composable:
+        return sql.SQL("COALESCE(staged.{}, {})").format(column_of(field), self._default(field))
+
+    def _counts(self, field: models.Field[Any, Any]) -> sql.Composable:
+        """Whether a new row's column belongs in its audit row: it was given, or a trigger has written it."""
+        if field in self.staging.given:
+            return sql.SQL("TRUE")
+        return _distinct(column_of(field), self._default(field))
+
+    def _default(self, field: models.Field[Any, Any]) -> sql.Composable:
+        return sql.SQL(self._defaults.get(field.column, "NULL").replace("%", "%%"))  # type: ignore[arg-type]
+
+    @cached_property
+    def _defaults(self) -> dict[str, str]:
+        return dict(
+            self._rows(
+                "SELECT attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute"
+                " ON attrelid = adrelid AND attnum = adnum WHERE adrelid = %s::regclass",
+                [f'"{self.staging.model._meta.db_table}"'],
+            )
+        )
+
+
+def _old(field: models.Field[Any, Any]) -> sql.Composable:
+    return identifier(f"old_{field.column}")
+
+
+def _new(field: models.Field[Any, Any]) -> sql.Composable:
+    return identifier(f"new_{field.column}")
+
+
+def _of(table: str, field: models.Field[Any, Any]) -> sql.Composable:
+    return identifier(table, str(field.column))
+
+
+def _given(field: models.Field[Any, Any]) -> sql.Composable:
+    return sql.SQL("{} IS NOT NULL").format(_of("staged", field))
+
+
+def _distinct(one: sql.Composable, other: sql.Composable) -> sql.Composable:
+    return sql.SQL("{} IS DISTINCT FROM {}").format(one, other)
+
+
+def _assign(field: models.Field[Any, Any], value: sql.Composable) -> sql.Composable:
+    return sql.SQL("{} = {}").format(column_of(field), value)
+
+
+def _list(parts: Iterable[sql.Composable]) -> sql.Composable:
+    return sql.SQL(", ").join(parts)

@@ -1,0 +1,113 @@
+"""The two ways to use a merge: look at what it would do, or do it."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import DatabaseError, OperationalError, connection, transaction
+
+from ops.db import read_only
+from ops.exceptions import OpsError
+from ops.sql.merge import Merge, Signature
+
+# Below PostgreSQL's deadlock_timeout of 1 s, so that in a deadlock it is the load that gives way to the player.
+LOCK_TIMEOUT = timedelta(milliseconds=800)
+ATTEMPTS = 8
+_YIELDED = {"40001", "40P01", "55P03"}
+
+
+class Refused(OpsError):
+    """The database refused the merge; nothing of it was kept."""
+
+
+class Busy(OpsError):
+    """Somebody else held rows of the table all the while; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    created: int
+    changed: int
+    unchanged: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a merge would do now, with samples of ``(key, changes)``."""
+
+    counts: Counts
+    created: list[tuple[str, dict[str, Any]]]
+    changed: list[tuple[str, dict[str, Any]]]
+
+
+def preview(merge: Merge, samples: int = 5) -> Preview:
+    with read_only():
+        created, changed = merge.count()
+        counts = Counts(created, changed, merge.staging.total - created - changed)
+        return Preview(counts, merge.sample_created(samples), merge.sample_changed(samples))
+
+
+def execute(merge: Merge, signature: Signature) -> Counts:
+    """Merge in one transaction, tried again where it met the lock of somebody else.
+
+    Raises ``Busy`` when that somebody does not let go, and ``Refused`` when a constraint does not hold.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with transaction.atomic():
+                return _merge(merge, signature)
+        except OperationalError as exc:
+            if _sqlstate(exc) not in _YIELDED:
+                raise
+            if attempt == ATTEMPTS:
+                raise Busy(_busy(merge)) from exc
+            time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311
+        except DatabaseError as exc:
+            if _sqlstate(exc)[:2] not in {"22", "23"}:
+                raise
+            raise Refused(f"The database refused the load: {exc}") from exc
+    raise AssertionError("unreachable")
+
+
+# Note [Why the merge looks again]
+# Under READ COMMITTED each statement sees what was committed when it began. A row that somebody inserts while
+# our INSERT runs is met by our UPDATE, which begins after it; one that somebody deletes before our UPDATE is
+# missed by both. So the merge asks what is missing, and goes round again. REPEATABLE READ would need no second
+# look, but would give up whenever a player touches any of the rows meanwhile.
+
+
+def _merge(merge: Merge, signature: Signature) -> Counts:
+    _take_turn(merge)
+    created = merge.insert(signature)
+    changed = merge.update(signature) if created < merge.staging.total else 0
+    while created < merge.staging.total and merge.missing():
+        created += merge.insert(signature)
+        changed += merge.update(signature)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    return Counts(created, changed, merge.staging.total - created - changed)
+
+
+def _take_turn(merge: Merge) -> None:
+    """Merges into one table go one after another: side by side they would lock each other's rows."""
+    table = merge.staging.model._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"merge into {table}"])
+        timeout = f"{LOCK_TIMEOUT // timedelta(milliseconds=1)}ms"
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [timeout])
+
+
+def _busy(merge: Merge) -> str:
+    table = merge.staging.model._meta.db_table
+    return (
+        f"Nothing was changed: other transactions hold rows of {table} that the load must change. See who, with"
+        f" SELECT pid, state, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL; then load again."
+    )
+
+
+def _sqlstate(exc: DatabaseError) -> str:
+    return getattr(exc.__cause__, "sqlstate", None) or ""
