@@ -24,7 +24,7 @@ def register(operation: O) -> O:
     name = getattr(operation, "name", "")
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
         raise InvalidDeclaration(
-            f"{operation.__qualname__}.name is {name!r}; it must be lower-case letters, digits and underscores"
+            f"{operation.__qualname__}.name is {name!r}; use lower-case letters, digits and underscores"
         )
     if name in _registered:
         raise InvalidDeclaration(f"{name} is registered already, by {_registered[name].__qualname__}")

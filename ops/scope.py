@@ -46,7 +46,7 @@ class Scope:
                 raise InvalidScope(f"{name}={value}: {' '.join(exc.messages)}") from exc
 
     def narrow(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
-        """The rows of the queryset that are in scope: before the run exists by its keys, after by its table."""
+        """The rows of the queryset in scope; once the run exists, its keys are read from their table."""
         try:
             queryset = queryset.filter(**self.filter)
         except (FieldError, ValueError) as exc:

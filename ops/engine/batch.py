@@ -30,7 +30,7 @@ WAITING_SWEEP, LAST_SWEEP = 3, 6
 LOCK_TIMEOUT = timedelta(milliseconds=500)
 
 
-class Halted(Exception):  # noqa: N818
+class Halted(Exception):
     """The run is no longer running: somebody paused, cancelled or ended it."""
 
 
@@ -67,7 +67,7 @@ class Batches:
 
     def _take(self) -> QuerySet[Any] | None:
         """Lock a lane and return its candidates within reach; None when no lane was free."""
-        lane = take(self.run, self.lane and self.lane.pk)
+        lane = take(self.run, self.lane.pk if self.lane else None)
         # Read after the lock: whoever pauses a run moves its state, then takes every lane.
         self.run.refresh_from_db(fields=["state", "sweep"])
         if self.run.state != State.RUNNING:
@@ -105,7 +105,7 @@ class Batches:
             return self._write(within, rows, results)
 
     def _write(self, within: QuerySet[Any], rows: list[Any], results: Mapping[Any, Any]) -> Written:
-        assert self.lane is not None and self.reach is not None  # noqa: S101
+        assert self.lane and self.reach  # noqa: S101, PT018
         full = len(rows) == self.reach.limit
         silent = ValueError("process() returned nothing for this row")
         told = {row.pk: results.get(row.pk) or silent for row in rows}
@@ -113,9 +113,9 @@ class Batches:
             if isinstance(result, Exception):
                 set_aside(self.lane, pk, str(result) or type(result).__name__)
         processed = [
-            Processed(row.pk, row.row_version, told[row.pk])
+            Processed(row.pk, row.row_version, values)
             for row in rows
-            if not isinstance(told[row.pk], Exception)
+            if not isinstance(values := told[row.pk], Exception)
         ]
         key = str(rows[-1].pk) if full else self.reach.key
         reach = Reach(len(rows) + 1, key, last=self.reach.last and not full)
@@ -132,7 +132,7 @@ class Batches:
         if still := rows.filter(Exists(changed)).values_list("pk", flat=True).first():
             raise NeverShrinks(
                 f"{self.operation.name} changed row {still}, which still matches get_queryset(), so the run"
-                " would never end. Let get_queryset() leave out what get_changes() has set. Nothing was changed"
+                " would never end. Let get_queryset() leave out what get_changes() sets. Nothing was changed"
             )
 
     def _blame(self, error: DatabaseError) -> None:

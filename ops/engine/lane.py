@@ -25,7 +25,7 @@ def retake(lane: Lane) -> bool:
 
 
 def look_ahead(lane: Lane, candidates: QuerySet[Any], rows: int, keys: int) -> Reach:
-    """The span of the next ``keys`` keys, whether they need the change or not; for one row, the next candidate."""
+    """The span of the next ``keys`` keys, whether candidates or not; for one row, the next candidate."""
     looked_at = candidates if rows == 1 else candidates.model._base_manager.all()
     place = 1 if rows == 1 else keys
     key = ahead_of(lane, looked_at).order_by("pk").values_list("pk", flat=True)[place - 1 : place].first()

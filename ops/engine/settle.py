@@ -27,7 +27,7 @@ def settle(run: Run, operation: Operation, scope: Scope) -> None:
 
 
 def verify(operation: Operation, scope: Scope, run: Run | None = None) -> list[dict[str, Any]]:
-    """What the operation's checks find, each ``{"label", "found", "sample"}``; a check holds when found is 0."""
+    """What the operation's checks find, each ``{"label", "found", "sample"}``; found is 0 where it holds."""
 
     def ask(check: Check) -> dict[str, Any]:
         mine = check.queryset.model is operation.model

@@ -16,8 +16,8 @@ class BatchSize:
     """How many rows a batch may change, and how many keys it may look at.
 
     The two are sized apart: where few rows of a huge table need the change, it is the span of keys that makes
-    a statement long. ``pinned`` fixes the rows. After a batch that failed on its data its rows are suspects: they
-    go in smaller batches until they are through, and then the size of before is back.
+    a statement long. ``pinned`` fixes the rows. After a batch that failed on its data its rows are suspects:
+    they go in smaller batches until they are through, and then the size of before is back.
     """
 
     pinned: int | None = None

@@ -1,4 +1,4 @@
-"""The one statement of a batch: it changes the rows, audits them and moves the lane's cursor, or does none of it."""
+"""The one statement of a batch: it changes the rows, audits them and moves the cursor, or does none of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ops.sql.compile import compile_select, fields_of, identifier, is_json, touc
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a batch may go: at most ``limit`` rows, keys up to ``key`` (text), ``last`` if the lane ends there."""
+    """How far a batch may go: at most ``limit`` rows, up to ``key`` (text); ``last`` if the lane ends there."""
 
     limit: int
     key: str | None
@@ -48,7 +48,7 @@ def change_set(operation: Operation, rows: models.QuerySet[Any], lane: Lane, rea
     if batch is None:
         Lane.objects.filter(pk=lane.pk).update(finished=True)
         return Written(0, 0)
-    return _execute(operation, sql.SQL(batch.sql), batch.params, lane, reach)  # type: ignore[arg-type]
+    return _execute(operation, sql.SQL(batch.sql), batch.params, lane, reach)
 
 
 def change_processed(operation: Operation, rows: Iterable[Processed], lane: Lane, reach: Reach) -> Written:
@@ -66,7 +66,7 @@ def change_processed(operation: Operation, rows: Iterable[Processed], lane: Lane
         " ORDER BY told.pk FOR NO KEY UPDATE OF current SKIP LOCKED"
     ).format(
         columns=sql.SQL(", ").join([sql.SQL("told.pk"), *old, *new]),
-        type=sql.SQL(type_name(meta.pk)),  # type: ignore[arg-type]
+        type=sql.SQL(type_name(meta.pk)),
         table=table,
         pk=pk,
     )
@@ -74,7 +74,7 @@ def change_processed(operation: Operation, rows: Iterable[Processed], lane: Lane
 
 
 def _as_columns(operation: Operation, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {field.column: values[field.name] for field in fields_of(operation) if field.name in values}
+    return {str(field.column): values[field.name] for field in fields_of(operation) if field.name in values}
 
 
 def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Composable:
@@ -126,7 +126,8 @@ def _update(operation: Operation) -> sql.Composable:
         for i, field in enumerate(fields_of(operation))
     ]
     return sql.SQL(
-        "UPDATE {table} AS target SET {assignments} FROM batch WHERE target.{pk} = batch.pk RETURNING batch.pk, {kept}"
+        "UPDATE {table} AS target SET {assignments} FROM batch"
+        " WHERE target.{pk} = batch.pk RETURNING batch.pk, {kept}"
     ).format(
         table=identifier(meta.db_table),
         assignments=sql.SQL(", ").join(assignments),

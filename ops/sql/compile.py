@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +45,9 @@ def is_json(field: Field[Any, Any]) -> bool:
     return type_name(field) in {"json", "jsonb"}
 
 
-def identifier(*names: str) -> sql.Composable:
+def identifier(*names: str | None) -> sql.Composable:
     """A quoted name for a statement whose parameters are ``%s``: a percent sign in it is doubled."""
-    return sql.Identifier(*(name.replace("%", "%%") for name in names))
+    return sql.Identifier(*(str(name).replace("%", "%%") for name in names))
 
 
 def fields_of(operation: Operation) -> list[Field[Any, Any]]:
@@ -70,7 +69,8 @@ def with_changes(queryset: QuerySet[Any], operation: Operation, *labels: str) ->
     """Rows of ``(*labels, pk, old..., new...)``, old and new in the order of ``fields_of``."""
     new = {f"new_{f.name}": as_stored(operation.get_changes()[f.name], f) for f in fields_of(operation)}
     old = [f.attname for f in fields_of(operation)]
-    return queryset.annotate(**new).values_list(*labels, "pk", *old, *new)
+    rows: QuerySet[Any] = queryset.annotate(**new).values_list(*labels, "pk", *old, *new)
+    return rows
 
 
 def as_stored(value: Any, field: Field[Any, Any]) -> Expression:
@@ -79,13 +79,12 @@ def as_stored(value: Any, field: Field[Any, Any]) -> Expression:
     return AsStored(expression, output_field=wanted)
 
 
-def statement_of(operation: Operation) -> Mapping[str, Any] | None:
+def statement_of(operation: Operation) -> Compiled | None:
     """What the declaration compiles to, for its fingerprint."""
     queryset = operation.get_queryset()
     if not operation.is_per_row():
         queryset = with_changes(queryset.order_by("pk"), operation)
-    compiled = compile_select(queryset.order_by("pk"))
-    return compiled and {"sql": compiled.sql, "params": compiled.params}
+    return compile_select(queryset.order_by("pk"))
 
 
 def touched(model: type[Model]) -> list[Field[Any, Any]]:

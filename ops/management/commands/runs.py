@@ -9,7 +9,6 @@ from ops import runs
 from ops.management.base import OpsCommand
 from ops.models import Run
 from ops.report import run as report
-from ops.states import State
 
 _HEAD = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
 
