@@ -4,7 +4,6 @@ import fcntl
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ import psutil
 from kyndo.localservices.account import Account, find_account
 from kyndo.localservices.errors import LocalServiceError
 from kyndo.localservices.place import elsewhere, find_place, key
+from kyndo.localservices.ports import free_port, taken
 from kyndo.localservices.state import State, read_state, write_state
 
 WAIT_SECONDS = 120  # a start may have to replay much WAL first, on a slow disk
@@ -138,12 +138,12 @@ class LocalServer:
         write_state(self.state_file, state)  # the password must outlive a kill during the next line
         self.prepare(state.password)
         for _ in range(PORTS_TRIED):  # somebody may take the port between our look and the server's bind
-            state = State(_free_port(state.port), state.password)
+            state = State(free_port(state.port), state.password)
             write_state(self.state_file, state)
             child = self._spawn(state)
             if self._comes_up(state, child):
                 return
-            if not _taken(state.port):
+            if not taken(state.port):
                 break
         raise LocalServiceError(f"{self.title} does not start. {self._last_words()}")
 
@@ -201,18 +201,3 @@ class LocalServer:
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-8:] if self.log.exists() else []
         return "\n".join([f"The end of its log, {self.log}:", *lines])
-
-
-def _free_port(wanted: int) -> int:
-    """Return ``wanted`` if it is free, so that shells and bookmarks outlive a restart, else a free one."""
-    for port in (wanted, 0):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
-    raise LocalServiceError("No TCP port is free on 127.0.0.1.")
-
-
-def _taken(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,22 @@
+"""TCP ports of 127.0.0.1."""
+
+import socket
+from contextlib import suppress
+
+from kyndo.localservices.errors import LocalServiceError
+
+
+def free_port(wanted: int) -> int:
+    """Return ``wanted`` if it is free, so that shells and bookmarks outlive a restart, else a free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise LocalServiceError("No TCP port is free on 127.0.0.1.")
+
+
+def taken(port: int) -> bool:
+    """Tell whether something listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,56 @@
+"""Several processes that live and die together, in the foreground."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
+
+
+def start(args: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """Start a command of manage.py as the head of a process group, so that its own children end with it."""
+    return subprocess.Popen([sys.executable, MANAGE, *args], stdin=subprocess.DEVNULL, process_group=0)
+
+
+def run_together(commands: Mapping[str, Sequence[str]]) -> str:
+    """Run commands of manage.py until one ends, or Ctrl-C or SIGTERM comes; leave none of them behind.
+
+    Returns why it ended: the title of the one that did, with its exit status, or "" for a signal.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for title, args in commands.items():
+            children[title] = start(args)
+        return _first_to_end(children)
+    except KeyboardInterrupt:
+        return ""
+    finally:
+        _stop([child for child in children.values() if child.returncode is None])
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _first_to_end(children: "Mapping[str, subprocess.Popen[bytes]]") -> str:
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    ended = next(title for title, child in children.items() if child.poll() is not None)
+    return f"{ended} ended with status {children[ended].returncode}"
+
+
+def _stop(children: "list[subprocess.Popen[bytes]]") -> None:
+    """Ask until they are gone: a worker finishes its job first, and ends at once when it is asked again."""
+    while children := [child for child in children if child.poll() is None]:
+        for child in children:
+            os.killpg(child.pid, signal.SIGTERM)
+        try:
+            for child in children:
+                child.wait()
+        except KeyboardInterrupt:
+            continue
