@@ -1,8 +1,11 @@
-"""What must be set before anything starts, and how to say so in one message."""
+"""What must be set before anything starts, and how to say everything that is wrong with it in one message."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from environ import Env  # type: ignore[import-untyped]
 
 ALWAYS = {
     "SECRET_KEY": "50 or more random characters; they sign sessions",
@@ -13,17 +16,40 @@ IN_PRODUCTION = {
     "DATABASE_URL": "postgres://USER:PASSWORD@HOST:5432/NAME",
     "REDIS_URL": "redis://:PASSWORD@HOST:6379/0",
 }
+SCHEMES = {"DATABASE_URL": ("postgres", "postgresql"), "REDIS_URL": ("redis", "rediss", "unix")}
+NUMBERS = ("CONN_MAX_AGE", "SECURE_HSTS_SECONDS")
+SWITCHES = ("DEBUG", "SECURE_SSL_REDIRECT", "TRUST_PROXY")
+ON = Env.BOOLEAN_TRUE_STRINGS
+OFF = ("false", "off", "no", "n", "0", "")
 
 
-def require(environ: Mapping[str, str], *, debug: bool) -> None:
-    """Raise `ImproperlyConfigured` that names every variable that is missing or empty."""
+def require(environ: Mapping[str, str]) -> None:
+    """Raise `ImproperlyConfigured` that names every variable that is missing, empty or unreadable."""
+    debug = environ.get("DEBUG", "").lower() in ON
     wanted = ALWAYS if debug else {**ALWAYS, **IN_PRODUCTION}
     missing = [f"  {name}: {what}" for name, what in wanted.items() if not environ.get(name)]
     if missing:
-        raise ImproperlyConfigured(
-            "\n".join(["Set these in the environment or in .env:", *missing, *_hint(debug)])
-        )
+        missing.insert(0, "Set these in the environment or in .env:")
+        if not debug:
+            missing.append("For development instead, `make demo` writes a .env with DEBUG=on.")
+    if problems := [*_unreadable(environ), *missing]:
+        raise ImproperlyConfigured("\n".join(problems))
 
 
-def _hint(debug: bool) -> list[str]:
-    return [] if debug else ["For development instead, `make demo` writes a .env with DEBUG=on."]
+def _unreadable(environ: Mapping[str, str]) -> Iterator[str]:
+    for name, schemes in SCHEMES.items():
+        if environ.get(name) and not _is_url(environ[name], schemes):
+            yield f"{name} is not a URL like {IN_PRODUCTION[name]}"  # it may hold a password: not shown
+    for name in NUMBERS:
+        if name in environ and not environ[name].isdecimal():
+            yield f"{name} is {environ[name]!r}, and should be a number of seconds"
+    for name in SWITCHES:
+        if environ.get(name, "").lower() not in (*ON, *OFF):
+            yield f"{name} is {environ[name]!r}, and should be on or off"
+
+
+def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
+    with suppress(ValueError):  # of a port that is not a number
+        parts = urlsplit(url)
+        return parts.scheme in schemes and (parts.port or 1) > 0
+    return False

@@ -14,8 +14,10 @@ LOCAL_SERVICES_ROOT = BASE_DIR / "var"
 environ.Env.read_env(BASE_DIR / ".env")
 env = environ.Env()
 
+require(os.environ)
+
 DEBUG = env.bool("DEBUG", default=False)
-require(os.environ, debug=DEBUG)
+
 
 SECRET_KEY = env.str("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
