@@ -50,3 +50,11 @@ class ChangedDeclaration(OpsError):
 
 class NeverShrinks(OpsError):
     """Rows that the operation changed still match its queryset."""
+
+
+class TooManyFailures(OpsError):
+    """More rows failed than the run was told to bear."""
+
+
+class DatabaseAway(OpsError):
+    """The database did not come back in time; the run stands where its last batch left it."""

@@ -23,7 +23,7 @@ _SAMPLES = 5
 
 @dataclass(frozen=True)
 class Sample:
-    """One row by its label, with each column's old and new value (only the old one where rows are processed)."""
+    """One row by its label, with each column's old and new value (only the old one if rows are processed)."""
 
     label: str
     values: dict[str, tuple[Any, Any] | tuple[Any]]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -17,7 +16,7 @@ from ops.exceptions import ChangedDeclaration, ColumnClaimed, IllegalMove, Unkno
 from ops.models import Claim, Failure, Key, Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope
-from ops.states import ACTIVE, MOVES, State
+from ops.states import MOVES, State
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,10 @@ class Request:
     performed_by: str
     params: Mapping[str, Any] = field(default_factory=dict)
     scope: Scope = field(default_factory=Scope)
+    lanes: int = 1
     batch_size: int | None = None
+    max_rate: int | None = None
+    max_failures: int | None = None
 
 
 def create(request: Request) -> Run:
@@ -43,6 +45,8 @@ def create(request: Request) -> Run:
     with transaction.atomic():
         run = Run.objects.create(
             operation=operation.name,
+            model=operation.model._meta.label_lower,
+            columns=operation.get_columns(),
             params=dict(request.params),
             scope=request.scope.as_json(),
             version=operation.fingerprint(),
@@ -50,10 +54,12 @@ def create(request: Request) -> Run:
             performed_by=request.performed_by,
             total=total,
             batch_size=request.batch_size,
+            max_rate=request.max_rate,
+            max_failures=request.max_failures,
         )
         Key.objects.bulk_create([Key(run=run, object_id=key) for key in request.scope.keys or ()])
-        _claim(run, operation)
-        _lay_lane(run, operation)
+        _claim(run)
+        _lay_lanes(run, operation, request.lanes)
     return run
 
 
@@ -96,13 +102,13 @@ def requeue(run: Run) -> None:
 
     Raises IllegalMove, ColumnClaimed, ChangedDeclaration.
     """
-    operation = operation_of(run)
+    operation_of(run)
     if run.state in (State.PAUSING, State.CANCELLING):
         complete_halt(run)
     if run.state in (State.QUEUED, State.RUNNING):
         return
     move(run, State.QUEUED, finished_at=None, checks=[], error="")
-    _claim(run, operation)
+    _claim(run)
     Failure.objects.filter(run=run).delete()
     Lane.objects.filter(run=run).update(failed=0)
     if not run.lanes.filter(finished=False).exists():
@@ -151,27 +157,29 @@ def next_sweep(run: Run, first: int | None = None) -> None:
     run.lanes.update(cursor=None, finished=False)
 
 
-def _claim(run: Run, operation: Operation) -> None:
-    label = operation.model._meta.label_lower
-    columns = operation.get_columns()
+def _claim(run: Run) -> None:
     Claim.objects.bulk_create(
-        [Claim(run=run, model=label, column=column) for column in columns], ignore_conflicts=True
+        [Claim(run=run, model=run.model, column=column) for column in run.columns], ignore_conflicts=True
     )
-    held = Claim.objects.filter(~Q(run=run), model=label, column__in=columns).select_related("run").first()
-    if held:
+    claims = Claim.objects.filter(model=run.model, column__in=run.columns)
+    if held := claims.exclude(run=run).select_related("run").first():
         other = held.run
         raise ColumnClaimed(
-            f"{label}.{held.column} is being written by run {other.pk}"
+            f"{run.model}.{held.column} is being written by run {other.pk}"
             f" ({other.operation}, {other.get_state_display()}). Let it end (manage.py runs show {other.pk}),"
             f" or cancel it: manage.py runs cancel {other.pk}"
         )
 
 
-def _lay_lane(run: Run, operation: Operation) -> None:
-    """One lane over the keys that exist now: newer rows are not this run's."""
-    last = operation.model._base_manager.order_by("-pk").values_list("pk", flat=True).first()
-    Lane.objects.create(run=run, number=1, upper=None if last is None else str(last), finished=last is None)
-
-
-def active() -> Iterable[Run]:
-    return Run.objects.filter(state__in=ACTIVE)
+def _lay_lanes(run: Run, operation: Operation, count: int) -> None:
+    """Lanes of about as many keys each over those that exist now: newer rows are not this run's."""
+    keys = operation.model._base_manager.order_by("pk").values_list("pk", flat=True)
+    total = keys.count() if count > 1 else 0
+    places = sorted({total * number // count for number in range(1, count)} - {0})
+    bounds = [None, *(str(keys[place - 1]) for place in places)]
+    last = keys.last()
+    uppers = [*bounds[1:], None if last is None else str(last)]
+    Lane.objects.bulk_create(
+        Lane(run=run, number=number, lower=lower, upper=upper, finished=last is None)
+        for number, (lower, upper) in enumerate(zip(bounds, uppers, strict=True), start=1)
+    )

@@ -38,13 +38,5 @@ MOVES: dict[State, set[State]] = {
     State.CANCELLED: set(),
 }
 
-# A run in one of these holds the columns that it writes.
-ACTIVE = {
-    State.AWAITING_APPROVAL,
-    State.QUEUED,
-    State.RUNNING,
-    State.PAUSING,
-    State.PAUSED,
-    State.CANCELLING,
-}
+# What `runs resume` takes.
 RESUMABLE = {State.QUEUED, State.RUNNING, State.PAUSED, *(s for s in _ENDS if MOVES[s])}

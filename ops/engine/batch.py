@@ -16,8 +16,8 @@ from ops.db import batch_transaction
 from ops.engine.failures import LOCK_NOT_AVAILABLE, is_of_a_row, set_aside, sqlstate
 from ops.engine.lane import look_ahead, retake, take
 from ops.engine.size import BatchSize
-from ops.exceptions import NeverShrinks
-from ops.models import AuditLog, Lane, Run
+from ops.exceptions import NeverShrinks, TooManyFailures
+from ops.models import AuditLog, Failure, Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope, key_text
 from ops.sql.batch import Processed, Reach, Written, change_processed, change_set
@@ -44,22 +44,30 @@ class Batches:
     size: BatchSize
     lane: Lane | None = None
     reach: Reach | None = field(default=None, init=False)
+    failed: bool = field(default=False, init=False)
 
-    def advance(self) -> bool:
-        """Do one batch; False when no unfinished lane was free.
+    def advance(self) -> int | None:
+        """Do one batch; the number of rows changed, or None when no unfinished lane was free.
 
-        Raises Halted, NeverShrinks, and every database error that is not a row's fault.
+        Raises Halted, NeverShrinks, TooManyFailures, and every database error that is not a row's fault.
         """
+        self.failed = False
+        written = self._attempt()
+        if self.failed:
+            self._check_failures()
+        return written
+
+    def _attempt(self) -> int | None:
         began = perf_counter()
         try:
             written = self._process() if self.operation.is_per_row() else self._change()
         except DatabaseError as exc:
             self._blame(exc)
-            return True
+            return 0
         if written is None:
-            return False
+            return None
         self.size.learn(written.selected, timedelta(seconds=perf_counter() - began))
-        return True
+        return written.changed
 
     @property
     def _waits(self) -> bool:
@@ -111,7 +119,7 @@ class Batches:
         told = {row.pk: results.get(row.pk) or silent for row in rows}
         for pk, result in told.items():
             if isinstance(result, Exception):
-                set_aside(self.lane, pk, str(result) or type(result).__name__)
+                self._set_aside(self.lane, str(pk), str(result) or type(result).__name__)
         processed = [
             Processed(row.pk, row.row_version, values)
             for row in rows
@@ -148,6 +156,17 @@ class Batches:
             if self.lane is None or self.reach is None or not retake(self.lane):
                 return
             if failed:
-                set_aside(self.lane, self.reach.key, str(error).strip())
+                self._set_aside(self.lane, self.reach.key, str(error).strip())
             else:
                 Lane.objects.filter(pk=self.lane.pk).update(cursor=self.reach.key)
+
+    def _set_aside(self, lane: Lane, pk: str | None, error: str) -> None:
+        set_aside(lane, pk, error)
+        self.failed = True
+
+    def _check_failures(self) -> None:
+        most, failed = self.run.max_failures, Failure.objects.filter(run=self.run).count()
+        if most is not None and failed > most:
+            raise TooManyFailures(
+                f"{failed} rows failed, {most} were allowed. To see them: manage.py runs show {self.run.pk}"
+            )

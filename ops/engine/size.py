@@ -22,13 +22,14 @@ class BatchSize:
 
     pinned: int | None = None
     target: timedelta = TARGET
+    ceiling: int = CEILING
     keys: int = FIRST
     healthy: int = FIRST
     suspects: int = 0
     trial: int = 0
 
     def __post_init__(self) -> None:
-        self.healthy = self.pinned or self.healthy
+        self.healthy = min(self.pinned or self.healthy, self.ceiling)
         self.keys = max(self.keys, self.healthy)
 
     @property
@@ -44,7 +45,7 @@ class BatchSize:
         if selected < self.rows:
             self.keys = min(KEYS_CEILING, int(self.keys * factor))
         elif not self.pinned:
-            self.healthy = min(CEILING, max(FLOOR, int(self.healthy * factor)))
+            self.healthy = min(self.ceiling, max(FLOOR, int(self.healthy * factor)))
         self.keys = max(self.keys, self.healthy)
 
     def suspect(self) -> bool:

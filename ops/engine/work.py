@@ -6,10 +6,14 @@ from datetime import timedelta
 from threading import Event
 from typing import Protocol
 
+from django.db import Error
+
 from ops import runs
 from ops.engine.batch import Batches, Halted
+from ops.engine.pace import Pace
+from ops.engine.patience import LIMIT, Patience, is_transient
 from ops.engine.settle import settle
-from ops.engine.size import TARGET, BatchSize
+from ops.engine.size import CEILING, TARGET, BatchSize
 from ops.models import Run
 from ops.scope import Scope
 from ops.states import State
@@ -18,44 +22,72 @@ from ops.states import State
 _ASIDE = timedelta(milliseconds=100)
 # Rows in process() are not locked, so nobody waits for them; what waits is a pause.
 _PROCESS_TARGET = timedelta(seconds=1)
+_MOVING = (State.RUNNING, State.PAUSING, State.CANCELLING)
 
 
 class Watcher(Protocol):
-    """Told after every batch."""
+    def batch(self, run: Run, size: BatchSize) -> None:
+        """Told after every batch."""
 
-    def batch(self, run: Run, size: BatchSize) -> None: ...
+    def waiting(self, reason: str) -> None:
+        """Told when the work must wait, and why."""
 
 
-def work(run: Run, watcher: Watcher, stop: Event) -> State:
+def work(run: Run, watcher: Watcher, stop: Event, patience: timedelta = LIMIT) -> State:
     """Work on the run until it leaves ``running``; asked to stop, finish the batch and pause the run.
 
     Any number of processes may do this to one run. An error that is no row's fault fails the run and is
-    raised; the run can then be resumed.
+    raised; the run can then be resumed. Raises DatabaseAway, the run standing where it stood, when the
+    database does not come back within ``patience``.
     """
-    operation = runs.operation_of(run)
-    scope = Scope.of_run(run)
+    worker = _Worker(run, watcher, stop)
+    waits = Patience(stop, patience)
     runs.start(run)
-    target = _PROCESS_TARGET if operation.is_per_row() else TARGET
-    batches = Batches(run, operation, scope, BatchSize(pinned=run.batch_size, target=target))
-    try:
-        while run.state == State.RUNNING:
-            if stop.is_set():
-                runs.pause(run)
-            elif batches.advance():
-                watcher.batch(run, batches.size)
-            elif run.lanes.filter(finished=False).exists():
-                stop.wait(_ASIDE.total_seconds())
-            else:
-                settle(run, operation, scope)
-    except Halted:
-        runs.complete_halt(run)
-    except Exception as exc:
-        _fail(run, exc)
-        raise
+    while run.state in _MOVING:
+        try:
+            worker.step()
+            waits.renew()
+        except Error as exc:
+            if not is_transient(exc):
+                _fail(run, exc)
+                raise
+            watcher.waiting(str(exc).strip())
+            waits.wait(exc)
+        except Exception as exc:
+            _fail(run, exc)
+            raise
     return State(run.state)
+
+
+class _Worker:
+    def __init__(self, run: Run, watcher: Watcher, stop: Event) -> None:
+        operation, scope = runs.operation_of(run), Scope.of_run(run)
+        target = _PROCESS_TARGET if operation.is_per_row() else TARGET
+        self.run, self.watcher, self.stop = run, watcher, stop
+        self.pace = Pace(run, stop)
+        size = BatchSize(pinned=run.batch_size, target=target, ceiling=self.pace.burst or CEILING)
+        self.batches = Batches(run, operation, scope, size)
+
+    def step(self) -> None:
+        """One batch, or whatever else the run needs next."""
+        if self.stop.is_set():
+            runs.pause(self.run)
+            return
+        try:
+            changed = self.batches.advance()
+        except Halted:
+            runs.complete_halt(self.run)
+            return
+        if changed is not None:
+            self.watcher.batch(self.run, self.batches.size)
+            self.pace.rest(changed)
+        elif self.run.lanes.filter(finished=False).exists():
+            self.stop.wait(_ASIDE.total_seconds())
+        else:
+            settle(self.run, self.batches.operation, self.batches.scope)
 
 
 def _fail(run: Run, error: Exception) -> None:
     run.refresh_from_db()
-    if run.state in (State.RUNNING, State.PAUSING, State.CANCELLING):
+    if run.state in _MOVING:
         runs.end(run, State.FAILED, error=f"{type(error).__name__}: {error}".strip())

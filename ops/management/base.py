@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ops import registry, runs
 from ops.actor import current_user
 from ops.engine.work import work
-from ops.exceptions import InvalidParams, OpsError
+from ops.exceptions import DatabaseAway, InvalidParams, OpsError
 from ops.management.signals import stop_event
 from ops.models import Run
 from ops.operation import Operation
@@ -56,8 +56,14 @@ class OpsCommand(BaseCommand):
 
     def execute_run(self, run: Run, as_json: bool) -> None:
         """Work on the run in the foreground, watched; exits with 130 when interrupted, 1 without success."""
-        with stop_event() as stop, self.watcher(run, as_json) as watcher:
-            state = work(run, watcher, stop)
+        try:
+            with stop_event() as stop, self.watcher(run, as_json) as watcher:
+                state = work(run, watcher, stop)
+        except DatabaseAway as exc:
+            raise CommandError(
+                f"The database is away: {exc}\n"
+                f"Nothing is lost. Once it is back, go on with: manage.py runs resume {run.pk}"
+            ) from exc
         if as_json:
             self.stdout.write(json.dumps(report_run.as_json("finished", run)))
         else:
@@ -125,6 +131,9 @@ def add_operation_arguments(
     parser.add_argument(
         "--batch-size", type=positive, metavar="N", help="Rows changed in a batch; by default it adapts."
     )
+    parser.add_argument("--lanes", type=positive, default=1, metavar="N", help="For N processes to advance.")
+    parser.add_argument("--max-rate", type=positive, metavar="N", help="Rows changed a second, at most.")
+    parser.add_argument("--max-failures", type=natural, metavar="N", help="More failed rows fail the run.")
     parser.add_argument(
         "--filter", action="append", default=[], type=pair, metavar="COLUMN=VALUE", help="Only these rows."
     )
@@ -139,7 +148,10 @@ def request_of(operation: type[Operation], options: Mapping[str, Any]) -> Reques
         performed_by=options["performed_by"],
         params=params,
         scope=Scope(filter=dict(options["filter"])),
+        lanes=options["lanes"],
         batch_size=options["batch_size"],
+        max_rate=options["max_rate"],
+        max_failures=options["max_failures"],
     )
 
 
@@ -150,6 +162,14 @@ def positive(text: str) -> int:
     return number
 
 
+def natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+natural.__name__ = "whole number"
 positive.__name__ = "whole number above 0"
 
 

@@ -14,6 +14,8 @@ class Run(models.Model):
     """
 
     operation = models.CharField(max_length=64)
+    model = models.CharField(max_length=64)
+    columns = models.JSONField(help_text="The columns that the run writes.")
     params = models.JSONField(default=dict)
     scope = models.JSONField(default=dict)
     version = models.CharField(max_length=64)
@@ -23,6 +25,8 @@ class Run(models.Model):
     sweep = models.PositiveSmallIntegerField(default=1)
     total = models.BigIntegerField(help_text="Rows that needed the change when the run was created.")
     batch_size = models.PositiveIntegerField(null=True, help_text="Rows in a batch, when pinned.")
+    max_rate = models.PositiveIntegerField(null=True, help_text="Rows a second, when capped.")
+    max_failures = models.PositiveIntegerField(null=True, help_text="More of them fail the run.")
     error = models.TextField(blank=True)
     checks = models.JSONField(default=list, help_text="What the checks found when the run ended.")
     created_at = models.DateTimeField(db_default=Now())

@@ -50,3 +50,6 @@ class Bar(Watcher):
         failed = f" · [red]{told.failed:,} failed[/]" if told.failed else ""
         text = f"{self.rate(told):,.0f} rows/s · batches of {size.rows:,}{failed}"
         self.progress.update(self.task, completed=told.done, told=text)
+
+    def waiting(self, reason: str) -> None:
+        self.progress.update(self.task, told=f"[yellow]waiting: {reason.splitlines()[0]}[/]")

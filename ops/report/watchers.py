@@ -35,6 +35,9 @@ class Watcher:
             self.looked = monotonic()
             self.show(progress_of(run), size)
 
+    def waiting(self, reason: str) -> None:
+        raise NotImplementedError
+
     def show(self, told: Progress, size: BatchSize) -> None:
         raise NotImplementedError
 
@@ -60,6 +63,9 @@ class Lines(Watcher):
             flush=True,
         )
 
+    def waiting(self, reason: str) -> None:
+        print(f"waiting: {reason.splitlines()[0]}", file=self.out, flush=True)
+
 
 class JsonLines(Watcher):
     """One JSON object a second, for a machine."""
@@ -74,3 +80,6 @@ class JsonLines(Watcher):
             "batch_size": size.rows,
         }
         print(json.dumps(event), file=self.out, flush=True)
+
+    def waiting(self, reason: str) -> None:
+        print(json.dumps({"event": "waiting", "reason": reason}), file=self.out, flush=True)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
-import simplejson
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 from psycopg import sql
 
-from ops.sql.compile import identifier, is_json, type_name
+from ops.sql.compile import identifier, type_name
 
 PLACE = "_place"
 
@@ -28,11 +26,11 @@ class Staging:
         self.model = model
         self.fields: list[models.Field[Any, Any]] = [model._meta.get_field(name) for name in fields]  # type: ignore[misc]
         self.table = sql.Identifier("pg_temp", f"staged_{model._meta.db_table}")
-        self.given: list[models.Field[Any, Any]] = []
         self.total = 0
+        self._counts: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        columns = [sql.SQL("{} bigint").format(sql.Identifier(PLACE))]
+        columns: list[sql.Composable] = [sql.SQL("{} bigint").format(sql.Identifier(PLACE))]
         columns += [
             sql.SQL("{} {}").format(sql.Identifier(f.column), sql.SQL(type_name(f))) for f in self.fields
         ]  # type: ignore[arg-type]
@@ -49,7 +47,7 @@ class Staging:
             self._execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.table))
 
     def fill(self, rows: Iterable[list[Any]]) -> None:
-        """COPY rows of ``[place, value, ...]``, the values in the order of the fields, in flat memory."""
+        """COPY rows of ``[place, value, ...]``, the values in the order of the fields, JSON as its text."""
         encoders = [(i, encode) for i, f in enumerate(self.fields, start=1) if (encode := _encoder(f))]
         columns = sql.SQL(", ").join([sql.Identifier(PLACE), *map(column_of, self.fields)])
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(self.table, columns)
@@ -69,10 +67,17 @@ class Staging:
 
     def default(self, field: str, value: str) -> None:
         """Give a value to the rows that have none."""
+        if self._counts.get(field) == self.total:
+            return
         column = column_of(self.field(field))
         statement = sql.SQL("UPDATE {} SET {} = %s WHERE {} IS NULL").format(self.table, column, column)
         self._execute(statement, [value])
         self._count()
+
+    @property
+    def given(self) -> list[models.Field[Any, Any]]:
+        """The fields that at least one row gives."""
+        return [field for field in self.fields if self._counts.get(field.name)]
 
     def field(self, name: str) -> models.Field[Any, Any]:
         return next(field for field in self.fields if field.name == name)
@@ -83,7 +88,7 @@ class Staging:
         with connection.cursor() as cursor:
             cursor.execute(sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(counts), self.table))
             self.total, *given = cursor.fetchone()
-        self.given = [field for field, count in zip(self.fields, given, strict=True) if count]
+        self._counts = dict(zip((field.name for field in self.fields), given, strict=True))
 
     @property
     def _name(self) -> sql.Identifier:
@@ -100,16 +105,10 @@ def column_of(field: models.Field[Any, Any]) -> sql.Composable:
 
 def _encoder(field: models.Field[Any, Any]) -> Callable[[Any], str] | None:
     """How a Python value enters COPY's text format; None where psycopg's own way is the fastest."""
-    if is_json(field):
-        return _encode_json
     return _array_literal if isinstance(field, ArrayField) else None
 
 
-# Decimals leave as the numbers they were read as: no float in between rounds them.
-_encode_json: Callable[[Any], str] = simplejson.JSONEncoder(ensure_ascii=False, use_decimal=True).encode
-
-
-def _array_literal(items: Sequence[str | int | Decimal]) -> str:
-    """Several times faster than psycopg's dumper of lists, which is Python."""
+def _array_literal(items: Sequence[object]) -> str:
+    """Faster than psycopg's dumper of lists, which asks for the type of each item."""
     quoted = (str(item).replace("\\", "\\\\").replace('"', '\\"') for item in items)
     return "{" + ",".join(f'"{item}"' for item in quoted) + "}"

@@ -1,0 +1,55 @@
+"""Waiting for a database that is away, and trying again what lost a race."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from threading import Event
+from time import monotonic
+
+from django.db import Error, InterfaceError, connection
+
+from ops.engine.failures import sqlstate
+from ops.exceptions import DatabaseAway
+
+LIMIT = timedelta(seconds=60)
+# Serialization failure, deadlock, lock not available.
+_LOST_RACES = {"40001", "40P01", "55P03"}
+# Connection exceptions; the server is shutting down, crashed, or starting.
+_AWAY = ("08", "57P0")
+_LONGEST_PAUSE = 2.0
+
+
+def is_transient(error: Error) -> bool:
+    """Whether the same transaction may succeed a moment later."""
+    state = sqlstate(error)
+    return state in _LOST_RACES or is_away(error)
+
+
+def is_away(error: Error) -> bool:
+    """Whether the connection is lost: by its SQLSTATE, or without one, as the client library tells it."""
+    if isinstance(error, InterfaceError) or connection.connection is None or connection.connection.closed:
+        return True
+    return sqlstate(error).startswith(_AWAY)
+
+
+class Patience:
+    """How long to try again: pauses that grow, with jitter, until ``limit`` has passed without success."""
+
+    def __init__(self, stop: Event, limit: timedelta = LIMIT) -> None:
+        self.stop = stop
+        self.limit = limit
+        self.renew()
+
+    def renew(self) -> None:
+        self.since: float | None = None
+        self.pause = 0.05
+
+    def wait(self, error: Error) -> None:
+        """Pause before another try. Raises DatabaseAway when out of patience or asked to stop meanwhile."""
+        self.since = self.since or monotonic()
+        if self.stop.is_set() or monotonic() - self.since > self.limit.total_seconds():
+            raise DatabaseAway(str(error).strip()) from error
+        connection.close()
+        self.stop.wait(self.pause * random.uniform(0.5, 1.5))  # noqa: S311
+        self.pause = min(_LONGEST_PAUSE, self.pause * 2)
