@@ -8,7 +8,7 @@ import pgtrigger
 keep_rarity_equal = pgtrigger.Trigger(
     name="keep_rarity_equal",
     when=pgtrigger.Before,
-    operation=pgtrigger.Insert | pgtrigger.UpdateOf("rarity", "rarity_v2"),
+    operation=pgtrigger.Insert | pgtrigger.UpdateOf("rarity", "rarity_v2"),  # type: ignore[no-untyped-call]
     condition=pgtrigger.Q(new__rarity__df=pgtrigger.F("new__rarity_v2")),
     func="""
         IF TG_OP = 'INSERT' THEN

@@ -14,7 +14,7 @@ from ops.db import read_only
 from ops.exceptions import OpsError
 from ops.sql.merge import Merge, Signature
 
-# Below PostgreSQL's deadlock_timeout of 1 s, so that in a deadlock it is the load that gives way to the player.
+# Below PostgreSQL's deadlock_timeout of 1 s, so that in a deadlock it is the merge that gives way.
 LOCK_TIMEOUT = timedelta(milliseconds=800)
 ATTEMPTS = 8
 _YIELDED = {"40001", "40P01", "55P03"}
@@ -51,15 +51,17 @@ def preview(merge: Merge, samples: int = 5) -> Preview:
         return Preview(counts, merge.sample_created(samples), merge.sample_changed(samples))
 
 
-def execute(merge: Merge, signature: Signature) -> Counts:
+def execute(merge: Merge, signature: Signature, *, change: bool = True) -> Counts:
     """Merge in one transaction, tried again where it met the lock of somebody else.
+
+    Without ``change`` the rows that exist stay as they are.
 
     Raises ``Busy`` when that somebody does not let go, and ``Refused`` when a constraint does not hold.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():
-                return _merge(merge, signature)
+                return _merge(merge, signature, change)
         except OperationalError as exc:
             if _sqlstate(exc) not in _YIELDED:
                 raise
@@ -74,19 +76,21 @@ def execute(merge: Merge, signature: Signature) -> Counts:
 
 
 # Note [Why the merge looks again]
-# Under READ COMMITTED each statement sees what was committed when it began. A row that somebody inserts while
-# our INSERT runs is met by our UPDATE, which begins after it; one that somebody deletes before our UPDATE is
-# missed by both. So the merge asks what is missing, and goes round again. REPEATABLE READ would need no second
-# look, but would give up whenever a player touches any of the rows meanwhile.
+# Under READ COMMITTED each statement sees what was committed when it began. A row that somebody inserts
+# while our INSERT runs is met by our UPDATE, which begins after it; one that somebody deletes before our
+# UPDATE is missed by both. So the merge asks what is missing, and goes round again. REPEATABLE READ would
+# need no second look, but would give up whenever a player touches any of the rows meanwhile.
 
 
-def _merge(merge: Merge, signature: Signature) -> Counts:
+def _merge(merge: Merge, signature: Signature, change: bool) -> Counts:
     _take_turn(merge)
-    created = merge.insert(signature)
-    changed = merge.update(signature) if created < merge.staging.total else 0
-    while created < merge.staging.total and merge.missing():
+    created = changed = 0
+    while True:
         created += merge.insert(signature)
-        changed += merge.update(signature)
+        if change and created < merge.staging.total:
+            changed += merge.update(signature)
+        if created == merge.staging.total or not merge.missing():
+            break
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     return Counts(created, changed, merge.staging.total - created - changed)
@@ -104,8 +108,7 @@ def _take_turn(merge: Merge) -> None:
 def _busy(merge: Merge) -> str:
     table = merge.staging.model._meta.db_table
     return (
-        f"Nothing was changed: other transactions hold rows of {table} that the load must change. See who, with"
-        f" SELECT pid, state, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL; then load again."
+        f"Nothing was changed: others hold rows of {table} that the load needs. Try again when they let go."
     )
 
 

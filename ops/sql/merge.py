@@ -56,7 +56,8 @@ class Merge:
             self._rows(
                 "SELECT count(*) OVER (), {place}, first, {key} FROM (SELECT {place}, {key}, min({place})"
                 " OVER (PARTITION BY {key}) AS first FROM {staged} WHERE {key} IN (SELECT {key} FROM {staged}"
-                " GROUP BY {key} HAVING count(*) > 1)) AS doubled WHERE {place} > first ORDER BY {place} LIMIT %s",
+                " GROUP BY {key} HAVING count(*) > 1)) AS doubled WHERE {place} > first"
+                " ORDER BY {place} LIMIT %s",
                 [limit],
             )
         )
@@ -65,8 +66,8 @@ class Merge:
         """``(place, key)`` of the first new rows without a field that new rows need; and how many."""
         return _with_total(
             self._rows(
-                "SELECT count(*) OVER (), {place}, {key} FROM {staged} AS staged WHERE {field} IS NULL AND NOT"
-                " EXISTS (SELECT FROM {table} AS target WHERE target.{key} = staged.{key})"
+                "SELECT count(*) OVER (), {place}, {key} FROM {staged} AS staged WHERE {field} IS NULL"
+                " AND NOT EXISTS (SELECT FROM {table} AS target WHERE target.{key} = staged.{key})"
                 " ORDER BY {place} LIMIT %s",
                 [limit],
                 field=column_of(self.staging.field(field)),
@@ -86,20 +87,20 @@ class Merge:
     def sample_created(self, limit: int) -> list[tuple[str, dict[str, Any]]]:
         """``(key, given values)`` of the first new rows."""
         given = [Change(f, None, _of("staged", f), _given(f)) for f in self.staging.given]
-        return self._rows(
+        return self._samples(
             "SELECT {key}, {changes} FROM {staged} AS staged WHERE NOT EXISTS (SELECT FROM {table} AS target"
             " WHERE target.{key} = staged.{key}) ORDER BY {place} LIMIT %s",
-            [limit],
+            limit,
             changes=changes_of(given),
         )
 
     def sample_changed(self, limit: int) -> list[tuple[str, dict[str, Any]]]:
         """``(key, changes)`` of the first rows that would change."""
         changes = [Change(f, _of("target", f), self._new(f), self._changes(f)) for f in self.staging.given]
-        return self._rows(
+        return self._samples(
             "SELECT staged.{key}, {changes} FROM {staged} AS staged JOIN {table} AS target"
             " ON target.{key} = staged.{key} WHERE {differs} ORDER BY {place} LIMIT %s",
-            [limit],
+            limit,
             changes=changes_of(changes),
             differs=self._differs(),
         )
@@ -155,11 +156,17 @@ class Merge:
             " SELECT %s, %s, {pk}::text, %s, {changes}, %s::jsonb FROM written RETURNING 1)"
             " SELECT count(*) FROM audited",
             [*said, json.dumps(signature.metadata)],
-            write=sql.SQL(statement).format(**self._names, **parts),  # type: ignore[arg-type]
+            write=sql.SQL(statement).format(**self._names, **parts),
             audit=identifier(AuditLog._meta.db_table),
             changes=parts["changes"],
         )
         return int(count)
+
+    def _samples(
+        self, statement: str, limit: int, **parts: sql.Composable
+    ) -> list[tuple[str, dict[str, Any]]]:
+        # Django has psycopg leave jsonb as text, for its fields to decode.
+        return [(key, json.loads(changes)) for key, changes in self._rows(statement, [limit], **parts)]
 
     def _rows(self, statement: str, params: list[Any] | None = None, **parts: sql.Composable) -> list[Any]:
         composed = sql.SQL(statement).format(**self._names, **parts)
@@ -178,7 +185,7 @@ class Merge:
 
     def _new(self, field: models.Field[Any, Any]) -> sql.Composable:
         if field.name in self.overlaid:
-            return sql.SQL("target.{0} || COALESCE(staged.{0}, '{{}}')").format(column_of(field))
+            return sql.SQL("(target.{0} || COALESCE(staged.{0}, '{{}}'))").format(column_of(field))
         return sql.SQL("COALESCE(staged.{0}, target.{0})").format(column_of(field))
 
     def _value(self, field: models.Field[Any, Any]) -> sql.Composable:

@@ -30,10 +30,8 @@ class Staging:
         self._counts: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        columns: list[sql.Composable] = [sql.SQL("{} bigint").format(sql.Identifier(PLACE))]
-        columns += [
-            sql.SQL("{} {}").format(sql.Identifier(f.column), sql.SQL(type_name(f))) for f in self.fields
-        ]  # type: ignore[arg-type]
+        columns = [sql.SQL("{} bigint").format(sql.Identifier(PLACE))]
+        columns += [sql.SQL("{} {}").format(column_of(f), sql.SQL(type_name(f))) for f in self.fields]
         self._execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.table))
         self._execute(
             sql.SQL("CREATE TEMPORARY TABLE {} ({})").format(self._name, sql.SQL(", ").join(columns))

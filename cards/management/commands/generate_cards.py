@@ -1,0 +1,38 @@
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from cards.management.loading import without_trigger
+from cards.models import Card
+from cards.packs import report, synthetic
+from ops import upsert
+from ops.actor import current_user
+from ops.management.base import OpsCommand, positive
+from ops.sql.merge import Merge, Signature
+from ops.sql.staging import Staging
+
+
+class Command(OpsCommand):
+    help = "Make N synthetic cards for trials and benchmarks: the same ones for the same seed."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("count", type=positive, metavar="N", help="How many cards there shall be.")
+        parser.add_argument("--seed", type=int, default=1, metavar="S", help="Other seeds, other cards (1).")
+        parser.add_argument("--pack", default="synthetic", metavar="NAME", help="Their pack (synthetic).")
+        parser.add_argument(
+            "--without-rarity-v2",
+            action="store_true",
+            help="Leave rarity_v2 of new cards empty, as the old backend did, for trials of the backfill.",
+        )
+        parser.add_argument(
+            "--as", dest="performed_by", default=current_user(), metavar="NAME", help="Who asks."
+        )
+
+    def handle(self, **options: Any) -> None:
+        rows = synthetic.cards(options["count"], options["seed"], options["pack"])
+        signature = Signature("generate_cards", options["performed_by"], {"seed": options["seed"]})
+        with Staging(Card, synthetic.COLUMNS) as staging:
+            staging.fill(rows)
+            with without_trigger(options["without_rarity_v2"]):
+                counts = upsert.execute(Merge(staging, "card_id"), signature, change=False)
+        self.tell([report.generated(counts)])

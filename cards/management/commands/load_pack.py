@@ -1,0 +1,32 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from cards.management.loading import LoadCommand
+from cards.packs.catalogue import card_layout
+from cards.packs.illustrations import Illustrations
+
+
+class Command(LoadCommand):
+    name = "load_pack"
+    help = (
+        "Load a pack of cards from JSON or CSV: previewed first, then whole or not at all. Cards that exist"
+        " keep what the pack does not give; keys that have no column go to metadata, where a pack replaces"
+        " the keys that it names and keeps the others. In CSV an empty cell is not given, and tags are"
+        " separated by ; or |."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, metavar="FILE", help="JSON or CSV, in UTF-8.")
+        parser.add_argument(
+            "--without-rarity-v2",
+            action="store_true",
+            help="Leave rarity_v2 of new cards empty, as the old backend did, for trials of the backfill.",
+        )
+        super().add_arguments(parser)
+
+    def handle(self, **options: Any) -> None:
+        illustrations = Illustrations(options["file"].parent)
+        layout = card_layout(illustrations, without_rarity_v2=options["without_rarity_v2"])
+        self.load(options["file"], layout, options, before=illustrations.store)

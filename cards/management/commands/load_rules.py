@@ -1,0 +1,23 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+import cards
+from cards.management.loading import LoadCommand
+from cards.packs.catalogue import rule_layout
+
+_HOUSE_RULES = Path(cards.__path__[0]) / "sample" / "presentation_rules.json"
+
+
+class Command(LoadCommand):
+    name = "load_rules"
+    help = "Load the presentation rules, which say how the cards of each rarity are dressed."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        told = "JSON or CSV, in UTF-8; the house's four rarities by default."
+        parser.add_argument("file", type=Path, nargs="?", default=_HOUSE_RULES, metavar="FILE", help=told)
+        super().add_arguments(parser)
+
+    def handle(self, **options: Any) -> None:
+        self.load(options["file"], rule_layout(), options)

@@ -1,0 +1,71 @@
+"""What load_pack and load_rules share: their flags, their preview, their execution."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pgtrigger
+from django.core.management.base import CommandParser
+
+from cards.packs import report
+from cards.packs.layout import Layout
+from cards.packs.loading import staged
+from cards.packs.source import Source, open_source, sha256
+from ops import upsert
+from ops.actor import current_user
+from ops.management.base import OpsCommand
+from ops.sql.merge import Merge, Signature
+
+
+class LoadCommand(OpsCommand):
+    """Preview a file of rows, or merge it; ``name`` is what the audit log calls it."""
+
+    name: str
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        mode = parser.add_mutually_exclusive_group()
+        mode.add_argument("--dry-run", action="store_true", help="Preview only; this is the default.")
+        mode.add_argument("--execute", action="store_true", help="Do it.")
+        parser.add_argument(
+            "--as", dest="performed_by", default=current_user(), metavar="NAME", help="Who asks."
+        )
+        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+
+    def load(
+        self, file: Path, layout: Layout, options: dict[str, Any], before: Callable[[], Any] = int
+    ) -> None:
+        with open_source(file, layout.lists) as source, staged(source, layout) as merge:
+            if options["execute"]:
+                before()
+                self.execute_load(merge, source, options)
+            else:
+                self.preview(merge, source, options)
+
+    def preview(self, merge: Merge, source: Source, options: dict[str, Any]) -> None:
+        seen = upsert.preview(merge)
+        if options["json"]:
+            self.tell([report.as_json(seen.counts, executed=False, seen=seen)])
+        else:
+            self.tell(report.preview_lines(source, seen, self.to_execute(options)))
+
+    def execute_load(self, merge: Merge, source: Source, options: dict[str, Any]) -> None:
+        metadata = {"file": source.path.name, "sha256": sha256(source.path)}
+        with without_trigger(options.get("without_rarity_v2")):
+            counts = upsert.execute(merge, Signature(self.name, options["performed_by"], metadata))
+        if options["json"]:
+            self.tell([report.as_json(counts, executed=True)])
+        else:
+            self.tell(report.done_lines(source, counts))
+
+    def to_execute(self, options: dict[str, Any]) -> str:
+        flags = ["--without-rarity-v2"] if options.get("without_rarity_v2") else []
+        return shlex.join(["manage.py", self.name, str(options["file"]), *flags, "--execute"])
+
+
+def without_trigger(asked: bool | None) -> AbstractContextManager[None]:
+    """Leave new cards as the old backend left them: without rarity_v2, for a backfill to find."""
+    return pgtrigger.ignore("cards.Card:keep_rarity_equal") if asked else nullcontext()

@@ -1,0 +1,96 @@
+"""The two kinds of packs that the catalogue loads: cards, and presentation rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cards.models import Card, PresentationRule
+from cards.packs.errors import BadValue, RefusedPack
+from cards.packs.illustrations import Illustrations
+from cards.packs.layout import Layout, Row, one_of
+from cards.packs.values import converter_for
+from ops.exceptions import OpsError
+
+CARD_COLUMNS = (
+    "card_id",
+    "title",
+    "description",
+    "image",
+    "thumbnail",
+    "rarity",
+    "rarity_v2",
+    "pack_id",
+    "tags",
+    "metadata",
+)
+
+
+class NoRarities(OpsError):
+    """There is no presentation rule, so that no card could have a rarity."""
+
+
+def card_layout(illustrations: Illustrations, *, without_rarity_v2: bool = False) -> Layout:
+    rarity = one_of(_rarities(), "rarities")
+
+    def finish(row: Row) -> None:
+        _pair_rarities(row, without_rarity_v2)
+        if image := row.get("image"):
+            row["image"] = illustrations.place(image, row.get("pack_id"))
+
+    return Layout(
+        model=Card,
+        key="card_id",
+        columns=CARD_COLUMNS,
+        lists=("cards", "assets"),
+        needed=("title", "pack_id"),
+        aliases={"image_url": "image", "thumbnail_url": "thumbnail"},
+        fallbacks={"id": "card_id"},
+        converters={"card_id": _card_id, "rarity": rarity, "rarity_v2": rarity},
+        defaults=_defaults,
+        finish=finish,
+    )
+
+
+def rule_layout() -> Layout:
+    return Layout(
+        model=PresentationRule,
+        key="rarity",
+        columns=("rarity", "frame_color", "glow_effect", "badge_icon", "sort_order", "metadata"),
+        lists=("rules", "presentationRules", "presentation_rules"),
+        needed=("frame_color", "sort_order"),
+    )
+
+
+def _defaults(top: Row) -> Row:
+    """The pack of the cards that do not name theirs."""
+    value = top.get("packId", top.get("pack_id"))
+    try:
+        return {} if value is None else {"pack_id": _pack_id(value)}
+    except BadValue as exc:
+        raise RefusedPack(f"packId {exc}.") from exc
+
+
+def _rarities() -> list[str]:
+    known = list(PresentationRule.objects.order_by("sort_order").values_list("rarity", flat=True))
+    if not known:
+        raise NoRarities("There are no presentation rules yet. Load them first: manage.py load_rules --execute")
+    return known
+
+
+def _pair_rarities(row: Row, without_rarity_v2: bool) -> None:
+    """A card cannot have one rarity for the old code and another for the new."""
+    if without_rarity_v2:
+        row.pop("rarity_v2", None)
+    elif "rarity_v2" in row and row.setdefault("rarity", row["rarity_v2"]) != row["rarity_v2"]:
+        raise BadValue(f"rarity is {row['rarity']!r}, rarityV2 is {row['rarity_v2']!r}: they must be equal")
+
+
+_text = converter_for(Card._meta.get_field("card_id"))
+_pack_id = converter_for(Card._meta.get_field("pack_id"))
+
+
+def _card_id(value: Any) -> str:
+    slug: str = _text(value)
+    if any(char.isspace() for char in slug):
+        raise BadValue(f"{slug!r} holds a space")
+    return slug

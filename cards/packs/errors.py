@@ -1,0 +1,44 @@
+"""What can be wrong with a pack, in words for the person who made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ops.exceptions import OpsError
+
+SHOWN = 20
+
+
+class UnreadableFile(OpsError):
+    """There is no such file, or it may not be read: the command was given the wrong words."""
+
+    exit_status = 2
+
+
+class RefusedPack(OpsError):
+    """The file can be read, but it is no pack."""
+
+
+class BadValue(ValueError):
+    """One value of one row is wrong; the message says why."""
+
+
+@dataclass
+class BadRows:
+    """How many rows are bad, and the first of each kind, which are enough to show the first of all."""
+
+    total: int = 0
+    kept: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, place: int, reason: str) -> None:
+        self.total += 1
+        if len(self.kept) < SHOWN:
+            self.kept.append((place, reason))
+
+    def extend(self, found: list[tuple[int, str]], total: int) -> None:
+        """What one query found: its first rows, and how many it has."""
+        self.total += total
+        self.kept += found
+
+    def first(self) -> list[tuple[int, str]]:
+        return sorted(self.kept)[:SHOWN]

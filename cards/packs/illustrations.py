@@ -1,0 +1,63 @@
+"""The pictures that lie beside a pack: found when it is read, stored when it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.utils.text import slugify
+
+from cards.packs.errors import BadValue
+
+
+class Illustrations:
+    """Pictures named by a path relative to the pack, as ``images/condor.webp``.
+
+    A stored picture is named by its checksum too: storing it twice is harmless, and a new picture under
+    the old name is a change of the card that the audit log shows. Everything else, a URL or a path that
+    leads nowhere, stays as the pack gives it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = os.path.realpath(folder)
+        self._sources: dict[str, str] = {}
+        self._name = lru_cache(maxsize=4096)(self._find_name)
+
+    def place(self, image: str, pack_id: str | None) -> str:
+        """The image's name in the storage if it lies beside the pack, else the image as given."""
+        if "://" in image or image.startswith(("/", "data:")):
+            return image
+        if ".." in image.replace("\\", "/").split("/"):
+            raise BadValue(f"image {image!r} leads out of the pack's folder")
+        path = os.path.join(self._folder, image)
+        return self._name(path, pack_id or "") if os.path.lexists(path) else image
+
+    def store(self) -> int:
+        """Put what was found into the storage; how many were not there yet."""
+        missing = [name for name in self._sources if not default_storage.exists(name)]
+        for name in missing:
+            with open(self._sources[name], "rb") as file:
+                default_storage.save(name, File(file))
+        return len(missing)
+
+    def _find_name(self, path: str, pack_id: str) -> str:
+        real = os.path.realpath(path)
+        if os.path.commonpath([self._folder, real]) != self._folder:
+            raise BadValue(
+                f"image {os.path.relpath(path, self._folder)!r} is a link out of the pack's folder"
+            )
+        if not os.path.isfile(real):
+            raise BadValue(f"image {os.path.relpath(path, self._folder)!r} is not a file")
+        with open(real, "rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        stem, suffix = os.path.splitext(os.path.basename(path))
+        folder = slugify(pack_id, allow_unicode=True) or "pack"
+        name = (
+            f"packs/{folder}/{slugify(stem, allow_unicode=True) or 'image'}.{checksum[:12]}{suffix.lower()}"
+        )
+        self._sources[name] = real
+        return name

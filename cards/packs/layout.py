@@ -1,0 +1,127 @@
+"""Which columns a kind of pack can give, and how the keys of its rows are spelt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from django.db import models
+
+from cards.packs.errors import BadValue
+from cards.packs.json_source import Repeated
+from cards.packs.values import Converter, converter_for, to_json
+
+METADATA = "metadata"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The rows of one model in a pack.
+
+    ``aliases`` are other names of columns, in snake_case; ``fallbacks`` names that stand for a column only in
+    rows that do not give it otherwise. ``needed`` is what a new row cannot be without.
+    ``defaults`` is what the top of a pack says for all its rows, ``finish`` mends a row whose values are
+    converted. What has no column goes to metadata.
+    """
+
+    model: type[models.Model]
+    key: str
+    columns: tuple[str, ...]
+    lists: tuple[str, ...]
+    needed: tuple[str, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    fallbacks: Mapping[str, str] = field(default_factory=dict)
+    converters: Mapping[str, Converter] = field(default_factory=dict)
+    defaults: Callable[[Row], Row] = lambda top: {}
+    finish: Callable[[Row], None] = lambda row: None
+
+
+class RowReader:
+    """From a raw row, as JSON or CSV gave it, to the values of a staged row."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        fields = [(name, layout.model._meta.get_field(name)) for name in layout.columns]
+        self._converters = {name: converter_for(f) for name, f in fields}  # type: ignore[arg-type]
+        self._converters.update(layout.converters)
+        self._column_of = lru_cache(maxsize=1024)(self._find_column)
+
+    def read(self, raw: Any, top: Row) -> list[Any]:
+        """The values in the order of the layout's columns, None where not given; raises ``BadValue``."""
+        if isinstance(raw, BadValue):
+            raise raw
+        if not isinstance(raw, dict):
+            raise BadValue("is not an object")
+        if isinstance(raw, Repeated):
+            raise BadValue(f'gives "{raw.key}" twice')
+        row, rest = self._sort(raw)
+        converted = {name: self._convert(name, value) for name, value in row.items()}
+        if self._layout.key not in converted:
+            raise BadValue(f"{camel(self._layout.key)} is missing")
+        for name, value in self._layout.defaults(top).items():
+            converted.setdefault(name, value)
+        self._layout.finish(converted)
+        converted[METADATA] = _with_rest(converted.get(METADATA), rest)
+        return [converted.get(name) for name in self._layout.columns]
+
+    def _sort(self, raw: Mapping[str, Any]) -> tuple[Row, dict[str, Any]]:
+        """What goes to columns and what goes to metadata; null is a value that is not given."""
+        row: Row = {}
+        rest: dict[str, Any] = {}
+        for name, value in raw.items():
+            column = self._column_of(name)
+            if column is None:
+                rest[name] = value
+            elif column in row:
+                raise BadValue(f"{camel(column)} is given twice, the second time as {name}")
+            elif value is not None:
+                row[column] = value
+        for name, column in self._layout.fallbacks.items():
+            if column not in row and rest.get(name) is not None:
+                row[column] = rest.pop(name)
+        return row, rest
+
+    def _convert(self, name: str, value: Any) -> Any:
+        try:
+            return self._converters[name](value)
+        except BadValue as exc:
+            raise BadValue(f"{camel(name)} {exc}") from exc
+
+    def _find_column(self, name: str) -> str | None:
+        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", name.strip()).lower()
+        column = self._layout.aliases.get(snake, snake)
+        return column if column in self._layout.columns else None
+
+
+def _with_rest(metadata: dict[str, Any] | None, rest: dict[str, Any]) -> str | None:
+    if metadata is None and not rest:
+        return None
+    given = metadata or {}
+    if doubled := [name for name in rest if name in given and given[name] != rest[name]]:
+        raise BadValue(f"{doubled[0]} is given twice: in metadata, and beside it with another value")
+    try:
+        return to_json({**given, **rest})
+    except BadValue as exc:
+        raise BadValue(f"metadata {exc}") from exc
+
+
+def camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def one_of(known: Iterable[str], what: str) -> Converter:
+    """A converter that lets only known names pass."""
+    names = list(known)
+    allowed = frozenset(names)
+
+    def convert(value: Any) -> str:
+        if not isinstance(value, str) or value not in allowed:
+            raise BadValue(f"{value!r} is unknown; the {what} are {', '.join(names)}")
+        return value
+
+    return convert

@@ -1,0 +1,69 @@
+"""A pack on its way into the catalogue: read, staged, checked, then previewed or merged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cards.packs.errors import SHOWN, BadRows, BadValue, RefusedPack
+from cards.packs.layout import METADATA, Layout, RowReader, camel
+from cards.packs.source import Source
+from ops.sql.merge import Merge
+from ops.sql.staging import Staging
+
+
+@contextmanager
+def staged(source: Source, layout: Layout) -> Iterator[Merge]:
+    """All rows of a source, ready to be merged; raises ``RefusedPack`` if one of them is bad."""
+    bad = BadRows()
+    with Staging(layout.model, layout.columns) as staging:
+        staging.fill(_rows(source, RowReader(layout), bad))
+        merge = Merge(staging, layout.key, overlaid=frozenset({METADATA}))
+        _complete(merge, source, layout)
+        _check(merge, source, layout, bad)
+        yield merge
+
+
+def _rows(source: Source, reader: RowReader, bad: BadRows) -> Iterator[list[Any]]:
+    for place, raw in source:
+        try:
+            values = reader.read(raw, source.top)
+        except BadValue as exc:
+            bad.add(place, str(exc))
+        else:
+            yield [place, *values]
+
+
+def _complete(merge: Merge, source: Source, layout: Layout) -> None:
+    """What the top of the pack says, where it says so after its rows."""
+    for name, value in layout.defaults(source.top).items():
+        merge.staging.default(name, value)
+
+
+def _check(merge: Merge, source: Source, layout: Layout, bad: BadRows) -> None:
+    key = camel(layout.key)
+    doubled, total = merge.duplicates(SHOWN)
+    bad.extend(
+        [(at, f"{key} {value!r} was given before, in {source.where(first)}") for at, first, value in doubled],
+        total,
+    )
+    for name in layout.needed:
+        lacking, total = merge.lacking(name, SHOWN)
+        bad.extend(
+            [(at, f"{camel(name)} is missing, and {value!r} is a new row") for at, value in lacking], total
+        )
+    if bad.total:
+        raise RefusedPack(_refusal(source, bad))
+    if not merge.staging.total:
+        raise RefusedPack("it has no rows.")
+
+
+def _refusal(source: Source, bad: BadRows) -> str:
+    first = [(source.where(place), reason) for place, reason in bad.first()]
+    width = max(len(where) for where, _ in first)
+    lines = [f"  {where:<{width}}  {reason}" for where, reason in first]
+    if bad.total > len(first):
+        lines.append(f"  … and {bad.total - len(first):,} more")
+    rows = "1 bad row" if bad.total == 1 else f"{bad.total:,} bad rows"
+    return "\n".join([f"{rows}. Nothing was loaded.", *lines])

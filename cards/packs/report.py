@@ -1,0 +1,82 @@
+"""What the loading commands say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cards.packs.source import Source
+from ops.upsert import Counts, Preview
+
+_WIDTH = 76
+
+
+def preview_lines(source: Source, seen: Preview, to_execute: str) -> list[str]:
+    lines = [*_head(source), *_counts(seen.counts, "would be created", "would be changed")]
+    lines += _samples("created", seen.created, seen.counts.created, _created)
+    lines += _samples("changed", seen.changed, seen.counts.changed, _changed)
+    if seen.counts.created + seen.counts.changed == 0:
+        return [*lines, "", "There is nothing to do."]
+    return [*lines, "", f"Nothing was written. To execute: {to_execute}"]
+
+
+def done_lines(source: Source, counts: Counts) -> list[str]:
+    return [*_head(source), *_counts(counts, "created", "changed")]
+
+
+def generated(counts: Counts) -> str:
+    existed = f"; {counts.unchanged:,} were there before" if counts.unchanged else ""
+    return f"{counts.created:,} cards created{existed}."
+
+
+def as_json(counts: Counts, *, executed: bool, seen: Preview | None = None) -> str:
+    said: dict[str, Any] = {"executed": executed, **vars(counts)}
+    if seen:
+        said["samples"] = {"created": dict(seen.created), "changed": dict(seen.changed)}
+    return json.dumps(said, ensure_ascii=False, default=str)
+
+
+def _head(source: Source) -> list[str]:
+    """The file, and what the pack says of itself."""
+    title, version = source.top.get("title"), source.top.get("version")
+    told = " ".join(str(part) for part in (title, version) if part)
+    return [f"{source.path.name}: {told}" if told else f"{source.path.name}:", ""]
+
+
+def _counts(counts: Counts, created: str, changed: str) -> list[str]:
+    numbers = [f"{counts.created:,}", f"{counts.changed:,}", f"{counts.unchanged:,}"]
+    width = max(map(len, numbers))
+    words = [created, changed, "unchanged"]
+    return [f"  {number:>{width}}  {word}" for number, word in zip(numbers, words, strict=True)]
+
+
+def _samples(title: str, rows: list[tuple[str, dict[str, Any]]], total: int, render: Any) -> list[str]:
+    if not rows:
+        return []
+    head = f"  {title}, the first {len(rows)} of {total:,}" if total > len(rows) else f"  {title}"
+    return ["", head, *(line for key, changes in rows for line in render(key, changes))]
+
+
+def _created(key: str, changes: Mapping[str, Any]) -> list[str]:
+    told = ", ".join(_show(changes[name]["new"]) for name in ("title", "rarity") if name in changes)
+    return [f"    {key}  {told}"]
+
+
+def _changed(key: str, changes: Mapping[str, Any]) -> list[str]:
+    lines = [f"    {key}"]
+    for column, change in changes.items():
+        old, new = change.get("old"), change.get("new")
+        if isinstance(old, dict) and isinstance(new, dict):
+            parts = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+            lines += [
+                f"      {column}.{name}: {_show(old.get(name))} -> {_show(new.get(name))}" for name in parts
+            ]
+        else:
+            lines.append(f"      {column}: {_show(old)} -> {_show(new)}")
+    return lines
+
+
+def _show(value: Any) -> str:
+    text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"

@@ -1,0 +1,69 @@
+"""Opening a pack: what kind of file it is, and what is said when it is not one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from cards.packs.csv_source import CsvSource
+from cards.packs.errors import RefusedPack, UnreadableFile
+from cards.packs.json_source import JsonSource
+
+
+class Source(Protocol):
+    """Rows with their places; ``where`` names a place for people, ``top`` is what the pack says of itself."""
+
+    path: Path
+    top: dict[str, Any]
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]: ...
+
+    def where(self, place: int) -> str: ...
+
+
+@contextmanager
+def open_source(path: Path, lists: Collection[str]) -> Iterator[Source]:
+    """A file as its rows; the rows of an object are in one of the lists named."""
+    try:
+        with _open(path) as file:
+            yield CsvSource(path, file) if _is_csv(path, file) else JsonSource(path, file, lists)
+    except UnicodeDecodeError as exc:
+        raise RefusedPack(f"{path} was refused: {_first_bad_byte(path)}") from exc
+    except RefusedPack as exc:
+        raise RefusedPack(f"{path} was refused: {exc}") from exc
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        return path.open(encoding="utf-8-sig", newline="")
+    except (OSError, ValueError) as exc:  # A path with a NUL byte is a ValueError.
+        raise UnreadableFile(f"Cannot read {path}: {getattr(exc, 'strerror', None) or exc}.") from exc
+
+
+def _is_csv(path: Path, file: TextIO) -> bool:
+    if path.suffix.lower() in {".csv", ".json"}:
+        return path.suffix.lower() == ".csv"
+    start = file.read(1024).lstrip()
+    file.seek(0)
+    return start[:1] not in {"{", "["}
+
+
+def _first_bad_byte(path: Path) -> str:
+    offset = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as exc:
+                byte = line[exc.start]
+                return f"not UTF-8: byte 0x{byte:02x} at offset {offset + exc.start}, in line {number}."
+            offset += len(line)
+    return "not UTF-8."

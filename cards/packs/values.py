@@ -1,0 +1,143 @@
+"""One value of a pack as one column takes it, or why it does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import simplejson
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator, ProhibitNullCharactersValidator
+from django.db import models
+
+from cards.packs.errors import BadValue
+from cards.packs.json_source import Repeated
+
+Converter = Callable[[Any], Any]
+
+_TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_encode = simplejson.JSONEncoder(ensure_ascii=False).encode
+
+
+def converter_for(field: models.Field[Any, Any]) -> Converter:
+    """From a value of a pack to what the staging takes; raises ``BadValue``."""
+    if isinstance(field, ArrayField):
+        item = _text(field.base_field.max_length, blank=False)
+        return lambda value: [item(tag) for tag in _list(value)]
+    if isinstance(field, models.JSONField):
+        return _object
+    if isinstance(field, models.BooleanField):
+        return _boolean
+    if isinstance(field, models.IntegerField):
+        return _checked(field, _integer)
+    return _checked(field, _text(field.max_length, blank=field.blank))
+
+
+def to_json(value: dict[str, Any]) -> str:
+    """JSON as the staging takes it. Decimals leave as they were read: no float in between rounds them."""
+    text = _encode(value)
+    if "\\u0000" in text and _NUL.search(text):
+        raise BadValue("holds a NUL character (\\u0000), which PostgreSQL cannot store")
+    _refuse_surrogates(text)
+    return text
+
+
+def _text(max_length: int | None, *, blank: bool) -> Converter:
+    def convert(value: Any) -> str:
+        if type(value) is not str:
+            raise BadValue(f"is {_kind(value)}, not text")
+        if max_length and len(value) > max_length:
+            raise BadValue(f"has {len(value)} characters, {max_length} at most")
+        if not blank and (not value or value.isspace()):
+            raise BadValue("is empty")
+        if "\x00" in value:
+            raise BadValue("holds a NUL character (\\u0000), which PostgreSQL cannot store")
+        if not value.isascii():
+            _refuse_surrogates(value)
+        return value
+
+    return convert
+
+
+def _checked(field: models.Field[Any, Any], convert: Converter) -> Converter:
+    """With the field's own validators, but for those whose work the converter has done more cheaply."""
+    done = (MaxLengthValidator, ProhibitNullCharactersValidator)
+    validators = [validate for validate in field.validators if not isinstance(validate, done)]
+    if not validators:
+        return convert
+
+    def convert_and_validate(value: Any) -> Any:
+        converted = convert(value)
+        try:
+            for validate in validators:
+                validate(converted)
+        except ValidationError as exc:
+            raise BadValue(f"is {converted!r}: {' '.join(exc.messages)}") from exc
+        return converted
+
+    return convert_and_validate
+
+
+def _list(value: Any) -> list[Any]:
+    if isinstance(value, str):  # A cell of CSV.
+        return [tag.strip() for tag in re.split(r"[;|]", value) if tag.strip()]
+    if not isinstance(value, list):
+        raise BadValue(f"is {_kind(value)}, not a list")
+    return value
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):  # A cell of CSV.
+        try:
+            value = simplejson.loads(value, use_decimal=True)
+        except ValueError as exc:
+            raise BadValue(f"is not JSON: {exc}") from exc
+    if isinstance(value, Repeated):
+        raise BadValue(f'gives "{value.key}" twice')
+    if not isinstance(value, dict):
+        raise BadValue(f"is {_kind(value)}, not an object")
+    return value
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, str) and value.lower() in _TRUE | _FALSE:
+        return value.lower() in _TRUE
+    if not isinstance(value, bool):
+        raise BadValue(f"is {_kind(value)}, not true or false")
+    return value
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
+        return int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadValue(f"is {_kind(value)}, not a whole number")
+    return value
+
+
+def _refuse_surrogates(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        half = f"\\u{ord(text[exc.start]):04x}"
+        raise BadValue(f"holds half a character ({half}), which is not Unicode") from exc
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | Decimal():
+            return f"the number {value}"
+        case str():
+            return f"the text {value[:40]!r}"
+        case list():
+            return "a list"
+        case None:
+            return "null"
+        case _:
+            return "an object"
