@@ -16,7 +16,9 @@ from typing import Any, ClassVar
 from django import forms
 from django.db.models import Model, QuerySet
 
+from ops.declaration import try_out
 from ops.exceptions import InvalidParams
+from ops.models import Run
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,14 @@ class Operation:
     """
 
     name: ClassVar[str]
-    model: ClassVar[type[Model]]
+    model: type[Model]
     Params: ClassVar[type[forms.Form]] = forms.Form
-    # Valid parameters, by which the declaration is tried out when it is registered.
-    example: ClassVar[Mapping[str, Any]] = {}
+    # Valid parameters, by which the declaration is tried out when it is registered; None where it cannot be.
+    example: ClassVar[Mapping[str, Any] | None] = {}
     # The field that the preview counts by, and the one by which it names a row.
     breakdown: ClassVar[str | None] = None
-    label: ClassVar[str] = "pk"
-    columns: ClassVar[Sequence[str]] = ()
+    label: str = "pk"
+    columns: Sequence[str] = ()
     # To be raised when process() changes its meaning, so that no run resumes under another one.
     version: ClassVar[int] = 1
 
@@ -61,7 +63,9 @@ class Operation:
         if not form.is_valid():
             errors = form.errors.get_json_data()
             raise InvalidParams({name: [e["message"] for e in found] for name, found in errors.items()})
-        return cls(form.cleaned_data, as_of)
+        operation = cls(form.cleaned_data, as_of)
+        try_out(operation)
+        return operation
 
     @classmethod
     def summary(cls) -> str:
@@ -86,13 +90,17 @@ class Operation:
     def get_checks(self) -> Iterable[Check]:
         return ()
 
+    def get_remarks(self, run: Run | None) -> Iterable[str]:
+        """What else to tell: with a preview, where there is no run yet, or at the end of the run."""
+        return ()
+
     @classmethod
     def is_per_row(cls) -> bool:
         return cls.process is not Operation.process
 
     def get_columns(self) -> list[str]:
         """The names of the fields that the operation writes."""
-        return list(self.columns) if self.is_per_row() else list(self.get_changes())
+        return list(self.columns) or list(self.get_changes())
 
     def fingerprint(self) -> str:
         """Changes when the declaration does: the same parameters would compile to another statement."""

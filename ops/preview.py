@@ -33,10 +33,11 @@ class Sample:
 class Preview:
     """``rate`` is in rows a second, learnt from run ``learnt_from`` where there is one."""
 
-    operation: type[Operation]
+    operation: Operation
     total: int
     breakdown: list[tuple[Any, int]]
     samples: list[Sample]
+    remarks: list[str]
     rate: float
     learnt_from: int | None
 
@@ -56,10 +57,11 @@ def preview(request: Request) -> Preview:
         rows = candidates(operation, request.scope)
         rate, learnt_from = _rate(operation)
         return Preview(
-            operation=request.operation,
+            operation=operation,
             total=rows.count(),
             breakdown=_breakdown(rows, operation.breakdown),
             samples=_samples(rows.order_by("pk"), operation),
+            remarks=list(operation.get_remarks(None)),
             rate=rate,
             learnt_from=learnt_from,
         )

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from typing import TypeVar
 
-from django.core.exceptions import FieldDoesNotExist
-from django.db.models import CompositePrimaryKey, Expression, QuerySet
-from django.db.models.sql import Query
-from django.db.models.sql.where import WhereNode
 from django.utils import timezone
 
+from ops.declaration import try_out
 from ops.exceptions import InvalidDeclaration, UnknownOperation
 from ops.operation import Operation
 
@@ -28,7 +25,8 @@ def register(operation: O) -> O:
         )
     if name in _registered:
         raise InvalidDeclaration(f"{name} is registered already, by {_registered[name].__qualname__}")
-    _try_out(operation)
+    if operation.example is not None:
+        try_out(_exemplary(operation))
     _registered[name] = operation
     return operation
 
@@ -45,74 +43,9 @@ def all_operations() -> list[type[Operation]]:
     return [_registered[name] for name in sorted(_registered)]
 
 
-def _try_out(operation: type[Operation]) -> None:
+def _exemplary(operation: type[Operation]) -> Operation:
+    example = operation.example or {}
     required = {name for name, field in operation.Params.base_fields.items() if field.required}
-    if missing := sorted(required - set(operation.example)):
+    if missing := sorted(required - set(example)):
         raise InvalidDeclaration(f"{operation.name}: example lacks the parameters {', '.join(missing)}")
-    params = dict.fromkeys(operation.Params.base_fields) | dict(operation.example)
-    instance = operation(params, timezone.now())
-    if isinstance(operation.model._meta.pk, CompositePrimaryKey):
-        raise InvalidDeclaration(
-            f"{operation.name}: {operation.model._meta.label} has a composite primary key"
-        )
-    _check_columns(instance)
-    if problem := _problem_of(instance.get_queryset(), operation):
-        raise InvalidDeclaration(f"{operation.name}: get_queryset() {problem}. {_WHY}")
-
-
-# Note [Why the queryset stands on the locked table alone]
-# A batch locks its rows while it selects them. Under READ COMMITTED, PostgreSQL then checks the WHERE clause
-# again on the newest version of a row that somebody just changed, but only a clause that stands on the locked
-# table itself: a subquery over it is not evaluated anew, and a row would be changed that no longer needs it.
-_WHY = (
-    "Filter by the model's own columns (Exists() over another table is fine) and leave the rest to the engine"
-)
-
-
-def _problem_of(queryset: QuerySet, operation: type[Operation]) -> str | None:  # type: ignore[type-arg]
-    query = queryset.query
-    if queryset.model is not operation.model:
-        return f"is over {queryset.model.__name__}, not {operation.model.__name__}"
-    joins = [alias for alias in query.alias_map if query.alias_refcount.get(alias)]
-    return next(
-        (
-            problem
-            for found, problem in [
-                (len(joins) > 1, "joins another table"),
-                (query.distinct, "is DISTINCT"),
-                (query.is_sliced, "is sliced"),
-                (bool(query.combinator), f"is a {query.combinator}"),
-                (query.group_by is not None or query.contains_aggregate, "aggregates"),
-                (query.select_for_update, "locks by itself"),
-                (bool(query.extra), "uses extra()"),
-                (_asks_itself(query.where, operation), f"has a subquery over {operation.model.__name__}"),
-            ]
-            if found
-        ),
-        None,
-    )
-
-
-def _asks_itself(node: WhereNode | Expression | object, operation: type[Operation]) -> bool:
-    if isinstance(node, Query):
-        return node.model is operation.model or _asks_itself(node.where, operation)
-    inner = list(getattr(node, "children", [])) + [
-        getattr(node, name, None) for name in ("lhs", "rhs", "query")
-    ]
-    if hasattr(node, "get_source_expressions"):
-        inner += node.get_source_expressions()
-    return any(_asks_itself(child, operation) for child in inner if child is not None)
-
-
-def _check_columns(instance: Operation) -> None:
-    name, meta = instance.name, instance.model._meta
-    columns = instance.get_columns()
-    if not columns:
-        raise InvalidDeclaration(f"{name} writes no column: give get_changes(), or columns and process()")
-    for column in columns:
-        try:
-            field = meta.get_field(column)
-        except FieldDoesNotExist as exc:
-            raise InvalidDeclaration(f"{name} writes {column!r}, which {meta.label} does not have") from exc
-        if not getattr(field, "concrete", False) or getattr(field, "generated", False) or field is meta.pk:
-            raise InvalidDeclaration(f"{name} writes {column!r}, which is no column that can be set")
+    return operation(dict.fromkeys(operation.Params.base_fields) | dict(example), timezone.now())

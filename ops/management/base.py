@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -54,6 +56,17 @@ class OpsCommand(BaseCommand):
     def tell(self, lines: list[str]) -> None:
         self.stdout.write("\n".join(lines))
 
+    def preview_or_execute(self, request: Request, options: Mapping[str, Any]) -> None:
+        if options["execute"]:
+            self.execute_run(runs.create(request), options["json"])
+            return
+        seen = preview(request)
+        if options["json"]:
+            self.stdout.write(json.dumps(report_preview.as_json(seen), default=str))
+        else:
+            words = shlex.join(word for word in sys.argv[1:] if word != "--dry-run")
+            self.tell(report_preview.as_lines(seen, f"manage.py {words} --execute"))
+
     def execute_run(self, run: Run, as_json: bool) -> None:
         """Work on the run in the foreground, watched; exits with 130 when interrupted, 1 without success."""
         try:
@@ -103,20 +116,11 @@ class OperationCommand(OpsCommand):
         return registry.get(self.operation)
 
     def handle(self, **options: Any) -> None:
-        request = request_of(self.get_operation(options), options)
-        if options["execute"]:
-            self.execute_run(runs.create(request), options["json"])
-            return
-        seen = preview(request)
-        if options["json"]:
-            self.stdout.write(json.dumps(report_preview.as_json(seen), default=str))
-        else:
-            words = [arg for arg in sys.argv[1:] if arg != "--dry-run"]
-            self.tell(report_preview.as_lines(seen, " ".join(["manage.py", *words, "--execute"])))
+        self.preview_or_execute(request_of(self.get_operation(options), options), options)
 
 
 def add_operation_arguments(
-    parser: CommandParser, operation: type[Operation], flags: Mapping[str, str] | None = None
+    parser: ArgumentParser, operation: type[Operation], flags: Mapping[str, str] | None = None
 ) -> None:
     for name, field in operation.Params.base_fields.items():
         flag = (flags or {}).get(name, f"--{name.replace('_', '-')}")
@@ -125,6 +129,11 @@ def add_operation_arguments(
             parser.add_argument(flag, dest=name, action="store_true", default=None, help=told)
         else:
             parser.add_argument(flag, dest=name, required=field.required, metavar="VALUE", help=told)
+    add_run_arguments(parser)
+
+
+def add_run_arguments(parser: ArgumentParser) -> None:
+    """How a run is to be executed, whatever its operation."""
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--dry-run", action="store_true", help="Preview only; this is the default.")
     mode.add_argument("--execute", action="store_true", help="Do it.")
@@ -141,18 +150,11 @@ def add_operation_arguments(
     parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
 
-def request_of(operation: type[Operation], options: Mapping[str, Any]) -> Request:
-    params = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
-    return Request(
-        operation=operation,
-        performed_by=options["performed_by"],
-        params=params,
-        scope=Scope(filter=dict(options["filter"])),
-        lanes=options["lanes"],
-        batch_size=options["batch_size"],
-        max_rate=options["max_rate"],
-        max_failures=options["max_failures"],
-    )
+def request_of(operation: type[Operation], options: Mapping[str, Any], **params: Any) -> Request:
+    asked = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
+    how = ("performed_by", "lanes", "batch_size", "max_rate", "max_failures")
+    scope = Scope(filter=dict(options["filter"]))
+    return Request(operation, params=asked | params, scope=scope, **{name: options[name] for name in how})
 
 
 def positive(text: str) -> int:

@@ -12,13 +12,15 @@ def as_lines(preview: Preview, to_execute: str) -> list[str]:
     operation = preview.operation
     lines = [f"{operation.name}: {operation.summary()}", ""]
     if not preview.total:
-        return [*lines, f"No {operation.model._meta.verbose_name} needs the change."]
+        nothing = f"No {operation.model._meta.verbose_name} needs the change."
+        return [*lines, nothing, *(f"  note  {remark}" for remark in preview.remarks)]
     lines.append(f"  would change  {words.rows(operation.model, preview.total)}")
     if preview.breakdown:
         counts = " · ".join(f"{words.value(name)} {count:,}" for name, count in preview.breakdown[:8])
         more = f" · {len(preview.breakdown) - 8} more" if len(preview.breakdown) > 8 else ""
         lines.append(f"  by {operation.breakdown:<11}{counts}{more}")
     lines.append(f"  should take   {words.duration(preview.duration)}, {_basis(preview)}")
+    lines += [f"  note          {remark}" for remark in preview.remarks]
     width = max(len(sample.label) for sample in preview.samples)
     lines += ["", "  for example"]
     lines += [f"    {sample.label:<{width}}  {_changes(sample)}" for sample in preview.samples]
@@ -32,6 +34,7 @@ def as_json(preview: Preview) -> dict[str, Any]:
         "total": preview.total,
         "breakdown": {words.value(name): count for name, count in preview.breakdown},
         "samples": [{"row": s.label, "changes": s.values} for s in preview.samples],
+        "remarks": preview.remarks,
         "seconds": round(preview.duration.total_seconds(), 1),
     }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from ops import registry
+from ops import registry, runs
 from ops.engine.progress import Progress, progress_of
-from ops.exceptions import UnknownOperation
+from ops.exceptions import OpsError, UnknownOperation
 from ops.models import Failure, Run
+from ops.operations import Revert
 from ops.report import words
 from ops.states import RESUMABLE, State
 
@@ -23,7 +25,7 @@ def summary(run: Run) -> list[str]:
     lines = [f"Run {run.pk} {_verb(run)}: {counts} {took}, {details}."]
     if run.error:
         lines.append(f"  {run.error}")
-    return [*lines, *checks(run.checks), next_step(run)]
+    return [*lines, *checks(run.checks), *_remarks(run), next_step(run)]
 
 
 def checks(found: list[dict[str, Any]]) -> list[str]:
@@ -57,11 +59,12 @@ def whole(run: Run) -> list[str]:
         "changed": f"{told.changed:,} of {told.total:,} ({words.rate(told.changed, told.elapsed)})",
         "failed": f"{told.failed:,}" if told.failed else "",
         "batches": f"{told.batches:,} in {_plural(told.sweep, 'sweep', 'sweeps')}",
-        "writes": ", ".join(f"{c.model}.{c.column}" for c in run.claims.order_by("column")),
+        "writes": ", ".join(f"{run.model}.{column}" for column in run.columns),
+        "reverted": ", ".join(_reverted(run)),
         "error": run.error,
     }
     lines += [f"  {name:<9} {fact}" for name, fact in facts.items() if fact]
-    return [*lines, *checks(run.checks), *_failures(run), next_step(run)]
+    return [*lines, *checks(run.checks), *_remarks(run), *_failures(run), next_step(run)]
 
 
 def line(run: Run) -> list[str]:
@@ -86,6 +89,18 @@ def as_json(event: str, run: Run) -> dict[str, Any]:
 
 def progress_json(told: Progress) -> dict[str, Any]:
     return {**vars(told), "elapsed": round(told.elapsed.total_seconds(), 3)}
+
+
+def _remarks(run: Run) -> list[str]:
+    try:
+        return [f"  note    {remark}" for remark in runs.operation_of(run).get_remarks(run)]
+    except OpsError:  # An operation that was changed or removed since has no more to say.
+        return []
+
+
+def _reverted(run: Run) -> Iterator[str]:
+    for revert in Run.objects.filter(operation=Revert.name, params__run=run.pk).order_by("pk"):
+        yield f"{progress_of(revert).changed:,} rows by run {revert.pk}"
 
 
 def _failures(run: Run) -> list[str]:

@@ -1,40 +1,57 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from ops import runs
-from ops.management.base import OpsCommand
+from ops import registry, runs
+from ops.exceptions import InvalidScope
+from ops.management.base import OpsCommand, add_run_arguments, request_of
 from ops.models import Run
+from ops.operations import Revert
 from ops.report import run as report
+from ops.runs import Request
+from ops.scope import Scope
 
+_VERBS = {
+    "show": "Everything about run N.",
+    "resume": "Go on with run N, or join it, here in the foreground.",
+    "pause": "Pause run N within a batch.",
+    "cancel": "Cancel run N within a batch; what it changed stays changed.",
+    "retry": "Try the failed rows of run N again, and only them, in a new run.",
+    "revert": "Set back what run N changed, where it still stands so, in a new run.",
+}
+_STARTS_A_RUN = {"retry", "revert"}
 _HEAD = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
 
 
 class Command(OpsCommand):
-    help = "List the runs, or show, resume, pause or cancel one."
+    help = "List the runs; show, resume, pause, cancel, retry or revert one."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
         parser.add_argument("--last", type=int, default=20, metavar="N", help="How many to list (20).")
         verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-        for verb, told in {
-            "show": "Everything about run N.",
-            "resume": "Go on with run N, or join it, here in the foreground.",
-            "pause": "Pause run N within a batch.",
-            "cancel": "Cancel run N within a batch; what it changed stays changed.",
-        }.items():
+        for verb, told in _VERBS.items():
             sub = verbs.add_parser(verb, help=told, description=told)
-            sub.add_argument("run", type=int, metavar="N")
-            sub.add_argument("--json", action="store_true", help="JSON, one object a line.")
+            sub.add_argument("number", type=int, metavar="N")
+            if verb in _STARTS_A_RUN:
+                add_run_arguments(sub)
+            else:
+                sub.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def handle(self, **options: Any) -> None:
         if not options["verb"]:
             self.list(options["last"], options["json"])
             return
-        getattr(self, options["verb"])(runs.get(options["run"]), options["json"])
+        run = runs.get(options["number"])
+        if options["verb"] in _STARTS_A_RUN:
+            self.preview_or_execute(getattr(self, options["verb"])(run, options), options)
+        else:
+            getattr(self, options["verb"])(run, options["json"])
 
     def list(self, last: int, as_json: bool) -> None:
         found = list(Run.objects.order_by("-pk")[:last])
@@ -60,6 +77,16 @@ class Command(OpsCommand):
     def cancel(self, run: Run, as_json: bool) -> None:
         runs.cancel(run)
         self.settled(run, as_json)
+
+    def retry(self, run: Run, options: Mapping[str, Any]) -> Request:
+        failed = Scope.of_keys(run.failures.values_list("object_id", flat=True))
+        if not failed.keys:
+            raise InvalidScope(f"run {run.pk} has no failed rows. To see it: manage.py runs show {run.pk}")
+        request = request_of(registry.get(run.operation), options, **run.params)
+        return replace(request, scope=failed)
+
+    def revert(self, run: Run, options: Mapping[str, Any]) -> Request:
+        return request_of(Revert, options, run=run.pk)
 
     def settled(self, run: Run, as_json: bool) -> None:
         self.tell([json.dumps(report.as_json("run", run))] if as_json else report.summary(run))
