@@ -50,6 +50,8 @@ class LocalPostgres(LocalServer):
 
     def prepare(self, password: str) -> None:
         if (self.data / "PG_VERSION").exists():
+            # A killed server's: its pid may be somebody else's by now, whom PostgreSQL would take for it.
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
             return
         new, secret = self.place / "data.new", self.place / "password"
         for leftover in (new, self.data):

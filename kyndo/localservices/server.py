@@ -42,9 +42,13 @@ class LocalServer:
         self.log = root.absolute() / "log" / f"{name}.log"
         # In the command line of every process of this server: pids are reused, this is not.
         self.mark = f"kyndo-{key(self.home)}"
+        self._child: subprocess.Popen[bytes] | None = None
 
     def prepare(self, password: str) -> None:
-        """Make the data folder unless it is there; a kill half-way leaves nothing that looks whole."""
+        """Make the data folder unless it is there; a kill half-way leaves nothing that looks whole.
+
+        Called when no process of this server is left.
+        """
         raise NotImplementedError
 
     def command(self, state: State) -> list[str | Path]:
@@ -140,8 +144,8 @@ class LocalServer:
         for _ in range(PORTS_TRIED):  # somebody may take the port between our look and the server's bind
             state = State(free_port(state.port), state.password)
             write_state(self.state_file, state)
-            child = self._spawn(state)
-            if self._comes_up(state, child):
+            self._child = self._spawn(state)
+            if self._comes_up(state, self._child):
                 return
             if not taken(state.port):
                 break
@@ -182,6 +186,8 @@ class LocalServer:
             if how == signal.SIGKILL or time.monotonic() > deadline:
                 self._signal(signal.SIGKILL)
             time.sleep(0.02)
+        if self._child:
+            self._child.wait()
 
     def _signal(self, how: signal.Signals) -> None:
         main = self.main_process()

@@ -1,0 +1,291 @@
+"""The local servers: started, killed, found again. Each test has servers of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import redis
+
+from kyndo.localservices import place
+from kyndo.localservices.errors import LocalServiceError
+from kyndo.localservices.postgres import LocalPostgres
+from kyndo.localservices.server import LocalServer
+from kyndo.localservices.valkey import LocalValkey
+
+Make = Callable[[Path], LocalServer]
+MAKERS: list[Make] = [lambda root: LocalPostgres(root, durable=False), LocalValkey]
+both = pytest.mark.parametrize("make", MAKERS, ids=["postgres", "valkey"])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    """A folder for servers; whatever runs under it at the end is removed."""
+    yield tmp_path
+    for home in list(tmp_path.rglob("state.json")):
+        for make in MAKERS:
+            server = make(home.parent.parent)
+            if server.home == home.parent:
+                server.remove()
+
+
+@both
+def test_a_second_start_finds_the_first_one_running(root: Path, make: Make) -> None:
+    server = make(root)
+    assert server.start()
+    main = server.main_process()
+    assert not make(root).start()
+    assert server.main_process() == main
+    assert make(root).url == server.url
+
+
+@both
+def test_stop_leaves_no_process_and_may_be_repeated(root: Path, make: Make) -> None:
+    server = make(root)
+    server.start()
+    assert server.stop()
+    assert not server.processes()
+    assert not server.running()
+    assert not server.stop()
+
+
+def test_stopping_what_never_started_makes_no_folder(root: Path) -> None:
+    assert not LocalValkey(root / "var").stop()
+    assert not (root / "var").exists()
+
+
+def test_what_was_committed_is_there_after_every_process_was_killed(root: Path) -> None:
+    server = LocalPostgres(root)
+    server.start()
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE t AS SELECT 7 AS n")
+    server.kill()
+    assert not server.running()
+    server.start()
+    with psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT n FROM t").fetchone() == (7,)
+
+
+def test_postgres_starts_again_after_only_its_main_process_was_killed(root: Path) -> None:
+    server = LocalPostgres(root, durable=False)
+    server.start()
+    main = server.main_process()
+    assert main
+    main.kill()
+    assert server.start()
+    assert server.running()
+
+
+def test_jobs_that_valkey_acknowledged_survive_a_restart(root: Path) -> None:
+    server = LocalValkey(root)
+    server.start()
+    with redis.Redis.from_url(server.url) as client:
+        client.set("job", "1")
+    server.stop()
+    server.start()
+    with redis.Redis.from_url(server.url) as client:
+        assert client.get("job") == b"1"
+
+
+def test_a_pid_file_that_names_a_stranger_does_not_stop_the_start(root: Path) -> None:
+    server = LocalPostgres(root, durable=False)
+    server.start()
+    server.kill()
+    pid_file = server.data / "postmaster.pid"
+    lines = pid_file.read_text().splitlines()
+    with _stranger(server) as stranger:
+        pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
+        assert server.start()
+        assert stranger.poll() is None
+
+
+def _stranger(server: LocalServer) -> "subprocess.Popen[bytes]":
+    """A process of the same user that has nothing to do with the server."""
+    return subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, **server.account.popen)
+
+
+def test_a_folder_half_made_by_a_killed_initdb_is_made_again(root: Path) -> None:
+    server = LocalPostgres(root, durable=False)
+    half = server.place / "data.new"
+    half.mkdir()
+    (half / "base").mkdir()
+    (server.place / "password").write_text("left behind")
+    assert server.start()
+    assert not half.exists()
+    assert not (server.place / "password").exists()
+
+
+@both
+def test_a_taken_port_is_replaced_by_a_free_one(root: Path, make: Make) -> None:
+    server, other = make(root / "one"), LocalValkey(root / "other")
+    other.start()
+    server.start()
+    server.stop()
+    state = json.loads(server.state_file.read_text())
+    taken = json.loads(other.state_file.read_text())["port"]
+    server.state_file.write_text(json.dumps({**state, "port": taken}))
+    server.start()
+    assert server.running()
+    assert other.running()
+
+
+@both
+def test_the_port_stays_the_same_over_a_restart(root: Path, make: Make) -> None:
+    server = make(root)
+    server.start()
+    url = server.url
+    server.stop()
+    server.start()
+    assert server.url == url
+
+
+START = """
+import sys, pathlib
+from kyndo.localservices.postgres import LocalPostgres
+print(LocalPostgres(pathlib.Path(sys.argv[1]), durable=False).start())
+"""
+
+
+def test_of_several_starts_at_once_one_starts_it(root: Path) -> None:
+    command = [sys.executable, "-c", START, root]
+    starts = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = sorted(start.communicate()[0].strip() for start in starts)
+    assert said == ["False", "False", "True"]
+
+
+def test_a_start_that_was_killed_half_way_is_completed_by_the_next(root: Path) -> None:
+    server = LocalPostgres(root, durable=False)
+    start = subprocess.Popen([sys.executable, "-c", START, root])
+    while not server.state_file.exists():
+        assert start.poll() is None
+    start.kill()
+    start.wait()
+    server.start()
+    assert server.running()
+
+
+@pytest.mark.parametrize(
+    "name", ["with a space", "ñandú 'quoted' & $HOME `x` \"y\"", "/".join(["long" * 10] * 8)]
+)
+def test_any_path_will_do(root: Path, name: str) -> None:
+    for make in MAKERS:
+        server = make(root / name)
+        server.start()
+        assert server.running()
+
+
+@both
+def test_the_password_is_in_no_process_list_and_in_no_file_of_others(root: Path, make: Make) -> None:
+    server = make(root)
+    server.start()
+    password = json.loads(server.state_file.read_text())["password"]
+    shown = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    assert not [line for line in shown if password in line]
+    assert server.state_file.stat().st_mode & 0o777 == 0o600
+    assert server.data.stat().st_mode & 0o077 == 0
+
+
+@both
+def test_without_the_password_nobody_enters(root: Path, make: Make) -> None:
+    server = make(root)
+    server.start()
+    state = json.loads(server.state_file.read_text())
+    bad = server.url.replace(state["password"], "guess")
+    with pytest.raises((psycopg.OperationalError, redis.AuthenticationError)):
+        psycopg.connect(bad) if bad.startswith("postgres") else redis.Redis.from_url(bad).ping()
+
+
+@both
+def test_no_server_runs_as_root(root: Path, make: Make) -> None:
+    server = make(root)
+    server.start()
+    assert 0 not in [process.uids().real for process in server.processes()]
+
+
+def test_only_this_machine_can_reach_it(root: Path) -> None:
+    server = LocalPostgres(root, durable=False)
+    server.start()
+    with psycopg.connect(server.url) as connection:
+        said = connection.execute(
+            "SELECT name, setting FROM pg_settings"
+            " WHERE name IN ('listen_addresses', 'unix_socket_directories', 'password_encryption')"
+        ).fetchall()
+    assert dict(said) == {
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "password_encryption": "scram-sha-256",
+    }
+
+
+@pytest.mark.parametrize("version", [16, 18])
+def test_text_is_utf8_and_knows_the_letters_of_spanish(root: Path, version: int) -> None:
+    server = LocalPostgres(root, version, durable=False)
+    server.start()
+    with psycopg.connect(server.url) as connection:
+        row = connection.execute("SELECT upper('águila'), current_setting('server_version_num')::int / 10000")
+        assert row.fetchone() == ("ÁGUILA", version)
+    server.remove()
+
+
+def test_durability_is_only_given_up_when_asked(root: Path) -> None:
+    server = LocalPostgres(root, settings={"wal_level": "logical"})
+    server.start()
+    with psycopg.connect(server.url) as connection:
+        names = ("fsync", "synchronous_commit", "full_page_writes", "wal_level")
+        said = [connection.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names]
+    assert said == [("on",), ("on",), ("on",), ("logical",)]
+
+
+def test_a_server_that_cannot_start_says_what_its_log_says(root: Path) -> None:
+    server = LocalPostgres(root, durable=False, settings={"shared_buffers": "much"})
+    with pytest.raises(LocalServiceError, match='invalid value for parameter "shared_buffers": "much"'):
+        server.start()
+    assert not server.processes()
+
+
+def test_a_folder_laid_in_wait_is_refused(tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    trap.symlink_to(tmp_path)
+    with pytest.raises(LocalServiceError, match="somebody else"):
+        place.secure(trap)
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    with pytest.raises(LocalServiceError, match="others may write"):
+        place.secure(open_to_all)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user to be")
+def test_where_its_user_cannot_go_it_lives_elsewhere_and_leaves_nothing_behind(root: Path) -> None:
+    closed = root / "closed"
+    closed.mkdir(mode=0o700)
+    server = LocalPostgres(closed, durable=False)
+    server.start()
+    assert server.place == place.elsewhere(server.home)
+    assert server.running()
+    server.remove()
+    assert not place.elsewhere(server.home).exists()
+
+
+def test_a_stop_ends_open_transactions(root: Path) -> None:
+    server = LocalPostgres(root, durable=False)
+    server.start()
+    with psycopg.connect(server.url) as connection:
+        connection.execute("CREATE TABLE t ()")
+        assert server.stop()
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+
+
+def test_a_hung_up_terminal_does_not_end_the_servers(root: Path) -> None:
+    start = subprocess.Popen([sys.executable, "-c", START, root], start_new_session=True)
+    start.wait()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(start.pid, signal.SIGHUP)  # nothing of the starter's group is left
+    assert LocalPostgres(root).running()
