@@ -1,0 +1,1 @@
+"""The illustrator: geometry, a pen, plants, scenes, birds, and the gallery that puts them together."""
