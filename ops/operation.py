@@ -87,6 +87,12 @@ class Operation:
         """
         raise NotImplementedError
 
+    def names_of(self, keys: Iterable[str]) -> dict[str, str]:
+        """The labels of rows by their keys as text; a row that is gone goes by its key."""
+        wanted = list(keys)
+        rows = self.model._base_manager.filter(pk__in=wanted).values_list("pk", self.label)
+        return {key: key for key in wanted} | {str(pk): str(label) for pk, label in rows}
+
     def get_checks(self) -> Iterable[Check]:
         return ()
 

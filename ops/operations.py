@@ -69,7 +69,9 @@ class Revert(Operation):
         if run is None:
             return [] if not audited.exists() else self._foreseen(audited)
         left = audited.exclude(Exists(AuditLog.objects.filter(run=run, object_id=OuterRef("object_id"))))
-        return self._told(left.count(), left.order_by("pk").values_list("object_id", flat=True))
+        return self._told(
+            left.count(), left.order_by("pk").values_list("object_id", flat=True)[:_SHOWN_CONFLICTS]
+        )
 
     def _foreseen(self, audited: QuerySet[AuditLog]) -> list[str]:
         return self._told(audited.count() - self.get_queryset().count(), ())
@@ -78,6 +80,6 @@ class Revert(Operation):
         if not count:
             return []
         noun = self.model._meta.verbose_name if count == 1 else self.model._meta.verbose_name_plural
-        sample = ", ".join(list(keys)[:_SHOWN_CONFLICTS])
-        such_as = f", such as id {sample}" if sample else ""
+        sample = ", ".join(self.names_of(keys).values())
+        such_as = f", such as {sample}" if sample else ""
         return [f"{count:,} {noun} changed since run {self.run.pk}, left alone{such_as}"]

@@ -37,6 +37,3 @@ MOVES: dict[State, set[State]] = {
     State.SUCCEEDED: set(),
     State.CANCELLED: set(),
 }
-
-# What `runs resume` takes.
-RESUMABLE = {State.QUEUED, State.RUNNING, State.PAUSED, *(s for s in _ENDS if MOVES[s])}

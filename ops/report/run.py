@@ -9,11 +9,13 @@ from ops import registry, runs
 from ops.engine.progress import Progress, progress_of
 from ops.exceptions import OpsError, UnknownOperation
 from ops.models import Failure, Run
+from ops.operation import Operation
 from ops.operations import Revert
 from ops.report import words
-from ops.states import RESUMABLE, State
+from ops.states import State
 
 _SHOWN_FAILURES = 20
+_DONE = (State.SUCCEEDED, State.CANCELLED)
 
 
 def summary(run: Run) -> list[str]:
@@ -39,11 +41,15 @@ def checks(found: list[dict[str, Any]]) -> list[str]:
 
 
 def next_step(run: Run) -> str:
-    if run.state == State.PAUSED:
-        return f"To go on: manage.py runs resume {run.pk}"
-    if run.state in RESUMABLE:
-        return f"To see why: manage.py runs show {run.pk}. To try again: manage.py runs resume {run.pk}"
-    return f"To see it again: manage.py runs show {run.pk}"
+    """What to type next."""
+    return f"To see it again: manage.py runs show {run.pk}" if run.state in _DONE else _way_on(run)
+
+
+def _way_on(run: Run) -> str:
+    if run.state == State.FINISHED_WITH_FAILURES:
+        return f"To try the failed rows again, once they are mended: manage.py runs retry {run.pk}"
+    verb = "join it" if run.state == State.RUNNING else "go on"
+    return f"To {verb}: manage.py runs resume {run.pk}"
 
 
 def whole(run: Run) -> list[str]:
@@ -64,7 +70,13 @@ def whole(run: Run) -> list[str]:
         "error": run.error,
     }
     lines += [f"  {name:<9} {fact}" for name, fact in facts.items() if fact]
-    return [*lines, *checks(run.checks), *_remarks(run), *_failures(run), next_step(run)]
+    return [
+        *lines,
+        *checks(run.checks),
+        *_remarks(run),
+        *_failures(run),
+        *([] if run.state in _DONE else [_way_on(run)]),
+    ]
 
 
 def line(run: Run) -> list[str]:
@@ -92,10 +104,16 @@ def progress_json(told: Progress) -> dict[str, Any]:
 
 
 def _remarks(run: Run) -> list[str]:
+    operation = _operation(run)
+    return [f"  note    {remark}" for remark in operation.get_remarks(run)] if operation else []
+
+
+def _operation(run: Run) -> Operation | None:
+    """None where the operation was changed or removed since: then it has no more to say."""
     try:
-        return [f"  note    {remark}" for remark in runs.operation_of(run).get_remarks(run)]
-    except OpsError:  # An operation that was changed or removed since has no more to say.
-        return []
+        return runs.operation_of(run)
+    except OpsError:
+        return None
 
 
 def _reverted(run: Run) -> Iterator[str]:
@@ -105,9 +123,11 @@ def _reverted(run: Run) -> Iterator[str]:
 
 def _failures(run: Run) -> list[str]:
     failures = Failure.objects.filter(run=run).order_by("pk")
-    shown = [f"  failed    {f.object_id}: {f.error.splitlines()[0]}" for f in failures[:_SHOWN_FAILURES]]
+    shown, operation = list(failures[:_SHOWN_FAILURES]), _operation(run)
+    names = operation.names_of(f.object_id for f in shown) if operation else {}
+    lines = [f"  failed    {names.get(f.object_id, f.object_id)}: {f.error.splitlines()[0]}" for f in shown]
     rest = failures.count() - len(shown)
-    return [*shown, *([f"  and {rest:,} more"] if rest else [])]
+    return [*lines, *([f"  and {rest:,} more"] if rest else [])]
 
 
 def _verb(run: Run) -> str:
