@@ -22,6 +22,7 @@ from ops.operation import Operation
 from ops.scope import Scope, key_text
 from ops.sql.batch import Processed, Reach, Written, change_processed, change_set
 from ops.sql.compile import row_version
+from ops.sql.holder import holder_of
 from ops.states import State
 
 # The last sweeps wait for locked rows. Below deadlock_timeout (1 s), so that it is always the engine that
@@ -145,18 +146,24 @@ class Batches:
 
     def _blame(self, error: DatabaseError) -> None:
         """A batch that failed on its data is tried again in smaller ones, down to the row at fault."""
-        timed_out = self._waits and sqlstate(error) == LOCK_NOT_AVAILABLE
-        if not timed_out and not is_of_a_row(error):
+        if self._waits and sqlstate(error) == LOCK_NOT_AVAILABLE:
+            self._pass_over(self._holder() if self.run.sweep >= LAST_SWEEP else None)
+        elif not is_of_a_row(error):
             raise error
-        if self._waits or not self.size.suspect():
-            self._pass_over(error, failed=not timed_out or self.run.sweep >= LAST_SWEEP)
+        elif self._waits or not self.size.suspect():
+            self._pass_over(str(error).strip())
 
-    def _pass_over(self, error: DatabaseError, failed: bool) -> None:
+    def _holder(self) -> str:
+        key = self.reach and self.reach.key
+        return holder_of(self.operation.model, key) if key else ""
+
+    def _pass_over(self, reason: str | None) -> None:
+        """Let the cursor pass a row that could not be changed; with a reason, it is recorded as failed."""
         with batch_transaction(self.run, LOCK_TIMEOUT):
             if self.lane is None or self.reach is None or not retake(self.lane):
                 return
-            if failed:
-                self._set_aside(self.lane, self.reach.key, str(error).strip())
+            if reason is not None:
+                self._set_aside(self.lane, self.reach.key, reason)
             else:
                 Lane.objects.filter(pk=self.lane.pk).update(cursor=self.reach.key)
 

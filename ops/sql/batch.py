@@ -18,7 +18,7 @@ from ops.sql.compile import compile_select, fields_of, identifier, is_json, touc
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a batch may go: at most ``limit`` rows, up to ``key`` (text); ``last`` if the lane ends there."""
+    """How far a batch may go: at most ``limit`` rows, up to ``key`` (text), which is ``last`` of the lane."""
 
     limit: int
     key: str | None
