@@ -73,7 +73,9 @@ def _defaults(top: Row) -> Row:
 def _rarities() -> list[str]:
     known = list(PresentationRule.objects.order_by("sort_order").values_list("rarity", flat=True))
     if not known:
-        raise NoRarities("There are no presentation rules yet. Load them first: manage.py load_rules --execute")
+        raise NoRarities(
+            "There are no presentation rules yet. Load them first: manage.py load_rules --execute"
+        )
     return known
 
 

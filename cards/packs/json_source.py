@@ -37,7 +37,9 @@ class JsonReader:
         self._file, self._chunk = file, chunk
         self._text, self._at = "", 0
         self._line, self._column = 1, 1
-        self._decoder = simplejson.JSONDecoder(parse_float=_exact, object_pairs_hook=_object)
+        self._decoder = simplejson.JSONDecoder(
+            parse_float=_exact, parse_constant=_refuse, object_pairs_hook=_object
+        )
 
     def peek(self) -> str:
         """The next character that is not white space; empty at the end."""
@@ -70,7 +72,7 @@ class JsonReader:
             except (ValueError, RecursionError) as exc:
                 reason = "Nested too deeply" if isinstance(exc, RecursionError) else str(exc)
                 raise self.error(reason, self._at) from None
-            if end == len(self._text) and self._more():
+            if end > len(self._text) - _TOKEN and self._more():
                 continue  # A number may go on in what was not read yet.
             self._at = end
             return value
@@ -101,10 +103,8 @@ class JsonReader:
             if self.take(",}") == "}":
                 return
 
-    def error(self, reason: str, position: int) -> RefusedPack:
-        lines = self._text[:position].split("\n")
-        line = self._line + len(lines) - 1
-        column = len(lines[-1]) + (self._column if len(lines) == 1 else 1)
+    def error(self, reason: str, at: int) -> RefusedPack:
+        line, column = self._position(at)
         return RefusedPack(f"not JSON: {reason} at line {line}, column {column}.")
 
     def _is_cut_off(self, exc: simplejson.JSONDecodeError) -> bool:
@@ -112,13 +112,17 @@ class JsonReader:
 
     def _more(self) -> bool:
         """Forget what was read, and read on: at least as much again as is held, so that time stays linear."""
-        lines = self._text[: self._at].split("\n")
-        self._column = len(lines[-1]) + (self._column if len(lines) == 1 else 1)
-        self._line += len(lines) - 1
         held = self._text[self._at :]
         added = self._file.read(max(self._chunk, len(held)))
-        self._text, self._at = held + added, 0
+        if added:
+            self._line, self._column = self._position(self._at)
+            self._text, self._at = held + added, 0
         return bool(added)
+
+    def _position(self, at: int) -> tuple[int, int]:
+        """The line and the column, from 1."""
+        line, column = self._text.count("\n", 0, at), at - self._text.rfind("\n", 0, at)
+        return self._line + line, column if line else self._column + at
 
 
 class JsonSource:
@@ -176,8 +180,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found if len(found) == len(pairs) else Repeated(pairs)
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
+
+
 def _exact(text: str) -> Decimal:
     number = Decimal(text)
     if abs(number.adjusted()) > _LARGEST_EXPONENT:
-        raise ValueError(f"The number {text} is larger or smaller than the database can hold")
+        raise ValueError(f"The number {text} is beyond the database's")
     return number

@@ -1,0 +1,57 @@
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.management import CommandError, call_command
+
+from cards.models import PresentationRule
+
+RARITIES = ("common", "rare", "epic", "legendary")
+
+
+@pytest.fixture
+def rules(transactional_db: None) -> None:
+    """The four rarities of the house."""
+    for order, rarity in enumerate(RARITIES):
+        PresentationRule.objects.create(rarity=rarity, frame_color="#CCCCCC", sort_order=order)
+
+
+@pytest.fixture(autouse=True)
+def _own_storage(settings: LazySettings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path / "storage"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a pack: text or bytes as they are, anything else as JSON."""
+
+    def write(content: Any, name: str = "pack.json") -> Path:
+        path = tmp_path / name
+        if not isinstance(content, str | bytes):
+            content = json.dumps(content)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def load(path: object, *flags: str, command: str = "load_pack") -> str:
+    """What the command said, without the white space at its end."""
+    stdout = io.StringIO()
+    call_command(command, *([path] if path else []), *flags, "--as", "ada", stdout=stdout)
+    return stdout.getvalue().rstrip()
+
+
+def refusal(path: object, *flags: str, command: str = "load_pack") -> tuple[int, str]:
+    """The exit status and the words with which the command refused."""
+    with pytest.raises(CommandError) as caught:
+        load(path, *flags, command=command)
+    return caught.value.returncode, str(caught.value)
+
+
+def card(card_id: str = "cóndor", **fields: Any) -> dict[str, Any]:
+    return {"cardId": card_id, "title": "Cóndor", "packId": "aves", **fields}

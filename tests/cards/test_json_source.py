@@ -1,0 +1,125 @@
+import io
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cards.packs.errors import RefusedPack
+from cards.packs.json_source import JsonReader, JsonSource, Repeated
+
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.text() | st.decimals(allow_nan=False, allow_infinity=False)
+)
+values = st.recursive(scalars, lambda v: st.lists(v, max_size=4) | st.dictionaries(st.text(), v, max_size=4))
+
+
+def rows(text: str) -> list[tuple[int, Any]]:
+    return list(JsonSource(Path("p.json"), io.StringIO(text), ("cards", "assets")))
+
+
+def dumps(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:E}"
+    if isinstance(value, list):
+        return "[" + " ,".join(map(dumps, value)) + " ]"
+    if isinstance(value, dict):
+        return "{" + ",\n".join(f"{json.dumps(key)} : {dumps(item)}" for key, item in value.items()) + "}"
+    return json.dumps(value)
+
+
+@given(st.lists(values, max_size=5), st.integers(1, 40))
+def test_a_text_read_through_a_small_window_is_the_text_read_whole(items: list[Any], chunk: int) -> None:
+    text = " " + dumps(items) + "\n"
+    whole = json.loads(text, parse_float=Decimal)
+    assert list(JsonReader(io.StringIO(text), chunk).items()) == whole
+
+
+@given(st.lists(values, min_size=1, max_size=5), st.integers(1, 40), st.data())
+def test_a_broken_text_is_refused_at_the_same_place_through_any_window(
+    items: list[Any], chunk: int, data: Any
+) -> None:
+    text = dumps(items)
+    cut = data.draw(st.integers(1, len(text) - 1))
+    broken = (
+        text[:cut]
+        + data.draw(st.sampled_from(["", "\x01", "]", "}", "nul", '"', "\\", "\n"]))
+        + text[cut + 1 :]
+    )
+
+    def said(size: int) -> Any:
+        try:
+            return list(JsonReader(io.StringIO(broken), size).items())
+        except RefusedPack as exc:
+            return str(exc)
+
+    assert said(chunk) == said(1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ('[{"a": 1}, {"a": 2}]', [0, 1]),
+        ('{"packId": "p", "cards": [{}, {}], "count": 2}', [0, 1]),
+        ('{"assets": [{}]}', [0]),
+        ("[]", []),
+        ('{"cards": []}', []),
+        ("  \n\t[ {} \r\n] ", [0]),
+    ],
+)
+def test_the_shapes_that_packs_have(text: str, places: list[int]) -> None:
+    assert [place for place, _ in rows(text)] == places
+
+
+def test_what_the_top_says_is_known_wherever_it_stands() -> None:
+    source = JsonSource(Path("p"), io.StringIO('{"packId": "p", "cards": [{}], "version": "2"}'), ("cards",))
+    list(source)
+    assert source.top == {"packId": "p", "version": "2"}
+
+
+def test_a_place_is_named_by_its_list() -> None:
+    source = JsonSource(Path("p"), io.StringIO('{"cards": [1, 2], "assets": [3, 4]}'), ("cards", "assets"))
+    assert [source.where(place) for place, _ in source] == ["cards[0]", "cards[1]", "assets[0]", "assets[1]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "the file is empty."),
+        (" \n ", "the file is empty."),
+        ("cards", "neither a JSON object nor a list: it begins with 'c'."),
+        ('"cards"', "neither a JSON object nor a list: it begins with '\"'."),
+        ("{}", 'it has no list "cards" or "assets"; at its top it has nothing.'),
+        ('{"packId": 1}', 'it has no list "cards" or "assets"; at its top it has "packId".'),
+        ('{"cards": {}}', 'it has no list "cards" or "assets"; at its top it has "cards".'),
+        ('[{"a": 1},\n {"a": }]', "not JSON: Expecting value at line 2, column 8."),
+        ('[{"a": 1},\n {"a" 1}]', "not JSON: Expecting ':' delimiter at line 2, column 7."),
+        ("[1, 2", "not JSON: Expecting ',' or ']' at line 1, column 6."),
+        ("[1 2]", "not JSON: Expecting ',' or ']' at line 1, column 4."),
+        ('{"a": 1, }', "not JSON: Expecting a name in double quotes at line 1, column 10."),
+        ("[NaN]", "not JSON: NaN is no JSON number at line 1, column 2."),
+        ("[-Infinity]", "not JSON: -Infinity is no JSON number at line 1, column 2."),
+        ("[] []", "not JSON: there is more after its end."),
+        ("[1e99999]", "not JSON: The number 1e99999 is beyond the database's at line 1, column 2."),
+        ("[" * 100_000, "not JSON: Nested too deeply at line 1, column 2."),
+    ],
+)
+def test_what_is_no_pack_is_refused_with_the_reason_and_its_place(text: str, reason: str) -> None:
+    with pytest.raises(RefusedPack) as caught:
+        rows(text)
+    assert str(caught.value) == reason
+
+
+def test_a_key_given_twice_is_seen() -> None:
+    ((_, row),) = rows('[{"title": "a", "title": "b"}]')
+    assert isinstance(row, Repeated)
+    assert row.key == "title"
+
+
+@given(st.integers(), st.decimals(allow_nan=False, allow_infinity=False))
+def test_numbers_stay_exact(whole: int, decimal: Decimal) -> None:
+    text = f"[{whole}, {decimal:E}]"
+    assert [row for _, row in rows(text)] == [whole, Decimal(f"{decimal:E}")]

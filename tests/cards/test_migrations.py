@@ -1,0 +1,58 @@
+"""The migrations are the guide's example: each step leaves the cards that were there as they were."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def migrate() -> Iterator[Any]:
+    def to(name: str) -> None:
+        executor = MigrationExecutor(connection)
+        executor.migrate([("cards", name)])
+
+    yield to
+    to("0004_idx_cards_pack_rarity")
+
+
+def sql(statement: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_cards_of_the_old_catalogue_wait_for_the_backfill_and_new_ones_are_kept_equal(migrate: Any) -> None:
+    migrate("0001_catalogue")
+    sql("INSERT INTO cards (card_id, title, pack_id, rarity) VALUES ('old', 'Old', 'p', 'rare')")
+    migrate("0002_card_rarity_v2")
+    sql("INSERT INTO cards (card_id, title, pack_id, rarity) VALUES ('between', 'Between', 'p', 'rare')")
+    migrate("0003_keep_rarity_equal")
+    sql("INSERT INTO cards (card_id, title, pack_id, rarity) VALUES ('new', 'New', 'p', 'rare')")
+    migrate("0004_idx_cards_pack_rarity")
+    rows = sql("SELECT card_id, rarity_v2 FROM cards ORDER BY id")
+    assert rows == [("old", None), ("between", None), ("new", "rare")]
+
+
+def test_migrating_back_drops_rarity_v2_and_the_trigger_that_watches_it(migrate: Any) -> None:
+    sql("INSERT INTO cards (card_id, title, pack_id, rarity) VALUES ('kept', 'Kept', 'p', 'rare')")
+    migrate("0001_catalogue")
+    assert sql("SELECT tgname FROM pg_trigger WHERE tgrelid = 'cards'::regclass AND NOT tgisinternal") == []
+    assert (
+        sql("SELECT 1 FROM pg_attribute WHERE attrelid = 'cards'::regclass AND attname = 'rarity_v2'") == []
+    )
+    assert sql("SELECT card_id, rarity FROM cards") == [("kept", "rare")]
+
+
+def test_the_index_of_packs_and_rarities_is_valid_and_rarity_v2_has_none() -> None:
+    rows = sql(
+        "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid), indisvalid FROM pg_index"
+        " WHERE indrelid = 'cards'::regclass"
+    )
+    definitions = {name: definition for name, definition, valid in rows if valid}
+    assert definitions["idx_cards_pack_rarity"].endswith("(pack_id, rarity)")
+    assert not any("rarity_v2" in definition for definition in definitions.values())
