@@ -1,0 +1,53 @@
+"""The README's own operation is run as it stands there."""
+
+import re
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from cards.models import Card
+from ops import registry, runs
+from ops.engine.work import work
+from ops.models import AuditLog
+from ops.states import State
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+class Nobody:
+    def batch(self, run, size):
+        pass
+
+    def waiting(self, reason):
+        raise AssertionError(reason)
+
+
+@pytest.fixture
+def operation(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    [code, *_] = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    namespace = {}
+    exec(code, namespace)
+    return namespace["LowerPackIds"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_readmes_ten_lines_are_an_operation_that_runs_is_audited_and_reverts(operation):
+    Card.objects.bulk_create(
+        Card(card_id=f"c{n}", title="A card", pack_id=pack) for n, pack in enumerate(["Andes", "andes", "PÁRAMO"])
+    )
+    run = runs.create(runs.Request(operation, performed_by="test"))
+    assert work(run, Nobody(), Event()) == State.SUCCEEDED
+    assert set(Card.objects.values_list("pack_id", flat=True)) == {"andes", "páramo"}
+    assert AuditLog.objects.filter(run=run).count() == 2
+
+    revert = runs.create(runs.Request(registry.get("revert"), performed_by="test", params={"run": run.pk}))
+    assert work(revert, Nobody(), Event()) == State.SUCCEEDED
+    assert set(Card.objects.values_list("pack_id", flat=True)) == {"Andes", "andes", "PÁRAMO"}
+
+
+def test_the_readmes_operation_has_ten_lines():
+    [code, *_] = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    body = [line for line in code[code.index("@register") :].splitlines() if line.strip()]
+    assert len(body) <= 10
