@@ -86,7 +86,7 @@ def move(run: Run, to: State, **changes: Any) -> None:
     origins = [state for state, reachable in MOVES.items() if to in reachable]
     if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
         run.refresh_from_db()
-        raise IllegalMove(f"run {run.pk} is {run.get_state_display()}; it cannot become {to.label}")
+        raise IllegalMove(f"run {run.pk} cannot become {to.label}: its state is {run.get_state_display()}")
     run.refresh_from_db()
 
 
@@ -103,6 +103,10 @@ def requeue(run: Run) -> None:
     Raises IllegalMove, ColumnClaimed, ChangedDeclaration.
     """
     operation_of(run)
+    if run.state in (State.SUCCEEDED, State.CANCELLED):
+        raise IllegalMove(
+            f"run {run.pk} is over ({run.get_state_display()}). To see it: manage.py runs show {run.pk}"
+        )
     if run.state in (State.PAUSING, State.CANCELLING):
         complete_halt(run)
     if run.state in (State.QUEUED, State.RUNNING):

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import connection, models
+from django.db import connection, models, transaction
 from psycopg import sql
 
 from ops.sql.compile import identifier, type_name
@@ -41,7 +41,7 @@ class Staging:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not connection.needs_rollback and connection.connection and not connection.connection.broken:
+        if connection.is_usable():
             self._execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.table))
 
     def fill(self, rows: Iterable[list[Any]]) -> None:
@@ -49,8 +49,8 @@ class Staging:
         encoders = [(i, encode) for i, f in enumerate(self.fields, start=1) if (encode := _encoder(f))]
         columns = sql.SQL(", ").join([sql.Identifier(PLACE), *map(column_of, self.fields)])
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(self.table, columns)
-        connection.ensure_connection()
         with (
+            transaction.atomic(),
             connection.wrap_database_errors,
             connection.connection.cursor() as cursor,  # Django's debug cursor cannot COPY.
             cursor.copy(statement) as copy,

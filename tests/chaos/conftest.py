@@ -1,0 +1,23 @@
+"""How much of everything: a small dose in the suite, the large one with ``--chaos`` (``make chaos``)."""
+
+from dataclasses import dataclass
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Dose:
+    cards: int
+    kills: int
+    restarts: int
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--chaos", action="store_true", help="the large dose, for minutes rather than seconds")
+
+
+@pytest.fixture
+def dose(request: pytest.FixtureRequest) -> Dose:
+    if request.config.getoption("--chaos", default=False):
+        return Dose(cards=100_000, kills=70, restarts=20)
+    return Dose(cards=2_000, kills=3, restarts=2)

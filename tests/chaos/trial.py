@@ -1,0 +1,100 @@
+"""A run under attack, and the proof that it was exact all the same."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+_COLUMNS = ("rarity", "rarity_v2")
+
+
+class Trial:
+    """Cards on one database, changed by real processes that may be killed."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.before: dict[str, tuple[Any, ...]] = {}
+
+    def query(self, statement: str, *params: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(statement, params)
+            return cursor.fetchall() if cursor.description else []
+
+    def start(self, *words: object) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, ROOT / "manage.py", *map(str, words)],
+            env={**os.environ, "DATABASE_URL": self.url},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def manage(self, *words: object) -> str:
+        process = self.start(*words)
+        out, err = process.communicate(timeout=600)
+        assert process.returncode == 0, out + err
+        return out
+
+    def prepare(self, cards: int) -> None:
+        self.manage("load_rules", "--execute")
+        self.manage("generate_cards", cards, "--without-rarity-v2")
+
+    def remember(self) -> None:
+        self.before = self._cards()
+
+    def newest(self) -> int:
+        [(run,)] = self.query("SELECT coalesce(max(id), 0) FROM ops_run")
+        return run
+
+    def state(self, run: int) -> str:
+        [(state,)] = self.query("SELECT state FROM ops_run WHERE id = %s", run)
+        return state
+
+    def batches(self, run: int) -> int:
+        [(batches,)] = self.query("SELECT sum(batches) FROM ops_lane WHERE run_id = %s", run)
+        return batches
+
+    def await_new_run(self, last: int) -> int:
+        while (run := self.newest()) == last:
+            time.sleep(0.01)
+        return run
+
+    def await_work(self, run: int, process: "subprocess.Popen[str]") -> bool:
+        """Wait until the process has committed a batch; False when it ended before."""
+        seen = self.batches(run)
+        while process.poll() is None:
+            if self.batches(run) > seen:
+                return True
+            time.sleep(0.005)
+        return False
+
+    def kill(self, process: "subprocess.Popen[str]") -> None:
+        time.sleep(random.uniform(0, 0.15))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+    def assert_exact(self, run: int) -> int:
+        """Each card that differs was changed by the run, once, as its one audit row says; how many."""
+        told = self.query("SELECT object_id, changes FROM audit_logs WHERE run_id = %s", run)
+        audited = dict(told)
+        assert len(audited) == len(told), "an object was audited twice"
+        changed = {key for key, now in self._cards().items() if now != self.before[key]}
+        assert set(audited) == changed
+        now = self._cards()
+        for key, changes in audited.items():
+            for column, was, is_ in zip(_COLUMNS, self.before[key], now[key], strict=True):
+                expected = {"old": was, "new": is_}
+                assert changes.get(column, expected) == expected, (key, column)
+        return len(audited)
+
+    def _cards(self) -> dict[str, tuple[Any, ...]]:
+        return {str(pk): rest for pk, *rest in self.query("SELECT id, rarity, rarity_v2 FROM cards")}
