@@ -62,8 +62,9 @@ class LoadCommand(OpsCommand):
             self.tell(report.done_lines(source, counts))
 
     def to_execute(self, options: dict[str, Any]) -> str:
+        file = [str(options["file"])] if options["file"] else []
         flags = ["--without-rarity-v2"] if options.get("without_rarity_v2") else []
-        return shlex.join(["manage.py", self.name, str(options["file"]), *flags, "--execute"])
+        return shlex.join(["manage.py", self.name, *file, *flags, "--execute"])
 
 
 def without_trigger(asked: bool | None) -> AbstractContextManager[None]:

@@ -14,8 +14,8 @@ RARITIES = ("common", "rare", "epic", "legendary")
 
 
 @pytest.fixture
-def rules(transactional_db: None) -> None:
-    """The four rarities of the house."""
+def rules(db: None) -> None:
+    """The four rarities of the house. A test that previews needs a transaction of its own besides."""
     for order, rarity in enumerate(RARITIES):
         PresentationRule.objects.create(rarity=rarity, frame_color="#CCCCCC", sort_order=order)
 

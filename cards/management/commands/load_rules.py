@@ -16,8 +16,8 @@ class Command(LoadCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         told = "JSON or CSV, in UTF-8; the house's four rarities by default."
-        parser.add_argument("file", type=Path, nargs="?", default=_HOUSE_RULES, metavar="FILE", help=told)
+        parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help=told)
         super().add_arguments(parser)
 
     def handle(self, **options: Any) -> None:
-        self.load(options["file"], rule_layout(), options)
+        self.load(options["file"] or _HOUSE_RULES, rule_layout(), options)

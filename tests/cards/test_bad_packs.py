@@ -1,0 +1,185 @@
+"""Every bad pack that we could think of, with what its maker is told."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cards.models import Card, PresentationRule
+from ops.models import AuditLog
+from tests.cards.conftest import card, refusal
+
+pytestmark = pytest.mark.usefixtures("rules")
+
+Write = Callable[..., Path]
+
+BAD_ROWS: dict[str, tuple[Any, str]] = {
+    "no cardId": ({"title": "C", "packId": "p"}, "cardId is missing"),
+    "cardId is null": (card(cardId=None), "cardId is missing"),
+    "cardId is empty": (card(""), "cardId is empty"),
+    "cardId is a number": (card(cardId=7), "cardId is the number 7, not text"),
+    "cardId holds a space": (card("a b"), "cardId 'a b' holds a space"),
+    "cardId is too long": (card("x" * 129), "cardId has 129 characters, 128 at most"),
+    "no title": ({"cardId": "c", "packId": "p"}, "title is missing, and 'c' is a new row"),
+    "title is blank": (card(title=" "), "title is empty"),
+    "title is an object": (card(title={}), "title is an object, not text"),
+    "title is too long": (card(title="x" * 256), "title has 256 characters, 255 at most"),
+    "no packId": ({"cardId": "c", "title": "C"}, "packId is missing, and 'c' is a new row"),
+    "unknown rarity": (
+        card(rarity="mythic"),
+        "rarity 'mythic' is unknown; the rarities are common, rare, epic, legendary",
+    ),
+    "rarity of another kind": (
+        card(rarity=1),
+        "rarity 1 is unknown; the rarities are common, rare, epic, legendary",
+    ),
+    "two rarities": (
+        card(rarity="rare", rarityV2="epic"),
+        "rarity is 'rare', rarityV2 is 'epic': they must be equal",
+    ),
+    "NUL": (card(title="a\0b"), "title holds a NUL character (\\u0000), which PostgreSQL cannot store"),
+    "NUL in metadata": (
+        card(metadata={"a": ["\0"]}),
+        "metadata holds a NUL character (\\u0000), which PostgreSQL cannot store",
+    ),
+    "half a character": (
+        card(title="a\ud83d"),
+        "title holds half a character (\\ud83d), which is not Unicode",
+    ),
+    "half a character in metadata": (
+        card(metadata={"\udc00": 1}),
+        "metadata holds half a character (\\udc00), which is not Unicode",
+    ),
+    "metadata is a list": (card(metadata=[1]), "metadata is a list, not an object"),
+    "metadata is text": (
+        card(metadata="text"),
+        "metadata is not JSON: Expecting value: line 1 column 1 (char 0)",
+    ),
+    "tags are a number": (card(tags=3), "tags is the number 3, not a list"),
+    "a tag is null": (card(tags=["a", None]), "tags is null, not text"),
+    "a tag is too long": (card(tags=["x" * 65]), "tags has 65 characters, 64 at most"),
+    "one column twice": ({**card(), "card_id": "d"}, "cardId is given twice, the second time as card_id"),
+    "metadata twice": (
+        card(atk=1, metadata={"atk": 2}),
+        "atk is given twice: in metadata, and beside it with another value",
+    ),
+    "a row of another kind": ("text", "is not an object"),
+    "a row that is null": (None, "is not an object"),
+}
+
+
+@pytest.mark.parametrize(("row", "reason"), BAD_ROWS.values(), ids=BAD_ROWS)
+def test_a_bad_row_is_named_with_its_place_and_its_reason_and_nothing_is_loaded(
+    write: Write, row: Any, reason: str
+) -> None:
+    path = write([card("good"), row])
+    for flags in ([], ["--execute"]):
+        status, said = refusal(path, *flags)
+        assert said.splitlines() == [
+            f"{path} was refused: 1 bad row. Nothing was loaded.",
+            f"  row [1]  {reason}",
+        ]
+        assert status == 1
+    assert not Card.objects.exists()
+    assert not AuditLog.objects.exists()
+
+
+def test_a_key_given_twice_is_a_bad_row(write: Write) -> None:
+    _, said = refusal(write('[{"cardId": "c", "title": "C", "title": "D", "packId": "p"}]'))
+    assert said.splitlines()[1] == '  row [0]  gives "title" twice'
+
+
+def test_a_metadata_key_given_twice_is_a_bad_row(write: Write) -> None:
+    _, said = refusal(write('[{"cardId": "c", "metadata": {"a": 1, "a": 2}}]'))
+    assert said.splitlines()[1] == '  row [0]  metadata gives "a" twice'
+
+
+def test_a_repeated_card_names_the_first_place(write: Write) -> None:
+    _, said = refusal(write({"cards": [card("a"), card("b"), card("a"), card("a")]}))
+    assert said.splitlines()[1:] == [
+        "  cards[2]  cardId 'a' was given before, in cards[0]",
+        "  cards[3]  cardId 'a' was given before, in cards[0]",
+    ]
+
+
+def test_the_first_twenty_bad_rows_are_listed_in_order_and_the_rest_are_counted(write: Write) -> None:
+    rows = [card("twin")] + [card(f"c{i}", title="") for i in range(30)] + [card("twin")] * 30
+    rows[3] = {"cardId": "new", "packId": "p"}
+    _, said = refusal(write(rows))
+    lines = said.splitlines()
+    assert lines[0].endswith("60 bad rows. Nothing was loaded.")
+    assert [line.split("]")[0] for line in lines[1:21]] == [f"  row [{i}" for i in range(1, 21)]
+    assert lines[3] == "  row [3]   title is missing, and 'new' is a new row"
+    assert lines[21:] == ["  … and 40 more"]
+
+
+def test_bad_rows_of_csv_are_named_by_the_line_on_which_they_begin(write: Write) -> None:
+    text = 'cardId,title,packId\na,"two\nlines",p\n\nb,,p\nc,C\nd,D,p,more\ne,E,p\na,again,p\n'
+    _, said = refusal(write(text, "p.csv"))
+    assert said.splitlines()[1:] == [
+        "  line 5  title is missing, and 'b' is a new row",
+        "  line 6  has 2 cells, the header has 3",
+        "  line 7  has 4 cells, the header has 3",
+        "  line 9  cardId 'a' was given before, in line 2",
+    ]
+
+
+BAD_FILES: dict[str, tuple[str, str | bytes, str]] = {
+    "empty": ("p.json", "", "the file is empty."),
+    "empty csv": ("p.csv", "", "the file is empty."),
+    "blank csv": ("p.csv", "\n\n", "the file has no header line."),
+    "header only": ("p.csv", "cardId,title\n", "it has no rows."),
+    "no rows": ("p.json", "[]", "it has no rows."),
+    "not UTF-8": ("p.json", b'[{"a":\n "\xe1"}]', "not UTF-8: byte 0xe1 at offset 9, in line 2."),
+    "csv not UTF-8": (
+        "p.csv",
+        "cardId\nágu".encode("latin-1"),
+        "not UTF-8: byte 0xe1 at offset 7, in line 2.",
+    ),
+    "UTF-16": ("p.csv", "a,b".encode("utf-16"), "not UTF-8: byte 0xff at offset 0, in line 1."),
+    "not JSON": ("p.json", '[{"a": 1},\n{"a"}]', "not JSON: Expecting ':' delimiter at line 2, column 5."),
+    "not a number": ("p.json", '[{"a": NaN}]', "not JSON: NaN is no JSON number at line 1, column 2."),
+    "cut off": ("p.json", '[{"a": "b', "not JSON: Unterminated string starting at at line 1, column 8."),
+    "another shape": (
+        "p.json",
+        '{"birds": []}',
+        'it has no list "cards" or "assets"; at its top it has "birds".',
+    ),
+    "a bad packId": (
+        "p.json",
+        '{"packId": 5, "cards": [{"cardId": "c"}]}',
+        "packId is the number 5, not text.",
+    ),
+    "a column twice": ("p.csv", "cardId,cardId\n1,2\n", "the header names a column twice: cardId."),
+    "a column without a name": ("p.csv", "cardId,,b\n1,2,3\n", "column 2 of the header has no name."),
+    "an open quote": (
+        "p.csv",
+        'cardId,title\na,"b\n',
+        "not CSV: unexpected end of data in the row that begins at line 2.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "reason"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_file_that_is_no_pack_is_refused_with_the_reason(
+    write: Write, name: str, content: str | bytes, reason: str
+) -> None:
+    path = write(content, name)
+    assert refusal(path, "--execute") == (1, f"{path} was refused: {reason}")
+    assert not Card.objects.exists()
+
+
+def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path) -> None:
+    missing = tmp_path / "no.json"
+    assert refusal(missing) == (2, f"Cannot read {missing}: No such file or directory.")
+    assert refusal(tmp_path) == (2, f"Cannot read {tmp_path}: Is a directory.")
+
+
+def test_without_rules_a_pack_is_refused_with_the_command_that_loads_them(write: Write) -> None:
+    PresentationRule.objects.all().delete()
+    status, said = refusal(write([card()]))
+    assert (status, said) == (
+        1,
+        "There are no presentation rules yet. Load them first: manage.py load_rules --execute",
+    )
