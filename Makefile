@@ -59,8 +59,8 @@ lint: .venv/installed
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 
-bench: up
-	$(PYTHON) -m bench
+bench: .venv/installed
+	$(PYTHON) -m bench.engine $(ARGS)
 
 chaos: .venv/installed
 	$(PYTHON) -m pytest -n auto tests/chaos --chaos

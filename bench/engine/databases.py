@@ -1,0 +1,94 @@
+"""The databases of a benchmark: two templates that are built once, and a copy for each measurement."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from bench.engine.reference import REFERENCE
+
+ROOT = Path(__file__).resolve().parents[2]
+# Not of the shell: with DEBUG on, Django keeps every statement, and a given Redis is not ours to use.
+_SETTINGS = {
+    "DEBUG": "off",
+    "SECRET_KEY": "benchmark",
+    "ADMIN_KEY": "benchmark",
+    "ALLOWED_HOSTS": "localhost",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+}
+
+
+def environment(url: str) -> dict[str, str]:
+    """What a worker process needs to run on the database."""
+    return {**os.environ, **_SETTINGS, "DATABASE_URL": url}
+
+
+class Databases:
+    """Databases on one server, their names beginning with that of the database in ``url``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.prefix = urlsplit(url).path.strip("/")
+
+    def build(self, rows: int, schemas: set[str]) -> None:
+        """Make the template of each schema, with ``rows`` cards that lack rarity_v2."""
+        self._create("kyndo")
+        self._manage("migrate", "--verbosity", "0")
+        self._manage("generate_cards", str(rows), "--without-rarity-v2")
+        if "reference" in schemas:
+            self._create("reference", template="kyndo")
+            with psycopg.connect(self.url_of("reference")) as connection:
+                connection.execute(REFERENCE)
+        for schema in sorted(schemas | {"kyndo"}):
+            with psycopg.connect(self.url_of(schema), autocommit=True) as connection:
+                connection.execute("VACUUM (FREEZE, ANALYZE)")
+
+    @contextmanager
+    def copy(self, schema: str) -> Iterator[str]:
+        """A fresh copy of a template, and the URL of it: the same files for every measurement."""
+        self._create("trial", template=schema)
+        try:
+            yield self.url_of("trial")
+        finally:
+            self._drop("trial")
+
+    def close(self) -> None:
+        """Drop them all."""
+        for name in ("trial", "reference", "kyndo"):
+            self._drop(name)
+
+    def url_of(self, name: str) -> str:
+        return urlsplit(self.url)._replace(path=f"/{self._name(name)}").geturl()
+
+    def _name(self, name: str) -> str:
+        return f"{self.prefix}_bench_{name}"
+
+    def _create(self, name: str, template: str | None = None) -> None:
+        self._drop(name)
+        source = self._name(template) if template else "template0"
+        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", self._name(name), source)
+        self._execute("CHECKPOINT")
+
+    def _drop(self, name: str) -> None:
+        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._name(name))
+
+    def _execute(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def _manage(self, *args: str) -> None:
+        subprocess.run(
+            [sys.executable, ROOT / "manage.py", *args],
+            env=environment(self.url_of("kyndo")),
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )

@@ -1,0 +1,160 @@
+"""One measurement: a way to change the cards, alone or beside a player, on a fresh copy of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from statistics import median
+from time import monotonic, sleep
+from typing import Any
+
+import psycopg
+
+from bench.engine.databases import Databases
+from bench.engine.process import Process, ask
+from bench.engine.variants import Variant
+
+_WARM_UP = 1.0
+
+
+@dataclass(frozen=True)
+class Speed:
+    """``seconds`` from the first batch to the end of the work; batches in milliseconds, the rest in bytes."""
+
+    rows: int
+    seconds: float
+    batch_median: float
+    batch_longest: float
+    wal_per_row: float
+    memory: int
+
+    @property
+    def rate(self) -> float:
+        return self.rows / self.seconds
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of a player's updates: from when each was due, and (``sent``) from when it was sent."""
+
+    count: int
+    p50: float
+    p99: float
+    longest: float
+    sent_p99: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the processes told of one piece of work, and the WAL that the server wrote meanwhile."""
+
+    told: list[dict[str, Any]]
+    wal: int
+
+    @property
+    def began(self) -> float:
+        return min(worker["began"] for worker in self.told)
+
+    @property
+    def ended(self) -> float:
+        return max(worker["ended"] for worker in self.told)
+
+
+class Bench:
+    """Measures on the copies of one pair of templates, of ``rows`` cards each."""
+
+    def __init__(self, databases: Databases, rows: int, sample: int) -> None:
+        self.databases, self.rows = databases, rows
+        self.sample = min(sample, rows)
+
+    def speed(self, variant: Variant) -> Speed:
+        with self.databases.copy(variant.schema) as url, self._workers(variant, url) as workers:
+            return self._speed(_work(workers, url), variant)
+
+    def idle(self, seconds: float) -> Latency:
+        """What a player feels where nothing else is done."""
+        with self.databases.copy("kyndo") as url, self._player(url) as finish:
+            began = monotonic()
+            sleep(seconds)
+            return finish(began, monotonic())
+
+    def beside(self, variant: Variant) -> tuple[Speed, Latency]:
+        """What a player feels beside the work, and what the work does beside a player."""
+        # The player last: a process that starts takes the time of one that plays.
+        with (
+            self.databases.copy(variant.schema) as url,
+            self._workers(variant, url) as workers,
+            self._player(url) as finish,
+        ):
+            work = _work(workers, url)
+            return self._speed(work, variant), finish(work.began, work.ended)
+
+    @contextmanager
+    def _workers(self, variant: Variant, url: str) -> Iterator[list[Process]]:
+        order = {**asdict(variant), "rows": self.sample if variant.sampled else 0}
+        if variant.kind == "engine":
+            order["run"] = ask("worker", url, {**order, "kind": "create"})
+        with ExitStack() as stack:
+            workers = [Process("worker", url, order) for _ in range(variant.processes)]
+            for worker in workers:
+                stack.callback(worker.kill)
+            yield workers
+
+    def _speed(self, work: Work, variant: Variant) -> Speed:
+        rows = self.sample if variant.sampled else self.rows
+        batches = [one for worker in work.told for one in _durations(worker)]
+        return Speed(
+            rows=rows,
+            seconds=work.ended - work.began,
+            batch_median=median(batches),
+            batch_longest=max(batches),
+            wal_per_row=work.wal / rows,
+            memory=max(worker["memory"] for worker in work.told),
+        )
+
+    @contextmanager
+    def _player(self, url: str) -> Iterator[Any]:
+        player = Process("player", url, {"url": url, "cards": self.rows})
+
+        def finish(began: float, ended: float) -> Latency:
+            player.say()
+            return latency([one for one in player.told() if began <= one[0] <= ended])
+
+        try:
+            player.say()
+            sleep(_WARM_UP)
+            yield finish
+        finally:
+            player.kill()
+
+
+def _work(workers: list[Process], url: str) -> Work:
+    before = _wal(url)
+    for worker in workers:
+        worker.say()
+    told = [worker.told() for worker in workers]
+    return Work(told, _wal(url) - before)
+
+
+def latency(updates: list[list[float]]) -> Latency:
+    """Of ``[due, sent, done]``, in seconds."""
+    late = sorted((done - due) * 1000 for due, _, done in updates)
+    sent = sorted((done - began) * 1000 for _, began, done in updates)
+    return Latency(len(late), _share(late, 0.5), _share(late, 0.99), late[-1], _share(sent, 0.99))
+
+
+def _share(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def _durations(worker: dict[str, Any]) -> list[float]:
+    ends = [worker["began"], *worker["batches"]]
+    return [(after - before) * 1000 for before, after in pairwise(ends)]
+
+
+def _wal(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,53 @@
+"""A player: updates of single random cards on a schedule, each with how late it was done.
+
+Run as ``python -m bench.engine.player '{"url": ..., "cards": ...}'``. It says "ready", begins at a line on
+its standard input, ends at the next, and prints ``[[due, sent, done], ...]`` in monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import select
+import sys
+from collections.abc import Iterator
+from time import monotonic, sleep
+
+import psycopg
+
+RATE = 200
+_UPDATE = "UPDATE cards SET description = %s, updated_at = now() WHERE id = %s"
+
+
+def schedule() -> Iterator[float]:
+    """When each update is due, until a line comes in. What was due before is still done, however late."""
+    due = monotonic()
+    until: float | None = None
+    while until is None or due < until:
+        if until is None and select.select([sys.stdin], [], [], 0)[0]:
+            until = monotonic()
+        yield due
+        due += 1 / RATE
+
+
+def play(connection: psycopg.Connection[object], cards: int) -> list[tuple[float, float, float]]:
+    chance = random.Random(1)  # noqa: S311
+    told = []
+    for due in schedule():
+        sleep(max(0.0, due - monotonic()))
+        sent = monotonic()
+        connection.execute(_UPDATE, (f"seen at {due}", chance.randint(1, cards)), prepare=True)
+        told.append((due, sent, monotonic()))
+    return told
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    with psycopg.connect(order["url"], autocommit=True) as connection:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        print(json.dumps(play(connection, order["cards"])), flush=True)
+
+
+if __name__ == "__main__":
+    main()

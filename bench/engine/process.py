@@ -1,0 +1,64 @@
+"""A process that gets ready, begins at our word, and tells at its end what it did."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from bench.engine.databases import ROOT, environment
+
+
+class Process:
+    """``python -m bench.engine.MODULE ORDER`` on a database, ready to begin when this returns."""
+
+    def __init__(self, module: str, url: str, order: dict[str, Any]) -> None:
+        self.popen = subprocess.Popen(
+            _command(module, order), env=_environment(url), cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self._read()
+
+    def say(self) -> None:
+        """A line: to begin, or to end."""
+        assert self.popen.stdin  # noqa: S101
+        self.popen.stdin.write("\n")
+        self.popen.stdin.flush()
+
+    def told(self) -> Any:
+        """Wait for what the process tells at its end."""
+        answer = json.loads(self._read())
+        self.popen.wait()
+        return answer
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.communicate()
+
+    def _read(self) -> str:
+        assert self.popen.stdout  # noqa: S101
+        if line := self.popen.stdout.readline():
+            return line
+        raise SystemExit(f"a process of the benchmark failed (exit {self.popen.wait()}); its words are above")
+
+
+def ask(module: str, url: str, order: dict[str, Any]) -> Any:
+    """Run one that needs no word to begin, and return what it tells."""
+    done = subprocess.run(
+        _command(module, order),
+        env=_environment(url),
+        cwd=ROOT,
+        text=True,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    return json.loads(done.stdout)
+
+
+def _command(module: str, order: dict[str, Any]) -> list[str]:
+    return [sys.executable, "-m", f"bench.engine.{module}", json.dumps(order)]
+
+
+def _environment(url: str) -> dict[str, str]:
+    return {**environment(url), "DJANGO_SETTINGS_MODULE": "kyndo.settings"}

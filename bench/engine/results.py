@@ -1,0 +1,81 @@
+"""The measurements, kept as JSON beside the report, so that a later run replaces only what it measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psycopg
+
+Round = dict[str, dict[str, Any]]
+
+
+class Results:
+    """``section`` ("speed", "players", "curve") and number of cards to the rounds and their machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.told: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+
+    def keep(self, section: str, rows: int, rounds: list[Round], machine: str) -> None:
+        self.told.setdefault(section, {})[str(rows)] = {"machine": machine, "rounds": rounds}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(self.told, indent=1) + "\n")
+
+    def sizes(self, section: str) -> list[int]:
+        return sorted(map(int, self.told.get(section, {})))
+
+    def rounds(self, section: str, rows: int) -> list[Round]:
+        found: list[Round] = self.told.get(section, {}).get(str(rows), {}).get("rounds", [])
+        return found
+
+    def machine(self, section: str, rows: int) -> str:
+        return str(self.told[section][str(rows)]["machine"])
+
+
+class Spread:
+    """The median of one figure over the rounds, and between what it lay."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.middle, self.least, self.most = median(values), min(values), max(values)
+
+
+def spread(rounds: list[Round], name: str, figure: Callable[[dict[str, Any]], float]) -> Spread | None:
+    values = [figure(one[name]) for one in rounds if name in one]
+    return Spread(values) if values else None
+
+
+def ratio(rounds: list[Round], name: str, to: str) -> Spread | None:
+    """Of the rows a second of two ways, taken within each round."""
+    pairs = [(rate(one[name]), rate(one[to])) for one in rounds if name in one and to in one]
+    return Spread([mine / other for mine, other in pairs]) if pairs else None
+
+
+def rate(speed: dict[str, Any]) -> float:
+    return float(speed["rows"] / speed["seconds"])
+
+
+def as_told(measured: Any) -> dict[str, Any]:
+    return asdict(measured)
+
+
+def machine(url: str) -> str:
+    """What the figures were measured on, and how busy it was."""
+    with psycopg.connect(url) as connection:
+        version = connection.execute("SHOW server_version").fetchone()
+        durable = {
+            name: (connection.execute(f"SHOW {name}").fetchone() or ("",))[0]
+            for name in ("fsync", "full_page_writes", "synchronous_commit", "shared_buffers")
+        }
+    settings = ", ".join(f"{name} {value}" for name, value in durable.items())
+    server = version[0] if version else "?"
+    return (
+        f"PostgreSQL {server} ({settings}), Python {platform.python_version()}, {os.cpu_count()} CPUs,"
+        f" load {os.getloadavg()[0]:.1f} before the first round"
+    )

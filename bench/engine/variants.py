@@ -1,0 +1,47 @@
+"""The ways to change every card that are measured side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LIMIT = "limit"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way: how a worker process does it (``kind``), on which schema, with how many processes.
+
+    ``sampled`` ways are so slow that they change only the first rows of the table. ``target`` is the
+    duration of a batch in milliseconds, where it is not the engine's own.
+    """
+
+    name: str
+    title: str
+    kind: str
+    schema: str = "kyndo"
+    processes: int = 1
+    batch_size: int | None = None
+    target: int | None = None
+    sampled: bool = False
+
+
+VARIANTS = {
+    variant.name: variant
+    for variant in [
+        Variant(LIMIT, "The limit: one bare statement on the same tables", "bare"),
+        Variant("reference", "The same bare statement on the reference schema", "bare", schema="reference"),
+        Variant("adaptive", "Engine, adaptive", "engine"),
+        Variant("pinned-50", "Engine, batches of 50", "engine", batch_size=50),
+        Variant("pinned-1000", "Engine, batches of 1,000", "engine", batch_size=1_000),
+        Variant("pinned-5000", "Engine, batches of 5,000", "engine", batch_size=5_000),
+        Variant("two", "Engine, adaptive, two processes", "engine", processes=2),
+        Variant("django-set", "Django: update() and bulk_create(), batches of 1,000", "django_set"),
+        Variant("django-bulk", "Django: bulk_update() and bulk_create(), 1,000", "django_bulk", sampled=True),
+        Variant("django-save", "Django: save() in a loop", "django_save", sampled=True),
+    ]
+}
+
+
+def aimed_at(milliseconds: int) -> Variant:
+    """The adaptive engine with another target."""
+    return Variant(f"target-{milliseconds}", f"Target of {milliseconds} ms", "engine", target=milliseconds)

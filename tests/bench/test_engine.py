@@ -1,0 +1,43 @@
+"""A tiny dose of the benchmark: that it runs and tells, not what."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
+
+import pytest
+from django.db import connection
+
+from tests.conftest import ROOT
+
+_FEW = ["--cards", "500", "--rounds", "1", "--sample", "100", "--idle", "0.5", "--curve", "50"]
+
+
+@pytest.fixture
+def bench(transactional_db: None, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+    command = [sys.executable, "-m", "bench.engine", *_FEW, "--server", url.geturl(), "--docs", str(tmp_path)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+
+
+def test_every_way_is_measured_and_the_report_tells_all_that_is_kept(
+    bench: "subprocess.CompletedProcess[str]", tmp_path: Path
+) -> None:
+    assert bench.returncode == 0, bench.stderr
+    kept = json.loads((tmp_path / "benchmarks.json").read_text())
+    (speeds,) = kept["speed"]["500"]["rounds"]
+    assert {told["rows"] for name, told in speeds.items() if name not in ("django-save", "django-bulk")} == {
+        500
+    }
+    assert len(speeds) == 10
+    assert set(kept["players"]["500"]["rounds"][0]) == {"idle", "adaptive"}
+    assert set(kept["curve"]["500"]["rounds"][0]) == {"limit", "50"}
+    report = (tmp_path / "benchmarks.md").read_text()
+    assert report == bench.stdout.removesuffix("\n")
+    assert report.count("| 1.00 (1.00 to 1.00) |") == 1  # the limit, of itself
+    for name in ("benchmarks-500.svg", "benchmarks-curve-500.svg"):
+        assert f"]({name})" in report
+        ElementTree.fromstring((tmp_path / name).read_text())
