@@ -15,6 +15,7 @@ from rich.progress import (
 )
 
 from ops.engine.progress import Progress as RunProgress
+from ops.engine.progress import progress_of
 from ops.engine.size import BatchSize
 from ops.models import Run
 from ops.report.watchers import Watcher
@@ -25,6 +26,7 @@ class Bar(Watcher):
 
     def __init__(self, run: Run, out: TextIO) -> None:
         super().__init__(run, out)
+        self.run = run
         self.progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=None),
@@ -43,7 +45,9 @@ class Bar(Watcher):
         self.progress.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:  # The last batches came after the last look.
+            self.progress.update(self.task, completed=progress_of(self.run).done)
         self.progress.stop()
 
     def show(self, told: RunProgress, size: BatchSize) -> None:

@@ -27,7 +27,7 @@ class Watcher:
     def __enter__(self) -> Watcher:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         pass
 
     def batch(self, run: Run, size: BatchSize) -> None:
