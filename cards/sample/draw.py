@@ -11,7 +11,7 @@ from PIL import Image, ImageChops
 
 from cards.sample.art.gallery import PORTRAITS
 from cards.sample.art.pen import HEIGHT, WIDTH, Pen
-from cards.sample.art.places import SCENES
+from cards.sample.art.scenes import SCENES
 
 HERE = Path(__file__).parent
 PACK = HERE / "colombia-birds.json"
@@ -34,7 +34,9 @@ def render(slug: str) -> Image.Image:
 def grained(image: Image.Image, rng: Random) -> Image.Image:
     """The picture on paper: a grain so faint and coarse that it costs few bytes."""
     size = (WIDTH // 3, HEIGHT // 3)
-    noise = Image.frombytes("L", size, rng.randbytes(size[0] * size[1])).resize(image.size, Image.Resampling.BICUBIC)
+    noise = Image.frombytes("L", size, rng.randbytes(size[0] * size[1])).resize(
+        image.size, Image.Resampling.BICUBIC
+    )
     paper = noise.point([round(128 + (value - 128) * 0.05) for value in range(256)])
     return ImageChops.overlay(image, Image.merge("RGB", (paper,) * 3))
 

@@ -135,9 +135,23 @@ def cactus(pen: Pen, x: float, base: float, height: float, colour: str) -> None:
     width = height * 0.13
     for path, wide in (
         ([(x, base), (x, base - height)], width),
-        ([(x, base - height * 0.35), (x + height * 0.22, base - height * 0.42), (x + height * 0.23, base - height * 0.8)], width * 0.8),
-        ([(x, base - height * 0.25), (x - height * 0.2, base - height * 0.33), (x - height * 0.21, base - height * 0.66)], width * 0.8),
-    ):  # fmt: skip
+        (
+            [
+                (x, base - height * 0.35),
+                (x + height * 0.22, base - height * 0.42),
+                (x + height * 0.23, base - height * 0.8),
+            ],
+            width * 0.8,
+        ),
+        (
+            [
+                (x, base - height * 0.25),
+                (x - height * 0.2, base - height * 0.33),
+                (x - height * 0.21, base - height * 0.66),
+            ],
+            width * 0.8,
+        ),
+    ):
         bent = smooth(path, closed=False)
         pen.fill(ribbon(bent, wide, wide), colour)
         pen.dot(*bent[-1], wide / 2, colour)

@@ -16,9 +16,9 @@ class Mood:
     front: str
     leaf: str
     accent: str
+    rays: bool = False
 
 
-DAWN = Mood("#f2b58c", "#fbe6c2", "#fff3d6", "#d7a98f", "#a98a80", "#6c6a63", "#35443f", "#5d7257", "#e4572e")
 PARAMO = Mood(
     "#8fb4bd", "#e9e2c8", "#fbf3d9", "#a9bdb9", "#7f9a92", "#8a8a57", "#4a5238", "#a9b18a", "#e8b93a"
 )
@@ -56,9 +56,6 @@ LLANOS_DUSK = Mood(
 COAST = Mood(
     "#6fc0c4", "#f6ecc9", "#fdf3cf", "#7fb2b8", "#3f97a3", "#e6cf9a", "#2d6b5b", "#3f8a5f", "#ef6f4d"
 )
-COAST_DUSK = Mood(
-    "#e9826b", "#fbd9a4", "#fdf1c6", "#b98a8c", "#4f8f9b", "#dcbb8a", "#2f4f55", "#4a7a5a", "#f2a541"
-)
 GARDEN = Mood(
     "#bfe0da", "#f8f1d4", "#fbdc7e", "#c3d6b4", "#9cc08c", "#6fa36a", "#2f6b4d", "#4f9457", "#e2574c"
 )
@@ -75,4 +72,4 @@ COFFEE = Mood(
 COFFEE_WARM = Mood(
     "#f1b968", "#fbeac0", "#fff5d4", "#c9bd82", "#93ab6f", "#5b8b5a", "#22513f", "#3a7a48", "#c93a2c"
 )
-CAVE = Mood("#1b2440", "#4b5a78", "#cfe0d8", "#3b4762", "#2c3550", "#1e2540", "#10152a", "#24384a", "#7fa8a0")
+CAVE = Mood("#22406a", "#7fa3b5", "#f5ead0", "#3b4762", "#2c3550", "#1e2540", "#10152a", "#24384a", "#7fa8a0")

@@ -61,9 +61,13 @@ class Pen:
         side = -1 if flip else 1
         a, b, c, d, e, f = self.matrix
         moved = (
-            (a * cos + b * sin) * side, b * cos - a * sin, a * x + b * y + c,
-            (d * cos + e * sin) * side, e * cos - d * sin, d * x + e * y + f,
-        )  # fmt: skip
+            (a * cos + b * sin) * side,
+            b * cos - a * sin,
+            a * x + b * y + c,
+            (d * cos + e * sin) * side,
+            e * cos - d * sin,
+            d * x + e * y + f,
+        )
         return replace(self, matrix=moved)
 
     def within(self, *outlines: Outline | str) -> "Pen":

@@ -17,14 +17,28 @@ def bough(pen: Pen, mood: Mood) -> None:
     wood = mix(WOOD, mood.front, 0.35)
     flora.branch(pen, "-420,52 -240,26 -90,16 60,18 220,2 420,-46", 30, wood)
     flora.branch(pen, "120,14 190,50 240,96 262,150", 13, wood)
-    for x, y, angle, length in ((244, 100, -20, 74), (250, 122, -130, 66), (262, 150, -80, 76), (204, 60, -28, 60), (-250, 24, 118, 66),
-                                (-226, 20, 70, 74), (230, 2, 62, 80), (262, -6, 104, 70)):  # fmt: skip
+    for x, y, angle, length in (
+        (244, 100, -20, 74),
+        (250, 122, -130, 66),
+        (262, 150, -80, 76),
+        (204, 60, -28, 60),
+        (-250, 24, 118, 66),
+        (-226, 20, 70, 74),
+        (230, 2, 62, 80),
+        (262, -6, 104, 70),
+    ):
         flora.broad_leaf(pen, x, y, angle, length, mood.leaf, 4)
 
 
 def mossy(pen: Pen, mood: Mood) -> None:
     """A mossy bough with bromeliads and ferns."""
-    flora.branch(pen, "420,60 250,34 90,16 -60,16 -220,30 -420,4", 34, mix("#5b4436", mood.front, 0.3), mix(mood.leaf, "#9fb35a", 0.45))
+    flora.branch(
+        pen,
+        "420,60 250,34 90,16 -60,16 -220,30 -420,4",
+        34,
+        mix("#5b4436", mood.front, 0.3),
+        mix(mood.leaf, "#9fb35a", 0.45),
+    )
     flora.bromeliad(pen, 190, 16, 84, mix(mood.leaf, "#7fa65a", 0.4), mood.accent)
     for x, angle, length in ((-210, 132, 96), (-190, 70, 84), (250, -64, 96), (-130, -112, 80)):
         flora.fern(pen, x, 18, angle, length, mood.leaf)
@@ -35,7 +49,14 @@ def twig(pen: Pen, mood: Mood) -> None:
     wood = mix(WOOD, mood.front, 0.3)
     flora.branch(pen, "-420,96 -220,44 -60,12 60,8 190,-10 330,-62", 18, wood)
     flora.branch(pen, "150,-4 214,24 262,70", 10, wood)
-    for x, y, angle, length in ((-180, 34, 110, 62), (-150, 28, -64, 66), (200, -16, 78, 64), (262, 70, -66, 58), (232, 40, -118, 56), (330, -62, 20, 60)):
+    for x, y, angle, length in (
+        (-180, 34, 110, 62),
+        (-150, 28, -64, 66),
+        (200, -16, 78, 64),
+        (262, 70, -66, 58),
+        (232, 40, -118, 56),
+        (330, -62, 20, 60),
+    ):
         flora.broad_leaf(pen, x, y, angle, length, mood.leaf, 3)
     for x, y, radius in ((262, 68, 21), (300, -52, 24), (-216, 44, 23), (214, 20, 16)):
         flora.flower(pen, x, y, radius, mood.accent, "#f9d976")
@@ -45,7 +66,13 @@ def fruit(pen: Pen, mood: Mood) -> None:
     """A bough with red berries, as at the forest edge."""
     wood = mix(WOOD, mood.front, 0.3)
     flora.branch(pen, "420,70 230,36 80,14 -60,16 -210,36 -420,30", 26, wood)
-    for x, y, angle, length in ((150, 22, 60, 78), (182, 26, 112, 70), (-190, 30, 62, 70), (-226, 34, 120, 74), (216, 36, -70, 80)):
+    for x, y, angle, length in (
+        (150, 22, 60, 78),
+        (182, 26, 112, 70),
+        (-190, 30, 62, 70),
+        (-226, 34, 120, 74),
+        (216, 36, -70, 80),
+    ):
         flora.broad_leaf(pen, x, y, angle, length, mood.leaf, 4)
     for x, y in ((120, 34), (140, 52), (114, 58), (136, 78), (-150, 46), (-130, 62), (-156, 70), (-138, 86)):
         pen.line([(x, 22), (x, y)], 3, wood)
@@ -69,7 +96,10 @@ def post(pen: Pen, mood: Mood) -> None:
     wood = mix("#8a7460", mood.front, 0.15)
     for y in (70, 150):
         pen.line(f"-420,{y + 20} -160,{y + 12} 0,{y} 200,{y + 14} 420,{y - 4}", 4, darker(wood, 0.45))
-    pen.fill("-46,2! -34,-2 36,-4 48,4! 52,420! -52,420!", Fade(lighter(wood, 0.2), darker(wood, 0.3), (-50, 0), (50, 0)))
+    pen.fill(
+        "-46,2! -34,-2 36,-4 48,4! 52,420! -52,420!",
+        Fade(lighter(wood, 0.2), darker(wood, 0.3), (-50, 0), (50, 0)),
+    )
     for x in (-28, -8, 14, 32):
         pen.line(f"{x},14 {x + 4},120 {x - 3},240 {x + 2},420", 3, darker(wood, 0.4), 2, 0.6)
     pen.fill(oval(1, 0, 47, 8), lighter(wood, 0.3))
@@ -79,7 +109,10 @@ def piles(pen: Pen, mood: Mood) -> None:
     """Mooring piles in the sea."""
     wood = "#7d6857"
     for x, top, half in ((-170, 110, 26), (150, 70, 28), (4, 4, 58)):
-        pen.fill(box(x - half, top, x + half, 460), Fade(lighter(wood, 0.22), darker(wood, 0.4), (x - half, 0), (x + half, 0)))
+        pen.fill(
+            box(x - half, top, x + half, 460),
+            Fade(lighter(wood, 0.22), darker(wood, 0.4), (x - half, 0), (x + half, 0)),
+        )
         pen.fill(oval(x, top, half, half * 0.2), lighter(wood, 0.38))
         for y in (top + 60, top + 76):
             pen.line(f"{x - half},{y} {x},{y + 9} {x + half},{y}", 9, "#e6d3a3")
@@ -88,7 +121,10 @@ def piles(pen: Pen, mood: Mood) -> None:
 def stump(pen: Pen, mood: Mood) -> None:
     """A broken, pale stump that the potoo continues."""
     bark = "#8f8273"
-    pen.fill("-64,420! -58,200 -52,60 -44,10! -24,26 -6,2! 12,18 34,-6! 52,22! 60,200 66,420!", Fade(lighter(bark, 0.15), darker(bark, 0.45), (-60, 0), (60, 0)))
+    pen.fill(
+        "-64,420! -58,200 -52,60 -44,10! -24,26 -6,2! 12,18 34,-6! 52,22! 60,200 66,420!",
+        Fade(lighter(bark, 0.15), darker(bark, 0.45), (-60, 0), (60, 0)),
+    )
     for x in (-40, -20, 4, 26, 44):
         pen.line(f"{x},40 {x + 5},150 {x - 4},280 {x},420", 4, darker(bark, 0.4), 2, 0.6)
     pen.fill(oval(14, 210, 17, 27), darker(bark, 0.5))
@@ -98,14 +134,14 @@ def stump(pen: Pen, mood: Mood) -> None:
 def trunk(pen: Pen, mood: Mood) -> None:
     """A standing trunk at the right of a climbing bird."""
     bark = mix("#7d6450", mood.front, 0.2)
-    shape = "86,-640! 80,-300 70,0 62,420! 250,420! 240,0 232,-300 236,-640!"
-    pen.fill(shape, Fade(lighter(bark, 0.15), darker(bark, 0.4), (70, 0), (240, 0)))
+    shape = "130,-680! 124,-300 116,0 108,420! 330,420! 318,0 312,-300 316,-680!"
+    pen.fill(shape, Fade(lighter(bark, 0.15), darker(bark, 0.4), (116, 0), (320, 0)))
     inside = pen.within(shape)
-    for x in (100, 128, 158, 190, 216):
-        inside.line(f"{x},-640 {x - 8},-360 {x + 6},-100 {x - 6},120 {x},420", 4, darker(bark, 0.4), 3, 0.55)
-    inside.fill(oval(140, -334, 26, 34), darker(bark, 0.6))
-    inside.fill(oval(150, -330, 20, 28), "#1d1512")
-    flora.bromeliad(pen, 216, 60, 84, mood.leaf, mood.accent)
+    for x in (146, 176, 210, 246, 280, 302):
+        inside.line(f"{x},-680 {x - 8},-360 {x + 6},-100 {x - 6},120 {x},420", 4, darker(bark, 0.4), 3, 0.55)
+    inside.fill(oval(236, -190, 30, 40), darker(bark, 0.6))
+    inside.fill(oval(244, -185, 23, 33), "#1d1512")
+    flora.bromeliad(pen, 296, 40, 84, mood.leaf, mood.accent)
 
 
 def palm(pen: Pen, mood: Mood) -> None:
@@ -121,9 +157,10 @@ def palm(pen: Pen, mood: Mood) -> None:
 def stalk(pen: Pen, mood: Mood) -> None:
     """A flowering frailejón stalk, for a bird that clings."""
     flora.frailejon(pen.at(60, 400), 0, 0, 250, mood.leaf)
-    pen.line("60,240 40,120 8,8 -40,-10", 11, lighter(mood.leaf, 0.15), 9)
-    pen.line("46,130 110,40 150,-90 164,-216", 11, lighter(mood.leaf, 0.15), 8)
-    pen.line("20,40 80,10 120,0", 9, lighter(mood.leaf, 0.15), 7)
+    stem = darker(mood.leaf, 0.35)
+    for path in ("62,240 44,120 6,8 -60,-14", "50,140 110,40 150,-90 166,-216", "10,12 80,10 132,2"):
+        pen.line(path, 15, stem, 10)
+        pen.line(path, 5, lighter(mood.leaf, 0.2), 2)
     for x, y, radius in ((170, -236, 46), (132, 2, 36), (-66, -16, 34)):
         for angle in range(0, 360, 24):
             pen.fill(leaf(x, y, angle, radius, radius * 0.3), mood.accent)
@@ -144,25 +181,34 @@ def lilies(pen: Pen, mood: Mood) -> None:
     for x, y, radius in ((-190, -14, 70), (250, 20, 80), (-40, 10, 130), (120, 4, 124), (20, 66, 90)):
         flora.lily_pad(pen, x, y, radius, mix(mood.leaf, "#8fbf5a", 0.25))
     flora.flower(pen, 214, -4, 30, mood.accent, "#f9d976")
-    flora.flower(pen, -176, 4, 24, mood.accent, "#f9d976")
+    flora.flower(pen, -150, 78, 24, mood.accent, "#f9d976")
 
 
 def bank(pen: Pen, mood: Mood) -> None:
-    """Bare ground with tufts and pebbles."""
-    pen.fill("-420,30 -200,6 0,-6 220,4 420,24 420,420! -420,420!", Fade(mix(mood.near, "#8a6f4a", 0.25), mood.front, (0, 0), (0, 230)))
-    for x, y, rx in ((-150, 34, 20), (120, 46, 26), (60, 30, 12), (-70, 60, 15), (190, 30, 14)):
-        pen.fill(oval(x, y, rx, rx * 0.45), darker(mood.near, 0.3))
-    for x in (-210, -130, 100, 176, 230):
+    """A low bank with tufts and pebbles."""
+    soil = mix(mood.near, "#8a6f4a", 0.3)
+    shape = "-420,34! -200,6 0,-6 220,4 420,28! 420,84! 250,104 20,116 -240,100 -420,80!"
+    pen.fill([(x, y + 12) for x, y in curve(shape)], darker(mood.front, 0.2), 0.45)
+    pen.fill(shape, Fade(lighter(soil, 0.12), mix(soil, mood.front, 0.75), (0, 0), (0, 116)))
+    for x, y, rx in ((-150, 44, 20), (130, 56, 26), (66, 34, 12), (-70, 66, 15), (196, 36, 14)):
+        pen.fill(oval(x, y, rx, rx * 0.4), lighter(soil, 0.22), 0.8)
+    for x, y in ((-226, 20), (-140, 70), (96, 84), (176, 20), (240, 40)):
         for lean in (56, 76, 96, 116):
-            pen.fill(leaf(x, 26, lean, 44, 8), mood.leaf)
+            pen.fill(leaf(x, y, lean, 44, 8), mood.leaf)
 
 
 def trumpets(pen: Pen, mood: Mood) -> None:
     """Angel's trumpets, hanging; a mouth opens near (230, -230)."""
     flora.branch(pen, "420,-470 330,-420 230,-400 120,-440", 13, WOOD)
-    for x, y, angle, length in ((290, -400, -112, 200), (352, -420, -84, 190), (190, -412, -72, 120)):
+    for x, y, angle, length in ((290, -424, -100, 168), (372, -420, -82, 150), (196, -412, -106, 104)):
         flora.trumpet(pen, x, y, angle, length, mood.accent)
-    for x, y, angle, length in ((230, -404, 140, 90), (300, -420, 100, 96), (130, -436, 190, 84), (340, -424, 40, 90), (180, -420, 244, 70)):
+    for x, y, angle, length in (
+        (230, -404, 140, 90),
+        (300, -420, 100, 96),
+        (130, -436, 190, 84),
+        (340, -424, 40, 90),
+        (180, -420, 244, 70),
+    ):
         flora.broad_leaf(pen, x, y, angle, length, mood.leaf, 4)
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from cards.sample.art.geometry import Outline, Point, curve, leaf, oval, petal, toward
-from cards.sample.art.pen import Paint, Pen, darker, lighter
+from cards.sample.art.geometry import Outline, Point, curve, leaf, petal, toward
+from cards.sample.art.pen import Paint, Pen, darker
 
 Mark = tuple[str, Paint]
 
@@ -66,8 +66,12 @@ def scales(
     while y < bottom:
         x = left + (row % 2) * size / 2
         while x < right:
-            pen.line(curve(f"{x - size * 0.42},{y} {x},{y + size * 0.45} {x + size * 0.42},{y}", closed=False),
-                     size * 0.12, colour, alpha=alpha)  # fmt: skip
+            pen.line(
+                curve(f"{x - size * 0.42},{y} {x},{y + size * 0.45} {x + size * 0.42},{y}", closed=False),
+                size * 0.12,
+                colour,
+                alpha=alpha,
+            )
             x += size
         y, row = y + size * 0.62, row + 1
 
@@ -121,8 +125,3 @@ def coverts(pen: Pen, outline: str, area: str, span: tuple[float, float, float, 
     shoulder = pen.within(outline).within(area)
     shoulder.fill(area, edge, 0.16)
     scales(shoulder, span, 30, edge, 0.6)
-
-
-def sheen(colour: str) -> str:
-    """The lit edge of a feather."""
-    return lighter(colour, 0.35)

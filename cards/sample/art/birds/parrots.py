@@ -8,7 +8,8 @@ from cards.sample.art.pen import Fade, Paint, Pen, darker, lighter
 from cards.sample.art.plumage import Mark
 
 BODY = (
-    "104,-318 88,-356 48,-376 6,-364 -18,-324 -34,-266 -58,-190 -78,-116 -76,-54 -50,-20 -10,-22 36,-54 74,-114 "
+    "104,-318 88,-356 48,-376 6,-364 -18,-324 -34,-266 -58,-190 "
+    "-78,-116 -76,-54 -50,-20 -10,-22 36,-54 74,-114 "
     "92,-184 92,-244 84,-276"
 )
 WING = "50,-262 20,-288 -20,-268 -50,-204 -78,-122 -102,10 -108,84! -66,34 -22,-36 28,-112 58,-192"
@@ -59,9 +60,17 @@ def green_macaw(pen: Pen) -> None:
     _long_tail(pen, ("#2a78b8", "#c8502c", "#d96a34", "#b8402a"))
     inside = _parrot(pen, Fade("#a5c93a", "#6fa52c", (60, -370), (-40, -30)), ((FACE, "#fbeee4"),), "#55505a")
     plumage.scales(inside, (-60, -250, 100, -30), 30, "#d7ea7d", 0.4)
-    _wing(pen, "#7fb534", "#d3ea7c", (
-        ("60,-120 -10,-140 -60,-120 -110,-60 -120,100 40,0", Fade("#3fa9c9", "#2170b5", (20, -130), (-100, 60))),
-    ))  # fmt: skip
+    _wing(
+        pen,
+        "#7fb534",
+        "#d3ea7c",
+        (
+            (
+                "60,-120 -10,-140 -60,-120 -110,-60 -120,100 40,0",
+                Fade("#3fa9c9", "#2170b5", (20, -130), (-100, 60)),
+            ),
+        ),
+    )
     _bill(pen, "#2c2b30", "#202024")
     pen.fill("84,-362 104,-352 106,-330 92,-334 80,-348", "#e2392c")
     _lores(pen, "#b0413a")
@@ -89,10 +98,15 @@ def parrotlet(pen: Pen) -> None:
         plumage.fan(pen, (-58 + at * 6, -58), (angle,), (132,), 40, ("#3f9a4a" if at else "#2f7f43",))
     inside = _parrot(pen, Fade("#a8d84b", "#67b548", (70, -360), (-30, -40)), (), "#c8a99a")
     plumage.scales(inside, (-60, -250, 100, -30), 28, "#dcf58d", 0.4)
-    _wing(pen, "#57ad47", "#b6e67a", (
-        ("70,-150 30,-130 -20,-110 -64,-130 -60,-100 -10,-80 30,-100", "#2f57d6"),
-        ("20,-80 -40,-60 -120,100 20,0", "#3d8f45"),
-    ))  # fmt: skip
+    _wing(
+        pen,
+        "#57ad47",
+        "#b6e67a",
+        (
+            ("70,-150 30,-130 -20,-110 -64,-130 -60,-100 -10,-80 30,-100", "#2f57d6"),
+            ("20,-80 -40,-60 -120,100 20,0", "#3d8f45"),
+        ),
+    )
     _bill(pen.at(26, -102, 0.68), "#f0d9b0", "#d9bd8e")
     pen.fill("96,-336 84,-352 60,-348 46,-328 50,-306 72,-298 90,-312", "#2b5fe0")
     plumage.eye(pen, 70, -325, 12)
@@ -100,7 +114,7 @@ def parrotlet(pen: Pen) -> None:
 
 def parrotlets(pen: Pen) -> None:
     """A pair that leans together: the female has no blue."""
-    mate = pen.at(150, 0, 0.93, 4, True)
+    mate = pen.at(112, 0, 0.95, 5, True)
     for at, angle in enumerate((252, 258)):
         plumage.fan(mate, (-58 + at * 6, -58), (angle,), (130,), 40, ("#63b04d" if at else "#4f9a48",))
     inside = _parrot(mate, Fade("#c3e36a", "#86c455", (70, -360), (-30, -40)), (), "#c8a99a")
@@ -108,7 +122,7 @@ def parrotlets(pen: Pen) -> None:
     _wing(mate, "#6cba4e", "#c8ec90", ())
     _bill(mate.at(26, -102, 0.68), "#f0d9b0", "#d9bd8e")
     plumage.eye(mate, 70, -325, 12, ring="#8fd06a")
-    parrotlet(pen.at(-110, 0, 1, -4))
+    parrotlet(pen.at(-92, 0, 1, -5))
 
 
 def parrot_head(pen: Pen) -> None:
@@ -117,6 +131,6 @@ def parrot_head(pen: Pen) -> None:
     pen.fill(head, Fade("#ef3a2c", "#cf2a22", (20, -60), (0, 50)))
     pen.fill("72,-36 36,-44 18,-20 26,8 54,14 76,-4", "#fbeee4")
     pen.fill("50,4! 74,8 84,24 70,38 52,34!", "#202024")
-    pen.fill("52,-44! 86,-46 112,-22 110,14 100,32! 94,10 80,2 54,4!", "#f3e2c4")
-    pen.fill("98,-36 112,-22 110,14 100,32! 94,10 100,-10", "#d8bf95")
+    pen.fill("52,-44! 86,-46 112,-22 110,14 100,32! 94,10 80,2 54,4!", "#ead09c")
+    pen.fill("98,-36 112,-22 110,14 100,32! 94,10 100,-10", "#b58f58")
     plumage.eye(pen, 38, -24, 9.5, "#f6e27a")

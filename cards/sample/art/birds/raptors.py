@@ -56,8 +56,14 @@ def roadside_hawk(pen: Pen) -> None:
     plumage.scales(inside.within(BREAST), (-40, -240, 120, -20), 26, "#c2703c", 0.95)
     inside.fill("150,-320 100,-322 70,-300 40,-250 60,-228 110,-236", "#a3a5a6")
     _thigh(pen, "#f0dcbc", "#c2703c", "#f4c022")
-    plumage.wing(pen, WING, Fade("#868b92", "#4f545e", (20, -300), (-100, 40)), LINES, "#b5b9bd",
-                 (("-20,-90 20,-120 -40,-60 -110,40 -120,0", "#a5603a"),))  # fmt: skip
+    plumage.wing(
+        pen,
+        WING,
+        Fade("#868b92", "#4f545e", (20, -300), (-100, 40)),
+        LINES,
+        "#b5b9bd",
+        (("-20,-90 20,-120 -40,-60 -110,40 -120,0", "#a5603a"),),
+    )
     _shoulder(pen, "#c3c7ca")
     _beak(pen, "#f6c626", "#2b2a2e")
     plumage.eye(pen, 70, -350, 14, "#ffe14a")
@@ -94,10 +100,24 @@ def crested_eagle(pen: Pen) -> None:
 def harpy(pen: Pen) -> None:
     """Harpia harpyja from the front: double crest, black collar, tremendous feet."""
     slate, pale = "#4a4f5c", "#f1eee6"
+    for side in (False, True):
+        half = pen.at(0, 0, 1, 0, side)
+        for angle, length, tone in (
+            (84, 84, 0.5),
+            (72, 116, 0.4),
+            (58, 146, 0.3),
+            (44, 140, 0.15),
+            (30, 112, 0.05),
+            (14, 84, 0),
+        ):
+            half.fill(petal(6, -382, angle, length, 42, 8), darker(slate, tone))
+            half.line(
+                [(6, -382), petal(6, -382, angle, length * 0.9, 4, 8)[42]], 2.4, lighter(slate, 0.25), 1, 0.6
+            )
     tail = "-52,-60! -58,110 -36,150 36,150 58,110 52,-60!"
     pen.fill(tail, "#3a3d48")
     plumage.bars(pen.within(tail), curve("0,-20 0,60 0,150", closed=False), 7, 140, 20, "#b9b6b0")
-    chest = "0,-330 92,-318 118,-240 108,-140 66,-60 0,-40 -66,-60 -108,-140 -118,-240 -92,-318"
+    chest = "0,-330 96,-322 128,-250 122,-140 76,-60 0,-40 -76,-60 -122,-140 -128,-250 -96,-322"
     plumage.body(pen, chest, Fade(pale, "#cfcac2", (0, -300), (0, -40)))
     for side in (False, True):
         half = pen.at(0, 0, 1, 0, side)
@@ -110,14 +130,16 @@ def harpy(pen: Pen) -> None:
     for side in (False, True):
         half = pen.at(0, 0, 1, 0, side)
         plumage.wing(
-            half, "70,-318 112,-324 140,-280 148,-190 136,-90 104,10! 92,-70 86,-160 66,-250",
+            half,
+            "60,-316 108,-326 142,-286 152,-196 138,-90 96,6! 84,-70 78,-160 62,-240",
             Fade(slate, darker(slate, 0.45), (110, -320), (110, 0)),
-            ("92,-250 112,-150 106,0", "108,-270 128,-170 112,-20",),
+            (
+                "92,-250 112,-150 106,0",
+                "108,-270 128,-170 112,-20",
+            ),
             "#7d8494",
-        )  # fmt: skip
-        for angle, length in ((64, 138), (50, 112), (38, 84)):
-            half.fill(petal(14, -402, angle, length, 36, 10), darker(slate, 0.25 if angle > 45 else 0.1))
-    head = "0,-462 52,-448 78,-404 76,-356 46,-318 0,-304 -46,-318 -76,-356 -78,-404 -52,-448"
+        )
+    head = "0,-448 46,-440 72,-404 72,-356 44,-318 0,-304 -44,-318 -72,-356 -72,-404 -46,-440"
     pen.fill(head, Fade("#b9bcc2", "#8d929c", (0, -460), (0, -310)))
     for side in (False, True):
         half = pen.at(0, 0, 1, 0, side)
@@ -132,11 +154,25 @@ def king_vulture(pen: Pen) -> None:
     """Sarcoramphus papa: cream and black, its head painted."""
     pen.fill(TAIL, "#1c1c22")
     cream = Fade("#fff7e3", "#e6d8bd", (60, -300), (-20, -40))
-    body = "92,-296 70,-312 20,-322 -24,-296 -58,-230 -84,-140 -88,-70 -62,-30 -10,-24 44,-50 84,-110 106,-180 110,-250"
+    body = (
+        "92,-296 70,-312 20,-322 -24,-296 -58,-230 -84,-140 "
+        "-88,-70 -62,-30 -10,-24 44,-50 84,-110 106,-180 110,-250"
+    )
     plumage.body(pen, body, cream)
     _thigh(pen, "#fff4de", None, "#8d8a8c")
-    plumage.wing(pen, WING, Fade("#fff6e0", "#ecdfc4", (20, -300), (-40, -120)), LINES[2:], "#d9c8a6",
-                 (("80,-110 -10,-150 -60,-170 -120,-60 -130,80 0,40", Fade("#2a2a33", "#121217", (0, -140), (-100, 40))),))  # fmt: skip
+    plumage.wing(
+        pen,
+        WING,
+        Fade("#fff6e0", "#ecdfc4", (20, -300), (-40, -120)),
+        LINES[2:],
+        "#d9c8a6",
+        (
+            (
+                "80,-110 -10,-150 -60,-170 -120,-60 -130,80 0,40",
+                Fade("#2a2a33", "#121217", (0, -140), (-100, 40)),
+            ),
+        ),
+    )
     _shoulder(pen, "#cdb992")
     ruff = "104,-300 70,-326 20,-330 -12,-304 -6,-276 30,-262 80,-262 112,-276"
     pen.fill(ruff, "#5b5d69")

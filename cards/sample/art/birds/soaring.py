@@ -9,9 +9,13 @@ from cards.sample.art.pen import Fade, Pen, darker, lighter
 
 
 def _feathers(
-    wing: Pen, roots: Sequence[tuple[float, float]], angles: Sequence[float], lengths: Sequence[float],
-    width: float, colours: Sequence[str],
-) -> None:  # fmt: skip
+    wing: Pen,
+    roots: Sequence[tuple[float, float]],
+    angles: Sequence[float],
+    lengths: Sequence[float],
+    width: float,
+    colours: Sequence[str],
+) -> None:
     for (x, y), angle, length, colour in zip(roots, angles, lengths, colours, strict=True):
         feather = petal(x, y, angle, length, width, -6)
         wing.fill(feather, Fade(colour, darker(colour, 0.35), (x, y), toward(x, y, angle, length)))
@@ -33,10 +37,22 @@ def condor(pen: Pen) -> None:
         wing = pen.at(0, 0, 1, 0, side)
         wing.fill("10,-20 40,70 150,50 240,20 268,-30 200,-70", "#cfccc8")
         wing.fill("220,-90 230,-10 290,40 350,-20 370,-80 300,-100", "#1c1c23")
-        _feathers(wing, _along((235, -58), (292, -86), 7), (-62, -46, -30, -14, 2, 18, 32), (150, 172, 186, 186, 176, 156, 130), 27,
-                  ("#1c1c23",) * 7)  # fmt: skip
-        _feathers(wing, _along((34, -20), (236, -50), 11), [-88 + i * 2 for i in range(11)], [150 - abs(i - 5) * 2 for i in range(11)], 36,
-                  ("#e9e7e2",) * 10 + ("#c9c7c4",))  # fmt: skip
+        _feathers(
+            wing,
+            _along((235, -58), (292, -86), 7),
+            (-62, -46, -30, -14, 2, 18, 32),
+            (150, 172, 186, 186, 176, 156, 130),
+            27,
+            ("#1c1c23",) * 7,
+        )
+        _feathers(
+            wing,
+            _along((34, -20), (236, -50), 11),
+            [-88 + i * 2 for i in range(11)],
+            [150 - abs(i - 5) * 2 for i in range(11)],
+            36,
+            ("#e9e7e2",) * 10 + ("#c9c7c4",),
+        )
         wing.fill(
             "0,-70 60,-92 150,-100 240,-122 304,-106 312,-86 280,-62 200,-36 100,-4 20,30",
             Fade("#2e2e38", "#17171d", (0, -100), (0, 30)),
@@ -73,12 +89,50 @@ def scarlet_macaw(pen: Pen) -> None:
     for side in (False, True):
         wing = pen.at(0, 0, 1, 0, side)
         wing.fill("10,0 36,80 120,60 200,20 270,10 310,-50 250,-100", "#2a5bae")
-        _feathers(wing, _along((190, -60), (246, -92), 6), (-64, -48, -32, -16, -2, 12), (140, 158, 164, 160, 146, 124), 30,
-                  ("#2b63bd", "#2b5fb5", "#2857a8", "#254e9b", "#22468c", "#1f3d7c"))  # fmt: skip
-        _feathers(wing, _along((26, 10), (190, -52), 9), [-86 + i * 2.6 for i in range(9)], [126] * 9, 34,
-                  ("#2f7fc9", "#2f7fc9", "#2f7ac4", "#2f74c0", "#2e6fbd", "#2d6bbd", "#2c67bd", "#2b63bd", "#2b63bd"))  # fmt: skip
-        _feathers(wing, _along((24, -20), (200, -70), 9), [-84 + i * 3 for i in range(9)], [76] * 9, 34,
-                  ("#f7c62f", "#f9cf3a", "#f7c62f", "#f9cf3a", "#f7c62f", "#f4bd2b", "#d9c13d", "#8fb34d", "#4f9a5c"))  # fmt: skip
+        _feathers(
+            wing,
+            _along((190, -60), (246, -92), 6),
+            (-64, -48, -32, -16, -2, 12),
+            (140, 158, 164, 160, 146, 124),
+            30,
+            ("#2b63bd", "#2b5fb5", "#2857a8", "#254e9b", "#22468c", "#1f3d7c"),
+        )
+        _feathers(
+            wing,
+            _along((26, 10), (190, -52), 9),
+            [-86 + i * 2.6 for i in range(9)],
+            [126] * 9,
+            34,
+            (
+                "#2f7fc9",
+                "#2f7fc9",
+                "#2f7ac4",
+                "#2f74c0",
+                "#2e6fbd",
+                "#2d6bbd",
+                "#2c67bd",
+                "#2b63bd",
+                "#2b63bd",
+            ),
+        )
+        _feathers(
+            wing,
+            _along((24, -20), (200, -70), 9),
+            [-84 + i * 3 for i in range(9)],
+            [76] * 9,
+            34,
+            (
+                "#f7c62f",
+                "#f9cf3a",
+                "#f7c62f",
+                "#f9cf3a",
+                "#f7c62f",
+                "#f4bd2b",
+                "#d9c13d",
+                "#8fb34d",
+                "#4f9a5c",
+            ),
+        )
         shape = "0,-64 60,-90 150,-104 226,-124 262,-106 246,-78 190,-56 100,-20 20,26"
         wing.fill(shape, Fade("#f0442f", "#cb2a22", (0, -110), (0, 20)))
         plumage.scales(wing.within(shape), (6, -120, 260, 20), 28, "#ff8a6a", 0.65)
@@ -140,8 +194,8 @@ def oilbird(pen: Pen) -> None:
         ):
             inside.fill(leaf(x, y - 8, -90, 18, 11), "#fff2d6")
     for x in range(48, 200, 30):
-        for side in (-1, 1):
-            pen.fill(leaf(side * x, 66 - x * 0.22, -90, 15, 9), "#fff2d6", 0.9)
+        for mirror in (-1, 1):
+            pen.fill(leaf(mirror * x, 66 - x * 0.22, -90, 15, 9), "#fff2d6", 0.9)
     plumage.body(
         pen,
         "0,-104 46,-80 52,-16 38,54 0,104 -38,54 -52,-16 -46,-80",

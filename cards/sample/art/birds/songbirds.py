@@ -1,7 +1,7 @@
 """Songbirds: one build, dressed by data."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cards.sample.art import plumage
 from cards.sample.art.pen import Fade, Paint, Pen, darker
@@ -53,7 +53,6 @@ class Songbird:
     iris: str = "#2a1a12"
     ring: str | None = None
     detail: Callable[[Pen], None] | None = None
-    tail_marks: tuple[Mark, ...] = field(default=())
 
     def __call__(self, pen: Pen) -> None:
         """Draw it."""
@@ -79,9 +78,7 @@ class Songbird:
 
     def _tail(self, pen: Pen) -> None:
         pen.fill(TAIL, Fade(self.tail, darker(self.tail, 0.3), (-80, -60), (-170, 90)))
-        inside = pen.within(plumage.curve(TAIL))
-        for outline, paint in self.tail_marks:
-            inside.fill(outline, paint)
+        inside = pen.within(TAIL)
         for path in ("-70,-70 -168,80", "-62,-50 -152,96"):
             inside.line(path, 3.5, self.edge, 1.5, 0.8)
 
@@ -104,54 +101,118 @@ def _tangara_breast(pen: Pen) -> None:
 
 
 AZULEJO = Songbird(
-    Fade("#a9c6d6", "#7fa6c4", (80, -300), (-60, -40)), "#3f83b5", "#8fd0e6", "#3a78ad", ("#4a5058", "#343a42"),
-    marks=((BELLY, "#c3d6de"), (HEAD, "#bcd3dd")), wing_marks=(("80,-240 -10,-240 -30,-180 10,-160 60,-180", "#5aa5d6"),),
-)  # fmt: skip
+    Fade("#a9c6d6", "#7fa6c4", (80, -300), (-60, -40)),
+    "#3f83b5",
+    "#8fd0e6",
+    "#3a78ad",
+    ("#4a5058", "#343a42"),
+    marks=((BELLY, "#c3d6de"), (HEAD, "#bcd3dd")),
+    wing_marks=(("80,-240 -10,-240 -30,-180 10,-160 60,-180", "#5aa5d6"),),
+)
 COPETON = Songbird(
-    "#9a7250", "#7d5738", "#d8b98c", "#6b4c35", ("#7b7370", "#5b5553"), "#c99a80",
+    "#9a7250",
+    "#7d5738",
+    "#d8b98c",
+    "#6b4c35",
+    ("#7b7370", "#5b5553"),
+    "#8f6350",
     marks=(
-        (BELLY, "#d9cfc2"), (HEAD, "#a3a09c"), (THROAT, "#f6f1e6"),
+        (BELLY, "#d9cfc2"),
+        (HEAD, "#a3a09c"),
+        (THROAT, "#f6f1e6"),
         ("10,-250 -30,-220 -20,-180 20,-176 66,-190 110,-170 130,-182 104,-204 70,-208 44,-214", "#c4622d"),
         ("130,-176 96,-186 84,-164 108,-150 130,-156", "#2b2420"),
     ),
-    crest=(("110,-288 66,-306 40,-346! 22,-318 10,-270 50,-270", "#8b8885"), ("92,-300 66,-312 42,-346! 50,-306", "#2b2420")),
-    wing_marks=(("60,-150 36,-172 -2,-140 -30,-112 -20,-104 10,-130", "#f1e7d2"),), detail=_copeton_head,
-)  # fmt: skip
-MIRLA = Songbird(
-    Fade("#5a4e49", "#3a322f", (80, -300), (-40, -40)), "#463c38", "#7d6f66", "#3a312e", ("#f08a24", "#d97718"),
-    "#ef8a22", FINE, marks=((BELLY, "#6b5d54"),), iris="#5a2f16", ring="#f0952e", detail=_mirla_breast,
-)  # fmt: skip
-BICHOFUE = Songbird(
-    "#9c7442", "#8a6136", "#d99b55", "#7d5530", ("#22201f", "#151313"), "#2b2624", HOOK,
-    marks=(
-        (BELLY, Fade("#ffd93b", "#f5b81f", (60, -220), (0, -40))), (HEAD, "#fbf6e8"), (THROAT, "#fffaf0"),
-        (CROWN, "#1f1b1c"), (MASK, "#1f1b1c"),
+    crest=(
+        ("110,-288 66,-306 40,-346! 22,-318 10,-270 50,-270", "#8b8885"),
+        ("92,-300 66,-312 42,-346! 50,-306", "#2b2420"),
     ),
-    crest=(("108,-292 66,-316 26,-304 4,-270 50,-280", "#1f1b1c"), ("84,-306 56,-318 34,-308 50,-300", "#f7c52a")),
+    wing_marks=(("60,-150 36,-172 -2,-140 -30,-112 -20,-104 10,-130", "#f1e7d2"),),
+    detail=_copeton_head,
+)
+MIRLA = Songbird(
+    Fade("#5a4e49", "#3a322f", (80, -300), (-40, -40)),
+    "#463c38",
+    "#7d6f66",
+    "#3a312e",
+    ("#f08a24", "#d97718"),
+    "#ef8a22",
+    FINE,
+    marks=((BELLY, "#6b5d54"),),
+    iris="#5a2f16",
+    ring="#f0952e",
+    detail=_mirla_breast,
+)
+BICHOFUE = Songbird(
+    "#9c7442",
+    "#8a6136",
+    "#d99b55",
+    "#7d5530",
+    ("#22201f", "#151313"),
+    "#2b2624",
+    HOOK,
+    marks=(
+        (BELLY, Fade("#ffd93b", "#f5b81f", (60, -220), (0, -40))),
+        (HEAD, "#fbf6e8"),
+        (THROAT, "#fffaf0"),
+        (CROWN, "#1f1b1c"),
+        (MASK, "#1f1b1c"),
+    ),
+    crest=(
+        ("108,-292 66,-316 26,-304 4,-270 50,-280", "#1f1b1c"),
+        ("84,-306 56,-318 34,-308 50,-300", "#f7c52a"),
+    ),
     over=(("128,-283 96,-291 58,-284 26,-264 0,-236 6,-226 32,-252 64,-272 98,-279 128,-273", "#fffaf0"),),
     wing_marks=(("-20,-60 10,-84 -40,-70 -110,-20 -150,0 -110,-40", "#c27a3a"),),
-)  # fmt: skip
+)
 TITIRIBI = Songbird(
-    "#3d302e", "#3a2d2b", "#78655f", "#30262a", ("#1e1a1b", "#141112"), "#2b2624", FINE,
+    "#3d302e",
+    "#3a2d2b",
+    "#78655f",
+    "#30262a",
+    ("#1e1a1b", "#141112"),
+    "#2b2624",
+    FINE,
     marks=(
-        (BELLY, Fade("#f0402f", "#d9291f", (90, -220), (0, -50))), (HEAD, "#ee3b2b"),
-        ("134,-268 104,-276 66,-274 30,-254 -6,-216 -30,-190 0,-190 40,-214 72,-242 104,-254 134,-256", "#3a2c2b"),
+        (BELLY, Fade("#f0402f", "#d9291f", (90, -220), (0, -50))),
+        (HEAD, "#ee3b2b"),
+        (
+            "134,-268 104,-276 66,-274 30,-254 -6,-216 -30,-190 0,-190 40,-214 72,-242 104,-254 134,-256",
+            "#3a2c2b",
+        ),
     ),
     crest=(("114,-286 84,-330 30,-338! 44,-322 8,-322! 26,-304 -4,-290! 20,-262 70,-276", "#ee3b2b"),),
-)  # fmt: skip
+)
 ASOMA = Songbird(
-    Fade("#7a1220", "#b81d25", (90, -290), (-80, -60)), "#2a1a1f", "#7a3138", "#221519", ("#2b2a30", "#dfe6ea"),
-    marks=((BELLY, "#b5202a"), (HEAD, "#6b0f1d"), (RUMP, "#e5322d"), ("60,-60 20,-90 -20,-60 -30,-20 30,-20", "#3a1018")),
-)  # fmt: skip
+    Fade("#7a1220", "#b81d25", (90, -290), (-80, -60)),
+    "#2a1a1f",
+    "#7a3138",
+    "#221519",
+    ("#2b2a30", "#dfe6ea"),
+    marks=(
+        (BELLY, "#b5202a"),
+        (HEAD, "#6b0f1d"),
+        (RUMP, "#e5322d"),
+        ("60,-60 20,-90 -20,-60 -30,-20 30,-20", "#3a1018"),
+    ),
+)
 MULTICOLOR = Songbird(
-    Fade("#f4c51e", "#35a25a", (30, -260), (-60, -120)), "#1f8f5a", "#8fe08a", "#177a57", ("#262329", "#19171b"), "#5a4a45", FINE,
+    Fade("#f4c51e", "#35a25a", (30, -260), (-60, -120)),
+    "#1f8f5a",
+    "#8fe08a",
+    "#177a57",
+    ("#262329", "#19171b"),
+    "#5a4a45",
+    FINE,
     marks=(
         (BELLY, Fade("#1d86c8", "#3cb7d8", (100, -200), (-20, -40))),
         (RUMP, "#2fb38a"),
-        (HEAD, "#f7c71d"), (THROAT, "#fbd53a"),
+        (HEAD, "#f7c71d"),
+        (THROAT, "#fbd53a"),
         ("66,-250 36,-252 22,-226 40,-208 66,-214 76,-232", "#1b1a1e"),
         ("40,-232 20,-240 12,-216 32,-202 44,-214", "#b5532a"),
         ("20,-260 -16,-234 -40,-196 0,-186 30,-204 22,-232", "#8ecb2e"),
     ),
-    wing_marks=(("80,-240 -10,-240 -40,-180 10,-166 60,-190", "#4cc06a"),), detail=_tangara_breast,
-)  # fmt: skip
+    wing_marks=(("80,-240 -10,-240 -40,-180 10,-166 60,-190", "#4cc06a"),),
+    detail=_tangara_breast,
+)

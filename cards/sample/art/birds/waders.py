@@ -1,8 +1,8 @@
 """Long legs: egret, ibis, flamingo, jacana, screamer."""
 
 from cards.sample.art import plumage
-from cards.sample.art.geometry import curve, leaf, oval, petal
-from cards.sample.art.pen import Fade, Paint, Pen, darker, lighter
+from cards.sample.art.geometry import curve, leaf, petal
+from cards.sample.art.pen import Fade, Pen
 
 BODY = "92,-262 60,-290 6,-286 -60,-250 -130,-196 -190,-140! -130,-148 -80,-142 -10,-146 54,-176 90,-220"
 WING = "60,-262 10,-276 -50,-244 -120,-192 -196,-128! -130,-138 -60,-150 10,-176 50,-216"
@@ -17,12 +17,6 @@ def _legs(pen: Pen, colour: str, knee: str, spots: tuple[tuple[float, float], ..
         pen.dot((hip + foot) / 2 - 8, -80, wide * 0.72, knee)
         for angle, length in ((-14, 34), (8, 30), (192, 22)):
             pen.fill(leaf(foot, -2, angle, length, 8), colour)
-
-
-def _body(pen: Pen, paint: Paint, wing: Paint, edge: str) -> None:
-    plumage.body(pen, BODY, paint)
-    plumage.wing(pen, WING, wing, LINES, edge)
-    plumage.coverts(pen, WING, SHOULDER, (-80, -290, 80, -196), edge)
 
 
 def egret(pen: Pen) -> None:
@@ -54,8 +48,14 @@ def scarlet_ibis(pen: Pen) -> None:
     pen.fill("-120,-190 -196,-136 -206,-118! -150,-126 -100,-150", "#1f1a1f")
     plumage.body(pen, BODY, red)
     pen.line("44,-236 84,-270 104,-312 96,-352 116,-384", 58, "#ee3d2a", 40)
-    plumage.wing(pen, WING, Fade("#f24a33", "#c5221e", (20, -280), (-150, -130)), LINES, "#ff9a80",
-                 (("-140,-190 -150,-150 -130,-120 -220,-110 -210,-150", "#1f1a1f"),))  # fmt: skip
+    plumage.wing(
+        pen,
+        WING,
+        Fade("#f24a33", "#c5221e", (20, -280), (-150, -130)),
+        LINES,
+        "#ff9a80",
+        (("-140,-190 -150,-150 -130,-120 -220,-110 -210,-150", "#1f1a1f"),),
+    )
     plumage.coverts(pen, WING, SHOULDER, (-80, -290, 80, -196), "#ffa58c")
     pen.line("136,-394 190,-388 232,-352 250,-296", 18, "#3a2a2c", 4)
     pen.line("136,-396 186,-390 226,-356", 5, "#6b4a48", 1)
@@ -78,8 +78,14 @@ def flamingo(pen: Pen) -> None:
     neck = curve("46,-226 96,-246 122,-296 96,-350 58,-400 56,-456 96,-494 136,-484", closed=False)
     pen.line(neck, 44, pink, 24)
     pen.line([(x - 5, y - 4) for x, y in neck[8:]], 7, "#ffb5ab", 4, 0.8)
-    plumage.wing(pen, WING, Fade("#ff8f86", "#e2504f", (20, -280), (-150, -130)), LINES, "#ffc9be",
-                 (("-130,-180 -140,-150 -120,-120 -220,-110 -210,-150", "#2a1f26"),))  # fmt: skip
+    plumage.wing(
+        pen,
+        WING,
+        Fade("#ff8f86", "#e2504f", (20, -280), (-150, -130)),
+        LINES,
+        "#ffc9be",
+        (("-130,-180 -140,-150 -120,-120 -220,-110 -210,-150", "#2a1f26"),),
+    )
     plumage.coverts(pen, WING, SHOULDER, (-80, -290, 80, -196), "#ffd3c9")
     pen.fill("150,-492! 182,-480 194,-450 178,-416! 166,-404 162,-420! 158,-444 136,-458!", "#f7d9cc")
     pen.fill("194,-452 186,-430 166,-404! 160,-418 164,-436", "#231d22")
@@ -90,8 +96,8 @@ def flamingo(pen: Pen) -> None:
 def jacana(pen: Pen) -> None:
     """Jacana jacana on lily pads, one wing raised to show the yellow quills."""
     for hip, knee, foot in ((-6, -34, -60), (34, 66, 60)):
-        pen.line([(hip, -120), (knee, -66)], 12, "#7d8f86", 10)
-        pen.line([(knee, -66), (foot, 0)], 10, "#7d8f86", 9)
+        pen.line([(hip, -120), (knee, -66)], 12, "#56706a", 10)
+        pen.line([(knee, -66), (foot, 0)], 10, "#56706a", 9)
         for angle, length in ((-8, 96), (10, 104), (26, 80), (186, 84)):
             pen.line(
                 [
@@ -99,7 +105,7 @@ def jacana(pen: Pen) -> None:
                     (foot + length * (1 if angle < 90 else -1), -2 + angle * (0.5 if angle < 90 else 0)),
                 ],
                 7,
-                "#7d8f86",
+                "#56706a",
                 2,
             )
     for at, angle in enumerate((96, 106, 116, 126, 137, 148, 160)):
@@ -118,8 +124,13 @@ def jacana(pen: Pen) -> None:
     plumage.body(pen, body, Fade("#1d1a1f", "#121015", (60, -280), (0, -110)))
     pen.line("70,-220 104,-262 120,-310", 66, "#1b181d", 50)
     wing = "50,-240 0,-254 -60,-226 -130,-184 -160,-160! -90,-146 -20,-150 40,-184"
-    plumage.wing(pen, wing, Fade("#a8532a", "#6f2f17", (20, -250), (-120, -160)),
-                 ("20,-180 -60,-170 -150,-164", "30,-204 -50,-194 -140,-172"), "#dd9a62")  # fmt: skip
+    plumage.wing(
+        pen,
+        wing,
+        Fade("#a8532a", "#6f2f17", (20, -250), (-120, -160)),
+        ("20,-180 -60,-170 -150,-164", "30,-204 -50,-194 -140,-172"),
+        "#dd9a62",
+    )
     plumage.coverts(
         pen, wing, "70,-280 -40,-280 -80,-220 -40,-190 20,-190 60,-216", (-90, -260, 70, -180), "#e0a36c"
     )
@@ -145,8 +156,13 @@ def screamer(pen: Pen) -> None:
     )
     pen.fill("4,-268 24,-318 112,-322 116,-252 60,-232", "#1d1d23")
     wing = "50,-270 -10,-280 -70,-238 -140,-176 -196,-104! -120,-106 -40,-128 30,-180"
-    plumage.wing(pen, wing, Fade("#575d68", "#2f333c", (20, -280), (-150, -110)),
-                 ("20,-170 -70,-140 -188,-108", "30,-200 -60,-170 -176,-120", "20,-226 -60,-200 -160,-134"), "#9299a4")  # fmt: skip
+    plumage.wing(
+        pen,
+        wing,
+        Fade("#575d68", "#2f333c", (20, -280), (-150, -110)),
+        ("20,-170 -70,-140 -188,-108", "30,-200 -60,-170 -176,-120", "20,-226 -60,-200 -160,-134"),
+        "#9299a4",
+    )
     plumage.coverts(
         pen, wing, "70,-300 -30,-300 -84,-230 -60,-186 -10,-186 50,-220", (-90, -290, 70, -180), "#a9b0ba"
     )
@@ -157,5 +173,3 @@ def screamer(pen: Pen) -> None:
     pen.fill("126,-420 104,-428 88,-412 92,-392 118,-388 130,-396", "#d9483c")
     pen.fill("120,-418! 150,-412 164,-392 156,-374! 146,-390 120,-392!", "#3a3a42")
     plumage.eye(pen, 102, -408, 9, "#f0a83a")
-    pen.fill(leaf(44, -196, 20, 34, 12), lighter(darker("#d9c9a0", 0.1), 0.1))
-    pen.fill(oval(44, -196, 6), "#6d737c")

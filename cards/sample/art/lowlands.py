@@ -1,31 +1,58 @@
-"""More places: coasts, gardens, coffee hills, night and cave; and the table of them all."""
+"""The warm places: rainforest, wetland, coast, lagoon, garden, city, night."""
 
 from random import Random
 
 from cards.sample.art import flora
 from cards.sample.art.geometry import box, leaf
+from cards.sample.art.land import cloud, peaks, ridge, sky, stars, water
 from cards.sample.art.palette import Mood
-from cards.sample.art.pen import HEIGHT, WIDTH, Fade, Pen, darker, lighter, mix
-from cards.sample.art.scenes import (
-    Scene,
-    cloud,
-    cloud_forest_back,
-    cloud_forest_front,
-    high_back,
-    high_front,
-    mist,
-    paramo_back,
-    paramo_front,
-    peaks,
-    rainforest_back,
-    rainforest_front,
-    ridge,
-    sky,
-    stars,
-    water,
-    wetland_back,
-    wetland_front,
-)
+from cards.sample.art.pen import WIDTH, Pen, darker, lighter, mix
+
+
+def rainforest_back(pen: Pen, mood: Mood, rng: Random) -> None:
+    sky(pen, mood, 290, 300, 195)
+    ridge(pen, rng, 520, 60, mood.far, 5, mix(mood.far, mood.low, 0.5))
+    for x, base, height in ((60, 640, 300), (540, 650, 330), (420, 600, 190), (170, 600, 210)):
+        flora.tree(pen, x, base, height, mix(mood.mid, mood.far, 0.35), darker(mood.mid, 0.1))
+    ridge(pen, rng, 640, 50, mood.mid, 5)
+    for x, angle, length in ((-20, 24, 230), (-10, 55, 190), (620, 158, 230), (610, 128, 200)):
+        flora.palm_frond(pen, x, 600, angle, length, mood.near)
+    ridge(pen, rng, 715, 45, mood.near, 4)
+
+
+def rainforest_front(pen: Pen, mood: Mood, rng: Random) -> None:
+    flora.broad_leaf(pen, -20, 830, 62, 260, mood.leaf)
+    flora.broad_leaf(pen, 625, 820, 116, 250, mood.leaf)
+    flora.monstera(pen, 70, 830, 48, 160, mood.front)
+    flora.monstera(pen, 530, 830, 128, 170, mood.front)
+    flora.heliconia(pen, 566, 62, 90, mood.accent, "#f4c95d")
+    for x, angle, length in ((640, 218, 150), (560, 246, 150)):
+        flora.broad_leaf(pen, x, -20, angle, length, mood.front)
+    for x, angle, length in ((-30, -28, 170), (30, -62, 140)):
+        flora.broad_leaf(pen, x, -22, angle, length, mood.front)
+
+
+def wetland_back(pen: Pen, mood: Mood, rng: Random) -> None:
+    sky(pen, mood, 310, 300, 190)
+    cloud(pen, 100, 170, 170, lighter(mood.low, 0.4), 0.75)
+    cloud(pen, 505, 250, 140, lighter(mood.low, 0.4), 0.75)
+    ridge(pen, rng, 520, 22, mood.far, 6)
+    for x, height in ((70, 150), (112, 112), (530, 170), (575, 120)):
+        pen.line([(x, 525), (x + 4, 525 - height)], 6, darker(mood.far, 0.35), 4)
+        for angle in (-20, 15, 50, 90, 130, 165, 200):
+            pen.fill(leaf(x + 4, 525 - height, angle, 46, 11, (90 - angle) * -0.3), darker(mood.far, 0.35))
+    water(pen, rng, 540, mood.mid, mood.sun)
+    pen.fill(box(-5, 534, 605, 546), mood.near)
+    for x in (20, 70, 540, 590):
+        flora.reeds(pen, rng, x, 575, 110, mood.near)
+
+
+def wetland_front(pen: Pen, mood: Mood, rng: Random) -> None:
+    for x, y, radius in ((470, 742, 62), (130, 770, 76), (330, 790, 54)):
+        flora.lily_pad(pen, x, y, radius, mood.leaf)
+    flora.flower(pen, 500, 726, 20, mood.accent, mood.sun)
+    flora.reeds(pen, rng, 40, 820, 250, mood.front, "#7a4a2f")
+    flora.reeds(pen, rng, 570, 820, 220, mood.front, "#7a4a2f")
 
 
 def coast_back(pen: Pen, mood: Mood, rng: Random) -> None:
@@ -104,32 +131,6 @@ def city_back(pen: Pen, mood: Mood, rng: Random) -> None:
     ridge(pen, rng, 705, 24, mood.near, 3)
 
 
-def coffee_back(pen: Pen, mood: Mood, rng: Random) -> None:
-    sky(pen, mood, 310, 280, 185)
-    cloud(pen, 505, 140, 150, lighter(mood.low, 0.6))
-    ridge(pen, rng, 470, 100, mood.far, 3)
-    ridge(pen, rng, 560, 80, mood.mid, 3)
-    for x, base, height in ((70, 575, 290), (140, 590, 220), (520, 590, 320), (572, 600, 240)):
-        flora.wax_palm(pen, x, base, height, mood.near, lighter(mood.low, 0.3))
-    ridge(pen, rng, 640, 60, mood.near, 2)
-    for row in range(5):
-        for column in range(13):
-            x, y = -10 + column * 52 + (row % 2) * 26, 660 + row * 30
-            pen.dot(x, y + rng.uniform(-3, 3), 19, mix(mood.near, mood.front, 0.25 + row * 0.12))
-
-
-def coffee_front(pen: Pen, mood: Mood, rng: Random) -> None:
-    for x, angle in ((-10, 62), (610, 118)):
-        side = 1 if angle < 90 else -1
-        for step in range(6):
-            px, py = x + side * step * 22, 810 - step * 26
-            flora.broad_leaf(pen, px, py, angle - side * 50, 96, mood.front, 4)
-            flora.broad_leaf(pen, px, py, angle + side * 46, 84, mood.leaf, 4)
-            for dx, dy in ((6, 4), (-7, 9), (3, 15)):
-                pen.dot(px + dx, py + dy, 8, mood.accent)
-                pen.dot(px + dx - 2, py + dy - 2.5, 2.2, lighter(mood.accent, 0.5))
-
-
 def night_back(pen: Pen, mood: Mood, rng: Random) -> None:
     sky(pen, mood, 320, 250, 150)
     stars(pen, rng, mood.sun)
@@ -148,51 +149,3 @@ def night_front(pen: Pen, mood: Mood, rng: Random) -> None:
         flora.monstera(pen, x, 840, angle, 140, mood.front)
     for angle in (-20, -48, -76):
         flora.broad_leaf(pen, -24, -20, angle, 170, mood.front)
-
-
-def cave_back(pen: Pen, mood: Mood, rng: Random) -> None:
-    pen.fill(box(-2, -2, WIDTH + 2, HEIGHT + 2), mood.near)
-    pen.fill("90,880 60,520 110,230 230,90 380,80 500,210 545,480 520,880", mood.mid)
-    pen.fill("130,880 110,540 150,290 250,150 365,140 455,260 490,500 470,880", mood.far)
-    mouth = "185,880 170,560 200,350 275,225 350,220 415,330 435,540 420,880"
-    pen.fill(mouth, Fade(mood.high, mood.low, (0, 220), (0, 700)))
-    outside = pen.within(_outline(mouth))
-    outside.dot(305, 390, 84, mood.sun, 0.18)
-    outside.dot(305, 390, 62, mood.sun)
-    stars(outside, rng, mood.sun, 60)
-    ridge(outside, rng, 640, 60, mood.leaf, 4)
-    for _ in range(12):
-        x = rng.uniform(-10, 610)
-        pen.fill(
-            leaf(x, -12, -90, rng.uniform(60, 180), rng.uniform(26, 50)),
-            darker(mood.near, rng.uniform(0, 0.4)),
-        )
-
-
-def _outline(text: str) -> tuple[tuple[float, float], ...]:
-    from cards.sample.art.geometry import curve
-
-    return curve(text)
-
-
-def cave_front(pen: Pen, mood: Mood, rng: Random) -> None:
-    for x in range(-10, 640, 62):
-        pen.fill(leaf(x + rng.uniform(-14, 14), 815, 90, rng.uniform(50, 150), 54), mood.front)
-    pen.fill(box(-5, 775, 605, 805), mood.front)
-
-
-SCENES = {
-    "páramo": Scene(paramo_back, paramo_front),
-    "peaks": Scene(high_back, high_front),
-    "cloud forest": Scene(cloud_forest_back, cloud_forest_front),
-    "rainforest": Scene(rainforest_back, rainforest_front),
-    "wetland": Scene(wetland_back, wetland_front),
-    "coast": Scene(coast_back, coast_front),
-    "lagoon": Scene(lagoon_back, lagoon_front),
-    "garden": Scene(garden_back, garden_front),
-    "city": Scene(city_back, garden_front),
-    "coffee hills": Scene(coffee_back, coffee_front),
-    "night": Scene(night_back, night_front),
-    "cave": Scene(cave_back, cave_front),
-}
-__all__ = ["SCENES", "mist"]
