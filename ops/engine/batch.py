@@ -148,10 +148,15 @@ class Batches:
         """A batch that failed on its data is tried again in smaller ones, down to the row at fault."""
         if self._waits and sqlstate(error) == LOCK_NOT_AVAILABLE:
             self._pass_over(self._holder() if self.run.sweep >= LAST_SWEEP else None)
-        elif not is_of_a_row(error):
+        elif not is_of_a_row(error) or self._looks_at_no_row:
             raise error
         elif self._waits or not self.size.suspect():
             self._pass_over(str(error).strip())
+
+    @property
+    def _looks_at_no_row(self) -> bool:
+        """The statement fails whatever the rows are, such as a constant that its column cannot hold."""
+        return self.reach is not None and self.reach.limit == 1 and self.reach.last
 
     def _holder(self) -> str:
         key = self.reach and self.reach.key
