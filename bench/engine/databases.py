@@ -18,6 +18,7 @@ from bench.engine.reference import REFERENCE
 ROOT = Path(__file__).resolve().parents[2]
 # Not of the shell: with DEBUG on, Django keeps every statement, and a given Redis is not ours to use.
 _SETTINGS = {
+    "DJANGO_SETTINGS_MODULE": "kyndo.settings",
     "DEBUG": "off",
     "SECRET_KEY": "benchmark",
     "ADMIN_KEY": "benchmark",
@@ -85,10 +86,12 @@ class Databases:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
     def _manage(self, *args: str) -> None:
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, ROOT / "manage.py", *args],
             env=environment(self.url_of("kyndo")),
             cwd=ROOT,
-            check=True,
+            check=False,
             stdout=subprocess.DEVNULL,
         )
+        if done.returncode:
+            raise SystemExit(f"manage.py {args[0]} failed (exit {done.returncode}); its words are above")

@@ -15,7 +15,7 @@ class Process:
 
     def __init__(self, module: str, url: str, order: dict[str, Any]) -> None:
         self.popen = subprocess.Popen(
-            _command(module, order), env=_environment(url), cwd=ROOT, text=True,
+            _command(module, order), env=environment(url), cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._read()
@@ -47,7 +47,7 @@ def ask(module: str, url: str, order: dict[str, Any]) -> Any:
     """Run one that needs no word to begin, and return what it tells."""
     done = subprocess.run(
         _command(module, order),
-        env=_environment(url),
+        env=environment(url),
         cwd=ROOT,
         text=True,
         check=True,
@@ -58,7 +58,3 @@ def ask(module: str, url: str, order: dict[str, Any]) -> Any:
 
 def _command(module: str, order: dict[str, Any]) -> list[str]:
     return [sys.executable, "-m", f"bench.engine.{module}", json.dumps(order)]
-
-
-def _environment(url: str) -> dict[str, str]:
-    return {**environment(url), "DJANGO_SETTINGS_MODULE": "kyndo.settings"}
