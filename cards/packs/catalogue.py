@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from cards.models import Card, PresentationRule
@@ -64,8 +65,10 @@ def rule_layout() -> Layout:
 def _defaults(top: Row) -> Row:
     """The pack of the cards that do not name theirs."""
     value = top.get("packId", top.get("pack_id"))
+    if value is None:
+        return {}
     try:
-        return {} if value is None else {"pack_id": _pack_id(value)}
+        return {"pack_id": _pack_id(value)}
     except BadValue as exc:
         raise RefusedPack(f"packId {exc}.") from exc
 
@@ -87,12 +90,13 @@ def _pair_rarities(row: Row, without_rarity_v2: bool) -> None:
         raise BadValue(f"rarity is {row['rarity']!r}, rarityV2 is {row['rarity_v2']!r}: they must be equal")
 
 
+_SPACE = re.compile(r"\s")
 _text = converter_for(Card._meta.get_field("card_id"))
 _pack_id = converter_for(Card._meta.get_field("pack_id"))
 
 
 def _card_id(value: Any) -> str:
     slug: str = _text(value)
-    if any(char.isspace() for char in slug):
+    if _SPACE.search(slug):
         raise BadValue(f"{slug!r} holds a space")
     return slug

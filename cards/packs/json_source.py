@@ -27,6 +27,26 @@ class Repeated(dict[str, Any]):
         self.key = next(key for key in keys if keys.count(key) > 1)
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else Repeated(pairs)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _exact(text: str) -> Decimal:
+    number = Decimal(text)
+    if abs(number.adjusted()) > _LARGEST_EXPONENT:
+        raise ValueError(f"The number {text} is beyond the database's")
+    return number
+
+
+# Numbers with a point or an exponent become Decimals, so that none of their digits is lost.
+DECODER = simplejson.JSONDecoder(parse_float=_exact, parse_constant=_refuse, object_pairs_hook=_object)
+
+
 class JsonReader:
     """Reads values one after another from a text that is held only a window at a time.
 
@@ -37,9 +57,6 @@ class JsonReader:
         self._file, self._chunk = file, chunk
         self._text, self._at = "", 0
         self._line, self._column = 1, 1
-        self._decoder = simplejson.JSONDecoder(
-            parse_float=_exact, parse_constant=_refuse, object_pairs_hook=_object
-        )
 
     def peek(self) -> str:
         """The next character that is not white space; empty at the end."""
@@ -64,7 +81,7 @@ class JsonReader:
         self.peek()
         while True:
             try:
-                value, end = self._decoder.raw_decode(self._text, self._at)
+                value, end = DECODER.raw_decode(self._text, self._at)
             except simplejson.JSONDecodeError as exc:
                 if self._is_cut_off(exc) and self._more():
                     continue
@@ -173,19 +190,3 @@ class JsonSource:
         for row in self._reader.items():
             yield self._count, row
             self._count += 1
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else Repeated(pairs)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
-
-
-def _exact(text: str) -> Decimal:
-    number = Decimal(text)
-    if abs(number.adjusted()) > _LARGEST_EXPONENT:
-        raise ValueError(f"The number {text} is beyond the database's")
-    return number

@@ -59,19 +59,19 @@ class RowReader:
         if isinstance(raw, Repeated):
             raise BadValue(f'gives "{raw.key}" twice')
         row, rest = self._sort(raw)
-        converted = {name: self._convert(name, value) for name, value in row.items()}
-        if self._layout.key not in converted:
+        if self._layout.key not in row:
             raise BadValue(f"{camel(self._layout.key)} is missing")
         for name, value in self._layout.defaults(top).items():
-            converted.setdefault(name, value)
-        self._layout.finish(converted)
-        converted[METADATA] = _with_rest(converted.get(METADATA), rest)
-        return [converted.get(name) for name in self._layout.columns]
+            row.setdefault(name, value)
+        self._layout.finish(row)
+        if rest or METADATA in row:
+            row[METADATA] = _as_text(row.get(METADATA, {}), rest)
+        return [row.get(name) for name in self._layout.columns]
 
-    def _sort(self, raw: Mapping[str, Any]) -> tuple[Row, dict[str, Any]]:
-        """What goes to columns and what goes to metadata; null is a value that is not given."""
+    def _sort(self, raw: Row) -> tuple[Row, Row]:
+        """What goes to columns, converted, and what goes to metadata; null is a value that is not given."""
         row: Row = {}
-        rest: dict[str, Any] = {}
+        rest: Row = {}
         for name, value in raw.items():
             column = self._column_of(name)
             if column is None:
@@ -79,17 +79,17 @@ class RowReader:
             elif column in row:
                 raise BadValue(f"{camel(column)} is given twice, the second time as {name}")
             elif value is not None:
-                row[column] = value
+                row[column] = self._convert(column, value)
         for name, column in self._layout.fallbacks.items():
             if column not in row and rest.get(name) is not None:
-                row[column] = rest.pop(name)
+                row[column] = self._convert(column, rest.pop(name))
         return row, rest
 
-    def _convert(self, name: str, value: Any) -> Any:
+    def _convert(self, column: str, value: Any) -> Any:
         try:
-            return self._converters[name](value)
+            return self._converters[column](value)
         except BadValue as exc:
-            raise BadValue(f"{camel(name)} {exc}") from exc
+            raise BadValue(f"{camel(column)} {exc}") from exc
 
     def _find_column(self, name: str) -> str | None:
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", name.strip()).lower()
@@ -97,14 +97,12 @@ class RowReader:
         return column if column in self._layout.columns else None
 
 
-def _with_rest(metadata: dict[str, Any] | None, rest: dict[str, Any]) -> str | None:
-    if metadata is None and not rest:
-        return None
-    given = metadata or {}
+def _as_text(given: Row, rest: Row) -> str:
+    """Metadata with what has no column of its own, as JSON."""
     if doubled := [name for name in rest if name in given and given[name] != rest[name]]:
         raise BadValue(f"{doubled[0]} is given twice: in metadata, and beside it with another value")
     try:
-        return to_json({**given, **rest})
+        return to_json({**given, **rest} if rest else given)
     except BadValue as exc:
         raise BadValue(f"metadata {exc}") from exc
 
