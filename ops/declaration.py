@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db.models import CompositePrimaryKey, QuerySet
 from django.db.models.sql import Query
 
@@ -21,8 +22,27 @@ def try_out(operation: Operation) -> None:
             f"{operation.name}: {operation.model._meta.label} has a composite primary key"
         )
     _check_columns(operation)
-    if problem := _problem_of(operation.get_queryset(), operation):
-        raise InvalidDeclaration(f"{operation.name}: get_queryset() {problem}. {_WHY}")
+    queryset = operation.get_queryset()
+    _check_rows(operation, "get_queryset()", queryset)
+    if not operation.is_per_row():
+        _check_rows(operation, "get_changes()", _changed(operation, queryset))
+
+
+def _changed(operation: Operation, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    from ops.sql.compile import with_changes
+
+    try:
+        changed = with_changes(queryset, operation)
+    except FieldError as exc:
+        raise InvalidDeclaration(f"{operation.name}: get_changes(): {exc}") from exc
+    changed.query.values_select = ()  # ours, not the declaration's
+    changed._fields = None  # type: ignore[attr-defined]
+    return changed
+
+
+def _check_rows(operation: Operation, where: str, queryset: QuerySet[Any]) -> None:
+    if problem := _problem_of(queryset, operation):
+        raise InvalidDeclaration(f"{operation.name}: {where} {problem}. {_WHY}")
 
 
 # Note [Why the queryset stands on the locked table alone]
@@ -35,38 +55,45 @@ _WHY = (
 
 
 def _problem_of(queryset: QuerySet[Any], operation: Operation) -> str | None:
-    query = queryset.query
+    query, own = queryset.query, operation.model._meta.db_table
     if queryset.model is not operation.model:
         return f"is over {queryset.model.__name__}, not {operation.model.__name__}"
-    joins = [alias for alias in query.alias_map if query.alias_refcount.get(alias)]
-    return next(
-        (
-            problem
-            for found, problem in [
-                (len(joins) > 1, "joins another table"),
-                (query.distinct, "is DISTINCT"),
-                (query.is_sliced, "is sliced"),
-                (bool(query.combinator), f"is a {query.combinator}"),
-                (query.group_by is not None or query.contains_aggregate, "aggregates"),
-                (query.select_for_update, "locks by itself"),
-                (bool(query.extra), "uses extra()"),
-                (_asks_itself(query.where, operation), f"has a subquery over {operation.model.__name__}"),
-            ]
-            if found
-        ),
-        None,
-    )
+    found = {
+        "is DISTINCT": query.distinct,
+        "is sliced": query.is_sliced,
+        f"is a {query.combinator}": query.combinator,
+        "aggregates": query.group_by is not None,
+        "joins another table": len(_tables(query)) > 1,
+        "locks by itself": query.select_for_update,
+        "uses extra()": query.extra,
+        "ends in values()": getattr(queryset, "_fields", None) is not None,
+        f"has a subquery over {operation.model.__name__}": any(own in _tables(q) for q in _subqueries(query)),
+    }
+    return next((problem for problem, is_so in found.items() if is_so), None)
 
 
-def _asks_itself(node: object, operation: Operation) -> bool:
+def _tables(query: Query) -> list[str]:
+    return [table.table_name for alias, table in query.alias_map.items() if query.alias_refcount.get(alias)]
+
+
+def _subqueries(query: Query) -> Iterator[Query]:
+    """Every query within the query, however deep."""
+    for expression in [query.where, *query.annotations.values()]:
+        for inner in _queries_in(expression):
+            yield inner
+            yield from _subqueries(inner)
+
+
+def _queries_in(node: object) -> Iterator[Query]:
     if isinstance(node, Query):
-        return node.model is operation.model or _asks_itself(node.where, operation)
-    inner = list(getattr(node, "children", [])) + [
-        getattr(node, name, None) for name in ("lhs", "rhs", "query")
-    ]
+        yield node
+        return
+    inner = [*getattr(node, "children", []), *(getattr(node, name, None) for name in ("lhs", "rhs", "query"))]
     if hasattr(node, "get_source_expressions"):
         inner += node.get_source_expressions()
-    return any(_asks_itself(child, operation) for child in inner if child is not None)
+    for child in inner:
+        if child is not None and child is not node:
+            yield from _queries_in(child)
 
 
 def _check_columns(operation: Operation) -> None:
@@ -79,5 +106,7 @@ def _check_columns(operation: Operation) -> None:
             field = meta.get_field(column)
         except FieldDoesNotExist as exc:
             raise InvalidDeclaration(f"{name} writes {column!r}, which {meta.label} does not have") from exc
-        if not getattr(field, "concrete", False) or getattr(field, "generated", False) or field is meta.pk:
+        concrete = meta.concrete_model or operation.model
+        own = field in concrete._meta.local_concrete_fields
+        if not own or getattr(field, "generated", False) or field is meta.pk:
             raise InvalidDeclaration(f"{name} writes {column!r}, which is no column that can be set")

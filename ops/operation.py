@@ -80,7 +80,7 @@ class Operation:
         raise NotImplementedError
 
     def process(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any] | Exception]:
-        """For each row, by primary key, the values to set or the error that forbids them.
+        """For each row, by primary key, the values to set or the error that forbids them; None is SQL NULL.
 
         The rows are plain and unlocked, and no transaction is open. What this makes outside the database
         must be harmless when made twice: two processes may hold the same rows.
@@ -106,7 +106,7 @@ class Operation:
 
     def get_columns(self) -> list[str]:
         """The names of the fields that the operation writes."""
-        return list(self.columns) or list(self.get_changes())
+        return list(self.columns) if self.columns or self.is_per_row() else list(self.get_changes())
 
     def fingerprint(self) -> str:
         """Changes when the declaration does: the same parameters would compile to another statement."""

@@ -15,7 +15,8 @@ from ops.exceptions import UnknownOperation
 from ops.models import AuditLog, Run
 from ops.operation import Operation
 from ops.registry import register
-from ops.sql.audited import before, changed, model_fields, untouched
+from ops.sql.audited import before, changed, untouched
+from ops.sql.compile import fields_named
 
 _SHOWN_CONFLICTS = 5
 
@@ -50,7 +51,7 @@ class Revert(Operation):
         self.run: Run = params["run"]
         self.model = apps.get_model(self.run.model)
         self.columns = self.run.columns
-        self.fields = model_fields(self.model, self.run.columns)
+        self.fields = fields_named(self.model, self.run.columns)
         try:
             self.label = registry.get(self.run.operation).label
         except UnknownOperation:

@@ -81,7 +81,7 @@ def _samples(rows: Any, operation: Operation) -> list[Sample]:
         return [
             Sample(str(row[0]), {c: (old,) for c, old in zip(columns, row[1:], strict=True)}) for row in told
         ]
-    told = with_changes(rows.annotate(row_label=F(operation.label)), operation, "row_label")[:_SAMPLES]
+    told = with_changes(rows.annotate(row_label_=F(operation.label)), operation, "row_label_")[:_SAMPLES]
     count = len(columns)
     return [
         Sample(

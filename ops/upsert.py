@@ -48,7 +48,11 @@ def preview(merge: Merge, samples: int = 5) -> Preview:
     with read_only():
         created, changed = merge.count()
         counts = Counts(created, changed, merge.staging.total - created - changed)
-        return Preview(counts, merge.sample_created(samples), merge.sample_changed(samples))
+        return Preview(
+            counts,
+            merge.sample_created(samples) if created else [],
+            merge.sample_changed(samples) if changed else [],
+        )
 
 
 def execute(merge: Merge, signature: Signature, *, change: bool = True) -> Counts:

@@ -105,7 +105,7 @@ class Batches:
             within = self._take()
             if within is None or self.lane is None or self.reach is None:
                 return None
-            versioned = within.annotate(row_version=row_version(self.operation.model))
+            versioned = within.annotate(row_version_=row_version(self.operation.model))
             rows = list(versioned.order_by("pk")[: self.reach.limit])
         results = self.operation.process(rows) if rows else {}
         with batch_transaction(self.run, LOCK_TIMEOUT):
@@ -122,7 +122,7 @@ class Batches:
             if isinstance(result, Exception):
                 self._set_aside(self.lane, str(pk), str(result) or type(result).__name__)
         processed = [
-            Processed(row.pk, row.row_version, values)
+            Processed(row.pk, row.row_version_, values)
             for row in rows
             if not isinstance(values := told[row.pk], Exception)
         ]

@@ -12,7 +12,6 @@ from django.db.models import (
     Field,
     Func,
     JSONField,
-    Model,
     Q,
     QuerySet,
     Subquery,
@@ -85,7 +84,3 @@ def _value(run_id: int, field: Field[Any, Any], side: str) -> Any:
     """SQL NULL is a missing key in a JSON column, ``null`` in any other: see AuditLog."""
     value = Subquery(written(run_id).values_list(_side(field, side)), output_field=JSONField())
     return value if is_json(field) else NullIf(value, _JSON_NULL)
-
-
-def model_fields(model: type[Model], names: list[str]) -> list[Field[Any, Any]]:
-    return [model._meta.get_field(name) for name in names]  # type: ignore[misc]

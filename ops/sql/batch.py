@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, time
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models
 from psycopg import sql
 
+from ops.exceptions import InvalidDeclaration
 from ops.models import AuditLog, Lane
 from ops.operation import Operation
-from ops.sql.compile import compile_select, fields_of, identifier, is_json, touched, type_name, with_changes
+from ops.sql.compile import (
+    compile_select,
+    fields_named,
+    fields_of,
+    identifier,
+    is_json,
+    touched,
+    type_name,
+    with_changes,
+)
 
 
 @dataclass(frozen=True)
@@ -70,17 +81,28 @@ def change_processed(operation: Operation, rows: Iterable[Processed], lane: Lane
         table=table,
         pk=pk,
     )
-    return _execute(operation, source, (json.dumps(told, cls=DjangoJSONEncoder),), lane, reach)
+    return _execute(operation, source, (json.dumps(told, cls=_Encoder),), lane, reach)
+
+
+class _Encoder(DjangoJSONEncoder):
+    """Django's cuts times to milliseconds."""
+
+    def default(self, o: Any) -> Any:
+        return o.isoformat() if isinstance(o, datetime | time) else super().default(o)
 
 
 def _as_columns(operation: Operation, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(field.column): values[field.name] for field in fields_of(operation) if field.name in values}
+    if unknown := set(values) - set(operation.get_columns()):
+        told = ", ".join(sorted(unknown))
+        raise InvalidDeclaration(f"{operation.name}: process() returned {told}, which columns does not name")
+    fields = fields_named(operation.model, values)
+    return {str(field.column): value for field, value in zip(fields, values.values(), strict=True)}
 
 
 def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Composable:
     """The told value as its column's type; the old one where ``process`` did not give it."""
     key, column = sql.Literal(field.column), identifier(field.column)
-    told = sql.SQL("told.values -> {}").format(key)
+    told = sql.SQL("nullif(told.values -> {}, 'null')").format(key)
     if not is_json(field):
         told = sql.SQL("(jsonb_populate_record(NULL::{}, told.values)).{}").format(
             identifier(operation.model._meta.db_table), column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,13 @@ class AsStored(Func):
         return super().as_sql(compiler, connection, db_type=type_name(self.output_field), **extra)
 
 
+class Plain(Value):
+    """A value without its field's placeholder: that of an array is a cast, which cuts in silence."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return "%s", [self.output_field.get_db_prep_value(self.value, connection)]
+
+
 def type_name(field: Field[Any, Any]) -> str:
     """The column's type without its length or precision: ``varchar`` of ``varchar(32)``."""
     return re.sub(r"\([^)]*\)", "", field.db_type(connection) or "")
@@ -52,8 +60,11 @@ def identifier(*names: str | None) -> sql.Composable:
 
 def fields_of(operation: Operation) -> list[Field[Any, Any]]:
     """The fields that the operation writes, in the order in which the statements name them."""
-    meta = operation.model._meta
-    return [meta.get_field(name) for name in operation.get_columns()]  # type: ignore[misc]
+    return fields_named(operation.model, operation.get_columns())
+
+
+def fields_named(model: type[Model], names: Iterable[str]) -> list[Field[Any, Any]]:
+    return [model._meta.get_field(name) for name in names]  # type: ignore[misc]
 
 
 def compile_select(queryset: QuerySet[Any]) -> Compiled | None:
@@ -67,16 +78,22 @@ def compile_select(queryset: QuerySet[Any]) -> Compiled | None:
 
 def with_changes(queryset: QuerySet[Any], operation: Operation, *labels: str) -> QuerySet[Any]:
     """Rows of ``(*labels, pk, old..., new...)``, old and new in the order of ``fields_of``."""
-    new = {f"new_{f.name}": as_stored(operation.get_changes()[f.name], f) for f in fields_of(operation)}
-    old = [f.attname for f in fields_of(operation)]
+    changes = operation.get_changes()
+    fields = dict(zip(operation.get_columns(), fields_of(operation), strict=True))
+    # A name with an underscore at its end is no field's: Django refuses those.
+    new = {f"new_{field.name}_": as_stored(changes[name], field) for name, field in fields.items()}
+    old = [field.attname for field in fields.values()]
     rows: QuerySet[Any] = queryset.annotate(**new).values_list(*labels, "pk", *old, *new)
     return rows
 
 
 def as_stored(value: Any, field: Field[Any, Any]) -> Expression:
+    """A plain value or an expression, of the column's type; a plain None is SQL NULL in every column."""
     wanted = getattr(field, "target_field", field)
-    expression = value if hasattr(value, "resolve_expression") else Value(value, output_field=wanted)
-    return AsStored(expression, output_field=wanted)
+    if value is None:
+        return AsStored(Value(None), output_field=wanted)
+    plain = not hasattr(value, "resolve_expression")
+    return AsStored(Plain(value, output_field=wanted) if plain else value, output_field=wanted)
 
 
 def statement_of(operation: Operation) -> Compiled | None:
