@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-COLUMNS = ("card_id", "title", "description", "rarity", "pack_id", "tags", "metadata")
+from django.utils.text import slugify
+
+COLUMNS = ("card_id", "title", "description", "rarity", "rarity_v2", "pack_id", "tags", "metadata")
 
 # Sixty, twenty-five, ten and five of a hundred; exact in every block of twenty.
 _BLOCK = ["common"] * 12 + ["rare"] * 5 + ["epic"] * 2 + ["legendary"]
@@ -26,21 +28,26 @@ _PLACES = (
 )  # fmt: skip
 
 
-def cards(count: int, seed: int, pack: str) -> Iterator[list[Any]]:
-    """Rows for the staging: a place, then ``COLUMNS``. More cards begin with the same cards."""
+def cards(count: int, seed: int, pack: str, *, without_rarity_v2: bool = False) -> Iterator[list[Any]]:
+    """Rows for the staging: a place, then ``COLUMNS``. More cards begin with the same cards.
+
+    rarity_v2 is given, though the trigger would fill it: a trigger that has nothing to do is not called.
+    """
     random = Random(f"kyndo {seed}").random  # noqa: S311
+    stem = slugify(pack, allow_unicode=True) or "card"
     rarities: list[str] = []
     for number in range(count):
         rarities = rarities or _shuffled(random)
-        yield _card(number, f"{pack}-{seed}-{number + 1:06}", rarities.pop(), pack, random)
+        card = _card(f"{stem}-{seed}-{number + 1:06}", rarities.pop(), pack, random)
+        yield [number, *card[:4], None if without_rarity_v2 else card[3], *card[4:]]
 
 
-def _card(number: int, card_id: str, rarity: str, pack: str, random: Any) -> list[Any]:
+def _card(card_id: str, rarity: str, pack: str, random: Any) -> list[Any]:
     bird, look, place = _pick(_BIRDS, random), _pick(_LOOKS, random), _pick(_PLACES, random)
     description = f"{bird} {look}: vive en {place}, a {200 + int(random() * 3600)} metros de altura."
     metadata = {"habitat": place, "atk": 1 + int(random() * 99), "def": 1 + int(random() * 99)}
     tags = [bird.lower(), place.lower()]
-    return [number, card_id, f"{bird} {look}", description, rarity, pack, tags, json.dumps(metadata)]
+    return [card_id, f"{bird} {look}", description, rarity, pack, tags, json.dumps(metadata)]
 
 
 def _pick(names: tuple[str, ...], random: Any) -> str:

@@ -63,6 +63,14 @@ def test_every_card_is_audited_and_rarity_v2_is_there_unless_it_is_not_wanted() 
     assert AuditLog.objects.filter(action="generate_cards", performed_by="ada").count() == 40
 
 
+def test_a_pack_name_of_several_words_makes_card_ids_without_spaces() -> None:
+    generate("2", "--pack", "Aves de Ñame")
+    assert set(Card.objects.values_list("card_id", "pack_id")) == {
+        ("aves-de-ñame-1-000001", "Aves de Ñame"),
+        ("aves-de-ñame-1-000002", "Aves de Ñame"),
+    }
+
+
 @pytest.mark.parametrize("words", [["0"], ["-5"], ["many"], ["5", "--pack", ""], ["5", "--pack", "x" * 129]])
 def test_wrong_words_are_refused(words: list[str]) -> None:
     refusal(*words, command="generate_cards")

@@ -1,3 +1,4 @@
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -11,6 +12,8 @@ from ops.management.base import OpsCommand, positive
 from ops.sql.merge import Merge, Signature
 from ops.sql.staging import Staging
 
+_LONGEST_NAME = 64
+
 
 class Command(OpsCommand):
     help = "Make N synthetic cards for trials and benchmarks: the same ones for the same seed."
@@ -18,7 +21,9 @@ class Command(OpsCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("count", type=positive, metavar="N", help="How many cards there shall be.")
         parser.add_argument("--seed", type=int, default=1, metavar="S", help="Other seeds, other cards (1).")
-        parser.add_argument("--pack", default="synthetic", metavar="NAME", help="Their pack (synthetic).")
+        parser.add_argument(
+            "--pack", type=pack_name, default="synthetic", metavar="NAME", help="Their pack (synthetic)."
+        )
         parser.add_argument(
             "--without-rarity-v2",
             action="store_true",
@@ -29,10 +34,18 @@ class Command(OpsCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        rows = synthetic.cards(options["count"], options["seed"], options["pack"])
+        without = options["without_rarity_v2"]
+        rows = synthetic.cards(options["count"], options["seed"], options["pack"], without_rarity_v2=without)
         signature = Signature("generate_cards", options["performed_by"], {"seed": options["seed"]})
         with Staging(Card, synthetic.COLUMNS) as staging:
             staging.fill(rows)
-            with without_trigger(options["without_rarity_v2"]):
+            with without_trigger(without):
                 counts = upsert.execute(Merge(staging, "card_id"), signature, change=False)
         self.tell([report.generated(counts)])
+
+
+def pack_name(text: str) -> str:
+    """The card ids begin with it, and must stay within their column."""
+    if not text.strip() or len(text) > _LONGEST_NAME:
+        raise ArgumentTypeError(f"{text!r} is no pack name: 1 to {_LONGEST_NAME} characters")
+    return text

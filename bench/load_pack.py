@@ -1,0 +1,168 @@
+"""How long a pack takes to load, and in how much memory, beside a bare COPY and one merge statement.
+
+``python -m bench.load_pack --help``. Every first load begins on a fresh copy of the same database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psycopg
+
+from bench.engine.__main__ import server
+from bench.engine.databases import ROOT, Databases, environment
+from cards.packs.synthetic import cards
+
+# The least that a load can do: rows into a staging table, from there into the catalogue and the audit log.
+_COPY = "COPY staged FROM STDIN"
+_STAGING = """
+CREATE TEMPORARY TABLE staged (card_id varchar, title varchar, description text, rarity varchar,
+    pack_id varchar, tags varchar[], metadata jsonb)
+"""
+_MERGE = """
+WITH created AS (
+    INSERT INTO cards (card_id, title, description, rarity, pack_id, tags, metadata) SELECT * FROM staged
+    ON CONFLICT (card_id) DO NOTHING RETURNING *)
+INSERT INTO audit_logs (action, object_type, object_id, performed_by, changes)
+SELECT 'load_pack', 'cards.card', id::text, 'bench', jsonb_build_object(
+    'card_id', jsonb_build_object('old', NULL, 'new', card_id),
+    'title', jsonb_build_object('old', NULL, 'new', title),
+    'description', jsonb_build_object('old', NULL, 'new', description),
+    'rarity', jsonb_build_object('old', NULL, 'new', rarity),
+    'rarity_v2', jsonb_build_object('old', NULL, 'new', rarity_v2),
+    'pack_id', jsonb_build_object('old', NULL, 'new', pack_id),
+    'tags', jsonb_build_object('old', NULL, 'new', tags),
+    'metadata', jsonb_build_object('new', metadata)) FROM created
+"""
+
+_RULES = """
+INSERT INTO presentation_rules (rarity, frame_color, sort_order)
+VALUES ('common', '#CCCCCC', 1), ('rare', '#4A90E2', 2), ('epic', '#9B59B6', 3), ('legendary', '#F39C12', 4)
+"""
+
+
+def rows(count: int) -> Iterator[dict[str, Any]]:
+    for _, card_id, title, description, rarity, _, pack, tags, metadata in cards(count, 1, "bench"):
+        yield {
+            "cardId": card_id,
+            "title": title,
+            "description": description,
+            "rarity": rarity,
+            "packId": pack,
+            "tags": tags,
+            "metadata": json.loads(metadata),
+        }
+
+
+def write_json(path: Path, count: int) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write('{"packId": "bench", "title": "Bench", "cards": [\n')
+        for number, row in enumerate(rows(count)):
+            file.write((",\n" if number else "") + json.dumps(row, ensure_ascii=False))
+        file.write("\n]}\n")
+
+
+def write_csv(path: Path, count: int) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        for number, row in enumerate(rows(count)):
+            if not number:
+                table.writerow(row)
+            metadata = json.dumps(row["metadata"], ensure_ascii=False)
+            table.writerow([*list(row.values())[:5], "|".join(row["tags"]), metadata])
+
+
+def write_copy(path: Path, count: int) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows(count):
+            tags = "{" + ",".join(f'"{tag}"' for tag in row["tags"]) + "}"
+            metadata = json.dumps(row["metadata"], ensure_ascii=False)
+            file.write("\t".join([*list(row.values())[:5], tags, metadata]) + "\n")
+
+
+def bare(url: str, path: Path) -> tuple[float, float]:
+    began = time.perf_counter()
+    with psycopg.connect(url) as connection, connection.cursor() as cursor, path.open("rb") as file:
+        cursor.execute(_STAGING)
+        with cursor.copy(_COPY) as copy:
+            while block := file.read(1 << 16):
+                copy.write(block)
+        cursor.execute(_MERGE)
+    return time.perf_counter() - began, 0.0
+
+
+def load(url: str, path: Path, *flags: str) -> tuple[float, float]:
+    """Seconds, and the MiB that the process held at most."""
+    began = time.perf_counter()
+    command = [sys.executable, str(ROOT / "manage.py"), "load_pack", str(path), *flags]
+    process = subprocess.Popen(command, env=environment(url), stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"load_pack ended with {os.waitstatus_to_exitcode(status)}")
+    return time.perf_counter() - began, usage.ru_maxrss / 1024
+
+
+def measure(
+    databases: Databases, folder: Path, count: int, rounds: int
+) -> dict[str, list[tuple[float, float]]]:
+    writers = {"copy": write_copy, "json": write_json, "csv": write_csv}
+    for name, write in writers.items():
+        write(folder / f"pack.{name}", count)
+    steps: dict[str, list[tuple[str, Callable[[str, Path], tuple[float, float]]]]] = {
+        "copy": [("bare COPY and merge", bare)],
+        "json": [
+            ("JSON, created", lambda url, path: load(url, path, "--execute")),
+            ("JSON, a second time", lambda url, path: load(url, path, "--execute")),
+            ("JSON, a preview of that", load),
+        ],
+        "csv": [("CSV, created", lambda url, path: load(url, path, "--execute"))],
+    }
+    found: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(rounds):
+        for kind, todo in steps.items():
+            with databases.copy("kyndo") as url:
+                for name, step in todo:
+                    found.setdefault(name, []).append(step(url, folder / f"pack.{kind}"))
+                    print(f"{name}: {found[name][-1][0]:.1f} s", file=sys.stderr, flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.load_pack", description=__doc__)
+    parser.add_argument("--cards", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--server", help="URL of a database on another server than one of its own.")
+    options = parser.parse_args()
+    with (
+        server(options.server) as url,
+        tempfile.TemporaryDirectory() as folder,
+        closing(Databases(url)) as databases,
+    ):
+        databases.build(1, set())
+        with psycopg.connect(databases.url_of("kyndo")) as connection:
+            connection.execute(_RULES)
+        found = measure(databases, Path(folder), options.cards, options.rounds)
+    base = median(seconds for seconds, _ in found["bare COPY and merge"])
+    print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
+    print("|                         | seconds | of bare | rows/s  | MiB |")
+    print("| ----------------------- | ------: | ------: | ------: | --: |")
+    for name, times in found.items():
+        seconds, held = median(t for t, _ in times), max(m for _, m in times)
+        rate, mib = f"{options.cards / seconds:,.0f}", f"{held:.0f}" if held else ""
+        print(f"| {name:<23} | {seconds:7.1f} | {seconds / base:7.2f} | {rate:>7} | {mib:>3} |")
+
+
+if __name__ == "__main__":
+    main()
