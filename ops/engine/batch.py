@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import perf_counter
@@ -13,6 +12,7 @@ from django.db.models import Exists, QuerySet
 
 from ops.candidates import ahead_of, candidates
 from ops.db import batch_transaction
+from ops.engine.answers import Answers, answers_of
 from ops.engine.failures import LOCK_NOT_AVAILABLE, is_of_a_row, set_aside, sqlstate
 from ops.engine.lane import look_ahead, retake, take
 from ops.engine.size import BatchSize
@@ -20,7 +20,7 @@ from ops.exceptions import NeverShrinks, TooManyFailures
 from ops.models import AuditLog, Failure, Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope, key_text
-from ops.sql.batch import Processed, Reach, Written, change_processed, change_set
+from ops.sql.batch import Reach, Written, change_processed, change_set
 from ops.sql.compile import row_version
 from ops.sql.holder import holder_of
 from ops.states import State
@@ -35,6 +35,19 @@ class Halted(Exception):
     """The run is no longer running: somebody paused, cancelled or ended it."""
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """What a batch has before it: its lane, how far it may go, the candidates up to there."""
+
+    lane: Lane
+    reach: Reach
+    rows: QuerySet[Any]
+
+    @property
+    def is_empty(self) -> bool:
+        return self.reach.limit == 1 and self.reach.last
+
+
 @dataclass
 class Batches:
     """Advances a run batch by batch, on whichever of its lanes is free."""
@@ -43,8 +56,7 @@ class Batches:
     operation: Operation
     scope: Scope
     size: BatchSize
-    lane: Lane | None = None
-    reach: Reach | None = field(default=None, init=False)
+    stretch: Stretch | None = field(default=None, init=False)
     failed: bool = field(default=False, init=False)
 
     def advance(self) -> int | None:
@@ -63,7 +75,9 @@ class Batches:
         try:
             written = self._process() if self.operation.is_per_row() else self._change()
         except DatabaseError as exc:
-            self._blame(exc)
+            if self.stretch is None:
+                raise
+            self._blame(exc, self.stretch)
             return 0
         if written is None:
             return None
@@ -74,69 +88,69 @@ class Batches:
     def _waits(self) -> bool:
         return self.run.sweep >= WAITING_SWEEP
 
-    def _take(self) -> QuerySet[Any] | None:
-        """Lock a lane and return its candidates within reach; None when no lane was free."""
-        lane = take(self.run, self.lane.pk if self.lane else None)
+    def _take(self) -> Stretch | None:
+        """Lock a lane and look ahead in it; None when no lane was free. In a transaction."""
+        preferred, self.stretch = self.stretch and self.stretch.lane.pk, None
+        lane = take(self.run, preferred)
         # Read after the lock: whoever pauses a run moves its state, then takes every lane.
         self.run.refresh_from_db(fields=["state", "sweep"])
         if self.run.state != State.RUNNING:
             raise Halted
-        self.lane = lane
         if lane is None:
             return None
         lane.run = self.run
         rows = candidates(self.operation, self.scope, self.run)
-        self.reach = look_ahead(lane, rows, 1 if self._waits else self.size.rows, self.size.keys)
-        within = ahead_of(lane, rows)
-        return within.filter(pk__lte=self.reach.key) if self.reach.key else within
+        reach = look_ahead(lane, rows, 1 if self._waits else self.size.rows, self.size.keys)
+        ahead = ahead_of(lane, rows)
+        self.stretch = Stretch(lane, reach, ahead.filter(pk__lte=reach.key) if reach.key else ahead)
+        return self.stretch
 
     def _change(self) -> Written | None:
         with batch_transaction(self.run, LOCK_TIMEOUT):
-            rows = self._take()
-            if rows is None or self.lane is None or self.reach is None:
+            stretch = self._take()
+            if stretch is None:
                 return None
-            locking = rows.select_for_update(skip_locked=not self._waits, no_key=True)
-            written = change_set(self.operation, locking, self.lane, self.reach)
-            self._check_shrinks(rows, written)
+            locking = stretch.rows.select_for_update(skip_locked=not self._waits, no_key=True)
+            written = change_set(self.operation, locking, stretch.lane, stretch.reach)
+            self._check(stretch, written)
             return written
 
     def _process(self) -> Written | None:
         with batch_transaction(self.run, LOCK_TIMEOUT):
-            within = self._take()
-            if within is None or self.lane is None or self.reach is None:
+            stretch = self._take()
+            if stretch is None:
                 return None
-            versioned = within.annotate(row_version_=row_version(self.operation.model))
-            rows = list(versioned.order_by("pk")[: self.reach.limit])
-        results = self.operation.process(rows) if rows else {}
+            versioned = stretch.rows.annotate(row_version_=row_version(self.operation.model))
+            rows = list(versioned.order_by("pk")[: stretch.reach.limit])
+        answers = answers_of(self.operation, rows, self.operation.process(rows) if rows else {})
         with batch_transaction(self.run, LOCK_TIMEOUT):
-            if not retake(self.lane):  # A twin was faster, and has written the same.
+            if not retake(stretch.lane):  # A twin was faster, and has written the same.
                 return Written(0, 0)
-            return self._write(within, rows, results)
+            return self._write(stretch, rows, answers)
 
-    def _write(self, within: QuerySet[Any], rows: list[Any], results: Mapping[Any, Any]) -> Written:
-        assert self.lane and self.reach  # noqa: S101, PT018
-        full = len(rows) == self.reach.limit
-        silent = ValueError("process() returned nothing for this row")
-        told = {row.pk: results.get(row.pk) or silent for row in rows}
-        for pk, result in told.items():
-            if isinstance(result, Exception):
-                self._set_aside(self.lane, str(pk), str(result) or type(result).__name__)
-        processed = [
-            Processed(row.pk, row.row_version_, values)
-            for row in rows
-            if not isinstance(values := told[row.pk], Exception)
-        ]
-        key = str(rows[-1].pk) if full else self.reach.key
-        reach = Reach(len(rows) + 1, key, last=self.reach.last and not full)
-        written = change_processed(self.operation, processed, self.lane, reach)
-        self._check_shrinks(within, written)
+    def _write(self, stretch: Stretch, rows: list[Any], answers: Answers) -> Written:
+        for key, reason in answers.failures.items():
+            self._set_aside(stretch.lane, key, reason)
+        full = len(rows) == stretch.reach.limit
+        reach = replace(stretch.reach, limit=len(rows) + 1)
+        if full:
+            reach = replace(reach, key=str(rows[-1].pk), last=False)
+        written = change_processed(self.operation, answers.told, stretch.lane, reach, self._waits)
+        written = replace(written, selected=len(answers.told))
+        self._check(stretch, written)
         return replace(written, selected=len(rows))
 
-    def _check_shrinks(self, rows: QuerySet[Any], written: Written) -> None:
-        """After a lane's first batch, while its rows are locked: none of them may still match."""
-        assert self.lane is not None  # noqa: S101
-        if self.lane.batches or not written.changed:
-            return
+    def _check(self, stretch: Stretch, written: Written) -> None:
+        """What a batch may not leave behind, looked at while its rows are locked."""
+        if written.changed and not stretch.lane.changed:
+            self._check_shrinks(stretch.rows)
+        nothing = written.selected and not written.changed
+        if nothing and self.run.sweep >= LAST_SWEEP and stretch.rows.exists():
+            reason = "not changed: a trigger kept the row as it was, or others changed it meanwhile each time"
+            self._set_aside(stretch.lane, stretch.reach.key, reason)
+
+    def _check_shrinks(self, rows: QuerySet[Any]) -> None:
+        """After the first rows that a lane changed: none of them may still match."""
         changed = AuditLog.objects.filter(run=self.run, object_id=key_text())
         if still := rows.filter(Exists(changed)).values_list("pk", flat=True).first():
             raise NeverShrinks(
@@ -144,36 +158,28 @@ class Batches:
                 " would never end. Let get_queryset() leave out what get_changes() sets. Nothing was changed"
             )
 
-    def _blame(self, error: DatabaseError) -> None:
+    def _blame(self, error: DatabaseError, stretch: Stretch) -> None:
         """A batch that failed on its data is tried again in smaller ones, down to the row at fault."""
         if self._waits and sqlstate(error) == LOCK_NOT_AVAILABLE:
-            self._pass_over(self._holder() if self.run.sweep >= LAST_SWEEP else None)
-        elif not is_of_a_row(error) or self._looks_at_no_row:
+            last = self.run.sweep >= LAST_SWEEP
+            self._pass_over(stretch, holder_of(self.operation.model, stretch.reach.key) if last else None)
+        elif not is_of_a_row(error) or stretch.is_empty:
             raise error
         elif self._waits or not self.size.suspect():
-            self._pass_over(str(error).strip())
+            self._pass_over(stretch, str(error).strip())
 
-    @property
-    def _looks_at_no_row(self) -> bool:
-        """The statement fails whatever the rows are, such as a constant that its column cannot hold."""
-        return self.reach is not None and self.reach.limit == 1 and self.reach.last
-
-    def _holder(self) -> str:
-        key = self.reach and self.reach.key
-        return holder_of(self.operation.model, key) if key else ""
-
-    def _pass_over(self, reason: str | None) -> None:
+    def _pass_over(self, stretch: Stretch, reason: str | None) -> None:
         """Let the cursor pass a row that could not be changed; with a reason, it is recorded as failed."""
         with batch_transaction(self.run, LOCK_TIMEOUT):
-            if self.lane is None or self.reach is None or not retake(self.lane):
+            if not retake(stretch.lane):
                 return
             if reason is not None:
-                self._set_aside(self.lane, self.reach.key, reason)
+                self._set_aside(stretch.lane, stretch.reach.key, reason)
             else:
-                Lane.objects.filter(pk=self.lane.pk).update(cursor=self.reach.key)
+                Lane.objects.filter(pk=stretch.lane.pk).update(cursor=stretch.reach.key)
 
-    def _set_aside(self, lane: Lane, pk: str | None, error: str) -> None:
-        set_aside(lane, pk, error)
+    def _set_aside(self, lane: Lane, key: str | None, reason: str) -> None:
+        set_aside(lane, key, reason)
         self.failed = True
 
     def _check_failures(self) -> None:
