@@ -1,0 +1,122 @@
+"""How tests declare, execute and watch operations."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from django.db import connection
+from django.db.models import Model, QuerySet
+
+from ops import runs
+from ops.engine.size import BatchSize
+from ops.engine.work import work
+from ops.models import AuditLog, Run
+from ops.operation import Operation
+from ops.runs import Request
+from tests.trials.models import Thing
+
+
+class Watched:
+    """Counts the batches, and does ``then`` after each of them, with the number of it."""
+
+    def __init__(self, then: Callable[[int], object] = lambda number: None) -> None:
+        self.then = then
+        self.batches = 0
+        self.sizes: list[int] = []
+        self.waited: list[str] = []
+
+    def batch(self, run: Run, size: BatchSize) -> None:
+        self.batches += 1
+        self.sizes.append(size.rows)
+        self.then(self.batches)
+
+    def waiting(self, reason: str) -> None:
+        self.waited.append(reason)
+
+
+def operation(
+    rows: Callable[[], QuerySet[Any]] | QuerySet[Any],
+    changes: Mapping[str, Any] | None = None,
+    name: str = "trial",
+    base: type[Operation] = Operation,
+    **attributes: Any,
+) -> type[Operation]:
+    """An operation over the model of the rows, set-based unless ``process`` is given."""
+    made = rows if isinstance(rows, QuerySet) else rows()
+    members = {
+        "name": name,
+        "model": made.model,
+        "get_queryset": lambda self: (made if isinstance(rows, QuerySet) else rows()).all(),
+        **({"get_changes": lambda self: changes} if changes is not None else {}),
+        **attributes,
+    }
+    return type("Trial", (base,), members)
+
+
+def per_row(
+    rows: QuerySet[Any], process: Callable[[list[Any]], Mapping[Any, Any]], *columns: str, **attributes: Any
+) -> type[Operation]:
+    return operation(rows, process=lambda self, found: process(found), columns=columns, **attributes)
+
+
+def create(declared: type[Operation], **asked: Any) -> Run:
+    return runs.create(Request(declared, "tester", **asked))
+
+
+def go(run: Run, watched: Watched | None = None, stop: Event | None = None) -> Run:
+    work(run, watched or Watched(), stop or Event())
+    run.refresh_from_db()
+    return run
+
+
+def execute(declared: type[Operation], watched: Watched | None = None, **asked: Any) -> Run:
+    return go(create(declared, **asked), watched)
+
+
+def audited(run: Run) -> dict[str, Any]:
+    """The changes that the run audited, by object; fails where an object has two rows."""
+    told = list(AuditLog.objects.filter(run=run).values_list("object_id", "changes"))
+    assert len(told) == len(dict(told))
+    return dict(told)
+
+
+def failures(run: Run) -> dict[str, str]:
+    return dict(run.failures.values_list("object_id", "error"))
+
+
+def things(count: int, **values: Any) -> list[Thing]:
+    return Thing.objects.bulk_create(Thing(name=f"t{number}", **values) for number in range(1, count + 1))
+
+
+def keys(rows: list[Model]) -> set[str]:
+    return {str(row.pk) for row in rows}
+
+
+def sql(statement: str, *params: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def player() -> Iterator["psycopg.Connection[Any]"]:
+    """Somebody else on the same database; what they leave uncommitted is rolled back."""
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+    with psycopg.connect(url.geturl()) as other:
+        try:
+            yield other
+        finally:
+            other.rollback()
+
+
+def until(condition: Callable[[], object], within: float = 60) -> None:
+    """Return as soon as the condition holds; fail when it never does."""
+    pause, waited = Event(), 0.0
+    while not condition():
+        pause.wait(0.02)
+        waited += 0.02
+        assert waited < within, "waited in vain"

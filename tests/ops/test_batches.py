@@ -1,0 +1,222 @@
+"""Rows, batches, the cursor: every row that needs the change gets it once, with one audit row."""
+
+import datetime as dt
+import itertools
+import uuid
+from typing import Any
+
+import pytest
+from django.db import IntegrityError
+from django.db.models import F, QuerySet
+
+from ops.models import AuditLog
+from tests.ops.conftest import Declare
+from tests.ops.running import (
+    Watched,
+    audited,
+    create,
+    execute,
+    failures,
+    go,
+    keys,
+    operation,
+    per_row,
+    things,
+)
+from tests.trials.models import DateKeyed, Owner, Profile, TextKeyed, Thing, UuidKeyed
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+MISSING = Thing.objects.filter(note=None)
+FILL = operation(MISSING, {"note": F("name")})
+FILL_EACH = per_row(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
+BOTH = pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
+
+
+@BOTH
+def test_thousands_of_rows_get_one_audit_row_each(declare: Declare, declared: Any) -> None:
+    rows = things(3000)
+    run = execute(declare(declared))
+    assert (run.state, run.total) == ("succeeded", 3000)
+    assert audited(run) == {str(row.pk): {"note": {"old": None, "new": row.name}} for row in rows}
+    assert not Thing.objects.exclude(note=F("name")).exists()
+    assert run.lanes.get().changed == 3000
+
+
+def test_an_audit_row_tells_who_what_and_in_which_run(declare: Declare) -> None:
+    (row,) = things(1)
+    run = execute(declare(FILL))
+    told = AuditLog.objects.values().get()
+    assert told.pop("created_at") > row.updated_at
+    del told["id"]
+    assert told == {
+        "run_id": run.pk,
+        "action": "trial",
+        "object_type": "trials.thing",
+        "object_id": str(row.pk),
+        "performed_by": "tester",
+        "changes": {"note": {"old": None, "new": "t1"}},
+        "metadata": None,
+    }
+
+
+@BOTH
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_a_pinned_size_bounds_every_batch(declare: Declare, declared: Any, lanes: int) -> None:
+    things(100)
+    changed: list[int] = []
+    watched = Watched(lambda number: changed.append(AuditLog.objects.count()))
+    run = execute(declare(declared), watched, batch_size=7, lanes=lanes)
+    assert max(after - before for before, after in itertools.pairwise([0, *changed])) == 7
+    assert (run.state, len(audited(run))) == ("succeeded", 100)
+
+
+@BOTH
+def test_lanes_divide_the_keys_and_lose_none(declare: Declare, declared: Any) -> None:
+    things(100)
+    run = execute(declare(declared), lanes=4)
+    assert len(audited(run)) == 100
+    assert [lane.changed for lane in run.lanes.order_by("number")] == [25, 25, 25, 25]
+
+
+@BOTH
+@pytest.mark.parametrize("lanes", [1, 5])
+def test_an_empty_table_succeeds_at_once(declare: Declare, declared: Any, lanes: int) -> None:
+    run = execute(declare(declared), lanes=lanes)
+    assert (run.state, run.total, audited(run)) == ("succeeded", 0, {})
+
+
+@BOTH
+def test_more_lanes_than_rows_lose_nothing(declare: Declare, declared: Any) -> None:
+    rows = things(3)
+    assert audited(execute(declare(declared), lanes=8)).keys() == keys(rows)
+
+
+@BOTH
+def test_gaps_between_the_keys_are_jumped(declare: Declare, declared: Any) -> None:
+    rows = [Thing(pk=10**number, name=f"t{number}") for number in range(1, 13)]
+    Thing.objects.bulk_create(rows)
+    run = execute(declare(declared), batch_size=2)
+    assert audited(run).keys() == keys(rows)
+
+
+@BOTH
+def test_few_candidates_among_many_rows_are_all_found(declare: Declare, declared: Any) -> None:
+    rows = things(2000, note="x")
+    rare = rows[3::499]
+    Thing.objects.filter(pk__in=[row.pk for row in rare]).update(note=None)
+    run = execute(declare(declared))
+    assert audited(run).keys() == keys(rare)
+    assert run.total == len(rare)
+
+
+@BOTH
+def test_the_cursor_follows_the_keys_and_not_their_text(declare: Declare, declared: Any) -> None:
+    rows = Thing.objects.bulk_create(Thing(pk=pk, name="x") for pk in (2, 9, 10, 11, 99, 100, 101, 1000))
+    watched = Watched()
+    run = execute(declare(declared), watched, batch_size=3)
+    assert audited(run).keys() == keys(rows)
+    assert run.sweep == 1
+
+
+@BOTH
+def test_no_rows_at_all_may_be_declared(declare: Declare, declared: Any) -> None:
+    things(3)
+    none = {"get_queryset": lambda self: Thing.objects.none()}
+    run = execute(declare(type("Nothing", (declared,), none)))
+    assert (run.state, run.total, audited(run)) == ("succeeded", 0, {})
+
+
+@BOTH
+def test_rows_newer_than_the_run_are_left_alone(declare: Declare, declared: Any) -> None:
+    rows = things(10)
+    run = create(declare(declared), batch_size=4)
+    newer = Thing.objects.create(name="new")
+    go(run, Watched(lambda number: Thing.objects.create(name="newer")))
+    assert (run.state, audited(run).keys()) == ("succeeded", keys(rows))
+    newer.refresh_from_db()
+    assert newer.note is None
+
+
+@BOTH
+def test_what_a_player_changes_after_the_run_is_not_changed_again(declare: Declare, declared: Any) -> None:
+    rows = things(10)
+    takes_back = Watched(lambda number: Thing.objects.filter(pk=rows[0].pk).update(note=None))
+    run = execute(declare(declared), takes_back, batch_size=2)
+    assert (run.state, audited(run).keys()) == ("succeeded", keys(rows))
+    rows[0].refresh_from_db()
+    assert rows[0].note is None
+
+
+@BOTH
+def test_a_second_run_finds_nothing_to_do(declare: Declare, declared: Any) -> None:
+    things(5)
+    declare(declared)
+    execute(declared)
+    assert audited(execute(declared)) == {}
+
+
+def test_the_database_refuses_a_second_audit_row_of_an_object_in_a_run(declare: Declare) -> None:
+    things(1)
+    run = execute(declare(FILL))
+    row = AuditLog.objects.get()
+    row.pk = None
+    with pytest.raises(IntegrityError, match="audit_logs_run_object_uniq"):
+        row.save()
+    AuditLog.objects.create(action="x", object_type="y", object_id=row.object_id, changes={}, run=None)
+    AuditLog.objects.create(action="x", object_type="y", object_id=row.object_id, changes={}, run=None)
+    assert AuditLog.objects.filter(run=run).count() == 1
+
+
+WEIRD = [
+    "",
+    " ",
+    "'",
+    '"',
+    "%s",
+    "%",
+    "\\",
+    "\\n",
+    "é",
+    "e\u0301",
+    "🐦",
+    "a,b",
+    "{}",
+    "NULL",
+    "Z",
+    "a",
+    "10",
+    "9",
+]
+
+
+@pytest.mark.parametrize(
+    ("made", "rows"),
+    [
+        (lambda: TextKeyed.objects.bulk_create(TextKeyed(code=code) for code in WEIRD), TextKeyed.objects),
+        (
+            lambda: UuidKeyed.objects.bulk_create(UuidKeyed(id=uuid.uuid4()) for _ in range(9)),
+            UuidKeyed.objects,
+        ),
+        (
+            lambda: DateKeyed.objects.bulk_create(
+                DateKeyed(day=dt.date(y, 1, 2)) for y in (1, 999, 2024, 9999)
+            ),
+            DateKeyed.objects,
+        ),
+        (lambda: [Profile.objects.create(owner=Owner.objects.create()) for _ in range(4)], Profile.objects),
+    ],
+    ids=["text", "uuid", "date", "foreign key"],
+)
+@pytest.mark.parametrize("how", ["changes", "process"])
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_any_kind_of_key_can_be_walked(declare: Declare, made: Any, rows: Any, how: str, lanes: int) -> None:
+    made_rows = made()
+    missing: QuerySet[Any] = rows.filter(note=None)
+    declared = operation(missing, {"note": "x"})
+    if how == "process":
+        declared = per_row(missing, lambda found: {row.pk: {"note": "x"} for row in found}, "note")
+    run = execute(declare(declared), batch_size=2, lanes=lanes)
+    assert failures(run) == {}
+    assert (run.state, run.sweep) == ("succeeded", 1)
+    assert audited(run).keys() == keys(made_rows)

@@ -1,0 +1,135 @@
+"""The size of a batch, fed with durations that nobody had to wait for."""
+
+from datetime import timedelta
+
+import pytest
+
+from ops.engine.size import CEILING, FIRST, FLOOR, KEYS_CEILING, TARGET, BatchSize
+
+pytestmark = pytest.mark.engine
+
+QUICK, RIGHT, SLOW = TARGET / 10, TARGET, TARGET * 10
+
+
+def full(size: BatchSize, duration: timedelta) -> None:
+    size.learn(size.rows, duration)
+
+
+def test_it_begins_small() -> None:
+    assert BatchSize().rows == FIRST == 50
+
+
+def test_quick_batches_grow_by_doubling_up_to_the_ceiling() -> None:
+    size = BatchSize()
+    full(size, QUICK)
+    assert size.rows == 2 * FIRST
+    for _ in range(20):
+        full(size, QUICK)
+    assert size.rows == CEILING
+
+
+def test_slow_batches_shrink_by_halves_down_to_the_floor() -> None:
+    size = BatchSize(healthy=1000)
+    full(size, SLOW)
+    assert size.rows == 500
+    for _ in range(20):
+        full(size, SLOW)
+    assert size.rows == FLOOR
+
+
+def test_a_batch_that_took_its_time_keeps_the_size() -> None:
+    size = BatchSize(healthy=400)
+    full(size, RIGHT)
+    assert size.rows == 400
+
+
+def test_a_batch_that_took_half_as_long_again_shrinks_by_a_third() -> None:
+    size = BatchSize(healthy=300)
+    full(size, TARGET * 1.5)
+    assert size.rows == 200
+
+
+def test_a_duration_of_nothing_is_no_division_by_zero() -> None:
+    size = BatchSize()
+    full(size, timedelta())
+    assert size.rows == 2 * FIRST
+
+
+def test_a_pinned_size_stays_whatever_the_time() -> None:
+    size = BatchSize(pinned=7)
+    for duration in (QUICK, SLOW, RIGHT):
+        full(size, duration)
+        assert size.rows == 7
+
+
+def test_a_ceiling_of_a_run_bounds_a_pinned_size_and_growth() -> None:
+    assert BatchSize(pinned=100, ceiling=25).rows == 25
+    size = BatchSize(ceiling=60)
+    full(size, QUICK)
+    assert size.rows == 60
+
+
+def test_where_candidates_are_few_the_span_of_keys_grows_and_not_the_rows() -> None:
+    size = BatchSize()
+    for _ in range(30):
+        size.learn(1, QUICK)
+    assert (size.rows, size.keys) == (FIRST, KEYS_CEILING)
+
+
+def test_a_long_look_at_few_candidates_shortens_the_span() -> None:
+    size = BatchSize(keys=100_000)
+    size.learn(0, SLOW)
+    assert (size.rows, size.keys) == (FIRST, 50_000)
+
+
+def test_the_span_is_never_shorter_than_the_rows() -> None:
+    size = BatchSize(healthy=100)
+    for _ in range(20):
+        size.learn(3, SLOW)
+    assert size.keys == 100
+
+
+def test_a_failed_batch_is_halved_down_to_one_row() -> None:
+    size, sizes = BatchSize(healthy=100), []
+    while size.suspect():
+        sizes.append(size.rows)
+    assert sizes == [50, 25, 12, 6, 3, 1]
+
+
+def test_after_the_row_at_fault_the_size_of_before_is_back() -> None:
+    size = BatchSize(healthy=100)
+    while size.suspect():
+        pass
+    assert size.rows == 100
+
+
+def test_halves_that_pass_narrow_the_search() -> None:
+    size = BatchSize(healthy=16)
+    size.suspect()
+    assert size.rows == 8
+    full(size, RIGHT)  # the fault is in the other eight
+    assert size.rows == 4
+    full(size, RIGHT)
+    assert size.rows == 2
+
+
+def test_a_search_ends_where_no_suspect_is_left() -> None:
+    size = BatchSize(healthy=16)
+    size.suspect()
+    size.learn(0, RIGHT)
+    assert size.rows == 16
+
+
+def test_time_teaches_nothing_while_a_row_at_fault_is_sought() -> None:
+    size = BatchSize(healthy=16)
+    size.suspect()
+    for _ in range(20):
+        full(size, SLOW)
+    assert size.healthy in (16, FLOOR)
+    assert size.rows >= FLOOR
+
+
+def test_a_pinned_batch_of_one_is_at_fault_itself() -> None:
+    size = BatchSize(pinned=1)
+    assert not size.suspect()
+    assert size.rows == 1
