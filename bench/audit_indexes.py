@@ -1,0 +1,159 @@
+"""What each index of the audit log costs the writes, and what a foreign key would.
+
+``python -m bench.audit_indexes --help``. Each measurement backfills rarity_v2 of all cards on a fresh copy of
+the same database, a thousand cards a transaction, with the bare statement of the design: UPDATE and INSERT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import psycopg
+from psycopg import sql
+
+from bench.engine.__main__ import server
+from bench.engine.databases import ROOT, Databases
+from bench.engine.results import machine
+
+_BATCH = 1_000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is done to the table first; ``columns`` and ``values`` are what an audit row has besides."""
+
+    change: str
+    columns: str = ""
+    values: str = ""
+
+
+VARIANTS = {
+    "as it is": Variant(""),
+    "no index on the object": Variant("DROP INDEX idx_audit_logs_object"),
+    "no unique (run, object)": Variant("DROP INDEX audit_logs_run_object_uniq"),
+    "one unique (object, run) for both": Variant(
+        "DROP INDEX idx_audit_logs_object, audit_logs_run_object_uniq;"
+        "CREATE UNIQUE INDEX ON audit_logs (object_id, run_id)"
+    ),
+    "no primary key": Variant("ALTER TABLE audit_logs DROP CONSTRAINT audit_logs_pkey"),
+    "BRIN on created_at added": Variant("CREATE INDEX ON audit_logs USING brin (created_at)"),
+    "btree on created_at added": Variant("CREATE INDEX ON audit_logs (created_at)"),
+    "foreign key to the run added": Variant(
+        "CREATE TABLE trial_run (id bigint PRIMARY KEY); INSERT INTO trial_run VALUES (1);"
+        "ALTER TABLE audit_logs ADD FOREIGN KEY (run_id) REFERENCES trial_run"
+    ),
+    "foreign key to the card added, with its index": Variant(
+        "ALTER TABLE audit_logs ADD card_id bigint REFERENCES cards ON DELETE SET NULL;"
+        "CREATE INDEX ON audit_logs (card_id)",
+        ", card_id",
+        ", id",
+    ),
+}
+
+_STATEMENT = """
+WITH batch AS (
+    SELECT id, rarity_v2 AS old, rarity AS new FROM cards
+    WHERE rarity_v2 IS NULL AND id > %s AND id <= %s ORDER BY id FOR NO KEY UPDATE SKIP LOCKED),
+changed AS (
+    UPDATE cards SET rarity_v2 = batch.new, updated_at = now() FROM batch
+    WHERE cards.id = batch.id RETURNING cards.id, batch.old, cards.rarity_v2 AS new)
+INSERT INTO audit_logs (run_id, action, object_type, object_id, performed_by, changes{columns})
+SELECT 1, 'backfill_rarity_v2', 'cards.card', id::text, 'bench', jsonb_build_object('rarity_v2',
+    jsonb_build_object('old', to_jsonb(old), 'new', to_jsonb(new))){values} FROM changed
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one row: seconds by the clock, seconds of the server's process, bytes of WAL."""
+
+    clock: float
+    cpu: float
+    wal: float
+
+
+def measure(url: str, variant: Variant, rows: int) -> Cost:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL(variant.change) if variant.change else "SELECT 1")
+        connection.execute("VACUUM (ANALYZE) cards, audit_logs")
+        connection.execute("CHECKPOINT")
+        statement = _STATEMENT.format(columns=variant.columns, values=variant.values)
+        (last,) = connection.execute("SELECT max(id) FROM cards").fetchone() or (0,)
+        before = _wal(connection), _cpu(connection), time.perf_counter()
+        for start in range(0, last, _BATCH):
+            connection.execute(statement, (start, start + _BATCH))
+        after = _wal(connection), _cpu(connection), time.perf_counter()
+    wal, cpu, clock = (end - begin for begin, end in zip(before, after, strict=True))
+    return Cost(clock / rows, cpu / rows, wal / rows)
+
+
+def _wal(connection: psycopg.Connection) -> float:
+    (position,) = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'").fetchone() or (0,)
+    return float(position)
+
+
+def _cpu(connection: psycopg.Connection) -> float:
+    """Seconds that the server's process has computed; of use where the machine has other work too."""
+    stat = Path(f"/proc/{connection.info.backend_pid}/stat")
+    if not stat.exists():
+        return 0.0
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rounds(databases: Databases, rows: int, count: int) -> list[dict[str, Cost]]:
+    """Round after round of all variants, so that what else the machine does falls on all alike."""
+    found = []
+    for number in range(count):
+        costs = {}
+        for name, variant in VARIANTS.items():
+            with databases.copy("kyndo") as url:
+                costs[name] = measure(url, variant, rows)
+            print(f"{number + 1}: {name}: {costs[name].cpu * 1e6:.1f} µs", file=sys.stderr, flush=True)
+        found.append(costs)
+    return found
+
+
+def table(found: list[dict[str, Cost]]) -> str:
+    lines = [
+        "| audit_logs | server time | of it | clock | WAL a row | of it |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name in VARIANTS:
+        base = [costs["as it is"] for costs in found]
+        mine = [costs[name] for costs in found]
+        cpu = median(m.cpu / b.cpu for m, b in zip(mine, base, strict=True)) if base[0].cpu else 0
+        clock = median(m.clock / b.clock for m, b in zip(mine, base, strict=True))
+        wal = median(m.wal / b.wal for m, b in zip(mine, base, strict=True))
+        spent, written = median(m.cpu for m in mine) * 1e6, median(m.wal for m in mine)
+        lines.append(f"| {name} | {spent:.1f} µs | {cpu:.2f} | {clock:.2f} | {written:.0f} B | {wal:.2f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.audit_indexes", description=__doc__)
+    parser.add_argument("--cards", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--server", help="URL of a database on another server than one of its own.")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "audit-indexes.md")
+    options = parser.parse_args()
+    with server(options.server) as url, closing(Databases(url)) as databases:
+        databases.build(options.cards, set())
+        found = rounds(databases, options.cards, options.rounds)
+        told = f"{options.cards:,} cards, medians of {options.rounds} rounds, {machine(url)}."
+    head, _, _ = options.docs.read_text().partition(_MARK)
+    options.docs.write_text(f"{head}{_MARK}\n\n{told}\n\n{table(found)}\n")
+    print(table(found))
+
+
+_MARK = "<!-- written by python -m bench.audit_indexes -->"
+
+if __name__ == "__main__":
+    main()
