@@ -90,8 +90,8 @@ class Batches:
 
     def _take(self) -> Stretch | None:
         """Lock a lane and look ahead in it; None when no lane was free. In a transaction."""
-        preferred, self.stretch = self.stretch and self.stretch.lane.pk, None
-        lane = take(self.run, preferred)
+        lane = take(self.run, self.stretch.lane.pk if self.stretch else None)
+        self.stretch = None
         # Read after the lock: whoever pauses a run moves its state, then takes every lane.
         self.run.refresh_from_db(fields=["state", "sweep"])
         if self.run.state != State.RUNNING:
@@ -147,7 +147,7 @@ class Batches:
         nothing = written.selected and not written.changed
         if nothing and self.run.sweep >= LAST_SWEEP and stretch.rows.exists():
             reason = "not changed: a trigger kept the row as it was, or others changed it meanwhile each time"
-            self._set_aside(stretch.lane, stretch.reach.key, reason)
+            self._set_aside(stretch.lane, str(stretch.reach.key), reason)
 
     def _check_shrinks(self, rows: QuerySet[Any]) -> None:
         """After the first rows that a lane changed: none of them may still match."""
@@ -162,7 +162,9 @@ class Batches:
         """A batch that failed on its data is tried again in smaller ones, down to the row at fault."""
         if self._waits and sqlstate(error) == LOCK_NOT_AVAILABLE:
             last = self.run.sweep >= LAST_SWEEP
-            self._pass_over(stretch, holder_of(self.operation.model, stretch.reach.key) if last else None)
+            self._pass_over(
+                stretch, holder_of(self.operation.model, str(stretch.reach.key)) if last else None
+            )
         elif not is_of_a_row(error) or stretch.is_empty:
             raise error
         elif self._waits or not self.size.suspect():
@@ -174,11 +176,11 @@ class Batches:
             if not retake(stretch.lane):
                 return
             if reason is not None:
-                self._set_aside(stretch.lane, stretch.reach.key, reason)
+                self._set_aside(stretch.lane, str(stretch.reach.key), reason)
             else:
                 Lane.objects.filter(pk=stretch.lane.pk).update(cursor=stretch.reach.key)
 
-    def _set_aside(self, lane: Lane, key: str | None, reason: str) -> None:
+    def _set_aside(self, lane: Lane, key: str, reason: str) -> None:
         set_aside(lane, key, reason)
         self.failed = True
 

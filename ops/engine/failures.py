@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import DatabaseError
 from django.db.models import F
 from django.db.models.functions import Now
@@ -28,8 +26,7 @@ def is_of_a_row(error: DatabaseError) -> bool:
     return state[:2] in _ROW_CLASSES or state == _RAISED
 
 
-def set_aside(lane: Lane, pk: Any, error: str) -> None:
+def set_aside(lane: Lane, key: str, error: str) -> None:
     """Record that the row could not be changed, and let the cursor pass it. In the lane's transaction."""
-    Failure.objects.update_or_create(run=lane.run, object_id=str(pk), defaults={"error": error})
-    lane.cursor = str(pk)
-    Lane.objects.filter(pk=lane.pk).update(cursor=lane.cursor, failed=F("failed") + 1, heartbeat_at=Now())
+    Failure.objects.create(run=lane.run, object_id=key, error=error)
+    Lane.objects.filter(pk=lane.pk).update(cursor=key, failed=F("failed") + 1, heartbeat_at=Now())

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, time
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models
 from psycopg import sql
 
-from ops.exceptions import InvalidDeclaration
 from ops.models import AuditLog, Lane
 from ops.operation import Operation
 from ops.sql.compile import (
     compile_select,
-    fields_named,
     fields_of,
     identifier,
     is_json,
@@ -44,15 +39,6 @@ class Written:
     changed: int
 
 
-@dataclass(frozen=True)
-class Processed:
-    """A row that ``process`` saw: its key, the version that was read, the values to set."""
-
-    pk: Any
-    version: str
-    values: Mapping[str, Any]
-
-
 def change_set(operation: Operation, rows: models.QuerySet[Any], lane: Lane, reach: Reach) -> Written:
     """Change the first rows of a locking queryset, as ``get_changes`` says. In a transaction."""
     batch = compile_select(with_changes(rows.order_by("pk"), operation)[: reach.limit])
@@ -62,41 +48,28 @@ def change_set(operation: Operation, rows: models.QuerySet[Any], lane: Lane, rea
     return _execute(operation, sql.SQL(batch.sql), batch.params, lane, reach)
 
 
-def change_processed(operation: Operation, rows: Iterable[Processed], lane: Lane, reach: Reach) -> Written:
-    """Set what ``process`` returned, where the row still has the version that was read. In a transaction."""
+def change_processed(
+    operation: Operation, told: Iterable[str], lane: Lane, reach: Reach, waits: bool
+) -> Written:
+    """Set what ``process`` returned, where the row still has the version that was read. In a transaction.
+
+    ``told`` are JSON documents ``{"pk", "version", "values"}``; ``waits`` for locked rows, or skip them.
+    """
     meta = operation.model._meta
-    told = [
-        {"pk": row.pk, "version": row.version, "values": _as_columns(operation, row.values)} for row in rows
-    ]
-    table, pk = identifier(meta.db_table), identifier(meta.pk.column)
     old = [sql.SQL("current.{}").format(identifier(f.column)) for f in fields_of(operation)]
     new = [_new_value(operation, f) for f in fields_of(operation)]
     source = sql.SQL(
         "SELECT {columns} FROM jsonb_to_recordset(%s::jsonb) AS told (pk {type}, version text, values jsonb)"
         " JOIN {table} AS current ON current.{pk} = told.pk AND current.xmin::text = told.version"
-        " ORDER BY told.pk FOR NO KEY UPDATE OF current SKIP LOCKED"
+        " ORDER BY told.pk FOR NO KEY UPDATE OF current {skip}"
     ).format(
         columns=sql.SQL(", ").join([sql.SQL("told.pk"), *old, *new]),
         type=sql.SQL(type_name(meta.pk)),
-        table=table,
-        pk=pk,
+        table=identifier(meta.db_table),
+        pk=identifier(meta.pk.column),
+        skip=sql.SQL("" if waits else "SKIP LOCKED"),
     )
-    return _execute(operation, source, (json.dumps(told, cls=_Encoder),), lane, reach)
-
-
-class _Encoder(DjangoJSONEncoder):
-    """Django's cuts times to milliseconds."""
-
-    def default(self, o: Any) -> Any:
-        return o.isoformat() if isinstance(o, datetime | time) else super().default(o)
-
-
-def _as_columns(operation: Operation, values: Mapping[str, Any]) -> dict[str, Any]:
-    if unknown := set(values) - set(operation.get_columns()):
-        told = ", ".join(sorted(unknown))
-        raise InvalidDeclaration(f"{operation.name}: process() returned {told}, which columns does not name")
-    fields = fields_named(operation.model, values)
-    return {str(field.column): value for field, value in zip(fields, values.values(), strict=True)}
+    return _execute(operation, source, (f"[{','.join(told)}]",), lane, reach)
 
 
 def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Composable:

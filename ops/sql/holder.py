@@ -17,7 +17,7 @@ WHERE backend_xid = (SELECT xmax FROM {table} WHERE {pk} = %s::{type})
 """
 
 
-def holder_of(model: type[Model], pk: str) -> str:
+def holder_of(model: type[Model], key: str) -> str:
     """The backend that holds the row, in words."""
     meta = model._meta
     statement = sql.SQL(_HOLDER).format(
@@ -26,7 +26,7 @@ def holder_of(model: type[Model], pk: str) -> str:
         type=sql.SQL(type_name(meta.pk)),
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement.as_string(), [pk])
+        cursor.execute(statement.as_string(), [key])
         found = cursor.fetchone()
     if found is None:
         return "locked by another transaction"
