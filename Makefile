@@ -21,7 +21,7 @@ help:
 
 demo: up
 	@echo; echo '== The presentation rules and the sample pack: 40 birds of Colombia, as the old backend left them'
-	@$(MANAGE) load_rules
+	@$(MANAGE) load_rules --execute
 	@$(MANAGE) load_pack cards/sample/colombia-birds.json --without-rarity-v2 --execute
 	@echo; echo '== The backfill of rarity_v2: a preview, which changes nothing'
 	@$(MANAGE) backfill_rarity_v2
