@@ -14,6 +14,7 @@ from django.core.management.base import CommandParser
 from cards.packs import report
 from cards.packs.layout import Layout
 from cards.packs.loading import staged
+from cards.packs.progress import status
 from cards.packs.source import Source, open_source, sha256
 from ops import upsert
 from ops.actor import current_user
@@ -38,28 +39,28 @@ class LoadCommand(OpsCommand):
     def load(
         self, file: Path, layout: Layout, options: dict[str, Any], before: Callable[[], Any] = int
     ) -> None:
-        with open_source(file, layout.lists) as source, staged(source, layout) as merge:
+        with status() as say, open_source(file, layout.lists) as source, staged(source, layout, say) as merge:
             if options["execute"]:
                 before()
-                self.execute_load(merge, source, options)
+                say(f"Merging {merge.staging.total:,} rows")
+                lines = self.execute_load(merge, source, options)
             else:
-                self.preview(merge, source, options)
+                lines = self.preview(merge, source, options)
+        self.tell(lines)
 
-    def preview(self, merge: Merge, source: Source, options: dict[str, Any]) -> None:
+    def preview(self, merge: Merge, source: Source, options: dict[str, Any]) -> list[str]:
         seen = upsert.preview(merge)
         if options["json"]:
-            self.tell([report.as_json(seen.counts, executed=False, seen=seen)])
-        else:
-            self.tell(report.preview_lines(source, seen, self.to_execute(options)))
+            return [report.as_json(seen.counts, executed=False, seen=seen)]
+        return report.preview_lines(source, seen, self.to_execute(options))
 
-    def execute_load(self, merge: Merge, source: Source, options: dict[str, Any]) -> None:
+    def execute_load(self, merge: Merge, source: Source, options: dict[str, Any]) -> list[str]:
         metadata = {"file": source.path.name, "sha256": sha256(source.path)}
         with without_trigger(options.get("without_rarity_v2")):
             counts = upsert.execute(merge, Signature(self.name, options["performed_by"], metadata))
         if options["json"]:
-            self.tell([report.as_json(counts, executed=True)])
-        else:
-            self.tell(report.done_lines(source, counts))
+            return [report.as_json(counts, executed=True)]
+        return report.done_lines(source, counts)
 
     def to_execute(self, options: dict[str, Any]) -> str:
         file = [str(options["file"])] if options["file"] else []

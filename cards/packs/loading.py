@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from cards.packs.errors import SHOWN, BadRows, BadValue, RefusedPack
-from cards.packs.layout import METADATA, Layout, RowReader, camel
+from cards.packs.layout import METADATA, Layout, Row, RowReader, camel
+from cards.packs.progress import Say, counted
 from cards.packs.source import Source
 from ops.sql.merge import Merge
 from ops.sql.staging import Staging
 
 
 @contextmanager
-def staged(source: Source, layout: Layout) -> Iterator[Merge]:
+def staged(source: Source, layout: Layout, say: Say) -> Iterator[Merge]:
     """All rows of a source, ready to be merged; raises ``RefusedPack`` if one of them is bad."""
     bad = BadRows()
     with Staging(layout.model, layout.columns) as staging:
-        staging.fill(_rows(source, RowReader(layout), bad))
+        staging.fill(_rows(counted(source, say), source.top, RowReader(layout), bad))
+        say("Comparing with what is there")
         merge = Merge(staging, layout.key, overlaid=frozenset({METADATA}))
         _complete(merge, source, layout)
         _check(merge, source, layout, bad)
         yield merge
 
 
-def _rows(source: Source, reader: RowReader, bad: BadRows) -> Iterator[list[Any]]:
-    for place, raw in source:
+def _rows(raws: Iterable[tuple[int, Any]], top: Row, reader: RowReader, bad: BadRows) -> Iterator[list[Any]]:
+    for place, raw in raws:
         try:
-            values = reader.read(raw, source.top)
+            values = reader.read(raw, top)
         except BadValue as exc:
             bad.add(place, str(exc))
         else:

@@ -13,7 +13,7 @@ _WIDTH = 76
 
 
 def preview_lines(source: Source, seen: Preview, to_execute: str) -> list[str]:
-    lines = [*_head(source), *_counts(seen.counts, "would be created", "would be changed")]
+    lines = [*_head(source, seen.counts), *_counts(seen.counts, "would be created", "would be changed")]
     lines += _samples("created", seen.created, seen.counts.created, _created)
     lines += _samples("changed", seen.changed, seen.counts.changed, _changed)
     if seen.counts.created + seen.counts.changed == 0:
@@ -22,7 +22,7 @@ def preview_lines(source: Source, seen: Preview, to_execute: str) -> list[str]:
 
 
 def done_lines(source: Source, counts: Counts) -> list[str]:
-    return [*_head(source), *_counts(counts, "created", "changed")]
+    return [*_head(source, counts), *_counts(counts, "created", "changed")]
 
 
 def generated(counts: Counts) -> str:
@@ -37,11 +37,13 @@ def as_json(counts: Counts, *, executed: bool, seen: Preview | None = None) -> s
     return json.dumps(said, ensure_ascii=False, default=str)
 
 
-def _head(source: Source) -> list[str]:
-    """The file, and what the pack says of itself."""
-    title, version = source.top.get("title"), source.top.get("version")
+def _head(source: Source, counts: Counts) -> list[str]:
+    """The file, what the pack says of itself, and whether it is right about its length."""
+    title, version, count = (source.top.get(name) for name in ("title", "version", "count"))
     told = " ".join(str(part) for part in (title, version) if part)
-    return [f"{source.path.name}: {told}" if told else f"{source.path.name}:", ""]
+    total = counts.created + counts.changed + counts.unchanged
+    doubt = [f"  It says that it has {count} rows, but it has {total}."] if count not in (None, total) else []
+    return [f"{source.path.name}: {told}" if told else f"{source.path.name}:", *doubt, ""]
 
 
 def _counts(counts: Counts, created: str, changed: str) -> list[str]:

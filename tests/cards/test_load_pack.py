@@ -10,7 +10,7 @@ from cards.models import Card
 from ops.models import AuditLog
 from tests.cards.conftest import card, load
 
-pytestmark = pytest.mark.usefixtures("rules")
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("rules")]
 
 Write = Callable[..., Path]
 
@@ -112,6 +112,12 @@ def test_the_shape_of_cards(write: Write) -> None:
             "metadata": {"habitat": "páramo", "artist": "Ana"},
         }
     }
+
+
+def test_a_pack_that_miscounts_itself_is_loaded_and_told_so(write: Write) -> None:
+    said = load(write({"count": 3, "cards": [card()]}), "--execute").splitlines()
+    assert said[:3] == ["pack.json:", "  It says that it has 3 rows, but it has 1.", ""]
+    assert Card.objects.count() == 1
 
 
 def test_the_shape_of_assets(write: Write) -> None:

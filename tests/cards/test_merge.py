@@ -16,7 +16,11 @@ from cards.models import Card
 from ops.models import AuditLog
 from tests.cards.conftest import card, load
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rules")]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("rules"),
+]
 
 Write = Callable[..., Path]
 

@@ -9,7 +9,7 @@ from django.db import connection
 
 from cards.models import Card
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.engine, pytest.mark.django_db]
 
 Write = Callable[[Card, dict[str, Any]], None]
 

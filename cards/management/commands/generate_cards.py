@@ -6,6 +6,7 @@ from django.core.management.base import CommandParser
 from cards.management.loading import without_trigger
 from cards.models import Card
 from cards.packs import report, synthetic
+from cards.packs.progress import counted, status
 from ops import upsert
 from ops.actor import current_user
 from ops.management.base import OpsCommand, positive
@@ -37,8 +38,9 @@ class Command(OpsCommand):
         without = options["without_rarity_v2"]
         rows = synthetic.cards(options["count"], options["seed"], options["pack"], without_rarity_v2=without)
         signature = Signature("generate_cards", options["performed_by"], {"seed": options["seed"]})
-        with Staging(Card, synthetic.COLUMNS) as staging:
-            staging.fill(rows)
+        with status() as say, Staging(Card, synthetic.COLUMNS) as staging:
+            staging.fill(counted(rows, say))
+            say(f"Merging {staging.total:,} rows")
             with without_trigger(without):
                 counts = upsert.execute(Merge(staging, "card_id"), signature, change=False)
         self.tell([report.generated(counts)])
