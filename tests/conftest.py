@@ -1,9 +1,11 @@
 """What every test may ask for. The servers come from the plugin `tests.services`."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,7 +53,13 @@ class Manage:
         self, *args: object, env: Mapping[str, str | None] | None = None, **popen: Any
     ) -> "subprocess.Popen[str]":
         """Start and return at once, for tests that signal or kill it; stdout and stderr are pipes."""
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
+        # A suite that runs in the background of a shell has SIGINT ignored, and children inherit that.
+        pipes["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         return subprocess.Popen(**self._process(args, env), **{**pipes, **popen})
 
     def _process(self, args: tuple[object, ...], env: Mapping[str, str | None] | None) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _start_servers(config: pytest.Config, version: int) -> None:
 
 
 def _take_slot() -> TextIO:
-    """Lock a folder for this session: a new one, or that of a session that was killed, its servers included."""
+    """Lock a folder for this session: a new one, or one that a killed session left, its servers with it."""
     number = 0
     while True:
         folder = VAR / ("test" if number == 0 else f"test-{number}")

@@ -14,6 +14,7 @@ class LocalServices:
     """``environ`` may name servers in DATABASE_URL and REDIS_URL: those are used, and not ours to manage."""
 
     def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
+        self.root = root
         self.environ = environ
         self.servers: dict[str, LocalServer] = {
             "DATABASE_URL": LocalPostgres(root),
@@ -29,6 +30,12 @@ class LocalServices:
         url = self.environ.get(variable)
         state = read_state(self.servers[variable].state_file)
         return None if not url or (state and urlsplit(url).password == state.password) else url
+
+    def remove(self) -> None:
+        """Stop the servers and delete their data, those of test sessions included."""
+        for root in (self.root, *self.root.glob("test*")):
+            for server in (LocalPostgres(root, 16), LocalPostgres(root, 18), LocalValkey(root)):
+                server.remove()
 
     def urls(self) -> dict[str, str]:
         return {name: self.given(name) or server.url for name, server in self.servers.items()}

@@ -68,9 +68,8 @@ class Command(BaseCommand):
         self.stdout.write(f'export PATH={shlex.quote(str(postgres_bin(18)))}:"$PATH"')
 
     def remove(self) -> None:
-        for server in self.services.servers.values():
-            server.remove()
-            self.stdout.write(f"{server.title} stopped, its data deleted")
+        self.services.remove()
+        self.stdout.write("PostgreSQL and Valkey stopped, their data deleted")
 
     def _say_given(self) -> None:
         for variable in self.services.servers:

@@ -1,0 +1,69 @@
+"""The containers, as far as they can be checked without an engine to run them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+from django.conf import settings
+from rq import Worker
+
+from kyndo.required import ALWAYS, IN_PRODUCTION
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
+
+
+def test_the_services_are_the_servers_the_site_its_worker_and_the_migrations(compose: dict[str, Any]) -> None:
+    assert set(compose["services"]) == {"postgres", "valkey", "migrate", "web", "worker"}
+
+
+@pytest.mark.parametrize("name", ["postgres", "valkey", "web", "worker"])
+def test_what_stays_up_is_watched(compose: dict[str, Any], name: str) -> None:
+    assert compose["services"][name]["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("name", ["migrate", "web", "worker"])
+def test_what_production_requires_is_set(compose: dict[str, Any], name: str) -> None:
+    assert {*ALWAYS, *IN_PRODUCTION} <= set(compose["services"][name]["environment"])
+
+
+def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    secrets = re.findall(r"\$\{(SECRET_KEY|ADMIN_KEY|\w*PASSWORD)(.)", text)
+    assert secrets
+    assert {follows for _, follows in secrets} == {":"}
+    assert not re.findall(r"\$\{(?:SECRET_KEY|ADMIN_KEY|\w*PASSWORD):-", text)
+
+
+def test_a_worker_can_be_scaled(compose: dict[str, Any]) -> None:
+    assert not {"container_name", "ports"} & set(compose["services"]["worker"])
+
+
+def test_the_workers_healthcheck_sees_a_worker_of_its_own_host(
+    compose: dict[str, Any], redis_server: "redis.Redis"
+) -> None:
+    first, *check = compose["services"]["worker"]["healthcheck"]["test"]
+    assert first == "CMD"
+    command = [sys.executable, *check[1:]]
+    environ = {**os.environ, "REDIS_URL": settings.REDIS_URL}
+    assert subprocess.run(command, env=environ, check=False).returncode == 1
+    worker = Worker(["default"], connection=redis_server)
+    worker.register_birth()
+    assert subprocess.run(command, env=environ, check=False).returncode == 0
+
+
+def test_every_variable_of_the_containers_is_explained_to_who_sets_it(compose: dict[str, Any]) -> None:
+    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text())) - {"PORT"}
+    explained = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert asked <= explained

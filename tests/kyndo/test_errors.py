@@ -1,0 +1,103 @@
+"""What an operator sees when something is out of reach: a line or two, exit status 1, no traceback."""
+
+import signal
+import subprocess
+
+from django.db import connection
+
+from tests.conftest import Manage
+
+NOWHERE = {"DATABASE_URL": "postgres://kyndo:hidden@127.0.0.1:9/kyndo"}
+
+
+def test_a_database_out_of_reach_is_named_without_its_password(manage: Manage) -> None:
+    done = manage("migrate", env=NOWHERE)
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert first.startswith("PostgreSQL cannot be used at 127.0.0.1:9/kyndo: ")
+    assert second == "DATABASE_URL names it: check the URL and the server."
+    assert "hidden" not in done.stderr
+
+
+def test_a_wrong_password_is_said_in_words(manage: Manage) -> None:
+    settings = connection.settings_dict
+    url = f"postgres://{settings['USER']}:wrong@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
+    done = manage("migrate", env={"DATABASE_URL": url})
+    assert done.returncode == 1
+    assert "password authentication failed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_does_not_exist_is_said_in_words(manage: Manage) -> None:
+    done = manage("migrate", env={"DATABASE_URL": manage.database_url + "_not_there"})
+    assert done.returncode == 1
+    assert "does not exist" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_table_asks_for_the_migrations(manage: Manage) -> None:
+    empty = manage.database_url.rpartition("/")[0] + "/postgres"
+    done = manage("clearsessions", env={"DATABASE_URL": empty})
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert 'relation "django_session" does not exist' in first
+    assert second == "Type: .venv/bin/python manage.py migrate"
+
+
+def test_the_traceback_is_there_for_who_asks(manage: Manage) -> None:
+    done = manage("migrate", "--traceback", env=NOWHERE)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+
+
+def test_redis_out_of_reach_is_said_in_words(manage: Manage) -> None:
+    done = manage("shell", "--no-imports", "-c", PING, env={"REDIS_URL": "redis://:hidden@127.0.0.1:9/3"})
+    assert done.returncode == 1
+    assert done.stderr.startswith("Redis cannot be used at 127.0.0.1:9/3: ")
+    assert "hidden" not in done.stderr
+
+
+PING = "import django_rq; django_rq.get_connection().ping()"
+
+
+def test_a_mistake_in_the_code_keeps_its_traceback(manage: Manage) -> None:
+    done = manage("shell", "--no-imports", "-c", "1 / 0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+
+
+def test_an_unknown_command_is_refused(manage: Manage) -> None:
+    done = manage("frobnicate")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "Unknown command: 'frobnicate'"
+
+
+SLEEP = "print('ready', flush=True); import signal; signal.pause()"
+
+
+def test_ctrl_c_ends_quietly(manage: Manage) -> None:
+    process = manage.popen("shell", "--no-imports", "-c", SLEEP)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert (process.returncode, stderr) == (130, "")
+
+
+def test_a_reader_that_stops_reading_is_no_error(manage: Manage) -> None:
+    process = manage.popen("shell", "--no-imports", "-c", "for n in range(10**6): print(n)")
+    assert process.stdout
+    assert process.stdout.readline() == "0\n"
+    process.stdout.close()
+    assert process.stderr
+    assert process.stderr.read() == ""
+    assert process.wait() == 128 + signal.SIGPIPE
+
+
+def test_a_python_without_django_is_told_what_to_type(manage: Manage) -> None:
+    command = manage._process(("check",), None)
+    command["args"].insert(1, "-S")  # no site-packages
+    done = subprocess.run(capture_output=True, check=False, **command)
+    assert done.returncode == 1
+    assert "make demo" in done.stderr
+    assert "Traceback" not in done.stderr

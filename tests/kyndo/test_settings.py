@@ -1,0 +1,67 @@
+"""What production asks for before it starts, and what an operator sees instead of a traceback."""
+
+import pytest
+
+from tests.conftest import Manage
+
+PRODUCTION: dict[str, str | None] = {
+    "DEBUG": None,
+    "SECRET_KEY": "".join(map(chr, range(48, 112))),
+    "ADMIN_KEY": "key",
+    "ALLOWED_HOSTS": "cards.example.com",
+    "DATABASE_URL": "postgres://kyndo:hidden@127.0.0.1:9/kyndo",
+    "REDIS_URL": "redis://:hidden@127.0.0.1:9/0",
+}
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ADMIN_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL"])
+@pytest.mark.parametrize("value", [None, ""])
+def test_production_refuses_to_start_without(manage: Manage, name: str, value: str | None) -> None:
+    # An empty DEBUG also keeps a developer's .env from answering for the environment.
+    done = manage("check", env={**PRODUCTION, "DEBUG": "", name: value or ""})
+    assert done.returncode == 1
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0] == "Set these in the environment or in .env:"
+    assert [line.split(":")[0].strip() for line in lines[1:-1]] == [name]
+
+
+def test_everything_that_is_missing_is_named_at_once(manage: Manage) -> None:
+    done = manage("check", env=dict.fromkeys(PRODUCTION, ""))
+    assert done.returncode == 1
+    named = [line.split(":")[0].strip() for line in done.stderr.splitlines()[1:-1]]
+    assert named == ["SECRET_KEY", "ADMIN_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DATABASE_URL", "mysql://u:hidden@h/d", "DATABASE_URL is not a URL like postgres://"),
+        ("DATABASE_URL", "postgres://u:hidden@h:port/d", "DATABASE_URL is not a URL like postgres://"),
+        ("REDIS_URL", "localhost:6379", "REDIS_URL is not a URL like redis://"),
+        ("DEBUG", "perhaps", "DEBUG is 'perhaps', and should be on or off"),
+        ("TRUST_PROXY", "maybe", "TRUST_PROXY is 'maybe', and should be on or off"),
+        ("CONN_MAX_AGE", "soon", "CONN_MAX_AGE is 'soon', and should be a number of seconds"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_named(manage: Manage, name: str, value: str, words: str) -> None:
+    done = manage("check", env={**PRODUCTION, "DEBUG": "", name: value})
+    assert done.returncode == 1
+    assert done.stderr.startswith(words)
+    assert "hidden" not in done.stderr
+
+
+def test_the_deployment_checks_have_nothing_to_say(manage: Manage) -> None:
+    done = manage("check", "--deploy", "--fail-level", "INFO", env={**PRODUCTION, "DEBUG": "off"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "System check identified no issues (0 silenced).\n"
+
+
+def test_the_migrations_are_those_of_the_models(manage: Manage) -> None:
+    done = manage("makemigrations", "--check", "--dry-run")
+    assert (done.returncode, done.stdout) == (0, "No changes detected\n")
+
+
+def test_the_settings_load_where_no_server_was_ever_started(manage: Manage) -> None:
+    done = manage("check", env={"DATABASE_URL": None, "REDIS_URL": None})
+    assert done.returncode == 0
