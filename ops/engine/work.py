@@ -40,7 +40,7 @@ def work(run: Run, watcher: Watcher, stop: Event, patience: timedelta = LIMIT) -
     raised; the run can then be resumed. Raises DatabaseAway, the run standing where it stood, when the
     database does not come back within ``patience``.
     """
-    worker = _Worker(run, watcher, stop)
+    worker = Worker(run, watcher, stop)
     waits = Patience(stop, patience)
     runs.start(run)
     while run.state in _MOVING:
@@ -59,7 +59,9 @@ def work(run: Run, watcher: Watcher, stop: Event, patience: timedelta = LIMIT) -
     return State(run.state)
 
 
-class _Worker:
+class Worker:
+    """Works on one run, step by step."""
+
     def __init__(self, run: Run, watcher: Watcher, stop: Event) -> None:
         operation, scope = runs.operation_of(run), Scope.of_run(run)
         target = _PROCESS_TARGET if operation.is_per_row() else TARGET

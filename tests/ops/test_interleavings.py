@@ -1,0 +1,148 @@
+"""Any interleaving of the engine with players who update, insert, delete, hold rows and commit late."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Event
+from typing import Any
+
+import psycopg
+import pytest
+from django.db.models import F
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from ops import registry, runs
+from ops.engine import batch
+from ops.engine.work import Worker
+from ops.models import AuditLog, Run
+from ops.states import State
+from tests.ops.conftest import Declare
+from tests.ops.running import Watched, create, execute, operation, player
+from tests.trials.models import Thing
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+FILL = operation(lambda: Thing.objects.filter(note=None), {"note": F("name")}, name="fill")
+PLAYERS, ROWS = st.integers(0, 1), st.integers(1, 12)
+NOTES = st.sampled_from([None, "x", "y"])
+
+
+class Interleaving(RuleBasedStateMachine):
+    """After each step of the engine, its new audit rows are the difference that the step made."""
+
+    others: list["psycopg.Connection[Any]"]
+
+    @initialize(missing=st.sets(ROWS, min_size=1))
+    def begin(self, missing: set[int]) -> None:
+        for other in self.others:
+            other.rollback()
+        Thing.objects.all().delete()
+        # Odd keys are left for rows that appear behind the cursor.
+        Thing.objects.bulk_create(
+            Thing(pk=2 * n, name=f"t{n}", note=None if n in missing else "x") for n in range(1, 13)
+        )
+        self.run = create(FILL, batch_size=2)
+        self.worker = Worker(self.run, Watched(), Event())
+        runs.start(self.run)
+
+    @rule()
+    def step(self) -> None:
+        if self.run.state != State.RUNNING:
+            return
+        before, told = notes(), audited(self.run)
+        self.worker.step()
+        after, new = notes(), {k: v for k, v in audited(self.run).items() if k not in told}
+        assert new == {k: (before[k], after[k]) for k in before if before[k] != after.get(k)}
+
+    @rule(who=PLAYERS, row=ROWS, note=NOTES)
+    def update(self, who: int, row: int, note: str | None) -> None:
+        self._play(who, "UPDATE trials_thing SET note = %s WHERE id = %s", note, 2 * row)
+
+    @rule(who=PLAYERS, row=ROWS, note=NOTES)
+    def insert(self, who: int, row: int, note: str | None) -> None:
+        statement = (
+            "INSERT INTO trials_thing (id, name, note, score, updated_at) VALUES (%s, 'new', %s, 0, now())"
+        )
+        self._play(who, statement, 2 * row - 1, note)
+
+    @rule(who=PLAYERS, row=ROWS)
+    def delete(self, who: int, row: int) -> None:
+        self._play(who, "DELETE FROM trials_thing WHERE id = %s", 2 * row)
+
+    @rule(who=PLAYERS, row=ROWS)
+    def hold(self, who: int, row: int) -> None:
+        self._play(who, "SELECT FROM trials_thing WHERE id = %s FOR UPDATE", 2 * row)
+
+    @rule(who=PLAYERS, commit=st.booleans())
+    def let_go(self, who: int, commit: bool) -> None:
+        self.others[who].commit() if commit else self.others[who].rollback()
+
+    @invariant()
+    def no_object_is_audited_twice(self) -> None:
+        audited(self.run)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "run"):
+            return
+        for other in self.others:
+            other.commit()
+        ended_before = self.run.state != State.RUNNING
+        while self.run.state == State.RUNNING:
+            self.step()
+        left = {key for key, note in notes().items() if note is None and int(key) <= 24}
+        failed = {*self.run.failures.values_list("object_id", flat=True)}
+        # What the run filled and a player emptied again is the player's.
+        assert ended_before or left <= {*audited(self.run)} | failed
+        self._revert()
+
+    def _revert(self) -> None:
+        before, wrote = notes(), audited(self.run)
+        execute(registry.get("revert"), params={"run": self.run.pk})
+        restored = {
+            k: wrote[k][0] if k in wrote and wrote[k][1] == note else note for k, note in before.items()
+        }
+        assert notes() == restored
+
+    def _play(self, who: int, statement: str, *params: Any) -> None:
+        """A player's statement; one that loses to the other player, or to the engine, is rolled back."""
+        try:
+            self.others[who].execute(statement, params)
+        except psycopg.Error:
+            self.others[who].rollback()
+
+
+def notes() -> dict[str, str | None]:
+    return {str(pk): note for pk, note in Thing.objects.values_list("pk", "note")}
+
+
+def audited(run: Run) -> dict[str, tuple[Any, Any]]:
+    told = list(AuditLog.objects.filter(run=run).values_list("object_id", "changes"))
+    assert len(told) == len(dict(told))
+    return {key: (changes["note"]["old"], changes["note"]["new"]) for key, changes in told}
+
+
+@pytest.fixture
+def machine(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(batch, "LOCK_TIMEOUT", timedelta(milliseconds=10))
+    declare(FILL)
+    with player() as one, player() as two:
+        for other in (one, two):
+            other.execute("SET lock_timeout = '10ms'")
+            other.commit()
+        yield type("Interleaving", (Interleaving,), {"others": [one, two]})
+
+
+def test_any_interleaving_with_players_is_audited_exactly_and_reverts_exactly(
+    machine: Callable[[], Interleaving], request: pytest.FixtureRequest
+) -> None:
+    large = request.config.getoption("--chaos", default=False)
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=400 if large else 15,
+            stateful_step_count=40 if large else 25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
