@@ -45,7 +45,7 @@ def create(request: Request) -> Run:
     with transaction.atomic():
         run = Run.objects.create(
             operation=operation.name,
-            model=operation.model._meta.label_lower,
+            model=operation.model._meta.concrete_model._meta.label_lower,  # type: ignore[union-attr]
             columns=operation.get_columns(),
             params=dict(request.params),
             scope=request.scope.as_json(),
@@ -103,6 +103,8 @@ def requeue(run: Run) -> None:
     Raises IllegalMove, ColumnClaimed, ChangedDeclaration.
     """
     operation_of(run)
+    if run.state == State.AWAITING_APPROVAL:
+        raise IllegalMove(f"run {run.pk} awaits approval, so it cannot be resumed")
     if run.state in (State.SUCCEEDED, State.CANCELLED):
         raise IllegalMove(
             f"run {run.pk} is over ({run.get_state_display()}). To see it: manage.py runs show {run.pk}"
@@ -117,6 +119,9 @@ def requeue(run: Run) -> None:
     Lane.objects.filter(run=run).update(failed=0)
     if not run.lanes.filter(finished=False).exists():
         next_sweep(run, first=2)
+    elif run.sweep > 2:  # What failed lies behind the cursors: only another sweep comes there again.
+        run.sweep = 2
+        run.save(update_fields=["sweep"])
 
 
 def pause(run: Run) -> None:

@@ -14,6 +14,7 @@ from ops.engine.pace import Pace
 from ops.engine.patience import LIMIT, Patience, is_transient
 from ops.engine.settle import settle
 from ops.engine.size import CEILING, TARGET, BatchSize
+from ops.exceptions import IllegalMove
 from ops.models import Run
 from ops.scope import Scope
 from ops.states import State
@@ -73,7 +74,10 @@ class Worker:
     def step(self) -> None:
         """One batch, or whatever else the run needs next."""
         if self.stop.is_set():
-            runs.pause(self.run)
+            try:
+                runs.pause(self.run)
+            except IllegalMove:  # Somebody else has halted the run, or ended it.
+                runs.complete_halt(self.run)
             return
         try:
             changed = self.batches.advance()
