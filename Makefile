@@ -31,11 +31,16 @@ demo: up
 	@$(MANAGE) verify_rarity_v2
 	@echo
 	@echo 'What to type next:'
-	@echo '  make serve                                       the site; it tells how to make a login'
-	@echo '  $(MANAGE) runs                      what ran here, and how it went'
-	@echo '  $(MANAGE) bulk_promote --from common --to rare      a preview; --execute does it'
+	@echo '  make serve'
+	@echo '      the site; it tells how to make a login'
+	@echo '  $(MANAGE) bulk_promote --from common --to rare'
+	@echo '      a preview; with --execute it does it, and runs revert takes it back'
+	@echo '  $(MANAGE) runs'
+	@echo '      what ran here, and how it went'
 	@echo '  eval "$$($(MANAGE) localservices env)" && psql "$$DATABASE_URL"'
-	@echo '  make stop                                        stops PostgreSQL and Valkey'
+	@echo '      the database, from the inside'
+	@echo '  make stop'
+	@echo '      stops PostgreSQL and Valkey; their data stay'
 
 serve: up
 	@$(MANAGE) serve
@@ -63,7 +68,7 @@ bench: .venv/installed
 	$(PYTHON) -m bench.engine $(ARGS)
 
 chaos: .venv/installed
-	$(PYTHON) -m pytest -n auto tests/chaos --chaos
+	$(PYTHON) -m pytest -n auto tests/chaos
 
 clean:
 	@if test -x $(PYTHON) && test -e .venv/installed && test -e .env; then $(MANAGE) localservices remove; fi

@@ -19,6 +19,10 @@ def duration(span: timedelta) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+def estimate(span: timedelta) -> str:
+    return f"about {duration(span)}" if span >= timedelta(seconds=1) else "less than a second"
+
+
 def rate(rows: float, span: timedelta) -> str:
     return f"{rows / max(span.total_seconds(), 0.001):,.0f} rows/s"
 
