@@ -10,8 +10,11 @@ if test -z "$python"; then
     echo "On Debian and Ubuntu: apt-get install python3 python3-venv" >&2
     exit 1
 fi
-echo "== Python packages into .venv, with $("$python" --version)"
+echo "== Python packages into .venv, with $("$python" --version): a minute, the first time"
+# Anew unless the last installation came to its end and its Python is still there: pip takes a package that
+# it was killed in for a whole one.
+if ! test -e .venv/installed || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    "$python" -m venv --clear .venv
+fi
 rm -f .venv/installed
-# Anew unless it is whole: a venv killed half-way, or one whose Python was removed, does not run pip.
-.venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+.venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
