@@ -57,7 +57,9 @@ def create(request: Request) -> Run:
             max_rate=request.max_rate,
             max_failures=request.max_failures,
         )
-        Key.objects.bulk_create([Key(run=run, object_id=key) for key in request.scope.keys or ()])
+        Key.objects.bulk_create(
+            [Key(run=run, object_id=key) for key in request.scope.keys_of(operation.model)]
+        )
         _claim(run)
         _lay_lanes(run, operation, request.lanes)
     return run

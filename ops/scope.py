@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
-from django.db.models import Exists, Model, OuterRef, QuerySet, TextField
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, Field, Model, OuterRef, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from ops.exceptions import InvalidScope
@@ -35,28 +35,38 @@ class Scope:
         return cls(filter=run.scope.get("filter", {}))
 
     def check(self, model: type[Model]) -> None:
-        """Raise InvalidScope where the filter names no column of the model, or a value it cannot hold."""
-        for name, value in self.filter.items():
-            try:
-                model._meta.get_field(name).to_python(value)  # type: ignore[union-attr]
-            except (FieldDoesNotExist, AttributeError) as exc:
-                columns = ", ".join(f.name for f in model._meta.concrete_fields)
-                raise InvalidScope(f"{model._meta.label} has no column {name!r}; it has {columns}") from exc
-            except ValidationError as exc:
-                raise InvalidScope(f"{name}={value}: {' '.join(exc.messages)}") from exc
+        """Raise InvalidScope where the filter or a key is none that the model can have."""
+        self._filter_of(model)
+        self.keys_of(model)
+
+    def keys_of(self, model: type[Model]) -> list[str]:
+        """The keys as the database writes them: a UUID may have come in capitals. Raises InvalidScope."""
+        return [str(_value(model._meta.pk, key)) for key in self.keys or ()]
 
     def narrow(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
         """The rows of the queryset in scope; once the run exists, its keys are read from their table."""
-        try:
-            queryset = queryset.filter(**self.filter)
-        except (FieldError, ValueError) as exc:
-            raise InvalidScope(str(exc)) from exc
+        queryset = queryset.filter(**self._filter_of(queryset.model))
         if run is not None and run.scope.get("keys"):
             return queryset.filter(Exists(Key.objects.filter(run=run, object_id=key_text())))
         if self.keys is not None:
-            return queryset.filter(pk__in=self.keys)
+            return queryset.filter(pk__in=self.keys_of(queryset.model))
         return queryset
+
+    def _filter_of(self, model: type[Model]) -> dict[str, Any]:
+        table = model._meta.concrete_model or model
+        fields = {field.name: field for field in table._meta.local_concrete_fields}
+        if unknown := next((name for name in self.filter if name not in fields), None):
+            raise InvalidScope(f"{model._meta.label} has no column {unknown!r}; it has {', '.join(fields)}")
+        return {name: _value(fields[name], value) for name, value in self.filter.items()}
 
     def as_json(self) -> dict[str, Any]:
         """What the run stores; the keys themselves go to their table."""
         return {"filter": dict(self.filter), "keys": self.keys is not None}
+
+
+def _value(field: Field[Any, Any], text: str) -> Any:
+    try:
+        return field.to_python(text)
+    except (ValidationError, ValueError) as exc:
+        reason = " ".join(exc.messages) if isinstance(exc, ValidationError) else str(exc)
+        raise InvalidScope(f"{field.name}={text}: {reason}") from exc
