@@ -1,0 +1,166 @@
+"""Operations that need Python for each row."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import Value
+from django.db.models.functions import Concat
+
+from ops import runs
+from tests.ops.conftest import Declare
+from tests.ops.running import Watched, audited, create, execute, failures, go, keys, per_row, player, things
+from tests.trials.models import Thing
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+MISSING = Thing.objects.filter(note=None)
+
+
+def each(row: Thing) -> Mapping[str, Any]:
+    return {"note": row.name}
+
+
+def test_errors_are_failures_of_their_rows(declare: Declare) -> None:
+    rows = things(6)
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        return {
+            row.pk: OSError(f"no file {row.name}") if row.name in ("t2", "t5") else each(row) for row in found
+        }
+
+    run = execute(declare(per_row(MISSING, process, "note")))
+    assert run.state == "finished_with_failures"
+    assert failures(run) == {str(rows[1].pk): "no file t2", str(rows[4].pk): "no file t5"}
+    assert audited(run).keys() == keys(rows) - failures(run).keys()
+    assert run.lanes.get().failed == 2
+
+
+def test_an_error_without_words_is_named_by_its_kind(declare: Declare) -> None:
+    (row,) = things(1)
+    run = execute(declare(per_row(MISSING, lambda rows: {rows[0].pk: KeyError()}, "note")))
+    assert failures(run) == {str(row.pk): "KeyError"}
+
+
+def test_a_row_without_an_answer_is_a_failure(declare: Declare) -> None:
+    first, second = things(2)
+    run = execute(declare(per_row(MISSING, lambda rows: {first.pk: {"note": "x"}}, "note")))
+    assert failures(run) == {str(second.pk): "process() returned nothing for this row"}
+    assert audited(run).keys() == {str(first.pk)}
+
+
+def test_an_answer_for_a_column_that_was_not_declared_is_a_failure(declare: Declare) -> None:
+    """Not a change of nothing that is audited as one."""
+    (row,) = things(1)
+    run = execute(declare(per_row(MISSING, lambda rows: {r.pk: {"nota": "x"} for r in rows}, "note")))
+    assert failures(run) == {str(row.pk): "process() returned nota, which columns does not name"}
+    assert audited(run) == {}
+
+
+def test_a_column_without_an_answer_keeps_its_value(declare: Declare) -> None:
+    (row,) = things(1, score=7)
+    run = execute(declare(per_row(MISSING, lambda rows: {r.pk: each(r) for r in rows}, "note", "score")))
+    row.refresh_from_db()
+    assert (row.note, row.score, run.state) == ("t1", 7, "succeeded")
+
+
+def test_an_exception_fails_the_run_which_can_go_on(declare: Declare) -> None:
+    rows = things(10)
+    broken = [True]
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        if broken and found[0].pk == rows[4].pk:
+            raise ConnectionError("the renderer is away")
+        return {row.pk: each(row) for row in found}
+
+    run = create(declare(per_row(MISSING, process, "note")), batch_size=4)
+    with pytest.raises(ConnectionError):
+        go(run)
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("failed", "ConnectionError: the renderer is away")
+    assert (len(audited(run)), failures(run)) == (4, {})
+    broken.clear()
+    runs.requeue(run)
+    assert go(run).state == "succeeded"
+    assert audited(run).keys() == keys(rows)
+
+
+def test_no_transaction_is_open_and_no_row_locked_meanwhile(declare: Declare) -> None:
+    rows = things(3)
+    seen = []
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        seen.append(connection.in_atomic_block)
+        with player() as other:
+            other.execute("SET lock_timeout = '2s'")
+            other.execute("UPDATE trials_thing SET score = 1")
+            other.commit()
+        return {row.pk: each(row) for row in found}
+
+    run = execute(declare(per_row(MISSING, process, "note")), Watched(), batch_size=50)
+    assert set(seen) == {False}
+    assert run.state == "finished_with_failures"  # each time, a player was faster
+    assert failures(run).keys() == keys(rows)
+
+
+def test_a_row_changed_since_it_was_read_waits_for_the_next_sweep(declare: Declare) -> None:
+    rows = things(3)
+    touched: list[int] = []
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        if not touched:
+            touched.append(Thing.objects.filter(pk=rows[1].pk).update(name="fresh"))
+        return {row.pk: each(row) for row in found}
+
+    run = execute(declare(per_row(MISSING, process, "note")))
+    assert (run.state, run.sweep) == ("succeeded", 2)
+    assert audited(run)[str(rows[1].pk)] == {"note": {"old": None, "new": "fresh"}}
+
+
+def test_a_row_filled_since_it_was_read_stays_as_the_player_left_it(declare: Declare) -> None:
+    first, second = things(2)
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        Thing.objects.filter(pk=first.pk).update(note="mine")
+        return {row.pk: each(row) for row in found}
+
+    run = execute(declare(per_row(MISSING, process, "note")))
+    assert (run.state, audited(run).keys()) == ("succeeded", {str(second.pk)})
+
+
+def test_a_row_deleted_since_it_was_read_is_no_failure(declare: Declare) -> None:
+    first, second = things(2)
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        Thing.objects.filter(pk=first.pk).delete()
+        return {row.pk: each(row) for row in found}
+
+    run = execute(declare(per_row(MISSING, process, "note")))
+    assert (run.state, audited(run).keys()) == ("succeeded", {str(second.pk)})
+
+
+def test_the_rows_come_as_the_queryset_made_them(declare: Declare) -> None:
+    (row,) = things(1)
+    rows = MISSING.annotate(loud=Concat("name", Value("!"))).only("name")
+    run = execute(declare(per_row(rows, lambda found: {r.pk: {"note": r.loud} for r in found}, "note")))
+    assert audited(run) == {str(row.pk): {"note": {"old": None, "new": "t1!"}}}
+
+
+def test_process_is_not_called_without_rows(declare: Declare) -> None:
+    calls = []
+    execute(declare(per_row(MISSING, lambda found: calls.append(found) or {}, "note")))
+    things(200, note="x")
+    execute(declare(per_row(MISSING, lambda found: calls.append(found) or {}, "note")))
+    assert calls == []
+
+
+def test_a_value_that_no_column_can_hold_is_a_failure_of_its_row(declare: Declare) -> None:
+    first, second = things(2)
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        return {row.pk: {"note": object() if row.pk == first.pk else "x"} for row in found}
+
+    run = execute(declare(per_row(MISSING, process, "note")))
+    assert (run.state, audited(run).keys()) == ("finished_with_failures", {str(second.pk)})
+    assert "object" in failures(run)[str(first.pk)]

@@ -1,0 +1,147 @@
+"""Players on the same rows: skipped while they hold them, caught later, never overwritten unseen."""
+
+from threading import Thread
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import BooleanField, F, Func
+
+from ops.models import Lane
+from tests.ops.conftest import Declare
+from tests.ops.running import (
+    Watched,
+    audited,
+    create,
+    execute,
+    failures,
+    go,
+    keys,
+    operation,
+    per_row,
+    player,
+    sql,
+    things,
+    until,
+)
+from tests.trials.models import Thing
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+MISSING = Thing.objects.filter(note=None)
+FILL = operation(MISSING, {"note": F("name")})
+FILL_EACH = per_row(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
+BOTH = pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
+HOLD = "SELECT FROM trials_thing WHERE id = ANY(%s) FOR UPDATE"
+
+
+@BOTH
+def test_rows_that_a_player_holds_are_caught_by_the_next_sweep(declare: Declare, declared: Any) -> None:
+    rows = things(10)
+    with player() as other:
+        other.execute(HOLD, [[rows[0].pk, rows[5].pk]])
+        released = Watched(lambda number: Lane.objects.get().finished and other.rollback())
+        run = execute(declare(declared), released, batch_size=4)
+    assert (run.state, run.sweep) == ("succeeded", 2)
+    assert audited(run).keys() == keys(rows)
+
+
+@BOTH
+def test_a_row_held_to_the_end_is_named_as_failed(declare: Declare, declared: Any) -> None:
+    rows = things(4)
+    with player() as other:
+        other.execute(HOLD, [[rows[1].pk]])
+        run = execute(declare(declared))
+    assert run.state == "finished_with_failures"
+    assert audited(run).keys() == keys(rows) - {str(rows[1].pk)}
+    assert failures(run).keys() == {str(rows[1].pk)}
+
+
+@BOTH
+def test_rows_that_commit_behind_the_cursor_are_caught(declare: Declare, declared: Any) -> None:
+    rows = things(10)
+    Thing.objects.filter(pk=rows[0].pk).update(note="x")
+    with player() as other:
+        other.execute("UPDATE trials_thing SET note = NULL WHERE id = %s", [rows[0].pk])
+        run = execute(declare(declared), Watched(lambda number: number == 2 and other.commit()), batch_size=4)
+    assert (run.state, audited(run).keys()) == ("succeeded", keys(rows))
+
+
+def test_a_sweep_that_waits_checks_again_what_the_player_left(declare: Declare) -> None:
+    """The engine waits for the lock of a row that no longer needs the change when it gets it."""
+    settled, still = things(2)
+    run = create(declare(FILL))
+    type(run).objects.update(sweep=3)
+    with player() as other:
+        other.execute("UPDATE trials_thing SET note = 'mine' WHERE id = %s", [settled.pk])
+
+        def let_go() -> None:
+            until(_somebody_waits)
+            other.commit()
+            connection.close()
+
+        thread = Thread(target=let_go)
+        thread.start()
+        go(run)
+        thread.join()
+    assert run.state == "succeeded"
+    assert audited(run).keys() == {str(still.pk)}
+    settled.refresh_from_db()
+    assert settled.note == "mine"
+
+
+def _somebody_waits() -> bool:
+    return bool(
+        sql("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+    )
+
+
+def test_a_row_changed_while_the_statement_looked_is_not_audited(declare: Declare, gate: Any) -> None:
+    """The statement saw the row as a candidate; before it locks it, a player has filled it in."""
+    things(2)
+    passes = Func(F("id"), function="trial_gate", output_field=BooleanField())
+    run = create(
+        declare(operation(lambda: MISSING.annotate(passes=passes).filter(passes=True), {"note": "run"}))
+    )
+    gate.close()
+    thread = Thread(target=lambda: (go(run), connection.close()))
+    thread.start()
+    until(_somebody_waits)
+    sql("UPDATE trials_thing SET note = 'player'")
+    gate.open()
+    thread.join()
+    run.refresh_from_db()
+    assert (run.state, audited(run)) == ("succeeded", {})
+    assert {*Thing.objects.values_list("note", flat=True)} == {"player"}
+
+
+@pytest.fixture
+def gate(transactional_db: None) -> Any:
+    """A function of rows that waits as long as the gate is closed."""
+    sql(
+        "CREATE FUNCTION trial_gate(bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM pg_advisory_xact_lock_shared(4711); RETURN true; END $$"
+    )
+    with player() as other:
+
+        class Gate:
+            def close(self) -> None:
+                other.execute("SELECT pg_advisory_xact_lock(4711)")
+
+            def open(self) -> None:
+                other.rollback()
+
+        yield Gate()
+    sql("DROP FUNCTION trial_gate")
+
+
+@BOTH
+def test_a_trigger_that_keeps_a_row_as_it_was_leaves_a_failure(
+    declare: Declare, trigger: Any, declared: Any
+) -> None:
+    rows = things(3)
+    trigger("trials_thing", "IF OLD.name = 't2' THEN RETURN NULL; END IF; RETURN NEW;")
+    run = execute(declare(declared))
+    assert run.state == "finished_with_failures"
+    assert failures(run).keys() == {str(rows[1].pk)}
+    assert audited(run).keys() == {str(rows[0].pk), str(rows[2].pk)}
