@@ -121,7 +121,10 @@ class Merge:
     def update(self, signature: Signature) -> int:
         """Change and audit the rows that differ, on their newest versions; how many. In a transaction."""
         fields = self.staging.fields
-        assignments = [_assign(f, sql.SQL("differing.{}").format(_new(f))) for f in self.staging.given]
+        changeable = [f for f in self.staging.given if f is not self.key]
+        if not changeable:
+            return 0
+        assignments = [_assign(f, sql.SQL("differing.{}").format(_new(f))) for f in changeable]
         assignments += [_assign(f, sql.SQL("now()")) for f in touched(self.staging.model)]
         return self._write(
             "UPDATE {table} AS target SET {assignments} FROM (SELECT target.{pk}, {old}, {new} FROM {staged}"
@@ -134,7 +137,7 @@ class Merge:
             ),
             assignments=_list(assignments),
             old=_list(sql.SQL("{} AS {}").format(_of("target", f), _old(f)) for f in fields),
-            new=_list(sql.SQL("{} AS {}").format(self._new(f), _new(f)) for f in self.staging.given),
+            new=_list(sql.SQL("{} AS {}").format(self._new(f), _new(f)) for f in changeable),
             differs=self._differs(),
             returned=_list(_old(f) for f in fields),
         )

@@ -179,6 +179,11 @@ def test_a_card_keeps_what_a_later_pack_does_not_give(write: Write) -> None:
     assert stored["metadata"] == {"atk": 9, "def": 2}
 
 
+def test_a_pack_that_gives_nothing_but_card_ids_changes_nothing(write: Write) -> None:
+    load(write([card("a"), card("b")]), "--execute")
+    assert "  2  unchanged" in load(write([{"cardId": "a"}, {"cardId": "b"}]), "--execute").splitlines()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_second_load_changes_nothing_writes_no_audit_row_and_touches_no_row(write: Write) -> None:
     pack = [
