@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kyndo.localservices.errors import LocalServiceError
 
@@ -38,9 +38,13 @@ class Account:
             return True
         return subprocess.run(["/usr/bin/env", "test", "-x", path], check=False, **self.popen).returncode == 0
 
-    def run(self, command: Sequence[str | Path]) -> None:
-        """Run ``command`` to its end as this user; its own last words become the error."""
-        done = subprocess.run(command, check=False, capture_output=True, text=True, **self.popen)
+    def run(self, command: Sequence[str | Path], lock: IO[str]) -> None:
+        """Run ``command`` to its end as this user; its own last words become the error.
+
+        It holds ``lock`` too, so that where it outlives us whoever comes next waits for it.
+        """
+        inherited = {"pass_fds": [lock.fileno()], **self.popen}
+        done = subprocess.run(command, check=False, capture_output=True, text=True, **inherited)
         if done.returncode:
             words = "\n".join(done.stderr.strip().splitlines()[-5:])
             raise LocalServiceError(f"{Path(command[0]).name} failed (exit {done.returncode}):\n{words}")

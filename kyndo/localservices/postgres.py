@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 import psycopg
 
@@ -48,7 +49,7 @@ class LocalPostgres(LocalServer):
     def bin(self) -> Path:
         return reachable_postgres_bin(self.version, self.account, self.home)
 
-    def prepare(self, password: str) -> None:
+    def prepare(self, password: str, lock: IO[str]) -> None:
         if (self.data / "PG_VERSION").exists():
             # A killed server's: its pid may be somebody else's by now, whom PostgreSQL would take for it.
             (self.data / "postmaster.pid").unlink(missing_ok=True)
@@ -60,7 +61,7 @@ class LocalPostgres(LocalServer):
         self.account.owns(new)
         try:
             self._write_secret(secret, password)
-            self._initdb(new, secret)
+            self._initdb(new, secret, lock)
         finally:
             secret.unlink(missing_ok=True)
         new.rename(self.data)
@@ -71,11 +72,12 @@ class LocalPostgres(LocalServer):
             file.write(password)
         self.account.owns(path)
 
-    def _initdb(self, data: Path, secret: Path) -> None:
+    def _initdb(self, data: Path, secret: Path, lock: IO[str]) -> None:
         auth = ["--username=kyndo", f"--pwfile={secret}", "--auth=scram-sha-256"]
         durability = [] if self.durable else ["--no-sync"]
         self.account.run(
-            [self.bin / "initdb", "-D", data, "--encoding=UTF8", *_LOCALE[self.version], *auth, *durability]
+            [self.bin / "initdb", "-D", data, "--encoding=UTF8", *_LOCALE[self.version], *auth, *durability],
+            lock,
         )
 
     def command(self, state: State) -> list[str | Path]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
 import psutil
 
@@ -44,7 +44,7 @@ class LocalServer:
         self.mark = f"kyndo-{key(self.home)}"
         self._child: subprocess.Popen[bytes] | None = None
 
-    def prepare(self, password: str) -> None:
+    def prepare(self, password: str, lock: IO[str]) -> None:
         """Make the data folder unless it is there; a kill half-way leaves nothing that looks whole.
 
         Called when no process of this server is left.
@@ -91,11 +91,11 @@ class LocalServer:
 
     def start(self) -> bool:
         """Start it unless it runs; return whether it had to be started."""
-        with self._lock():
+        with self._lock() as lock:
             had_to = not self.running()
             if had_to and not self._comes_up(self._state()):
                 self._end(signal.SIGKILL)  # children that outlived a killed server still hold its data
-                self._launch()
+                self._launch(lock)
             self.finish_start(self._state())
             return had_to
 
@@ -137,10 +137,10 @@ class LocalServer:
     def _state(self) -> State:
         return read_state(self.state_file) or State(0, secrets.token_hex(16))
 
-    def _launch(self) -> None:
+    def _launch(self, lock: IO[str]) -> None:
         state = self._state()
         write_state(self.state_file, state)  # the password must outlive a kill during the next line
-        self.prepare(state.password)
+        self.prepare(state.password, lock)
         for _ in range(PORTS_TRIED):  # somebody may take the port between our look and the server's bind
             state = State(free_port(state.port), state.password)
             write_state(self.state_file, state)
@@ -197,12 +197,12 @@ class LocalServer:
                 process.send_signal(how)
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def _lock(self) -> Iterator[IO[str]]:
         """One start or stop at a time; the lock goes with the process that holds it."""
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            yield file
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-8:] if self.log.exists() else []

@@ -32,8 +32,8 @@ class LocalServices:
         return None if not url or (state and urlsplit(url).password == state.password) else url
 
     def remove(self) -> None:
-        """Stop the servers and delete their data, those of test sessions included."""
-        for root in (self.root, *self.root.glob("test*")):
+        """Stop the servers and delete their data, those of test sessions and benchmarks included."""
+        for root in (self.root, *self.root.glob("*/")):
             for server in (LocalPostgres(root, 16), LocalPostgres(root, 18), LocalValkey(root)):
                 server.remove()
 

@@ -3,6 +3,7 @@
 import signal
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 import redis
 
@@ -25,7 +26,7 @@ class LocalValkey(LocalServer):
     def server(self) -> Path:
         return reachable_valkey_server(self.account, self.home)
 
-    def prepare(self, password: str) -> None:
+    def prepare(self, password: str, lock: IO[str]) -> None:
         self.data.mkdir(mode=0o700, exist_ok=True)
         self.account.owns(self.data)
 

@@ -159,10 +159,10 @@ def test_of_several_starts_at_once_one_starts_it(root: Path) -> None:
     assert said == ["False", "False", "True"]
 
 
-def test_a_start_that_was_killed_half_way_is_completed_by_the_next(root: Path) -> None:
+def test_a_start_that_was_killed_while_initdb_worked_is_completed_by_the_next(root: Path) -> None:
     server = LocalPostgres(root, durable=False)
     start = subprocess.Popen([sys.executable, "-c", START, root])
-    while not server.state_file.exists():
+    while not (server.place / "data.new" / "base").exists():
         assert start.poll() is None
     start.kill()
     start.wait()
