@@ -1,5 +1,6 @@
 """The local servers: started, killed, found again. Each test has servers of its own."""
 
+import fcntl
 import json
 import os
 import signal
@@ -159,15 +160,26 @@ def test_of_several_starts_at_once_one_starts_it(root: Path) -> None:
     assert said == ["False", "False", "True"]
 
 
-def test_a_start_that_was_killed_while_initdb_worked_is_completed_by_the_next(root: Path) -> None:
+def test_a_start_waits_for_the_initdb_that_a_killed_start_left_behind(root: Path) -> None:
     server = LocalPostgres(root, durable=False)
     start = subprocess.Popen([sys.executable, "-c", START, root])
-    while not (server.place / "data.new" / "base").exists():
-        assert start.poll() is None
+    initdb = _child_named(start, "initdb")
+    initdb.suspend()
     start.kill()
     start.wait()
+    with (server.home / "lock").open() as lock, pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    initdb.resume()
     server.start()
     assert server.running()
+
+
+def _child_named(parent: "subprocess.Popen[bytes]", name: str) -> psutil.Process:
+    while parent.poll() is None:
+        for child in psutil.Process(parent.pid).children():
+            if child.name() == name:
+                return child
+    pytest.fail(f"no {name} was seen")
 
 
 @pytest.mark.parametrize(
