@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -169,11 +169,21 @@ def next_sweep(run: Run, first: int | None = None) -> None:
 
 
 def _claim(run: Run) -> None:
-    Claim.objects.bulk_create(
-        [Claim(run=run, model=run.model, column=column) for column in run.columns], ignore_conflicts=True
-    )
+    """Claim the run's columns, all or none. Raises ColumnClaimed."""
+    Claim.objects.filter(run=run).delete()
+    while True:
+        claims = [Claim(run=run, model=run.model, column=column) for column in run.columns]
+        try:
+            with transaction.atomic():
+                Claim.objects.bulk_create(claims)
+            return
+        except IntegrityError:
+            _tell_holder(run)  # or, if the holder has just ended, claim again
+
+
+def _tell_holder(run: Run) -> None:
     claims = Claim.objects.filter(model=run.model, column__in=run.columns)
-    if held := claims.exclude(run=run).select_related("run").first():
+    if held := claims.select_related("run").first():
         other = held.run
         raise ColumnClaimed(
             f"{run.model}.{held.column} is being written by run {other.pk}"

@@ -97,7 +97,7 @@ def _execute(
         audit=_audit(operation),
         move=sql.SQL(_MOVE).format(lane=identifier(Lane._meta.db_table)),
     )
-    audit_params = (lane.run.pk, operation.name, operation.model._meta.label_lower, lane.run.performed_by)
+    audit_params = (lane.run.pk, operation.name, lane.run.model, lane.run.performed_by)
     move_params = (reach.limit, reach.key, reach.limit, reach.last, lane.pk)
     with connection.cursor() as cursor:
         cursor.execute(statement.as_string(connection.connection), (*params, *audit_params, *move_params))
