@@ -29,10 +29,14 @@ def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> Qu
 
 def ahead_of(lane: Lane, queryset: QuerySet[Any]) -> QuerySet[Any]:
     """The rows of the queryset between the lane's cursor and its end."""
-    after = lane.lower if lane.cursor is None else lane.cursor
+    return between(queryset, lane.position, lane.upper)
+
+
+def between(queryset: QuerySet[Any], after: Any, upper: Any) -> QuerySet[Any]:
+    """The rows with a key in ``(after, upper]``; None leaves a side open."""
     within = Q()
     if after is not None:
         within &= Q(pk__gt=after)
-    if lane.upper is not None:
-        within &= Q(pk__lte=lane.upper)
+    if upper is not None:
+        within &= Q(pk__lte=upper)
     return queryset.filter(within)

@@ -7,14 +7,14 @@ from datetime import timedelta
 from time import perf_counter
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.db.models import Exists, QuerySet
 
 from ops.candidates import ahead_of, candidates
 from ops.db import batch_transaction
 from ops.engine.answers import Answers, answers_of
 from ops.engine.failures import LOCK_NOT_AVAILABLE, is_of_a_row, set_aside, sqlstate
-from ops.engine.lane import look_ahead, retake, take
+from ops.engine.lane import Statements, retake
 from ops.engine.size import BatchSize
 from ops.exceptions import NeverShrinks, TooManyFailures
 from ops.models import AuditLog, Failure, Lane, Run
@@ -23,6 +23,7 @@ from ops.scope import Scope, key_text
 from ops.sql.batch import Reach, Written, change_processed, change_set
 from ops.sql.compile import row_version
 from ops.sql.holder import holder_of
+from ops.sql.lane import begin
 from ops.states import State
 
 # The last sweeps wait for locked rows. Below deadlock_timeout (1 s), so that it is always the engine that
@@ -37,11 +38,10 @@ class Halted(Exception):
 
 @dataclass(frozen=True)
 class Stretch:
-    """What a batch has before it: its lane, how far it may go, the candidates up to there."""
+    """What a batch has before it: its lane, and how far it may go."""
 
     lane: Lane
     reach: Reach
-    rows: QuerySet[Any]
 
     @property
     def is_empty(self) -> bool:
@@ -58,6 +58,9 @@ class Batches:
     size: BatchSize
     stretch: Stretch | None = field(default=None, init=False)
     failed: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.statements = Statements(self.operation, self.scope)
 
     def advance(self) -> int | None:
         """Do one batch; the number of rows changed, or None when no unfinished lane was free.
@@ -90,37 +93,37 @@ class Batches:
 
     def _take(self) -> Stretch | None:
         """Lock a lane and look ahead in it; None when no lane was free. In a transaction."""
-        lane = take(self.run, self.stretch.lane.pk if self.stretch else None)
-        self.stretch = None
-        # Read after the lock: whoever pauses a run moves its state, then takes every lane.
-        self.run.refresh_from_db(fields=["state", "sweep"])
+        preferred, self.stretch = self.stretch.lane.pk if self.stretch else None, None
+        lane = begin(self.run, preferred, LOCK_TIMEOUT)
         if self.run.state != State.RUNNING:
             raise Halted
         if lane is None:
             return None
-        lane.run = self.run
-        rows = candidates(self.operation, self.scope, self.run)
-        reach = look_ahead(lane, rows, 1 if self._waits else self.size.rows, self.size.keys)
-        ahead = ahead_of(lane, rows)
-        self.stretch = Stretch(lane, reach, ahead.filter(pk__lte=reach.key) if reach.key else ahead)
+        rows = 1 if self._waits else self.size.rows
+        self.stretch = Stretch(lane, self.statements.look_ahead(lane, rows, self.size.keys))
         return self.stretch
 
+    def _rows(self, stretch: Stretch) -> QuerySet[Any]:
+        """The candidates within the stretch."""
+        ahead = ahead_of(stretch.lane, candidates(self.operation, self.scope, self.run))
+        return ahead.filter(pk__lte=stretch.reach.key) if stretch.reach.key else ahead
+
     def _change(self) -> Written | None:
-        with batch_transaction(self.run, LOCK_TIMEOUT):
+        with transaction.atomic(durable=True):
             stretch = self._take()
             if stretch is None:
                 return None
-            locking = stretch.rows.select_for_update(skip_locked=not self._waits, no_key=True)
-            written = change_set(self.operation, locking, stretch.lane, stretch.reach)
+            statement = self.statements.change(stretch.lane, self._waits)
+            written = change_set(statement, self.operation, stretch.lane, stretch.reach)
             self._check(stretch, written)
             return written
 
     def _process(self) -> Written | None:
-        with batch_transaction(self.run, LOCK_TIMEOUT):
+        with transaction.atomic(durable=True):
             stretch = self._take()
             if stretch is None:
                 return None
-            versioned = stretch.rows.annotate(row_version_=row_version(self.operation.model))
+            versioned = self._rows(stretch).annotate(row_version_=row_version(self.operation.model))
             rows = list(versioned.order_by("pk")[: stretch.reach.limit])
         answers = answers_of(self.operation, rows, self.operation.process(rows) if rows else {})
         with batch_transaction(self.run, LOCK_TIMEOUT):
@@ -143,9 +146,9 @@ class Batches:
     def _check(self, stretch: Stretch, written: Written) -> None:
         """What a batch may not leave behind, looked at while its rows are locked."""
         if written.changed and not stretch.lane.changed:
-            self._check_shrinks(stretch.rows)
+            self._check_shrinks(self._rows(stretch))
         nothing = written.selected and not written.changed
-        if nothing and self.run.sweep >= LAST_SWEEP and stretch.rows.exists():
+        if nothing and self.run.sweep >= LAST_SWEEP and self._rows(stretch).exists():
             reason = "not changed: a trigger kept the row as it was, or others changed it meanwhile each time"
             self._set_aside(stretch.lane, str(stretch.reach.key), reason)
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from django.db.models import Case, QuerySet, Value, When
+from django.db import connection
+from django.db.models import QuerySet, Value
 
-from ops.candidates import ahead_of
-from ops.models import Lane, Run
-from ops.sql.batch import Reach
-
-
-def take(run: Run, preferred: int | None) -> Lane | None:
-    """Lock an unfinished lane that nobody else holds, the preferred one if it is free. In a transaction."""
-    mine_first = Case(When(pk=preferred, then=Value(0)), default=Value(1))
-    lanes = run.lanes.select_for_update(skip_locked=True, no_key=True).filter(finished=False)
-    return lanes.order_by(mine_first, "heartbeat_at", "number").first()
+from ops.candidates import between, candidates
+from ops.models import Lane
+from ops.operation import Operation
+from ops.scope import Scope
+from ops.sql.batch import Reach, compile_change
+from ops.sql.compile import Compiled, Slot, compile_select
 
 
 def retake(lane: Lane) -> bool:
@@ -24,11 +22,51 @@ def retake(lane: Lane) -> bool:
     return not now.finished and now.cursor == lane.cursor
 
 
-def look_ahead(lane: Lane, candidates: QuerySet[Any], rows: int, keys: int) -> Reach:
-    """The span of the next ``keys`` keys, whether candidates or not; for one row, the next candidate."""
-    looked_at = candidates if rows == 1 else candidates.model._base_manager.all()
-    place = 1 if rows == 1 else keys
-    key = ahead_of(lane, looked_at).order_by("pk").values_list("pk", flat=True)[place - 1 : place].first()
-    if key is None:
-        return Reach(rows, lane.upper, last=True)
-    return Reach(rows, str(key), last=False)
+class Statements:
+    """The statements of a run's batches, compiled once for each shape that their bounds take."""
+
+    def __init__(self, operation: Operation, scope: Scope) -> None:
+        self.operation, self.scope = operation, scope
+        self._known: dict[tuple[Any, ...], Compiled | None] = {}
+
+    def look_ahead(self, lane: Lane, rows: int, keys: int) -> Reach:
+        """The span of the next ``keys`` keys, whether candidates or not; for one row, the next candidate."""
+        ahead = self._once(lane, ("ahead", rows == 1), lambda: self._compile_ahead(lane, rows == 1))
+        key = None
+        if ahead is not None:
+            bounds = {Slot.AFTER: lane.position, Slot.UPPER: lane.upper}
+            with connection.cursor() as cursor:
+                cursor.execute(ahead.sql, (*ahead.bind(bounds), 0 if rows == 1 else keys - 1))
+                key = cursor.fetchone()
+        if key is None:
+            return Reach(rows, lane.upper, last=True)
+        return Reach(rows, str(key[0]), last=False)
+
+    def change(self, lane: Lane, waits: bool) -> Compiled | None:
+        return self._once(lane, ("change", waits), lambda: self._compile_change(lane, waits))
+
+    def _compile_ahead(self, lane: Lane, only_candidates: bool) -> Compiled | None:
+        rows: QuerySet[Any] = self.operation.model._base_manager.all()
+        if only_candidates:
+            rows = candidates(self.operation, self.scope, lane.run)
+        ahead = compile_select(_within(lane, rows).order_by("pk").values_list("pk", flat=True))
+        return ahead and Compiled(ahead.sql + " LIMIT 1 OFFSET %s", ahead.params)
+
+    def _compile_change(self, lane: Lane, waits: bool) -> Compiled | None:
+        rows = _within(lane, candidates(self.operation, self.scope, lane.run))
+        if lane.upper is not None:
+            rows = rows.filter(pk__lte=Value(Slot.KEY))
+        return compile_change(self.operation, rows.select_for_update(skip_locked=not waits, no_key=True))
+
+    def _once(
+        self, lane: Lane, what: tuple[Any, ...], compile: Callable[[], Compiled | None]
+    ) -> Compiled | None:
+        shape = (*what, lane.run.sweep, lane.position is None, lane.upper is None)
+        if shape not in self._known:
+            self._known[shape] = compile()
+        return self._known[shape]
+
+
+def _within(lane: Lane, rows: QuerySet[Any]) -> QuerySet[Any]:
+    after = None if lane.position is None else Value(Slot.AFTER)
+    return between(rows, after, None if lane.upper is None else Value(Slot.UPPER))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from argparse import ArgumentParser
+from argparse import Action, ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Event
 from typing import Any, ClassVar
 
 from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ops import registry, runs
@@ -29,6 +31,8 @@ from ops.scope import Scope
 from ops.states import State
 
 INTERRUPTED = 130
+# What the columns of a run can hold; more lanes than this are no use to anybody.
+_GREATEST, _LONGEST_NAME, _MOST_LANES = 2**31 - 1, 150, 256
 
 
 class OpsCommand(BaseCommand):
@@ -45,10 +49,13 @@ class OpsCommand(BaseCommand):
         try:
             yield
         except InvalidParams as exc:
-            told = "\n".join(f"{self.flag(name)}: {m}" for name, ms in exc.errors.items() for m in ms)
+            told = "\n".join(self.told_error(name, m) for name, ms in exc.errors.items() for m in ms)
             raise CommandError(told, returncode=exc.exit_status) from exc
         except OpsError as exc:
             raise CommandError(str(exc), returncode=exc.exit_status) from exc
+
+    def told_error(self, param: str, message: str) -> str:
+        return message if param == NON_FIELD_ERRORS else f"{self.flag(param)}: {message}"
 
     def flag(self, param: str) -> str:
         return f"--{param.replace('_', '-')}"
@@ -69,14 +76,8 @@ class OpsCommand(BaseCommand):
 
     def execute_run(self, run: Run, as_json: bool) -> None:
         """Work on the run in the foreground, watched; exits with 130 when interrupted, 1 without success."""
-        try:
-            with stop_event() as stop, self.watcher(run, as_json) as watcher:
-                state = work(run, watcher, stop)
-        except DatabaseAway as exc:
-            raise CommandError(
-                f"The database is away: {exc}\n"
-                f"Nothing is lost. Once it is back, go on with: manage.py runs resume {run.pk}"
-            ) from exc
+        with stop_event() as stop, self.watcher(run, as_json) as watcher:
+            state = self.work(run, watcher, stop)
         if as_json:
             self.stdout.write(json.dumps(report_run.as_json("finished", run)))
         else:
@@ -85,6 +86,20 @@ class OpsCommand(BaseCommand):
             sys.exit(INTERRUPTED)
         if state != State.SUCCEEDED:
             sys.exit(1)
+
+    def work(self, run: Run, watcher: Watcher, stop: Event) -> State:
+        """Work on the run; the error that failed it is the run's, and told with it."""
+        try:
+            return work(run, watcher, stop)
+        except DatabaseAway as exc:
+            raise CommandError(
+                f"The database is away: {exc}\n"
+                f"Nothing is lost. Once it is back, go on with: manage.py runs resume {run.pk}"
+            ) from exc
+        except Exception:
+            if run.state != State.FAILED or "--traceback" in sys.argv:
+                raise
+            return State.FAILED
 
     def watcher(self, run: Run, as_json: bool) -> Watcher:
         if as_json:
@@ -140,39 +155,53 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size", type=positive, metavar="N", help="Rows changed in a batch; by default it adapts."
     )
-    parser.add_argument("--lanes", type=positive, default=1, metavar="N", help="For N processes to advance.")
+    parser.add_argument("--lanes", type=few, default=1, metavar="N", help="For N processes to advance.")
     parser.add_argument("--max-rate", type=positive, metavar="N", help="Rows changed a second, at most.")
     parser.add_argument("--max-failures", type=natural, metavar="N", help="More failed rows fail the run.")
     parser.add_argument(
-        "--filter", action="append", default=[], type=pair, metavar="COLUMN=VALUE", help="Only these rows."
+        "--filter", action=Filters, default={}, type=pair, metavar="COLUMN=VALUE", help="Only these rows."
     )
-    parser.add_argument("--as", dest="performed_by", default=current_user(), metavar="NAME", help="Who asks.")
+    parser.add_argument(
+        "--as", dest="performed_by", type=person, default=current_user(), metavar="NAME", help="Who asks."
+    )
     parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
 
 def request_of(operation: type[Operation], options: Mapping[str, Any], **params: Any) -> Request:
     asked = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
     how = ("performed_by", "lanes", "batch_size", "max_rate", "max_failures")
-    scope = Scope(filter=dict(options["filter"]))
+    scope = Scope(filter=options["filter"])
     return Request(operation, params=asked | params, scope=scope, **{name: options[name] for name in how})
 
 
 def positive(text: str) -> int:
     number = int(text)
-    if number < 1:
+    if not 1 <= number <= _GREATEST:
         raise ValueError
     return number
 
 
 def natural(text: str) -> int:
+    return 0 if int(text) == 0 else positive(text)
+
+
+def few(text: str) -> int:
     number = int(text)
-    if number < 0:
+    if not 1 <= number <= _MOST_LANES:
         raise ValueError
     return number
 
 
+def person(text: str) -> str:
+    if not 1 <= len(text.strip()) <= _LONGEST_NAME:
+        raise ValueError
+    return text.strip()
+
+
 natural.__name__ = "whole number"
 positive.__name__ = "whole number above 0"
+few.__name__ = f"whole number from 1 to {_MOST_LANES}"
+person.__name__ = f"name of 1 to {_LONGEST_NAME} characters"
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -183,3 +212,13 @@ def pair(text: str) -> tuple[str, str]:
 
 
 pair.__name__ = "COLUMN=VALUE"
+
+
+class Filters(Action):
+    """Gathers the pairs; a column asked twice would be one that no row can have."""
+
+    def __call__(self, parser: ArgumentParser, namespace: Namespace, values: Any, option: Any = None) -> None:
+        gathered, (name, value) = dict(getattr(namespace, self.dest)), values
+        if name in gathered:
+            raise ArgumentError(self, f"{name} is given twice")
+        setattr(namespace, self.dest, gathered | {name: value})

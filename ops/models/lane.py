@@ -28,3 +28,8 @@ class Lane(models.Model):
 
     def __str__(self) -> str:
         return f"lane {self.number} of {self.run}"
+
+    @property
+    def position(self) -> str | None:
+        """The key after which the lane goes on; None at the beginning of all keys."""
+        return self.lower if self.cursor is None else self.cursor

@@ -12,6 +12,8 @@ from psycopg import sql
 from ops.models import AuditLog, Lane
 from ops.operation import Operation
 from ops.sql.compile import (
+    Compiled,
+    Slot,
     compile_select,
     fields_of,
     identifier,
@@ -39,13 +41,21 @@ class Written:
     changed: int
 
 
-def change_set(operation: Operation, rows: models.QuerySet[Any], lane: Lane, reach: Reach) -> Written:
-    """Change the first rows of a locking queryset, as ``get_changes`` says. In a transaction."""
-    batch = compile_select(with_changes(rows.order_by("pk"), operation)[: reach.limit])
+def compile_change(operation: Operation, rows: models.QuerySet[Any]) -> Compiled | None:
+    """The statement that changes a locking queryset's rows, with slots for its bounds."""
+    batch = compile_select(with_changes(rows.order_by("pk"), operation))
     if batch is None:
+        return None
+    return Compiled(_compose(operation, sql.SQL(batch.sql + " LIMIT %s")), batch.params)
+
+
+def change_set(change: Compiled | None, operation: Operation, lane: Lane, reach: Reach) -> Written:
+    """Change the first rows within reach. In a transaction."""
+    if change is None:
         Lane.objects.filter(pk=lane.pk).update(finished=True)
         return Written(0, 0)
-    return _execute(operation, sql.SQL(batch.sql), batch.params, lane, reach)
+    bounds = {Slot.AFTER: lane.position, Slot.UPPER: lane.upper, Slot.KEY: reach.key}
+    return _execute(change.sql, (*change.bind(bounds), reach.limit), operation, lane, reach)
 
 
 def change_processed(
@@ -69,7 +79,7 @@ def change_processed(
         pk=identifier(meta.pk.column),
         skip=sql.SQL("" if waits else "SKIP LOCKED"),
     )
-    return _execute(operation, source, (f"[{','.join(told)}]",), lane, reach)
+    return _execute(_compose(operation, source), (f"[{','.join(told)}]",), operation, lane, reach)
 
 
 def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Composable:
@@ -83,9 +93,7 @@ def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Compo
     return sql.SQL("CASE WHEN told.values ? {} THEN {} ELSE current.{} END").format(key, told, column)
 
 
-def _execute(
-    operation: Operation, source: sql.Composable, params: tuple[Any, ...], lane: Lane, reach: Reach
-) -> Written:
+def _compose(operation: Operation, source: sql.Composable) -> str:
     count = len(fields_of(operation))
     names = ["pk", *(f"old_{i}" for i in range(count)), *(f"new_{i}" for i in range(count))]
     statement = sql.SQL(
@@ -97,10 +105,16 @@ def _execute(
         audit=_audit(operation),
         move=sql.SQL(_MOVE).format(lane=identifier(Lane._meta.db_table)),
     )
+    return statement.as_string(connection.connection)
+
+
+def _execute(
+    statement: str, params: tuple[Any, ...], operation: Operation, lane: Lane, reach: Reach
+) -> Written:
     audit_params = (lane.run.pk, operation.name, lane.run.model, lane.run.performed_by)
     move_params = (reach.limit, reach.key, reach.limit, reach.last, lane.pk)
     with connection.cursor() as cursor:
-        cursor.execute(statement.as_string(connection.connection), (*params, *audit_params, *move_params))
+        cursor.execute(statement, (*params, *audit_params, *move_params))
         selected, changed = cursor.fetchone()
     return Written(selected, changed)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
@@ -17,12 +18,23 @@ if TYPE_CHECKING:
     from ops.operation import Operation
 
 
+class Slot(Enum):
+    """What differs from batch to batch in a statement that is compiled once for all of them."""
+
+    AFTER = "after"
+    UPPER = "upper"
+    KEY = "key"
+
+
 @dataclass(frozen=True)
 class Compiled:
-    """A statement and its parameters, as a cursor's ``execute`` takes them."""
+    """A statement and its parameters, as a cursor's ``execute`` takes them; some may be slots."""
 
     sql: str
     params: tuple[Any, ...]
+
+    def bind(self, bounds: Mapping[Slot, str | None]) -> tuple[Any, ...]:
+        return tuple(bounds[param] if isinstance(param, Slot) else param for param in self.params)
 
 
 class AsStored(Func):
@@ -96,12 +108,16 @@ def as_stored(value: Any, field: Field[Any, Any]) -> Expression:
     return AsStored(Plain(value, output_field=wanted) if plain else value, output_field=wanted)
 
 
-def statement_of(operation: Operation) -> Compiled | None:
-    """What the declaration compiles to, for its fingerprint."""
+def statement_of(operation: Operation) -> str:
+    """What the declaration compiles to, the same in every process; empty where it matches no row."""
     queryset = operation.get_queryset()
     if not operation.is_per_row():
         queryset = with_changes(queryset.order_by("pk"), operation)
-    return compile_select(queryset.order_by("pk"))
+    compiled = compile_select(queryset.order_by("pk"))
+    if compiled is None:
+        return ""
+    composed: str = connection.ops.compose_sql(compiled.sql, compiled.params)
+    return composed
 
 
 def touched(model: type[Model]) -> list[Field[Any, Any]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from argparse import SUPPRESS
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from django.core.management.base import CommandParser
 
 from ops import registry, runs
 from ops.exceptions import InvalidScope
-from ops.management.base import OpsCommand, add_run_arguments, request_of
+from ops.management.base import OpsCommand, add_run_arguments, positive, request_of
 from ops.models import Run
 from ops.operations import Revert
 from ops.report import run as report
@@ -33,7 +34,7 @@ class Command(OpsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
-        parser.add_argument("--last", type=int, default=20, metavar="N", help="How many to list (20).")
+        parser.add_argument("--last", type=positive, default=20, metavar="N", help="How many to list (20).")
         verbs = parser.add_subparsers(dest="verb", metavar="VERB")
         for verb, told in _VERBS.items():
             sub = verbs.add_parser(verb, help=told, description=told)
@@ -41,7 +42,9 @@ class Command(OpsCommand):
             if verb in _STARTS_A_RUN:
                 add_run_arguments(sub)
             else:
-                sub.add_argument("--json", action="store_true", help="JSON, one object a line.")
+                sub.add_argument(
+                    "--json", action="store_true", default=SUPPRESS, help="JSON, one object a line."
+                )
 
     def handle(self, **options: Any) -> None:
         if not options["verb"]:

@@ -1,0 +1,40 @@
+"""The beginning of a batch, in one round trip."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import connection
+
+from ops.models import Lane, Run
+
+_COLUMNS = [field.attname for field in Lane._meta.concrete_fields]
+# The state is read by a statement of its own after the lane is locked: whoever pauses a run moves its state,
+# then takes every lane.
+_BEGIN = f"""
+SELECT set_config('application_name', %s, true), set_config('lock_timeout', %s, true);
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT {", ".join(_COLUMNS)} FROM {Lane._meta.db_table} WHERE run_id = %s AND NOT finished
+    ORDER BY id IS DISTINCT FROM %s, heartbeat_at, number LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
+SELECT state, sweep FROM {Run._meta.db_table} WHERE id = %s
+"""  # noqa: S608
+
+
+def begin(run: Run, preferred: int | None, lock_timeout: timedelta) -> Lane | None:
+    """Lock an unfinished lane that nobody else holds, the preferred one if it is free; read the run's state.
+
+    In a transaction, which tells pg_stat_activity whose it is and finds broken constraints at once.
+    """
+    timeout = f"{lock_timeout // timedelta(milliseconds=1)}ms"
+    with connection.cursor() as cursor:
+        cursor.execute(_BEGIN, [f"kyndo run {run.pk}", timeout, run.pk, preferred, run.pk])
+        cursor.nextset()
+        cursor.nextset()
+        found = cursor.fetchone()
+        cursor.nextset()
+        run.state, run.sweep = cursor.fetchone()
+    if found is None:
+        return None
+    lane = Lane.from_db(connection.alias, _COLUMNS, found)
+    lane.run = run
+    return lane
