@@ -108,16 +108,12 @@ def as_stored(value: Any, field: Field[Any, Any]) -> Expression:
     return AsStored(Plain(value, output_field=wanted) if plain else value, output_field=wanted)
 
 
-def statement_of(operation: Operation) -> str:
-    """What the declaration compiles to, the same in every process; empty where it matches no row."""
+def statement_of(operation: Operation) -> Compiled | None:
+    """What the declaration compiles to, for its fingerprint."""
     queryset = operation.get_queryset()
     if not operation.is_per_row():
         queryset = with_changes(queryset.order_by("pk"), operation)
-    compiled = compile_select(queryset.order_by("pk"))
-    if compiled is None:
-        return ""
-    composed: str = connection.ops.compose_sql(compiled.sql, compiled.params)
-    return composed
+    return compile_select(queryset.order_by("pk"))
 
 
 def touched(model: type[Model]) -> list[Field[Any, Any]]:
