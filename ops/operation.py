@@ -112,5 +112,9 @@ class Operation:
         """Changes when the declaration does: the same parameters would compile to another statement."""
         from ops.sql.compile import statement_of
 
-        told = repr((self.model._meta.label, self.version, self.get_columns(), statement_of(self)))
-        return hashlib.sha256(told.encode()).hexdigest()
+        compiled = statement_of(self)
+        # Sorted, since a set (``rarity__in={...}``) has another order in every process; psycopg's wrapper of
+        # JSON shortens what it holds.
+        params = sorted(repr(getattr(param, "obj", param)) for param in compiled.params) if compiled else []
+        told = (self.model._meta.label, self.version, self.get_columns(), compiled and compiled.sql, params)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
