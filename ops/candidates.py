@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Q, QuerySet, Subquery
+from django.db.models.lookups import IsNull
 
 from ops.models import AuditLog, Failure, Lane, Run
 from ops.operation import Operation
@@ -16,14 +17,18 @@ from ops.scope import Scope, key_text
 # moment, and those of a slow transaction, which appear behind the cursor when it commits. So the lanes are
 # swept again until nothing is left. A later sweep leaves out what the run changed (a player may have changed
 # it back since, and that must stand) and what failed.
+#
+# Note [Why scalar subqueries ask what a run audited]
+# EXISTS may be hashed or joined, and the planner, whose statistics are older than the run, takes what the run
+# audited for a row or two: each batch would read all of it, or worse, compare it with every row. A correlated
+# scalar subquery is one look into the index for each candidate, and nothing else.
 def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> QuerySet[Any]:
     """The operation's rows in scope, less those that an earlier sweep of the run dealt with."""
     queryset = scope.narrow(operation.get_queryset(), run)
     if run is not None and run.sweep > 1:
-        seen = {"run": run, "object_id": key_text()}
-        queryset = queryset.exclude(
-            Exists(AuditLog.objects.filter(**seen)) | Exists(Failure.objects.filter(**seen))
-        )
+        for dealt_with in (AuditLog, Failure):
+            seen = dealt_with._base_manager.filter(run=run, object_id=key_text()).values("run")
+            queryset = queryset.filter(IsNull(Subquery(seen[:1]), True))
     return queryset
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from django.db import connection, transaction
 
-from ops.models import Run
+from ops.models import Lane, Run
 
 
 @contextmanager
@@ -20,18 +20,26 @@ def read_only() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def batch_transaction(run: Run, lock_timeout: timedelta) -> Iterator[None]:
-    """A short transaction that tells pg_stat_activity whose it is and finds broken constraints at once.
+# Django's foreign keys are deferred: without IMMEDIATE they would fail at COMMIT, when it is too late to say
+# which rows were at fault. A process that is stopped, not killed, lets go of its rows after the idle time.
+BATCH_SETTINGS = """
+SELECT set_config('application_name', %s, true), set_config('lock_timeout', %s, true),
+    set_config('idle_in_transaction_session_timeout', %s, true);
+SET CONSTRAINTS ALL IMMEDIATE;
+"""
+_IDLE = timedelta(seconds=30)
 
-    Django's foreign keys are deferred: without IMMEDIATE they would fail at COMMIT, when it is too late to
-    say which rows were at fault.
-    """
+
+def batch_settings(run: Run, lane: Lane | None, lock_timeout: timedelta) -> list[str]:
+    """The parameters of BATCH_SETTINGS: pg_stat_activity names the run and the lane."""
+    name = f"kyndo run {run.pk}" + (f" lane {lane.number}" if lane else "")
+    return [name, *(f"{span // timedelta(milliseconds=1)}ms" for span in (lock_timeout, _IDLE))]
+
+
+@contextmanager
+def batch_transaction(lane: Lane, lock_timeout: timedelta) -> Iterator[None]:
+    """A short transaction that waits for no lock for long, and for which constraints hold at once."""
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('application_name', %s, true), set_config('lock_timeout', %s, true);"
-                "SET CONSTRAINTS ALL IMMEDIATE",
-                [f"kyndo run {run.pk}", f"{lock_timeout // timedelta(milliseconds=1)}ms"],
-            )
+            cursor.execute(BATCH_SETTINGS, batch_settings(lane.run, lane, lock_timeout))
         yield

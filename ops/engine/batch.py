@@ -93,7 +93,7 @@ class Batches:
 
     def _take(self) -> Stretch | None:
         """Lock a lane and look ahead in it; None when no lane was free. In a transaction."""
-        preferred, self.stretch = self.stretch.lane.pk if self.stretch else None, None
+        preferred, self.stretch = self.stretch.lane if self.stretch else None, None
         lane = begin(self.run, preferred, LOCK_TIMEOUT)
         if self.run.state != State.RUNNING:
             raise Halted
@@ -126,7 +126,7 @@ class Batches:
             versioned = self._rows(stretch).annotate(row_version_=row_version(self.operation.model))
             rows = list(versioned.order_by("pk")[: stretch.reach.limit])
         answers = answers_of(self.operation, rows, self.operation.process(rows) if rows else {})
-        with batch_transaction(self.run, LOCK_TIMEOUT):
+        with batch_transaction(stretch.lane, LOCK_TIMEOUT):
             if not retake(stretch.lane):  # A twin was faster, and has written the same.
                 return Written(0, 0)
             return self._write(stretch, rows, answers)
@@ -175,7 +175,7 @@ class Batches:
 
     def _pass_over(self, stretch: Stretch, reason: str | None) -> None:
         """Let the cursor pass a row that could not be changed; with a reason, it is recorded as failed."""
-        with batch_transaction(self.run, LOCK_TIMEOUT):
+        with batch_transaction(stretch.lane, LOCK_TIMEOUT):
             if not retake(stretch.lane):
                 return
             if reason is not None:

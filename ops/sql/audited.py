@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db.models import (
     BooleanField,
-    Exists,
     Expression,
+    ExpressionWrapper,
     F,
     Field,
     Func,
@@ -52,12 +52,16 @@ def written(run_id: int) -> QuerySet[AuditLog]:
     return AuditLog.objects.filter(run_id=run_id, object_id=key_text())
 
 
-def changed(run_id: int, fields: list[Field[Any, Any]]) -> Exists:
-    """Whether the run changed the row at hand, and not to what it already was."""
+def changed(run_id: int, fields: list[Field[Any, Any]]) -> Subquery:
+    """Whether the run changed the row at hand, and not to what it already was; NULL where it did not.
+
+    See Note [Why scalar subqueries ask what a run audited].
+    """
     differs = Q()
     for field in fields:
         differs |= ~Q(Same(_side(field, "old"), _side(field, "new")))
-    return Exists(written(run_id).filter(differs))
+    told = written(run_id).values_list(ExpressionWrapper(differs, BooleanField()))
+    return Subquery(told[:1], output_field=BooleanField())
 
 
 def untouched(run_id: int, field: Field[Any, Any]) -> Same:

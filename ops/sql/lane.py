@@ -6,28 +6,28 @@ from datetime import timedelta
 
 from django.db import connection
 
+from ops.db import BATCH_SETTINGS, batch_settings
 from ops.models import Lane, Run
 
 _COLUMNS = [field.attname for field in Lane._meta.concrete_fields]
 # The state is read by a statement of its own after the lane is locked: whoever pauses a run moves its state,
 # then takes every lane.
 _BEGIN = f"""
-SELECT set_config('application_name', %s, true), set_config('lock_timeout', %s, true);
-SET CONSTRAINTS ALL IMMEDIATE;
+{BATCH_SETTINGS}
 SELECT {", ".join(_COLUMNS)} FROM {Lane._meta.db_table} WHERE run_id = %s AND NOT finished
     ORDER BY id IS DISTINCT FROM %s, heartbeat_at, number LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
 SELECT state, sweep FROM {Run._meta.db_table} WHERE id = %s
 """  # noqa: S608
 
 
-def begin(run: Run, preferred: int | None, lock_timeout: timedelta) -> Lane | None:
+def begin(run: Run, preferred: Lane | None, lock_timeout: timedelta) -> Lane | None:
     """Lock an unfinished lane that nobody else holds, the preferred one if it is free; read the run's state.
 
-    In a transaction, which tells pg_stat_activity whose it is and finds broken constraints at once.
+    In a transaction, which gets the settings of a batch.
     """
-    timeout = f"{lock_timeout // timedelta(milliseconds=1)}ms"
+    settings = batch_settings(run, preferred, lock_timeout)
     with connection.cursor() as cursor:
-        cursor.execute(_BEGIN, [f"kyndo run {run.pk}", timeout, run.pk, preferred, run.pk])
+        cursor.execute(_BEGIN, [*settings, run.pk, preferred.pk if preferred else None, run.pk])
         cursor.nextset()
         cursor.nextset()
         found = cursor.fetchone()
