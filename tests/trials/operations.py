@@ -24,7 +24,8 @@ class Annotate(Operation):
     label = "name"
 
     def get_queryset(self) -> QuerySet[Thing]:
-        return Thing.objects.filter(note=None, score__in={0, 1, 2, 3, 600})
+        # A set of words has another order in every process.
+        return Thing.objects.filter(note=None).exclude(name__in={"hidden", "veiled", "secret", "masked"})
 
     def get_changes(self) -> Mapping[str, Any]:
         return {"note": F("name")}

@@ -1,0 +1,240 @@
+"""`operate` and `runs`, as an operator types them."""
+
+import json
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from ops import runs
+from ops.models import AuditLog, Run
+from ops.runs import Request
+from tests.conftest import Manage
+from tests.ops.running import things
+from tests.ops.told import said
+from tests.trials.models import Thing
+from tests.trials.operations import Annotate, SetScore
+
+ANNOTATE = ("operate", "trials_annotate")
+
+
+def test_any_registered_operation_is_previewed_and_executed(manage: Manage) -> None:
+    things(2)
+    said(
+        manage(*ANNOTATE),
+        """
+        trials_annotate: Copy the name of each thing into its note.
+
+          would change  2 things
+          by score      0 2
+          should take   less than a second, guessing RATE rows/s
+
+          for example
+            t1  note: NULL -> t1
+            t2  note: NULL -> t2
+
+        Nothing was written. To execute: manage.py operate trials_annotate --execute
+        """,
+    )
+    said(
+        manage(*ANNOTATE, "--execute"),
+        """
+        Run N succeeded: 2 changed in DURATION (RATE rows/s), K batches, 1 sweep.
+          ok      things without a note: 0
+        To see it again: manage.py runs show N
+        """,
+    )
+
+
+def test_parameters_become_flags(manage: Manage) -> None:
+    things(2)
+    Thing.objects.filter(name="t2").update(note="x")
+    done = manage("operate", "trials_score", "--score", "7", "--only-noted", "--execute", "--as", "Ana María")
+    assert (done.returncode, done.stderr) == (0, "")
+    run = Run.objects.get()
+    assert (run.params, run.performed_by) == ({"score": "7", "only_noted": True}, "Ana María")
+    assert list(Thing.objects.order_by("name").values_list("score", flat=True)) == [0, 7]
+
+
+def test_json_is_one_object_a_line(manage: Manage) -> None:
+    things(3)
+    (preview,) = _events(manage(*ANNOTATE, "--json"))
+    assert (preview["event"], preview["total"], preview["breakdown"]) == ("preview", 3, {"0": 3})
+    assert preview["samples"][0] == {"row": "t1", "changes": {"note": [None, "t1"]}}
+    *_, finished = _events(manage(*ANNOTATE, "--json", "--execute"))
+    assert finished["event"] == "finished"
+    assert (finished["state"], finished["changed"], finished["failed"]) == ("succeeded", 3, 0)
+    number = finished["run"]
+    for words in (["runs", "--json"], ["runs", "show", number, "--json"], ["runs", "--json", "show", number]):
+        (told,) = _events(manage(*words))
+        assert (told["event"], told["run"], told["state"]) == ("run", number, "succeeded")
+
+
+def _events(done: Any) -> list[dict[str, Any]]:
+    assert (done.returncode, done.stderr) == (0, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_failed_rows_are_told_and_the_exit_status_is_1(manage: Manage) -> None:
+    things(2)
+    things(1, score=600)
+    done = manage("operate", "trials_score", "--score", "1500", "--execute")
+    said(
+        done,
+        """
+        Run N finished with failures: 0 changed, 3 failed in DURATION (RATE rows/s), K batches, 1 sweep.
+        To try the failed rows again, once they are mended: manage.py runs retry N
+        """,
+        status=1,
+    )
+    shown = manage("runs", "show", Run.objects.get().pk)
+    assert shown.returncode == 0
+    assert shown.stdout.count('violates check constraint "trials_thing_score_small"') == 3
+
+
+def test_a_check_that_does_not_hold_is_told_and_the_exit_status_is_1(manage: Manage) -> None:
+    Thing.objects.create(name="hidden")
+    said(
+        manage(*ANNOTATE, "--execute"),
+        """
+        Run N verification failed: 0 changed in DURATION (RATE rows/s), K batches, 1 sweep.
+          FAILED  things without a note: 1, such as hidden
+        To go on: manage.py runs resume N
+        """,
+        status=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said_"),
+    [
+        (["operate"], "the following arguments are required: NAME"),
+        (["operate", "nope"], "argument NAME: invalid choice: 'nope' (choose from "),
+        (["operate", "trials_score"], "the following arguments are required: --score"),
+        (["operate", "trials_score", "--score", "many"], "--score: Enter a whole number."),
+        (
+            ["operate", "trials_score", "--score", "2001"],
+            "--score: Ensure this value is less than or equal to",
+        ),
+        (["operate", "trials_score", "--score", "13"], "Error: thirteen is refused."),
+        ([*ANNOTATE, "--batch-size", "99999999999"], "argument --batch-size: "),
+        ([*ANNOTATE, "--lanes", "0"], "argument --lanes: invalid whole number from 1 to 256 value: '0'"),
+        ([*ANNOTATE, "--lanes", "100000"], "argument --lanes: "),
+        ([*ANNOTATE, "--max-failures", "-1"], "argument --max-failures: invalid whole number value: '-1'"),
+        ([*ANNOTATE, "--as", "x" * 151, "--execute"], "argument --as: "),
+        ([*ANNOTATE, "--as", "", "--execute"], "argument --as: "),
+        ([*ANNOTATE, "--filter", "score=1", "--filter", "score=2"], "score"),
+        (["runs", "show", "4242"], "there is no run 4242. To list the runs: manage.py runs"),
+        (["runs", "resume", "4242"], "there is no run 4242."),
+        (["runs", "pause", "4242"], "there is no run 4242."),
+        (["runs", "cancel", "4242"], "there is no run 4242."),
+        (["runs", "show", "99999999999999999999"], "there is no run 99999999999999999999."),
+        (["runs", "show", "x"], "argument N: invalid int value: 'x'"),
+        (["runs", "show"], "the following arguments are required: N"),
+        (["runs", "eat", "1"], "argument VERB: invalid choice: 'eat'"),
+        (["runs", "--last", "-5"], "argument --last: "),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_wrong_words_are_told_with_status_2(manage: Manage, words: list[str], said_: str) -> None:
+    done = manage(*words)
+    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said_ in done.stderr
+
+
+def test_runs_are_listed_the_newest_first(manage: Manage) -> None:
+    said(manage("runs"), "No run yet. To see what can be run: manage.py operate --help")
+    things(2)
+    runs.create(Request(SetScore, "ada", {"score": 5}))
+    manage(*ANNOTATE, "--execute", "--as", "bob")
+    first, second = Run.objects.order_by("pk")
+    listed = manage("runs").stdout.splitlines()
+    assert listed[0].split() == [
+        "run",
+        "operation",
+        "state",
+        "changed",
+        "done",
+        "failed",
+        "asked",
+        "by",
+        "at",
+    ]
+    assert listed[1].split()[:7] == [str(second.pk), "trials_annotate", "succeeded", "2", "100", "%", "-"]
+    assert listed[2].split()[:7] == [str(first.pk), "trials_score", "queued", "0", "0", "%", "-"]
+    assert len(manage("runs", "--last", 1).stdout.splitlines()) == 2
+
+
+def test_a_run_is_shown_whole(manage: Manage) -> None:
+    things(1, score=3)
+    manage("operate", "trials_score", "--score", 5, "--filter", "name=t1", "--execute", "--as", "ada")
+    said(
+        manage("runs", "show", Run.objects.get().pk),
+        """
+        Run N: trials_score, succeeded
+          params    score=5
+          scope     name=t1
+          asked by  ada, TIME
+          started   TIME
+          finished  TIME
+          took      DURATION
+          changed   1 of 1 (RATE rows/s)
+          batches   K in 1 sweep
+          writes    trials.thing.score
+        """,
+    )
+
+
+def test_a_queued_run_is_resumed_and_a_finished_one_is_not(manage: Manage) -> None:
+    things(2)
+    run = runs.create(Request(Annotate, "ada"))
+    assert manage("runs", "resume", run.pk).returncode == 0
+    over = manage("runs", "resume", run.pk)
+    assert (
+        over.stderr
+        == f"CommandError: run {run.pk} is over (succeeded). To see it: manage.py runs show {run.pk}\n"
+    )
+    assert over.returncode == 1
+    assert AuditLog.objects.count() == 2
+
+
+def test_a_run_is_cancelled_and_cannot_be_paused_then(manage: Manage) -> None:
+    run = runs.create(Request(Annotate, "ada"))
+    done = manage("runs", "cancel", run.pk)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Run {run.pk} was cancelled: 0 changed" in done.stdout
+    refused = manage("runs", "pause", run.pk)
+    assert refused.returncode == 1
+    assert f"run {run.pk} cannot become pausing: its state is cancelled" in refused.stderr
+
+
+def test_a_run_of_an_operation_that_was_removed_can_be_shown_and_cancelled(manage: Manage) -> None:
+    run = Run.objects.create(operation="gone", model="no.more", columns=["x"], as_of=timezone.now(), total=0)
+    assert manage("runs", "show", run.pk).returncode == 0
+    refused = manage("runs", "resume", run.pk)
+    assert refused.returncode == 2
+    assert "no operation is called 'gone'; the registered ones: " in refused.stderr
+    assert manage("runs", "cancel", run.pk).returncode == 0
+
+
+def test_an_error_in_python_fails_the_run_in_words(manage: Manage) -> None:
+    things(1)
+    done = manage("operate", "trials_recite", "--execute", env={"TRIALS_RECITE_FAILS": "yes"})
+    run = Run.objects.get()
+    assert (done.returncode, run.state) == (1, "failed")
+    assert "Traceback" not in done.stderr
+    assert "ConnectionError: the reciter is away" in done.stdout + done.stderr
+    assert f"manage.py runs resume {run.pk}" in done.stdout + done.stderr
+    assert manage("runs", "resume", run.pk).returncode == 0
+
+
+def test_an_error_of_the_database_fails_the_run_in_words(manage: Manage, trigger: Any) -> None:
+    things(1)
+    trigger("trials_thing", "RAISE EXCEPTION 'the disk is full' USING ERRCODE = '53100';")
+    done = manage(*ANNOTATE, "--execute")
+    run = Run.objects.get()
+    assert (done.returncode, run.state) == (1, "failed")
+    assert "Traceback" not in done.stderr
+    assert "the disk is full" in done.stdout + done.stderr
+    assert f"manage.py runs resume {run.pk}" in done.stdout + done.stderr

@@ -1,0 +1,106 @@
+"""Real processes, interrupted, killed and joined by others: no row is lost, none is changed twice."""
+
+import signal
+from typing import Any
+
+import pytest
+
+from ops.models import AuditLog, Lane, Run
+from tests.conftest import Manage
+from tests.ops.running import audited, keys, sql, things, until
+from tests.ops.told import masked
+from tests.trials.models import Thing
+
+pytestmark = pytest.mark.engine
+
+EXECUTE = ("operate", "trials_annotate", "--execute")
+
+
+def changed() -> int:
+    return sum(Lane.objects.values_list("changed", flat=True))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_pauses_the_run_after_its_batch(manage: Manage, number: int) -> None:
+    rows = things(1000)
+    process = manage.popen(*EXECUTE, "--batch-size", 5)
+    until(lambda: changed() >= 10)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    run = Run.objects.get()
+    assert (process.returncode, run.state) == (130, "paused"), out + err
+    assert err == ""
+    done = len(audited(run))
+    assert 10 <= done < 1000
+    assert done % 5 == 0
+    assert masked(out).splitlines()[-2:] == [
+        f"Run N is paused: {done:,} changed in DURATION (RATE rows/s), K batches, 1 sweep.",
+        "To go on: manage.py runs resume N",
+    ]
+    Run.objects.update(batch_size=None)  # the rest may go faster
+    finished = manage("runs", "resume", run.pk)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert audited(run).keys() == keys(rows)
+
+
+def test_a_run_paused_from_elsewhere_ends_its_process_quietly(manage: Manage) -> None:
+    things(1500)
+    process = manage.popen(*EXECUTE, "--batch-size", 5)
+    until(lambda: changed() >= 10)
+    run = Run.objects.get()
+    process.send_signal(signal.SIGSTOP)  # or it might be through before the other has begun
+    pause = manage.popen("runs", "pause", run.pk)
+    until(lambda: _connections() == 3)
+    process.send_signal(signal.SIGCONT)
+    told, _ = pause.communicate(timeout=60)
+    out, err = process.communicate(timeout=60)
+    assert (pause.returncode, process.returncode, err) == (0, 1, "")
+    assert f"Run {run.pk} is paused" in told
+    assert f"To go on: manage.py runs resume {run.pk}" in out
+    assert changed() == AuditLog.objects.filter(run=run).count()
+
+
+def test_a_process_killed_in_the_middle_loses_nothing_and_repeats_nothing(manage: Manage) -> None:
+    things(20_000)
+    process = manage.popen(*EXECUTE, "--batch-size", 100)
+    until(lambda: changed() >= 1000)
+    process.kill()
+    process.communicate()
+    run = Run.objects.get()
+    assert run.state == "running"
+    until(_nobody_works)
+    done = AuditLog.objects.filter(run=run).count()
+    assert done == changed() == Thing.objects.filter(note__isnull=False).count()
+    Run.objects.update(batch_size=None)  # the rest may go faster
+    finished = manage("runs", "resume", run.pk)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert len(audited(run)) == changed() == 20_000
+    assert not Thing.objects.filter(note=None).exists()
+
+
+def _connections() -> int:
+    mine = "datname = current_database() AND backend_type = 'client backend'"
+    return int(sql(f"SELECT count(*) FROM pg_stat_activity WHERE {mine}")[0][0])
+
+
+def _nobody_works() -> bool:
+    at_work = "datname = current_database() AND application_name LIKE 'kyndo run%%'"
+    return not sql(f"SELECT 1 FROM pg_stat_activity WHERE {at_work}")
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_second_process_joins_and_each_row_is_changed_once(manage: Manage, lanes: int) -> None:
+    rows = things(1500)
+    first = manage.popen(*EXECUTE, "--batch-size", 5, "--lanes", lanes)
+    until(lambda: changed() >= 10)
+    run = Run.objects.get()
+    first.send_signal(signal.SIGSTOP)  # or it might be through before the second has begun
+    second = manage.popen("runs", "resume", run.pk)
+    until(lambda: _connections() == 3)
+    first.send_signal(signal.SIGCONT)
+    told: list[Any] = [process.communicate(timeout=200) for process in (first, second)]
+    assert (first.returncode, second.returncode, [err for _, err in told]) == (0, 0, ["", ""])
+    assert audited(run).keys() == keys(rows)
+    assert changed() == 1500
+    run.refresh_from_db()
+    assert run.state == "succeeded"
