@@ -35,7 +35,8 @@ def operation(monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_the_readmes_ten_lines_are_an_operation_that_runs_is_audited_and_reverts(operation):
     Card.objects.bulk_create(
-        Card(card_id=f"c{n}", title="A card", pack_id=pack) for n, pack in enumerate(["Andes", "andes", "PÁRAMO"])
+        Card(card_id=f"c{n}", title="A card", pack_id=pack)
+        for n, pack in enumerate(["Andes", "andes", "PÁRAMO"])
     )
     run = runs.create(runs.Request(operation, performed_by="test"))
     assert work(run, Nobody(), Event()) == State.SUCCEEDED
