@@ -59,7 +59,7 @@ test: .venv/installed
 	$(PYTHON) -m pytest -n auto
 	$(PYTHON) -m pytest -n auto --pg 16 -m engine
 
-lint: .venv/installed
+lint: .venv/installed .env
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
