@@ -1,32 +1,13 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from django.apps import apps
 from django.db import connection
-from django.test import TransactionTestCase
 
 from ops import registry
 from ops.operation import Operation
 from ops.registry import register
 
 Declare = Callable[[type[Operation]], type[Operation]]
-
-
-@pytest.fixture(autouse=True, scope="package")
-def _empty_tables_quickly() -> Iterator[None]:
-    """DELETE from the few tables that trials fill: TRUNCATE of every table takes twenty times as long."""
-
-    def teardown(self: TransactionTestCase) -> None:
-        models = [m for app in ("ops", "cards", "trials") for m in apps.get_app_config(app).get_models(True)]
-        emptied = "".join(f'DELETE FROM "{model._meta.db_table}";' for model in models)
-        with connection.cursor() as cursor:  # as a replica: no trigger protects the audit log
-            cursor.execute(
-                f"SET session_replication_role = replica; {emptied} RESET session_replication_role"
-            )
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", teardown)
-        yield
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ class Renamed(models.Model):
     old_price = models.IntegerField(null=True)
     row_version = models.IntegerField(default=0)
     row_label = models.CharField(max_length=10, default="")
-    pk_ = models.IntegerField(default=0, db_column="pk")
+    place = models.IntegerField(default=0, db_column="pk")
 
 
 class Composite(models.Model):
