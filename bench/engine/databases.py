@@ -77,6 +77,7 @@ class Databases:
         source = self._name(template) if template else "template0"
         self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", self._name(name), source)
         self._execute("CHECKPOINT")
+        os.sync()  # else the first commits wait for what the system still has to write of the copy
 
     def _drop(self, name: str) -> None:
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._name(name))
