@@ -8,7 +8,8 @@ from typing import Any
 
 from django import forms
 from django.apps import apps
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.lookups import IsNull
 
 from ops import registry
 from ops.exceptions import UnknownOperation
@@ -66,21 +67,19 @@ class Revert(Operation):
 
     def get_remarks(self, run: Run | None) -> Iterable[str]:
         """The conflicts: rows of the run that were changed since, and so the revert leaves alone."""
-        audited = AuditLog.objects.filter(run=self.run)
+        audited = AuditLog.objects.filter(run=self.run).count()
+        reverted = AuditLog.objects.filter(run=run).count() if run else self.get_queryset().count()
+        if conflicts := audited - reverted:
+            meta = self.model._meta
+            noun = meta.verbose_name if conflicts == 1 else meta.verbose_name_plural
+            such_as = ", ".join(self.names_of(self._conflicts(run)).values())
+            sample = f", such as {such_as}" if such_as else ""
+            yield f"{conflicts:,} {noun} changed since run {self.run.pk}, left alone{sample}"
+
+    def _conflicts(self, run: Run | None) -> list[str]:
+        """The keys of some conflicts: see Note [Why scalar subqueries ask what a run audited]."""
         if run is None:
-            return [] if not audited.exists() else self._foreseen(audited)
-        left = audited.exclude(Exists(AuditLog.objects.filter(run=run, object_id=OuterRef("object_id"))))
-        return self._told(
-            left.count(), left.order_by("pk").values_list("object_id", flat=True)[:_SHOWN_CONFLICTS]
-        )
-
-    def _foreseen(self, audited: QuerySet[AuditLog]) -> list[str]:
-        return self._told(audited.count() - self.get_queryset().count(), ())
-
-    def _told(self, count: int, keys: Iterable[str]) -> list[str]:
-        if not count:
             return []
-        noun = self.model._meta.verbose_name if count == 1 else self.model._meta.verbose_name_plural
-        sample = ", ".join(self.names_of(keys).values())
-        such_as = f", such as {sample}" if sample else ""
-        return [f"{count:,} {noun} changed since run {self.run.pk}, left alone{such_as}"]
+        reverted = AuditLog.objects.filter(run=run, object_id=OuterRef("object_id")).values("run")
+        left = AuditLog.objects.filter(IsNull(Subquery(reverted[:1]), True), run=self.run)
+        return list(left.order_by("pk").values_list("object_id", flat=True)[:_SHOWN_CONFLICTS])

@@ -94,36 +94,46 @@ def move(run: Run, to: State, **changes: Any) -> None:
 
 def start(run: Run) -> None:
     """Take up a queued run; a running one is joined."""
-    if run.state != State.RUNNING:
+    if run.state == State.RUNNING:
+        return
+    try:
         move(run, State.RUNNING, started_at=run.started_at or Now(), error="")
+    except IllegalMove:
+        if run.state != State.RUNNING:  # else another process took it up in the same moment
+            raise
 
 
-@transaction.atomic
 def requeue(run: Run) -> None:
     """Let a halted or ended run go on: its failures are tried again, its columns claimed anew.
 
     Raises IllegalMove, ColumnClaimed, ChangedDeclaration.
     """
     operation_of(run)
+    if run.state in (State.PAUSING, State.CANCELLING):
+        complete_halt(run)
+    with transaction.atomic():
+        run.refresh_from_db(from_queryset=Run.objects.select_for_update())
+        _refuse_to_requeue(run)
+        if run.state in (State.QUEUED, State.RUNNING):
+            return
+        move(run, State.QUEUED, finished_at=None, checks=[], error="")
+        _claim(run)
+        Failure.objects.filter(run=run).delete()
+        Lane.objects.filter(run=run).update(failed=0)
+        if not run.lanes.filter(finished=False).exists():
+            next_sweep(run, first=2)
+        elif run.sweep > 2:  # What failed lies behind the cursors: only another sweep comes there again.
+            run.sweep = 2
+            run.save(update_fields=["sweep"])
+
+
+def _refuse_to_requeue(run: Run) -> None:
     if run.state == State.AWAITING_APPROVAL:
         raise IllegalMove(f"run {run.pk} awaits approval, so it cannot be resumed")
     if run.state in (State.SUCCEEDED, State.CANCELLED):
         raise IllegalMove(
             f"run {run.pk} is over ({run.get_state_display()}). To see it: manage.py runs show {run.pk}"
         )
-    if run.state in (State.PAUSING, State.CANCELLING):
-        complete_halt(run)
-    if run.state in (State.QUEUED, State.RUNNING):
-        return
-    move(run, State.QUEUED, finished_at=None, checks=[], error="")
-    _claim(run)
-    Failure.objects.filter(run=run).delete()
-    Lane.objects.filter(run=run).update(failed=0)
-    if not run.lanes.filter(finished=False).exists():
-        next_sweep(run, first=2)
-    elif run.sweep > 2:  # What failed lies behind the cursors: only another sweep comes there again.
-        run.sweep = 2
-        run.save(update_fields=["sweep"])
 
 
 def pause(run: Run) -> None:

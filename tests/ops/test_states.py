@@ -144,3 +144,12 @@ def test_times_are_of_the_first_start_and_the_last_end(declare: Declare) -> None
     go(run)
     assert run.started_at == started
     assert run.finished_at > started
+
+
+def test_two_processes_that_start_one_queued_run_both_work_on_it(declare: Declare) -> None:
+    things(3)
+    run = create(declare(FILL))
+    twin = Run.objects.get(pk=run.pk)
+    runs.start(run)
+    runs.start(twin)
+    assert (run.state, twin.state) == ("running", "running")
