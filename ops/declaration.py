@@ -1,18 +1,43 @@
-"""What the engine asks of a declaration before it runs it."""
+"""From a declaration to an operation that the engine can run: built, tried out, known by its fingerprint."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db.models import CompositePrimaryKey, QuerySet
 from django.db.models.sql import Query
 
-from ops.exceptions import InvalidDeclaration
+from ops.exceptions import InvalidDeclaration, InvalidParams
+from ops.operation import Operation
+from ops.sql.compile import statement_of, with_changes
 
-if TYPE_CHECKING:
-    from ops.operation import Operation
+
+def build(declared: type[Operation], raw: Mapping[str, Any], as_of: datetime) -> Operation:
+    """The operation with validated parameters. Raises InvalidParams, or InvalidDeclaration."""
+    form = declared.Params(data=dict(raw))
+    if unknown := set(raw) - set(form.fields):
+        raise InvalidParams({name: ["is not a parameter of this operation."] for name in sorted(unknown)})
+    if not form.is_valid():
+        errors = form.errors.get_json_data()
+        raise InvalidParams({name: [e["message"] for e in found] for name, found in errors.items()})
+    operation = declared(form.cleaned_data, as_of)
+    try_out(operation)
+    return operation
+
+
+def fingerprint(operation: Operation) -> str:
+    """Changes when the declaration does: the same parameters would compile to another statement."""
+    compiled = statement_of(operation)
+    # Sorted, since a set (``rarity__in={...}``) has another order in every process; psycopg's wrapper of JSON
+    # shortens what it holds.
+    params = sorted(repr(getattr(param, "obj", param)) for param in compiled.params) if compiled else []
+    label, columns = operation.model._meta.label, operation.get_columns()
+    told = (label, operation.version, columns, compiled and compiled.sql, params)
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def try_out(operation: Operation) -> None:
@@ -29,8 +54,6 @@ def try_out(operation: Operation) -> None:
 
 
 def _changed(operation: Operation, queryset: QuerySet[Any]) -> QuerySet[Any]:
-    from ops.sql.compile import with_changes
-
     try:
         changed = with_changes(queryset, operation)
     except FieldError as exc:

@@ -6,7 +6,6 @@ The two-method shape is borrowed from Task in Shopify's maintenance_tasks; class
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,6 @@ from typing import Any, ClassVar
 from django import forms
 from django.db.models import Model, QuerySet
 
-from ops.declaration import try_out
-from ops.exceptions import InvalidParams
 from ops.models import Run
 
 
@@ -49,23 +46,9 @@ class Operation:
     version: ClassVar[int] = 1
 
     def __init__(self, params: Mapping[str, Any], as_of: datetime) -> None:
-        """``params`` are cleaned values; whoever has raw ones calls ``build``."""
+        """``params`` are cleaned values; whoever has raw ones calls ``declaration.build``."""
         self.params = params
         self.as_of = as_of
-
-    @classmethod
-    def build(cls, raw: Mapping[str, Any], as_of: datetime) -> Operation:
-        """The operation with validated parameters. Raises InvalidParams."""
-        form = cls.Params(data=dict(raw))
-        unknown = set(raw) - set(form.fields)
-        if unknown:
-            raise InvalidParams({name: ["is not a parameter of this operation."] for name in sorted(unknown)})
-        if not form.is_valid():
-            errors = form.errors.get_json_data()
-            raise InvalidParams({name: [e["message"] for e in found] for name, found in errors.items()})
-        operation = cls(form.cleaned_data, as_of)
-        try_out(operation)
-        return operation
 
     @classmethod
     def summary(cls) -> str:
@@ -107,14 +90,3 @@ class Operation:
     def get_columns(self) -> list[str]:
         """The names of the fields that the operation writes."""
         return list(self.columns) if self.columns or self.is_per_row() else list(self.get_changes())
-
-    def fingerprint(self) -> str:
-        """Changes when the declaration does: the same parameters would compile to another statement."""
-        from ops.sql.compile import statement_of
-
-        compiled = statement_of(self)
-        # Sorted, since a set (``rarity__in={...}``) has another order in every process; psycopg's wrapper of
-        # JSON shortens what it holds.
-        params = sorted(repr(getattr(param, "obj", param)) for param in compiled.params) if compiled else []
-        told = (self.model._meta.label, self.version, self.get_columns(), compiled and compiled.sql, params)
-        return hashlib.sha256(repr(told).encode()).hexdigest()

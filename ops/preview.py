@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from ops.candidates import candidates
 from ops.db import read_only
+from ops.declaration import build
 from ops.models import Run
 from ops.operation import Operation
 from ops.runs import Request
@@ -52,7 +53,7 @@ def preview(request: Request) -> Preview:
     Raises InvalidParams or InvalidScope.
     """
     with read_only():
-        operation = request.operation.build(request.params, timezone.now())
+        operation = build(request.operation, request.params, timezone.now())
         request.scope.check(operation.model)
         rows = candidates(operation, request.scope)
         rate, learnt_from = _rate(operation)

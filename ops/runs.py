@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from ops import registry
 from ops.candidates import candidates
+from ops.declaration import build, fingerprint
 from ops.exceptions import ChangedDeclaration, ColumnClaimed, IllegalMove, UnknownRun
 from ops.models import Claim, Failure, Key, Lane, Run
 from ops.operation import Operation
@@ -39,7 +40,7 @@ def create(request: Request) -> Run:
     Raises InvalidParams, InvalidScope, or ColumnClaimed.
     """
     as_of = timezone.now()
-    operation = request.operation.build(request.params, as_of)
+    operation = build(request.operation, request.params, as_of)
     request.scope.check(operation.model)
     total = candidates(operation, request.scope).count()
     with transaction.atomic():
@@ -49,7 +50,7 @@ def create(request: Request) -> Run:
             columns=operation.get_columns(),
             params=dict(request.params),
             scope=request.scope.as_json(),
-            version=operation.fingerprint(),
+            version=fingerprint(operation),
             as_of=as_of,
             performed_by=request.performed_by,
             total=total,
@@ -74,8 +75,8 @@ def get(pk: int) -> Run:
 
 def operation_of(run: Run) -> Operation:
     """The operation as the run began with it. Raises UnknownOperation, InvalidParams, ChangedDeclaration."""
-    operation = registry.get(run.operation).build(run.params, run.as_of)
-    if operation.fingerprint() != run.version:
+    operation = build(registry.get(run.operation), run.params, run.as_of)
+    if fingerprint(operation) != run.version:
         raise ChangedDeclaration(
             f"{run.operation} is declared otherwise than when run {run.pk} began, so that run cannot go on."
             f" Cancel it (manage.py runs cancel {run.pk}) and start anew (manage.py operate {run.operation})"

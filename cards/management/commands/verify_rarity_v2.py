@@ -6,6 +6,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from cards.operations import BackfillRarityV2
+from ops.declaration import build
 from ops.engine.settle import verify
 from ops.management.base import OpsCommand
 from ops.report.run import checks
@@ -19,7 +20,7 @@ class Command(OpsCommand):
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def handle(self, **options: Any) -> None:
-        found = verify(BackfillRarityV2.build({}, timezone.now()), Scope())
+        found = verify(build(BackfillRarityV2, {}, timezone.now()), Scope())
         self.tell([json.dumps({"event": "checks", "checks": found})] if options["json"] else checks(found))
         if any(check["found"] for check in found):
             sys.exit(1)
