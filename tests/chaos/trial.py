@@ -78,7 +78,7 @@ class Trial:
         return False
 
     def kill(self, process: "subprocess.Popen[str]") -> None:
-        time.sleep(random.uniform(0, 0.15))
+        time.sleep(random.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
         process.communicate()
 
