@@ -78,13 +78,13 @@ _postgres = read_state(LOCAL_SERVICES_ROOT / "postgres18" / "state.json")
 _valkey = read_state(LOCAL_SERVICES_ROOT / "valkey" / "state.json")
 DATABASES = {
     "default": {
-        **env.db_url("DATABASE_URL", default=postgres_url(_postgres)),
+        **env.db_url_config(env.str("DATABASE_URL", default="") or postgres_url(_postgres)),
         # Not in development: runserver has a new thread, and so a new connection, for each request.
         "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=0 if DEBUG else 60),
         "CONN_HEALTH_CHECKS": True,
     }
 }
-REDIS_URL = env.str("REDIS_URL", default=redis_url(_valkey))
+REDIS_URL = env.str("REDIS_URL", default="") or redis_url(_valkey)
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -65,3 +65,13 @@ def test_the_migrations_are_those_of_the_models(manage: Manage) -> None:
 def test_the_settings_load_where_no_server_was_ever_started(manage: Manage) -> None:
     done = manage("check", env={"DATABASE_URL": None, "REDIS_URL": None})
     assert done.returncode == 0
+
+
+def test_an_empty_url_of_a_server_counts_as_not_set(manage: Manage) -> None:
+    done = manage("check", env={"DEBUG": "on", "DATABASE_URL": "", "REDIS_URL": ""})
+    assert (done.returncode, done.stderr) == (0, "")
+    urls = "from django.conf import settings as s; print(s.DATABASES['default']['HOST'], s.REDIS_URL)"
+    told = manage(
+        "shell", "--no-imports", "-c", urls, env={"DEBUG": "on", "DATABASE_URL": "", "REDIS_URL": ""}
+    )
+    assert told.stdout.startswith("127.0.0.1 redis://")
