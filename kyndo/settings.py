@@ -86,6 +86,7 @@ DATABASES = {
 }
 REDIS_URL = env.str("REDIS_URL", default="") or redis_url(_valkey)
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}
+RQ_SHOW_ADMIN_LINK = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USE_TZ = True
