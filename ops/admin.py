@@ -45,6 +45,6 @@ class RunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 class AuditLogAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     # The largest table: only its indexed columns are searched, and its rows are not counted twice a page.
     list_display = ["created_at", "action", "object_type", "object_id", "performed_by", "run_id", "changes"]
-    search_fields = ["=object_id"]
+    search_fields = ["object_id__exact"]
     ordering = ["-pk"]
     show_full_result_count = False

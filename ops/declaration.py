@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, FieldError
+from django.db import models
 from django.db.models import CompositePrimaryKey, QuerySet
 from django.db.models.sql import Query
 
 from ops.exceptions import InvalidDeclaration, InvalidParams
 from ops.operation import Operation
-from ops.sql.compile import statement_of, with_changes
+from ops.sql.compile import Compiled, statement_of, with_changes
+
+# Keys that Python and PostgreSQL write alike, as cursors, audit rows and failures keep them.
+_KEYS = (models.IntegerField, models.CharField, models.TextField, models.UUIDField, models.DateField)
 
 
 def build(declared: type[Operation], raw: Mapping[str, Any], as_of: datetime) -> Operation:
@@ -32,12 +37,24 @@ def build(declared: type[Operation], raw: Mapping[str, Any], as_of: datetime) ->
 def fingerprint(operation: Operation) -> str:
     """Changes when the declaration does: the same parameters would compile to another statement."""
     compiled = statement_of(operation)
-    # Sorted, since a set (``rarity__in={...}``) has another order in every process; psycopg's wrapper of JSON
-    # shortens what it holds.
-    params = sorted(repr(getattr(param, "obj", param)) for param in compiled.params) if compiled else []
+    params = _told(compiled) if compiled else []
     label, columns = operation.model._meta.label, operation.get_columns()
     told = (label, operation.version, columns, compiled and compiled.sql, params)
     return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def _told(compiled: Compiled) -> list[str]:
+    """The parameters in words that are the same in every process.
+
+    Those of IN are sorted, since a set (``rarity__in={...}``) has another order in each; psycopg's wrapper of
+    JSON shortens what it holds.
+    """
+    told = [repr(getattr(param, "obj", param)) for param in compiled.params]
+    for found in re.finditer(r"IN \(((?:%s, )*%s)\)", compiled.sql):
+        first = compiled.sql.count("%s", 0, found.start())
+        last = first + found.group(1).count("%s")
+        told[first:last] = sorted(told[first:last])
+    return told
 
 
 def try_out(operation: Operation) -> None:
@@ -45,6 +62,12 @@ def try_out(operation: Operation) -> None:
     if isinstance(operation.model._meta.pk, CompositePrimaryKey):
         raise InvalidDeclaration(
             f"{operation.name}: {operation.model._meta.label} has a composite primary key"
+        )
+    key = getattr(operation.model._meta.pk, "target_field", operation.model._meta.pk)
+    if not isinstance(key, _KEYS) or isinstance(key, models.DateTimeField):
+        raise InvalidDeclaration(
+            f"{operation.name}: {operation.model._meta.label} has a {type(key).__name__} as primary key;"
+            " the engine knows integers, text, dates and UUIDs"
         )
     _check_columns(operation)
     queryset = operation.get_queryset()
@@ -130,6 +153,8 @@ def _check_columns(operation: Operation) -> None:
         except FieldDoesNotExist as exc:
             raise InvalidDeclaration(f"{name} writes {column!r}, which {meta.label} does not have") from exc
         concrete = meta.concrete_model or operation.model
+        if columns.count(column) > 1 or (column != field.name and field.name in columns):
+            raise InvalidDeclaration(f"{name} writes {column!r} twice")
         own = field in concrete._meta.local_concrete_fields
         if not own or getattr(field, "generated", False) or field is meta.pk:
             raise InvalidDeclaration(f"{name} writes {column!r}, which is no column that can be set")

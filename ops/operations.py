@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
@@ -18,8 +19,10 @@ from ops.operation import Operation
 from ops.registry import register
 from ops.sql.audited import before, changed, untouched
 from ops.sql.compile import fields_named
+from ops.states import State
 
 _SHOWN_CONFLICTS = 5
+_ENDED = (State.SUCCEEDED, State.FINISHED_WITH_FAILURES)
 
 
 class RevertParams(forms.Form):
@@ -31,11 +34,13 @@ class RevertParams(forms.Form):
         if run is None:
             raise forms.ValidationError(f"there is no run {number}. To list the runs: manage.py runs")
         try:
-            apps.get_model(run.model)
+            fields_named(apps.get_model(run.model), run.columns)
         except LookupError as exc:
             raise forms.ValidationError(
                 f"run {number} changed {run.model}, which is no model any more."
             ) from exc
+        except FieldDoesNotExist as exc:
+            raise forms.ValidationError(f"run {number} cannot be taken back: {exc}.") from exc
         return run
 
 
@@ -67,14 +72,21 @@ class Revert(Operation):
 
     def get_remarks(self, run: Run | None) -> Iterable[str]:
         """The conflicts: rows of the run that were changed since, and so the revert leaves alone."""
-        audited = AuditLog.objects.filter(run=self.run).count()
-        reverted = AuditLog.objects.filter(run=run).count() if run else self.get_queryset().count()
-        if conflicts := audited - reverted:
+        if conflicts := self._count_conflicts(run):
             meta = self.model._meta
             noun = meta.verbose_name if conflicts == 1 else meta.verbose_name_plural
             such_as = ", ".join(self.names_of(self._conflicts(run)).values())
             sample = f", such as {such_as}" if such_as else ""
             yield f"{conflicts:,} {noun} changed since run {self.run.pk}, left alone{sample}"
+
+    def _count_conflicts(self, run: Run | None) -> int:
+        audited = AuditLog.objects.filter(run=self.run).count()
+        if run is None:
+            return audited - self.get_queryset().count()
+        # What a run under way, or one of some rows only, has left is no conflict.
+        if run.state not in _ENDED or run.scope.get("filter") or run.scope.get("keys"):
+            return 0
+        return audited - AuditLog.objects.filter(run=run).count() - run.failures.count()
 
     def _conflicts(self, run: Run | None) -> list[str]:
         """The keys of some conflicts: see Note [Why scalar subqueries ask what a run audited]."""

@@ -17,7 +17,10 @@ from ops.exceptions import ChangedDeclaration, ColumnClaimed, IllegalMove, Unkno
 from ops.models import Claim, Failure, Key, Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope
+from ops.sql.compile import fields_of
 from ops.states import MOVES, State
+
+_CLAIMS_TRIED = 20
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def create(request: Request) -> Run:
         run = Run.objects.create(
             operation=operation.name,
             model=operation.model._meta.concrete_model._meta.label_lower,  # type: ignore[union-attr]
-            columns=operation.get_columns(),
+            columns=[field.name for field in fields_of(operation)],
             params=dict(request.params),
             scope=request.scope.as_json(),
             version=fingerprint(operation),
@@ -89,7 +92,10 @@ def move(run: Run, to: State, **changes: Any) -> None:
     origins = [state for state, reachable in MOVES.items() if to in reachable]
     if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
         run.refresh_from_db()
-        raise IllegalMove(f"run {run.pk} cannot become {to.label}: its state is {run.get_state_display()}")
+        raise IllegalMove(
+            f"run {run.pk} cannot become {to.label}: its state is {run.get_state_display()}."
+            f" To see it: manage.py runs show {run.pk}"
+        )
     run.refresh_from_db()
 
 
@@ -146,6 +152,7 @@ def pause(run: Run) -> None:
 
 def cancel(run: Run) -> None:
     """Cancel the run once the batches under way have committed. What it changed stays changed."""
+    run.refresh_from_db()
     if run.state == State.RUNNING:
         move(run, State.CANCELLING)
     if run.state in (State.PAUSING, State.CANCELLING):
@@ -176,20 +183,21 @@ def next_sweep(run: Run, first: int | None = None) -> None:
     """Send every lane back to its beginning; ``first`` restarts the count of sweeps."""
     run.sweep = first or run.sweep + 1
     run.save(update_fields=["sweep"])
-    run.lanes.update(cursor=None, finished=False)
+    run.lanes.exclude(upper=None).update(cursor=None, finished=False)  # an empty table stays out of bounds
 
 
 def _claim(run: Run) -> None:
     """Claim the run's columns, all or none. Raises ColumnClaimed."""
     Claim.objects.filter(run=run).delete()
-    while True:
-        claims = [Claim(run=run, model=run.model, column=column) for column in run.columns]
+    for _ in range(_CLAIMS_TRIED):
+        claims = [Claim(run=run, model=run.model, column=column) for column in sorted(run.columns)]
         try:
             with transaction.atomic():
                 Claim.objects.bulk_create(claims)
             return
         except IntegrityError:
             _tell_holder(run)  # or, if the holder has just ended, claim again
+    raise ColumnClaimed(f"runs that write {run.model} come and go: try again")
 
 
 def _tell_holder(run: Run) -> None:

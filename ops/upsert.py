@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,6 +20,7 @@ from ops.sql.merge import Merge, Signature
 LOCK_TIMEOUT = timedelta(milliseconds=800)
 ATTEMPTS = 8
 _YIELDED = {"40001", "40P01", "55P03"}
+Creating = Callable[[], AbstractContextManager[object]]
 
 
 class Refused(OpsError):
@@ -55,17 +58,19 @@ def preview(merge: Merge, samples: int = 5) -> Preview:
         )
 
 
-def execute(merge: Merge, signature: Signature, *, change: bool = True) -> Counts:
+def execute(
+    merge: Merge, signature: Signature, *, change: bool = True, creating: Creating = nullcontext
+) -> Counts:
     """Merge in one transaction, tried again where it met the lock of somebody else.
 
-    Without ``change`` the rows that exist stay as they are.
+    Without ``change`` the rows that exist stay as they are; new rows are created within ``creating``.
 
     Raises ``Busy`` when that somebody does not let go, and ``Refused`` when a constraint does not hold.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():
-                return _merge(merge, signature, change)
+                return _merge(merge, signature, change, creating)
         except OperationalError as exc:
             if _sqlstate(exc) not in _YIELDED:
                 raise
@@ -86,11 +91,13 @@ def execute(merge: Merge, signature: Signature, *, change: bool = True) -> Count
 # need no second look, but would give up whenever a player touches any of the rows meanwhile.
 
 
-def _merge(merge: Merge, signature: Signature, change: bool) -> Counts:
+def _merge(merge: Merge, signature: Signature, change: bool, creating: Creating) -> Counts:
     _take_turn(merge)
     created = changed = 0
     while True:
-        created += merge.insert(signature)
+        # The savepoint leaves a transaction in which what surrounds it can still end after an error.
+        with creating(), transaction.atomic():
+            created += merge.insert(signature)
         if change and created < merge.staging.total:
             changed += merge.update(signature)
         if created == merge.staging.total or not merge.missing():

@@ -13,8 +13,8 @@ from django.db.models import Exists, QuerySet
 from ops.candidates import ahead_of, candidates
 from ops.db import batch_transaction
 from ops.engine.answers import Answers, answers_of
-from ops.engine.failures import LOCK_NOT_AVAILABLE, is_of_a_row, set_aside, sqlstate
-from ops.engine.lane import Statements, retake
+from ops.engine.failures import LOST_RACES, is_of_a_row, set_aside, sqlstate
+from ops.engine.lane import Halted, Statements, retake
 from ops.engine.size import BatchSize
 from ops.exceptions import NeverShrinks, TooManyFailures
 from ops.models import AuditLog, Failure, Lane, Run
@@ -26,14 +26,15 @@ from ops.sql.holder import holder_of
 from ops.sql.lane import begin
 from ops.states import State
 
-# The last sweeps wait for locked rows. Below deadlock_timeout (1 s), so that it is always the engine that
+# The last sweep waits for locked rows. Below deadlock_timeout (1 s), so that it is always the engine that
 # yields to the player.
-WAITING_SWEEP, LAST_SWEEP = 3, 6
+LAST_SWEEP = 4
 LOCK_TIMEOUT = timedelta(milliseconds=500)
-
-
-class Halted(Exception):
-    """The run is no longer running: somebody paused, cancelled or ended it."""
+# After so many waits in vain, somebody holds rows for good: the others are only asked for.
+_PATIENT_WAITS = 60
+_IMPATIENT = timedelta(milliseconds=5)
+# A lock that SKIP LOCKED does not cover, such as that of a parent row, may be lost so often in a row.
+_LOSSES = 3
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,16 @@ class Stretch:
 
     lane: Lane
     reach: Reach
+    sweep: int
+
+    @property
+    def is_one(self) -> bool:
+        """It is a single candidate, seen ahead."""
+        return self.reach.limit == 1 and not self.reach.last
 
     @property
     def is_empty(self) -> bool:
+        """A single candidate was looked for, and none found."""
         return self.reach.limit == 1 and self.reach.last
 
 
@@ -58,6 +66,8 @@ class Batches:
     size: BatchSize
     stretch: Stretch | None = field(default=None, init=False)
     failed: bool = field(default=False, init=False)
+    waited: int = field(default=0, init=False)
+    losses: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.statements = Statements(self.operation, self.scope)
@@ -84,36 +94,41 @@ class Batches:
             return 0
         if written is None:
             return None
+        self.losses = 0
         self.size.learn(written.selected, timedelta(seconds=perf_counter() - began))
         return written.changed
 
     @property
     def _waits(self) -> bool:
-        return self.run.sweep >= WAITING_SWEEP
+        return self.run.sweep >= LAST_SWEEP
+
+    @property
+    def _lock_timeout(self) -> timedelta:
+        return _IMPATIENT if self.waited > _PATIENT_WAITS else LOCK_TIMEOUT
 
     def _take(self) -> Stretch | None:
         """Lock a lane and look ahead in it; None when no lane was free. In a transaction."""
         preferred, self.stretch = self.stretch.lane if self.stretch else None, None
-        lane = begin(self.run, preferred, LOCK_TIMEOUT)
+        lane = begin(self.run, preferred, self._lock_timeout)
         if self.run.state != State.RUNNING:
             raise Halted
         if lane is None:
             return None
         rows = 1 if self._waits else self.size.rows
-        self.stretch = Stretch(lane, self.statements.look_ahead(lane, rows, self.size.keys))
+        self.stretch = Stretch(lane, self.statements.look_ahead(lane, rows, self.size.keys), self.run.sweep)
         return self.stretch
 
     def _rows(self, stretch: Stretch) -> QuerySet[Any]:
         """The candidates within the stretch."""
         ahead = ahead_of(stretch.lane, candidates(self.operation, self.scope, self.run))
-        return ahead.filter(pk__lte=stretch.reach.key) if stretch.reach.key else ahead
+        return ahead.filter(**{"pk" if stretch.is_one else "pk__lte": stretch.reach.key})
 
     def _change(self) -> Written | None:
         with transaction.atomic(durable=True):
             stretch = self._take()
             if stretch is None:
                 return None
-            statement = self.statements.change(stretch.lane, self._waits)
+            statement = self.statements.change(stretch.lane, stretch.is_one, self._waits)
             written = change_set(statement, self.operation, stretch.lane, stretch.reach)
             self._check(stretch, written)
             return written
@@ -126,8 +141,8 @@ class Batches:
             versioned = self._rows(stretch).annotate(row_version_=row_version(self.operation.model))
             rows = list(versioned.order_by("pk")[: stretch.reach.limit])
         answers = answers_of(self.operation, rows, self.operation.process(rows) if rows else {})
-        with batch_transaction(stretch.lane, LOCK_TIMEOUT):
-            if not retake(stretch.lane):  # A twin was faster, and has written the same.
+        with batch_transaction(stretch.lane, self._lock_timeout):
+            if not retake(stretch.lane, stretch.sweep):  # A twin was faster, and has written the same.
                 return Written(0, 0)
             return self._write(stretch, rows, answers)
 
@@ -148,7 +163,7 @@ class Batches:
         if written.changed and not stretch.lane.changed:
             self._check_shrinks(self._rows(stretch))
         nothing = written.selected and not written.changed
-        if nothing and self.run.sweep >= LAST_SWEEP and self._rows(stretch).exists():
+        if nothing and self._waits and self._rows(stretch).exists():
             reason = "not changed: a trigger kept the row as it was, or others changed it meanwhile each time"
             self._set_aside(stretch.lane, str(stretch.reach.key), reason)
 
@@ -162,21 +177,31 @@ class Batches:
             )
 
     def _blame(self, error: DatabaseError, stretch: Stretch) -> None:
-        """A batch that failed on its data is tried again in smaller ones, down to the row at fault."""
-        if self._waits and sqlstate(error) == LOCK_NOT_AVAILABLE:
-            last = self.run.sweep >= LAST_SWEEP
-            self._pass_over(
-                stretch, holder_of(self.operation.model, str(stretch.reach.key)) if last else None
-            )
-        elif not is_of_a_row(error) or stretch.is_empty:
+        """A batch that failed on its data, or lost a lock, is tried again smaller, down to one row."""
+        lost = sqlstate(error) in LOST_RACES
+        if stretch.is_empty or not (lost or is_of_a_row(error)):
             raise error
-        elif self._waits or not self.size.suspect():
-            self._pass_over(stretch, str(error).strip())
+        if lost and not self._waits and self._may_lose():
+            raise error
+        if self._waits or not self.size.suspect():
+            self._pass_over(stretch, self._reason(error, stretch, lost))
+
+    def _may_lose(self) -> bool:
+        """Whether the same batch is worth another try."""
+        self.losses += 1
+        return self.losses < _LOSSES
+
+    def _reason(self, error: DatabaseError, stretch: Stretch, lost: bool) -> str | None:
+        """Why the row is set aside; None where a later sweep may still have it."""
+        if not lost:
+            return str(error).strip()
+        self.waited += 1
+        return holder_of(self.operation.model, str(stretch.reach.key)) if self._waits else None
 
     def _pass_over(self, stretch: Stretch, reason: str | None) -> None:
         """Let the cursor pass a row that could not be changed; with a reason, it is recorded as failed."""
-        with batch_transaction(stretch.lane, LOCK_TIMEOUT):
-            if not retake(stretch.lane):
+        with batch_transaction(stretch.lane, self._lock_timeout):
+            if not retake(stretch.lane, stretch.sweep):
                 return
             if reason is not None:
                 self._set_aside(stretch.lane, str(stretch.reach.key), reason)

@@ -12,7 +12,8 @@ from ops.models import Failure, Lane
 # Data exceptions, broken constraints, and what a trigger raises.
 _ROW_CLASSES = ("22", "23")
 _RAISED = "P0001"
-LOCK_NOT_AVAILABLE = "55P03"
+# Serialization failure, deadlock, lock not available.
+LOST_RACES = {"40001", "40P01", "55P03"}
 
 
 def sqlstate(error: BaseException) -> str:
@@ -28,5 +29,7 @@ def is_of_a_row(error: DatabaseError) -> bool:
 
 def set_aside(lane: Lane, key: str, error: str) -> None:
     """Record that the row could not be changed, and let the cursor pass it. In the lane's transaction."""
-    Failure.objects.create(run=lane.run, object_id=key, error=error)
+    # What Python or a file name says may hold what PostgreSQL cannot store.
+    reason = error.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") or "no reason was given"
+    Failure.objects.bulk_create([Failure(run=lane.run, object_id=key, error=reason)], ignore_conflicts=True)
     Lane.objects.filter(pk=lane.pk).update(cursor=key, failed=F("failed") + 1, heartbeat_at=Now())

@@ -14,12 +14,24 @@ from ops.operation import Operation
 from ops.scope import Scope
 from ops.sql.batch import Reach, compile_change
 from ops.sql.compile import Compiled, Slot, compile_select
+from ops.states import State
 
 
-def retake(lane: Lane) -> bool:
-    """Lock the lane again; whether it still stands where it was read. In a transaction."""
+def retake(lane: Lane, sweep: int) -> bool:
+    """Lock the lane again; whether it still stands where it was read, in that sweep. In a transaction.
+
+    Raises Halted: while the lane was free, somebody may have cancelled the run and claimed its columns.
+    """
     now = Lane.objects.select_for_update(no_key=True).get(pk=lane.pk)
-    return not now.finished and now.cursor == lane.cursor
+    # Read after the lock, as a batch's beginning does.
+    lane.run.refresh_from_db(fields=["state", "sweep"])
+    if lane.run.state != State.RUNNING:
+        raise Halted
+    return not now.finished and (now.cursor, lane.run.sweep) == (lane.cursor, sweep)
+
+
+class Halted(Exception):
+    """The run is no longer running: somebody paused, cancelled or ended it."""
 
 
 class Statements:
@@ -42,8 +54,9 @@ class Statements:
             return Reach(rows, lane.upper, last=True)
         return Reach(rows, str(key[0]), last=False)
 
-    def change(self, lane: Lane, waits: bool) -> Compiled | None:
-        return self._once(lane, ("change", waits), lambda: self._compile_change(lane, waits))
+    def change(self, lane: Lane, one: bool, waits: bool) -> Compiled | None:
+        """The statement of a batch; ``one`` changes the row that was seen ahead and no other."""
+        return self._once(lane, ("change", one, waits), lambda: self._compile_change(lane, one, waits))
 
     def _compile_ahead(self, lane: Lane, only_candidates: bool) -> Compiled | None:
         rows: QuerySet[Any] = self.operation.model._base_manager.all()
@@ -52,10 +65,9 @@ class Statements:
         ahead = compile_select(_within(lane, rows).order_by("pk").values_list("pk", flat=True))
         return ahead and Compiled(ahead.sql + " LIMIT 1 OFFSET %s", ahead.params)
 
-    def _compile_change(self, lane: Lane, waits: bool) -> Compiled | None:
+    def _compile_change(self, lane: Lane, one: bool, waits: bool) -> Compiled | None:
         rows = _within(lane, candidates(self.operation, self.scope, lane.run))
-        if lane.upper is not None:
-            rows = rows.filter(pk__lte=Value(Slot.KEY))
+        rows = rows.filter(pk=Value(Slot.KEY)) if one else rows.filter(pk__lte=Value(Slot.KEY))
         return compile_change(self.operation, rows.select_for_update(skip_locked=not waits, no_key=True))
 
     def _once(

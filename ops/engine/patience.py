@@ -9,12 +9,10 @@ from time import monotonic
 
 from django.db import Error, InterfaceError, connection
 
-from ops.engine.failures import sqlstate
+from ops.engine.failures import LOST_RACES, sqlstate
 from ops.exceptions import DatabaseAway
 
 LIMIT = timedelta(seconds=60)
-# Serialization failure, deadlock, lock not available.
-_LOST_RACES = {"40001", "40P01", "55P03"}
 # Connection exceptions; the server is shutting down, crashed, or starting.
 _AWAY = ("08", "57P0")
 _LONGEST_PAUSE = 2.0
@@ -23,7 +21,7 @@ _LONGEST_PAUSE = 2.0
 def is_transient(error: Error) -> bool:
     """Whether the same transaction may succeed a moment later."""
     state = sqlstate(error)
-    return state in _LOST_RACES or is_away(error)
+    return state in LOST_RACES or is_away(error)
 
 
 def is_away(error: Error) -> bool:
@@ -46,10 +44,18 @@ class Patience:
         self.pause = 0.05
 
     def wait(self, error: Error) -> None:
-        """Pause before another try. Raises DatabaseAway when out of patience or asked to stop meanwhile."""
+        """Pause before another try.
+
+        Raises DatabaseAway when out of patience, or asked to stop, while the database is away; the error
+        itself when races are lost for as long.
+        """
         self.since = self.since or monotonic()
-        if self.stop.is_set() or monotonic() - self.since > self.limit.total_seconds():
-            raise DatabaseAway(str(error).strip()) from error
-        connection.close()
+        out_of_patience = monotonic() - self.since > self.limit.total_seconds()
+        if is_away(error):
+            if self.stop.is_set() or out_of_patience:
+                raise DatabaseAway(str(error).strip()) from error
+            connection.close()
+        elif out_of_patience:
+            raise error
         self.stop.wait(self.pause * random.uniform(0.5, 1.5))  # noqa: S311
         self.pause = min(_LONGEST_PAUSE, self.pause * 2)

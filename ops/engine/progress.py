@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Max, Sum
+from django.db.models import Sum
 from django.utils import timezone
 
 from ops.models import Run
@@ -32,9 +32,7 @@ class Progress:
 
 def progress_of(run: Run) -> Progress:
     """Read from the lanes, so that the work of every process is in it."""
-    told = run.lanes.aggregate(
-        changed=Sum("changed"), failed=Sum("failed"), batches=Sum("batches"), beat=Max("heartbeat_at")
-    )
+    told = run.lanes.aggregate(changed=Sum("changed"), failed=Sum("failed"), batches=Sum("batches"))
     until = run.finished_at or timezone.now()
     return Progress(
         run=run.pk,

@@ -45,7 +45,10 @@ def _left(run: Run, operation: Operation, scope: Scope) -> bool:
     """Whether a row is left that the next sweep would take."""
     ahead = Run(pk=run.pk, sweep=run.sweep + 1, scope=run.scope)
     rows = candidates(operation, scope, ahead)
-    return any(ahead_of(Lane(lower=lane.lower, upper=lane.upper), rows).exists() for lane in run.lanes.all())
+    return any(
+        ahead_of(Lane(lower=lane.lower, upper=lane.upper), rows).exists()
+        for lane in run.lanes.exclude(upper=None)
+    )
 
 
 def _verdict(run: Run, checks: list[dict[str, Any]]) -> State:

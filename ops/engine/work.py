@@ -9,7 +9,8 @@ from typing import Protocol
 from django.db import Error
 
 from ops import runs
-from ops.engine.batch import Batches, Halted
+from ops.engine.batch import Batches
+from ops.engine.lane import Halted
 from ops.engine.pace import Pace
 from ops.engine.patience import LIMIT, Patience, is_transient
 from ops.engine.settle import settle
@@ -21,6 +22,8 @@ from ops.states import State
 
 # Others hold the lanes that are left: look again soon, since one of them may die.
 _ASIDE = timedelta(milliseconds=100)
+# Between sweeps, and longer each time.
+SWEEP_PAUSE = timedelta(milliseconds=200)
 # Rows in process() are not locked, so nobody waits for them; what waits is a pause.
 _PROCESS_TARGET = timedelta(seconds=1)
 _MOVING = (State.RUNNING, State.PAUSING, State.CANCELLING)
@@ -53,7 +56,11 @@ def work(run: Run, watcher: Watcher, stop: Event, patience: timedelta = LIMIT) -
                 _fail(run, exc)
                 raise
             watcher.waiting(str(exc).strip())
-            waits.wait(exc)
+            try:
+                waits.wait(exc)
+            except Error:
+                _fail(run, exc)
+                raise
         except Exception as exc:
             _fail(run, exc)
             raise
@@ -90,7 +97,10 @@ class Worker:
         elif self.run.lanes.filter(finished=False).exists():
             self.stop.wait(_ASIDE.total_seconds())
         else:
+            swept = self.run.sweep
             settle(self.run, self.batches.operation, self.batches.scope)
+            if self.run.sweep > swept:  # Who held rows a moment ago may let go of them.
+                self.stop.wait(swept * SWEEP_PAUSE.total_seconds())
 
 
 def _fail(run: Run, error: Exception) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ops import registry, runs
+from django.apps import apps
+
+from ops import runs
 from ops.engine.progress import Progress, progress_of
-from ops.exceptions import OpsError, UnknownOperation
+from ops.exceptions import OpsError
 from ops.models import Failure, Run
 from ops.operation import Operation
 from ops.operations import Revert
@@ -149,8 +151,8 @@ def _scope(run: Run) -> str:
 
 def _noun(run: Run) -> str:
     try:
-        return str(registry.get(run.operation).model._meta.verbose_name_plural)
-    except UnknownOperation:
+        return str(apps.get_model(run.model)._meta.verbose_name_plural)
+    except LookupError:
         return "rows"
 
 

@@ -37,6 +37,9 @@ class Compiled:
         return tuple(bounds[param] if isinstance(param, Slot) else param for param in self.params)
 
 
+_OPEN = {"char": "bpchar", "character": "bpchar", "bit": "varbit"}
+
+
 class AsStored(Func):
     """An expression as its column's type, without length or precision.
 
@@ -58,7 +61,9 @@ class Plain(Value):
 
 def type_name(field: Field[Any, Any]) -> str:
     """The column's type without its length or precision: ``varchar`` of ``varchar(32)``."""
-    return re.sub(r"\([^)]*\)", "", field.db_type(connection) or "")
+    name = re.sub(r"\([^)]*\)", "", field.db_type(connection) or "")
+    # Without a length these two mean a length of one.
+    return re.sub(r"^(char|character|bit)\b(?! varying)", lambda m: _OPEN[m[1]], name)
 
 
 def is_json(field: Field[Any, Any]) -> bool:
@@ -118,7 +123,7 @@ def statement_of(operation: Operation) -> Compiled | None:
 
 def touched(model: type[Model]) -> list[Field[Any, Any]]:
     """The fields that every change sets to the time of the change."""
-    return [f for f in model._meta.concrete_fields if getattr(f, "auto_now", False)]
+    return [f for f in model._meta.local_concrete_fields if getattr(f, "auto_now", False)]
 
 
 def row_version(model: type[Model]) -> RawSQL:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from ops import registry, runs
-from ops.engine import batch
+from ops.engine import batch, work
 from ops.engine.work import Worker
 from ops.models import AuditLog, Run
 from ops.states import State
@@ -125,6 +125,8 @@ def audited(run: Run) -> dict[str, tuple[Any, Any]]:
 @pytest.fixture
 def machine(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(batch, "LOCK_TIMEOUT", timedelta(milliseconds=10))
+    monkeypatch.setattr(work, "SWEEP_PAUSE", timedelta())
+    monkeypatch.setattr(work, "SWEEP_PAUSE", timedelta())
     declare(FILL)
     with player() as one, player() as two:
         for other in (one, two):

@@ -34,7 +34,10 @@ def test_a_run_moves_as_the_table_says_and_not_otherwise(origin: State) -> None:
         else:
             with pytest.raises(IllegalMove) as refused:
                 runs.move(run, to)
-            assert str(refused.value) == f"run {run.pk} cannot become {to.label}: its state is {origin.label}"
+            assert str(refused.value) == (
+                f"run {run.pk} cannot become {to.label}: its state is {origin.label}."
+                f" To see it: manage.py runs show {run.pk}"
+            )
             run.refresh_from_db()
             assert run.state == origin
 

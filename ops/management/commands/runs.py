@@ -82,11 +82,11 @@ class Command(OpsCommand):
         self.settled(run, as_json)
 
     def retry(self, run: Run, options: Mapping[str, Any]) -> Request:
-        failed = Scope.of_keys(run.failures.values_list("object_id", flat=True))
-        if not failed.keys:
+        keys = frozenset(run.failures.values_list("object_id", flat=True))
+        if not keys:
             raise InvalidScope(f"run {run.pk} has no failed rows. To see it: manage.py runs show {run.pk}")
         request = request_of(registry.get(run.operation), options, **run.params)
-        return replace(request, scope=failed)
+        return replace(request, scope=Scope({**run.scope.get("filter", {}), **request.scope.filter}, keys))
 
     def revert(self, run: Run, options: Mapping[str, Any]) -> Request:
         return request_of(Revert, options, run=run.pk)
