@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,9 +17,12 @@ def start(args: Sequence[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, MANAGE, *args], stdin=subprocess.DEVNULL, process_group=0)
 
 
-def run_together(commands: Mapping[str, Sequence[str]]) -> str:
+def run_together(
+    commands: Mapping[str, Sequence[str]], *, ready: Callable[[], bool], announce: Callable[[], None]
+) -> str:
     """Run commands of manage.py until one ends, or Ctrl-C or SIGTERM comes; leave none of them behind.
 
+    Calls ``announce`` as soon as ``ready``, which is asked again and again, says so.
     Returns why it ended: the title of the one that did, with its exit status, or "" for a signal.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -27,6 +31,8 @@ def run_together(commands: Mapping[str, Sequence[str]]) -> str:
     try:
         for title, args in commands.items():
             children[title] = start(args)
+        if _wait_until(ready):
+            announce()
         return _first_to_end(children)
     except KeyboardInterrupt:
         return ""
@@ -36,6 +42,15 @@ def run_together(commands: Mapping[str, Sequence[str]]) -> str:
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _wait_until(ready: Callable[[], bool]) -> bool:
+    """Return whether it came true before any of the children ended."""
+    while not os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+        if ready():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _first_to_end(children: "Mapping[str, subprocess.Popen[bytes]]") -> str:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 import urllib.request
@@ -73,3 +74,32 @@ def test_when_one_dies_the_other_is_stopped(
     assert process.returncode == 1
     assert "ended with status -9, so everything was stopped." in output
     assert psutil.wait_procs(all_of_them, timeout=60)[1] == []
+
+
+@pytest.mark.parametrize("port", ["99999", "65536", "0", "-1", "http"])
+def test_what_is_no_port_is_refused(manage: Manage, port: str) -> None:
+    done = manage("serve", f"--port={port}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"error: argument --port: {port!r} is not a port: type 1 to 65535\n")
+
+
+def test_a_port_in_use_is_told_before_anything_starts(manage: Manage) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = manage("serve", "--port", port)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"Port {port} of 127.0.0.1 is in use, or not open to you: " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_site_is_announced_once_it_answers(serving: tuple["subprocess.Popen[str]", int]) -> None:
+    process, port = serving
+    assert process.stdout
+    assert any(line.startswith(f"The site: http://127.0.0.1:{port}/admin/") for line in process.stdout)
+    assert answers(port)
+
+
+def test_everything_is_stopped_where_the_worker_cannot_start(manage: Manage) -> None:
+    done = manage("serve", "--port", free_port(0), env={"REDIS_URL": "redis://127.0.0.1:9/0"})
+    assert done.returncode == 1
+    assert "so everything was stopped." in done.stderr

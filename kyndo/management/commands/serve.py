@@ -1,35 +1,51 @@
 """The site and one worker in the foreground, for development."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from functools import partial
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
-from kyndo.localservices.ports import free_port
+from kyndo.localservices.ports import free_port, taken
 from kyndo.supervisor import run_together
+
+
+def port_number(text: str) -> int:
+    """Read a TCP port, for argparse."""
+    if not (text.isdecimal() and 1 <= int(text) <= 65535):
+        raise ArgumentTypeError(f"{text!r} is not a port: type 1 to 65535")
+    return int(text)
 
 
 class Command(BaseCommand):
     help = (
         "Run the site and one worker in the foreground. Ctrl-C stops both; when one ends, so does the other."
     )
-    requires_system_checks = []  # runserver makes them
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--port", type=int, help="port of 127.0.0.1 (default: 8000 if free, else another)"
+            "--port", type=port_number, help="port of 127.0.0.1 (default: 8000 if free, else another)"
         )
 
     def handle(self, *, port: int | None, **options: object) -> None:
-        port = port or free_port(8000)
+        chosen = free_port(port or 8000)
+        if port and chosen != port:
+            raise CommandError(
+                f"Port {port} of 127.0.0.1 is in use, or not open to you: type another, or none."
+            )
+        has_login = get_user_model().objects.filter(is_superuser=True).exists()
+        ended = run_together(
+            {"The site": ["runserver", f"127.0.0.1:{chosen}"], "The worker": ["rqworker", "default"]},
+            ready=partial(taken, chosen),
+            announce=partial(self.announce, chosen, has_login),
+        )
+        if ended:
+            raise CommandError(f"{ended}, so everything was stopped.")
+
+    def announce(self, port: int, has_login: bool) -> None:
         self.stdout.write(f"\nThe site: http://127.0.0.1:{port}/admin/    Ctrl-C stops it and its worker.")
-        if not get_user_model().objects.filter(is_superuser=True).exists():
+        if not has_login:
             self.stdout.write(
                 "A login, typed in another terminal: .venv/bin/python manage.py createsuperuser"
             )
         self.stdout.flush()
-        ended = run_together(
-            {"The site": ["runserver", f"127.0.0.1:{port}"], "The worker": ["rqworker", "default"]}
-        )
-        if ended:
-            raise CommandError(f"{ended}, so everything was stopped.")
