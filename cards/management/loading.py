@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ class LoadCommand(OpsCommand):
 
     def execute_load(self, merge: Merge, source: Source, options: dict[str, Any]) -> list[str]:
         metadata = {"file": source.path.name, "sha256": sha256(source.path)}
-        with without_trigger(options.get("without_rarity_v2")):
-            counts = upsert.execute(merge, Signature(self.name, options["performed_by"], metadata))
+        signature = Signature(self.name, options["performed_by"], metadata)
+        counts = upsert.execute(merge, signature, creating=creating(options.get("without_rarity_v2")))
         if options["json"]:
             return [report.as_json(counts, executed=True)]
         return report.done_lines(source, counts)
@@ -68,6 +69,6 @@ class LoadCommand(OpsCommand):
         return shlex.join(["manage.py", self.name, *file, *flags, "--execute"])
 
 
-def without_trigger(asked: bool | None) -> AbstractContextManager[None]:
-    """Leave new cards as the old backend left them: without rarity_v2, for a backfill to find."""
-    return pgtrigger.ignore("cards.Card:keep_rarity_equal") if asked else nullcontext()
+def creating(without_rarity_v2: bool | None) -> upsert.Creating:
+    """Leave new cards as the old backend left them, for a backfill to find; changed ones keep the trigger."""
+    return partial(pgtrigger.ignore, "cards.Card:keep_rarity_equal") if without_rarity_v2 else nullcontext

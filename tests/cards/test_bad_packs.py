@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from cards.models import Card, PresentationRule
 from ops.models import AuditLog
@@ -174,6 +175,15 @@ def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path) -> None:
     missing = tmp_path / "no.json"
     assert refusal(missing) == (2, f"Cannot read {missing}: No such file or directory.")
     assert refusal(tmp_path) == (2, f"Cannot read {tmp_path}: Is a directory.")
+
+
+def test_a_constraint_that_refuses_a_new_card_is_told_without_rarity_v2_too(write: Write) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE cards ADD CONSTRAINT trial CHECK (title <> 'bad')")
+    status, said = refusal(write([card(title="bad")]), "--execute", "--without-rarity-v2")
+    assert status == 1
+    assert said.startswith("The database refused the load: ")
+    assert '"trial"' in said
 
 
 def test_without_rules_a_pack_is_refused_with_the_command_that_loads_them(write: Write) -> None:

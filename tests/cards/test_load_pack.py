@@ -247,6 +247,20 @@ def test_without_rarity_v2_new_cards_are_left_as_the_old_backend_left_them(write
     assert catalogue()["cóndor"]["rarity_v2"] == "epic", "the trigger is back"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_without_rarity_v2_concerns_new_cards_only_a_changed_card_keeps_both_columns_equal(
+    write: Write,
+) -> None:
+    load(write([card("old", rarity="rare")]), "--execute")
+    Card.objects.update(rarity="epic", rarity_v2="epic")
+    load(write([card("old", rarity="rare"), card("new", rarity="rare")]), "--execute", "--without-rarity-v2")
+    assert {(c["card_id"], c["rarity"], c["rarity_v2"]) for c in catalogue().values()} == {
+        ("old", "rare", "rare"),
+        ("new", "rare", None),
+    }
+    assert AuditLog.objects.filter(changes__rarity_v2={"old": "epic", "new": "rare"}).count() == 1
+
+
 def test_rarity_v2_alone_speaks_for_both(write: Write) -> None:
     load(write([card(rarityV2="rare")]), "--execute")
     assert (catalogue()["cóndor"]["rarity"], catalogue()["cóndor"]["rarity_v2"]) == ("rare", "rare")

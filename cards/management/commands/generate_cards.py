@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from cards.management.loading import without_trigger
+from cards.management.loading import creating
 from cards.models import Card
 from cards.packs import report, synthetic
 from cards.packs.progress import counted, status
@@ -41,8 +41,8 @@ class Command(OpsCommand):
         with status() as say, Staging(Card, synthetic.COLUMNS) as staging:
             staging.fill(counted(rows, say))
             say(f"Merging {staging.total:,} rows")
-            with without_trigger(without):
-                counts = upsert.execute(Merge(staging, "card_id"), signature, change=False)
+            merge = Merge(staging, "card_id")
+            counts = upsert.execute(merge, signature, change=False, creating=creating(without))
         self.tell([report.generated(counts)])
 
 
