@@ -20,6 +20,8 @@ from ops.sql.compile import fields_of, with_changes
 # What a modest server does, until a run has shown what this one does.
 _GUESSED_RATE = 10_000.0
 _SAMPLES = 5
+# A run of fewer rows than this says more of its start than of its rate.
+_TELLING = 1_000
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,10 @@ def _samples(rows: Any, operation: Operation) -> list[Sample]:
 
 
 def _rate(operation: Operation) -> tuple[float, int | None]:
-    """Rows a second of the newest run of the operation that changed any."""
+    """Rows a second of the newest run of the operation that changed enough of them, without a cap."""
     ended = Run.objects.filter(operation=operation.name, started_at__isnull=False, finished_at__isnull=False)
-    run = ended.annotate(changed=Sum("lanes__changed")).filter(changed__gt=0).order_by("-pk").first()
+    counted = ended.filter(max_rate=None).annotate(changed=Sum("lanes__changed"))
+    run = counted.filter(changed__gte=_TELLING).order_by("-pk").first()
     if run is None or run.finished_at is None or run.started_at is None:
         return _GUESSED_RATE, None
     seconds = (run.finished_at - run.started_at).total_seconds()

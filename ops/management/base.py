@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from argparse import Action, ArgumentError, ArgumentParser, Namespace
+from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
@@ -19,6 +19,7 @@ from ops import registry, runs
 from ops.actor import current_user
 from ops.engine.work import work
 from ops.exceptions import DatabaseAway, InvalidParams, OpsError
+from ops.management.arguments import Filters, few, natural, pair, person, positive
 from ops.management.signals import stop_event
 from ops.models import Run
 from ops.operation import Operation
@@ -31,14 +32,16 @@ from ops.scope import Scope
 from ops.states import State
 
 INTERRUPTED = 130
-# What the columns of a run can hold; more lanes than this are no use to anybody.
-_GREATEST, _LONGEST_NAME, _MOST_LANES = 2**31 - 1, 150, 256
 
 
 class OpsCommand(BaseCommand):
     """A command whose errors are an operator's to read."""
 
     requires_system_checks = ()
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        # ``--exec`` is not the same as ``--execute``: nothing is done on half a word.
+        return super().create_parser(prog_name, subcommand, **{"allow_abbrev": False, **kwargs})
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         with self.told_errors():
@@ -172,53 +175,3 @@ def request_of(operation: type[Operation], options: Mapping[str, Any], **params:
     how = ("performed_by", "lanes", "batch_size", "max_rate", "max_failures")
     scope = Scope(filter=options["filter"])
     return Request(operation, params=asked | params, scope=scope, **{name: options[name] for name in how})
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= _GREATEST:
-        raise ValueError
-    return number
-
-
-def natural(text: str) -> int:
-    return 0 if int(text) == 0 else positive(text)
-
-
-def few(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= _MOST_LANES:
-        raise ValueError
-    return number
-
-
-def person(text: str) -> str:
-    if not 1 <= len(text.strip()) <= _LONGEST_NAME:
-        raise ValueError
-    return text.strip()
-
-
-natural.__name__ = "whole number"
-positive.__name__ = "whole number above 0"
-few.__name__ = f"whole number from 1 to {_MOST_LANES}"
-person.__name__ = f"name of 1 to {_LONGEST_NAME} characters"
-
-
-def pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError
-    return name, value
-
-
-pair.__name__ = "COLUMN=VALUE"
-
-
-class Filters(Action):
-    """Gathers the pairs; a column asked twice would be one that no row can have."""
-
-    def __call__(self, parser: ArgumentParser, namespace: Namespace, values: Any, option: Any = None) -> None:
-        gathered, (name, value) = dict(getattr(namespace, self.dest)), values
-        if name in gathered:
-            raise ArgumentError(self, f"{name} is given twice")
-        setattr(namespace, self.dest, gathered | {name: value})

@@ -56,4 +56,4 @@ class Bar(Watcher):
         self.progress.update(self.task, completed=told.done, told=text)
 
     def waiting(self, reason: str) -> None:
-        self.progress.update(self.task, told=f"[yellow]waiting: {reason.splitlines()[0]}[/]")
+        self.progress.update(self.task, told=f"[yellow]waiting: {reason.partition(chr(10))[0]}[/]")

@@ -50,6 +50,8 @@ def next_step(run: Run) -> str:
 def _way_on(run: Run) -> str:
     if run.state == State.FINISHED_WITH_FAILURES:
         return f"To try the failed rows again, once they are mended: manage.py runs retry {run.pk}"
+    if run.state == State.VERIFICATION_FAILED:
+        return f"Mend what the checks found, and verify again with: manage.py runs resume {run.pk}"
     verb = "join it" if run.state == State.RUNNING else "go on"
     return f"To {verb}: manage.py runs resume {run.pk}"
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import TextIO
 
+from ops.engine.patience import LIMIT
 from ops.engine.progress import Progress, progress_of
 from ops.engine.size import BatchSize
 from ops.models import Run
@@ -23,6 +24,7 @@ class Watcher:
         self.out = out
         self.first = progress_of(run)
         self.began = self.looked = monotonic()
+        self.waited_for: str | None = None
 
     def __enter__(self) -> Watcher:
         return self
@@ -31,6 +33,7 @@ class Watcher:
         pass
 
     def batch(self, run: Run, size: BatchSize) -> None:
+        self.waited_for = None
         if monotonic() - self.looked >= self.interval:
             self.looked = monotonic()
             self.show(progress_of(run), size)
@@ -64,7 +67,10 @@ class Lines(Watcher):
         )
 
     def waiting(self, reason: str) -> None:
-        print(f"waiting: {reason.splitlines()[0]}", file=self.out, flush=True)
+        if reason != self.waited_for:  # once, not at every try
+            self.waited_for = reason
+            first = reason.partition("\n")[0]
+            print(f"waiting, for {words.duration(LIMIT)} at most: {first}", file=self.out, flush=True)
 
 
 class JsonLines(Watcher):

@@ -172,19 +172,19 @@ WRONG = [
     ),
     (
         ["--from", "common", "--to", "rare", "--batch-size", "0"],
-        "argument --batch-size: invalid whole number above 0 value: '0'",
+        "argument --batch-size: '0' is not a whole number from 1 to 2,147,483,647",
     ),
     (
         ["--from", "common", "--to", "rare", "--batch-size", "-1"],
-        "argument --batch-size: invalid whole number above 0 value: '-1'",
+        "argument --batch-size: '-1' is not a whole number from 1 to 2,147,483,647",
     ),
     (
         ["--from", "common", "--to", "rare", "--batch-size", "abc"],
-        "argument --batch-size: invalid whole number above 0 value: 'abc'",
+        "argument --batch-size: 'abc' is not a whole number from 1 to 2,147,483,647",
     ),
     (
         ["--from", "common", "--to", "rare", "--filter", "pack_id"],
-        "argument --filter: invalid COLUMN=VALUE value: 'pack_id'",
+        "argument --filter: 'pack_id' is not COLUMN=VALUE",
     ),
     (["--from", "common", "--to", "rare", "--filter", "pack=x"], "cards.Card has no column 'pack'; it has "),
     (["--from", "common", "--to", "rare", "--filter", "id=x"], "id=x: “x” value must be an integer."),

@@ -9,7 +9,8 @@ from cards.packs import report, synthetic
 from cards.packs.progress import counted, status
 from ops import upsert
 from ops.actor import current_user
-from ops.management.base import OpsCommand, positive
+from ops.management.arguments import positive
+from ops.management.base import OpsCommand
 from ops.sql.merge import Merge, Signature
 from ops.sql.staging import Staging
 

@@ -21,7 +21,9 @@ class Command(OperationCommand):
         choices = parser.add_subparsers(dest="operation", metavar="NAME", required=True)
         for operation in registry.all_operations():
             name, summary = operation.name, operation.summary()
-            add_operation_arguments(choices.add_parser(name, help=summary, description=summary), operation)
+            add_operation_arguments(
+                choices.add_parser(name, help=summary, description=summary, allow_abbrev=False), operation
+            )
 
     def get_operation(self, options: Mapping[str, Any]) -> type[Operation]:
         return registry.get(options["operation"])

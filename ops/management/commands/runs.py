@@ -10,7 +10,8 @@ from django.core.management.base import CommandParser
 
 from ops import registry, runs
 from ops.exceptions import InvalidScope
-from ops.management.base import OpsCommand, add_run_arguments, positive, request_of
+from ops.management.arguments import positive
+from ops.management.base import OpsCommand, add_run_arguments, request_of
 from ops.models import Run
 from ops.operations import Revert
 from ops.report import run as report
@@ -37,7 +38,7 @@ class Command(OpsCommand):
         parser.add_argument("--last", type=positive, default=20, metavar="N", help="How many to list (20).")
         verbs = parser.add_subparsers(dest="verb", metavar="VERB")
         for verb, told in _VERBS.items():
-            sub = verbs.add_parser(verb, help=told, description=told)
+            sub = verbs.add_parser(verb, help=told, description=told, allow_abbrev=False)
             sub.add_argument("number", type=int, metavar="N")
             if verb in _STARTS_A_RUN:
                 add_run_arguments(sub)

@@ -1,0 +1,52 @@
+"""The kinds of value that commands take, each refused in words that say what it may be."""
+
+from __future__ import annotations
+
+from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from typing import Any
+
+_GREATEST = 2**31 - 1
+_LONGEST_NAME = 150
+_MOST_LANES = 256
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least:,} to {most:,}")
+        return number
+
+    return parse
+
+
+positive = whole(1, _GREATEST)
+natural = whole(0, _GREATEST)
+few = whole(1, _MOST_LANES)
+
+
+def person(text: str) -> str:
+    if not 1 <= len(text.strip()) <= _LONGEST_NAME:
+        raise ArgumentTypeError(f"a name has 1 to {_LONGEST_NAME} characters, not {len(text.strip())}")
+    return text.strip()
+
+
+def pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ArgumentTypeError(f"{text!r} is not COLUMN=VALUE")
+    return name, value
+
+
+class Filters(Action):
+    """Gathers the pairs; a column asked twice would be one that no row can have."""
+
+    def __call__(self, parser: ArgumentParser, namespace: Namespace, values: Any, option: Any = None) -> None:
+        gathered, (name, value) = dict(getattr(namespace, self.dest)), values
+        if name in gathered:
+            raise ArgumentError(self, f"{name} is given twice")
+        setattr(namespace, self.dest, gathered | {name: value})
