@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 VENV_HINT = "Type `make demo` once, then use .venv/bin/python manage.py"
 
@@ -10,16 +11,18 @@ VENV_HINT = "Type `make demo` once, then use .venv/bin/python manage.py"
 def main(argv: list[str]) -> int:
     """Run a command and return its exit status."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kyndo.settings")
+    if sys.stdout is None:  # the shell closed it, as in `>&-`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         from django.core.management import execute_from_command_line
     except ImportError as exc:
         return _fail(f"{exc.msg}, for the Python that runs this ({sys.executable}).\n{VENV_HINT}")
     try:
-        execute_from_command_line(argv)
+        _run_and_flush(execute_from_command_line, argv)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # as in `manage.py runs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 128 + signal.SIGPIPE
     except Exception as exc:
         from kyndo.errors import explain
@@ -27,8 +30,22 @@ def main(argv: list[str]) -> int:
         words = None if "--traceback" in argv else explain(exc)
         if words is None:
             raise
+        if isinstance(exc, OSError):
+            _discard_output()
         return _fail(words)
     return 0
+
+
+def _run_and_flush(run: Callable[[list[str]], None], argv: list[str]) -> None:
+    """Flush here: what cannot be written as Python exits is no exception that anybody can catch."""
+    try:
+        run(argv)
+    finally:
+        sys.stdout.flush()
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(words: str) -> int:

@@ -1,5 +1,6 @@
 """Words for the failures that an operator can mend: a server out of reach, a missing setting or migration."""
 
+import errno
 import os
 import sys
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ MIGRATE = "Type: .venv/bin/python manage.py migrate"
 # SQLSTATE classes and codes that speak of the connection or the server, not of the statement.
 _CONNECTION = ("08", "28", "3D000", "53300", "57P")
 _SCHEMA = ("42P01", "42703")  # undefined table, undefined column
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def explain(exc: BaseException) -> str | None:
@@ -22,6 +24,8 @@ def explain(exc: BaseException) -> str | None:
         return str(exc)
     if isinstance(exc, DatabaseError):
         return _explain_database(exc)
+    if isinstance(exc, OSError) and exc.filename is None and exc.errno in _DISK:
+        return f"The output cannot be written: {exc.strerror}"
     if _is_redis_out_of_reach(exc):
         return _out_of_reach("Redis", "REDIS_URL", _redis_address(), exc)
     return None

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 
+import pytest
 from django.db import connection
 
 from tests.conftest import Manage
@@ -101,3 +102,28 @@ def test_a_python_without_django_is_told_what_to_type(manage: Manage) -> None:
     assert done.returncode == 1
     assert "make demo" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("last", ["", "; raise SystemExit(1)"])
+def test_a_full_disk_behind_the_output_is_said_in_one_line(
+    manage: Manage, unbuffered: str, last: str
+) -> None:
+    with open("/dev/full", "w") as full:
+        process = manage.popen(
+            "shell",
+            "--no-imports",
+            "-c",
+            "print('words')" + last,
+            stdout=full,
+            env={"PYTHONUNBUFFERED": unbuffered},
+        )
+        _, stderr = process.communicate()
+    assert (process.returncode, stderr) == (1, "The output cannot be written: No space left on device\n")
+
+
+def test_a_closed_output_is_no_error(manage: Manage) -> None:
+    command = manage._process(("check",), None)
+    command["args"] = ["sh", "-c", '"$@" >&-', "sh", *command["args"]]
+    done = subprocess.run(stderr=subprocess.PIPE, check=False, **command)
+    assert (done.returncode, done.stderr) == (0, "")
