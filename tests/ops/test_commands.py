@@ -99,7 +99,7 @@ def test_a_check_that_does_not_hold_is_told_and_the_exit_status_is_1(manage: Man
         """
         Run N verification failed: 0 changed in DURATION (RATE rows/s), K batches, 1 sweep.
           FAILED  things without a note: 1, such as hidden
-        To go on: manage.py runs resume N
+        Mend what the checks found, and verify again with: manage.py runs resume N
         """,
         status=1,
     )

@@ -100,15 +100,15 @@ def test_wrong_parameters_are_refused(declare: Declare) -> None:
 
 
 def test_the_rate_is_learnt_from_the_newest_run_of_the_operation(declare: Declare) -> None:
-    things(4)
+    things(1000)
     declare(FILL)
     assert (preview(Request(FILL, "me")).learnt_from, preview(Request(FILL, "me")).rate) == (None, 10_000)
     run = execute(FILL)
-    execute(FILL)  # found nothing, so taught nothing
+    execute(FILL)  # found nothing, so taught nothing, as one of a few rows would
     Run.objects.filter(pk=run.pk).update(finished_at=F("started_at") + timedelta(seconds=2))
     things(6)
     seen = preview(Request(FILL, "me"))
-    assert (seen.learnt_from, seen.rate, seen.duration) == (run.pk, 2.0, timedelta(seconds=3))
+    assert (seen.learnt_from, seen.rate, seen.duration) == (run.pk, 500.0, timedelta(seconds=6 / 500))
 
 
 def test_a_run_that_is_under_way_does_not_hinder_it(declare: Declare) -> None:
