@@ -13,6 +13,7 @@ from typing import Any
 from django.db import DatabaseError, OperationalError, connection, transaction
 
 from ops.db import read_only
+from ops.engine.failures import is_of_a_row
 from ops.exceptions import OpsError
 from ops.sql.merge import Merge, Signature
 
@@ -78,7 +79,7 @@ def execute(
                 raise Busy(_busy(merge)) from exc
             time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311
         except DatabaseError as exc:
-            if _sqlstate(exc)[:2] not in {"22", "23"}:
+            if not is_of_a_row(exc):
                 raise
             raise Refused(f"The database refused the load: {exc}") from exc
     raise AssertionError("unreachable")

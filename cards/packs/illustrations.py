@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,7 +12,11 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.utils.text import slugify
 
-from cards.packs.errors import BadValue
+from cards.packs.errors import BadValue, RefusedPack
+
+_REFUSED = ("javascript:", "vbscript:", "file:", "data:text")
+# Anything else, such as HTML or SVG, could bring scripts into the admin's own site.
+_ENDINGS = (".avif", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
 class Illustrations:
@@ -29,6 +34,8 @@ class Illustrations:
 
     def place(self, image: str, pack_id: str | None) -> str:
         """The image's name in the storage if it lies beside the pack, else the image as given."""
+        if image.lower().startswith(_REFUSED):
+            raise BadValue(f"image {image!r} is no address of a picture")
         if "://" in image or image.startswith(("/", "data:")):
             return image
         if ".." in image.replace("\\", "/").split("/"):
@@ -40,8 +47,13 @@ class Illustrations:
         """Put what was found into the storage; how many were not there yet."""
         missing = [name for name in self._sources if not default_storage.exists(name)]
         for name in missing:
-            with open(self._sources[name], "rb") as file:
-                default_storage.save(name, File(file))
+            try:
+                with open(self._sources[name], "rb") as file:
+                    default_storage.save(name, File(file))
+            except OSError as exc:
+                with suppress(OSError):  # a part of it would pass for the whole
+                    default_storage.delete(name)
+                raise RefusedPack(f"Nothing was loaded: {name} cannot be stored: {exc.strerror}.") from exc
         return len(missing)
 
     def _find_name(self, path: str, pack_id: str) -> str:
@@ -52,6 +64,8 @@ class Illustrations:
             )
         if not os.path.isfile(real):
             raise BadValue(f"image {os.path.relpath(path, self._folder)!r} is not a file")
+        if os.path.splitext(path)[1].lower() not in _ENDINGS:
+            raise BadValue(f"image {os.path.relpath(path, self._folder)!r} is none of {', '.join(_ENDINGS)}")
         with open(real, "rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
         stem, suffix = os.path.splitext(os.path.basename(path))

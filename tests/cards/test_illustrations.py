@@ -1,11 +1,14 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
 
 from cards.models import Card
+from cards.packs.errors import BadValue, RefusedPack
+from cards.packs.illustrations import Illustrations
 from ops.models import AuditLog
 from tests.cards.conftest import card, load, refusal
 
@@ -101,3 +104,32 @@ def test_a_folder_or_a_dead_link_is_a_bad_row(write: Write, tmp_path: Path) -> N
 def test_a_pack_whose_name_is_a_path_stays_inside_the_storage(write: Write, picture: Path) -> None:
     load(write([card(packId="../../etc", imageUrl="images/Cóndor.WEBP")]), "--execute")
     assert Card.objects.get().image.startswith("packs/etc/cóndor.")
+
+
+@pytest.mark.parametrize("name", ["x.html", "x.svg", "x"])
+def test_a_file_that_is_no_picture_is_a_bad_row(folder: Path, name: str) -> None:
+    (folder / name).write_text("<script>alert(1)</script>")
+    with pytest.raises(BadValue, match="is none of"):
+        Illustrations(folder).place(name, "p")
+
+
+@pytest.mark.parametrize("image", ["javascript:alert(1)", "file:///etc/passwd", "data:text/html,x"])
+def test_an_address_that_is_no_pictures_is_a_bad_row(folder: Path, image: str) -> None:
+    with pytest.raises(BadValue, match="no address of a picture"):
+        Illustrations(folder).place(image, "p")
+
+
+def test_a_storage_that_cannot_be_written_refuses_the_pack_in_words(folder: Path, settings: Any) -> None:
+    (folder / "x.png").write_bytes(b"png")
+    settings.MEDIA_ROOT = folder / "x.png"  # a file where a folder should be
+    illustrations = Illustrations(folder)
+    illustrations.place("x.png", "p")
+    with pytest.raises(RefusedPack, match="cannot be stored"):
+        illustrations.store()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "pack"
+    made.mkdir()
+    return made
