@@ -26,6 +26,7 @@ from ops.operation import Operation
 from ops.preview import preview
 from ops.report import preview as report_preview
 from ops.report import run as report_run
+from ops.report import words
 from ops.report.watchers import JsonLines, Lines, Watcher
 from ops.runs import Request
 from ops.scope import Scope
@@ -64,7 +65,7 @@ class OpsCommand(BaseCommand):
         return f"--{param.replace('_', '-')}"
 
     def tell(self, lines: list[str]) -> None:
-        self.stdout.write("\n".join(lines))
+        self.stdout.write(words.harmless("\n".join(lines)))
 
     def preview_or_execute(self, request: Request, options: Mapping[str, Any]) -> None:
         if options["execute"]:
@@ -74,8 +75,8 @@ class OpsCommand(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(report_preview.as_json(seen), default=str))
         else:
-            words = shlex.join(word for word in sys.argv[1:] if word != "--dry-run")
-            self.tell(report_preview.as_lines(seen, f"manage.py {words} --execute"))
+            asked = shlex.join(word for word in sys.argv[1:] if word != "--dry-run")
+            self.tell(report_preview.as_lines(seen, f"manage.py {asked} --execute"))
 
     def execute_run(self, run: Run, as_json: bool) -> None:
         """Work on the run in the foreground, watched; exits with 130 when interrupted, 1 without success."""
