@@ -7,7 +7,6 @@ import re
 from datetime import timedelta
 from typing import Any
 
-
 _STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
