@@ -13,14 +13,13 @@ from typing import Any
 from django.db import DatabaseError, OperationalError, connection, transaction
 
 from ops.db import read_only
-from ops.engine.failures import is_of_a_row
+from ops.engine.failures import LOST_RACES, is_of_a_row, sqlstate
 from ops.exceptions import OpsError
 from ops.sql.merge import Merge, Signature
 
 # Below PostgreSQL's deadlock_timeout of 1 s, so that in a deadlock it is the merge that gives way.
 LOCK_TIMEOUT = timedelta(milliseconds=800)
 ATTEMPTS = 8
-_YIELDED = {"40001", "40P01", "55P03"}
 Creating = Callable[[], AbstractContextManager[object]]
 
 
@@ -73,7 +72,7 @@ def execute(
             with transaction.atomic():
                 return _merge(merge, signature, change, creating)
         except OperationalError as exc:
-            if _sqlstate(exc) not in _YIELDED:
+            if sqlstate(exc) not in LOST_RACES:
                 raise
             if attempt == ATTEMPTS:
                 raise Busy(_busy(merge)) from exc
@@ -122,7 +121,3 @@ def _busy(merge: Merge) -> str:
     return (
         f"Nothing was changed: others hold rows of {table} that the load needs. Try again when they let go."
     )
-
-
-def _sqlstate(exc: DatabaseError) -> str:
-    return getattr(exc.__cause__, "sqlstate", None) or ""

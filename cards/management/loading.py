@@ -18,7 +18,7 @@ from cards.packs.loading import staged
 from cards.packs.progress import status
 from cards.packs.source import Source, open_source, sha256
 from ops import upsert
-from ops.actor import current_user
+from ops.management.arguments import add_mode, add_person
 from ops.management.base import OpsCommand
 from ops.sql.merge import Merge, Signature
 
@@ -29,12 +29,8 @@ class LoadCommand(OpsCommand):
     name: str
 
     def add_arguments(self, parser: CommandParser) -> None:
-        mode = parser.add_mutually_exclusive_group()
-        mode.add_argument("--dry-run", action="store_true", help="Preview only; this is the default.")
-        mode.add_argument("--execute", action="store_true", help="Do it.")
-        parser.add_argument(
-            "--as", dest="performed_by", default=current_user(), metavar="NAME", help="Who asks."
-        )
+        add_mode(parser)
+        add_person(parser)
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def load(
@@ -67,6 +63,14 @@ class LoadCommand(OpsCommand):
         file = [str(options["file"])] if options["file"] else []
         flags = ["--without-rarity-v2"] if options.get("without_rarity_v2") else []
         return shlex.join(["manage.py", self.name, *file, *flags, "--execute"])
+
+
+def add_without_rarity_v2(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--without-rarity-v2",
+        action="store_true",
+        help="Leave rarity_v2 of new cards empty, as the old backend did, for trials of the backfill.",
+    )
 
 
 def creating(without_rarity_v2: bool | None) -> upsert.Creating:

@@ -6,6 +6,8 @@ from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError, N
 from collections.abc import Callable
 from typing import Any
 
+from ops.actor import current_user
+
 _GREATEST = 2**31 - 1
 _LONGEST_NAME = 150
 _MOST_LANES = 256
@@ -27,6 +29,23 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 positive = whole(1, _GREATEST)
 natural = whole(0, _GREATEST)
 few = whole(1, _MOST_LANES)
+
+
+def add_mode(parser: ArgumentParser) -> None:
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--dry-run", action="store_true", help="Preview only; this is the default.")
+    mode.add_argument("--execute", action="store_true", help="Do it.")
+
+
+def add_person(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--as",
+        dest="performed_by",
+        type=person,
+        default=current_user(),
+        metavar="NAME",
+        help="Who asks.",
+    )
 
 
 def person(text: str) -> str:

@@ -16,10 +16,9 @@ from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ops import registry, runs
-from ops.actor import current_user
 from ops.engine.work import work
 from ops.exceptions import DatabaseAway, InvalidParams, OpsError
-from ops.management.arguments import Filters, few, natural, pair, person, positive
+from ops.management.arguments import Filters, add_mode, add_person, few, natural, pair, positive
 from ops.management.signals import stop_event
 from ops.models import Run
 from ops.operation import Operation
@@ -153,9 +152,7 @@ def add_operation_arguments(
 
 def add_run_arguments(parser: ArgumentParser) -> None:
     """How a run is to be executed, whatever its operation."""
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--dry-run", action="store_true", help="Preview only; this is the default.")
-    mode.add_argument("--execute", action="store_true", help="Do it.")
+    add_mode(parser)
     parser.add_argument(
         "--batch-size", type=positive, metavar="N", help="Rows changed in a batch; by default it adapts."
     )
@@ -165,9 +162,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--filter", action=Filters, default={}, type=pair, metavar="COLUMN=VALUE", help="Only these rows."
     )
-    parser.add_argument(
-        "--as", dest="performed_by", type=person, default=current_user(), metavar="NAME", help="Who asks."
-    )
+    add_person(parser)
     parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
 

@@ -128,4 +128,5 @@ def touched(model: type[Model]) -> list[Field[Any, Any]]:
 
 def row_version(model: type[Model]) -> RawSQL:
     """The transaction that wrote the row's version, as text: it is another one after every change."""
-    return RawSQL(f'"{model._meta.db_table}".xmin::text', (), output_field=TextField())  # noqa: S611
+    version = sql.SQL("{}.xmin::text").format(identifier(model._meta.db_table))
+    return RawSQL(version.as_string(), (), output_field=TextField())  # noqa: S611

@@ -3,13 +3,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from cards.management.loading import creating
+from cards.management.loading import add_without_rarity_v2, creating
 from cards.models import Card
 from cards.packs import report, synthetic
 from cards.packs.progress import counted, status
 from ops import upsert
-from ops.actor import current_user
-from ops.management.arguments import positive
+from ops.management.arguments import add_person, positive
 from ops.management.base import OpsCommand
 from ops.sql.merge import Merge, Signature
 from ops.sql.staging import Staging
@@ -26,14 +25,8 @@ class Command(OpsCommand):
         parser.add_argument(
             "--pack", type=pack_name, default="synthetic", metavar="NAME", help="Their pack (synthetic)."
         )
-        parser.add_argument(
-            "--without-rarity-v2",
-            action="store_true",
-            help="Leave rarity_v2 of new cards empty, as the old backend did, for trials of the backfill.",
-        )
-        parser.add_argument(
-            "--as", dest="performed_by", default=current_user(), metavar="NAME", help="Who asks."
-        )
+        add_without_rarity_v2(parser)
+        add_person(parser)
 
     def handle(self, **options: Any) -> None:
         without = options["without_rarity_v2"]

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from cards.management.loading import LoadCommand
+from cards.management.loading import LoadCommand, add_without_rarity_v2
 from cards.packs.catalogue import card_layout
 from cards.packs.illustrations import Illustrations
 
@@ -19,11 +19,7 @@ class Command(LoadCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE", help="JSON or CSV, in UTF-8.")
-        parser.add_argument(
-            "--without-rarity-v2",
-            action="store_true",
-            help="Leave rarity_v2 of new cards empty, as the old backend did, for trials of the backfill.",
-        )
+        add_without_rarity_v2(parser)
         super().add_arguments(parser)
 
     def handle(self, **options: Any) -> None:
