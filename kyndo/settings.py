@@ -5,6 +5,7 @@ from pathlib import Path
 
 import environ  # type: ignore[import-untyped]
 
+from kyndo import __version__
 from kyndo.localservices.state import postgres_url, read_state, redis_url
 from kyndo.required import require
 
@@ -16,6 +17,7 @@ env = environ.Env()
 
 require(os.environ)
 
+VERSION = __version__
 DEBUG = env.bool("DEBUG", default=False)
 
 

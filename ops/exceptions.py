@@ -58,3 +58,9 @@ class TooManyFailures(OpsError):
 
 class DatabaseAway(OpsError):
     """The database did not come back in time; the run stands where its last batch left it."""
+
+
+class Interrupted(OpsError):
+    """Somebody asked to stop, and what cannot be continued was given up."""
+
+    exit_status = 130

@@ -27,16 +27,7 @@ class Bar(Watcher):
     def __init__(self, run: Run, out: TextIO) -> None:
         super().__init__(run, out)
         self.run = run
-        self.progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=None),
-            TaskProgressColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
-            TimeRemainingColumn(),
-            console=Console(file=out),
-            expand=True,
-        )
+        self.progress = rows_bar(out)
         self.task = self.progress.add_task(
             f"Run {run.pk}", total=run.total, completed=self.first.done, told=""
         )
@@ -57,3 +48,17 @@ class Bar(Watcher):
 
     def waiting(self, reason: str) -> None:
         self.progress.update(self.task, told=f"[yellow]waiting: {reason.partition(chr(10))[0]}[/]")
+
+
+def rows_bar(out: TextIO) -> Progress:
+    """The columns that every bar has; a task says the last of them in its field ``told``."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[told]}"),
+        TimeRemainingColumn(),
+        console=Console(file=out),
+        expand=True,
+    )

@@ -35,6 +35,18 @@ def rate(rows: float, span: timedelta) -> str:
     return f"{rows / max(span.total_seconds(), 0.001):,.0f} rows/s"
 
 
+def size(count: int) -> str:
+    """``512 bytes``, ``42.5 MB``: as ``ls -lh --si`` counts."""
+    if count < 1000:
+        return f"{count} bytes"
+    amount, unit = count / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if amount < 999.95:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.1f} {unit}"
+
+
 def value(told: Any) -> str:
     if told is None:
         return "NULL"

@@ -15,6 +15,7 @@ from ops.management.base import OpsCommand, add_run_arguments, request_of
 from ops.models import Run
 from ops.operations import Revert
 from ops.report import run as report
+from ops.report.table import aligned
 from ops.runs import Request
 from ops.scope import Scope
 
@@ -94,11 +95,3 @@ class Command(OpsCommand):
 
     def settled(self, run: Run, as_json: bool) -> None:
         self.tell([json.dumps(report.as_json("run", run))] if as_json else report.summary(run))
-
-
-def aligned(table: list[list[str]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    ]

@@ -1,0 +1,88 @@
+"""How far a transfer of rows is: silence, plain lines, a bar, or JSON lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
+
+from ops.report import words
+
+
+class Meter:
+    """Told of every block, shows at most once in ``interval`` seconds; this one shows nothing."""
+
+    interval = 2.0
+
+    @contextmanager
+    def of(self, total: int) -> Iterator[None]:
+        """For a transfer of so many rows."""
+        self.total, self.rows, self.bytes = total, 0, 0
+        self.began = self.shown = monotonic()
+        yield
+
+    def advance(self, name: str, rows: int, size: int) -> None:
+        self.rows += rows
+        self.bytes += size
+        if monotonic() - self.shown >= self.interval:
+            self.shown = monotonic()
+            self.show(name)
+
+    def show(self, name: str) -> None:
+        pass
+
+    @property
+    def bytes_a_second(self) -> float:
+        return self.bytes / max(monotonic() - self.began, 0.001)
+
+    @property
+    def seconds_left(self) -> float:
+        passed = monotonic() - self.began
+        return passed * max(0, self.total - self.rows) / max(self.rows, 1)
+
+
+class LineMeter(Meter):
+    def show(self, name: str) -> None:
+        left = words.duration(timedelta(seconds=self.seconds_left))
+        speed = words.size(round(self.bytes_a_second))
+        share = 100 * self.rows / max(self.total, 1)
+        print(
+            f"{name}: {self.rows:,} of {self.total:,} rows ({share:.0f} %), {speed}/s, {left} left",
+            flush=True,
+        )
+
+
+class JsonMeter(Meter):
+    interval = 1.0
+
+    def show(self, name: str) -> None:
+        told = {"event": "progress", "file": name, "rows": self.rows, "total": self.total}
+        speed = {"bytes": self.bytes, "rate": round(self.bytes_a_second)}
+        print(json.dumps({**told, **speed, "seconds_left": round(self.seconds_left, 1)}), flush=True)
+
+
+class BarMeter(Meter):
+    interval = 0.1
+
+    @contextmanager
+    def of(self, total: int) -> Iterator[None]:
+        from ops.report.bar import rows_bar  # rich takes a tenth of a second to import
+
+        with super().of(total), rows_bar(sys.stdout) as self.bar:
+            self.task = self.bar.add_task("", total=total, told="")
+            yield
+            self.bar.update(self.task, completed=self.rows)
+
+    def show(self, name: str) -> None:
+        told = f"{words.size(round(self.bytes_a_second))}/s"
+        self.bar.update(self.task, description=name, completed=self.rows, told=told)
+
+
+def meter(as_json: bool) -> Meter:
+    """What suits whoever reads the standard output."""
+    if as_json:
+        return JsonMeter()
+    return BarMeter() if sys.stdout.isatty() else LineMeter()

@@ -1,0 +1,190 @@
+import gzip
+import hashlib
+import io
+import json
+import threading
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, models
+
+from cards.models import Asset, Card, PresentationRule
+from ops.models import AuditLog
+from tests.cards.nasty import NASTY, fill
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
+
+MODELS: dict[str, type[models.Model]] = {
+    "cards": Card,
+    "presentation_rules": PresentationRule,
+    "assets": Asset,
+    "audit_logs": AuditLog,
+}
+
+
+def export(target: Path, *flags: str) -> str:
+    stdout = io.StringIO()
+    call_command("export_json", "--output", target, *flags, stdout=stdout)
+    return stdout.getvalue()
+
+
+def refusal(target: Path, *flags: str) -> tuple[int, str]:
+    with pytest.raises(CommandError) as caught:
+        export(target, *flags)
+    return caught.value.returncode, str(caught.value)
+
+
+def parsed(content: bytes, lines: bool) -> list[dict[str, Any]]:
+    if not lines:
+        return json.loads(content, parse_float=Decimal)  # type: ignore[no-any-return]
+    return [json.loads(line, parse_float=Decimal) for line in content.split(b"\n")[:-1]]
+
+
+def table(model: type[models.Model]) -> list[dict[str, Any]]:
+    """The rows as the database holds them; JSON with all the digits of its numbers."""
+    documents = [f.column for f in model._meta.concrete_fields if isinstance(f, models.JSONField)]
+    rows = list(model._default_manager.order_by("pk").values())
+    with connection.cursor() as cursor:
+        for name in documents:
+            cursor.execute(f'SELECT "{name}"::text FROM "{model._meta.db_table}" ORDER BY id')
+            for row, (text,) in zip(rows, cursor.fetchall(), strict=True):
+                row[name] = None if text is None else json.loads(text, parse_float=Decimal)
+    return rows
+
+
+def as_exported(row: dict[str, Any]) -> dict[str, Any]:
+    """What a row looks like in its file: times as text, and an audit row's run in its metadata."""
+    if run := row.pop("run_id", None):
+        row["metadata"] = {**(row["metadata"] or {}), "run": run}
+    return row
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+@pytest.mark.parametrize("compress", [False, True])
+def test_every_exported_byte_is_what_the_tables_hold(tmp_path: Path, form: str, compress: bool) -> None:
+    fill()
+    export(tmp_path / "e", "--format", form, *(["--compress"] if compress else []))
+    summary = json.loads((tmp_path / "e" / "export_summary.json").read_bytes())
+    for name, model in MODELS.items():
+        file = f"{name}.{form}{'.gz' if compress else ''}"
+        stored = (tmp_path / "e" / file).read_bytes()
+        rows = parsed(gzip.decompress(stored) if compress else stored, form == "jsonl")
+        for row in rows:
+            row.update({key: datetime.fromisoformat(row[key]) for key in row if key.endswith("_at")})
+        assert rows == [as_exported(row) for row in table(model)]
+        told = {"rows": len(rows), "bytes": len(stored), "sha256": hashlib.sha256(stored).hexdigest()}
+        assert summary["files"][file] == told
+    assert NASTY in {card.title for card in Card.objects.all()}
+    assert summary["counts"] == {"cards": 3, "presentationRules": 2, "assets": 1, "auditLogs": 4}
+    assert summary["kyndo"] == "0.1.0"
+    assert "0001_catalogue" in summary["migrations"]["cards"]
+
+
+def test_an_empty_catalogue_is_four_empty_lists(tmp_path: Path) -> None:
+    export(tmp_path / "e")
+    assert {(tmp_path / "e" / f"{name}.json").read_text() for name in MODELS} == {"[]\n"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"), [("2", [2, 3]), ("0", []), ("9", [0, 1, 2, 3]), ("all", [0, 1, 2, 3])]
+)
+def test_the_last_audit_rows_are_exported_in_their_order(tmp_path: Path, asked: str, kept: list[int]) -> None:
+    fill()
+    export(tmp_path / "e", "--audit-logs", asked)
+    rows = json.loads((tmp_path / "e" / "audit_logs.json").read_bytes())
+    assert [int(row["object_id"]) for row in rows] == kept
+
+
+def test_an_existing_folder_is_replaced_only_when_asked_and_only_if_it_is_an_export(tmp_path: Path) -> None:
+    target = tmp_path / "e"
+    export(target)
+    assert refusal(target) == (
+        2, f"{target} exists. Name another folder, or replace it with --overwrite.",
+    )  # fmt: skip
+    fill()
+    export(target, "--overwrite", "--format", "jsonl")
+    assert sorted(path.name for path in target.iterdir()) == sorted(
+        ["export_summary.json", *(f"{name}.jsonl" for name in MODELS)]
+    )
+    (target / "letter.txt").write_text("mine")
+    status, said = refusal(target, "--overwrite")
+    assert (status, said.endswith("it is not overwritten. Name another folder.")) == (2, True)
+    assert (target / "letter.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+def test_a_link_a_file_and_a_missing_parent_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert refusal(tmp_path / "file", "--overwrite") == (2, f"{tmp_path}/file is no folder: name another.")
+    assert refusal(tmp_path / "link", "--overwrite") == (2, f"{tmp_path}/link is a link: name another.")
+    assert refusal(tmp_path / "a" / "b") == (2, f"There is no folder {tmp_path}/a to make b in.")
+
+
+def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill()
+    (tmp_path / ".e.partial").mkdir()  # a killed export's
+    (tmp_path / ".e.partial" / "cards.json").write_text("[")
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))  # as a full disk does: the write fails
+    try:
+        status, said = refusal(tmp_path / "e")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (status, said) == (1, f"Nothing was exported: {tmp_path}/e cannot be written: File too large.")
+    assert list(tmp_path.iterdir()) == []
+    assert Card.objects.count() == 3  # the connection is of use: its COPY was ended
+
+
+def test_two_exports_to_one_place_do_not_meet(tmp_path: Path) -> None:
+    from ops.export.folder import new_folder
+
+    with new_folder(tmp_path / "e", overwrite=False, mark="m", ours=()):
+        status, said = refusal(tmp_path / "e")
+    assert (status, said) == (
+        2,
+        f"Another export to the same place is being written, in {tmp_path}/.e.partial.",
+    )
+
+
+def test_all_files_are_of_one_snapshot_while_200_changes_a_second_go_on(tmp_path: Path) -> None:
+    """A card, its asset and its audit row come and go together: each file tells of the others."""
+    stop, made = threading.Event(), [0]
+
+    def write() -> None:
+        while not stop.wait(0.003):
+            with connection.cursor() as cursor:
+                made[0] += 1
+                cursor.execute(
+                    "WITH c AS (INSERT INTO cards (card_id, title, pack_id) VALUES (%s, 't', 'p')"
+                    " RETURNING id),"
+                    " a AS (INSERT INTO assets (asset_key, asset_type, file_path, file_size, mime_type,"
+                    " checksum, card_id) SELECT 'k' || id, 't', 'f', 1, 'a/b', repeat('0', 64), id FROM c)"
+                    " INSERT INTO audit_logs (action, object_type, object_id, performed_by, changes)"
+                    " SELECT 'made', 'cards.card', id::text, 'p', '{}' FROM c",
+                    [f"c{made[0]}"],
+                )
+        connection.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for number in range(5):
+            before = made[0]
+            export(tmp_path / f"e{number}", "--audit-logs", "all")
+            read = {
+                name: json.loads((tmp_path / f"e{number}" / f"{name}.json").read_bytes()) for name in MODELS
+            }
+            cards = [row["id"] for row in read["cards"]]
+            assert len(cards) >= before - 1
+            assert [row["card_id"] for row in read["assets"]] == cards
+            assert [int(row["object_id"]) for row in read["audit_logs"]] == cards
+    finally:
+        stop.set()
+        thread.join()
+    assert made[0] > 0
