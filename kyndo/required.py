@@ -18,6 +18,7 @@ IN_PRODUCTION = {
 }
 SCHEMES = {"DATABASE_URL": ("postgres", "postgresql"), "REDIS_URL": ("redis", "rediss", "unix")}
 NUMBERS = ("CONN_MAX_AGE", "SECURE_HSTS_SECONDS")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 SWITCHES = ("DEBUG", "SECURE_SSL_REDIRECT", "TRUST_PROXY")
 ON = Env.BOOLEAN_TRUE_STRINGS
 OFF = ("false", "off", "no", "n", "0", "")
@@ -46,6 +47,8 @@ def _unreadable(environ: Mapping[str, str]) -> Iterator[str]:
     for name in SWITCHES:
         if environ.get(name, "").lower() not in (*ON, *OFF):
             yield f"{name} is {environ[name]!r}, and should be on or off"
+    if (level := environ.get("LOG_LEVEL", "WARNING")).upper() not in LEVELS:
+        yield f"LOG_LEVEL is {level!r}, and should be one of {', '.join(LEVELS)}"
 
 
 def _is_url(url: str, schemes: tuple[str, ...]) -> bool:

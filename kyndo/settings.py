@@ -7,6 +7,7 @@ import environ  # type: ignore[import-untyped]
 
 from kyndo import __version__
 from kyndo.localservices.state import postgres_url, read_state, redis_url
+from kyndo.logs import EVENTS, ApplicationLog, is_no_event
 from kyndo.required import require
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -106,12 +107,24 @@ STORAGES = {
     },
 }
 
+LOG_DIR = env.path("LOG_DIR", default=str(BASE_DIR / "logs"))()
+LOG_LEVEL = env.str("LOG_LEVEL", default="WARNING").upper()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING")},
+    # A command tells of its run itself: on its stderr the events are only for who asks.
+    "filters": {"no_event": {"()": "django.utils.log.CallbackFilter", "callback": is_no_event}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "plain",
+            "filters": [] if LOG_LEVEL in ("DEBUG", "INFO") else ["no_event"],
+        },
+        "application": {"()": ApplicationLog, "folder": Path(LOG_DIR)},
+    },
+    "loggers": {EVENTS: {"level": "INFO"}},
+    "root": {"handlers": ["console", "application"], "level": LOG_LEVEL},
 }
 
 # HTTPS everywhere but in development. Behind a proxy that ends TLS, and strips this header from its clients,

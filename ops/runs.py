@@ -13,6 +13,7 @@ from django.utils import timezone
 from ops import registry
 from ops.candidates import candidates
 from ops.declaration import build, fingerprint
+from ops.events import process, tell, tell_created, tell_move
 from ops.exceptions import ChangedDeclaration, ColumnClaimed, IllegalMove, UnknownRun
 from ops.models import Claim, Failure, Key, Lane, Run
 from ops.operation import Operation
@@ -66,6 +67,7 @@ def create(request: Request) -> Run:
         )
         _claim(run)
         _lay_lanes(run, operation, request.lanes)
+        tell_created(run)
     return run
 
 
@@ -88,7 +90,7 @@ def operation_of(run: Run) -> Operation:
 
 
 def move(run: Run, to: State, **changes: Any) -> None:
-    """Move the run to another state, with what goes with it. Raises IllegalMove."""
+    """Move the run to another state, with what goes with it, and tell it. Raises IllegalMove."""
     origins = [state for state, reachable in MOVES.items() if to in reachable]
     if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
         run.refresh_from_db()
@@ -97,17 +99,19 @@ def move(run: Run, to: State, **changes: Any) -> None:
             f" To see it: manage.py runs show {run.pk}"
         )
     run.refresh_from_db()
+    tell_move(run)
 
 
 def start(run: Run) -> None:
     """Take up a queued run; a running one is joined."""
-    if run.state == State.RUNNING:
-        return
-    try:
-        move(run, State.RUNNING, started_at=run.started_at or Now(), error="")
-    except IllegalMove:
-        if run.state != State.RUNNING:  # else another process took it up in the same moment
-            raise
+    if run.state != State.RUNNING:
+        try:
+            move(run, State.RUNNING, started_at=run.started_at or Now(), error="")
+            return
+        except IllegalMove:
+            if run.state != State.RUNNING:  # else another process took it up in the same moment
+                raise
+    tell(run, "joined", process=process())
 
 
 def requeue(run: Run) -> None:
@@ -184,6 +188,7 @@ def next_sweep(run: Run, first: int | None = None) -> None:
     run.sweep = first or run.sweep + 1
     run.save(update_fields=["sweep"])
     run.lanes.exclude(upper=None).update(cursor=None, finished=False)  # an empty table stays out of bounds
+    tell(run, "sweep", number=run.sweep)
 
 
 def _claim(run: Run) -> None:

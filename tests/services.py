@@ -18,7 +18,13 @@ from kyndo.localservices.server import LocalServer
 from kyndo.localservices.valkey import LocalValkey
 
 VAR = Path(__file__).resolve().parent.parent / "var"
-SETTINGS = {"DEBUG": "on", "SECRET_KEY": "test", "ADMIN_KEY": "test", "ALLOWED_HOSTS": ""}
+SETTINGS = {
+    "DEBUG": "on",
+    "SECRET_KEY": "test",
+    "ADMIN_KEY": "test",
+    "ALLOWED_HOSTS": "",
+    "LOG_DIR": str(VAR / "test-logs"),
+}
 # Where the suite runs on the PostgreSQL that the shell named, nobody promised which one it is.
 GIVEN = "KYNDO_TEST_DATABASE_GIVEN"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import perf_counter
@@ -16,6 +17,7 @@ from ops.engine.answers import Answers, answers_of
 from ops.engine.failures import LOST_RACES, is_of_a_row, set_aside, sqlstate
 from ops.engine.lane import Halted, Statements, retake
 from ops.engine.size import BatchSize
+from ops.events import process, tell
 from ops.exceptions import NeverShrinks, TooManyFailures
 from ops.models import AuditLog, Failure, Lane, Run
 from ops.operation import Operation
@@ -68,6 +70,7 @@ class Batches:
     failed: bool = field(default=False, init=False)
     waited: int = field(default=0, init=False)
     losses: int = field(default=0, init=False)
+    worth_telling: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
         self.statements = Statements(self.operation, self.scope)
@@ -214,6 +217,10 @@ class Batches:
 
     def _check_failures(self) -> None:
         most, failed = self.run.max_failures, Failure.objects.filter(run=self.run).count()
+        if failed >= self.worth_telling:  # the first, then ten, a hundred: a log is no list of rows
+            self.worth_telling = 10 * failed
+            latest = Failure.objects.filter(run=self.run).latest("pk")
+            tell(self.run, "failing", logging.WARNING, rows=failed, latest=latest.error, process=process())
         if most is not None and failed > most:
             raise TooManyFailures(
                 f"{failed} rows failed, {most} were allowed. To see them: manage.py runs show {self.run.pk}"

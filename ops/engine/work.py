@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from threading import Event
 from typing import Protocol
@@ -12,9 +13,10 @@ from ops import runs
 from ops.engine.batch import Batches
 from ops.engine.lane import Halted
 from ops.engine.pace import Pace
-from ops.engine.patience import LIMIT, Patience, is_transient
+from ops.engine.patience import LIMIT, Patience, is_away, is_transient
 from ops.engine.settle import settle
 from ops.engine.size import CEILING, TARGET, BatchSize
+from ops.events import process, tell
 from ops.exceptions import IllegalMove
 from ops.models import Run
 from ops.scope import Scope
@@ -55,6 +57,8 @@ def work(run: Run, watcher: Watcher, stop: Event, patience: timedelta = LIMIT) -
             if not is_transient(exc):
                 _fail(run, exc)
                 raise
+            if is_away(exc) and waits.since is None:
+                tell(run, "waiting", logging.WARNING, reason=str(exc).strip(), process=process())
             watcher.waiting(str(exc).strip())
             try:
                 waits.wait(exc)

@@ -1,5 +1,7 @@
 """A lane: a range of the key space with its own cursor, advanced by whoever holds its row."""
 
+from datetime import timedelta
+
 from django.db import models
 
 from ops.models.run import Run
@@ -21,6 +23,9 @@ class Lane(models.Model):
     changed = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
     batches = models.BigIntegerField(default=0)
+    busy = models.DurationField(
+        db_default=timedelta(), help_text="How long the transactions of its batches took."
+    )
     heartbeat_at = models.DateTimeField(null=True)
 
     class Meta:

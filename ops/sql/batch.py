@@ -170,6 +170,7 @@ UPDATE {lane} SET
     finished = (SELECT count(*) FROM batch) < %s AND %s,
     changed = changed + (SELECT count(*) FROM audited),
     batches = batches + 1,
+    busy = busy + (clock_timestamp() - transaction_timestamp()),
     heartbeat_at = clock_timestamp()
 WHERE id = %s
 RETURNING (SELECT count(*) FROM batch), (SELECT count(*) FROM audited)

@@ -41,6 +41,7 @@ def test_everything_that_is_missing_is_named_at_once(manage: Manage) -> None:
         ("REDIS_URL", "localhost:6379", "REDIS_URL is not a URL like redis://"),
         ("DEBUG", "perhaps", "DEBUG is 'perhaps', and should be on or off"),
         ("TRUST_PROXY", "maybe", "TRUST_PROXY is 'maybe', and should be on or off"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud', and should be one of DEBUG, INFO, "),
         ("CONN_MAX_AGE", "soon", "CONN_MAX_AGE is 'soon', and should be a number of seconds"),
     ],
 )

@@ -1,0 +1,81 @@
+"""The events of a run: each is told once, in order, with the run's number, and only when it is true."""
+
+import logging
+
+import pytest
+from django.db import transaction
+
+from ops import runs
+from ops.events import tell
+from ops.models import Run
+from tests.ops.conftest import Declare
+from tests.ops.running import Watched, create, execute, go, operation, things
+from tests.trials.models import Thing
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FILL = operation(Thing.objects.filter(note=None), {"note": "x"})
+
+
+@pytest.fixture(autouse=True)
+def _heard(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "ops.runs")
+
+
+def events(caplog: pytest.LogCaptureFixture, run: Run) -> list[str]:
+    records = [record for record in caplog.records if record.name == "ops.runs"]
+    assert {vars(record)["run"] for record in records} == {run.pk}
+    return [vars(record)["event"] for record in records]
+
+
+def test_the_life_of_a_run_is_told(declare: Declare, caplog: pytest.LogCaptureFixture) -> None:
+    things(4)
+    run = create(declare(FILL), batch_size=2)
+    go(run, Watched(lambda number: runs.pause(Run.objects.get())))
+    runs.requeue(run)
+    go(run)
+    told = ["created", "started", "pausing", "paused", "resumed", "started", "ended"]
+    assert events(caplog, run) == told
+    created, ended = vars(caplog.records[0])["facts"], vars(caplog.records[-1])["facts"]
+    assert created == {"operation": "trial", "by": "tester", "rows": 4, "batch_size": 2}
+    assert (ended["state"], ended["changed"], ended["of"], ended["failed"]) == ("succeeded", 4, 4, 0)
+
+
+def test_a_process_that_joins_is_told(declare: Declare, caplog: pytest.LogCaptureFixture) -> None:
+    run = create(declare(FILL))
+    twin = Run.objects.get()
+    runs.start(run)
+    runs.start(twin)
+    assert events(caplog, run) == ["created", "started", "joined"]
+
+
+def test_a_cancelled_run_ends_once(declare: Declare, caplog: pytest.LogCaptureFixture) -> None:
+    run = create(declare(FILL))
+    runs.start(run)
+    runs.cancel(run)
+    assert events(caplog, run) == ["created", "started", "cancelling", "ended"]
+
+
+def test_failed_rows_are_counted_and_not_listed(
+    declare: Declare, caplog: pytest.LogCaptureFixture, trigger: object
+) -> None:
+    things(30)
+    trigger("trials_thing", "RAISE EXCEPTION 'no';")  # type: ignore[operator]
+    run = execute(declare(FILL), batch_size=1)
+    assert events(caplog, run) == ["created", "started", "failing", "failing", "ended"]
+    assert [vars(r)["facts"]["rows"] for r in caplog.records if vars(r)["event"] == "failing"] == [1, 10]
+    assert caplog.records[-1].levelname == "WARNING"
+
+
+def test_a_sweep_is_told(declare: Declare, caplog: pytest.LogCaptureFixture) -> None:
+    run = create(declare(FILL))
+    runs.next_sweep(run)
+    assert events(caplog, run) == ["created", "sweep"]
+
+
+def test_what_was_rolled_back_is_not_told(declare: Declare, caplog: pytest.LogCaptureFixture) -> None:
+    run = create(declare(FILL))
+    with transaction.atomic():
+        tell(run, "undone")
+        transaction.set_rollback(True)
+    assert events(caplog, run) == ["created"]
