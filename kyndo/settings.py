@@ -90,6 +90,8 @@ DATABASES = {
 REDIS_URL = env.str("REDIS_URL", default="") or redis_url(_valkey)
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 RQ_SHOW_ADMIN_LINK = False
+RQ = {"WORKER_CLASS": "ops.queue.worker.RunWorker"}
+RUN_SLICE = env.int("RUN_SLICE", default=60)  # seconds that a worker works on a run before others have a turn
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USE_TZ = True

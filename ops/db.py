@@ -20,6 +20,16 @@ def read_only() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def lock_timeout(span: timedelta) -> Iterator[None]:
+    """Wait for no lock for longer. In a transaction, until its end."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('lock_timeout', %s, true)", [f"{span // timedelta(milliseconds=1)}ms"]
+        )
+    yield
+
+
 # Django's foreign keys are deferred: without IMMEDIATE they would fail at COMMIT, when it is too late to say
 # which rows were at fault. A process that is stopped, not killed, lets go of its rows after the idle time.
 BATCH_SETTINGS = """

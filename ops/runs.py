@@ -26,7 +26,10 @@ _CLAIMS_TRIED = 20
 
 @dataclass(frozen=True)
 class Request:
-    """What a run is asked: raw parameters, scope, who asks, and how it is to be executed."""
+    """What a run is asked: raw parameters, scope, who asks, and how it is to be executed.
+
+    With ``workers`` it is for so many of them to advance (see ops.queue.bell); without, for whoever asks.
+    """
 
     operation: type[Operation]
     performed_by: str
@@ -36,6 +39,7 @@ class Request:
     batch_size: int | None = None
     max_rate: int | None = None
     max_failures: int | None = None
+    workers: int | None = None
 
 
 def create(request: Request) -> Run:
@@ -61,12 +65,13 @@ def create(request: Request) -> Run:
             batch_size=request.batch_size,
             max_rate=request.max_rate,
             max_failures=request.max_failures,
+            workers=request.workers,
         )
         Key.objects.bulk_create(
             [Key(run=run, object_id=key) for key in request.scope.keys_of(operation.model)]
         )
         _claim(run)
-        _lay_lanes(run, operation, request.lanes)
+        _lay_lanes(run, operation, max(request.lanes, request.workers or 1))
         tell_created(run)
     return run
 
@@ -136,6 +141,12 @@ def requeue(run: Run) -> None:
         elif run.sweep > 2:  # What failed lies behind the cursors: only another sweep comes there again.
             run.sweep = 2
             run.save(update_fields=["sweep"])
+
+
+def entrust(run: Run, workers: int | None) -> None:
+    """From now on the run is for so many workers to advance; None: for whoever works on it in a terminal."""
+    run.workers = workers
+    run.save(update_fields=["workers"])
 
 
 def _refuse_to_requeue(run: Run) -> None:

@@ -39,17 +39,20 @@ class Watcher(Protocol):
         """Told when the work must wait, and why."""
 
 
-def work(run: Run, watcher: Watcher, stop: Event, patience: timedelta = LIMIT) -> State:
+def work(
+    run: Run, watcher: Watcher, stop: Event, patience: timedelta = LIMIT, *, leave: bool = False
+) -> State:
     """Work on the run until it leaves ``running``; asked to stop, finish the batch and pause the run.
 
-    Any number of processes may do this to one run. An error that is no row's fault fails the run and is
-    raised; the run can then be resumed. Raises DatabaseAway, the run standing where it stood, when the
-    database does not come back within ``patience``.
+    With ``leave``, asked to stop, finish the batch and leave the run to others. Any number of processes may
+    do this to one run. An error that is no row's fault fails the run and is raised; the run can then be
+    resumed. Raises DatabaseAway, the run standing where it stood, when the database does not come back
+    within ``patience``.
     """
     worker = Worker(run, watcher, stop)
     waits = Patience(stop, patience)
     runs.start(run)
-    while run.state in _MOVING:
+    while run.state in _MOVING and not (leave and stop.is_set()):
         try:
             worker.step()
             waits.renew()

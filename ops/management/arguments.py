@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError, Namespace
+from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError, Namespace, _ArgumentGroup
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +45,15 @@ def add_person(parser: ArgumentParser) -> None:
         default=current_user(),
         metavar="NAME",
         help="Who asks.",
+    )
+
+
+def add_workers(parser: ArgumentParser | _ArgumentGroup, remark: str = "") -> None:
+    parser.add_argument(
+        "--queue", dest="workers", action="store_const", const=1, help="Leave it to the workers, and return."
+    )
+    parser.add_argument(
+        "--workers", type=few, metavar="N", help=f"Leave it to N workers at once, and return{remark}."
     )
 
 

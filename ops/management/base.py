@@ -18,11 +18,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ops import registry, runs
 from ops.engine.work import work
 from ops.exceptions import DatabaseAway, InvalidParams, OpsError
-from ops.management.arguments import Filters, add_mode, add_person, few, natural, pair, positive
+from ops.management.arguments import Filters, add_mode, add_person, add_workers, few, natural, pair, positive
 from ops.management.signals import stop_event
 from ops.models import Run
 from ops.operation import Operation
 from ops.preview import preview
+from ops.queue.bell import ring
 from ops.report import preview as report_preview
 from ops.report import run as report_run
 from ops.report import words
@@ -68,7 +69,7 @@ class OpsCommand(BaseCommand):
 
     def preview_or_execute(self, request: Request, options: Mapping[str, Any]) -> None:
         if options["execute"]:
-            self.execute_run(runs.create(request), options["json"])
+            self.begin(runs.create(request), options["json"])
             return
         seen = preview(request)
         if options["json"]:
@@ -77,18 +78,32 @@ class OpsCommand(BaseCommand):
             asked = shlex.join(word for word in sys.argv[1:] if word != "--dry-run")
             self.tell(report_preview.as_lines(seen, f"manage.py {asked} --execute"))
 
+    def begin(self, run: Run, as_json: bool) -> None:
+        """Work on the run here, or call the workers to it."""
+        if run.workers is None:
+            self.execute_run(run, as_json)
+            return
+        warning = ring(run)
+        if as_json:
+            self.stdout.write(json.dumps({**report_run.as_json("queued", run), "warning": warning}))
+        else:
+            self.tell(report_run.queued(run, warning))
+
     def execute_run(self, run: Run, as_json: bool) -> None:
         """Work on the run in the foreground, watched; exits with 130 when interrupted, 1 without success."""
         with stop_event() as stop, self.watcher(run, as_json) as watcher:
             state = self.work(run, watcher, stop)
-        if as_json:
-            self.stdout.write(json.dumps(report_run.as_json("finished", run)))
-        else:
-            self.tell(report_run.summary(run))
+        self.tell_end(run, as_json)
         if stop.is_set() and state == State.PAUSED:
             sys.exit(INTERRUPTED)
         if state != State.SUCCEEDED:
             sys.exit(1)
+
+    def tell_end(self, run: Run, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps(report_run.as_json("finished", run)))
+        else:
+            self.tell(report_run.summary(run))
 
     def work(self, run: Run, watcher: Watcher, stop: Event) -> State:
         """Work on the run; the error that failed it is the run's, and told with it."""
@@ -157,6 +172,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         "--batch-size", type=positive, metavar="N", help="Rows changed in a batch; by default it adapts."
     )
     parser.add_argument("--lanes", type=few, default=1, metavar="N", help="For N processes to advance.")
+    add_workers(parser, "; as many lanes at least")
     parser.add_argument("--max-rate", type=positive, metavar="N", help="Rows changed a second, at most.")
     parser.add_argument("--max-failures", type=natural, metavar="N", help="More failed rows fail the run.")
     parser.add_argument(
@@ -168,6 +184,6 @@ def add_run_arguments(parser: ArgumentParser) -> None:
 
 def request_of(operation: type[Operation], options: Mapping[str, Any], **params: Any) -> Request:
     asked = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
-    how = ("performed_by", "lanes", "batch_size", "max_rate", "max_failures")
+    how = ("performed_by", "lanes", "workers", "batch_size", "max_rate", "max_failures")
     scope = Scope(filter=options["filter"])
     return Request(operation, params=asked | params, scope=scope, **{name: options[name] for name in how})

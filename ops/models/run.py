@@ -26,6 +26,9 @@ class Run(models.Model):
     total = models.BigIntegerField(help_text="Rows that needed the change when the run was created.")
     batch_size = models.PositiveIntegerField(null=True, help_text="Rows in a batch, when pinned.")
     max_rate = models.PositiveIntegerField(null=True, help_text="Rows a second, when capped.")
+    workers = models.PositiveSmallIntegerField(
+        null=True, help_text="How many workers are called to it; null: it belongs to a terminal."
+    )
     max_failures = models.PositiveIntegerField(null=True, help_text="More of them fail the run.")
     error = models.TextField(blank=True)
     checks = models.JSONField(default=list, help_text="What the checks found when the run ended.")

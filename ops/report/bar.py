@@ -13,10 +13,10 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from ops.engine.progress import Progress as RunProgress
 from ops.engine.progress import progress_of
-from ops.engine.size import BatchSize
 from ops.models import Run
 from ops.report.watchers import Watcher
 
@@ -41,13 +41,16 @@ class Bar(Watcher):
             self.progress.update(self.task, completed=progress_of(self.run).done)
         self.progress.stop()
 
-    def show(self, told: RunProgress, size: BatchSize) -> None:
+    def show(self, told: RunProgress, rows: int) -> None:
         failed = f" · [red]{told.failed:,} failed[/]" if told.failed else ""
-        text = f"{self.rate(told):,.0f} rows/s · batches of {size.rows:,}{failed}"
+        text = f"{self.rate(told):,.0f} rows/s · batches of {rows:,}{failed}"
         self.progress.update(self.task, completed=told.done, told=text)
 
     def waiting(self, reason: str) -> None:
         self.progress.update(self.task, told=f"[yellow]waiting: {reason.partition(chr(10))[0]}[/]")
+
+    def idle(self, reason: str) -> None:
+        self.progress.console.print(Text(reason, style="yellow"))
 
 
 def rows_bar(out: TextIO) -> Progress:

@@ -13,6 +13,7 @@ from ops.exceptions import OpsError
 from ops.models import Failure, Run
 from ops.operation import Operation
 from ops.operations import Revert
+from ops.queue import presence
 from ops.report import words
 from ops.states import State
 
@@ -30,6 +31,12 @@ def summary(run: Run) -> list[str]:
     if run.error:
         lines.append(f"  {run.error}")
     return [*lines, *checks(run.checks), *_remarks(run), next_step(run)]
+
+
+def queued(run: Run, warning: str) -> list[str]:
+    """What is said of a run that was left to the workers."""
+    workers = _plural(run.workers or 0, "worker", "workers")
+    return [f"Run {run.pk} is left to {workers}.", *([warning] if warning else []), _way_on(run)]
 
 
 def checks(found: list[dict[str, Any]]) -> list[str]:
@@ -52,6 +59,8 @@ def _way_on(run: Run) -> str:
         return f"To try the failed rows again, once they are mended: manage.py runs retry {run.pk}"
     if run.state == State.VERIFICATION_FAILED:
         return f"Mend what the checks found, and verify again with: manage.py runs resume {run.pk}"
+    if run.workers and run.state in (State.QUEUED, State.RUNNING):
+        return f"To see it live: manage.py runs watch {run.pk}"
     verb = "join it" if run.state == State.RUNNING else "go on"
     return f"To {verb}: manage.py runs resume {run.pk}"
 
@@ -65,6 +74,7 @@ def whole(run: Run) -> list[str]:
         "asked by": f"{run.performed_by}, {_time(run.created_at)}",
         "started": _time(run.started_at),
         "finished": _time(run.finished_at),
+        "workers": _workers(run),
         "took": words.duration(told.elapsed) if run.started_at else "",
         "changed": f"{told.changed:,} of {told.total:,} ({words.rate(told.changed, told.elapsed)})",
         "failed": f"{told.failed:,}" if told.failed else "",
@@ -132,6 +142,12 @@ def _failures(run: Run) -> list[str]:
     lines = [f"  failed    {names.get(f.object_id, f.object_id)}: {f.error.splitlines()[0]}" for f in shown]
     rest = failures.count() - len(shown)
     return [*lines, *([f"  and {rest:,} more"] if rest else [])]
+
+
+def _workers(run: Run) -> str:
+    if run.workers is None or run.state not in (State.QUEUED, State.RUNNING):
+        return ""
+    return " ".join([f"{run.workers} asked for.", presence.missing()]).strip()
 
 
 def _verb(run: Run) -> str:

@@ -36,12 +36,17 @@ class Watcher:
         self.waited_for = None
         if monotonic() - self.looked >= self.interval:
             self.looked = monotonic()
-            self.show(progress_of(run), size)
+            self.show(progress_of(run), size.rows)
 
     def waiting(self, reason: str) -> None:
         raise NotImplementedError
 
-    def show(self, told: Progress, size: BatchSize) -> None:
+    def idle(self, reason: str) -> None:
+        """Told when nothing moves, and why."""
+        raise NotImplementedError
+
+    def show(self, told: Progress, rows: int) -> None:
+        """``rows`` are in a batch now."""
         raise NotImplementedError
 
     def rate(self, told: Progress) -> float:
@@ -55,13 +60,13 @@ class Watcher:
 class Lines(Watcher):
     """One line every two seconds, for a log."""
 
-    def show(self, told: Progress, size: BatchSize) -> None:
+    def show(self, told: Progress, rows: int) -> None:
         left = words.duration(timedelta(seconds=self.seconds_left(told)))
         share = 100 * told.done / told.total if told.total else 100
         failed = f", {told.failed:,} failed" if told.failed else ""
         line = f"run {told.run}: {told.changed:,} of {told.total:,} ({share:.0f} %){failed}"
         print(
-            f"{line}, {self.rate(told):,.0f} rows/s, {left} left, batches of {size.rows:,}",
+            f"{line}, {self.rate(told):,.0f} rows/s, {left} left, batches of {rows:,}",
             file=self.out,
             flush=True,
         )
@@ -72,20 +77,26 @@ class Lines(Watcher):
             first = reason.partition("\n")[0]
             print(f"waiting, for {words.duration(LIMIT)} at most: {first}", file=self.out, flush=True)
 
+    def idle(self, reason: str) -> None:
+        print(reason, file=self.out, flush=True)
+
 
 class JsonLines(Watcher):
     """One JSON object a second, for a machine."""
 
     interval = 1.0
 
-    def show(self, told: Progress, size: BatchSize) -> None:
+    def show(self, told: Progress, rows: int) -> None:
         event = {
             "event": "progress",
             **progress_json(told),
             "rate": round(self.rate(told)),
-            "batch_size": size.rows,
+            "batch_size": rows,
         }
         print(json.dumps(event), file=self.out, flush=True)
 
     def waiting(self, reason: str) -> None:
         print(json.dumps({"event": "waiting", "reason": reason}), file=self.out, flush=True)
+
+    def idle(self, reason: str) -> None:
+        self.waiting(reason)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import SUPPRESS
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,18 +11,22 @@ from django.core.management.base import CommandParser
 
 from ops import registry, runs
 from ops.exceptions import InvalidScope
-from ops.management.arguments import positive
-from ops.management.base import OpsCommand, add_run_arguments, request_of
+from ops.management.arguments import add_workers, positive
+from ops.management.base import INTERRUPTED, OpsCommand, add_run_arguments, request_of
+from ops.management.signals import stop_event
 from ops.models import Run
 from ops.operations import Revert
+from ops.queue.watch import MOVING, watch
 from ops.report import run as report
 from ops.report.table import aligned
 from ops.runs import Request
 from ops.scope import Scope
+from ops.states import State
 
 _VERBS = {
     "show": "Everything about run N.",
-    "resume": "Go on with run N, or join it, here in the foreground.",
+    "watch": "Look on while run N works elsewhere; Ctrl-C leaves it alone.",
+    "resume": "Go on with run N, or join it, the way it was begun: here in the foreground or on the workers.",
     "pause": "Pause run N within a batch.",
     "cancel": "Cancel run N within a batch; what it changed stays changed.",
     "retry": "Try the failed rows of run N again, and only them, in a new run.",
@@ -32,7 +37,7 @@ _HEAD = ["run", "operation", "state", "changed", "done", "failed", "asked by", "
 
 
 class Command(OpsCommand):
-    help = "List the runs; show, resume, pause, cancel, retry or revert one."
+    help = "List the runs; show, watch, resume, pause, cancel, retry or revert one."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
@@ -43,17 +48,21 @@ class Command(OpsCommand):
             sub.add_argument("number", type=int, metavar="N")
             if verb in _STARTS_A_RUN:
                 add_run_arguments(sub)
-            else:
-                sub.add_argument(
-                    "--json", action="store_true", default=SUPPRESS, help="JSON, one object a line."
-                )
+                continue
+            sub.add_argument("--json", action="store_true", default=SUPPRESS, help="JSON, one object a line.")
+            if verb == "resume":
+                where = sub.add_mutually_exclusive_group()
+                where.add_argument("--here", action="store_true", help="Work on it here, in the foreground.")
+                add_workers(where, "; its lanes stay as they are")
 
     def handle(self, **options: Any) -> None:
         if not options["verb"]:
             self.list(options["last"], options["json"])
             return
         run = runs.get(options["number"])
-        if options["verb"] in _STARTS_A_RUN:
+        if options["verb"] == "resume":
+            self.resume(run, options)
+        elif options["verb"] in _STARTS_A_RUN:
             self.preview_or_execute(getattr(self, options["verb"])(run, options), options)
         else:
             getattr(self, options["verb"])(run, options["json"])
@@ -71,9 +80,21 @@ class Command(OpsCommand):
     def show(self, run: Run, as_json: bool) -> None:
         self.tell([json.dumps(report.as_json("run", run))] if as_json else report.whole(run))
 
-    def resume(self, run: Run, as_json: bool) -> None:
+    def watch(self, run: Run, as_json: bool) -> None:
+        with stop_event() as stop, self.watcher(run, as_json) as watcher:
+            watch(run, watcher, stop)
+        if stop.is_set() and run.state in MOVING:
+            self.tell([] if as_json else [f"Run {run.pk} goes on without you.", report.next_step(run)])
+            sys.exit(INTERRUPTED)
+        self.tell_end(run, as_json)
+        if run.state != State.SUCCEEDED:
+            sys.exit(1)
+
+    def resume(self, run: Run, options: Mapping[str, Any]) -> None:
         runs.requeue(run)
-        self.execute_run(run, as_json)
+        if options["here"] or options["workers"]:
+            runs.entrust(run, options["workers"])
+        self.begin(run, options["json"])
 
     def pause(self, run: Run, as_json: bool) -> None:
         runs.pause(run)

@@ -1,0 +1,1 @@
+"""Runs on the queue: the database is the truth, the queue only the bell."""

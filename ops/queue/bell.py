@@ -1,0 +1,60 @@
+"""The bell: it calls workers to a run. Whoever does not hear it is called again by the reaper."""
+
+from __future__ import annotations
+
+import logging
+from uuid import uuid4
+
+from django.db import transaction
+from redis import RedisError
+from rq import Queue
+
+from ops.models import Run
+from ops.queue.presence import NO_WORKER, jobs_waiting, prefix, redis_away, the_queue, workers_alive
+
+log = logging.getLogger(__name__)
+
+_JOB = "ops.queue.jobs.advance"
+# How long the queue remembers a job: long enough to see what workers did lately.
+_KEPT = 3600
+_FAILURE_KEPT = 24 * 3600
+_NO_TIMEOUT = -1  # A slice ends by itself, after its batch; RQ's alarm would fall into the middle of one.
+
+
+def ring(run: Run, at_work: int = 0) -> str:
+    """Call as many workers to the run as it asked for, once the transaction commits.
+
+    Not called for are the ``at_work``, those whose job still waits, and those for whom no lane is left.
+    Never raises where Redis is away. Returns a warning in words, or "" where there is none to give.
+    """
+    warnings: list[str] = []
+    transaction.on_commit(lambda: warnings.append(_ring(run, at_work)))
+    return "".join(warnings)
+
+
+def _ring(run: Run, at_work: int) -> str:
+    try:
+        queue = the_queue()
+        _enqueue(run, queue, _wanted(run) - at_work - jobs_waiting(run, queue))
+        return "" if workers_alive(queue) else NO_WORKER
+    except RedisError as exc:
+        log.warning("run %s: Redis is away: %s", run.pk, exc)
+        return redis_away(exc)
+
+
+def _wanted(run: Run) -> int:
+    """As many workers as were asked for, but no more than one a lane; one may have to settle the run."""
+    return min(run.workers or 0, max(1, run.lanes.filter(finished=False).count()))
+
+
+def _enqueue(run: Run, queue: Queue, count: int) -> None:
+    for _ in range(count):
+        queue.enqueue(
+            _JOB,
+            run.pk,
+            job_id=f"{prefix(run)}{uuid4().hex}",
+            description=f"run {run.pk}: {run.operation}",
+            job_timeout=_NO_TIMEOUT,
+            result_ttl=_KEPT,
+            failure_ttl=_FAILURE_KEPT,
+        )

@@ -1,0 +1,79 @@
+"""Who is there: the queue itself, the workers that are alive, the jobs at work on a run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django_rq import get_queue
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq import Queue, Worker
+from rq.executions import Execution
+
+from ops.models import Run
+
+NAME = "default"
+NO_WORKER = "No worker is alive, so nothing moves until one is: manage.py rqworker (manage.py serve has one)."
+# A worker beats every few seconds, busy or idle: one that missed several beats is gone.
+BEAT = timedelta(seconds=5)
+ALIVE = 3 * BEAT
+_PATIENCE = timedelta(seconds=2)
+
+
+def the_queue() -> Queue:
+    """The queue of runs, over a connection that says at once when Redis is away."""
+    seconds = _PATIENCE.total_seconds()
+    connection = Redis.from_url(
+        settings.RQ_QUEUES[NAME]["URL"],
+        socket_connect_timeout=seconds,
+        socket_timeout=seconds,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return get_queue(NAME, connection=connection, commit_mode="auto")
+
+
+def prefix(run: Run) -> str:
+    """What the ids of the run's jobs begin with."""
+    return f"run-{run.pk}-"
+
+
+def workers_alive(queue: Queue | None = None) -> int:
+    """How many workers listen and have beaten lately. Raises RedisError."""
+    workers = Worker.all(queue=queue or the_queue())
+    return sum(_is_recent(worker.last_heartbeat) for worker in workers)
+
+
+def missing() -> str:
+    """Why no worker can take up a run, in words; "" where one can."""
+    try:
+        return "" if workers_alive() else NO_WORKER
+    except RedisError as exc:
+        return redis_away(exc)
+
+
+def redis_away(error: RedisError) -> str:
+    return f"Redis is away ({error}). Nothing is lost: the workers take up the run once Redis is back."
+
+
+def jobs_waiting(run: Run, queue: Queue) -> int:
+    """How many jobs of the run are on the queue. Raises RedisError."""
+    return sum(job_id.startswith(prefix(run)) for job_id in queue.get_job_ids())
+
+
+def jobs_at_work(run: Run, queue: Queue) -> int:
+    """How many jobs of the run are in the hands of a worker that is alive. Raises RedisError."""
+    started = queue.started_job_registry.get_job_and_execution_ids(cleanup=False)
+    return sum(_beats(job, execution, queue) for job, execution in started if job.startswith(prefix(run)))
+
+
+def _beats(job: str, execution: str, queue: Queue) -> bool:
+    try:
+        return _is_recent(Execution.fetch(execution, job, queue.connection).last_heartbeat)
+    except ValueError:  # It has ended in this moment.
+        return False
+
+
+def _is_recent(beat: datetime | None) -> bool:
+    return beat is not None and datetime.now(UTC) - beat < ALIVE

@@ -1,0 +1,54 @@
+"""The reaper: it looks for runs that should move and do not, and sets them going again."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.db import Error, connection, transaction
+from django.db.models.functions import Now
+from redis import Redis, RedisError
+
+from ops import runs
+from ops.db import lock_timeout
+from ops.models import Run
+from ops.queue.bell import ring
+from ops.queue.presence import ALIVE, jobs_at_work, the_queue
+from ops.states import State
+
+log = logging.getLogger(__name__)
+
+# Of all workers one looks, about as often as each of them beats.
+_LOCK = "ops:reaper"
+_EVERY = timedelta(seconds=4)
+# A batch under way ends sooner than that; if not, the next look comes soon.
+_PATIENCE = timedelta(seconds=2)
+
+
+def look(redis: Redis) -> None:
+    """Unless another worker has just done so: reap. Never raises where the database or Redis is away.
+
+    Leaves no connection to the database, since the worker forks.
+    """
+    try:
+        if redis.set(_LOCK, 1, nx=True, px=_EVERY):
+            reap()
+    except (Error, RedisError) as exc:
+        log.warning("cannot look after the runs: %s", str(exc).strip())
+    finally:
+        connection.close()
+
+
+def reap() -> None:
+    """Halt the runs whose halt nobody completed; call workers to those that fewer work on than were asked."""
+    for run in Run.objects.filter(state__in=(State.PAUSING, State.CANCELLING)):
+        with transaction.atomic(), lock_timeout(_PATIENCE):
+            runs.complete_halt(run)
+    for run in Run.objects.filter(workers__isnull=False, state__in=(State.QUEUED, State.RUNNING)):
+        ring(run, at_work=_at_work(run))
+
+
+def _at_work(run: Run) -> int:
+    """By the lanes, since the queue may have forgotten who works; by the queue, where batches are slow."""
+    moving = run.lanes.filter(finished=False, heartbeat_at__gt=Now() - ALIVE).count()
+    return max(moving, jobs_at_work(run, the_queue()))

@@ -1,0 +1,69 @@
+"""Looking on while a run works elsewhere."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from threading import Event
+from time import monotonic
+
+from django.db import Error
+from django.db.models.functions import Now
+
+from ops.engine.patience import Patience, is_away
+from ops.engine.progress import Progress, progress_of
+from ops.models import Run
+from ops.queue import presence
+from ops.report.watchers import Watcher
+from ops.states import State
+
+MOVING = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
+_QUIET = timedelta(seconds=10)
+
+
+def watch(run: Run, watcher: Watcher, stop: Event) -> None:
+    """Look at the run until it ends or is paused, or until asked to stop; it is left as it is.
+
+    Raises DatabaseAway where the database does not come back.
+    """
+    onlooker, waits = Onlooker(run, watcher), Patience(stop)
+    while not stop.is_set():
+        try:
+            run.refresh_from_db()
+            if run.state not in MOVING:
+                return
+            onlooker.look()
+            waits.renew()
+        except Error as exc:
+            if not is_away(exc):
+                raise
+            watcher.waiting(str(exc).strip())
+            waits.wait(exc)
+        stop.wait(watcher.interval)
+
+
+class Onlooker:
+    """Tells a watcher what the lanes say, and where nothing moves, why."""
+
+    def __init__(self, run: Run, watcher: Watcher) -> None:
+        self.run, self.watcher = run, watcher
+        self.seen = watcher.first
+        self.moved = float("-inf")
+
+    def look(self) -> None:
+        told = progress_of(self.run)
+        if told.batches > self.seen.batches:
+            self.watcher.show(told, self._rows_in_a_batch(told))
+            self.seen, self.moved = told, monotonic()
+        elif monotonic() - self.moved > _QUIET.total_seconds():
+            self.moved = monotonic()
+            if reason := self._why_nothing_moves():
+                self.watcher.idle(reason)
+
+    def _rows_in_a_batch(self, told: Progress) -> int:
+        return round((told.done - self.seen.done) / (told.batches - self.seen.batches))
+
+    def _why_nothing_moves(self) -> str:
+        if self.run.workers is not None:
+            return presence.missing()
+        recently = self.run.lanes.filter(heartbeat_at__gt=Now() - _QUIET)
+        return "" if recently.exists() else f"nobody works on it: manage.py runs resume {self.run.pk}"

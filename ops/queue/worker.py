@@ -1,0 +1,131 @@
+"""The worker: RQ's, which passes on the wish to stop, survives a Redis that is away, and calls the reaper."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from time import sleep
+from types import FrameType
+from typing import Any
+
+from redis import RedisError
+from redis.client import Pipeline
+from rq import Queue, Worker
+from rq.exceptions import StopRequested
+from rq.executions import Execution
+from rq.job import Job
+from rq.worker_registration import register
+
+from ops.queue.presence import BEAT
+from ops.queue.reaper import look
+from ops.queue.slice import asked_to_stop
+
+_SECONDS = {"maintenance_interval": 20, "job_monitoring_interval": BEAT.seconds, "worker_ttl": 30}
+
+
+class RunWorker(Worker):
+    """Named in settings.RQ, since its intervals have no flags.
+
+    Told to stop, however often, it finishes the batch under way and hands the lane back. RQ itself would
+    wait for the whole slice at the first signal, and kill at the second.
+    """
+
+    max_connection_wait_time = float(BEAT.seconds)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, **_SECONDS})
+
+    @property
+    def dequeue_timeout(self) -> int:
+        return BEAT.seconds
+
+    # To stop.
+
+    def handle_warm_shutdown_request(self) -> None:
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        self._tell_horse()
+
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._tell_horse()
+
+    def set_shutdown_requested_date(self) -> None:
+        with suppress(RedisError):  # It is only told, and in the middle of a signal.
+            super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
+
+    def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
+        if self._stop_requested:  # The signal came before there was a horse to tell.
+            self._tell_horse()
+        super().monitor_work_horse(job, queue, execution)
+
+    def _tell_horse(self) -> None:
+        """Not its process group, as RQ does it: a horse just born is still in the worker's."""
+        if self.horse_pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.horse_pid, signal.SIGTERM)
+
+    def setup_work_horse_signals(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: asked_to_stop.set())
+        if self._stop_requested:
+            asked_to_stop.set()
+
+    # To survive a Redis that is away, where RQ would quit and leave its horse behind.
+
+    def work(self, burst: bool = False, *args: Any, **kwargs: Any) -> bool:
+        worked, ends = False, burst or kwargs.get("max_jobs") or kwargs.get("max_idle_time")
+        with suppress(StopRequested):
+            while not self._shutdown_requested_date:
+                worked = self._work(burst, *args, **kwargs)
+                if ends:
+                    break
+                sleep(1)
+                self._let_horse_end()
+        return worked
+
+    def _work(self, *args: Any, **kwargs: Any) -> bool:
+        try:
+            return super().work(*args, **kwargs)
+        except RedisError as exc:
+            self.log.warning("Worker %s: Redis is away: %s", self.name, exc)
+            return False
+
+    def _let_horse_end(self) -> None:
+        if self.horse_pid:
+            self.wait_for_horse()
+        self._horse_pid = 0
+        self.executions.clear()
+
+    def register_birth(self) -> None:
+        if self.birth_date:  # Not the first one: its own traces are not another worker's.
+            self.connection.delete(self.key)
+        super().register_birth()  # type: ignore[no-untyped-call]
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]
+        except RedisError:
+            if self.pubsub_thread:
+                self.pubsub_thread.stop()
+
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        try:
+            super().maintain_heartbeats(job, execution)
+        except RedisError as exc:
+            self.log.warning("Worker %s: Redis is away, its job goes on: %s", self.name, exc)
+        self._at_each_beat()
+
+    # At each beat.
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        super().heartbeat(timeout, pipeline)
+        if pipeline is None:
+            self._at_each_beat()
+
+    def _at_each_beat(self) -> None:
+        with suppress(RedisError), self.connection.pipeline() as pipeline:
+            # A Redis that was emptied no longer knows who works.
+            pipeline.hset(self.key, mapping=self.serialize())
+            register(self, pipeline)
+            pipeline.execute()
+        look(self.connection)
