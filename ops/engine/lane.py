@@ -68,7 +68,8 @@ class Statements:
     def _compile_change(self, lane: Lane, one: bool, waits: bool) -> Compiled | None:
         rows = _within(lane, candidates(self.operation, self.scope, lane.run))
         rows = rows.filter(pk=Value(Slot.KEY)) if one else rows.filter(pk__lte=Value(Slot.KEY))
-        return compile_change(self.operation, rows.select_for_update(skip_locked=not waits, no_key=True))
+        locked = rows.select_for_update(skip_locked=not waits, no_key=True)
+        return compile_change(self.operation, locked, by_place=not waits)
 
     def _once(
         self, lane: Lane, what: tuple[Any, ...], compile: Callable[[], Compiled | None]

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from ops.models import AuditLog, Lane
 from ops.operation import Operation
+from ops.sql.changes import Change, changes_of
 from ops.sql.compile import (
     Compiled,
     Slot,
@@ -18,6 +19,7 @@ from ops.sql.compile import (
     fields_of,
     identifier,
     is_json,
+    row_place,
     touched,
     type_name,
     with_changes,
@@ -41,12 +43,18 @@ class Written:
     changed: int
 
 
-def compile_change(operation: Operation, rows: models.QuerySet[Any]) -> Compiled | None:
+# Note [Why a batch finds its rows by their place]
+# The rows are locked where they lie, so the UPDATE need not look for each in the key's index, which
+# saves a sixth of the statement. Its snapshot is older than the locks, though: of a row that
+# somebody changed in between, the place is that of a version which the snapshot does not see. Such a row is
+# locked but not changed, and the next sweep has it. The last sweep, which has none after it, goes by the key.
+def compile_change(operation: Operation, rows: models.QuerySet[Any], by_place: bool) -> Compiled | None:
     """The statement that changes a locking queryset's rows, with slots for its bounds."""
-    batch = compile_select(with_changes(rows.order_by("pk"), operation))
+    placed = rows.order_by("pk").annotate(place_=row_place(operation.model))
+    batch = compile_select(with_changes(placed, operation, "place_"))
     if batch is None:
         return None
-    return Compiled(_compose(operation, sql.SQL(batch.sql + " LIMIT %s")), batch.params)
+    return Compiled(_compose(operation, sql.SQL(batch.sql + " LIMIT %s"), by_place), batch.params)
 
 
 def change_set(change: Compiled | None, operation: Operation, lane: Lane, reach: Reach) -> Written:
@@ -73,13 +81,14 @@ def change_processed(
         " JOIN {table} AS current ON current.{pk} = told.pk AND current.xmin::text = told.version"
         " ORDER BY told.pk FOR NO KEY UPDATE OF current {skip}"
     ).format(
-        columns=sql.SQL(", ").join([sql.SQL("told.pk"), *old, *new]),
+        columns=sql.SQL(", ").join([sql.SQL("current.ctid, told.pk"), *old, *new]),
         type=sql.SQL(type_name(meta.pk)),
         table=identifier(meta.db_table),
         pk=identifier(meta.pk.column),
         skip=sql.SQL("" if waits else "SKIP LOCKED"),
     )
-    return _execute(_compose(operation, source), (f"[{','.join(told)}]",), operation, lane, reach)
+    statement = _compose(operation, source, by_place=False)
+    return _execute(statement, (f"[{','.join(told)}]",), operation, lane, reach)
 
 
 def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Composable:
@@ -93,15 +102,15 @@ def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Compo
     return sql.SQL("CASE WHEN told.values ? {} THEN {} ELSE current.{} END").format(key, told, column)
 
 
-def _compose(operation: Operation, source: sql.Composable) -> str:
+def _compose(operation: Operation, source: sql.Composable, by_place: bool) -> str:
     count = len(fields_of(operation))
-    names = ["pk", *(f"old_{i}" for i in range(count)), *(f"new_{i}" for i in range(count))]
+    names = ["place", "pk", *(f"old_{i}" for i in range(count)), *(f"new_{i}" for i in range(count))]
     statement = sql.SQL(
         "WITH batch ({names}) AS MATERIALIZED ({source}), changed AS ({update}), audited AS ({audit}) {move}"
     ).format(
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
         source=source,
-        update=_update(operation),
+        update=_update(operation, by_place),
         audit=_audit(operation),
         move=sql.SQL(_MOVE).format(lane=identifier(Lane._meta.db_table)),
     )
@@ -119,7 +128,7 @@ def _execute(
     return Written(selected, changed)
 
 
-def _update(operation: Operation) -> sql.Composable:
+def _update(operation: Operation, by_place: bool) -> sql.Composable:
     meta = operation.model._meta
     assignments = [
         sql.SQL("{} = batch.{}").format(identifier(field.column), sql.Identifier(f"new_{i}"))
@@ -136,30 +145,25 @@ def _update(operation: Operation) -> sql.Composable:
     ]
     return sql.SQL(
         "UPDATE {table} AS target SET {assignments} FROM batch"
-        " WHERE target.{pk} = batch.pk RETURNING batch.pk, {kept}"
+        " WHERE target.{pk} = batch.pk {place} RETURNING batch.pk, {kept}"
     ).format(
         table=identifier(meta.db_table),
         assignments=sql.SQL(", ").join(assignments),
         pk=identifier(meta.pk.column),
+        place=sql.SQL("AND target.ctid = batch.place" if by_place else ""),
         kept=sql.SQL(", ").join(kept),
     )
 
 
 def _audit(operation: Operation) -> sql.Composable:
-    changes = []
-    for i, field in enumerate(fields_of(operation)):
-        old, new = sql.Identifier(f"old_{i}"), sql.Identifier(f"new_{i}")
-        pair = sql.SQL("jsonb_build_object('old', to_jsonb({}), 'new', to_jsonb({}))").format(old, new)
-        if is_json(field):  # A missing key is SQL NULL, since null is a value that the column can hold.
-            pair = sql.SQL(
-                "CASE WHEN {old} IS NULL THEN '{{}}' ELSE jsonb_build_object('old', {old}) END"
-                " || CASE WHEN {new} IS NULL THEN '{{}}' ELSE jsonb_build_object('new', {new}) END"
-            ).format(old=old, new=new)
-        changes += [sql.Literal(field.column), pair]
+    changes = changes_of(
+        Change(field, sql.Identifier(f"old_{i}"), sql.Identifier(f"new_{i}"), when=sql.SQL("TRUE"))
+        for i, field in enumerate(fields_of(operation))
+    )
     return sql.SQL(
         "INSERT INTO {table} (run_id, action, object_type, object_id, performed_by, changes)"
-        " SELECT %s, %s, %s, pk::text, %s, jsonb_build_object({changes}) FROM changed RETURNING 1"
-    ).format(table=identifier(AuditLog._meta.db_table), changes=sql.SQL(", ").join(changes))
+        " SELECT %s, %s, %s, pk::text, %s, {changes} FROM changed RETURNING 1"
+    ).format(table=identifier(AuditLog._meta.db_table), changes=changes)
 
 
 # A full batch may have left rows of its span behind, so the cursor stops at the last row that it took.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
@@ -128,5 +128,14 @@ def touched(model: type[Model]) -> list[Field[Any, Any]]:
 
 def row_version(model: type[Model]) -> RawSQL:
     """The transaction that wrote the row's version, as text: it is another one after every change."""
-    version = sql.SQL("{}.xmin::text").format(identifier(model._meta.db_table))
-    return RawSQL(version.as_string(), (), output_field=TextField())  # noqa: S611
+    return _of_row(model, "xmin::text")
+
+
+def row_place(model: type[Model]) -> RawSQL:
+    """Where in the table's file the row's version lies."""
+    return _of_row(model, "ctid")
+
+
+def _of_row(model: type[Model], what: LiteralString) -> RawSQL:
+    told = sql.SQL("{}.{}").format(identifier(model._meta.db_table), sql.SQL(what))
+    return RawSQL(told.as_string(), (), output_field=TextField())  # noqa: S611
