@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "django_rq",
 ]
 MIDDLEWARE = [
+    "ops.http.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -132,6 +133,8 @@ LOGGING = {
 # HTTPS everywhere but in development. Behind a proxy that ends TLS, and strips this header from its clients,
 # set TRUST_PROXY=on; without it the redirect to HTTPS would never end.
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
+# Who reads these comes from inside, past the proxy: a redirect would lead nowhere.
+SECURE_REDIRECT_EXEMPT = [r"^metrics$", r"^api/admin/queue/stats$"]
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 365 * 24 * 3600)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT

@@ -24,6 +24,7 @@ _MOVES = {
     State.PAUSED: "paused",
     State.CANCELLING: "cancelling",
 }
+_HOW = ("params", "workers", "batch_size", "max_rate", "max_failures")
 _LEVELS = {
     State.FINISHED_WITH_FAILURES: logging.WARNING,
     State.VERIFICATION_FAILED: logging.WARNING,
@@ -47,7 +48,7 @@ def tell(run: Run, event: str, level: int = logging.INFO, **facts: Any) -> None:
 
 def tell_created(run: Run) -> None:
     """Log who asked for what."""
-    how = {name: getattr(run, name) for name in ("params", "batch_size", "max_rate", "max_failures")}
+    how = {name: getattr(run, name) for name in _HOW}
     scope = {name: asked for name, asked in run.scope.items() if asked}
     tell(run, "created", operation=run.operation, by=run.performed_by, rows=run.total, **how, scope=scope)
 

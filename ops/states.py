@@ -19,6 +19,9 @@ class State(models.TextChoices):
 
 _ENDS = {State.SUCCEEDED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED, State.FAILED}
 
+# Somebody works on it, or should.
+MOVING = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
+
 MOVES: dict[State, set[State]] = {
     # A person must say yes first.
     State.AWAITING_APPROVAL: {State.QUEUED, State.CANCELLED},

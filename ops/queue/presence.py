@@ -22,16 +22,16 @@ ALIVE = 3 * BEAT
 _PATIENCE = timedelta(seconds=2)
 
 
-def the_queue() -> Queue:
-    """The queue of runs, over a connection that says at once when Redis is away."""
+def the_queue(name: str = NAME) -> Queue:
+    """The queue of runs, or another, over a connection that says at once when Redis is away."""
     seconds = _PATIENCE.total_seconds()
     connection = Redis.from_url(
-        settings.RQ_QUEUES[NAME]["URL"],
+        settings.RQ_QUEUES[name]["URL"],
         socket_connect_timeout=seconds,
         socket_timeout=seconds,
         retry=Retry(NoBackoff(), 0),
     )
-    return get_queue(NAME, connection=connection, commit_mode="auto")
+    return get_queue(name, connection=connection, commit_mode="auto")
 
 
 def prefix(run: Run) -> str:
@@ -41,8 +41,12 @@ def prefix(run: Run) -> str:
 
 def workers_alive(queue: Queue | None = None) -> int:
     """How many workers listen and have beaten lately. Raises RedisError."""
-    workers = Worker.all(queue=queue or the_queue())
-    return sum(_is_recent(worker.last_heartbeat) for worker in workers)
+    return len(names_alive(queue or the_queue()))
+
+
+def names_alive(queue: Queue) -> set[str]:
+    """The workers that listen to the queue and have beaten lately. Raises RedisError."""
+    return {worker.name for worker in Worker.all(queue=queue) if _is_recent(worker.last_heartbeat)}
 
 
 def missing() -> str:

@@ -14,9 +14,8 @@ from ops.engine.progress import Progress, progress_of
 from ops.models import Run
 from ops.queue import presence
 from ops.report.watchers import Watcher
-from ops.states import State
+from ops.states import MOVING
 
-MOVING = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
 _QUIET = timedelta(seconds=10)
 
 

@@ -16,12 +16,12 @@ from ops.management.base import INTERRUPTED, OpsCommand, add_run_arguments, requ
 from ops.management.signals import stop_event
 from ops.models import Run
 from ops.operations import Revert
-from ops.queue.watch import MOVING, watch
+from ops.queue.watch import watch
 from ops.report import run as report
 from ops.report.table import aligned
 from ops.runs import Request
 from ops.scope import Scope
-from ops.states import State
+from ops.states import MOVING, State
 
 _VERBS = {
     "show": "Everything about run N.",

@@ -1,0 +1,1 @@
+"""What machines ask over HTTP: is it well, what waits, what runs."""

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+from threading import Event
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db import close_old_connections
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from ops.management.base import OpsCommand
+from ops.management.signals import stop_event
+from ops.queue import stats
+from ops.queue.stats import Stats
+from ops.report import queues, words
+
+_EVERY = 2.0  # seconds
+
+
+class Command(OpsCommand):
+    help = "What waits on the queues, who works, and how far the active runs are."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--watch", action="store_true", help="Again every two seconds, until Ctrl-C.")
+        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+
+    def handle(self, **options: Any) -> None:
+        if options["watch"]:
+            with stop_event() as stop:
+                self.watch(options["json"], stop)
+            return
+        told = stats.read()
+        self.show(told, options["json"])
+        if told.errors:
+            raise CommandError(words.harmless("; ".join(told.away())))
+
+    def watch(self, as_json: bool, stop: Event) -> None:
+        """Show it again and again, and who is away; on a terminal always in the same place."""
+        in_place = sys.stdout.isatty() and not as_json
+        with Live(auto_refresh=False) if in_place else nullcontext() as live:
+            while not stop.is_set():
+                told = stats.read()
+                if live:
+                    live.update(_with_away(told), refresh=True)
+                else:
+                    self.show(told, as_json)
+                close_old_connections()  # a connection that was lost is opened anew
+                stop.wait(_EVERY)
+
+    def show(self, told: Stats, as_json: bool) -> None:
+        if as_json:
+            print(json.dumps(stats.as_json(told)), flush=True)
+        else:
+            Console().print(queues.page(told))
+
+
+def _with_away(told: Stats) -> Group:
+    away = (Text(words.harmless(line), "yellow") for line in told.away())
+    return Group(queues.page(told), *away)

@@ -1,0 +1,143 @@
+"""What waits on the queues and which runs are active: read in one place for everybody who shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.utils import timezone
+from redis import RedisError
+from rq import Queue
+
+from ops.engine.progress import Progress, progress_of
+from ops.models import Run
+from ops.queue.presence import names_alive, the_queue
+from ops.states import MOVING
+
+COUNTS = ("waiting", "active", "completed", "failed", "delayed", "total")
+_NAMES = {"redis": "Redis", "database": "PostgreSQL"}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class QueueStats:
+    """The jobs of one queue: ``completed`` and ``failed`` are those that RQ still remembers."""
+
+    name: str
+    waiting: int
+    active: int
+    completed: int
+    failed: int
+    delayed: int
+    oldest_waiting: float | None = None  # seconds; None where nothing waits
+
+    @property
+    def total(self) -> int:
+        return self.waiting + self.active + self.completed + self.failed + self.delayed
+
+    def counts(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in COUNTS}
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What Redis and the database say; None where the one or the other is away, and why in ``errors``."""
+
+    queues: list[QueueStats] | None
+    workers: int | None
+    runs: list[Progress] | None
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, int | None]:
+        """Of all queues together."""
+        if self.queues is None:
+            return dict.fromkeys(COUNTS)
+        return {name: sum(queue.counts()[name] for queue in self.queues) for name in COUNTS}
+
+    def away(self) -> list[str]:
+        """Who cannot be asked, and why, in words."""
+        return [f"{_NAMES[server]} is away: {error}" for server, error in self.errors.items()]
+
+    @property
+    def oldest_waiting(self) -> float | None:
+        ages = [queue.oldest_waiting for queue in self.queues or () if queue.oldest_waiting is not None]
+        return max(ages, default=None)
+
+
+def read() -> Stats:
+    """Ask Redis and the database, and neither for long. Never raises where they are away."""
+    errors: dict[str, str] = {}
+    queues, workers = _ask("redis", _queues_and_workers, errors) or (None, None)
+    return Stats(queues, workers, _ask("database", _active_runs, errors), errors)
+
+
+def as_json(stats: Stats) -> dict[str, Any]:
+    return {
+        **({"error": "; ".join(stats.away())} if stats.errors else {}),
+        **stats.counts(),
+        "workers": stats.workers,
+        "oldest_waiting_seconds": stats.oldest_waiting,
+        "queues": None if stats.queues is None else {queue.name: queue.counts() for queue in stats.queues},
+        "runs": None if stats.runs is None else [run_as_json(told) for told in stats.runs],
+    }
+
+
+def run_as_json(told: Progress) -> dict[str, Any]:
+    return {
+        **asdict(told),
+        "elapsed": round(told.elapsed.total_seconds(), 3),
+        "percent": round(100 * told.done / told.total, 1) if told.total else 100.0,
+        "rate": round(rate_of(told)),
+    }
+
+
+def rate_of(told: Progress) -> float:
+    """Rows changed a second, since the run was first taken up."""
+    return told.changed / max(told.elapsed.total_seconds(), 0.001)
+
+
+def _ask(whom: str, question: Callable[[], T], errors: dict[str, str]) -> T | None:
+    try:
+        return question()
+    except (RedisError, DatabaseError) as exc:
+        errors[whom] = (str(exc).strip() or type(exc).__name__).splitlines()[0]
+        return None
+
+
+def _active_runs() -> list[Progress]:
+    return [progress_of(run) for run in Run.objects.filter(state__in=MOVING).order_by("pk")]
+
+
+def _queues_and_workers() -> tuple[list[QueueStats], int]:
+    queues = [the_queue(name) for name in settings.RQ_QUEUES]
+    workers = set().union(*map(names_alive, queues))
+    return [_stats_of(queue) for queue in queues], len(workers)
+
+
+def _stats_of(queue: Queue) -> QueueStats:
+    """Counted without RQ's cleanup, which moves jobs: to look must change nothing."""
+
+    def count(registry: str) -> int:
+        return int(getattr(queue, f"{registry}_job_registry").get_job_count(cleanup=False))
+
+    return QueueStats(
+        name=queue.name,
+        waiting=queue.count,
+        active=count("started"),
+        completed=count("finished"),
+        failed=count("failed"),
+        delayed=count("scheduled") + count("deferred"),
+        oldest_waiting=_oldest_waiting(queue),
+    )
+
+
+def _oldest_waiting(queue: Queue) -> float | None:
+    for job_id in queue.get_job_ids(0, 1):
+        job = queue.fetch_job(job_id)
+        if job and job.enqueued_at:
+            return round((timezone.now() - job.enqueued_at).total_seconds(), 3)
+    return None

@@ -1,0 +1,57 @@
+"""/healthz: what a probe sees, from wherever it asks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def _one_migration_less() -> Iterator[None]:
+    row = MigrationRecorder.Migration.objects.filter(app="ops").latest("id")
+    row.delete()
+    yield
+    row.save(force_insert=True)
+
+
+def test_a_site_that_is_well_says_so(client: Client) -> None:
+    response = client.get("/healthz")
+    assert (response.status_code, response["Cache-Control"]) == (200, "no-store")
+    assert response.json() == {"status": "ok", "database": "ok", "migrations": "applied"}
+
+
+@pytest.mark.usefixtures("_one_migration_less")
+def test_a_migration_that_is_not_applied_is_counted(client: Client) -> None:
+    response = client.get("/healthz")
+    assert response.status_code == 503
+    assert response.json() == {"status": "unavailable", "database": "ok", "migrations": "1 not applied"}
+
+
+def test_a_database_that_is_away_is_told_without_its_address(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "PORT", "9")
+    response = client.get("/healthz")
+    assert response.status_code == 503
+    assert response.json() == {"status": "unavailable", "database": "cannot be used"}
+
+
+def test_probes_that_ask_often_cost_one_look(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client.get("/healthz").status_code == 200
+    monkeypatch.setitem(connection.settings_dict, "PORT", "9")
+    assert client.get("/healthz").status_code == 200
+    assert Client().get("/healthz").status_code == 503  # another process of the site
+
+
+def test_a_probe_needs_no_host_name_and_is_not_sent_to_https(settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    inside = Client(headers={"host": "10.1.2.3:8000"})
+    assert inside.get("/healthz").status_code == 200
+    assert inside.get("/admin/").status_code == 400
+    assert Client().get("/admin/").status_code == 301
+    assert Client().get("/metrics").status_code == 401
