@@ -11,7 +11,7 @@ MANAGE := $(PYTHON) manage.py
 
 help:
 	@echo 'make demo    a PostgreSQL with cards, and a backfill: previewed, executed, verified'
-	@echo 'make serve   the site and one worker, in the foreground'
+	@echo 'make serve   the site and a worker, in the foreground'
 	@echo 'make stop    stop the local PostgreSQL and Valkey; their data stay'
 	@echo 'make test    the whole test suite'
 	@echo 'make lint    formatting, lint, types'

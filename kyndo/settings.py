@@ -80,9 +80,13 @@ AUTH_PASSWORD_VALIDATORS = [
 # Without DATABASE_URL and REDIS_URL, which production requires: the servers of `manage.py localservices`.
 _postgres = read_state(LOCAL_SERVICES_ROOT / "postgres18" / "state.json")
 _valkey = read_state(LOCAL_SERVICES_ROOT / "valkey" / "state.json")
+_database = env.db_url_config(env.str("DATABASE_URL", default="") or postgres_url(_postgres))
+# A server that a broken network hides is given up within a minute, not after the hours that TCP allows.
+_NOTICE = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
 DATABASES = {
     "default": {
-        **env.db_url_config(env.str("DATABASE_URL", default="") or postgres_url(_postgres)),
+        **_database,
+        "OPTIONS": {**_NOTICE, "tcp_user_timeout": 45_000, **_database.get("OPTIONS", {})},
         # Not in development: runserver has a new thread, and so a new connection, for each request.
         "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=0 if DEBUG else 60),
         "CONN_HEALTH_CHECKS": True,

@@ -9,12 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+# Told of process groups, it ends them once nobody is left to tell it more: when this process was killed.
+_GUARD = 'while read -r group; do groups="$groups -$group"; done; kill -s TERM -- $groups'
 MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
 
 
 def start(args: Sequence[str]) -> "subprocess.Popen[bytes]":
     """Start a command of manage.py as the head of a process group, so that its own children end with it."""
     return subprocess.Popen([sys.executable, MANAGE, *args], stdin=subprocess.DEVNULL, process_group=0)
+
+
+def start_guard() -> "subprocess.Popen[bytes]":
+    """Start what ends the others when this process is killed; it reads their process groups, one a line."""
+    return subprocess.Popen(["/bin/sh", "-c", _GUARD], stdin=subprocess.PIPE, process_group=0)
 
 
 def run_together(
@@ -29,8 +36,10 @@ def run_together(
         signal.signal(number, _interrupt)
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
+        children["The guard"] = guard = start_guard()
         for title, args in commands.items():
             children[title] = start(args)
+            os.write(guard.stdin.fileno(), b"%d\n" % children[title].pid)  # type: ignore[union-attr]
         if _wait_until(ready):
             announce()
         return _first_to_end(children)
@@ -60,7 +69,7 @@ def _first_to_end(children: "Mapping[str, subprocess.Popen[bytes]]") -> str:
 
 
 def _stop(children: "list[subprocess.Popen[bytes]]") -> None:
-    """Ask until they are gone: a worker finishes its job first, and ends at once when it is asked again."""
+    """Ask until they are gone: a worker finishes its batch first."""
     while children := [child for child in children if child.poll() is None]:
         for child in children:
             os.killpg(child.pid, signal.SIGTERM)

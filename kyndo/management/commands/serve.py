@@ -1,6 +1,7 @@
-"""The site and one worker in the foreground, for development."""
+"""The site and its workers in the foreground, for development."""
 
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
 from functools import partial
 
 from django.contrib.auth import get_user_model
@@ -8,6 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from kyndo.localservices.ports import free_port, taken
 from kyndo.supervisor import run_together
+
+_MOST_WORKERS = 64
 
 
 def port_number(text: str) -> int:
@@ -17,9 +20,20 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def number_of_workers(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= _MOST_WORKERS):
+        raise ArgumentTypeError(f"{text!r} is not a number of workers: type 1 to {_MOST_WORKERS}")
+    return int(text)
+
+
+def workers_called(count: int) -> Iterator[tuple[str, list[str]]]:
+    for number in range(1, count + 1):
+        yield "The worker" if count == 1 else f"Worker {number}", ["rqworker", "default"]
+
+
 class Command(BaseCommand):
     help = (
-        "Run the site and one worker in the foreground. Ctrl-C stops both; when one ends, so does the other."
+        "Run the site and its workers in the foreground. Ctrl-C stops all; when one ends, so do the others."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -27,7 +41,11 @@ class Command(BaseCommand):
             "--port", type=port_number, help="port of 127.0.0.1 (default: 8000 if free, else another)"
         )
 
-    def handle(self, *, port: int | None, **options: object) -> None:
+        parser.add_argument(
+            "--workers", type=number_of_workers, default=1, metavar="N", help="how many workers (default: 1)"
+        )
+
+    def handle(self, *, port: int | None, workers: int, **options: object) -> None:
         chosen = free_port(port or 8000)
         if port and chosen != port:
             raise CommandError(
@@ -35,7 +53,7 @@ class Command(BaseCommand):
             )
         has_login = get_user_model().objects.filter(is_superuser=True).exists()
         ended = run_together(
-            {"The site": ["runserver", f"127.0.0.1:{chosen}"], "The worker": ["rqworker", "default"]},
+            {"The site": ["runserver", f"127.0.0.1:{chosen}"], **dict(workers_called(workers))},
             ready=partial(taken, chosen),
             announce=partial(self.announce, chosen, has_login),
         )
@@ -43,7 +61,7 @@ class Command(BaseCommand):
             raise CommandError(f"{ended}, so everything was stopped.")
 
     def announce(self, port: int, has_login: bool) -> None:
-        self.stdout.write(f"\nThe site: http://127.0.0.1:{port}/admin/    Ctrl-C stops it and its worker.")
+        self.stdout.write(f"\nThe site: http://127.0.0.1:{port}/admin/    Ctrl-C stops it and its workers.")
         if not has_login:
             self.stdout.write(
                 "A login, typed in another terminal: .venv/bin/python manage.py createsuperuser"

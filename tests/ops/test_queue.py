@@ -1,0 +1,207 @@
+"""Runs on the queue: the database is the truth, the queue only the bell."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from django.db import transaction
+from django.db.models.functions import Now
+from rq import Queue
+from rq.job import Job
+
+from ops import runs
+from ops.models import Lane, Run
+from ops.queue.bell import ring
+from ops.queue.jobs import advance
+from ops.queue.presence import the_queue
+from ops.queue.reaper import reap
+from ops.runs import Request
+from ops.states import State
+from tests.ops.conftest import Declare
+from tests.ops.running import audited, create, keys, operation, things
+from tests.trials.models import Thing
+from tests.trials.operations import Annotate, SetScore
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def queue(redis_server: "redis.Redis") -> Queue:
+    return the_queue()
+
+
+@pytest.fixture
+def no_redis(settings: Any) -> None:
+    settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:9/0"}}
+
+
+def for_workers(workers: int | None = 1, **asked: Any) -> Run:
+    return runs.create(Request(Annotate, "tester", workers=workers, **asked))
+
+
+def perform(queue: Queue) -> int:
+    """Do what waits on the queue until nothing waits; how many jobs that were."""
+    done = 0
+    while job_id := queue.pop_job_id():
+        job = Job.fetch(job_id, queue.connection)
+        job.func(*job.args)
+        done += 1
+    return done
+
+
+def test_a_job_is_put_on_the_queue_for_each_worker_and_carries_the_key_alone(queue: Queue) -> None:
+    things(10)
+    run = for_workers(3)
+    ring(run)
+    assert [(job.args, job.kwargs) for job in queue.get_jobs()] == [((run.pk,), {})] * 3
+
+
+def test_whoever_rings_twice_calls_no_more_workers(queue: Queue) -> None:
+    things(10)
+    run = for_workers(2)
+    ring(run)
+    ring(run)
+    ring(run, at_work=1)
+    assert len(queue) == 2
+
+
+def test_no_more_workers_are_called_than_lanes_are_left(queue: Queue) -> None:
+    things(10)
+    run = for_workers(3, lanes=4)
+    assert run.lanes.count() == 4
+    run.lanes.filter(number__gt=2).update(finished=True)
+    ring(run)
+    assert len(queue) == 2
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_the_bell_rings_when_the_transaction_commits_and_only_then(queue: Queue, commits: bool) -> None:
+    things(1)
+    with transaction.atomic():
+        ring(for_workers())
+        assert len(queue) == 0
+        transaction.set_rollback(not commits)
+    assert len(queue) == commits
+
+
+def test_with_redis_away_the_bell_warns_and_raises_nothing(no_redis: None) -> None:
+    things(1)
+    warning = ring(for_workers())
+    assert warning.startswith("Redis is away")
+    assert warning.endswith("the workers take up the run once Redis is back.")
+
+
+def test_with_no_worker_alive_the_bell_says_so(queue: Queue) -> None:
+    things(1)
+    assert "No worker is alive" in ring(for_workers())
+    assert len(queue) == 1
+
+
+def test_slice_by_slice_the_workers_end_a_run_and_change_every_row_once(queue: Queue, settings: Any) -> None:
+    settings.RUN_SLICE = 0.02
+    rows = things(60)
+    run = for_workers(2, batch_size=1)
+    ring(run)
+    assert perform(queue) > 2
+    run.refresh_from_db()
+    assert run.state == State.SUCCEEDED
+    assert audited(run).keys() == keys(rows)
+
+
+def paused(run: Run) -> None:
+    runs.start(run)
+    runs.pause(run)
+
+
+def ended(run: Run) -> None:
+    runs.cancel(run)
+
+
+@pytest.mark.parametrize("then", [paused, ended, Run.delete])
+def test_a_job_that_comes_too_late_does_nothing(queue: Queue, then: Callable[[Run], Any]) -> None:
+    things(3)
+    run = for_workers()
+    number = run.pk
+    then(run)
+    advance(number)
+    assert not Thing.objects.exclude(note=None).exists()
+    assert len(queue) == 0
+
+
+def test_a_run_of_a_terminal_is_no_workers_business(queue: Queue) -> None:
+    things(3)
+    run = for_workers(None)
+    advance(run.pk)
+    run.refresh_from_db()
+    assert run.state == State.QUEUED
+    reap()
+    assert len(queue) == 0
+
+
+def test_a_run_whose_operation_changed_fails_where_people_see_it(queue: Queue, declare: Declare) -> None:
+    things(1)
+    declare(operation(Thing.objects.filter(note=None), {"note": "a"}))
+    run = create(operation(Thing.objects.filter(note=None), {"note": "b"}), workers=1)
+    advance(run.pk)
+    run.refresh_from_db()
+    assert run.state == State.FAILED
+    assert "is declared otherwise than when run" in run.error
+    assert not run.claims.exists()
+
+
+def test_an_error_fails_the_run_and_the_job(queue: Queue, declare: Declare) -> None:
+    things(1)
+
+    def fails(self: Any, rows: Any) -> Any:
+        raise ZeroDivisionError("of a row")
+
+    run = create(
+        declare(operation(Thing.objects.filter(note=None), process=fails, columns=["note"])), workers=1
+    )
+    with pytest.raises(ZeroDivisionError):
+        advance(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.error) == (State.FAILED, "ZeroDivisionError: of a row")
+    assert len(queue) == 0
+
+
+def test_the_reaper_rings_again_for_a_run_that_the_queue_forgot(queue: Queue) -> None:
+    things(10)
+    fresh = for_workers()
+    under_way = runs.create(Request(SetScore, "tester", {"score": 5}, workers=2))
+    runs.start(under_way)
+    ring(fresh)
+    ring(under_way)
+    queue.connection.flushdb()
+    reap()
+    reap()
+    assert sorted(job.args[0] for job in queue.get_jobs()) == [fresh.pk, under_way.pk, under_way.pk]
+
+
+def test_the_reaper_calls_nobody_to_lanes_that_move(queue: Queue) -> None:
+    things(10)
+    run = for_workers(2)
+    runs.start(run)
+    run.lanes.update(heartbeat_at=Now())
+    reap()
+    assert len(queue) == 0
+    Lane.objects.filter(run=run, number=1).update(finished=True, heartbeat_at=None)
+    reap()
+    assert len(queue) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "becomes"), [(State.PAUSING, State.PAUSED), (State.CANCELLING, State.CANCELLED)]
+)
+@pytest.mark.parametrize("workers", [None, 1])
+def test_the_reaper_completes_a_halt_whose_asker_died(
+    queue: Queue, asked: State, becomes: State, workers: int | None
+) -> None:
+    things(1)
+    run = for_workers(workers)
+    runs.start(run)
+    runs.move(run, asked)
+    reap()
+    run.refresh_from_db()
+    assert run.state == becomes
