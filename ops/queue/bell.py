@@ -38,7 +38,7 @@ def _ring(run: Run, at_work: int) -> str:
         _enqueue(run, queue, _wanted(run) - at_work - jobs_waiting(run, queue))
         return "" if workers_alive(queue) else NO_WORKER
     except RedisError as exc:
-        log.warning("run %s: Redis is away: %s", run.pk, exc)
+        log.info("run %s: Redis is away: %s", run.pk, exc)
         return redis_away(exc)
 
 

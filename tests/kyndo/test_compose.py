@@ -11,9 +11,11 @@ import pytest
 import redis
 import yaml
 from django.conf import settings
+from django_rq.workers import get_worker_class
 from rq import Worker
 
 from kyndo.required import ALWAYS, IN_PRODUCTION
+from ops.queue.worker import RunWorker
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -48,6 +50,13 @@ def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
 
 def test_a_worker_can_be_scaled(compose: dict[str, Any]) -> None:
     assert not {"container_name", "ports"} & set(compose["services"]["worker"])
+
+
+def test_a_worker_has_time_to_finish_its_batch(compose: dict[str, Any]) -> None:
+    worker = compose["services"]["worker"]
+    assert worker["command"] == ["python", "manage.py", "rqworker", "default"]
+    assert get_worker_class() is RunWorker  # by the settings, without a flag
+    assert worker["stop_grace_period"] == "1m"
 
 
 def test_the_workers_healthcheck_sees_a_worker_of_its_own_host(

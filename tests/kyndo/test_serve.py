@@ -1,4 +1,4 @@
-"""`manage.py serve`: the site and the worker live and die together."""
+"""`manage.py serve`: the site and its workers live and die together."""
 
 import os
 import signal
@@ -74,6 +74,25 @@ def test_when_one_dies_the_other_is_stopped(
     assert process.returncode == 1
     assert "ended with status -9, so everything was stopped." in output
     assert psutil.wait_procs(all_of_them, timeout=60)[1] == []
+
+
+def test_killed_it_leaves_nobody_behind(manage: Manage, redis_server: "redis.Redis") -> None:
+    port = free_port(0)
+    process = manage.popen("serve", "--port", port, "--workers", 2, stderr=subprocess.STDOUT)
+    wait_for_site_and_worker(process, port, redis_server)
+    all_of_them = children(process)
+    workers = [child for child in all_of_them if "rqworker" in child.cmdline()]
+    process.kill()
+    process.communicate()
+    assert psutil.wait_procs(all_of_them, timeout=60)[1] == []
+    assert len(workers) == 2
+
+
+@pytest.mark.parametrize("number", ["0", "65"])
+def test_what_is_no_number_of_workers_is_refused(manage: Manage, number: str) -> None:
+    done = manage("serve", f"--workers={number}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"{number!r} is not a number of workers: type 1 to 64\n")
 
 
 @pytest.mark.parametrize("port", ["99999", "65536", "0", "-1", "http"])

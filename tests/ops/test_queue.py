@@ -43,8 +43,8 @@ def for_workers(workers: int | None = 1, **asked: Any) -> Run:
 def perform(queue: Queue) -> int:
     """Do what waits on the queue until nothing waits; how many jobs that were."""
     done = 0
-    while job_id := queue.pop_job_id():
-        job = Job.fetch(job_id, queue.connection)
+    while len(queue):
+        job = Job.fetch(queue.pop_job_id(), queue.connection)
         job.func(*job.args)
         done += 1
     return done

@@ -84,7 +84,8 @@ class Command(OpsCommand):
         with stop_event() as stop, self.watcher(run, as_json) as watcher:
             watch(run, watcher, stop)
         if stop.is_set() and run.state in MOVING:
-            self.tell([] if as_json else [f"Run {run.pk} goes on without you.", report.next_step(run)])
+            if not as_json:
+                self.tell([f"Run {run.pk} goes on without you.", report.next_step(run)])
             sys.exit(INTERRUPTED)
         self.tell_end(run, as_json)
         if run.state != State.SUCCEEDED:
