@@ -64,3 +64,7 @@ class Interrupted(OpsError):
     """Somebody asked to stop, and what cannot be continued was given up."""
 
     exit_status = 130
+
+
+class BadContent(OpsError):
+    """A file can be read, but not as what it should be."""

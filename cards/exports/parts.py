@@ -9,6 +9,7 @@ from ops.export.part import Part, audit_part
 from ops.models import AuditLog
 
 LAST = 1000
+NAMES = ("presentation_rules", "cards", "assets", "audit_logs")  # in the order in which they are loaded
 
 
 def catalogue(audit_last: int | None = LAST) -> list[Part]:

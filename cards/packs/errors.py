@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ops.exceptions import OpsError
+from ops.exceptions import BadContent, OpsError
 
 SHOWN = 20
 
@@ -15,7 +15,7 @@ class UnreadableFile(OpsError):
     exit_status = 2
 
 
-class RefusedPack(OpsError):
+class RefusedPack(BadContent):
     """The file can be read, but it is no pack."""
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from django.db import models
 
 from cards.packs.errors import BadValue
-from cards.packs.json_source import Repeated
 from cards.packs.values import Converter, converter_for, to_json
+from ops.json_reader import Repeated
 
 METADATA = "metadata"
 Row = dict[str, Any]
@@ -54,10 +54,10 @@ class RowReader:
         """The values in the order of the layout's columns, None where not given; raises ``BadValue``."""
         if isinstance(raw, BadValue):
             raise raw
-        if not isinstance(raw, dict):
-            raise BadValue("is not an object")
         if isinstance(raw, Repeated):
             raise BadValue(f'gives "{raw.key}" twice')
+        if not isinstance(raw, dict):
+            raise BadValue("is not an object")
         row, rest = self._sort(raw)
         if self._layout.key not in row:
             raise BadValue(f"{camel(self._layout.key)} is missing")

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TextIO
 from cards.packs.csv_source import CsvSource
 from cards.packs.errors import RefusedPack, UnreadableFile
 from cards.packs.json_source import JsonSource
+from ops.exceptions import BadContent
 
 
 class Source(Protocol):
@@ -32,7 +33,7 @@ def open_source(path: Path, lists: Collection[str]) -> Iterator[Source]:
             yield CsvSource(path, file) if _is_csv(path, file) else JsonSource(path, file, lists)
     except UnicodeDecodeError as exc:
         raise RefusedPack(f"{path} was refused: {_first_bad_byte(path)}") from exc
-    except RefusedPack as exc:
+    except BadContent as exc:
         raise RefusedPack(f"{path} was refused: {exc}") from exc
 
 

@@ -14,7 +14,7 @@ from django.core.validators import MaxLengthValidator, ProhibitNullCharactersVal
 from django.db import models
 
 from cards.packs.errors import BadValue
-from cards.packs.json_source import DECODER, Repeated
+from ops.json_reader import Decoder, Repeated
 
 Converter = Callable[[Any], Any]
 
@@ -93,7 +93,7 @@ def _list(value: Any) -> list[Any]:
 def _object(value: Any) -> dict[str, Any]:
     if isinstance(value, str):  # A cell of CSV.
         try:
-            value = DECODER.decode(value)
+            value = Decoder().decode(value)
         except ValueError as exc:
             raise BadValue(f"is not JSON: {exc}") from exc
     if isinstance(value, Repeated):

@@ -29,6 +29,10 @@ class Form:
         return f"{part}.{self.format}{'.gz' if self.compress else ''}"
 
 
+def every_form() -> list[Form]:
+    return [Form(format, compress) for format in FORMATS for compress in (False, True)]
+
+
 @dataclass
 class Written:
     """What a file holds; ``sha256`` and ``bytes`` are those of the file as it lies on the disk."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,18 @@ from django.conf import settings
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from ops.export.files import Form, Written
+from ops.exceptions import BadContent, OpsError
+from ops.export.files import Form, Written, every_form
+from ops.export.read import ExportFile, Promise
 
 SUMMARY = "export_summary.json"
+_LARGEST = 1 << 24  # bytes
+
+
+class NoExport(OpsError):
+    """The folder has no export in it: the command was given the wrong words."""
+
+    exit_status = 2
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,74 @@ class Summary:
         with (folder / SUMMARY).open("x", encoding="utf-8") as file:
             json.dump(self.as_json(), file, indent=2, ensure_ascii=False)
             file.write("\n")
+
+
+@dataclass(frozen=True)
+class Export:
+    """A folder with an export in it, KYNDO's or the Node backend's, which says no version."""
+
+    folder: Path
+    exported_at: str
+    version: str | None
+    files: Mapping[str, ExportFile]  # by the name of the part
+
+    @property
+    def is_ours(self) -> bool:
+        return self.version is not None
+
+
+def open_export(folder: Path, parts: Sequence[str]) -> Export:
+    """Read the summary, and see that each part has its file. Raises NoExport and BadContent."""
+    told = _read(folder)
+    version = told.get("kyndo")
+    promises = _promises(told, parts) if version is not None else _counts(told, parts)
+    missing = [part for part in parts if part not in promises]
+    if missing:
+        raise BadContent(f"{folder / SUMMARY} names no file of {', '.join(missing)}.")
+    files = {part: ExportFile(part, folder / promises[part][0], promises[part][1]) for part in parts}
+    for file in files.values():
+        if not os.path.lexists(file.path):
+            raise BadContent(f"{folder} is no whole export: {file.path.name} is missing.")
+    return Export(folder, str(told.get("exportedAt")), version, files)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / SUMMARY
+    try:
+        with path.open(encoding="utf-8") as file:
+            told = json.loads(file.read(_LARGEST))
+    except (OSError, ValueError) as exc:
+        if isinstance(exc, ValueError) and "\0" not in str(path):
+            raise BadContent(f"{path} is damaged: {exc}.") from exc
+        raise NoExport(f"There is no export in {folder}: {getattr(exc, 'strerror', exc)}.") from exc
+    if not isinstance(told, dict) or not isinstance(told.get("counts"), dict):
+        raise BadContent(f"{path} is no summary of an export: it has no counts.")
+    return told
+
+
+def _promises(told: dict[str, Any], parts: Sequence[str]) -> dict[str, tuple[str, Promise]]:
+    """The file of each part, by names that an export gives and no others: none leads out of the folder."""
+    names = {form.file_name(part): part for part in parts for form in every_form()}
+    found = {}
+    for name, said in dict(told.get("files") or {}).items():
+        if name not in names:
+            raise BadContent(f"{SUMMARY} names the file {name!r}, which no export has.")
+        try:
+            promise = Promise(int(said["rows"]), int(said["bytes"]), str(said["sha256"]))
+        except (KeyError, TypeError, ValueError) as exc:
+            raise BadContent(f"{SUMMARY} does not say the rows, bytes and sha256 of {name}.") from exc
+        found[names[name]] = (name, promise)
+    return found
+
+
+def _counts(told: dict[str, Any], parts: Sequence[str]) -> dict[str, tuple[str, Promise]]:
+    """What the Node backend's summary says: one number for each file, whose name it spells in its own way."""
+    counts = {_plain(name): count for name, count in told["counts"].items() if type(count) is int}
+    return {part: (f"{part}.json", Promise(counts.get(_plain(part)))) for part in parts}
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 def applied_migrations() -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from time import monotonic
 
 from ops.db import read_only
 from ops.exceptions import Interrupted
-from ops.export.files import FORMATS, Form, Written, write_rows
+from ops.export.files import Form, Written, every_form, write_rows
 from ops.export.folder import new_folder
 from ops.export.part import Part
 from ops.export.summary import SUMMARY, Summary, applied_migrations
@@ -49,5 +49,4 @@ def _write(part: Part, folder: Path, form: Form, meter: Meter, stop: Event) -> W
 
 
 def _names(parts: Sequence[Part]) -> set[str]:
-    forms = [Form(format, compress) for format in FORMATS for compress in (False, True)]
-    return {SUMMARY, *(form.file_name(part.name) for part in parts for form in forms)}
+    return {SUMMARY, *(form.file_name(part.name) for part in parts for form in every_form())}

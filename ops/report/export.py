@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from ops.export.summary import Summary
+from ops.export.summary import Export, Summary
+from ops.export.verify import Verdict
 from ops.report import words
 from ops.report.table import aligned
 
@@ -24,3 +27,34 @@ def done_lines(summary: Summary, target: Path, to_check: str) -> list[str]:
         "",
         f"To check it: {to_check}",
     ]
+
+
+def title(export: Export) -> str:
+    maker = f"KYNDO {export.version}" if export.is_ours else "the Node backend"
+    return f"{export.folder}, exported at {export.exported_at} by {maker}:"
+
+
+def verdict_lines(export: Export, verdicts: Sequence[Verdict]) -> list[str]:
+    table = [
+        [
+            f"  {verdict.file.path.name}",
+            f"{verdict.file.rows:,} rows",
+            words.size(verdict.file.bytes),
+            f"BAD: {verdict.reason}" if verdict.reason else "ok",
+        ]
+        for verdict in verdicts
+    ]
+    return [title(export), "", *aligned(table), "", _judgement(export, verdicts)]
+
+
+def verdict_json(export: Export, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    files = {v.file.path.name: {"rows": v.file.rows, "error": v.reason or None} for v in verdicts}
+    return {"event": "verified", "ok": not any(v.reason for v in verdicts), "files": files}
+
+
+def _judgement(export: Export, verdicts: Sequence[Verdict]) -> str:
+    bad = sum(bool(verdict.reason) for verdict in verdicts)
+    if bad:
+        return f"{bad} of {len(verdicts)} files are not as they were exported."
+    known = "" if export.is_ours else ", by its rows: this summary has no checksums"
+    return f"Every file is as it was exported{known}."

@@ -93,7 +93,7 @@ def test_a_key_given_twice_is_a_bad_row(write: Write) -> None:
 
 def test_a_metadata_key_given_twice_is_a_bad_row(write: Write) -> None:
     _, said = refusal(write('[{"cardId": "c", "metadata": {"a": 1, "a": 2}}]'))
-    assert said.splitlines()[1] == '  row [0]  metadata gives "a" twice'
+    assert said.splitlines()[1] == '  row [0]  gives "a" twice'
 
 
 def test_a_repeated_card_names_the_first_place(write: Write) -> None:

@@ -1,0 +1,152 @@
+"""The values of a JSON file, one at a time, in memory that does not grow with the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TextIO
+
+import simplejson
+
+from ops.exceptions import BadContent
+
+CHUNK = 1 << 20
+# How near the end of the text an error stands when the text was cut off inside a number, a name or an escape.
+_TOKEN = 16
+# PostgreSQL's numeric, which holds the numbers of jsonb, ends not far beyond.
+_LARGEST_EXPONENT = 16_000
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Stands for a value in which an object names a key twice: which of the two is meant?"""
+
+    key: str
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _exact(text: str) -> Decimal:
+    number = Decimal(text)
+    if abs(number.adjusted()) > _LARGEST_EXPONENT:
+        raise ValueError(f"The number {text} is beyond the database's")
+    return number
+
+
+class Decoder(simplejson.JSONDecoder):
+    """Numbers with a point or an exponent become Decimals, so that none of their digits is lost."""
+
+    def __init__(self) -> None:
+        super().__init__(parse_float=_exact, parse_constant=_refuse, object_pairs_hook=self._object)
+        self._repeated: str | None = None
+
+    def raw_decode(self, text: str, at: int = 0) -> tuple[Any, int]:  # type: ignore[override]
+        self._repeated = None
+        value, end = super().raw_decode(text, at)
+        return (value if self._repeated is None else Repeated(self._repeated)), end
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            keys = [key for key, _ in pairs]
+            self._repeated = next(key for key in keys if keys.count(key) > 1)
+        return found
+
+
+class JsonReader:
+    """Reads values one after another from a text that is held only a window at a time.
+
+    The standard way to stream JSON, ijson, can neither say the line of an error nor see a repeated key.
+    """
+
+    def __init__(self, file: TextIO, chunk: int = CHUNK) -> None:
+        self._file, self._chunk = file, chunk
+        self._text, self._at = "", 0
+        self._line, self._column = 1, 1
+        self._decoder = Decoder()
+
+    def peek(self) -> str:
+        """The next character that is not white space; empty at the end."""
+        while True:
+            while self._at < len(self._text) and self._text[self._at] in " \t\n\r":
+                self._at += 1
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def take(self, wanted: str) -> str:
+        """The next character, which must be one of those wanted."""
+        found = self.peek()
+        if not found or found not in wanted:
+            expected = " or ".join(f"'{char}'" for char in wanted)
+            raise self.error(f"Expecting {expected}", self._at)
+        self._at += 1
+        return found
+
+    def value(self) -> Any:
+        self.peek()
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+            except simplejson.JSONDecodeError as exc:
+                if self._is_cut_off(exc) and self._more():
+                    continue
+                raise self.error(exc.msg, exc.pos) from None
+            except (ValueError, RecursionError) as exc:
+                reason = "Nested too deeply" if isinstance(exc, RecursionError) else str(exc)
+                raise self.error(reason, self._at) from None
+            if end > len(self._text) - _TOKEN and self._more():
+                continue  # A number may go on in what was not read yet.
+            self._at = end
+            return value
+
+    def items(self) -> Iterator[Any]:
+        """The values of the list that begins here."""
+        self.take("[")
+        if self.peek() == "]":
+            self._at += 1
+            return
+        while True:
+            yield self.value()
+            if self.take(",]") == "]":
+                return
+
+    def names(self) -> Iterator[str]:
+        """The keys of the object that begins here; the caller reads each one's value."""
+        self.take("{")
+        if self.peek() == "}":
+            self._at += 1
+            return
+        while True:
+            if self.peek() != '"':
+                raise self.error("Expecting a name in double quotes", self._at)
+            key = self.value()
+            self.take(":")
+            yield key
+            if self.take(",}") == "}":
+                return
+
+    def error(self, reason: str, at: int) -> BadContent:
+        line, column = self._position(at)
+        return BadContent(f"not JSON: {reason} at line {line}, column {column}.")
+
+    def _is_cut_off(self, exc: simplejson.JSONDecodeError) -> bool:
+        return exc.msg.startswith("Unterminated string") or exc.pos >= len(self._text) - _TOKEN
+
+    def _more(self) -> bool:
+        """Forget what was read, and read on: at least as much again as is held, so that time stays linear."""
+        held = self._text[self._at :]
+        added = self._file.read(max(self._chunk, len(held)))
+        if added:
+            self._line, self._column = self._position(self._at)
+            self._text, self._at = held + added, 0
+        return bool(added)
+
+    def _position(self, at: int) -> tuple[int, int]:
+        """The line and the column, from 1."""
+        line, column = self._text.count("\n", 0, at), at - self._text.rfind("\n", 0, at)
+        return self._line + line, column if line else self._column + at
