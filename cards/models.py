@@ -91,7 +91,9 @@ class Asset(models.Model):
     file_path = models.CharField(max_length=1000)
     file_size = models.PositiveBigIntegerField(help_text="Bytes.")
     mime_type = models.CharField(max_length=127)
-    checksum = models.CharField(max_length=64, help_text="SHA-256, hexadecimal.")
+    checksum = models.CharField(
+        max_length=64, null=True, blank=True, help_text="SHA-256, hexadecimal; the Node backend kept none."
+    )
     metadata = models.JSONField(default=dict, blank=True, db_default={})
     generated_by = models.CharField(max_length=64, blank=True, db_default="")
     card = models.ForeignKey(Card, models.CASCADE, null=True, blank=True, related_name="assets")

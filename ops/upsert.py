@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 
@@ -20,6 +20,7 @@ from ops.sql.merge import Merge, Signature
 # Below PostgreSQL's deadlock_timeout of 1 s, so that in a deadlock it is the merge that gives way.
 LOCK_TIMEOUT = timedelta(milliseconds=800)
 ATTEMPTS = 8
+T = TypeVar("T")
 Creating = Callable[[], AbstractContextManager[object]]
 
 
@@ -61,22 +62,28 @@ def preview(merge: Merge, samples: int = 5) -> Preview:
 def execute(
     merge: Merge, signature: Signature, *, change: bool = True, creating: Creating = nullcontext
 ) -> Counts:
-    """Merge in one transaction, tried again where it met the lock of somebody else.
+    """Merge in one transaction; raises what ``attempt`` does.
 
     Without ``change`` the rows that exist stay as they are; new rows are created within ``creating``.
-
-    Raises ``Busy`` when that somebody does not let go, and ``Refused`` when a constraint does not hold.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+    return attempt(lambda: merge_within(merge, signature, change=change, creating=creating), _busy(merge))
+
+
+def attempt(work: Callable[[], T], busy: str) -> T:
+    """Work in one transaction, tried again where it met the lock of somebody else.
+
+    Raises ``Busy`` with those words when that somebody does not let go, and ``Refused`` for bad rows.
+    """
+    for number in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():
-                return _merge(merge, signature, change, creating)
+                return work()
         except OperationalError as exc:
             if sqlstate(exc) not in LOST_RACES:
                 raise
-            if attempt == ATTEMPTS:
-                raise Busy(_busy(merge)) from exc
-            time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311
+            if number == ATTEMPTS:
+                raise Busy(busy) from exc
+            time.sleep(random.uniform(0.05, 0.2) * number)  # noqa: S311
         except DatabaseError as exc:
             if not is_of_a_row(exc):
                 raise
@@ -91,8 +98,11 @@ def execute(
 # need no second look, but would give up whenever a player touches any of the rows meanwhile.
 
 
-def _merge(merge: Merge, signature: Signature, change: bool, creating: Creating) -> Counts:
-    _take_turn(merge)
+def merge_within(
+    merge: Merge, signature: Signature, *, change: bool = True, creating: Creating = nullcontext
+) -> Counts:
+    """As ``execute``, in a transaction of the caller's."""
+    take_turn(merge)
     created = changed = 0
     while True:
         # The savepoint leaves a transaction in which what surrounds it can still end after an error.
@@ -102,12 +112,17 @@ def _merge(merge: Merge, signature: Signature, change: bool, creating: Creating)
             changed += merge.update(signature)
         if created == merge.staging.total or not merge.missing():
             break
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    check_constraints()
     return Counts(created, changed, merge.staging.total - created - changed)
 
 
-def _take_turn(merge: Merge) -> None:
+def check_constraints() -> None:
+    """Now, rather than when the transaction commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def take_turn(merge: Merge) -> None:
     """Merges into one table go one after another: side by side they would lock each other's rows."""
     table = merge.staging.model._meta.db_table
     with connection.cursor() as cursor:

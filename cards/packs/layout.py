@@ -26,6 +26,10 @@ class Layout:
     rows that do not give it otherwise. ``needed`` is what a new row cannot be without.
     ``defaults`` is what the top of a pack says for all its rows, ``finish`` mends a row whose values are
     converted. What has no column goes to metadata.
+
+    ``extra`` are columns of the staging that the model does not have, with their converters; ``prepare``
+    turns a raw row into another, and ``once`` names the columns that only new rows take from the file. Where
+    ``displaces`` holds, a key that metadata gives too keeps both values: metadata's goes one level deeper.
     """
 
     model: type[models.Model]
@@ -38,6 +42,11 @@ class Layout:
     converters: Mapping[str, Converter] = field(default_factory=dict)
     defaults: Callable[[Row], Row] = lambda top: {}
     finish: Callable[[Row], None] = lambda row: None
+    extra: Mapping[str, Converter] = field(default_factory=dict)
+    prepare: Callable[[Row], Row] = lambda raw: raw
+    once: frozenset[str] = frozenset()
+    displaces: bool = False
+    may_be_empty: bool = False
 
 
 class RowReader:
@@ -47,26 +56,28 @@ class RowReader:
         self._layout = layout
         fields = [(name, layout.model._meta.get_field(name)) for name in layout.columns]
         self._converters = {name: converter_for(f) for name, f in fields}  # type: ignore[arg-type]
-        self._converters.update(layout.converters)
+        self._converters.update({**layout.converters, **layout.extra})
+        self._names = (*layout.columns, *layout.extra)
         self._column_of = lru_cache(maxsize=1024)(self._find_column)
 
     def read(self, raw: Any, top: Row) -> list[Any]:
-        """The values in the order of the layout's columns, None where not given; raises ``BadValue``."""
+        """The values of the layout's columns and its extra, None where not given; raises ``BadValue``."""
         if isinstance(raw, BadValue):
             raise raw
         if isinstance(raw, Repeated):
             raise BadValue(f'gives "{raw.key}" twice')
         if not isinstance(raw, dict):
             raise BadValue("is not an object")
-        row, rest = self._sort(raw)
+        row, rest = self._sort(self._layout.prepare(raw))
         if self._layout.key not in row:
             raise BadValue(f"{camel(self._layout.key)} is missing")
         for name, value in self._layout.defaults(top).items():
             row.setdefault(name, value)
         self._layout.finish(row)
         if rest or METADATA in row:
-            row[METADATA] = _as_text(row.get(METADATA, {}), rest)
-        return [row.get(name) for name in self._layout.columns]
+            given = row.get(METADATA, {})
+            row[METADATA] = _as_text(*(_displaced(given, rest) if self._layout.displaces else (given, rest)))
+        return [row.get(name) for name in self._names]
 
     def _sort(self, raw: Row) -> tuple[Row, Row]:
         """What goes to columns, converted, and what goes to metadata; null is a value that is not given."""
@@ -94,7 +105,7 @@ class RowReader:
     def _find_column(self, name: str) -> str | None:
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", name.strip()).lower()
         column = self._layout.aliases.get(snake, snake)
-        return column if column in self._layout.columns else None
+        return column if column in self._names else None
 
 
 def _as_text(given: Row, rest: Row) -> str:
@@ -105,6 +116,19 @@ def _as_text(given: Row, rest: Row) -> str:
         return to_json({**given, **rest} if rest else given)
     except BadValue as exc:
         raise BadValue(f"metadata {exc}") from exc
+
+
+def _displaced(given: Row, rest: Row) -> tuple[Row, Row]:
+    """Metadata and what has no column, without a key that both give: null yields, else both are kept."""
+    doubled = [name for name in rest if name in given and given[name] != rest[name]]
+    rest = {name: value for name, value in rest.items() if name not in doubled or value is not None}
+    deeper = {name: given[name] for name in doubled if name in rest}
+    if not deeper:
+        return given, rest
+    kept = {name: value for name, value in given.items() if name not in deeper and name != METADATA}
+    if METADATA in given:
+        deeper[METADATA] = given[METADATA]
+    return {**kept, METADATA: deeper}, rest
 
 
 def camel(name: str) -> str:

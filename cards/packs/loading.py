@@ -17,14 +17,21 @@ from ops.sql.staging import Staging
 @contextmanager
 def staged(source: Source, layout: Layout, say: Say) -> Iterator[Merge]:
     """All rows of a source, ready to be merged; raises ``RefusedPack`` if one of them is bad."""
-    bad = BadRows()
-    with Staging(layout.model, layout.columns) as staging:
-        staging.fill(_rows(counted(source, say), source.top, RowReader(layout), bad))
+    with filled(source, layout, say) as (staging, bad):
         say("Comparing with what is there")
-        merge = Merge(staging, layout.key, overlaid=frozenset({METADATA}))
+        merge = Merge(staging, layout.key, overlaid=frozenset({METADATA}), once=layout.once)
         _complete(merge, source, layout)
         _check(merge, source, layout, bad)
         yield merge
+
+
+@contextmanager
+def filled(source: Source, layout: Layout, say: Say) -> Iterator[tuple[Staging, BadRows]]:
+    """The rows of a source that can be read, and those that cannot."""
+    bad = BadRows()
+    with Staging(layout.model, layout.columns, tuple(layout.extra)) as staging:
+        staging.fill(_rows(counted(source, say), source.top, RowReader(layout), bad))
+        yield staging, bad
 
 
 def _rows(raws: Iterable[tuple[int, Any]], top: Row, reader: RowReader, bad: BadRows) -> Iterator[list[Any]]:
@@ -55,10 +62,15 @@ def _check(merge: Merge, source: Source, layout: Layout, bad: BadRows) -> None:
         bad.extend(
             [(at, f"{camel(name)} is missing, and {value!r} is a new row") for at, value in lacking], total
         )
+    refuse(source, bad)
+    if not merge.staging.total and not layout.may_be_empty:
+        raise RefusedPack("it has no rows.")
+
+
+def refuse(source: Source, bad: BadRows) -> None:
+    """Raise ``RefusedPack`` with the first bad rows, if there are any."""
     if bad.total:
         raise RefusedPack(_refusal(source, bad))
-    if not merge.staging.total:
-        raise RefusedPack("it has no rows.")
 
 
 def _refusal(source: Source, bad: BadRows) -> str:

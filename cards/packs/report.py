@@ -14,8 +14,7 @@ _WIDTH = 76
 
 def preview_lines(source: Source, seen: Preview, to_execute: str) -> list[str]:
     lines = [*_head(source, seen.counts), *_counts(seen.counts, "would be created", "would be changed")]
-    lines += _samples("created", seen.created, seen.counts.created, _created)
-    lines += _samples("changed", seen.changed, seen.counts.changed, _changed)
+    lines += samples("", seen)
     if seen.counts.created + seen.counts.changed == 0:
         return [*lines, "", "There is nothing to do."]
     return [*lines, "", f"Nothing was written. To execute: {to_execute}"]
@@ -51,6 +50,12 @@ def _counts(counts: Counts, created: str, changed: str) -> list[str]:
     width = max(map(len, numbers))
     words = [created, changed, "unchanged"]
     return [f"  {number:>{width}}  {word}" for number, word in zip(numbers, words, strict=True)]
+
+
+def samples(what: str, seen: Preview) -> list[str]:
+    """The first rows that would be created and changed; ``what`` they are, where it needs to be said."""
+    lines = _samples(f"{what} created".strip(), seen.created, seen.counts.created, _created)
+    return lines + _samples(f"{what} changed".strip(), seen.changed, seen.counts.changed, _changed)
 
 
 def _samples(title: str, rows: list[tuple[str, dict[str, Any]]], total: int, render: Any) -> list[str]:

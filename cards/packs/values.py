@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -23,10 +24,14 @@ _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _encode = simplejson.JSONEncoder(ensure_ascii=False).encode
 
 
-def converter_for(field: models.Field[Any, Any]) -> Converter:
-    """From a value of a pack to what the staging takes; raises ``BadValue``."""
+def converter_for(field: models.Field[Any, Any], *, blank: bool = False) -> Converter:
+    """From a value of a pack to what the staging takes; raises ``BadValue``.
+
+    Texts of white space alone are refused where the field is not for blanks, unless ``blank`` says that the
+    database is to judge.
+    """
     if isinstance(field, ArrayField):
-        item = _text(field.base_field.max_length, blank=False)
+        item = _text(field.base_field.max_length, blank=blank)
         return lambda value: [item(tag) for tag in _list(value)]
     if isinstance(field, models.JSONField):
         return _object
@@ -34,10 +39,12 @@ def converter_for(field: models.Field[Any, Any]) -> Converter:
         return _boolean
     if isinstance(field, models.IntegerField):
         return _checked(field, _integer)
-    return _checked(field, _text(field.max_length, blank=field.blank))
+    if isinstance(field, models.DateTimeField):
+        return _time
+    return _checked(field, _text(field.max_length, blank=blank or field.blank))
 
 
-def to_json(value: dict[str, Any]) -> str:
+def to_json(value: Any) -> str:
     """JSON as the staging takes it. Decimals leave as they were read: no float in between rounds them."""
     text = _encode(value)
     if "\\u0000" in text and _NUL.search(text):
@@ -83,6 +90,8 @@ def _checked(field: models.Field[Any, Any], convert: Converter) -> Converter:
 
 
 def _list(value: Any) -> list[Any]:
+    if isinstance(value, str) and value.startswith("["):  # As a database without lists keeps it.
+        value = _decoded(value)
     if isinstance(value, str):  # A cell of CSV.
         return [tag.strip() for tag in re.split(r"[;|]", value) if tag.strip()]
     if not isinstance(value, list):
@@ -92,15 +101,19 @@ def _list(value: Any) -> list[Any]:
 
 def _object(value: Any) -> dict[str, Any]:
     if isinstance(value, str):  # A cell of CSV.
-        try:
-            value = Decoder().decode(value)
-        except ValueError as exc:
-            raise BadValue(f"is not JSON: {exc}") from exc
+        value = _decoded(value)
     if isinstance(value, Repeated):
         raise BadValue(f'gives "{value.key}" twice')
     if not isinstance(value, dict):
         raise BadValue(f"is {_kind(value)}, not an object")
     return value
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return Decoder().decode(text)
+    except ValueError as exc:
+        raise BadValue(f"is not JSON: {exc}") from exc
 
 
 def _boolean(value: Any) -> bool:
@@ -109,6 +122,21 @@ def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise BadValue(f"is {_kind(value)}, not true or false")
     return value
+
+
+def _time(value: Any) -> str:
+    try:
+        when = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as exc:
+        raise BadValue(f"is {_kind(value)}, not a time as 2026-01-31T12:00:00Z") from exc
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).isoformat()
+
+
+def reference(value: Any) -> str:
+    """The key of a row in the place where it comes from: a number, or text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return str(_name(value))
 
 
 def _integer(value: Any) -> int:
@@ -141,3 +169,6 @@ def _kind(value: Any) -> str:
             return "null"
         case _:
             return "an object"
+
+
+_name = _text(255, blank=False)

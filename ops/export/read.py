@@ -57,7 +57,7 @@ class ExportFile:
 
     @property
     def sha256(self) -> str:
-        return self._read.digest.hexdigest()
+        return str(self._read.digest.hexdigest())
 
     def where(self, place: int) -> str:
         return f"line {place + 1}" if self._lines else f"row [{place}]"

@@ -30,16 +30,24 @@ class Merge:
     """Staged rows against their table, matched by one unique field.
 
     A field that is NULL in the staging keeps what the row holds. The JSON objects in ``overlaid`` are laid
-    over the stored ones: keys that they name are replaced, the others stay.
+    over the stored ones: keys that they name are replaced, the others stay. The fields in ``once`` are
+    written into new rows only, and not audited.
 
     INSERT and UPDATE are statements of their own, since MERGE returns rows only from PostgreSQL 17 on, and ON
     CONFLICT DO UPDATE cannot tell the old values. Both write the audit rows of what they wrote: old from the
     locked row, new from RETURNING.
     """
 
-    def __init__(self, staging: Staging, key: str, overlaid: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        staging: Staging,
+        key: str,
+        overlaid: frozenset[str] = frozenset(),
+        once: frozenset[str] = frozenset(),
+    ) -> None:
         self.staging = staging
         self.overlaid = overlaid
+        self.once = once
         self.key = staging.field(key)
         meta = staging.model._meta
         self._names: dict[str, sql.Composable] = {
@@ -74,6 +82,10 @@ class Merge:
             )
         )
 
+    def keys(self) -> list[str]:
+        """The keys of the staged rows, in their order."""
+        return [key for (key,) in self._rows("SELECT {key} FROM {staged} ORDER BY {place}")]
+
     def count(self) -> tuple[int, int]:
         """How many rows a merge would create and change, triggers left out of account."""
         ((created, changed),) = self._rows(
@@ -86,7 +98,7 @@ class Merge:
 
     def sample_created(self, limit: int) -> list[tuple[str, dict[str, Any]]]:
         """``(key, given values)`` of the first new rows."""
-        given = [Change(f, None, _of("staged", f), _given(f)) for f in self.staging.given]
+        given = [Change(f, None, _of("staged", f), _given(f)) for f in self._given]
         return self._samples(
             "SELECT {key}, {changes} FROM {staged} AS staged WHERE NOT EXISTS (SELECT FROM {table} AS target"
             " WHERE target.{key} = staged.{key}) ORDER BY {place} LIMIT %s",
@@ -96,7 +108,7 @@ class Merge:
 
     def sample_changed(self, limit: int) -> list[tuple[str, dict[str, Any]]]:
         """``(key, changes)`` of the first rows that would change."""
-        changes = [Change(f, _of("target", f), self._new(f), self._changes(f)) for f in self.staging.given]
+        changes = [Change(f, _of("target", f), self._new(f), self._changes(f)) for f in self._given]
         return self._samples(
             "SELECT staged.{key}, {changes} FROM {staged} AS staged JOIN {table} AS target"
             " ON target.{key} = staged.{key} WHERE {differs} ORDER BY {place} LIMIT %s",
@@ -113,15 +125,15 @@ class Merge:
             " (SELECT FROM {table} AS target WHERE target.{key} = staged.{key}) ORDER BY {place}"
             " ON CONFLICT ({key}) DO NOTHING RETURNING *",
             signature,
-            changes=changes_of(Change(f, None, column_of(f), self._counts(f)) for f in self.staging.fields),
+            changes=changes_of(Change(f, None, column_of(f), self._counts(f)) for f in self._fields),
             columns=_list(column_of(f) for f in given),
             values=_list(self._value(f) for f in given),
         )
 
     def update(self, signature: Signature) -> int:
         """Change and audit the rows that differ, on their newest versions; how many. In a transaction."""
-        fields = self.staging.fields
-        changeable = [f for f in self.staging.given if f is not self.key]
+        fields = self._fields
+        changeable = [f for f in self._given if f is not self.key]
         if not changeable:
             return 0
         assignments = [_assign(f, sql.SQL("differing.{}").format(_new(f))) for f in changeable]
@@ -141,6 +153,20 @@ class Merge:
             differs=self._differs(),
             returned=_list(_old(f) for f in fields),
         )
+
+    def copy(self, origin: str | None = None) -> int:
+        """Create every staged row as it is, and audit none; ``origin`` is the extra column with the keys."""
+        given = self.staging.given
+        columns, values = [column_of(f) for f in given], [self._value(f) for f in given]
+        if origin:
+            columns.append(self._names["pk"])
+            values.append(sql.SQL("{}::bigint").format(identifier("staged", origin)))
+        statement = sql.SQL(
+            "INSERT INTO {table} ({columns}) SELECT {values} FROM {staged} AS staged ORDER BY {place}"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(statement.format(**self._names, columns=_list(columns), values=_list(values)))
+            return int(cursor.rowcount)
 
     def missing(self) -> bool:
         """Whether the table lacks a staged row."""
@@ -178,9 +204,18 @@ class Merge:
             rows: list[Any] = cursor.fetchall()
             return rows
 
+    @property
+    def _fields(self) -> list[models.Field[Any, Any]]:
+        """The fields that are compared and audited."""
+        return [field for field in self.staging.fields if field.name not in self.once]
+
+    @property
+    def _given(self) -> list[models.Field[Any, Any]]:
+        return [field for field in self.staging.given if field.name not in self.once]
+
     def _differs(self) -> sql.Composable:
         """Whether the staged row would change the target, as a condition on the target itself."""
-        return sql.SQL(" OR ").join([sql.SQL("FALSE"), *(self._changes(f) for f in self.staging.given)])
+        return sql.SQL(" OR ").join([sql.SQL("FALSE"), *(self._changes(f) for f in self._given)])
 
     def _changes(self, field: models.Field[Any, Any]) -> sql.Composable:
         changed = _distinct(_of("target", field), self._new(field))

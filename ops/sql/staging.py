@@ -18,12 +18,14 @@ PLACE = "_place"
 class Staging:
     """A temporary table with some columns of a model, each of them nullable: NULL is "not given".
 
-    ``_place`` says where a row stands in its source. The table outlives transactions, so that a preview can
+    ``_place`` says where a row stands in its source, columns of text named in ``extra`` what the model has no
+    column for. The table outlives transactions, so that a preview can
     read it in one that refuses writes and a merge can be tried again; it ends with the ``with`` block.
     """
 
-    def __init__(self, model: type[models.Model], fields: Sequence[str]) -> None:
+    def __init__(self, model: type[models.Model], fields: Sequence[str], extra: Sequence[str] = ()) -> None:
         self.model = model
+        self.extra = tuple(extra)
         self.fields: list[models.Field[Any, Any]] = [model._meta.get_field(name) for name in fields]  # type: ignore[misc]
         self.table = sql.Identifier("pg_temp", f"staged_{model._meta.db_table}")
         self.total = 0
@@ -32,6 +34,7 @@ class Staging:
     def __enter__(self) -> Self:
         columns = [sql.SQL("{} bigint").format(sql.Identifier(PLACE))]
         columns += [sql.SQL("{} {}").format(column_of(f), sql.SQL(type_name(f))) for f in self.fields]
+        columns += [sql.SQL("{} text").format(sql.Identifier(name)) for name in self.extra]
         self._execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.table))
         self._execute(
             sql.SQL("CREATE TEMPORARY TABLE {} ({})").format(self._name, sql.SQL(", ").join(columns))
@@ -45,9 +48,11 @@ class Staging:
             self._execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.table))
 
     def fill(self, rows: Iterable[list[Any]]) -> None:
-        """COPY rows of ``[place, value, ...]``, the values in the order of the fields, JSON as its text."""
+        """COPY rows of ``[place, value, ...]``: values of the fields, JSON as its text, then of the extra."""
         encoders = [(i, encode) for i, f in enumerate(self.fields, start=1) if (encode := _encoder(f))]
-        columns = sql.SQL(", ").join([sql.Identifier(PLACE), *map(column_of, self.fields)])
+        columns = sql.SQL(", ").join(
+            [sql.Identifier(PLACE), *map(column_of, self.fields), *map(sql.Identifier, self.extra)]
+        )
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(self.table, columns)
         with (
             transaction.atomic(),
@@ -61,7 +66,7 @@ class Staging:
                         row[i] = encode(row[i])
                 copy.write_row(row)
         self._execute(sql.SQL("ANALYZE {}").format(self.table))
-        self._count()
+        self.count()
 
     def default(self, field: str, value: str) -> None:
         """Give a value to the rows that have none."""
@@ -70,7 +75,7 @@ class Staging:
         column = column_of(self.field(field))
         statement = sql.SQL("UPDATE {} SET {} = %s WHERE {} IS NULL").format(self.table, column, column)
         self._execute(statement, [value])
-        self._count()
+        self.count()
 
     @property
     def given(self) -> list[models.Field[Any, Any]]:
@@ -80,7 +85,8 @@ class Staging:
     def field(self, name: str) -> models.Field[Any, Any]:
         return next(field for field in self.fields if field.name == name)
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Look again at how many rows there are, and how many give each field."""
         columns = [sql.Identifier(PLACE), *map(column_of, self.fields)]
         counts = [sql.SQL("count({})").format(column) for column in columns]
         with connection.cursor() as cursor:

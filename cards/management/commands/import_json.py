@@ -1,0 +1,43 @@
+import shlex
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from cards.exports import loading, report
+from cards.exports.parts import NAMES
+from cards.packs.progress import status
+from ops.export.summary import open_export
+from ops.management.arguments import add_mode, add_person
+from ops.management.base import OpsCommand
+
+
+class Command(OpsCommand):
+    help = (
+        "Load an export of KYNDO, or of the Node backend: previewed first, then whole or not at all. Into an"
+        " empty database rows come as they were; into one that is in use they are merged, and audited."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "folder", type=Path, metavar="DIR", help="What export_json wrote, or its Node ancestor."
+        )
+        add_mode(parser)
+        add_person(parser)
+        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+
+    def handle(self, **options: Any) -> None:
+        export = open_export(options["folder"], NAMES)
+        with status() as say, loading.staged_export(export, say) as staged:
+            if options["execute"]:
+                say("Loading")
+                empty, counts = loading.load(staged, options["performed_by"])
+                lines = report.done_lines(export, empty, counts)
+            else:
+                empty, seen = loading.preview(staged)
+                counts = {part: preview.counts for part, preview in seen.items()}
+                to_execute = shlex.join(["manage.py", "import_json", str(options["folder"]), "--execute"])
+                lines = report.preview_lines(export, empty, seen, to_execute)
+        if options["json"]:
+            lines = [report.as_json(empty, counts, executed=options["execute"])]
+        self.tell(lines)
