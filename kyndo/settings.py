@@ -9,6 +9,7 @@ from kyndo import __version__
 from kyndo.localservices.state import postgres_url, read_state, redis_url
 from kyndo.logs import EVENTS, ApplicationLog, is_no_event
 from kyndo.required import require
+from ops.health.limits import Limits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_SERVICES_ROOT = BASE_DIR / "var"
@@ -98,6 +99,9 @@ RQ_SHOW_ADMIN_LINK = False
 RQ = {"WORKER_CLASS": "ops.queue.worker.RunWorker"}
 RUN_SLICE = env.int("RUN_SLICE", default=60)  # seconds that a worker works on a run before others have a turn
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Where the engine holds its runs: docs/health.md.
+OPS_HEALTH = Limits.of(os.environ)
 
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -24,10 +24,17 @@ def read_only() -> Iterator[None]:
 def lock_timeout(span: timedelta) -> Iterator[None]:
     """Wait for no lock for longer. In a transaction, until its end."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('lock_timeout', %s, true)", [f"{span // timedelta(milliseconds=1)}ms"]
-        )
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_milliseconds(span)])
     yield
+
+
+@contextmanager
+def impatient(limit: timedelta) -> Iterator[None]:
+    """A transaction in which no statement takes longer."""
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [_milliseconds(limit)])
+        yield
 
 
 # Django's foreign keys are deferred: without IMMEDIATE they would fail at COMMIT, when it is too late to say
@@ -40,10 +47,19 @@ SET CONSTRAINTS ALL IMMEDIATE;
 _IDLE = timedelta(seconds=30)
 
 
+def backend_name(run: Run) -> str:
+    """The name in pg_stat_activity of a backend in a batch of the run; `` lane 1`` may follow it."""
+    return f"kyndo run {run.pk}"
+
+
 def batch_settings(run: Run, lane: Lane | None, lock_timeout: timedelta) -> list[str]:
     """The parameters of BATCH_SETTINGS: pg_stat_activity names the run and the lane."""
-    name = f"kyndo run {run.pk}" + (f" lane {lane.number}" if lane else "")
-    return [name, *(f"{span // timedelta(milliseconds=1)}ms" for span in (lock_timeout, _IDLE))]
+    name = backend_name(run) + (f" lane {lane.number}" if lane else "")
+    return [name, _milliseconds(lock_timeout), _milliseconds(_IDLE)]
+
+
+def _milliseconds(span: timedelta) -> str:
+    return f"{span // timedelta(milliseconds=1)}ms"
 
 
 @contextmanager

@@ -24,7 +24,7 @@ _MOVES = {
     State.PAUSED: "paused",
     State.CANCELLING: "cancelling",
 }
-_HOW = ("params", "workers", "batch_size", "max_rate", "max_failures")
+_HOW = ("params", "workers", "batch_size", "max_rate", "max_failures", "ignored_health")
 _LEVELS = {
     State.FINISHED_WITH_FAILURES: logging.WARNING,
     State.VERIFICATION_FAILED: logging.WARNING,

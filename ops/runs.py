@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,7 @@ class Request:
     max_rate: int | None = None
     max_failures: int | None = None
     workers: int | None = None
+    ignored_health: Sequence[str] = ()
 
 
 def create(request: Request) -> Run:
@@ -66,6 +67,7 @@ def create(request: Request) -> Run:
             max_rate=request.max_rate,
             max_failures=request.max_failures,
             workers=request.workers,
+            ignored_health=sorted({*request.ignored_health}),
         )
         Key.objects.bulk_create(
             [Key(run=run, object_id=key) for key in request.scope.keys_of(operation.model)]
@@ -95,7 +97,8 @@ def operation_of(run: Run) -> Operation:
 
 
 def move(run: Run, to: State, **changes: Any) -> None:
-    """Move the run to another state, with what goes with it, and tell it. Raises IllegalMove."""
+    """Move the run to another state, out of a hold, with what goes with it; tell it. Raises IllegalMove."""
+    changes = {"held_until": None, "held_reason": "", **changes}
     origins = [state for state, reachable in MOVES.items() if to in reachable]
     if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
         run.refresh_from_db()
@@ -147,6 +150,15 @@ def entrust(run: Run, workers: int | None) -> None:
     """From now on the run is for so many workers to advance; None: for whoever works on it in a terminal."""
     run.workers = workers
     run.save(update_fields=["workers"])
+
+
+def ignore_health(run: Run, names: Iterable[str]) -> None:
+    """Let these indicators hold the run no more; a hold under way ends, and the others are asked anew."""
+    if added := {*names} - {*run.ignored_health}:
+        run.ignored_health = sorted({*run.ignored_health} | added)
+        run.held_until, run.held_reason = None, ""
+        run.save(update_fields=["ignored_health", "held_until", "held_reason"])
+        tell(run, "ignores", indicators=", ".join(run.ignored_health))
 
 
 def _refuse_to_requeue(run: Run) -> None:

@@ -22,6 +22,12 @@ class Nobody:
     def waiting(self, reason):
         raise AssertionError(reason)
 
+    def held(self, run):
+        raise AssertionError(run.held_reason)
+
+    def note(self, words):
+        raise AssertionError(words)
+
 
 @pytest.fixture
 def operation(monkeypatch):

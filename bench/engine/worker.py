@@ -29,6 +29,12 @@ class Ends:
     def waiting(self, reason: str) -> None:
         print(reason, file=sys.stderr)
 
+    def held(self, run: Any) -> None:
+        print(f"held: {run.held_reason}", file=sys.stderr)
+
+    def note(self, words: str) -> None:
+        print(words, file=sys.stderr)
+
 
 def engine(order: dict[str, Any], ends: Ends) -> Callable[[], object]:
     from ops import runs

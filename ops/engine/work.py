@@ -18,6 +18,8 @@ from ops.engine.settle import settle
 from ops.engine.size import CEILING, TARGET, BatchSize
 from ops.events import process, tell
 from ops.exceptions import IllegalMove
+from ops.health.health import Health
+from ops.health.hold import Held, is_held, wait
 from ops.models import Run
 from ops.scope import Scope
 from ops.states import State
@@ -38,6 +40,12 @@ class Watcher(Protocol):
     def waiting(self, reason: str) -> None:
         """Told when the work must wait, and why."""
 
+    def held(self, run: Run) -> None:
+        """Told again and again while the run is held, until when and why."""
+
+    def note(self, words: str) -> None:
+        """Told what else there is to know."""
+
 
 def work(
     run: Run, watcher: Watcher, stop: Event, patience: timedelta = LIMIT, *, leave: bool = False
@@ -52,25 +60,26 @@ def work(
     worker = Worker(run, watcher, stop)
     waits = Patience(stop, patience)
     runs.start(run)
-    while run.state in _MOVING and not (leave and stop.is_set()):
-        try:
-            worker.step()
-            waits.renew()
-        except Error as exc:
-            if not is_transient(exc):
-                _fail(run, exc)
-                raise
-            if is_away(exc) and waits.since is None:
-                tell(run, "waiting", logging.WARNING, reason=str(exc).strip(), process=process())
-            watcher.waiting(str(exc).strip())
+    with worker.health:
+        while run.state in _MOVING and not (leave and stop.is_set()):
             try:
-                waits.wait(exc)
-            except Error:
+                worker.step()
+                waits.renew()
+            except Error as exc:
+                if not is_transient(exc):
+                    _fail(run, exc)
+                    raise
+                if is_away(exc) and waits.since is None:
+                    tell(run, "waiting", logging.WARNING, reason=str(exc).strip(), process=process())
+                watcher.waiting(str(exc).strip())
+                try:
+                    waits.wait(exc)
+                except Error:
+                    _fail(run, exc)
+                    raise
+            except Exception as exc:
                 _fail(run, exc)
                 raise
-        except Exception as exc:
-            _fail(run, exc)
-            raise
     return State(run.state)
 
 
@@ -84,9 +93,12 @@ class Worker:
         self.pace = Pace(run, stop)
         size = BatchSize(pinned=run.batch_size, target=target, ceiling=self.pace.burst or CEILING)
         self.batches = Batches(run, operation, scope, size)
+        self.health, self.asked = Health(run), False
 
     def step(self) -> None:
         """One batch, or whatever else the run needs next."""
+        for words in self.health.notes():
+            self.watcher.note(words)
         if self.stop.is_set():
             try:
                 runs.pause(self.run)
@@ -94,9 +106,12 @@ class Worker:
                 runs.complete_halt(self.run)
             return
         try:
-            changed = self.batches.advance()
+            changed = self._advance()
         except Halted:
             runs.complete_halt(self.run)
+            return
+        except Held:
+            self._wait_out()
             return
         if changed is not None:
             self.watcher.batch(self.run, self.batches.size)
@@ -108,6 +123,20 @@ class Worker:
             settle(self.run, self.batches.operation, self.batches.scope)
             if self.run.sweep > swept:  # Who held rows a moment ago may let go of them.
                 self.stop.wait(swept * SWEEP_PAUSE.total_seconds())
+
+    def _advance(self) -> int | None:
+        """One batch; the first one, and the first after a hold, not before the health is asked after."""
+        if not self.asked:
+            self.health.ask()
+            self.asked = True
+        return self.batches.advance()
+
+    def _wait_out(self) -> None:
+        """Wait while the run is held and nobody asks it to stop."""
+        self.asked = False
+        while is_held(self.run) and not self.stop.is_set():
+            self.watcher.held(self.run)
+            wait(self.run, self.stop)
 
 
 def _fail(run: Run, error: Exception) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ops.actor import current_user
+from ops.health.indicators import NAMES as INDICATORS
 
 _GREATEST = 2**31 - 1
 _LONGEST_NAME = 150
@@ -35,6 +36,18 @@ def add_mode(parser: ArgumentParser) -> None:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--dry-run", action="store_true", help="Preview only; this is the default.")
     mode.add_argument("--execute", action="store_true", help="Do it.")
+
+
+def add_ignore_health(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--ignore-health",
+        dest="ignored_health",
+        action="append",
+        choices=INDICATORS,
+        default=[],
+        metavar="NAME",
+        help=f"Not held by this indicator: {', '.join(INDICATORS)}.",
+    )
 
 
 def add_person(parser: ArgumentParser) -> None:

@@ -18,7 +18,17 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ops import registry, runs
 from ops.engine.work import work
 from ops.exceptions import DatabaseAway, InvalidParams, OpsError
-from ops.management.arguments import Filters, add_mode, add_person, add_workers, few, natural, pair, positive
+from ops.management.arguments import (
+    Filters,
+    add_ignore_health,
+    add_mode,
+    add_person,
+    add_workers,
+    few,
+    natural,
+    pair,
+    positive,
+)
 from ops.management.signals import stop_event
 from ops.models import Run
 from ops.operation import Operation
@@ -178,12 +188,13 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--filter", action=Filters, default={}, type=pair, metavar="COLUMN=VALUE", help="Only these rows."
     )
+    add_ignore_health(parser)
     add_person(parser)
     parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
 
 def request_of(operation: type[Operation], options: Mapping[str, Any], **params: Any) -> Request:
     asked = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
-    how = ("performed_by", "lanes", "workers", "batch_size", "max_rate", "max_failures")
+    how = ("performed_by", "lanes", "workers", "batch_size", "max_rate", "max_failures", "ignored_health")
     scope = Scope(filter=options["filter"])
     return Request(operation, params=asked | params, scope=scope, **{name: options[name] for name in how})

@@ -30,6 +30,14 @@ class Run(models.Model):
         null=True, help_text="How many workers are called to it; null: it belongs to a terminal."
     )
     max_failures = models.PositiveIntegerField(null=True, help_text="More of them fail the run.")
+    held_until = models.DateTimeField(null=True, help_text="No batch begins before; see ops.health.")
+    held_reason = models.TextField(blank=True, db_default="")
+    ignored_health = models.JSONField(
+        default=list, db_default=[], help_text="The indicators that do not hold the run."
+    )
+    silent_health = models.JSONField(
+        default=dict, db_default={}, help_text="Those that cannot be asked, and why."
+    )
     error = models.TextField(blank=True)
     checks = models.JSONField(default=list, help_text="What the checks found when the run ended.")
     created_at = models.DateTimeField(db_default=Now())

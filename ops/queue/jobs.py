@@ -90,3 +90,9 @@ class Silent:
 
     def waiting(self, reason: str) -> None:
         log.warning("waiting: %s", reason)
+
+    def held(self, run: Run) -> None:
+        pass
+
+    def note(self, words: str) -> None:
+        log.warning("%s", words)

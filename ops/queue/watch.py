@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from ops.engine.patience import Patience, is_away
 from ops.engine.progress import Progress, progress_of
+from ops.health.hold import is_held
 from ops.models import Run
 from ops.queue import presence
 from ops.report.watchers import Watcher
@@ -50,7 +51,9 @@ class Onlooker:
 
     def look(self) -> None:
         told = progress_of(self.run)
-        if told.batches > self.seen.batches:
+        if is_held(self.run):
+            self.watcher.held(self.run)
+        elif told.batches > self.seen.batches:
             self.watcher.show(told, self._rows_in_a_batch(told))
             self.seen, self.moved = told, monotonic()
         elif monotonic() - self.moved > _QUIET.total_seconds():

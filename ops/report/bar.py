@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,7 +19,9 @@ from rich.text import Text
 from ops.engine.progress import Progress as RunProgress
 from ops.engine.progress import progress_of
 from ops.models import Run
+from ops.report.run import hold
 from ops.report.watchers import Watcher
+from ops.report.words import harmless
 
 
 class Bar(Watcher):
@@ -47,7 +50,13 @@ class Bar(Watcher):
         self.progress.update(self.task, completed=told.done, told=text)
 
     def waiting(self, reason: str) -> None:
-        self.progress.update(self.task, told=f"[yellow]waiting: {reason.partition(chr(10))[0]}[/]")
+        self.progress.update(self.task, told=f"[yellow]waiting: {escape(reason.partition(chr(10))[0])}[/]")
+
+    def held(self, run: Run) -> None:
+        self.progress.update(self.task, told=f"[yellow]{escape(hold(run))}[/]")
+
+    def note(self, words: str) -> None:
+        self.progress.console.print(escape(harmless(words)))
 
     def idle(self, reason: str) -> None:
         self.progress.console.print(Text(reason, style="yellow"))

@@ -10,6 +10,8 @@ from django.apps import apps
 from ops import runs
 from ops.engine.progress import Progress, progress_of
 from ops.exceptions import OpsError
+from ops.health.health import silences
+from ops.health.hold import is_held
 from ops.models import Failure, Run
 from ops.operation import Operation
 from ops.operations import Revert
@@ -80,6 +82,8 @@ def whole(run: Run) -> list[str]:
         "failed": f"{told.failed:,}" if told.failed else "",
         "batches": f"{told.batches:,} in {_plural(told.sweep, 'sweep', 'sweeps')}",
         "writes": ", ".join(f"{run.model}.{column}" for column in run.columns),
+        "held": hold(run).removeprefix("held ") if is_held(run) else "",
+        "ignores": ", ".join(run.ignored_health),
         "reverted": ", ".join(_reverted(run)),
         "error": run.error,
     }
@@ -88,6 +92,7 @@ def whole(run: Run) -> list[str]:
         *lines,
         *checks(run.checks),
         *_remarks(run),
+        *(f"  note    {silence}" for silence in silences(run.silent_health)),
         *_failures(run),
         *([] if run.state in _DONE else [_way_on(run)]),
     ]
@@ -100,7 +105,7 @@ def line(run: Run) -> list[str]:
     return [
         str(run.pk),
         run.operation,
-        run.get_state_display(),
+        "held" if run.held_until and is_held(run) else run.get_state_display(),
         f"{told.changed:,}",
         share,
         f"{told.failed:,}" if told.failed else "-",
@@ -110,7 +115,26 @@ def line(run: Run) -> list[str]:
 
 
 def as_json(event: str, run: Run) -> dict[str, Any]:
-    return {"event": event, **progress_json(progress_of(run)), "checks": run.checks, "error": run.error}
+    return {
+        "event": event,
+        **progress_json(progress_of(run)),
+        "checks": run.checks,
+        "error": run.error,
+        **_health_json(run),
+    }
+
+
+def _health_json(run: Run) -> dict[str, Any]:
+    return {**hold_json(run), "ignored_health": run.ignored_health, "silent_health": run.silent_health}
+
+
+def hold(run: Run) -> str:
+    """Until when the run is held, and why."""
+    return f"held until {run.held_until:%H:%M:%S} UTC by {words.harmless(run.held_reason)}"
+
+
+def hold_json(run: Run) -> dict[str, Any]:
+    return {"held_until": run.held_until and run.held_until.isoformat(), "held_reason": run.held_reason}
 
 
 def progress_json(told: Progress) -> dict[str, Any]:

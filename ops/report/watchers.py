@@ -12,7 +12,8 @@ from ops.engine.progress import Progress, progress_of
 from ops.engine.size import BatchSize
 from ops.models import Run
 from ops.report import words
-from ops.report.run import progress_json
+from ops.report.run import hold, hold_json, progress_json
+from ops.report.words import harmless
 
 
 class Watcher:
@@ -39,6 +40,12 @@ class Watcher:
             self.show(progress_of(run), size.rows)
 
     def waiting(self, reason: str) -> None:
+        raise NotImplementedError
+
+    def held(self, run: Run) -> None:
+        raise NotImplementedError
+
+    def note(self, words: str) -> None:
         raise NotImplementedError
 
     def idle(self, reason: str) -> None:
@@ -80,6 +87,15 @@ class Lines(Watcher):
     def idle(self, reason: str) -> None:
         print(reason, file=self.out, flush=True)
 
+    def held(self, run: Run) -> None:
+        indicator, minute = run.held_reason.partition(":")[0], int(monotonic() - self.began) // 60
+        if (told := f"{indicator}, {minute}") != self.waited_for:  # now and then
+            self.waited_for = told
+            self.note(f"run {run.pk}: {hold(run)}")
+
+    def note(self, words: str) -> None:
+        print(harmless(words), file=self.out, flush=True)
+
 
 class JsonLines(Watcher):
     """One JSON object a second, for a machine."""
@@ -100,3 +116,11 @@ class JsonLines(Watcher):
 
     def idle(self, reason: str) -> None:
         self.waiting(reason)
+
+    def held(self, run: Run) -> None:
+        if (until := str(run.held_until)) != self.waited_for:  # once a hold
+            self.waited_for = until
+            print(json.dumps({"event": "held", **hold_json(run)}), file=self.out, flush=True)
+
+    def note(self, words: str) -> None:
+        print(json.dumps({"event": "note", "note": words}), file=self.out, flush=True)

@@ -7,7 +7,9 @@ from datetime import timedelta
 from django.db import connection
 
 from ops.db import BATCH_SETTINGS, batch_settings
+from ops.health.hold import Held
 from ops.models import Lane, Run
+from ops.states import State
 
 _COLUMNS = [field.attname for field in Lane._meta.concrete_fields]
 # The state is read by a statement of its own after the lane is locked: whoever pauses a run moves its state,
@@ -16,14 +18,14 @@ _BEGIN = f"""
 {BATCH_SETTINGS}
 SELECT {", ".join(_COLUMNS)} FROM {Lane._meta.db_table} WHERE run_id = %s AND NOT finished
     ORDER BY id IS DISTINCT FROM %s, heartbeat_at, number LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
-SELECT state, sweep FROM {Run._meta.db_table} WHERE id = %s
+SELECT state, sweep, held_until > clock_timestamp() FROM {Run._meta.db_table} WHERE id = %s
 """  # noqa: S608
 
 
 def begin(run: Run, preferred: Lane | None, lock_timeout: timedelta) -> Lane | None:
     """Lock an unfinished lane that nobody else holds, the preferred one if it is free; read the run's state.
 
-    In a transaction, which gets the settings of a batch.
+    In a transaction, which gets the settings of a batch. Raises Held.
     """
     settings = batch_settings(run, preferred, lock_timeout)
     with connection.cursor() as cursor:
@@ -32,7 +34,9 @@ def begin(run: Run, preferred: Lane | None, lock_timeout: timedelta) -> Lane | N
         cursor.nextset()
         found = cursor.fetchone()
         cursor.nextset()
-        run.state, run.sweep = cursor.fetchone()
+        run.state, run.sweep, held = cursor.fetchone()
+    if held and run.state == State.RUNNING:
+        raise Held
     if found is None:
         return None
     lane = Lane.from_db(connection.alias, _COLUMNS, found)

@@ -28,6 +28,8 @@ class Watched:
         self.batches = 0
         self.sizes: list[int] = []
         self.waited: list[str] = []
+        self.holds: list[str] = []
+        self.notes: list[str] = []
 
     def batch(self, run: Run, size: BatchSize) -> None:
         self.batches += 1
@@ -36,6 +38,12 @@ class Watched:
 
     def waiting(self, reason: str) -> None:
         self.waited.append(reason)
+
+    def held(self, run: Run) -> None:
+        self.holds.append(run.held_reason)
+
+    def note(self, words: str) -> None:
+        self.notes.append(words)
 
 
 def operation(

@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 
 from ops import registry, runs
 from ops.exceptions import InvalidScope
-from ops.management.arguments import add_workers, positive
+from ops.management.arguments import add_ignore_health, add_workers, positive
 from ops.management.base import INTERRUPTED, OpsCommand, add_run_arguments, request_of
 from ops.management.signals import stop_event
 from ops.models import Run
@@ -54,6 +54,7 @@ class Command(OpsCommand):
                 where = sub.add_mutually_exclusive_group()
                 where.add_argument("--here", action="store_true", help="Work on it here, in the foreground.")
                 add_workers(where, "; its lanes stay as they are")
+                add_ignore_health(sub)
 
     def handle(self, **options: Any) -> None:
         if not options["verb"]:
@@ -93,6 +94,7 @@ class Command(OpsCommand):
 
     def resume(self, run: Run, options: Mapping[str, Any]) -> None:
         runs.requeue(run)
+        runs.ignore_health(run, options["ignored_health"])
         if options["here"] or options["workers"]:
             runs.entrust(run, options["workers"])
         self.begin(run, options["json"])

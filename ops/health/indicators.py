@@ -1,0 +1,21 @@
+"""The indicators there are, in the order in which they are asked."""
+
+from __future__ import annotations
+
+from ops.health.archiving import Archiving
+from ops.health.connections import Connections
+from ops.health.indicator import Indicator
+from ops.health.maintenance import Maintenance
+from ops.health.players import PlayerLatency
+from ops.health.replicas import ReplicaLag
+from ops.health.waiters import Waiters
+
+INDICATORS: tuple[type[Indicator], ...] = (
+    Maintenance,
+    ReplicaLag,
+    Archiving,
+    Connections,
+    Waiters,
+    PlayerLatency,
+)
+NAMES = [indicator.name for indicator in INDICATORS]

@@ -1,0 +1,58 @@
+"""Where well ends: the limits of the indicators, each with its unit in its name, from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+PREFIX = "OPS_HEALTH_"
+_PROBE = "player_probe"
+_GREATEST = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ``settings.OPS_HEALTH`` is. More than a limit is sick."""
+
+    hold_seconds: int = 5
+    replica_lag_seconds: int = 10
+    replica_lag_mb: int = 256
+    archive_files: int = 32
+    # An autovacuum has the table to itself for so long. It may take hours, and come again and again because
+    # of the run itself: a run that waited for all of it might never end.
+    autovacuum_seconds: int = 5
+    lock_wait_ms: int = 500
+    lock_waiters: int = 8
+    connections_percent: int = 90
+    player_latency_ms: int = 250
+    # A statement, which is timed, or the dotted path of a callable that returns seconds; none where empty.
+    player_probe: str = ""
+
+    @property
+    def hold(self) -> timedelta:
+        return timedelta(seconds=self.hold_seconds)
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Limits:
+        """From variables such as OPS_HEALTH_HOLD_SECONDS. Raises ImproperlyConfigured, naming all faults."""
+        given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+        known = {PREFIX + field.name.upper(): field.name for field in fields(cls)}
+        if problems := [*_problems(given, known)]:
+            raise ImproperlyConfigured("\n".join(problems))
+        values = {known[name]: value for name, value in given.items()}
+        limits: dict[str, Any] = {
+            name: value if name == _PROBE else int(value) for name, value in values.items()
+        }
+        return cls(**limits)
+
+
+def _problems(given: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]:
+    for name, value in given.items():
+        if name not in known:
+            yield f"{name} is no setting. There are: {', '.join(known)}"
+        elif known[name] != _PROBE and not (value.isdecimal() and 0 < int(value) <= _GREATEST):
+            yield f"{name} is {value!r}, and should be a whole number above 0"

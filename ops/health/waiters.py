@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from ops.db import backend_name
+from ops.health.indicator import Indicator, Sick, rows
+
+# pg_blocking_pids() stops the lock manager for a moment: it is asked only of those who wait.
+_WAITERS = """
+WITH ours AS (
+    SELECT array_agg(pid) AS pids FROM pg_stat_activity
+    WHERE datname = current_database() AND (application_name = %s OR application_name LIKE %s)
+), waiting AS MATERIALIZED (
+    SELECT pid, min(waitstart) AS since FROM pg_locks, ours
+    WHERE NOT granted AND pid <> ALL (pids) GROUP BY pid
+)
+SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - since)) * 1000, 0)
+FROM waiting, ours WHERE pg_blocking_pids(pid) && pids
+"""
+
+
+class Waiters(Indicator):
+    """Others wait for locks of the run, longer or more of them than a short batch can account for."""
+
+    name = "waiters"
+
+    def ask(self) -> Sick | None:
+        name = backend_name(self.run)
+        [(count, longest)] = rows(_WAITERS, name, f"{name} lane %")
+        if longest > self.limits.lock_wait_ms:
+            limit = f"(limit {self.limits.lock_wait_ms:,})"
+            return self.sick(f"somebody has waited {longest:,.0f} ms for a lock of this run {limit}")
+        if count > self.limits.lock_waiters:
+            return self.sick(f"{count} wait for locks of this run (limit {self.limits.lock_waiters})")
+        return None
