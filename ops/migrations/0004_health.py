@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ops", "0001_runs_and_audit_log"),
+        ("ops", "0003_run_workers"),
     ]
 
     operations = [
