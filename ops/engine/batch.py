@@ -219,8 +219,8 @@ class Batches:
         most, failed = self.run.max_failures, Failure.objects.filter(run=self.run).count()
         if failed >= self.worth_telling:  # the first, then ten, a hundred: a log is no list of rows
             self.worth_telling = 10 * failed
-            latest = Failure.objects.filter(run=self.run).latest("pk")
-            tell(self.run, "failing", logging.WARNING, rows=failed, latest=latest.error, process=process())
+            latest = Failure.objects.filter(run=self.run).latest("pk").error.partition("\n")[0]
+            tell(self.run, "failing", logging.WARNING, rows=failed, latest=latest, process=process())
         if most is not None and failed > most:
             raise TooManyFailures(
                 f"{failed} rows failed, {most} were allowed. To see them: manage.py runs show {self.run.pk}"
