@@ -56,12 +56,14 @@ def _active(told: Stats) -> Iterator[Metric]:
     rate = GaugeMetricFamily(
         "kyndo_active_run_rows_per_second", "Rows changed a second since it was taken up.", labels=labels
     )
+    held = GaugeMetricFamily("kyndo_active_run_held", "Whether it is held for its health.", labels=labels)
     for run in told.runs or ():
-        names = [str(run.run), run.operation]
-        rows.add_metric(names, run.total)
-        done.add_metric(names, run.done)
-        rate.add_metric(names, stats.rate_of(run))
-    yield from (rows, done, rate)
+        names = [str(run.progress.run), run.progress.operation]
+        rows.add_metric(names, run.progress.total)
+        done.add_metric(names, run.progress.done)
+        rate.add_metric(names, run.rate)
+        held.add_metric(names, bool(run.held))
+    yield from (rows, done, rate, held)
 
 
 def _ever() -> Iterator[Metric]:

@@ -44,12 +44,30 @@ class QueueStats:
 
 
 @dataclass(frozen=True)
+class ActiveRun:
+    """How far a run is, for how many workers it is, and what holds it: "" where nothing does."""
+
+    progress: Progress
+    workers: int | None  # None where it belongs to a terminal
+    held: str
+
+    @property
+    def rate(self) -> float:
+        """Rows changed a second, since the run was first taken up."""
+        return self.progress.changed / max(self.progress.elapsed.total_seconds(), 0.001)
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.progress.done / self.progress.total if self.progress.total else 100.0
+
+
+@dataclass(frozen=True)
 class Stats:
     """What Redis and the database say; None where the one or the other is away, and why in ``errors``."""
 
     queues: list[QueueStats] | None
     workers: int | None
-    runs: list[Progress] | None
+    runs: list[ActiveRun] | None
     errors: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int | None]:
@@ -82,22 +100,19 @@ def as_json(stats: Stats) -> dict[str, Any]:
         "workers": stats.workers,
         "oldest_waiting_seconds": stats.oldest_waiting,
         "queues": None if stats.queues is None else {queue.name: queue.counts() for queue in stats.queues},
-        "runs": None if stats.runs is None else [run_as_json(told) for told in stats.runs],
+        "runs": None if stats.runs is None else [_run_as_json(run) for run in stats.runs],
     }
 
 
-def run_as_json(told: Progress) -> dict[str, Any]:
+def _run_as_json(run: ActiveRun) -> dict[str, Any]:
     return {
-        **asdict(told),
-        "elapsed": round(told.elapsed.total_seconds(), 3),
-        "percent": round(100 * told.done / told.total, 1) if told.total else 100.0,
-        "rate": round(rate_of(told)),
+        **asdict(run.progress),
+        "elapsed": round(run.progress.elapsed.total_seconds(), 3),
+        "percent": round(run.percent, 1),
+        "rate": round(run.rate),
+        "workers": run.workers,
+        "held": run.held or None,
     }
-
-
-def rate_of(told: Progress) -> float:
-    """Rows changed a second, since the run was first taken up."""
-    return told.changed / max(told.elapsed.total_seconds(), 0.001)
 
 
 def _ask(whom: str, question: Callable[[], T], errors: dict[str, str]) -> T | None:
@@ -108,8 +123,13 @@ def _ask(whom: str, question: Callable[[], T], errors: dict[str, str]) -> T | No
         return None
 
 
-def _active_runs() -> list[Progress]:
-    return [progress_of(run) for run in Run.objects.filter(state__in=MOVING).order_by("pk")]
+def _active_runs() -> list[ActiveRun]:
+    runs = Run.objects.filter(state__in=MOVING).order_by("pk")
+    return [ActiveRun(progress_of(run), run.workers, _held(run)) for run in runs]
+
+
+def _held(run: Run) -> str:
+    return run.held_reason if run.held_until and run.held_until > timezone.now() else ""
 
 
 def _queues_and_workers() -> tuple[list[QueueStats], int]:

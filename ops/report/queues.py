@@ -8,8 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ops.engine.progress import Progress
-from ops.queue.stats import COUNTS, Stats, rate_of
+from ops.queue.stats import COUNTS, ActiveRun, Stats
 from ops.report import words
 from ops.states import State
 
@@ -19,7 +18,7 @@ def page(stats: Stats) -> Group:
     if stats.queues is not None:
         parts += [_queues(stats), _workers(stats), Text()]
     if stats.runs is not None:
-        parts += [_runs(stats.runs) if stats.runs else Text("No run is active.")]
+        parts += [_runs(stats.runs) if stats.runs else Text("No run is active."), *_holds(stats.runs)]
     return Group(*parts)
 
 
@@ -37,14 +36,19 @@ def _workers(stats: Stats) -> Text:
     return Text(f"{alive} alive{waited}", style="" if stats.workers else "yellow")
 
 
-def _runs(runs: list[Progress]) -> Table:
+def _runs(runs: list[ActiveRun]) -> Table:
     table = _table("run", "operation", "state", "changed", "of", "done", "failed", "rows/s")
-    for told in runs:
-        share = 100 * told.done / told.total if told.total else 100
-        counts = (f"{told.changed:,}", f"{told.total:,}", f"{share:.0f} %", f"{told.failed:,}")
-        state = State(told.state).label
-        table.add_row(str(told.run), told.operation, state, *counts, f"{rate_of(told):,.0f}")
+    for run in runs:
+        told = run.progress
+        counts = (f"{told.changed:,}", f"{told.total:,}", f"{run.percent:.0f} %", f"{told.failed:,}")
+        state = "held" if run.held else State(told.state).label
+        table.add_row(str(told.run), told.operation, state, *counts, f"{run.rate:,.0f}")
     return table
+
+
+def _holds(runs: list[ActiveRun]) -> list[Text]:
+    told = [f"Run {run.progress.run} is held by {words.harmless(run.held)}" for run in runs if run.held]
+    return [Text(line, "yellow") for line in told]
 
 
 def _table(*columns: str) -> Table:

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rq import Queue, SimpleWorker, Worker
 
 from ops import runs
+from ops.health.hold import hold
 from ops.management.commands.queue_stats import Command
 from ops.models import Lane
 from ops.queue import presence, stats
@@ -189,6 +190,7 @@ def test_prometheus_reads_what_runs_did(client: Client, jobs: Queue, declare: De
     assert sample["kyndo_batch_duration_seconds_sum", "fill"] == pytest.approx(lane.busy.total_seconds())
     assert sample["kyndo_runs", "finished_with_failures"] == sample["kyndo_runs", "running"] == 1
     assert sample["kyndo_active_run_rows", "fill", str(active.pk)] == 1
+    assert sample["kyndo_active_run_held", "fill", str(active.pk)] == 0
     assert sample["kyndo_jobs", "default", "delayed"] == 4
     assert sample["kyndo_workers",] == sample["kyndo_up", "redis"] == 1
 
@@ -224,6 +226,20 @@ def test_the_command_without_redis_says_so_in_one_line(
         call_command("queue_stats")
     assert refused.value.returncode == 1
     assert capsys.readouterr().out == "No run is active.\n"
+
+
+def test_a_run_that_is_held_says_by_what(
+    client: Client, redis_server: "redis.Redis", declare: Declare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = create(declare(FILL))
+    runs.start(run)
+    hold(run, "replica-lag: 9 s", timedelta(hours=1))
+    assert [found["held"] for found in asked(client)[1]["runs"]] == ["replica-lag: 9 s"]
+    assert scraped(client)["kyndo_active_run_held", "fill", str(run.pk)] == 1
+    call_command("queue_stats")
+    *_, shown, why = capsys.readouterr().out.splitlines()
+    assert shown.split()[2] == "held"
+    assert why == f"Run {run.pk} is held by replica-lag: 9 s"
 
 
 class Twice(Event):
