@@ -4,6 +4,7 @@ ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     STATIC_ROOT=/srv/static \
     MEDIA_ROOT=/srv/media \
+    EXPORT_ROOT=/srv/exports \
     LOG_DIR=/srv/logs
 
 WORKDIR /app
@@ -12,7 +13,7 @@ RUN pip install --no-cache-dir -r requirements.txt && python -m compileall -q /u
 COPY . .
 # Nothing of the build's settings stays in the image: they only let Django load.
 RUN useradd --system --no-create-home kyndo \
-    && mkdir -p /srv/static /srv/media /srv/logs && chown kyndo /srv/static /srv/media /srv/logs \
+    && mkdir -p /srv/static /srv/media /srv/exports /srv/logs && chown kyndo /srv/static /srv/media /srv/exports /srv/logs \
     && DEBUG=off SECRET_KEY=build ADMIN_KEY=build ALLOWED_HOSTS=build \
        DATABASE_URL=postgres://build REDIS_URL=redis://build LOG_DIR=/tmp/logs \
        python manage.py collectstatic --noinput

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from django.db import models
+from django.db.models import Exists, OuterRef, TextField
+from django.db.models.functions import Cast
 
 from cards.models import Asset, Card, PresentationRule
 from ops.export.part import Part, audit_part
 from ops.models import AuditLog
+from ops.scope import Scope
 
-LAST = 1000
 NAMES = ("presentation_rules", "cards", "assets", "audit_logs")  # in the order in which they are loaded
 
 
-def catalogue(audit_last: int | None = LAST) -> list[Part]:
-    """Everything, the audit log or the last of it included."""
+def catalogue(scope: Scope, audit_last: int | None) -> list[Part]:
+    """The cards in scope, their assets and audit rows, and all rules; without a scope, everything."""
+    scope.check(Card)
+    cards, assets, audit = Card.objects.all(), Asset.objects.all(), AuditLog.objects.all()
+    if scope.filter or scope.keys is not None:
+        cards = scope.narrow(cards)
+        assets = assets.filter(Exists(cards.filter(pk=OuterRef("card"))))
+        named = cards.annotate(key=Cast("pk", TextField())).filter(key=OuterRef("object_id"))
+        audit = audit.filter(Exists(named), object_type=Card._meta.label_lower)
     return [
-        Part("cards", _all(Card)),
-        Part("presentation_rules", _all(PresentationRule)),
-        Part("assets", _all(Asset)),
-        audit_part(AuditLog.objects.all(), audit_last),
+        Part("cards", cards.order_by("pk")),
+        Part("presentation_rules", PresentationRule.objects.order_by("pk")),
+        Part("assets", assets.order_by("pk")),
+        audit_part(audit, audit_last),
     ]
-
-
-def _all(model: type[models.Model]) -> models.QuerySet[models.Model]:
-    return model._default_manager.order_by("pk")

@@ -18,6 +18,10 @@ class BadTarget(OpsError):
     exit_status = 2
 
 
+class Taken(BadTarget):
+    """Another process is writing the same folder."""
+
+
 class Unwritable(OpsError):
     """The disk refused; nothing was left on it."""
 
@@ -98,7 +102,7 @@ def _lock(folder: Path) -> int:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             os.close(number)
-            raise BadTarget(f"Another export to the same place is being written, in {folder}.") from exc
+            raise Taken(f"Another export to the same place is being written, in {folder}.") from exc
         if _is_at(folder, number):
             return number
         os.close(number)  # Its owner has just renamed or removed it.

@@ -37,6 +37,7 @@ class Summary:
     form: Form
     files: Mapping[str, Written]  # by the name of the part
     migrations: Mapping[str, list[str]]
+    asked: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -45,6 +46,7 @@ class Summary:
             "kyndo": settings.VERSION,
             "seconds": self.seconds,
             "snapshot": self.snapshot,
+            "asked": self.asked,
             "files": {self.form.file_name(part): w.as_json() for part, w in self.files.items()},
             "migrations": self.migrations,
         }

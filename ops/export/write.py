@@ -13,25 +13,26 @@ from ops.export.files import Form, Written, every_form, write_rows
 from ops.export.folder import new_folder
 from ops.export.part import Part
 from ops.export.summary import SUMMARY, Summary, applied_migrations
+from ops.export.wanted import Wanted
 from ops.report.meter import Meter
 from ops.sql.copy_out import copied_rows, prepare
 
 
-def write_export(
-    parts: Sequence[Part], target: Path, form: Form, *, overwrite: bool, meter: Meter, stop: Event
-) -> Summary:
-    """Write the parts into the folder ``target``, whole or not at all.
+def write_export(wanted: Wanted, target: Path, meter: Meter, stop: Event) -> Summary:
+    """Write what is wanted into the folder ``target``, whole or not at all.
 
     Raises BadTarget, Unwritable, and Interrupted when ``stop`` is set meanwhile.
     """
-    with new_folder(target, overwrite=overwrite, mark=SUMMARY, ours=_names(parts)) as folder, read_only():
+    parts, form = wanted.parts(), wanted.form
+    ours = folder_names(parts)
+    with new_folder(target, overwrite=wanted.overwrite, mark=SUMMARY, ours=ours) as folder, read_only():
         began = monotonic()
         time, snapshot = prepare()
         totals = {part.name: part.queryset.count() for part in parts}
         with meter.of(sum(totals.values())):
             files = {part.name: _write(part, folder, form, meter, stop) for part in parts}
         seconds = round(monotonic() - began, 3)
-        summary = Summary(time, seconds, snapshot, form, files, applied_migrations())
+        summary = Summary(time, seconds, snapshot, form, files, applied_migrations(), wanted.as_told())
         summary.write(folder)
     return summary
 
@@ -48,5 +49,6 @@ def _write(part: Part, folder: Path, form: Form, meter: Meter, stop: Event) -> W
         return write_rows(folder / name, form, pieces, told)
 
 
-def _names(parts: Sequence[Part]) -> set[str]:
+def folder_names(parts: Sequence[Part]) -> set[str]:
+    """Every file that an export of these parts may hold."""
     return {SUMMARY, *(form.file_name(part.name) for part in parts for form in every_form())}

@@ -1,8 +1,9 @@
 from ops.models.audit import AuditLog
 from ops.models.claim import Claim
+from ops.models.export import Export, ExportState
 from ops.models.failure import Failure
 from ops.models.key import Key
 from ops.models.lane import Lane
 from ops.models.run import Run
 
-__all__ = ["AuditLog", "Claim", "Failure", "Key", "Lane", "Run"]
+__all__ = ["AuditLog", "Claim", "Export", "ExportState", "Failure", "Key", "Lane", "Run"]

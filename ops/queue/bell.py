@@ -49,12 +49,17 @@ def _wanted(run: Run) -> int:
 
 def _enqueue(run: Run, queue: Queue, count: int) -> None:
     for _ in range(count):
-        queue.enqueue(
-            _JOB,
-            run.pk,
-            job_id=f"{prefix(run)}{uuid4().hex}",
-            description=f"run {run.pk}: {run.operation}",
-            job_timeout=_NO_TIMEOUT,
-            result_ttl=_KEPT,
-            failure_ttl=_FAILURE_KEPT,
-        )
+        put(queue, _JOB, run.pk, prefix(run), f"run {run.pk}: {run.operation}")
+
+
+def put(queue: Queue, job: str, number: int, prefix: str, description: str) -> None:
+    """Put a job for the run or the export of that number on the queue. Raises RedisError."""
+    queue.enqueue(
+        job,
+        number,
+        job_id=f"{prefix}{uuid4().hex}",
+        description=description,
+        job_timeout=_NO_TIMEOUT,
+        result_ttl=_KEPT,
+        failure_ttl=_FAILURE_KEPT,
+    )

@@ -11,6 +11,7 @@ from redis import Redis, RedisError
 
 from ops import runs
 from ops.db import lock_timeout
+from ops.export import queue as exports
 from ops.models import Run
 from ops.queue.bell import ring
 from ops.queue.presence import ALIVE, jobs_at_work, the_queue
@@ -40,12 +41,16 @@ def look(redis: Redis) -> None:
 
 
 def reap() -> None:
-    """Halt the runs whose halt nobody completed; call workers to those that fewer work on than were asked."""
+    """Halt the runs whose halt nobody completed; call workers to those that fewer work on than were asked.
+
+    And to the exports that were lost.
+    """
     for run in Run.objects.filter(state__in=(State.PAUSING, State.CANCELLING)):
         with transaction.atomic(), lock_timeout(_PATIENCE):
             runs.complete_halt(run)
     for run in Run.objects.filter(workers__isnull=False, state__in=(State.QUEUED, State.RUNNING)):
         ring(run, at_work=_at_work(run))
+    exports.look_after()
 
 
 def _at_work(run: Run) -> int:

@@ -9,6 +9,8 @@ from typing import Any
 
 from ops.export.summary import Export, Summary
 from ops.export.verify import Verdict
+from ops.models import Export as QueuedExport
+from ops.models import ExportState
 from ops.report import words
 from ops.report.table import aligned
 
@@ -58,3 +60,40 @@ def _judgement(export: Export, verdicts: Sequence[Verdict]) -> str:
         return f"{bad} of {len(verdicts)} files are not as they were exported."
     known = "" if export.is_ours else ", by its rows: this summary has no checksums"
     return f"Every file is as it was exported{known}."
+
+
+HEAD = ["export", "state", "rows", "size", "asked by", "at", "folder"]
+
+
+def line(export: QueuedExport) -> list[str]:
+    rows = (
+        f"{export.rows:,} of {export.total:,}" if export.state == ExportState.RUNNING else f"{export.rows:,}"
+    )
+    size = words.size(export.bytes)
+    at = f"{export.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    return [str(export.pk), export.state, rows, size, export.performed_by, at, export.path]
+
+
+def whole(export: QueuedExport) -> list[str]:
+    asked = ", ".join(
+        f"{name}={told}" for name, told in export.asked.items() if told not in (None, {}, False)
+    )
+    lines = [f"Export {export.pk} is {export.state}: {export.rows:,} rows, {words.size(export.bytes)}."]
+    lines += [f"  asked   by {export.performed_by}: {asked}", f"  folder  {export.path}"]
+    if export.error:
+        lines.append(f"  error   {export.error}")
+    if export.state == ExportState.SUCCEEDED:
+        lines.append(f"To have it: manage.py exports fetch {export.pk} --output DIR")
+    elif export.state in (ExportState.QUEUED, ExportState.RUNNING):
+        lines.append(f"To stop it: manage.py exports cancel {export.pk}")
+    return lines
+
+
+def queued_lines(export: QueuedExport, warning: str) -> list[str]:
+    lines = [f"Export {export.pk} is left to the workers, for {export.path}."]
+    return [*lines, *([warning] if warning else []), f"To see it: manage.py exports show {export.pk}"]
+
+
+def as_json(export: QueuedExport) -> dict[str, Any]:
+    names = ("state", "path", "performed_by", "rows", "total", "bytes", "error", "asked", "summary")
+    return {"event": "export", "export": export.pk, **{name: getattr(export, name) for name in names}}

@@ -16,6 +16,7 @@ class Meter:
     """Told of every block, shows at most once in ``interval`` seconds; this one shows nothing."""
 
     interval = 2.0
+    total = rows = bytes = 0
 
     @contextmanager
     def of(self, total: int) -> Iterator[None]:

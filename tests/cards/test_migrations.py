@@ -17,7 +17,8 @@ def migrate() -> Iterator[Any]:
         executor.migrate([("cards", name)])
 
     yield to
-    to("0004_idx_cards_pack_rarity")
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes("cards"))
 
 
 def sql(statement: str) -> list[tuple[Any, ...]]:

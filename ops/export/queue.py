@@ -1,0 +1,122 @@
+"""Exports that the workers write: asked for, cancelled, called again when lost, and fetched.
+
+The database is the truth, the queue only the bell, as it is for runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from redis import RedisError
+
+from ops.exceptions import OpsError
+from ops.export.folder import check
+from ops.export.summary import SUMMARY
+from ops.export.wanted import Wanted
+from ops.export.write import folder_names
+from ops.models import Export, ExportState
+from ops.queue import presence
+from ops.queue.bell import put
+
+log = logging.getLogger(__name__)
+
+JOB = "ops.export.jobs.perform"
+ATTEMPTS = 3
+MOVING = (ExportState.QUEUED, ExportState.RUNNING, ExportState.CANCELLING)
+LOST = Q(heartbeat_at__isnull=True) | Q(heartbeat_at__lt=Now() - presence.ALIVE)
+
+
+class UnknownExport(OpsError):
+    exit_status = 2
+
+
+class NotToBeHad(OpsError):
+    """The export is not in the state for it."""
+
+
+def request(wanted: Wanted, performed_by: str, path: str = "") -> tuple[Export, str]:
+    """Leave an export to the workers; with a warning in words, or "", where nobody hears of it yet.
+
+    Without a path it is written into settings.EXPORT_ROOT, under its number.
+    """
+    parts = wanted.parts()  # what is wrong is told now, not by the worker
+    if path:
+        check(Path(path), overwrite=wanted.overwrite, mark=SUMMARY, ours=folder_names(parts))
+    with transaction.atomic():
+        export = Export.objects.create(asked=wanted.as_json(), path=path, performed_by=performed_by)
+        if not path:
+            export.path = str(Path(settings.EXPORT_ROOT).absolute() / str(export.pk))
+            export.save(update_fields=["path"])
+    return export, ring(export)
+
+
+def ring(export: Export) -> str:
+    """Call a worker, unless one was called already. Never raises where Redis is away; a warning, or ""."""
+    try:
+        queue = presence.the_queue()
+        prefix = f"export-{export.pk}-"
+        if not any(job.startswith(prefix) for job in queue.get_job_ids()):
+            put(queue, JOB, export.pk, prefix, str(export))
+        return "" if presence.workers_alive(queue) else presence.NO_WORKER
+    except RedisError as exc:
+        log.info("%s: Redis is away: %s", export, exc)
+        return presence.redis_away(exc)
+
+
+def get(number: int) -> Export:
+    try:
+        return Export.objects.get(pk=number)
+    except Export.DoesNotExist as exc:
+        raise UnknownExport(f"There is no export {number}. To list them: manage.py exports") from exc
+
+
+def cancel(export: Export) -> None:
+    """One that waits is cancelled now, one at work within a second or two."""
+    at_work = Export.objects.filter(pk=export.pk, state=ExportState.RUNNING)
+    waiting = Export.objects.filter(pk=export.pk, state=ExportState.QUEUED)
+    moved = waiting.update(state=ExportState.CANCELLED, finished_at=Now())
+    moved += at_work.update(state=ExportState.CANCELLING)
+    export.refresh_from_db()
+    if not moved:
+        raise NotToBeHad(f"Export {export.pk} is {export.state}: it cannot be cancelled.")
+
+
+def look_after() -> None:
+    """Call a worker again to what was lost, and complete what nobody completed. Raises RedisError, Error."""
+    lost = Export.objects.filter(LOST)
+    lost.filter(state=ExportState.CANCELLING).update(state=ExportState.CANCELLED, finished_at=Now())
+    lost.filter(state=ExportState.RUNNING, attempts__gte=ATTEMPTS).update(
+        state=ExportState.FAILED,
+        error=f"The worker was lost {ATTEMPTS} times. Its log may say why.",
+        finished_at=Now(),
+    )
+    for export in lost.filter(state__in=(ExportState.QUEUED, ExportState.RUNNING)):
+        ring(export)
+
+
+def folder(export: Export) -> Path:
+    """Where its files are. Raises NotToBeHad where they are not, or not yet."""
+    if export.state != ExportState.SUCCEEDED:
+        raise NotToBeHad(f"Export {export.pk} is {export.state}: there is nothing to fetch.")
+    found = Path(export.path)
+    if not found.is_dir():
+        raise NotToBeHad(f"Export {export.pk} was written to {found}, which this machine does not have.")
+    return found
+
+
+def files(export: Export) -> list[str]:
+    """The names of its files, for ``open_file``."""
+    return sorted(path.name for path in folder(export).iterdir())
+
+
+def open_file(export: Export, name: str) -> BinaryIO:
+    """One of its files, to be sent to somebody. Raises NotToBeHad for any other name."""
+    if name not in files(export):
+        raise NotToBeHad(f"Export {export.pk} has no file {name!r}.")
+    return (folder(export) / name).open("rb")

@@ -1,0 +1,54 @@
+"""What an export is asked for, and the parts that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from ops.export.files import Form
+from ops.export.part import Part
+from ops.scope import Scope
+
+LAST = 1000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """``audit_last`` is how many of the last audit rows, None for all; ``overwrite`` replaces an export."""
+
+    form: Form = field(default_factory=Form)
+    scope: Scope = field(default_factory=Scope)
+    audit_last: int | None = LAST
+    overwrite: bool = False
+
+    def parts(self) -> Sequence[Part]:
+        """What the project says in its setting EXPORT_PARTS."""
+        build = cast("Callable[[Scope, int | None], Sequence[Part]]", import_string(settings.EXPORT_PARTS))
+        return build(self.scope, self.audit_last)
+
+    def as_json(self) -> dict[str, Any]:
+        keys = None if self.scope.keys is None else sorted(self.scope.keys)
+        return {
+            "format": self.form.format,
+            "compress": self.form.compress,
+            "filter": dict(self.scope.filter),
+            "keys": keys,
+            "audit_last": self.audit_last,
+            "overwrite": self.overwrite,
+        }
+
+    def as_told(self) -> dict[str, Any]:
+        """What the summary says of it: how many rows were ticked, not which."""
+        keys = None if self.scope.keys is None else len(self.scope.keys)
+        audit = "all" if self.audit_last is None else self.audit_last
+        return {"auditLogs": audit, "filter": dict(self.scope.filter), "ticked": keys}
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> Wanted:
+        keys = None if told["keys"] is None else frozenset(told["keys"])
+        form = Form(told["format"], told["compress"])
+        return cls(form, Scope(told["filter"], keys), told["audit_last"], told["overwrite"])

@@ -1,0 +1,176 @@
+"""Exports that the workers write: one job, cancelled but never paused, started over when lost."""
+
+import io
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+import redis
+from django.conf import LazySettings
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+from rq import Queue
+from rq.job import Job
+
+from cards.models import Asset, Card
+from ops.export.jobs import perform
+from ops.models import AuditLog, Export
+from ops.queue.presence import the_queue
+from ops.queue.reaper import reap
+from ops.scope import Scope
+from tests.cards.nasty import fill
+from tests.conftest import Manage
+from tests.ops.running import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_root(settings: LazySettings, tmp_path: Path) -> None:
+    settings.EXPORT_ROOT = tmp_path / "root"
+
+
+@pytest.fixture
+def queue(redis_server: "redis.Redis") -> Queue:
+    fill()
+    return the_queue()
+
+
+def run(command: str, *args: object) -> str:
+    stdout = io.StringIO()
+    call_command(command, *args, stdout=stdout)
+    return stdout.getvalue().rstrip()
+
+
+def work(queue: Queue) -> int:
+    """Do what waits on the queue; how many jobs that were."""
+    done = 0
+    while len(queue):
+        job = Job.fetch(queue.pop_job_id(), queue.connection)
+        job.func(*job.args)
+        done += 1
+    return done
+
+
+@contextmanager
+def cards_locked() -> Iterator[None]:
+    """Nobody can read them, so that an export hangs where it is."""
+    with psycopg.connect(Manage().database_url) as other:
+        other.execute("LOCK TABLE cards IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def test_one_job_writes_it_and_its_result_is_fetched_whole(queue: Queue, tmp_path: Path) -> None:
+    assert run("export_json", "--queue", "--as", "ada").splitlines()[0] == (
+        f"Export {Export.objects.get().pk} is left to the workers, for {Export.objects.get().path}."
+    )
+    reap()  # it waits already: nobody is called twice
+    assert work(queue) == 1
+    export = Export.objects.get()
+    assert (export.state, export.performed_by, export.rows, export.error) == ("succeeded", "ada", 10, "")
+    assert Path(export.path).parent.stat().st_mode & 0o077 == 0
+    run("exports", "fetch", export.pk, "--output", tmp_path / "mine")
+    assert json.loads((tmp_path / "mine" / "export_summary.json").read_bytes()) == export.summary
+    assert run("verify_export", tmp_path / "mine").endswith("Every file is as it was exported.")
+    assert f"{export.pk}       succeeded  10" in run("exports")
+    perform(export.pk)
+    assert Export.objects.get().attempts == 1
+
+
+def test_a_waiting_one_is_cancelled_at_once_and_one_at_work_soon(queue: Queue, tmp_path: Path) -> None:
+    run("export_json", "--queue")
+    first = Export.objects.get()
+    run("exports", "cancel", first.pk)
+    work(queue)
+    run("export_json", "--queue")
+    second = Export.objects.get(state="queued")
+    with cards_locked():
+        thread = threading.Thread(target=lambda: (work(queue), connection.close()))
+        thread.start()
+        until(lambda: Export.objects.filter(pk=second.pk, state="running").exists())
+        run("exports", "cancel", second.pk)
+        assert Export.objects.get(pk=second.pk).state == "cancelling"
+        until(lambda: "beat" not in {each.name for each in threading.enumerate()})
+    thread.join()
+    assert set(Export.objects.values_list("state", flat=True)) == {"cancelled"}
+    assert list((tmp_path / "root").iterdir()) == []
+    with pytest.raises(CommandError, match="is cancelled: it cannot be cancelled"):
+        run("exports", "cancel", second.pk)
+    with pytest.raises(CommandError, match="is cancelled: there is nothing to fetch"):
+        run("exports", "fetch", second.pk, "--output", tmp_path / "mine")
+
+
+def test_one_whose_worker_is_killed_starts_over(queue: Queue, manage: Manage, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    run("export_json", "--queue")
+    with cards_locked():
+        with (tmp_path / "log").open("w") as log:
+            worker = manage.popen("rqworker", stdout=log, stderr=log, env={"EXPORT_ROOT": str(root)})
+        until(lambda: (root / f".{Export.objects.get().pk}.partial").exists())
+        for process in [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]:
+            process.send_signal(signal.SIGKILL)
+        worker.wait()
+    reap()
+    assert len(queue) == 0  # its heart was heard a moment ago
+    Export.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+    reap()
+    assert work(queue) == 1
+    export = Export.objects.get()
+    assert (export.state, export.attempts) == ("succeeded", 2)
+    assert [path.name for path in root.iterdir()] == [str(export.pk)]
+
+
+def test_one_that_is_lost_again_and_again_is_given_up(queue: Queue) -> None:
+    run("export_json", "--queue")
+    Export.objects.update(state="running", attempts=3, heartbeat_at=timezone.now() - timedelta(minutes=1))
+    reap()
+    export = Export.objects.get()
+    assert (export.state, export.error) == ("failed", "The worker was lost 3 times. Its log may say why.")
+
+
+def test_what_cannot_be_written_fails_with_its_reason(queue: Queue, tmp_path: Path) -> None:
+    run("export_json", "--queue", "--output", tmp_path / "e")
+    (tmp_path / "e").mkdir()
+    work(queue)
+    export = Export.objects.get()
+    assert export.state == "failed"
+    assert export.error == f"{tmp_path}/e exists. Name another folder, or replace it with --overwrite."
+    with pytest.raises(CommandError, match="exists"):
+        run("export_json", "--queue", "--output", tmp_path / "e")
+
+
+@pytest.mark.parametrize("ticked", [False, True])
+def test_an_export_of_some_cards_has_their_assets_and_their_audit_rows(queue: Queue, ticked: bool) -> None:
+    from ops.export.queue import files, open_file, request
+    from ops.export.wanted import Wanted
+
+    first = Card.objects.order_by("pk")[0]
+    other = Card.objects.order_by("pk")[1]
+    Asset.objects.create(
+        asset_key="o", asset_type="t", file_path="f", file_size=1, mime_type="a/b", card=other
+    )
+    for card in (first, other):
+        AuditLog.objects.create(
+            action="a", object_type="cards.card", object_id=str(card.pk), performed_by="p", changes={}
+        )
+    scope = Scope.of_keys([other.pk]) if ticked else Scope({"card_id": other.card_id})
+    export, _ = request(Wanted(scope=scope), "ada")
+    work(queue)
+    export.refresh_from_db()
+    read: dict[str, Any] = {}
+    for name in files(export):
+        with open_file(export, name) as file:
+            read[name] = json.load(file)
+    assert [row["id"] for row in read["cards.json"]] == [other.pk]
+    assert [row["asset_key"] for row in read["assets.json"]] == ["o"]
+    assert {row["object_id"] for row in read["audit_logs.json"]} == {str(other.pk)}
+    assert len(read["presentation_rules.json"]) == 2
