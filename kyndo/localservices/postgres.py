@@ -16,6 +16,7 @@ from kyndo.localservices.state import State, postgres_url
 
 # The builtin provider sorts alike on every machine; PostgreSQL 16 does not have it yet.
 _LOCALE = {
+    15: ["--locale=C.UTF-8"],
     16: ["--locale=C.UTF-8"],
     18: ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
 }

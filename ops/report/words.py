@@ -47,6 +47,11 @@ def size(count: int) -> str:
     return f"{amount:.1f} {unit}"
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """``1 step``, ``3 steps``, ``2 batches``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def value(told: Any) -> str:
     if told is None:
         return "NULL"

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
+
+from ops.management.base import OpsCommand
+from ops.report import stats as report
+
+
+class Command(OpsCommand):
+    help = "The dearest statements, sizes, dead rows, unused indexes, what runs now and who blocks whom."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="JSON, one object; spans in seconds.")
+
+    def handle(self, **options: Any) -> None:
+        stats = report.Stats()
+        if options["json"]:
+            self.stdout.write(json.dumps(report.as_json(stats), cls=_Seconds))
+        else:
+            self.tell(report.as_lines(stats))
+
+
+class _Seconds(DjangoJSONEncoder):
+    def default(self, told: Any) -> Any:
+        return told.total_seconds() if isinstance(told, timedelta) else super().default(told)

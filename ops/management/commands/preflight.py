@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db import connection
+
+from ops.management.base import OpsCommand
+from ops.preflight import people
+from ops.preflight.checklist import go_through, verdict
+from ops.preflight.line import Answers, Light, Line, Situation
+from ops.report import preflight as report
+
+
+class Command(OpsCommand):
+    help = "Go through the checklist before a migration; exits with 1 if something is red."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        yes: dict[str, Any] = {"nargs": "?", "const": "yes", "type": people.read_yes}
+        parser.add_argument("--team-notified", **yes, metavar="HOW", help="The team was notified.")
+        span = typed(people.read_span, "a span of time, as 15min, 1h 30min or 0")
+        parser.add_argument("--downtime", type=span, metavar="SPAN", help="Of players, at most; 0 for none.")
+        plan = "How it is taken back, in words or in a file."
+        parser.add_argument("--rollback-plan", type=people.read_yes, metavar="TEXT|FILE", help=plan)
+        parser.add_argument("--monitoring", **yes, metavar="WHO", help="Somebody watches.")
+        size = typed(people.read_size, "a size, as 500MB or 1.5TB")
+        free = "Free on the database's disk, where it cannot be seen from here."
+        parser.add_argument("--database-free", type=size, metavar="SIZE", help=free)
+        parser.add_argument("--no-input", action="store_true", help="Ask nothing, even in a terminal.")
+        parser.add_argument("--json", action="store_true", help="JSON, one object.")
+
+    def handle(self, **options: Any) -> None:
+        answers = Answers(**{name: options[name] for name in Answers.__dataclass_fields__})
+        if not (options["no_input"] or options["json"]) and sys.stdin.isatty() and sys.stdout.isatty():
+            self.ask(answers)
+        lines = self.told(Situation(answers), quietly=options["json"])
+        if options["json"]:
+            self.stdout.write(json.dumps(report.as_json(lines)))
+        else:
+            self.stdout.write(f"\n{self.coloured(verdict(lines), report.conclusion(lines))}")
+        if verdict(lines) == Light.RED:
+            sys.exit(1)
+
+    def told(self, situation: Situation, quietly: bool) -> list[Line]:
+        """Every line, each told as soon as it is known."""
+        lines = []
+        if not quietly:
+            self.tell([f"Preflight of {connection.settings_dict['NAME']}", ""])
+        for line in go_through(situation):
+            lines.append(line)
+            if not quietly:
+                first, *rest = report.as_lines(line)
+                self.stdout.write("\n".join([self.coloured(line.light, first), *rest]))
+        return lines
+
+    def coloured(self, light: Light, text: str) -> str:
+        styles = {
+            Light.GREEN: self.style.SUCCESS,
+            Light.YELLOW: self.style.WARNING,
+            Light.RED: self.style.ERROR,
+        }
+        return styles[light](text)
+
+    def ask(self, answers: Answers) -> None:
+        """Ask what nobody said; an empty answer is none."""
+        for question in people.QUESTIONS:
+            while getattr(answers, question.name) is None:
+                said = input(f"{question.text} ").strip()
+                if not said:
+                    break
+                try:
+                    setattr(answers, question.name, question.read(said))
+                except ValueError:
+                    self.stdout.write(f"{said!r} is not understood; an empty line leaves it open.")
+
+
+def typed(read: Callable[[str], Any], told: str) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError:
+            raise ArgumentTypeError(f"{text!r} is not {told}") from None
+
+    return parse

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from ops.management.base import OpsCommand
+from ops.report import schema as report
+from ops.schema.drift import drift
+from ops.schema.migrations import standing
+
+
+class Command(OpsCommand):
+    help = (
+        "Hold the database against what its applied migrations make: columns, indexes, constraints,"
+        " triggers, functions; exits with 1 if they differ."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="JSON, one object.")
+
+    def handle(self, **options: Any) -> None:
+        now = standing()
+        found = drift(now)
+        if options["json"]:
+            self.stdout.write(json.dumps(report.as_json(now, found)))
+        else:
+            self.tell(report.as_lines(now, found))
+        if found or now.unknown:
+            sys.exit(1)

@@ -1,0 +1,61 @@
+"""One line of the checklist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from functools import cached_property
+
+from ops.schema.migrations import Standing, standing
+
+
+class Light(StrEnum):
+    """Green: nothing to do. Yellow: look at it, then decide. Red: not ready."""
+
+    GREEN = "green"
+    YELLOW = "yellow"
+    RED = "red"
+
+
+@dataclass(frozen=True)
+class Line:
+    """What was found, in a sentence and in details; ``todo`` is what to do or to type next."""
+
+    name: str
+    light: Light
+    found: str
+    details: tuple[str, ...] = ()
+    todo: tuple[str, ...] = ()
+
+
+@dataclass
+class Answers:
+    """What people know and machines do not; None where nobody said."""
+
+    team_notified: str | None = None
+    downtime: timedelta | None = None
+    rollback_plan: str | None = None
+    monitoring: str | None = None
+    database_free: int | None = None
+
+
+@dataclass
+class Situation:
+    """What the lines look at, each thing looked up once."""
+
+    answers: Answers = field(default_factory=Answers)
+    rehearse: bool = False
+
+    @cached_property
+    def standing(self) -> Standing:
+        return standing()
+
+    @property
+    def migrates(self) -> bool:
+        """Whether there is something to migrate."""
+        return bool(self.standing.unapplied)
+
+
+def worst(*lights: Light) -> Light:
+    return max(lights, key=list(Light).index, default=Light.GREEN)

@@ -1,0 +1,43 @@
+"""Squawk, the linter of PostgreSQL migrations, asked about the SQL that a migration would run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ops.exceptions import OpsError
+
+_SECONDS = 60
+
+
+class NoLinter(OpsError):
+    """Squawk is not installed, or did not answer."""
+
+
+@dataclass(frozen=True)
+class Warned:
+    """The name of a rule, and the number of the line where what it warns of stands."""
+
+    rule: str
+    line: int
+    message: str
+
+
+def lint(sql: str, server_version: int) -> list[Warned]:
+    """What Squawk says of the SQL; ``server_version`` as in ``connection.pg_version``. Raises NoLinter."""
+    program = Path(sysconfig.get_path("scripts")) / "squawk"
+    command = [str(program), "--reporter=json", f"--pg-version={server_version // 10000}.0"]
+    try:
+        done = subprocess.run(
+            command, input=sql, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+        found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
+    except (OSError, ValueError, subprocess.TimeoutExpired) as exc:
+        raise NoLinter(
+            f"Squawk cannot be asked ({exc}). To install it: python -m pip install -r requirements.txt"
+        ) from exc
+    return [Warned(each["rule_name"], each["line"], each["message"]) for each in found]

@@ -1,0 +1,47 @@
+"""The checklist in words and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from textwrap import wrap
+from typing import Any
+
+from ops.preflight.checklist import verdict
+from ops.preflight.line import Light, Line
+from ops.report import words
+
+_WIDTH = 100
+_INDENT = 26
+_MARKS = {Light.GREEN: "green", Light.YELLOW: "YELLOW", Light.RED: "RED"}
+
+
+def as_lines(line: Line) -> list[str]:
+    """One line of the checklist; what to do next is marked by an arrow."""
+    head = f"  {_MARKS[line.light]:<6}  {line.name:<{_INDENT - 12}}  "
+    first, *more = wrap(line.found, _WIDTH - _INDENT) or [""]
+    rest = [*more, *_wrapped(line.details, "· "), *_wrapped(line.todo, "> ")]
+    return [f"{head}{first}".rstrip(), *(" " * _INDENT + text for text in rest)]
+
+
+def conclusion(lines: list[Line]) -> str:
+    counts = [(light, sum(line.light == light for line in lines)) for light in reversed(Light)]
+    told = ", ".join(f"{count} {light}" for light, count in counts if count)
+    end = {
+        Light.RED: "Not ready: mend what is red, and type it again.",
+        Light.YELLOW: "Ready, if what is yellow is as you want it.",
+        Light.GREEN: "Ready.",
+    }
+    return f"{told[:1].upper()}{told[1:]}. {end[verdict(lines)]}"
+
+
+def as_json(lines: list[Line]) -> dict[str, Any]:
+    return {"event": "preflight", "verdict": verdict(lines), "lines": [asdict(line) for line in lines]}
+
+
+def _wrapped(texts: tuple[str, ...], mark: str) -> list[str]:
+    """Commands are never broken: they are there to be copied."""
+    found = []
+    for text in texts:
+        pieces = [text] if mark == "> " else wrap(text, _WIDTH - _INDENT - len(mark)) or [text]
+        found += [f"{mark if i == 0 else '  '}{piece}" for i, piece in enumerate(pieces)]
+    return [words.harmless(text) for text in found]

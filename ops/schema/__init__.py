@@ -1,0 +1,1 @@
+"""What the database's schema is, what it should be, and where the two differ."""

@@ -1,0 +1,79 @@
+"""Drift: where the database's schema is not the one that its applied migrations make.
+
+What the schema should be is not computed but built: the same migrations are applied to a scratch database,
+and PostgreSQL tells both. So nothing that a migration can do is left out: triggers, functions, fillfactor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db.migrations import Migration
+from django.db.migrations.executor import MigrationExecutor
+
+from ops.schema.catalog import Catalog, Thing, catalog_of
+from ops.schema.migrations import Standing
+from ops.sql.scratch import scratch_database
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``expected`` is None for what no migration makes, ``found`` for what the database lacks."""
+
+    thing: Thing
+    expected: str | None
+    found: str | None
+
+    @property
+    def words(self) -> str:
+        if self.found is None:
+            return f"missing: {self.thing}"
+        if self.expected is None:
+            return f"not of a migration: {self.thing}"
+        return f"different: {self.thing}"
+
+
+def drift(standing: Standing) -> list[Difference]:
+    """Where the database differs from what its applied migrations make. Raises NoScratch."""
+    with scratch_database() as alias:
+        apply(standing.applied, alias)
+        sync_unmigrated(standing, alias)
+        expected = catalog_of(alias)
+    return compare(expected, catalog_of(DEFAULT_DB_ALIAS))
+
+
+def compare(expected: Catalog, found: Catalog) -> list[Difference]:
+    """The differences; of a table that is missing, or nobody's, nothing more than that."""
+    differences = [
+        Difference(thing, expected.get(thing), found.get(thing))
+        for thing in sorted(expected.keys() | found.keys())
+        if expected.get(thing) != found.get(thing)
+    ]
+    whole = {d.thing.name for d in differences if d.thing.kind == "table" and None in (d.expected, d.found)}
+    return [d for d in differences if d.thing.kind == "table" or _table_of(d) not in whole]
+
+
+def apply(migrations: Sequence[Migration], alias: str) -> None:
+    """Apply just these migrations to that database."""
+    executor = MigrationExecutor(connections[alias])
+    executor.loader.check_consistent_history(connections[alias])
+    executor.migrate(None, plan=[(migration, False) for migration in migrations])
+
+
+def sync_unmigrated(standing: Standing, alias: str) -> None:
+    """The tables of apps that have no migrations."""
+    with connections[alias].schema_editor() as editor:
+        for app in sorted(standing.loader.unmigrated_apps):
+            for model in router.get_migratable_models(apps.get_app_config(app), alias):
+                if model._meta.can_migrate(connections[alias]):
+                    editor.create_model(model)
+
+
+def _table_of(difference: Difference) -> str:
+    definition = difference.found or difference.expected or ""
+    if difference.thing.kind == "index":
+        return definition.partition(" ON ")[2].partition(" USING ")[0].rpartition(".")[2].strip('"')
+    return difference.thing.name.partition(".")[0]

@@ -1,0 +1,61 @@
+"""Tables and indexes: their sizes, their dead rows, and the indexes that no query uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ops.sql.ask import ask
+
+_TABLES = """
+SELECT relname, n_live_tup, n_dead_tup, pg_total_relation_size(relid), pg_indexes_size(relid),
+    greatest(last_autovacuum, last_vacuum), greatest(last_autoanalyze, last_analyze)
+FROM pg_stat_user_tables WHERE schemaname = current_schema()
+ORDER BY pg_total_relation_size(relid) DESC, relname LIMIT %s
+"""
+_INDEXES = """
+SELECT indexrelname, relname, pg_relation_size(s.indexrelid), idx_scan,
+    idx_scan = 0 AND NOT indisunique AND NOT EXISTS (
+        SELECT FROM pg_constraint WHERE conindid = s.indexrelid)
+FROM pg_stat_user_indexes s JOIN pg_index USING (indexrelid)
+WHERE schemaname = current_schema() ORDER BY 3 DESC, 1
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as the statistics guess them; sizes in bytes, ``size`` with the indexes."""
+
+    name: str
+    live: int
+    dead: int
+    size: int
+    indexes: int
+    vacuumed_at: datetime | None
+    analyzed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Index:
+    """``unused``: never read since the statistics began, and no constraint stands on it."""
+
+    name: str
+    table: str
+    size: int
+    scans: int
+    unused: bool
+
+
+def largest_tables(limit: int) -> list[Table]:
+    return [Table(*row) for row in ask(_TABLES, limit)]
+
+
+def all_indexes() -> list[Index]:
+    """The largest first."""
+    return [Index(*row) for row in ask(_INDEXES)]
+
+
+def counted_since() -> datetime | None:
+    """When the statistics began to count; None where they were never reset."""
+    [(since,)] = ask("SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()")
+    return since if isinstance(since, datetime) else None

@@ -1,0 +1,46 @@
+"""Debian's PostgreSQL 15, which has the contrib modules that the wheel's lacks."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from django.db import connections
+
+from kyndo.localservices.postgres import LocalPostgres
+from kyndo.localservices.state import read_state
+
+BIN = Path("/usr/lib/postgresql/15/bin")
+
+
+class DebianPostgres(LocalPostgres):
+    """A cluster of its own, run by Debian's programs."""
+
+    bin = BIN
+
+    def __init__(self, root: Path, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(root, 15, durable=False, settings=settings)
+
+
+def need_debian() -> None:
+    """Skip where there is no such package, but never in CI, whose script installs it."""
+    if not (BIN / "postgres").exists():
+        assert not os.environ.get("CI"), f"{BIN} is missing: .ci/run installs the package postgresql-15"
+        pytest.skip(f"no Debian PostgreSQL 15 in {BIN}: apt-get install postgresql-15")
+
+
+@contextmanager
+def django_on(server: LocalPostgres) -> Iterator[None]:
+    """Let Django's connection lead to that server."""
+    ours, state = connections["default"], read_state(server.state_file)
+    assert state
+    there = {"HOST": "127.0.0.1", "PORT": state.port, "PASSWORD": state.password}
+    theirs = ours.copy()
+    theirs.settings_dict |= {**there, "USER": "kyndo", "NAME": "kyndo"}
+    connections["default"] = theirs
+    try:
+        yield
+    finally:
+        theirs.close()
+        connections["default"] = ours
