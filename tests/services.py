@@ -56,7 +56,9 @@ def _start_servers(config: pytest.Config, version: int) -> None:
     config.add_cleanup(lock.close)
     root = Path(lock.name).parent
     servers: dict[str, LocalServer] = {
-        "DATABASE_URL": LocalPostgres(root, version, durable=False),
+        "DATABASE_URL": LocalPostgres(
+            root, version, durable=False, settings={"max_prepared_transactions": "2"}
+        ),
         "REDIS_URL": LocalValkey(root),
     }
     for name in missing:

@@ -60,7 +60,7 @@ def _missing() -> Missing | None:
     )
     if not available:
         return Missing(
-            f"This server was installed without {NAME}, which comes with PostgreSQL's contrib modules.",
+            f"This server was installed without {NAME}, one of PostgreSQL's contrib modules.",
             ("Install them on the server (Debian: apt-get install postgresql-NN), and look again.",),
         )
     create = () if created else (f"psql \"$DATABASE_URL\" -c 'CREATE EXTENSION {NAME}'",)
