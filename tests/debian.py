@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from django.db import connections
 
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.state import read_state
+from tests.ops.running import django_with
 
 BIN = Path("/usr/lib/postgresql/15/bin")
 
@@ -33,14 +33,7 @@ def need_debian() -> None:
 @contextmanager
 def django_on(server: LocalPostgres) -> Iterator[None]:
     """Let Django's connection lead to that server."""
-    ours, state = connections["default"], read_state(server.state_file)
+    state = read_state(server.state_file)
     assert state
-    there = {"HOST": "127.0.0.1", "PORT": state.port, "PASSWORD": state.password}
-    theirs = ours.copy()
-    theirs.settings_dict |= {**there, "USER": "kyndo", "NAME": "kyndo"}
-    connections["default"] = theirs
-    try:
+    with django_with(HOST="127.0.0.1", PORT=state.port, USER="kyndo", PASSWORD=state.password, NAME="kyndo"):
         yield
-    finally:
-        theirs.close()
-        connections["default"] = ours

@@ -7,40 +7,41 @@ from collections.abc import Callable, Iterator
 from django.db import DatabaseError
 
 from ops.preflight import migrations, objects, people, runs, server, space
-from ops.preflight.line import Light, Line, Situation, worst
+from ops.preflight.finding import Finding, Light, Situation, worst
 
-CHECKS: tuple[Callable[[Situation], Line], ...] = (
-    migrations.unapplied,
-    migrations.unsafe,
-    migrations.drifted,
-    people.rollback_plan,
-    people.downtime,
-    people.team_notified,
-    people.monitoring,
-    runs.workers,
-    runs.active_runs,
-    runs.failed_runs,
-    runs.rows_refused,
-    objects.invalid_indexes,
-    objects.unvalidated_constraints,
-    server.long_transactions,
-    server.prepared_transactions,
-    server.replication,
-    space.database_disk,
-    space.local_disk,
-    objects.scratch_databases,
-)
+CHECKS: dict[str, Callable[[Situation], Finding]] = {
+    "migrations": migrations.unapplied,
+    "safety": migrations.unsafe,
+    "drift": migrations.drifted,
+    "rollback plan": people.rollback_plan,
+    "downtime": people.downtime,
+    "team": people.team_notified,
+    "monitoring": people.monitoring,
+    "workers": runs.workers,
+    "active runs": runs.active_runs,
+    "failed runs": runs.failed_runs,
+    "data": runs.rows_refused,
+    "indexes": objects.invalid_indexes,
+    "constraints": objects.unvalidated_constraints,
+    "transactions": server.long_transactions,
+    "prepared": server.prepared_transactions,
+    "replication": server.replication,
+    "database disk": space.database_disk,
+    "local disk": space.local_disk,
+    "scratch": objects.scratch_databases,
+}
+
+Lines = dict[str, Finding]
 
 
-def go_through(situation: Situation) -> Iterator[Line]:
+def go_through(situation: Situation) -> Iterator[tuple[str, Finding]]:
     """Every line, one after the other; what cannot be seen is yellow, with the reason."""
-    for check in CHECKS:
+    for name, check in CHECKS.items():
         try:
-            yield check(situation)
+            yield name, check(situation)
         except DatabaseError as exc:
-            reason = str(exc).splitlines()[0]
-            yield Line(check.__name__.replace("_", " "), Light.YELLOW, f"Cannot be seen: {reason}")
+            yield name, Finding(Light.YELLOW, f"Cannot be seen: {str(exc).splitlines()[0]}")
 
 
-def verdict(lines: list[Line]) -> Light:
-    return worst(*(line.light for line in lines))
+def verdict(lines: Lines) -> Light:
+    return worst(*(finding.light for finding in lines.values()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.migrations import Migration
 
-from ops.preflight.line import Light, Line, Situation, worst
+from ops.preflight.finding import Finding, Light, Situation, worst
 from ops.preflight.squawk import NoLinter
 from ops.preflight.unsafe import Unsafe, judge
 from ops.report import words
@@ -15,56 +15,55 @@ from ops.sql.scratch import NoScratch
 _SHOWN = 12
 
 
-def unapplied(situation: Situation) -> Line:
+def unapplied(situation: Situation) -> Finding:
     now = situation.standing
     if now.unknown:
         names = tuple(".".join(key) for key in now.unknown)
         todo = ("Deploy the code that the database was migrated with, or a newer one.",)
-        return Line("migrations", Light.RED, "The database is ahead of this code.", names, todo)
+        return Finding(Light.RED, "The database is ahead of this code.", names, todo)
     if now.conflicts:
         names = tuple(f"{app}: {', '.join(found)}" for app, found in now.conflicts.items())
         todo = ("manage.py makemigrations --merge",)
-        return Line("migrations", Light.RED, "There is more than one last migration.", names, todo)
+        return Finding(Light.RED, "There is more than one last migration.", names, todo)
     if now.undeclared:
         told = tuple(f"{app}: {what}" for app, found in now.undeclared.items() for what in found)
         todo = ("manage.py makemigrations",)
-        return Line("migrations", Light.RED, "Models were changed without a migration.", told, todo)
+        return Finding(Light.RED, "Models were changed without a migration.", told, todo)
     if not now.unapplied:
-        return Line("migrations", Light.GREEN, f"All {len(now.applied)} are applied.")
+        return Finding(Light.GREEN, f"All {len(now.applied)} are applied.")
     found = f"{words.plural(len(now.unapplied), 'migration')} to apply."
     names = tuple(map(name_of, now.unapplied))
-    return Line("migrations", Light.GREEN, found, names, ("When all is ready: manage.py migrate",))
+    return Finding(Light.GREEN, found, names, ("When all is ready: manage.py migrate",))
 
 
-def unsafe(situation: Situation) -> Line:
+def unsafe(situation: Situation) -> Finding:
     waiting = situation.standing.unapplied
     if not waiting:
-        return Line("safety", Light.GREEN, "No migration, so nothing that locks or breaks.")
+        return Finding(Light.GREEN, "No migration, so nothing that locks or breaks.")
     try:
         found = [(m, each) for m in waiting for each in _judged(situation.standing, m)]
     except NoLinter as exc:
-        return Line("safety", Light.YELLOW, str(exc))
+        return Finding(Light.YELLOW, str(exc))
     if not found:
-        return Line("safety", Light.GREEN, "They lock nothing for long, and break nothing that runs.")
+        return Finding(Light.GREEN, "They lock nothing for long, and break nothing that runs.")
     details = tuple(line for migration, each in found for line in _told(migration, each))
     light = worst(*(each.light for _, each in found))
     todo = ("Change them, or plan a downtime and stop the site and the workers.",)
     count = words.plural(len(found), "step")
-    return Line("safety", light, f"{count} not safe while players play.", details, todo)
+    return Finding(light, f"{count} not safe while players play.", details, todo)
 
 
-def drifted(situation: Situation) -> Line:
+def drifted(situation: Situation) -> Finding:
     try:
         found = drift(situation.standing)
     except NoScratch as exc:
-        return Line("drift", Light.YELLOW, str(exc))
+        return Finding(Light.YELLOW, str(exc))
     if not found:
-        return Line("drift", Light.GREEN, "The schema is what its applied migrations make.")
+        return Finding(Light.GREEN, "The schema is what its applied migrations make.")
     told = [difference.words for difference in found]
     more = [f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
     harmless = all(difference.expected is None for difference in found)
-    return Line(
-        "drift",
+    return Finding(
         Light.YELLOW if harmless else Light.RED,
         f"{words.plural(len(found), 'difference')} from what the migrations make.",
         (*told[:_SHOWN], *more),

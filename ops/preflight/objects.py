@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from ops.preflight.line import Light, Line, Situation
+from ops.preflight.finding import Finding, Light, Situation
 from ops.sql.ask import ask
 from ops.sql.scratch import leftovers
 
@@ -20,37 +20,37 @@ WHERE NOT convalidated AND connamespace = current_schema()::regnamespace ORDER B
 """
 
 
-def invalid_indexes(situation: Situation) -> Line:
+def invalid_indexes(situation: Situation) -> Finding:
     """What CREATE INDEX CONCURRENTLY leaves when it fails: every write pays for it, no query uses it."""
     found = ask(_INDEXES)
     if not found:
-        return Line("indexes", Light.GREEN, "All are valid.")
+        return Finding(Light.GREEN, "All are valid.")
     details = tuple(
         f"{index} on {table}{', being built now' if built else ''}" for index, table, built in found
     )
     broken = [index for index, _, built in found if not built]
     todo = tuple(_psql("DROP INDEX CONCURRENTLY {}", index) for index in broken)
     light = Light.RED if broken else Light.YELLOW
-    return Line("indexes", light, f"{len(found)} invalid.", details, todo)
+    return Finding(light, f"{len(found)} invalid.", details, todo)
 
 
-def unvalidated_constraints(situation: Situation) -> Line:
+def unvalidated_constraints(situation: Situation) -> Finding:
     found = ask(_CONSTRAINTS)
     if not found:
-        return Line("constraints", Light.GREEN, "All are validated.")
+        return Finding(Light.GREEN, "All are validated.")
     details = tuple(f"{name} on {table}" for name, table in found)
     todo = tuple(_psql(f"ALTER TABLE {table} VALIDATE CONSTRAINT {{}}", name) for name, table in found)
     told = f"{len(found)} hold for new rows only."
-    return Line("constraints", Light.YELLOW, told, details, todo)
+    return Finding(Light.YELLOW, told, details, todo)
 
 
-def scratch_databases(situation: Situation) -> Line:
+def scratch_databases(situation: Situation) -> Finding:
     """What a killed rehearsal or check for drift left behind."""
     found = leftovers()
     if not found:
-        return Line("scratch", Light.GREEN, "No scratch database was left behind.")
+        return Finding(Light.GREEN, "No scratch database was left behind.")
     todo = tuple(_psql("DROP DATABASE {}", name) for name in found)
-    return Line("scratch", Light.YELLOW, f"{len(found)} left by a killed command.", todo=todo)
+    return Finding(Light.YELLOW, f"{len(found)} left by a killed command.", todo=todo)
 
 
 def _psql(statement: str, name: str) -> str:

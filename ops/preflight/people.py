@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from ops.preflight.line import Light, Line, Situation
+from ops.preflight.finding import Finding, Light, Situation
 from ops.report import words
 
 NO = "no"
@@ -18,51 +18,48 @@ _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS = {"s": "seconds", "sec": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
 
 
-def team_notified(situation: Situation) -> Line:
+def team_notified(situation: Situation) -> Finding:
     said = situation.answers.team_notified
     if said is None:
-        return Line(
-            "team", Light.YELLOW, "Nobody said whether the team was notified.", todo=("--team-notified",)
-        )
+        return Finding(Light.YELLOW, "Nobody said whether the team was notified.", todo=("--team-notified",))
     if said == NO:
-        return Line("team", Light.RED, "The team was not notified.", todo=("Tell it, then: --team-notified",))
-    return Line("team", Light.GREEN, f"Notified: {said}.")
+        return Finding(Light.RED, "The team was not notified.", todo=("Tell it, then: --team-notified",))
+    return Finding(Light.GREEN, f"Notified: {said}.")
 
 
-def downtime(situation: Situation) -> Line:
+def downtime(situation: Situation) -> Finding:
     span = situation.answers.downtime
     if span is None:
-        return Line(
-            "downtime",
+        return Finding(
             Light.YELLOW,
             "Nobody said how long players may have to wait.",
             todo=("--downtime 15min, or --downtime 0 for none",),
         )
-    return Line("downtime", Light.GREEN, words.duration(span) if span else "None is planned.")
+    return Finding(Light.GREEN, words.duration(span) if span else "None is planned.")
 
 
-def rollback_plan(situation: Situation) -> Line:
+def rollback_plan(situation: Situation) -> Finding:
     """A plan in a few words, or the file that holds it."""
     plan = situation.answers.rollback_plan
     if plan is None or plan == NO:
         found = "There is no rollback plan." if plan else "Nobody said how to take it back."
-        return Line("rollback plan", Light.RED, found, todo=("--rollback-plan TEXT|FILE",))
+        return Finding(Light.RED, found, todo=("--rollback-plan TEXT|FILE",))
     if not _is_file(plan):
-        return Line("rollback plan", Light.GREEN, plan)
+        return Finding(Light.GREEN, plan)
     text = Path(plan).read_bytes()
     if not text.strip():
-        return Line("rollback plan", Light.RED, f"{plan} is empty.", todo=("Write the plan into it.",))
-    return Line("rollback plan", Light.GREEN, f"{plan}, SHA-256 {hashlib.sha256(text).hexdigest()[:12]}…")
+        return Finding(Light.RED, f"{plan} is empty.", todo=("Write the plan into it.",))
+    return Finding(Light.GREEN, f"{plan}, SHA-256 {hashlib.sha256(text).hexdigest()[:12]}…")
 
 
-def monitoring(situation: Situation) -> Line:
+def monitoring(situation: Situation) -> Finding:
     said = situation.answers.monitoring
     if said is None:
-        return Line("monitoring", Light.YELLOW, "Nobody said who watches, and what.", todo=("--monitoring",))
+        return Finding(Light.YELLOW, "Nobody said who watches, and what.", todo=("--monitoring",))
     if said == NO:
         todo = ("tail -f logs/application.log; manage.py db_stats; then: --monitoring",)
-        return Line("monitoring", Light.RED, "Nobody watches.", todo=todo)
-    return Line("monitoring", Light.GREEN, f"In place: {said}.")
+        return Finding(Light.RED, "Nobody watches.", todo=todo)
+    return Finding(Light.GREEN, f"In place: {said}.")
 
 
 def read_span(text: str) -> timedelta:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ops.preflight.line import Light
+from ops.preflight.finding import Light
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ops.engine.settle import verify
 from ops.exceptions import OpsError
 from ops.models import Run
 from ops.operation import Operation
-from ops.preflight.line import Light, Line, Situation
+from ops.preflight.finding import Finding, Light, Situation
 from ops.queue.presence import workers_alive
 from ops.report import words
 from ops.scope import Scope
@@ -28,42 +28,40 @@ _RECENT = timedelta(days=7)
 _SHOWN = 8
 
 
-def active_runs(situation: Situation) -> Line:
+def active_runs(situation: Situation) -> Finding:
     runs = Run.objects.filter(state__in=ACTIVE)
     if not runs:
-        return Line("active runs", Light.GREEN, "No run is under way.")
+        return Finding(Light.GREEN, "No run is under way.")
     light = Light.RED if situation.migrates else Light.YELLOW
     todo = tuple(f"manage.py runs pause {run.pk}" for run in runs[:_SHOWN])
-    return Line(
-        "active runs", light, f"{words.plural(len(runs), 'run')} under way.", tuple(_told(runs)), todo
-    )
+    return Finding(light, f"{words.plural(len(runs), 'run')} under way.", tuple(_told(runs)), todo)
 
 
-def failed_runs(situation: Situation) -> Line:
+def failed_runs(situation: Situation) -> Finding:
     """Those of the last week: what is older has been seen."""
     runs = Run.objects.filter(state__in=UNWELL, finished_at__gte=timezone.now() - _RECENT)
     if not runs:
-        return Line("failed runs", Light.GREEN, "No run of the last week ended badly.")
+        return Finding(Light.GREEN, "No run of the last week ended badly.")
     found = f"{words.plural(len(runs), 'run')} of the last week ended badly."
     todo = tuple(f"manage.py runs show {run.pk}" for run in runs[:_SHOWN])
-    return Line("failed runs", Light.YELLOW, found, tuple(_told(runs)), todo)
+    return Finding(Light.YELLOW, found, tuple(_told(runs)), todo)
 
 
-def workers(situation: Situation) -> Line:
+def workers(situation: Situation) -> Finding:
     try:
         alive = workers_alive()
     except RedisError as exc:
-        return Line("workers", Light.YELLOW, f"Redis is away, so nobody knows: {exc}")
+        return Finding(Light.YELLOW, f"Redis is away, so nobody knows: {exc}")
     if not alive:
-        return Line("workers", Light.GREEN, "No worker is alive.")
+        return Finding(Light.GREEN, "No worker is alive.")
     found = f"{words.plural(alive, 'worker')} alive."
     if not situation.migrates:
-        return Line("workers", Light.GREEN, found)
+        return Finding(Light.GREEN, found)
     todo = ("Where the migration needs it, stop them: docker compose stop worker",)
-    return Line("workers", Light.YELLOW, found, todo=todo)
+    return Finding(Light.YELLOW, found, todo=todo)
 
 
-def rows_refused(situation: Situation) -> Line:
+def rows_refused(situation: Situation) -> Finding:
     """What the checks of the operations find now, before anything is changed."""
     found: dict[str, int] = {}
     waiting = []
@@ -74,11 +72,9 @@ def rows_refused(situation: Situation) -> Line:
             waiting.append(f"{operation.name} can be asked once the migrations are applied")
     refused = (*(f"{label}: {count:,}" for label, count in found.items() if count), *waiting)
     if not any(found.values()):
-        return Line(
-            "data", Light.GREEN, f"{words.plural(len(found), 'check')} of operations: all hold.", refused
-        )
+        return Finding(Light.GREEN, f"{words.plural(len(found), 'check')} of operations: all hold.", refused)
     todo = ("Fine for rows that a backfill is about to change; mend any others first.",)
-    return Line("data", Light.YELLOW, "Checks of operations find rows.", refused, todo)
+    return Finding(Light.YELLOW, "Checks of operations find rows.", refused, todo)
 
 
 def _exemplary() -> Iterator[Operation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ops.preflight.line import Light, Line, Situation, worst
+from ops.preflight.finding import Finding, Light, Situation, worst
 from ops.report import words
 from ops.sql.ask import ask
 
@@ -34,11 +34,11 @@ FROM pg_replication_slots WHERE NOT temporary ORDER BY 1
 """
 
 
-def long_transactions(situation: Situation) -> Line:
+def long_transactions(situation: Situation) -> Finding:
     """Any schema change waits for them, and everybody else then waits for the schema change."""
     found = ask(_TRANSACTIONS, _QUERY, _LONG)
     if not found:
-        return Line("transactions", Light.GREEN, f"None is older than {words.duration(_LONG)}.")
+        return Finding(Light.GREEN, f"None is older than {words.duration(_LONG)}.")
     details = tuple(
         f"process {pid} ({name}, {state}), {words.duration(age)}: {query}"
         for pid, name, state, age, query in found
@@ -47,36 +47,34 @@ def long_transactions(situation: Situation) -> Line:
     end = " ".join(f"SELECT pg_terminate_backend({pid});" for pid, *_ in found)
     todo = ("Wait for them, or end them:", f'psql "$DATABASE_URL" -c "{end}"')
     told = f"{words.plural(len(found), 'transaction')} older than {words.duration(_LONG)}."
-    return Line("transactions", light, told, details, todo)
+    return Finding(light, told, details, todo)
 
 
-def prepared_transactions(situation: Situation) -> Line:
+def prepared_transactions(situation: Situation) -> Finding:
     """They hold their locks through restarts, until somebody ends them."""
     found = ask(_PREPARED)
     if not found:
-        return Line("prepared", Light.GREEN, "No prepared transaction holds locks.")
+        return Finding(Light.GREEN, "No prepared transaction holds locks.")
     details = tuple(f"{gid}, of {owner}, {words.duration(age)} ago" for gid, owner, age in found)
     todo = tuple(
         f'psql "$DATABASE_URL" -c "ROLLBACK PREPARED \'{gid}\'", or COMMIT PREPARED' for gid, *_ in found
     )
     told = f"{words.plural(len(found), 'prepared transaction')} will hold its locks until it is ended."
-    return Line("prepared", Light.RED, told, details, todo)
+    return Finding(Light.RED, told, details, todo)
 
 
-def replication(situation: Situation) -> Line:
+def replication(situation: Situation) -> Finding:
     if ask("SELECT pg_is_in_recovery()")[0][0]:
         todo = ("Point DATABASE_URL at the primary.",)
-        return Line("replication", Light.RED, "This server is a standby, which nobody can write.", todo=todo)
+        return Finding(Light.RED, "This server is a standby, which nobody can write.", todo=todo)
     standbys, slots = ask(_STANDBYS), ask(_SLOTS)
     if not standbys and not slots:
-        return Line("replication", Light.GREEN, "No standby and no replication slot.")
+        return Finding(Light.GREEN, "No standby and no replication slot.")
     judged = [_standby(*row) for row in standbys] + [_slot(*row) for row in slots]
     light = worst(*(light for light, _ in judged))
     mend = ("Let the standbys catch up; drop slots that nobody reads.",)
     told = f"{words.plural(len(standbys), 'standby', 'standbys')}, {words.plural(len(slots), 'slot')}."
-    return Line(
-        "replication", light, told, tuple(text for _, text in judged), mend if light != Light.GREEN else ()
-    )
+    return Finding(light, told, tuple(text for _, text in judged), mend if light != Light.GREEN else ())
 
 
 def _standby(name: str, state: str | None, behind: int | None, lag: timedelta | None) -> tuple[Light, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
-from ops.preflight.line import Light, Line, Situation
+from ops.preflight.finding import Finding, Light, Situation
 from ops.report import words
 from ops.sql.ask import ask
 
@@ -17,7 +17,7 @@ _LOOK = "On the server: df -h. Then: --database-free 200GB"
 _LOCAL = ("", "localhost", "127.0.0.1", "::1")
 
 
-def database_disk(situation: Situation) -> Line:
+def database_disk(situation: Situation) -> Finding:
     """A rewrite or an index needs the room of the largest table again, and its WAL as much."""
     largest, table, total = _sizes()
     need = 2 * largest + _MARGIN
@@ -27,13 +27,13 @@ def database_disk(situation: Situation) -> Line:
         free = _free_of_data_directory()
     if free is None:
         found = f"Not to be known from here: {told}. {words.size(need)} should be free."
-        return Line("database disk", Light.YELLOW, found, todo=(_LOOK,))
+        return Finding(Light.YELLOW, found, todo=(_LOOK,))
     light = Light.GREEN if free >= need else Light.RED if free < largest + _MARGIN else Light.YELLOW
     todo = () if light == Light.GREEN else (f"Make room: {words.size(need)} should be free.",)
-    return Line("database disk", light, f"{words.size(free)} free; {told}.", todo=todo)
+    return Finding(light, f"{words.size(free)} free; {told}.", todo=todo)
 
 
-def local_disk(situation: Situation) -> Line:
+def local_disk(situation: Situation) -> Finding:
     """A dump or an export is seldom larger than the database."""
     *_, total = _sizes()
     folders = {name: _free(Path(folder)) for name, folder in _folders().items()}
@@ -41,9 +41,9 @@ def local_disk(situation: Situation) -> Line:
     least = min(folders.values())
     told = f"{words.size(least)} free here; the database has {words.size(total)}."
     if least >= total:
-        return Line("local disk", Light.GREEN, told)
+        return Finding(Light.GREEN, told)
     light = Light.RED if least < total // 4 else Light.YELLOW
-    return Line("local disk", light, told, details, ("Make room, or write backups and exports elsewhere.",))
+    return Finding(light, told, details, ("Make room, or write backups and exports elsewhere.",))
 
 
 def _sizes() -> tuple[int, str, int]:

@@ -12,7 +12,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.special import SeparateDatabaseAndState
 from django.db.migrations.state import ProjectState
 
-from ops.preflight.line import Light
+from ops.preflight.finding import Light
 from ops.preflight.rules import RULES
 from ops.preflight.squawk import lint
 from ops.sql.ask import ask

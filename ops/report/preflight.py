@@ -6,8 +6,8 @@ from dataclasses import asdict
 from textwrap import wrap
 from typing import Any
 
-from ops.preflight.checklist import verdict
-from ops.preflight.line import Light, Line
+from ops.preflight.checklist import Lines, verdict
+from ops.preflight.finding import Finding, Light
 from ops.report import words
 
 _WIDTH = 100
@@ -15,16 +15,16 @@ _INDENT = 26
 _MARKS = {Light.GREEN: "green", Light.YELLOW: "YELLOW", Light.RED: "RED"}
 
 
-def as_lines(line: Line) -> list[str]:
+def as_lines(name: str, finding: Finding) -> list[str]:
     """One line of the checklist; what to do next is marked by an arrow."""
-    head = f"  {_MARKS[line.light]:<6}  {line.name:<{_INDENT - 12}}  "
-    first, *more = wrap(line.found, _WIDTH - _INDENT) or [""]
-    rest = [*more, *_wrapped(line.details, "· "), *_wrapped(line.todo, "> ")]
+    head = f"  {_MARKS[finding.light]:<6}  {name:<{_INDENT - 12}}  "
+    first, *more = wrap(words.harmless(finding.found), _WIDTH - _INDENT) or [""]
+    rest = [*more, *_wrapped(finding.details, "· "), *_wrapped(finding.todo, "> ")]
     return [f"{head}{first}".rstrip(), *(" " * _INDENT + text for text in rest)]
 
 
-def conclusion(lines: list[Line]) -> str:
-    counts = [(light, sum(line.light == light for line in lines)) for light in reversed(Light)]
+def conclusion(lines: Lines) -> str:
+    counts = [(light, sum(each.light == light for each in lines.values())) for light in reversed(Light)]
     told = ", ".join(f"{count} {light}" for light, count in counts if count)
     end = {
         Light.RED: "Not ready: mend what is red, and type it again.",
@@ -34,8 +34,12 @@ def conclusion(lines: list[Line]) -> str:
     return f"{told[:1].upper()}{told[1:]}. {end[verdict(lines)]}"
 
 
-def as_json(lines: list[Line]) -> dict[str, Any]:
-    return {"event": "preflight", "verdict": verdict(lines), "lines": [asdict(line) for line in lines]}
+def as_json(lines: Lines) -> dict[str, Any]:
+    return {
+        "event": "preflight",
+        "verdict": verdict(lines),
+        "lines": [{"name": name, **asdict(each)} for name, each in lines.items()],
+    }
 
 
 def _wrapped(texts: tuple[str, ...], mark: str) -> list[str]:

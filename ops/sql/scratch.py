@@ -10,9 +10,9 @@ from django.db import DatabaseError, connection, connections
 from psycopg import sql
 
 from ops.exceptions import OpsError
+from ops.sql.ask import ask
 
-_MARK = "_scratch_"
-_LONGEST_NAME = 63
+_LONGEST = 46  # of the 63 bytes of a name, what the rest of it leaves
 
 
 class NoScratch(OpsError):
@@ -47,21 +47,23 @@ def connected(alias: str, name: str) -> Iterator[None]:
 
 def scratch_name(database: str) -> str:
     """A name that says whose scratch it is, and that a killed command's leavings are found by."""
-    tail = f"{_MARK}{secrets.token_hex(4)}"
-    return database.encode()[: _LONGEST_NAME - len(tail)].decode(errors="ignore") + tail
+    return f"{_beginning(database)}{secrets.token_hex(4)}"
 
 
 def leftovers() -> list[str]:
-    """Scratch databases that nobody is connected to: a command was killed before it could drop them."""
-    pattern = "%" + _MARK.replace("_", r"\_") + "________"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT datname FROM pg_database WHERE datname LIKE %s AND NOT EXISTS"
-            " (SELECT FROM pg_stat_activity WHERE pg_stat_activity.datname = pg_database.datname)"
-            " ORDER BY datname",
-            [pattern],
-        )
-        return [name for (name,) in cursor.fetchall()]
+    """Scratch databases of ours that nobody is connected to: a command was killed before it dropped them."""
+    beginning = _beginning(str(connection.settings_dict["NAME"]))
+    found = ask(
+        "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND NOT EXISTS"
+        " (SELECT FROM pg_stat_activity WHERE pg_stat_activity.datname = pg_database.datname)"
+        " ORDER BY datname",
+        beginning,
+    )
+    return [name for (name,) in found]
+
+
+def _beginning(database: str) -> str:
+    return database.encode()[:_LONGEST].decode(errors="ignore") + "_scratch_"
 
 
 def _create(name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import Model, QuerySet
 
 from ops import runs
@@ -108,6 +108,20 @@ def sql(statement: str, *params: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, params or None)
         return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def django_with(**settings: Any) -> Iterator[None]:
+    """Let Django's connection be another one: another server, another role."""
+    ours = connections["default"]
+    theirs = ours.copy()
+    theirs.settings_dict |= settings
+    connections["default"] = theirs
+    try:
+        yield
+    finally:
+        theirs.close()
+        connections["default"] = ours
 
 
 @contextmanager

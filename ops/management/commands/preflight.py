@@ -11,8 +11,8 @@ from django.db import connection
 
 from ops.management.base import OpsCommand
 from ops.preflight import people
-from ops.preflight.checklist import go_through, verdict
-from ops.preflight.line import Answers, Light, Line, Situation
+from ops.preflight.checklist import Lines, go_through, verdict
+from ops.preflight.finding import Answers, Light, Situation
 from ops.report import preflight as report
 
 
@@ -45,16 +45,16 @@ class Command(OpsCommand):
         if verdict(lines) == Light.RED:
             sys.exit(1)
 
-    def told(self, situation: Situation, quietly: bool) -> list[Line]:
+    def told(self, situation: Situation, quietly: bool) -> Lines:
         """Every line, each told as soon as it is known."""
-        lines = []
+        lines: Lines = {}
         if not quietly:
             self.tell([f"Preflight of {connection.settings_dict['NAME']}", ""])
-        for line in go_through(situation):
-            lines.append(line)
+        for name, finding in go_through(situation):
+            lines[name] = finding
             if not quietly:
-                first, *rest = report.as_lines(line)
-                self.stdout.write("\n".join([self.coloured(line.light, first), *rest]))
+                first, *rest = report.as_lines(name, finding)
+                self.stdout.write("\n".join([self.coloured(finding.light, first), *rest]))
         return lines
 
     def coloured(self, light: Light, text: str) -> str:

@@ -1,4 +1,4 @@
-"""One line of the checklist."""
+"""What a line of the checklist finds, and what it is asked with."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ class Light(StrEnum):
 
 
 @dataclass(frozen=True)
-class Line:
+class Finding:
     """What was found, in a sentence and in details; ``todo`` is what to do or to type next."""
 
-    name: str
     light: Light
     found: str
     details: tuple[str, ...] = ()

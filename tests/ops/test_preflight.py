@@ -1,0 +1,229 @@
+"""`preflight`: each line sees what is there, and what it says to type makes it green again."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+
+from ops import runs
+from ops.models import Run
+from ops.preflight import migrations, objects, people, server, space
+from ops.preflight import runs as lines_of_runs
+from ops.preflight.checklist import go_through
+from ops.preflight.finding import Answers, Finding, Light, Situation
+from ops.report import preflight as report
+from ops.runs import Request
+from ops.states import State
+from tests.ops.running import django_with, player, sql, things, until
+from tests.trials.operations import Annotate
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SAID = Answers("by mail", timedelta(), "restore_db", "ada")
+
+
+@contextmanager
+def waiting(name: str) -> Iterator[Situation]:
+    """As if the migration of the catalogue were still to be applied."""
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied("cards", name)
+    try:
+        yield Situation(SAID)
+    finally:
+        recorder.record_applied("cards", name)
+
+
+def do(line: Finding) -> None:
+    """Type what the line says, as psql would take it."""
+    for typed in line.todo:
+        if typed.startswith("psql "):
+            sql(shlex.split(typed.partition('", or')[0] + ('"' if '", or' in typed else ""))[3])
+
+
+def test_on_a_terminal_of_any_width_every_line_is_told_with_its_colour_in_words() -> None:
+    out = StringIO()
+    with pytest.raises(SystemExit) as left:
+        call_command("preflight", "--no-input", "--downtime", "1h 30min", stdout=out)
+    assert left.value.code == 1
+    text = out.getvalue()
+    assert "  RED     rollback plan   Nobody said how to take it back.\n" in text
+    assert "> --rollback-plan TEXT|FILE\n" in text
+    assert "  YELLOW  team            Nobody said whether the team was notified.\n" in text
+    assert "  green   downtime        1 h 30 min\n" in text
+    assert re.search(r"\n\d+ red, \d+ yellow, \d+ green. Not ready: mend what is red, and type it", text)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "\x1b" not in text
+
+
+def test_as_json_it_is_one_object_with_the_verdict_and_every_line() -> None:
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("preflight", "--json", "--rollback-plan", "no", stdout=out)
+    told = json.loads(out.getvalue())
+    by_name = {line["name"]: line for line in told["lines"]}
+    assert told["verdict"] == "red"
+    assert by_name["rollback plan"]["light"] == "red"
+    assert by_name["drift"]["light"] == by_name["migrations"]["light"] == "green"
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"), [("--downtime", "soon"), ("--downtime", "15 parsecs"), ("--database-free", "much")]
+)
+def test_an_answer_that_cannot_be_read_is_refused(option: str, wrong: str) -> None:
+    with pytest.raises(CommandError, match=f"{wrong!r} is not a "):
+        call_command("preflight", option, wrong)
+
+
+def test_a_rollback_plan_in_a_file_must_have_words(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.md"
+    plan.write_text("\n")
+    asked = Situation(Answers(rollback_plan=str(plan)))
+    assert people.rollback_plan(asked).light == Light.RED
+    plan.write_text("restore_db")
+    assert people.rollback_plan(asked).light == Light.GREEN
+
+
+def test_what_nobody_may_say_no_to_is_red() -> None:
+    asked = Situation(Answers(team_notified="no", monitoring="no", rollback_plan="no"))
+    told = [people.team_notified(asked), people.monitoring(asked), people.rollback_plan(asked)]
+    assert {line.light for line in told} == {Light.RED}
+
+
+def test_a_migration_to_apply_is_named_and_judged() -> None:
+    with waiting("0002_card_rarity_v2") as asked:
+        assert migrations.unapplied(asked).details == ("cards.0002_card_rarity_v2",)
+        line = migrations.unsafe(asked)
+    assert (line.light, line.details) == (Light.GREEN, ())
+
+
+def test_a_database_ahead_of_the_code_is_red() -> None:
+    recorder = MigrationRecorder(connection)
+    recorder.record_applied("cards", "9999_of_tomorrow")
+    try:
+        line = migrations.unapplied(Situation(SAID))
+    finally:
+        recorder.record_unapplied("cards", "9999_of_tomorrow")
+    assert (line.light, line.details) == (Light.RED, ("cards.9999_of_tomorrow",))
+
+
+def test_a_run_under_way_is_red_before_a_migration_and_what_the_line_says_pauses_it() -> None:
+    things(1)
+    run = runs.create(Request(Annotate, "ada"))
+    runs.start(run)
+    asked = Situation(SAID)
+    assert lines_of_runs.active_runs(asked).light == Light.YELLOW
+    with waiting("0004_idx_cards_pack_rarity") as before_it:
+        line = lines_of_runs.active_runs(before_it)
+    assert (line.light, line.todo) == (Light.RED, (f"manage.py runs pause {run.pk}",))
+    call_command(*line.todo[0].split()[1:], stdout=StringIO())
+    assert lines_of_runs.active_runs(asked).light == Light.GREEN
+
+
+def test_runs_that_ended_badly_are_told_for_a_week() -> None:
+    run = runs.create(Request(Annotate, "ada"))
+    runs.start(run)
+    runs.end(run, State.FAILED)
+    line = lines_of_runs.failed_runs(Situation(SAID))
+    assert (line.light, line.todo) == (Light.YELLOW, (f"manage.py runs show {run.pk}",))
+    Run.objects.update(finished_at=timezone.now() - timedelta(days=8))
+    assert lines_of_runs.failed_runs(Situation(SAID)).light == Light.GREEN
+
+
+def test_rows_that_a_check_would_refuse_are_counted() -> None:
+    things(3)
+    line = lines_of_runs.rows_refused(Situation(SAID))
+    assert (line.light, line.details) == (Light.YELLOW, ("things without a note: 3",))
+    sql("UPDATE trials_thing SET note = 'x'")
+    assert lines_of_runs.rows_refused(Situation(SAID)).light == Light.GREEN
+
+
+def test_an_invalid_index_is_red_until_it_is_dropped_as_the_line_says() -> None:
+    things(2)
+    sql("UPDATE trials_thing SET name = 'same'")
+    with pytest.raises(IntegrityError):
+        sql('CREATE UNIQUE INDEX CONCURRENTLY "Half made" ON trials_thing (name)')
+    line = objects.invalid_indexes(Situation(SAID))
+    assert (line.light, line.details) == (Light.RED, ("Half made on trials_thing",))
+    do(line)
+    assert objects.invalid_indexes(Situation(SAID)).light == Light.GREEN
+
+
+def test_a_constraint_not_validated_is_yellow_until_it_is_validated_as_the_line_says() -> None:
+    sql("ALTER TABLE trials_thing ADD CONSTRAINT positive CHECK (score >= 0) NOT VALID")
+    try:
+        line = objects.unvalidated_constraints(Situation(SAID))
+        assert (line.light, line.details) == (Light.YELLOW, ("positive on trials_thing",))
+        do(line)
+        assert objects.unvalidated_constraints(Situation(SAID)).light == Light.GREEN
+    finally:
+        sql("ALTER TABLE trials_thing DROP CONSTRAINT positive")
+
+
+def test_a_long_transaction_is_told_and_ended_as_the_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    with suppress(psycopg.OperationalError), player() as other:
+        other.execute("SELECT 'a long report'")
+        pid = other.info.backend_pid
+        assert server.long_transactions(Situation(SAID)).light == Light.GREEN
+        monkeypatch.setattr(server, "_LONG", timedelta())
+        line = server.long_transactions(Situation(SAID))
+        assert line.light == Light.YELLOW
+        assert any(f"process {pid} " in told and "a long report" in told for told in line.details)
+        do(line)
+        until(lambda: not sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid))
+
+
+def test_a_prepared_transaction_is_red_until_it_is_rolled_back_as_the_line_says() -> None:
+    if sql("SHOW max_prepared_transactions") == [("0",)]:
+        pytest.skip("this server has max_prepared_transactions = 0")
+    with player() as other:
+        other.execute("INSERT INTO trials_owner (name) VALUES ('x')")
+        other.execute("PREPARE TRANSACTION 'left over'")
+    line = server.prepared_transactions(Situation(SAID))
+    assert line.light == Light.RED
+    do(line)
+    assert server.prepared_transactions(Situation(SAID)).light == Light.GREEN
+
+
+def test_a_slot_that_nobody_reads_is_yellow() -> None:
+    sql("SELECT pg_create_physical_replication_slot('gone', true)")
+    line = server.replication(Situation(SAID))
+    sql("SELECT pg_drop_replication_slot('gone')")
+    assert line.light == Light.YELLOW
+    assert line.details[0].startswith("slot gone: nobody reads it, keeps ")
+
+
+def test_the_free_space_that_somebody_told_is_held_against_the_largest_table() -> None:
+    def light(free: int) -> Light:
+        return space.database_disk(Situation(Answers(database_free=free))).light
+
+    assert [light(2**40), light(2**20)] == [Light.GREEN, Light.RED]
+
+
+def test_a_line_that_our_role_may_not_see_is_yellow_and_the_others_are_told() -> None:
+    sql("CREATE ROLE nobody_much LOGIN PASSWORD 'x'; GRANT SELECT ON ops_run TO nobody_much")
+    try:
+        with django_with(USER="nobody_much", PASSWORD="x"):
+            told = dict(go_through(Situation(SAID)))
+    finally:
+        sql("DROP OWNED BY nobody_much; DROP ROLE nobody_much")
+    assert told["migrations"].light == Light.YELLOW
+    assert "permission denied" in told["migrations"].found
+    assert {told["indexes"].light, told["rollback plan"].light} == {Light.GREEN}
+
+
+def test_a_long_command_is_never_broken_and_a_long_finding_is() -> None:
+    line = Finding(Light.RED, "word " * 40, todo=("x" * 120,))
+    lines = report.as_lines("name", line)
+    assert lines[-1].endswith("> " + "x" * 120)
+    assert max(map(len, lines[:-1])) <= 100
