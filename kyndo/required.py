@@ -17,7 +17,12 @@ IN_PRODUCTION = {
     "REDIS_URL": "redis://:PASSWORD@HOST:6379/0",
 }
 SCHEMES = {"DATABASE_URL": ("postgres", "postgresql"), "REDIS_URL": ("redis", "rediss", "unix")}
-NUMBERS = ("CONN_MAX_AGE", "RUN_SLICE", "SECURE_HSTS_SECONDS")
+NUMBERS = {
+    "BACKUP_MAX_AGE_HOURS": "hours",
+    "CONN_MAX_AGE": "seconds",
+    "RUN_SLICE": "seconds",
+    "SECURE_HSTS_SECONDS": "seconds",
+}
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 SWITCHES = ("DEBUG", "SECURE_SSL_REDIRECT", "TRUST_PROXY")
 ON = Env.BOOLEAN_TRUE_STRINGS
@@ -41,9 +46,9 @@ def _unreadable(environ: Mapping[str, str]) -> Iterator[str]:
     for name, schemes in SCHEMES.items():
         if environ.get(name) and not _is_url(environ[name], schemes):
             yield f"{name} is not a URL like {IN_PRODUCTION[name]}"  # it may hold a password: not shown
-    for name in NUMBERS:
+    for name, unit in NUMBERS.items():
         if name in environ and not environ[name].isdecimal():
-            yield f"{name} is {environ[name]!r}, and should be a number of seconds"
+            yield f"{name} is {environ[name]!r}, and should be a number of {unit}"
     for name in SWITCHES:
         if environ.get(name, "").lower() not in (*ON, *OFF):
             yield f"{name} is {environ[name]!r}, and should be on or off"

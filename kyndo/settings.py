@@ -1,11 +1,13 @@
 """The settings, all from the environment; a `.env` beside manage.py stands in for what is not set there."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import environ  # type: ignore[import-untyped]
 
 from kyndo import __version__
+from kyndo.localservices.binaries import postgres_programs
 from kyndo.localservices.state import postgres_url, read_state, redis_url
 from kyndo.logs import EVENTS, ApplicationLog, is_no_event
 from kyndo.required import require
@@ -120,6 +122,12 @@ STORAGES = {
         "BACKEND": _STATIC if DEBUG else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
+
+BACKUP_DIR = env.path("BACKUP_DIR", default=str(BASE_DIR / "backups"))()
+# Folders with pg_dump, pg_restore and psql, looked into before the usual places.
+PG_BIN: list[str] = [*filter(None, env.str("PG_BIN", default="").split(os.pathsep)), *postgres_programs()]
+# A run is executed only where a verified backup is not older than this; None asks for none.
+OPS_BACKUP_MAX_AGE = timedelta(hours=env.int("BACKUP_MAX_AGE_HOURS", default=0 if DEBUG else 24)) or None
 
 LOG_DIR = env.path("LOG_DIR", default=str(BASE_DIR / "logs"))()
 LOG_LEVEL = env.str("LOG_LEVEL", default="WARNING").upper()

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ops import registry
+from ops.backups import demand
 from ops.candidates import candidates
 from ops.declaration import build, fingerprint
 from ops.events import process, tell, tell_created, tell_move
@@ -40,17 +41,19 @@ class Request:
     max_rate: int | None = None
     max_failures: int | None = None
     workers: int | None = None
+    without_backup: bool = False
     ignored_health: Sequence[str] = ()
 
 
 def create(request: Request) -> Run:
     """A queued run that has claimed its columns.
 
-    Raises InvalidParams, InvalidScope, or ColumnClaimed.
+    Raises InvalidParams, InvalidScope, NoBackup, or ColumnClaimed.
     """
     as_of = timezone.now()
     operation = build(request.operation, request.params, as_of)
     request.scope.check(operation.model)
+    without_backup = demand.overridden(request.without_backup)
     total = candidates(operation, request.scope).count()
     with transaction.atomic():
         run = Run.objects.create(
@@ -67,6 +70,7 @@ def create(request: Request) -> Run:
             max_rate=request.max_rate,
             max_failures=request.max_failures,
             workers=request.workers,
+            without_backup=without_backup,
             ignored_health=sorted({*request.ignored_health}),
         )
         Key.objects.bulk_create(

@@ -23,6 +23,7 @@ _SETTINGS = {
     "SECRET_KEY": "benchmark",
     "ADMIN_KEY": "benchmark",
     "ALLOWED_HOSTS": "localhost",
+    "BACKUP_MAX_AGE_HOURS": "0",
     "REDIS_URL": "redis://127.0.0.1:1/0",
 }
 

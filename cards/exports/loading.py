@@ -15,13 +15,13 @@ from cards.models import Asset, Card, PresentationRule
 from cards.packs.errors import SHOWN, BadRows, RefusedPack
 from cards.packs.layout import Layout
 from cards.packs.loading import filled, refuse, staged
-from cards.packs.progress import Say
 from ops import upsert
 from ops.db import read_only
 from ops.exceptions import BadContent
 from ops.export.read import ExportFile
 from ops.export.summary import Export
 from ops.models import AuditLog
+from ops.report.status import Say
 from ops.sql.adopt import ORIGIN, Adoption, dangling, link, reset_sequences
 from ops.sql.merge import Merge, Signature
 from ops.sql.staging import Staging

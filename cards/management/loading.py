@@ -15,11 +15,11 @@ from django.core.management.base import CommandParser
 from cards.packs import report
 from cards.packs.layout import Layout
 from cards.packs.loading import staged
-from cards.packs.progress import status
 from cards.packs.source import Source, open_source, sha256
 from ops import upsert
 from ops.management.arguments import add_mode, add_person
 from ops.management.base import OpsCommand
+from ops.report.status import status
 from ops.sql.merge import Merge, Signature
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from cards.packs.errors import SHOWN, BadRows, BadValue, RefusedPack
 from cards.packs.layout import METADATA, Layout, Row, RowReader, camel
-from cards.packs.progress import Say, counted
+from cards.packs.progress import counted
 from cards.packs.source import Source
+from ops.report.status import Say
 from ops.sql.merge import Merge
 from ops.sql.staging import Staging
 

@@ -1,26 +1,13 @@
-"""A line of what goes on, on a terminal; silence elsewhere."""
+"""How many rows were read, told now and then."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-Say = Callable[[str], None]
+from ops.report.status import Say
+
 T = TypeVar("T")
-
-
-@contextmanager
-def status() -> Iterator[Say]:
-    """Something to tell the line to; nothing else may be printed meanwhile."""
-    if not sys.stdout.isatty():
-        yield lambda told: None
-        return
-    from rich.console import Console  # takes a tenth of a second to import
-
-    with Console().status("Begun") as line:
-        yield line.update
 
 
 def counted(rows: Iterable[T], say: Say) -> Iterator[T]:

@@ -70,6 +70,15 @@ def add_workers(parser: ArgumentParser | _ArgumentGroup, remark: str = "") -> No
     )
 
 
+def add_no_backup(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-backup",
+        dest="without_backup",
+        action="store_true",
+        help="Without the fresh, verified backup that may be demanded here; the run tells of it.",
+    )
+
+
 def person(text: str) -> str:
     if not 1 <= len(text.strip()) <= _LONGEST_NAME:
         raise ArgumentTypeError(f"a name has 1 to {_LONGEST_NAME} characters, not {len(text.strip())}")

@@ -22,6 +22,7 @@ from ops.management.arguments import (
     Filters,
     add_ignore_health,
     add_mode,
+    add_no_backup,
     add_person,
     add_workers,
     few,
@@ -189,12 +190,22 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         "--filter", action=Filters, default={}, type=pair, metavar="COLUMN=VALUE", help="Only these rows."
     )
     add_ignore_health(parser)
+    add_no_backup(parser)
     add_person(parser)
     parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
 
 def request_of(operation: type[Operation], options: Mapping[str, Any], **params: Any) -> Request:
     asked = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
-    how = ("performed_by", "lanes", "workers", "batch_size", "max_rate", "max_failures", "ignored_health")
+    how = (
+        "performed_by",
+        "lanes",
+        "workers",
+        "batch_size",
+        "max_rate",
+        "max_failures",
+        "ignored_health",
+        "without_backup",
+    )
     scope = Scope(filter=options["filter"])
     return Request(operation, params=asked | params, scope=scope, **{name: options[name] for name in how})

@@ -1,4 +1,5 @@
 from ops.models.audit import AuditLog
+from ops.models.backup import Backup
 from ops.models.claim import Claim
 from ops.models.export import Export, ExportState
 from ops.models.failure import Failure
@@ -6,4 +7,4 @@ from ops.models.key import Key
 from ops.models.lane import Lane
 from ops.models.run import Run
 
-__all__ = ["AuditLog", "Claim", "Export", "ExportState", "Failure", "Key", "Lane", "Run"]
+__all__ = ["AuditLog", "Backup", "Claim", "Export", "ExportState", "Failure", "Key", "Lane", "Run"]

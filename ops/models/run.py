@@ -38,6 +38,9 @@ class Run(models.Model):
     silent_health = models.JSONField(
         default=dict, db_default={}, help_text="Those that cannot be asked, and why."
     )
+    without_backup = models.BooleanField(
+        default=False, help_text="The demand for a fresh, verified backup was overridden."
+    )
     error = models.TextField(blank=True)
     checks = models.JSONField(default=list, help_text="What the checks found when the run ended.")
     created_at = models.DateTimeField(db_default=Now())

@@ -85,6 +85,7 @@ def whole(run: Run) -> list[str]:
         "held": hold(run).removeprefix("held ") if is_held(run) else "",
         "ignores": ", ".join(run.ignored_health),
         "reverted": ", ".join(_reverted(run)),
+        "backup": "not asked for (--no-backup)" if run.without_backup else "",
         "error": run.error,
     }
     lines += [f"  {name:<9} {fact}" for name, fact in facts.items() if fact]

@@ -6,10 +6,11 @@ from django.core.management.base import CommandParser
 from cards.management.loading import add_without_rarity_v2, creating
 from cards.models import Card
 from cards.packs import report, synthetic
-from cards.packs.progress import counted, status
+from cards.packs.progress import counted
 from ops import upsert
 from ops.management.arguments import add_person, positive
 from ops.management.base import OpsCommand
+from ops.report.status import status
 from ops.sql.merge import Merge, Signature
 from ops.sql.staging import Staging
 

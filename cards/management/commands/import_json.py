@@ -6,10 +6,10 @@ from django.core.management.base import CommandParser
 
 from cards.exports import loading, report
 from cards.exports.parts import NAMES
-from cards.packs.progress import status
 from ops.export.summary import open_export
 from ops.management.arguments import add_mode, add_person
 from ops.management.base import OpsCommand
+from ops.report.status import status
 
 
 class Command(OpsCommand):

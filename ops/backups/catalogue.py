@@ -1,0 +1,33 @@
+"""Which backups there are."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from ops.backups import record
+from ops.backups.errors import BadFile
+from ops.models import Backup
+
+
+def known() -> list[Backup]:
+    """Those in BACKUP_DIR by their records, those elsewhere by the database; the newest first.
+
+    Without the database too: one that is gone is what backups are for.
+    """
+    found = {backup.path: backup for backup in _remembered()}
+    for file in Path(settings.BACKUP_DIR).glob("*"):
+        if file.name.endswith(record.SUFFIXES):
+            with suppress(BadFile):
+                found[str(file.absolute())] = record.read(file)
+    return sorted(found.values(), key=lambda backup: backup.started_at, reverse=True)
+
+
+def _remembered() -> list[Backup]:
+    try:
+        return list(Backup.objects.all())
+    except DatabaseError:
+        return []

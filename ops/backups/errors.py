@@ -1,0 +1,58 @@
+"""What can go wrong with a backup or a restore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from ops.exceptions import OpsError
+
+
+class BadFile(OpsError):
+    """The file that was named cannot be used; the words were wrong."""
+
+    exit_status = 2
+
+
+class Damaged(OpsError):
+    """The file is not what its record says."""
+
+
+class NoProgram(OpsError):
+    """No program of PostgreSQL is new enough for the server."""
+
+
+class Failed(OpsError):
+    """PostgreSQL, one of its programs or the disk refused; nothing was changed."""
+
+
+class NotConfirmed(OpsError):
+    exit_status = 2
+
+
+class InUse(OpsError):
+    """Runs are active, or sessions cannot be ended: the database cannot be replaced now."""
+
+
+class NoBackup(OpsError):
+    """There is no verified backup as fresh as the settings demand."""
+
+
+_HINTS = {
+    "42501": "A role that makes databases needs the right to: ALTER ROLE ... CREATEDB, as a superuser.",
+    "3D000": "DATABASE_URL names the server; its database postgres is needed to make others from.",
+}
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What the server said becomes an error for the operator."""
+    try:
+        yield
+    except psycopg.Error as exc:
+        hint = _HINTS.get(exc.sqlstate or "")
+        raise Failed(
+            "\n".join([f"PostgreSQL refused: {str(exc).strip()}", *([hint] if hint else [])])
+        ) from exc

@@ -1,0 +1,74 @@
+"""Filling an empty database from a backup, and counting what came."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO
+
+from django.utils import timezone
+
+from ops.backups import programs, record
+from ops.backups.errors import BadFile, Damaged
+from ops.backups.programs import Programs
+from ops.backups.scratch import scratch
+from ops.backups.server import Server
+from ops.backups.tables import count_tables, differences
+from ops.models import Backup
+
+_MOST_JOBS = 4
+_PSQL = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-")
+
+
+def verify(backup: Backup, server: Server) -> None:
+    """Restore the backup into a scratch database and count; write down that it was found whole."""
+    with scratch(server, "verify") as database:
+        fill(database, backup, server)
+    backup.verified_at = timezone.now()
+    record.write(backup)
+
+
+def fill(database: str, backup: Backup, server: Server) -> None:
+    """Load the backup into the empty database, and hold its rows against the record.
+
+    Raises BadFile, NoProgram, Failed, Damaged.
+    """
+    chosen = programs.choose(_major(backup, server))
+    if backup.file.suffix == ".dump":
+        jobs = min(_MOST_JOBS, os.cpu_count() or 1)
+        flags = ("--exit-on-error", f"--jobs={jobs}", f"--dbname={database}", backup.file)
+        with chosen.running("pg_restore", *flags, server=server, database=database):
+            pass
+    else:
+        _run_psql(chosen, database, backup, server)
+    with server.connect(database) as connection, connection.transaction(), connection.cursor() as cursor:
+        if wrong := differences(count_tables(cursor), backup.counts):
+            told = "\n  ".join(wrong[:10])
+            raise Damaged(f"{backup.path} does not hold the rows that its record tells of:\n  {told}")
+
+
+def _run_psql(chosen: Programs, database: str, backup: Backup, server: Server) -> None:
+    opener: Callable[..., IO[bytes]] = gzip.open if backup.file.suffix == ".gz" else open
+    with (
+        opener(backup.file, "rb") as opened,
+        chosen.running("psql", *_PSQL, server=server, database=database, stdin=-1) as process,
+    ):
+        assert process.stdin  # noqa: S101 - for mypy: it is a pipe
+        with suppress(BrokenPipeError), process.stdin:  # psql says itself why it ended
+            shutil.copyfileobj(opened, process.stdin, 1 << 18)
+
+
+def _major(backup: Backup, server: Server) -> int:
+    """What the programs must be able to do: read the dump, and speak with the server."""
+    with server.maintenance() as connection:
+        major = connection.info.server_version // 10_000
+    made_on = int(backup.server_version.partition(".")[0])
+    if made_on > major:
+        raise BadFile(
+            f"{backup.path} was made on PostgreSQL {made_on}, and this server is {major}:"
+            f" restore it on PostgreSQL {made_on} or newer."
+        )
+    return max(major, int(backup.program_version.partition(".")[0]))

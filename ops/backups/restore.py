@@ -1,0 +1,118 @@
+"""Restoring: into a new database, which takes the place of the live one once it is known to be whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from ops.backups import record, swap
+from ops.backups.errors import NotConfirmed
+from ops.backups.load import fill
+from ops.backups.scratch import clear_left, scratch
+from ops.backups.server import Server
+from ops.management.signals import stop_event
+from ops.models import Backup, Run
+from ops.states import State
+
+# Nobody goes on with them by himself; one that was being cancelled is left to be cancelled.
+_PAUSED = (State.QUEUED, State.RUNNING, State.PAUSING)
+_ALIAS = "restored"
+
+
+@dataclass
+class Restored:
+    """What a restore did. ``old`` is what the database is called that was live before."""
+
+    backup: Backup
+    database: str
+    left: list[str]
+    paused: list[int] = field(default_factory=list)
+    unapplied: int = 0
+    old: str | None = None
+
+
+def confirm(doing: str, server: Server, database: str | None, words: str) -> None:
+    """Raises NotConfirmed, which tells what to type, unless the live database was named."""
+    if database != server.database:
+        typed = f"{database} is not the database of these settings. " if database else ""
+        raise NotConfirmed(
+            f"{typed}This would {doing} the database {server.database} on {server.address}."
+            f" To do it: manage.py restore_db {words} --confirm {server.database}"
+        )
+
+
+def restore(file: Path, server: Server, say: Callable[[str], None]) -> Restored:
+    """Put the backup in the place of the live database, or change nothing.
+
+    Raises BadFile, Damaged, NoProgram, InUse, Failed.
+    """
+    say(f"Checking {file}")
+    done = Restored(record.check(file), server.database, clear_left(server))
+    live = swap.exists(server)
+    if live:
+        swap.refuse_active_runs(server)
+    with scratch(server, "restore") as new:
+        say(f"Restoring {done.backup.rows:,} rows into {new}")
+        fill(new, done.backup, server)
+        say(f"Preparing {new}")
+        _prepare(new, done)
+        connections.close_all()
+        with stop_event():  # a Ctrl-C comes too late
+            if live:
+                done.old = swap.swap(server, new)
+            else:
+                swap.put_in_place(server, new)
+    return done
+
+
+def _prepare(new: str, done: Restored) -> None:
+    with _django_on(new) as alias:
+        with connections[alias].cursor() as cursor:
+            cursor.execute("ANALYZE")
+            tables = connections[alias].introspection.table_names(cursor)
+        if Run._meta.db_table in tables:
+            done.paused = _pause_runs(alias)
+        done.unapplied = _unapplied(alias)
+        _adopt(alias, done.backup)
+
+
+def _pause_runs(alias: str) -> list[int]:
+    """What was under way then is not taken up again until somebody says so."""
+    runs = Run.objects.using(alias).filter(state__in=_PAUSED)
+    numbers = sorted(runs.values_list("pk", flat=True))
+    runs.update(state=State.PAUSED)
+    return numbers
+
+
+def _unapplied(alias: str) -> int:
+    executor = MigrationExecutor(connections[alias])
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def _adopt(alias: str, backup: Backup) -> None:
+    """The restored database knows of the backup it came from, which is hereby verified."""
+    backup.verified_at = timezone.now()
+    try:
+        with transaction.atomic(using=alias):
+            backup.save(using=alias)
+    except DatabaseError:
+        pass  # It was made before there was such a table.
+
+
+@contextmanager
+def _django_on(database: str) -> Iterator[str]:
+    """An alias of Django's for another database of the same server."""
+    live = connections[DEFAULT_DB_ALIAS].settings_dict
+    connections.settings[_ALIAS] = {**live, "NAME": database}
+    try:
+        yield _ALIAS
+    finally:
+        connections[_ALIAS].close()
+        del connections[_ALIAS]
+        del connections.settings[_ALIAS]

@@ -1,0 +1,66 @@
+"""Databases that are there for a while: to try a backup in, or to restore one into before it is live."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+
+import psycopg
+from psycopg import sql
+
+from ops.backups.likeness import create_like
+from ops.backups.server import Connection, Server
+
+_NAME = r".+_(verify|restore)_\d{8}_\d{6}_[0-9a-f]{4}"
+_LONGEST = 35  # of the 63 bytes that PostgreSQL gives a name, what is left beside the rest of it
+# Whoever made one holds this lock as long as it lives; PostgreSQL lets go of it when the process is killed.
+_LOCK = "SELECT {}(hashtextextended(%s, 0))"
+
+
+def stamp() -> str:
+    return f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
+
+
+def base(name: str) -> str:
+    """As much of a database's name as fits before what is put behind it."""
+    return name.encode()[:_LONGEST].decode(errors="ignore")
+
+
+@contextmanager
+def scratch(server: Server, purpose: str) -> Iterator[str]:
+    """An empty database like the live one, gone after the block unless it has another name by then."""
+    name = f"{base(server.database)}_{purpose}_{stamp()}_{secrets.token_hex(2)}"
+    with server.maintenance() as connection:
+        connection.execute(_LOCK.format("pg_advisory_lock"), [name])
+        try:
+            create_like(connection, name, server.database)
+            yield name
+        finally:
+            with suppress(psycopg.Error):  # the server is away: the next one finds it
+                drop(connection, name)
+
+
+def clear_left(server: Server) -> list[str]:
+    """Drop what killed restores and verifications left: nobody holds it. Their names."""
+    dropped = []
+    with server.maintenance() as connection:
+        for name in databases(connection, _NAME):
+            if connection.execute(_LOCK.format("pg_try_advisory_lock"), [name]).fetchone() == (True,):
+                drop(connection, name)
+                connection.execute(_LOCK.format("pg_advisory_unlock"), [name])
+                dropped.append(name)
+    return dropped
+
+
+def databases(connection: Connection, pattern: str) -> list[str]:
+    """The names that match, of databases that are ours to drop."""
+    statement = "SELECT datname FROM pg_database WHERE pg_has_role(datdba, 'USAGE') ORDER BY datname"
+    names = [name for (name,) in connection.execute(statement).fetchall()]
+    return [name for name in names if re.fullmatch(pattern, name)]
+
+
+def drop(connection: Connection, name: str) -> None:
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

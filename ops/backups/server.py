@@ -1,0 +1,63 @@
+"""The server of the database: how our own connections reach it, and the programs of PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections
+from psycopg.pq import Conninfo
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+# As libpq itself names them: keyword of a connection, variable of the environment.
+_VARIABLES = {o.keyword.decode(): o.envvar.decode() for o in Conninfo.get_defaults() if o.envvar}
+
+
+class Server:
+    """``database`` is the name of the live one. The password is in no argument, message or repr."""
+
+    def __init__(self, params: Mapping[str, Any], database: str | None = None) -> None:
+        self._params = {k: str(v) for k, v in params.items() if k in _VARIABLES and v not in (None, "")}
+        self.database = database or self._params.get("dbname", "postgres")
+
+    @classmethod
+    def default(cls) -> Server:
+        """The one of Django's default connection."""
+        return cls(connections[DEFAULT_DB_ALIAS].get_connection_params())
+
+    @property
+    def address(self) -> str:
+        return f"{self._params.get('host', 'localhost')}:{self._params.get('port', '5432')}"
+
+    def connect(self, database: str) -> Connection:
+        """Every statement is a transaction of its own, and may take its time."""
+        asked: dict[str, Any] = {**self._params, "dbname": database, "application_name": "backups"}
+        connection = psycopg.connect(**asked, autocommit=True)
+        connection.execute(
+            "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", [_WAITS]
+        )
+        return connection
+
+    def maintenance(self) -> Connection:
+        """To another database of the server: one cannot be renamed from within."""
+        return self.connect("postgres" if self.database != "postgres" else "template1")
+
+    def environment(self, database: str) -> dict[str, str]:
+        """For a program of PostgreSQL: where to connect to, and nothing of the caller's own PG variables."""
+        ours = {_VARIABLES[keyword]: value for keyword, value in self._params.items()}
+        others = {k: v for k, v in os.environ.items() if k not in _VARIABLES.values()}
+        return {**others, **ours, "PGDATABASE": database, "PGAPPNAME": "backups", "LC_ALL": "C"}
+
+    def masked(self, text: str) -> str:
+        password = self._params.get("password", "")
+        return text.replace(password, "***") if len(password) > 3 else text
+
+
+_WAITS = [
+    "statement_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "transaction_timeout",
+]

@@ -1,0 +1,138 @@
+"""The restored database takes the place of the live one, in one transaction, with nobody inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+
+import psycopg
+from psycopg import sql
+
+from ops.backups.errors import InUse
+from ops.backups.likeness import copy_settings
+from ops.backups.scratch import base, databases, stamp
+from ops.backups.server import Connection, Server
+from ops.states import State
+
+ACTIVE = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
+_LOOK_AGAIN = 0.02
+_ACTIVE_RUNS = "SELECT id, operation, state FROM ops_run WHERE state = ANY(%s) ORDER BY id"
+_THERE = "SELECT to_regclass('ops_run') IS NOT NULL"
+# Note [How nobody is inside]
+# A database can be renamed only while no session is in it. RENAME first locks it, so that whoever connects
+# waits (and is then told that it was renamed), and then waits up to five seconds for the sessions that there
+# are to leave. In that time another connection ends them, and as the last the one that holds the runs still.
+# So no run begins between the last look at the runs and the swap, and a kill at any instant leaves the old
+# names, or the new.
+_INSIDE = """
+SELECT pid FROM pg_stat_activity WHERE datname = %s AND EXISTS (
+    SELECT FROM pg_locks WHERE locktype = 'object' AND classid = 'pg_database'::regclass AND objid = datid
+        AND mode = 'AccessExclusiveLock' AND granted)
+ORDER BY pid = %s
+"""
+
+
+def exists(server: Server) -> bool:
+    with server.maintenance() as connection:
+        statement = "SELECT FROM pg_database WHERE datname = %s"
+        return connection.execute(statement, [server.database]).fetchone() is not None
+
+
+def refuse_active_runs(server: Server) -> None:
+    """Raises InUse while a run of the live database is, or may soon be, at work."""
+    with _runs_held_still(server):
+        pass
+
+
+def swap(server: Server, new: str) -> str:
+    """Put ``new`` in the place of the live database; what that one is called from now on. Raises InUse.
+
+    See Note [How nobody is inside].
+    """
+    old = f"{base(server.database)}_before_{stamp()}"
+    with _runs_held_still(server) as guard, server.maintenance() as connection:
+        try:
+            with _sessions_ended(server, guard), connection.transaction():
+                copy_settings(connection, new, server.database)
+                _rename(connection, server.database, old)
+                _rename(connection, new, server.database)
+        except psycopg.errors.ObjectInUse as exc:
+            raise InUse(f"{_first_line(exc)}; nothing was changed.\n{_inside(server)}") from exc
+    return old
+
+
+def put_in_place(server: Server, new: str) -> None:
+    """As `swap`, where there is no live database."""
+    with server.maintenance() as connection:
+        _rename(connection, new, server.database)
+
+
+def drop_old(server: Server) -> list[str]:
+    """Drop the databases that restores of the live one have put aside; their names."""
+    with server.maintenance() as connection:
+        found = databases(connection, rf"{base(server.database)}_before_\d{{8}}_\d{{6}}")
+        for name in found:
+            connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+    return found
+
+
+@contextmanager
+def _runs_held_still(server: Server) -> Iterator[Connection]:
+    """Inside, no run of the live database begins or moves. Raises InUse where one is active."""
+    with server.connect(server.database) as connection:
+        connection.execute("BEGIN; SET LOCAL lock_timeout = '5s'")
+        if connection.execute(_THERE).fetchone() == (True,):
+            connection.execute("LOCK TABLE ops_run IN SHARE MODE")
+            found = connection.execute(_ACTIVE_RUNS, [list(ACTIVE)]).fetchall()
+            if found:
+                raise InUse(
+                    "\n".join(["Runs are active, so the database is not replaced:", *map(_told, found)])
+                )
+        yield connection
+        connection.close()  # by now the server may have ended it
+
+
+def _told(run: tuple[int, str, str]) -> str:
+    number, operation, state = run
+    verb = "pause" if state in (State.RUNNING, State.PAUSING) else "cancel"
+    return f"  run {number} ({operation}) is {State(state).label}: manage.py runs {verb} {number}"
+
+
+@contextmanager
+def _sessions_ended(server: Server, last: Connection) -> Iterator[None]:
+    stop = Event()
+    with server.maintenance() as connection:
+        thread = Thread(target=_end_sessions, args=[connection, server.database, last.info.backend_pid, stop])
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _end_sessions(connection: Connection, database: str, last: int, stop: Event) -> None:
+    with suppress(psycopg.OperationalError):  # the server is away: the rename says so
+        while not stop.wait(_LOOK_AGAIN):
+            for (pid,) in connection.execute(_INSIDE, [database, last]).fetchall():
+                with suppress(psycopg.errors.InsufficientPrivilege):  # the rename waits in vain, and says so
+                    connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
+def _rename(connection: Connection, name: str, to: str) -> None:
+    connection.execute(
+        sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(to))
+    )
+
+
+def _inside(server: Server) -> str:
+    with server.maintenance() as connection:
+        statement = "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = %s"
+        found = connection.execute(statement, [server.database]).fetchall()
+    told = ", ".join(f"process {pid} ({user} {name})" for pid, user, name in found)
+    return f"Whoever may end these sessions: {told or 'a prepared transaction (pg_prepared_xacts)'}."
+
+
+def _first_line(exc: psycopg.Error) -> str:
+    return str(exc).splitlines()[0]

@@ -1,0 +1,96 @@
+"""Backups and restores in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ops.backups.restore import Restored
+from ops.models import Backup
+from ops.report import words
+from ops.report.table import aligned
+
+_HEAD = ["backup", "taken", "size", "rows", "server", "verified"]
+
+
+def shown(file: Path) -> str:
+    """As one would type it from here."""
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
+
+
+def made_lines(backup: Backup) -> list[str]:
+    name = shown(backup.file)
+    verified = "yes: restored, and all rows counted" if backup.verified_at else "no; next time: --verify"
+    facts = {
+        "taken": _time(backup),
+        "took": words.duration(backup.duration),
+        "size": words.size(backup.size),
+        "sha256": backup.sha256,
+        "server": f"PostgreSQL {backup.server_version}, database {backup.database}",
+        "rows": f"{backup.rows:,} in {len(backup.counts)} tables: {_largest(backup)}",
+        "verified": verified,
+    }
+    lines = [f"  {fact:<9} {told}" for fact, told in facts.items()]
+    return [
+        f"Backup {name}",
+        *lines,
+        f"To restore it: manage.py restore_db {name} --confirm {backup.database}",
+    ]
+
+
+def list_lines(found: list[Backup]) -> list[str]:
+    if not found:
+        return ["No backup yet. To make one: manage.py backup_db --verify"]
+    return aligned([_HEAD, *map(_line, found)])
+
+
+def restored_lines(done: Restored) -> list[str]:
+    backup = done.backup
+    lines = [f"Dropped {name}, which a killed restore or verification had left." for name in done.left]
+    lines.append(
+        f"{done.database} is now as {shown(backup.file)} has it: {backup.rows:,} rows in"
+        f" {len(backup.counts)} tables, as of {_time(backup)}."
+    )
+    if done.paused:
+        numbers = ", ".join(map(str, done.paused))
+        lines.append(
+            f"Paused, since they were under way then: run {numbers}. To go on: manage.py runs resume N"
+        )
+    if done.unapplied:
+        lines.append(
+            f"Its schema is older than this code by {done.unapplied} migrations."
+            " Check out the code of that time, or: manage.py migrate"
+        )
+    if done.old:
+        lines.append(f"What it was before is kept as {done.old}. To drop it:")
+        lines.append(f"  manage.py restore_db --drop-old --confirm {done.database}")
+    return lines
+
+
+def dropped_lines(names: list[str]) -> list[str]:
+    return [f"Dropped {name}." for name in names] or [
+        "No restore has kept a database: there is nothing to drop."
+    ]
+
+
+def _line(backup: Backup) -> list[str]:
+    verified = f"{backup.verified_at:%Y-%m-%d %H:%M}" if backup.verified_at else "no"
+    gone = "" if backup.file.is_file() else " (not here)"
+    return [
+        shown(backup.file) + gone,
+        _time(backup),
+        words.size(backup.size),
+        f"{backup.rows:,}",
+        backup.server_version.split()[0],
+        verified,
+    ]
+
+
+def _largest(backup: Backup) -> str:
+    """The tables with the most rows."""
+    most = sorted(backup.counts.items(), key=lambda told: -told[1])[:3]
+    return ", ".join(f"{name.removeprefix('public.')} {count:,}" for name, count in most)
+
+
+def _time(backup: Backup) -> str:
+    return f"{backup.started_at:%Y-%m-%d %H:%M:%S} UTC"
