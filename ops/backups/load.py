@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
-from typing import IO
+from pathlib import Path
+from typing import IO, cast
 
 from django.utils import timezone
 
@@ -51,14 +51,17 @@ def fill(database: str, backup: Backup, server: Server) -> None:
 
 
 def _run_psql(chosen: Programs, database: str, backup: Backup, server: Server) -> None:
-    opener: Callable[..., IO[bytes]] = gzip.open if backup.file.suffix == ".gz" else open
     with (
-        opener(backup.file, "rb") as opened,
+        _opened(backup.file) as opened,
         chosen.running("psql", *_PSQL, server=server, database=database, stdin=-1) as process,
     ):
         assert process.stdin  # noqa: S101 - for mypy: it is a pipe
         with suppress(BrokenPipeError), process.stdin:  # psql says itself why it ended
             shutil.copyfileobj(opened, process.stdin, 1 << 18)
+
+
+def _opened(file: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
 
 
 def _major(backup: Backup, server: Server) -> int:
