@@ -20,6 +20,7 @@ SCHEMES = {"DATABASE_URL": ("postgres", "postgresql"), "REDIS_URL": ("redis", "r
 NUMBERS = {
     "BACKUP_MAX_AGE_HOURS": "hours",
     "CONN_MAX_AGE": "seconds",
+    "RUN_BEAT": "seconds",
     "RUN_SLICE": "seconds",
     "SECURE_HSTS_SECONDS": "seconds",
 }

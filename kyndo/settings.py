@@ -99,6 +99,9 @@ REDIS_URL = env.str("REDIS_URL", default="") or redis_url(_valkey)
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 RQ_SHOW_ADMIN_LINK = False
 RQ = {"WORKER_CLASS": "ops.queue.worker.RunWorker"}
+RUN_BEAT = env.int(
+    "RUN_BEAT", default=5
+)  # seconds between two signs of life of a worker; three missed, it is gone
 RUN_SLICE = env.int("RUN_SLICE", default=60)  # seconds that a worker works on a run before others have a turn
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -32,10 +32,22 @@ def ring(run: Run, at_work: int = 0) -> str:
     return "".join(warnings)
 
 
+def ring_blindly(number: int) -> None:
+    """Call one worker to the run of that number, where the database is away and nobody knows how it stands.
+
+    Never raises where Redis is away too.
+    """
+    try:
+        _enqueue(number, the_queue())
+    except RedisError as exc:
+        log.info("run %s: Redis is away: %s", number, exc)
+
+
 def _ring(run: Run, at_work: int) -> str:
     try:
         queue = the_queue()
-        _enqueue(run, queue, _wanted(run) - at_work - jobs_waiting(run, queue))
+        for _ in range(_wanted(run) - at_work - jobs_waiting(run.pk, queue)):
+            _enqueue(run.pk, queue)
         return "" if workers_alive(queue) else NO_WORKER
     except RedisError as exc:
         log.info("run %s: Redis is away: %s", run.pk, exc)
@@ -47,9 +59,8 @@ def _wanted(run: Run) -> int:
     return min(run.workers or 0, max(1, run.lanes.filter(finished=False).count()))
 
 
-def _enqueue(run: Run, queue: Queue, count: int) -> None:
-    for _ in range(count):
-        put(queue, _JOB, run.pk, prefix(run), f"run {run.pk}: {run.operation}")
+def _enqueue(number: int, queue: Queue) -> None:
+    put(queue, _JOB, number, prefix(number), f"run {number}")
 
 
 def put(queue: Queue, job: str, number: int, prefix: str, description: str) -> None:

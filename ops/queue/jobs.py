@@ -15,7 +15,7 @@ from ops.engine.size import BatchSize
 from ops.engine.work import work
 from ops.exceptions import DatabaseAway, OpsError, UnknownRun
 from ops.models import Run
-from ops.queue.bell import ring
+from ops.queue.bell import ring, ring_blindly
 from ops.queue.presence import jobs_at_work, the_queue
 from ops.queue.slice import Slice
 from ops.states import State
@@ -29,7 +29,7 @@ def advance(run: int) -> None:
     """Work on the run for ``RUN_SLICE`` seconds at most; then, where more is left, put a job for it back.
 
     Harmless beside its own twin, and quick where there is nothing to do. An error that fails the run is
-    raised when that is written. Where the database stays away, the reaper calls again once it is back.
+    raised when that is written. While the database is away, it waits for it, slice by slice.
     """
     stop = Slice(timedelta(seconds=settings.RUN_SLICE))
     waits = Patience(stop)
@@ -38,6 +38,7 @@ def advance(run: int) -> None:
             pass
     except DatabaseAway as exc:
         log.warning("run %s: the database is away: %s", run, exc)
+        ring_blindly(run)
 
 
 def _advance(number: int, stop: Slice, waits: Patience) -> bool:
@@ -76,7 +77,7 @@ def _work(run: Run, stop: Slice) -> None:
 def _put_back(run: Run) -> None:
     run.refresh_from_db()
     try:
-        others = jobs_at_work(run, the_queue()) - 1
+        others = jobs_at_work(run.pk, the_queue()) - 1
     except RedisError:
         others = 0
     ring(run, at_work=max(0, others))

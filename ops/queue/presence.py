@@ -12,12 +12,10 @@ from redis.retry import Retry
 from rq import Queue, Worker
 from rq.executions import Execution
 
-from ops.models import Run
-
 NAME = "default"
 NO_WORKER = "No worker is alive, so nothing moves until one is: manage.py rqworker (manage.py serve has one)."
 # A worker beats every few seconds, busy or idle: one that missed several beats is gone.
-BEAT = timedelta(seconds=5)
+BEAT = timedelta(seconds=settings.RUN_BEAT)
 ALIVE = 3 * BEAT
 _PATIENCE = timedelta(seconds=2)
 
@@ -34,9 +32,9 @@ def the_queue(name: str = NAME) -> Queue:
     return get_queue(name, connection=connection, commit_mode="auto")
 
 
-def prefix(run: Run) -> str:
-    """What the ids of the run's jobs begin with."""
-    return f"run-{run.pk}-"
+def prefix(run: int) -> str:
+    """What the ids of the jobs of run N begin with."""
+    return f"run-{run}-"
 
 
 def workers_alive(queue: Queue | None = None) -> int:
@@ -61,13 +59,13 @@ def redis_away(error: RedisError) -> str:
     return f"Redis is away ({error}). Nothing is lost: the workers take up the run once Redis is back."
 
 
-def jobs_waiting(run: Run, queue: Queue) -> int:
-    """How many jobs of the run are on the queue. Raises RedisError."""
+def jobs_waiting(run: int, queue: Queue) -> int:
+    """How many jobs of run N are on the queue. Raises RedisError."""
     return sum(job_id.startswith(prefix(run)) for job_id in queue.get_job_ids())
 
 
-def jobs_at_work(run: Run, queue: Queue) -> int:
-    """How many jobs of the run are in the hands of a worker that is alive. Raises RedisError."""
+def jobs_at_work(run: int, queue: Queue) -> int:
+    """How many jobs of run N are in the hands of a worker that is alive. Raises RedisError."""
     started = queue.started_job_registry.get_job_and_execution_ids(cleanup=False)
     return sum(_beats(job, execution, queue) for job, execution in started if job.startswith(prefix(run)))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 
-from django.db import Error, connection, transaction
+from django.db import Error, OperationalError, connection, transaction
 from django.db.models.functions import Now
 from redis import Redis, RedisError
 
@@ -14,14 +15,14 @@ from ops.db import lock_timeout
 from ops.export import queue as exports
 from ops.models import Run
 from ops.queue.bell import ring
-from ops.queue.presence import ALIVE, jobs_at_work, the_queue
+from ops.queue.presence import ALIVE, BEAT, jobs_at_work, the_queue
 from ops.states import State
 
 log = logging.getLogger(__name__)
 
 # Of all workers one looks, about as often as each of them beats.
 _LOCK = "ops:reaper"
-_EVERY = timedelta(seconds=4)
+_EVERY = 0.8 * BEAT
 # A batch under way ends sooner than that; if not, the next look comes soon.
 _PATIENCE = timedelta(seconds=2)
 
@@ -46,7 +47,7 @@ def reap() -> None:
     And to the exports that were lost.
     """
     for run in Run.objects.filter(state__in=(State.PAUSING, State.CANCELLING)):
-        with transaction.atomic(), lock_timeout(_PATIENCE):
+        with suppress(OperationalError), transaction.atomic(), lock_timeout(_PATIENCE):
             runs.complete_halt(run)
     for run in Run.objects.filter(workers__isnull=False, state__in=(State.QUEUED, State.RUNNING)):
         ring(run, at_work=_at_work(run))
@@ -56,4 +57,4 @@ def reap() -> None:
 def _at_work(run: Run) -> int:
     """By the lanes, since the queue may have forgotten who works; by the queue, where batches are slow."""
     moving = run.lanes.filter(finished=False, heartbeat_at__gt=Now() - ALIVE).count()
-    return max(moving, jobs_at_work(run, the_queue()))
+    return max(moving, jobs_at_work(run.pk, the_queue()))

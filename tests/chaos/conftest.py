@@ -10,6 +10,8 @@ class Dose:
     cards: int
     kills: int
     restarts: int
+    attacks: int
+    is_large: bool
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,5 +21,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def dose(request: pytest.FixtureRequest) -> Dose:
     if request.config.getoption("--chaos", default=False):
-        return Dose(cards=100_000, kills=70, restarts=20)
-    return Dose(cards=2_000, kills=3, restarts=2)
+        return Dose(cards=100_000, kills=70, restarts=20, attacks=70, is_large=True)
+    return Dose(cards=2_000, kills=3, restarts=2, attacks=7, is_large=False)

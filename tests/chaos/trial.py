@@ -18,8 +18,9 @@ _COLUMNS = ("rarity", "rarity_v2")
 class Trial:
     """Cards on one database, changed by real processes that may be killed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, redis_url: str = "") -> None:
         self.url = url
+        self.env = {"DATABASE_URL": url, **({"REDIS_URL": redis_url} if redis_url else {})}
         self.before: dict[str, tuple[Any, ...]] = {}
 
     def query(self, statement: str, *params: Any) -> list[tuple[Any, ...]]:
@@ -30,7 +31,7 @@ class Trial:
     def start(self, *words: object) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, ROOT / "manage.py", *map(str, words)],
-            env={**os.environ, "DATABASE_URL": self.url},
+            env={**os.environ, **self.env},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 import redis
+from django.core.management import call_command
 
 from ops import runs
 from ops.models import Lane, Run
@@ -18,11 +19,27 @@ from ops.queue.presence import jobs_waiting, the_queue, workers_alive
 from ops.runs import Request
 from tests.conftest import Manage
 from tests.ops.running import audited, keys, things, until
-from tests.ops.told import said
+from tests.ops.told import masked
 from tests.trials.operations import Annotate
 
 EXECUTE = ("operate", "trials_annotate", "--execute")
 Worker = Callable[[], "subprocess.Popen[str]"]
+Typed = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]) -> Typed:
+    """``typed("runs", "show", 1)``: its exit status, and what it said, masked."""
+
+    def typed(*words: object) -> tuple[int, str]:
+        status = 0
+        try:
+            call_command(*map(str, words))
+        except SystemExit as exc:
+            status = int(exc.code or 0)
+        return status, masked(capsys.readouterr().out)
+
+    return typed
 
 
 @pytest.fixture
@@ -74,101 +91,75 @@ def test_told_to_stop_twice_a_worker_ends_its_batch_and_hands_the_lane_back(work
     run.refresh_from_db()
     assert run.state == "running"
     assert 0 < len(audited(run)) == changed() < 1000
-    assert jobs_waiting(run, the_queue()) == 1
+    assert jobs_waiting(run.pk, the_queue()) == 1
 
 
-def test_a_run_is_paused_resumed_and_watched_to_its_end_from_other_terminals(
-    manage: Manage, worker: Worker
+def test_a_run_is_watched_paused_and_resumed_from_other_terminals(
+    manage: Manage, worker: Worker, typed: Typed
 ) -> None:
     rows = things(1000)
     worker()
-    said(
-        manage(*EXECUTE, "--workers", 2, "--max-rate", 200),
-        """
-        Run N is left to 2 workers.
-        To see it live: manage.py runs watch N
-        """,
-    )
+    left = "Run N is left to 2 workers.\nTo see it live: manage.py runs watch N\n"
+    assert typed(*EXECUTE, "--workers", 2, "--max-rate", 200) == (0, left)
     run = Run.objects.get()
-    until(lambda: changed() > 0)
-    paused = manage("runs", "pause", run.pk)
-    assert f"Run {run.pk} is paused" in paused.stdout
+    watching = manage.popen("runs", "watch", run.pk, "--json")
+    assert watching.stdout
+    assert json.loads(watching.stdout.readline())["event"] == "progress"
+    watching.send_signal(signal.SIGINT)
+    assert watching.communicate(timeout=60)[1] == ""
+    assert watching.returncode == 130
+    seen = changed()
+    until(lambda: changed() > seen)
+    assert typed("runs", "pause", run.pk)[0] == 0
+    assert runs.get(run.pk).state == "paused"
     at_rest = changed()
     Run.objects.update(max_rate=None)
-    said(
-        manage("runs", "resume", run.pk),
-        """
-        Run N is left to 2 workers.
-        To see it live: manage.py runs watch N
-        """,
-    )
-    watched = manage("runs", "watch", run.pk)
-    assert (watched.returncode, watched.stderr) == (0, "")
-    assert f"Run {run.pk} succeeded: 1,000 changed" in watched.stdout
-    assert at_rest < 1000
+    assert typed("runs", "resume", run.pk) == (0, left)
+    status, told = typed("runs", "watch", run.pk)
+    assert status == 0
+    assert "Run N succeeded: 1,000 changed" in told
+    assert seen < at_rest < 1000
     assert audited(run).keys() == keys(rows)
 
 
-def test_whoever_watches_may_leave_and_the_run_goes_on(manage: Manage, worker: Worker) -> None:
-    run = slow_run()
-    worker()
-    until(lambda: changed() > 0)
-    process = manage.popen("runs", "watch", run.pk, "--json")
-    assert process.stdout
-    assert json.loads(process.stdout.readline())["event"] == "progress"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "")
-    seen = changed()
-    until(lambda: changed() > seen)
-    assert runs.get(run.pk).state == "running"
-    runs.cancel(run)
-
-
-def test_without_a_worker_a_run_waits_and_everybody_says_so(manage: Manage, redis_server: Any) -> None:
+def test_without_a_worker_a_run_waits_and_everybody_says_so(
+    manage: Manage, redis_server: "redis.Redis", typed: Typed
+) -> None:
     things(3)
     nobody = (
         "No worker is alive, so nothing moves until one is: manage.py rqworker (manage.py serve has one)."
     )
-    said(
-        manage(*EXECUTE, "--queue"),
-        f"""
-        Run N is left to 1 worker.
-        {nobody}
-        To see it live: manage.py runs watch N
-        """,
-    )
+    watch = "To see it live: manage.py runs watch"
+    assert typed(*EXECUTE, "--queue") == (0, f"Run N is left to 1 worker.\n{nobody}\n{watch} N\n")
     run = Run.objects.get()
-    assert f"  workers   1 asked for. {nobody}\n" in manage("runs", "show", run.pk).stdout
+    assert f"  workers   1 asked for. {nobody}\n" in typed("runs", "show", run.pk)[1]
     watching = manage.popen("runs", "watch", run.pk)
     assert watching.stdout
     assert watching.stdout.readline() == f"{nobody}\n"
     watching.send_signal(signal.SIGTERM)
     out, err = watching.communicate(timeout=60)
-    assert (watching.returncode, out, err) == (
-        130,
-        f"Run {run.pk} goes on without you.\nTo see it live: manage.py runs watch {run.pk}\n",
-        "",
-    )
+    assert (watching.returncode, err) == (130, "")
+    assert out == f"Run {run.pk} goes on without you.\n{watch} {run.pk}\n"
 
 
-def test_a_run_that_begins_while_redis_is_away_is_kept_and_told(manage: Manage) -> None:
+@pytest.mark.usefixtures("transactional_db")
+def test_a_run_that_begins_while_redis_is_away_is_kept_and_told(typed: Typed, settings: Any) -> None:
     things(3)
-    away = {"REDIS_URL": "redis://127.0.0.1:9/0"}
-    done = manage(*EXECUTE, "--queue", env=away)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "Redis is away (" in done.stdout
+    settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:9/0"}}
+    status, told = typed(*EXECUTE, "--queue")
+    assert status == 0
+    assert "Redis is away (" in told
     run = Run.objects.get()
     assert (run.state, run.workers) == ("queued", 1)
-    shown = manage("runs", "show", run.pk, env=away)
-    assert "  workers   1 asked for. Redis is away (" in shown.stdout
+    assert "  workers   1 asked for. Redis is away (" in typed("runs", "show", run.pk)[1]
 
 
-def test_a_run_of_the_workers_can_be_taken_to_a_terminal(manage: Manage, redis_server: Any) -> None:
+@pytest.mark.usefixtures("transactional_db")
+def test_a_run_of_the_workers_can_be_taken_to_a_terminal(typed: Typed) -> None:
     rows = things(3)
     run = runs.create(Request(Annotate, "tester", workers=1))
-    ring(run)
-    done = manage("runs", "resume", run.pk, "--here")
-    assert f"Run {run.pk} succeeded: 3 changed" in done.stdout
+    status, told = typed("runs", "resume", run.pk, "--here")
+    assert status == 0
+    assert "Run N succeeded: 3 changed" in told
     assert audited(run).keys() == keys(rows)
     assert runs.get(run.pk).workers is None
