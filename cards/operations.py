@@ -43,9 +43,14 @@ class BackfillRarityV2(Operation):
         return rarity_v2_checks()
 
 
+def rarities() -> list[tuple[str, str]]:
+    names = PresentationRule.objects.values_list("rarity", flat=True)
+    return [("", "Choose …"), *((name, name) for name in names)]
+
+
 class PromotionParams(forms.Form):
-    from_rarity = forms.CharField()
-    to_rarity = forms.CharField()
+    from_rarity = forms.CharField(widget=forms.Select(choices=rarities))  # type: ignore[arg-type]
+    to_rarity = forms.CharField(widget=forms.Select(choices=rarities))  # type: ignore[arg-type]
     allow_demotion = forms.BooleanField(required=False)
 
     def _known(self, name: str) -> str:

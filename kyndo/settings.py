@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import environ  # type: ignore[import-untyped]
+from django.templatetags.static import static
 
 from kyndo import __version__
 from kyndo.localservices.binaries import postgres_programs
@@ -35,6 +36,7 @@ INSTALLED_APPS = [
     "kyndo",
     "cards",
     "ops",
+    "unfold",  # before the admin, whose site and templates it replaces
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -42,6 +44,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "pgtrigger",
+    "csp",
     "django_rq",
 ]
 MIDDLEWARE = [
@@ -54,6 +57,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
 ]
 ROOT_URLCONF = "kyndo.urls"
 WSGI_APPLICATION = "kyndo.wsgi.application"
@@ -110,6 +114,7 @@ OPS_HEALTH = Limits.of(os.environ)
 
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "kyndo.formats"
 
 STATIC_URL = "static/"
 STATIC_ROOT = env.path("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))()
@@ -134,6 +139,34 @@ OPS_BACKUP_MAX_AGE = timedelta(hours=env.int("BACKUP_MAX_AGE_HOURS", default=0 i
 
 LOG_DIR = env.path("LOG_DIR", default=str(BASE_DIR / "logs"))()
 LOG_LEVEL = env.str("LOG_LEVEL", default="WARNING").upper()
+
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
+UNFOLD = {
+    "SITE_TITLE": "KYNDO",
+    "SITE_HEADER": "KYNDO",
+    "SITE_SYMBOL": "style",
+    "SHOW_VIEW_ON_SITE": False,
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("kyndo/icon.svg")}
+    ],
+}
+# The strictest policy that unfold runs under: Alpine evaluates its attributes, and sets styles.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'", "'unsafe-eval'"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:", *env.list("IMAGE_ORIGINS", default=[])],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -51,6 +51,10 @@ class Operation:
         self.as_of = as_of
 
     @classmethod
+    def title(cls) -> str:
+        return cls.name.replace("_", " ").capitalize()
+
+    @classmethod
     def summary(cls) -> str:
         return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
 

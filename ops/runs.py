@@ -16,7 +16,7 @@ from ops.candidates import candidates
 from ops.declaration import build, fingerprint
 from ops.events import process, tell, tell_created, tell_move
 from ops.exceptions import ChangedDeclaration, ColumnClaimed, IllegalMove, UnknownRun
-from ops.models import Claim, Failure, Key, Lane, Run
+from ops.models import Claim, Failure, Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope
 from ops.sql.compile import fields_of
@@ -73,9 +73,7 @@ def create(request: Request) -> Run:
             without_backup=without_backup,
             ignored_health=sorted({*request.ignored_health}),
         )
-        Key.objects.bulk_create(
-            [Key(run=run, object_id=key) for key in request.scope.keys_of(operation.model)]
-        )
+        request.scope.store(run, operation.model)
         _claim(run)
         _lay_lanes(run, operation, max(request.lanes, request.workers or 1))
         tell_created(run)

@@ -1,4 +1,4 @@
-"""The scope of a run: everything, a filter, or certain rows by key."""
+"""The scope of a run: everything, a filter, certain rows by key, or the rows that a queryset finds now."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.db.models.functions import Cast
 
 from ops.exceptions import InvalidScope
 from ops.models import Key, Run
+from ops.sql.keys import store_keys
 
 
 def key_text() -> Cast:
@@ -23,8 +24,9 @@ def key_text() -> Cast:
 class Scope:
     """Which rows a run may look at, beside the operation's own queryset."""
 
-    filter: Mapping[str, str] = field(default_factory=dict)
+    filter: Mapping[str, str | None] = field(default_factory=dict)
     keys: frozenset[str] | None = None
+    rows: QuerySet[Any] | None = None
 
     @classmethod
     def of_keys(cls, keys: Iterable[Any]) -> Scope:
@@ -33,6 +35,14 @@ class Scope:
     @classmethod
     def of_run(cls, run: Run) -> Scope:
         return cls(filter=run.scope.get("filter", {}))
+
+    @classmethod
+    def of_failures(cls, run: Run) -> Scope:
+        """The rows that failed in the run, within its filter. Raises InvalidScope where none did."""
+        keys = frozenset(run.failures.values_list("object_id", flat=True))
+        if not keys:
+            raise InvalidScope(f"run {run.pk} has no failed rows. To see it: manage.py runs show {run.pk}")
+        return cls(run.scope.get("filter", {}), keys)
 
     def check(self, model: type[Model]) -> None:
         """Raise InvalidScope where the filter or a key is none that the model can have."""
@@ -49,8 +59,17 @@ class Scope:
         if run is not None and run.scope.get("keys"):
             return queryset.filter(Exists(Key.objects.filter(run=run, object_id=key_text())))
         if self.keys is not None:
-            return queryset.filter(pk__in=self.keys_of(queryset.model))
+            queryset = queryset.filter(pk__in=self.keys_of(queryset.model))
+        if self.rows is not None:
+            queryset = queryset.filter(pk__in=self.rows.order_by().values("pk"))
         return queryset
+
+    def store(self, run: Run, model: type[Model]) -> None:
+        """Write down the rows of a run that is just being created."""
+        keys = [Key(run=run, object_id=key) for key in self.keys_of(model)]
+        Key.objects.bulk_create(keys)
+        if self.rows is not None:
+            store_keys(run, self.rows)
 
     def _filter_of(self, model: type[Model]) -> dict[str, Any]:
         table = model._meta.concrete_model or model
@@ -61,10 +80,10 @@ class Scope:
 
     def as_json(self) -> dict[str, Any]:
         """What the run stores; the keys themselves go to their table."""
-        return {"filter": dict(self.filter), "keys": self.keys is not None}
+        return {"filter": dict(self.filter), "keys": (self.keys, self.rows) != (None, None)}
 
 
-def _value(field: Field[Any, Any], text: str) -> Any:
+def _value(field: Field[Any, Any], text: str | None) -> Any:
     try:
         return field.to_python(text)
     except (ValidationError, ValueError) as exc:

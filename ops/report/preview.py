@@ -19,7 +19,7 @@ def as_lines(preview: Preview, to_execute: str) -> list[str]:
         counts = " · ".join(f"{words.value(name)} {count:,}" for name, count in preview.breakdown[:8])
         more = f" · {len(preview.breakdown) - 8} more" if len(preview.breakdown) > 8 else ""
         lines.append(f"  by {operation.breakdown:<11}{counts}{more}")
-    lines.append(f"  should take   {words.estimate(preview.duration)}, {_basis(preview)}")
+    lines.append(f"  should take   {words.estimate(preview.duration)}, {basis(preview)}")
     lines += [f"  note          {remark}" for remark in preview.remarks]
     width = max(len(sample.label) for sample in preview.samples)
     lines += ["", "  for example"]
@@ -39,7 +39,7 @@ def as_json(preview: Preview) -> dict[str, Any]:
     }
 
 
-def _basis(preview: Preview) -> str:
+def basis(preview: Preview) -> str:
     if preview.learnt_from is None:
         return f"guessing {preview.rate:,.0f} rows/s"
     return f"at the {preview.rate:,.0f} rows/s of run {preview.learnt_from}"

@@ -68,11 +68,24 @@ def _way_on(run: Run) -> str:
 
 
 def whole(run: Run) -> list[str]:
-    told = progress_of(run)
     lines = [f"Run {run.pk}: {run.operation}, {run.get_state_display()}"]
-    facts = {
+    lines += [f"  {name:<9} {fact}" for name, fact in facts(run).items()]
+    return [
+        *lines,
+        *checks(run.checks),
+        *_remarks(run),
+        *(f"  note    {silence}" for silence in silences(run.silent_health)),
+        *_failures(run),
+        *([] if run.state in _DONE else [_way_on(run)]),
+    ]
+
+
+def facts(run: Run) -> dict[str, str]:
+    """What there is to know of the run, by name, in the order in which it is read."""
+    told = progress_of(run)
+    known = {
         "params": ", ".join(f"{k}={words.value(v)}" for k, v in run.params.items()),
-        "scope": _scope(run),
+        "scope": scope(run),
         "asked by": f"{run.performed_by}, {_time(run.created_at)}",
         "started": _time(run.started_at),
         "finished": _time(run.finished_at),
@@ -88,15 +101,7 @@ def whole(run: Run) -> list[str]:
         "backup": "not asked for (--no-backup)" if run.without_backup else "",
         "error": run.error,
     }
-    lines += [f"  {name:<9} {fact}" for name, fact in facts.items() if fact]
-    return [
-        *lines,
-        *checks(run.checks),
-        *_remarks(run),
-        *(f"  note    {silence}" for silence in silences(run.silent_health)),
-        *_failures(run),
-        *([] if run.state in _DONE else [_way_on(run)]),
-    ]
+    return {name: fact for name, fact in known.items() if fact}
 
 
 def line(run: Run) -> list[str]:
@@ -142,9 +147,13 @@ def progress_json(told: Progress) -> dict[str, Any]:
     return {**vars(told), "elapsed": round(told.elapsed.total_seconds(), 3)}
 
 
-def _remarks(run: Run) -> list[str]:
+def remarks(run: Run) -> list[str]:
     operation = _operation(run)
-    return [f"  note    {remark}" for remark in operation.get_remarks(run)] if operation else []
+    return list(operation.get_remarks(run)) if operation else []
+
+
+def _remarks(run: Run) -> list[str]:
+    return [f"  note    {remark}" for remark in remarks(run)]
 
 
 def _operation(run: Run) -> Operation | None:
@@ -160,12 +169,18 @@ def _reverted(run: Run) -> Iterator[str]:
         yield f"{progress_of(revert).changed:,} rows by run {revert.pk}"
 
 
-def _failures(run: Run) -> list[str]:
-    failures = Failure.objects.filter(run=run).order_by("pk")
-    shown, operation = list(failures[:_SHOWN_FAILURES]), _operation(run)
+def failures(run: Run) -> tuple[list[tuple[str, str]], int]:
+    """The first rows that failed, each with its error's first line; and how many there are besides."""
+    found = Failure.objects.filter(run=run).order_by("pk")
+    shown, operation = list(found[:_SHOWN_FAILURES]), _operation(run)
     names = operation.names_of(f.object_id for f in shown) if operation else {}
-    lines = [f"  failed    {names.get(f.object_id, f.object_id)}: {f.error.splitlines()[0]}" for f in shown]
-    rest = failures.count() - len(shown)
+    told = [(names.get(f.object_id, f.object_id), f.error.splitlines()[0]) for f in shown]
+    return told, found.count() - len(shown)
+
+
+def _failures(run: Run) -> list[str]:
+    told, rest = failures(run)
+    lines = [f"  failed    {name}: {error}" for name, error in told]
     return [*lines, *([f"  and {rest:,} more"] if rest else [])]
 
 
@@ -185,8 +200,9 @@ def _verb(run: Run) -> str:
     )
 
 
-def _scope(run: Run) -> str:
-    parts = [f"{k}={v}" for k, v in run.scope.get("filter", {}).items()]
+def scope(run: Run) -> str:
+    """The rows that the run was asked for; empty where that is all of them."""
+    parts = [f"{k}={words.value(v)}" for k, v in run.scope.get("filter", {}).items()]
     if run.scope.get("keys"):
         parts.append(f"{run.keys.count():,} {_noun(run)} by key")
     return ", ".join(parts)

@@ -10,7 +10,6 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from ops import registry, runs
-from ops.exceptions import InvalidScope
 from ops.management.arguments import add_ignore_health, add_workers, positive
 from ops.management.base import INTERRUPTED, OpsCommand, add_run_arguments, request_of
 from ops.management.signals import stop_event
@@ -108,11 +107,9 @@ class Command(OpsCommand):
         self.settled(run, as_json)
 
     def retry(self, run: Run, options: Mapping[str, Any]) -> Request:
-        keys = frozenset(run.failures.values_list("object_id", flat=True))
-        if not keys:
-            raise InvalidScope(f"run {run.pk} has no failed rows. To see it: manage.py runs show {run.pk}")
+        failed = Scope.of_failures(run)
         request = request_of(registry.get(run.operation), options, **run.params)
-        return replace(request, scope=Scope({**run.scope.get("filter", {}), **request.scope.filter}, keys))
+        return replace(request, scope=replace(failed, filter={**failed.filter, **request.scope.filter}))
 
     def revert(self, run: Run, options: Mapping[str, Any]) -> Request:
         return request_of(Revert, options, run=run.pk)

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from django.contrib import admin
+
+from cards.admin.badge import badge
+from cards.models import PresentationRule
+from ops.admin.audited import AuditedAdmin
+
+
+@admin.register(PresentationRule)
+class PresentationRuleAdmin(AuditedAdmin):
+    list_display = ["told_rarity", "frame_color", "glow_effect", "badge_icon", "sort_order"]
+    readonly_fields = ["created_at", "updated_at"]
+
+    class Media:
+        css = {"all": ["cards/admin.css"]}
+
+    @admin.display(description="rarity", ordering="rarity")
+    def told_rarity(self, rule: PresentationRule) -> str:
+        return badge(rule.rarity, rule.frame_color)

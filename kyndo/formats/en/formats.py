@@ -1,0 +1,5 @@
+"""Times as logs and terminals write them: 2026-11-25 19:53:07."""
+
+DATE_FORMAT = SHORT_DATE_FORMAT = "Y-m-d"
+DATETIME_FORMAT = SHORT_DATETIME_FORMAT = "Y-m-d H:i:s"
+TIME_FORMAT = "H:i:s"

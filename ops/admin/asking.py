@@ -1,0 +1,64 @@
+"""The form of an operation, as a page asks for it and as its address answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES, SELECT_CLASSES
+
+from ops.operation import Operation
+
+# The names of an operation's own parameters are kept apart from whatever else an address holds.
+_PREFIX, _HOW = "with", "how"
+
+
+def form_of(operation: type[Operation], given: QueryDict) -> forms.Form:
+    """Bound once anything was answered; a form that asks nothing is answered from the beginning."""
+    names = [f"{_PREFIX}-{name}" for name in operation.Params.base_fields]
+    answered = not names or any(name in given for name in names)
+    form = operation.Params(given if answered else None, prefix=_PREFIX)
+    return _dressed(form)
+
+
+class HowForm(forms.Form):
+    """How the run is to be executed, whatever its operation."""
+
+    workers = forms.IntegerField(
+        min_value=1, max_value=64, initial=1, help_text="How many workers may advance it at once."
+    )
+    max_rate = forms.IntegerField(
+        min_value=1, max_value=10_000_000, required=False, help_text="Rows changed a second, at most."
+    )
+
+
+def how_form(given: QueryDict) -> forms.Form:
+    """Bound once anything was answered; one worker and no cap until then."""
+    answers = {"workers": "1"} | {
+        name: given[f"{_HOW}-{name}"] for name in HowForm.base_fields if f"{_HOW}-{name}" in given
+    }
+    return _dressed(HowForm({f"{_HOW}-{name}": value for name, value in answers.items()}, prefix=_HOW))
+
+
+def raw_params(form: forms.Form) -> dict[str, Any]:
+    """The answers as a command line would give them: what was left empty is not among them."""
+    told = {
+        name: field.widget.value_from_datadict(form.data, form.files, form.add_prefix(name))
+        for name, field in form.fields.items()
+    }
+    return {name: value for name, value in told.items() if value not in (None, "", [], False)}
+
+
+def _dressed(form: forms.Form) -> forms.Form:
+    for field in form.fields.values():
+        field.widget.attrs["class"] = " ".join(_classes(field.widget))
+    return form
+
+
+def _classes(widget: forms.Widget) -> list[str]:
+    if isinstance(widget, forms.CheckboxInput):
+        found = CHECKBOX_CLASSES
+    else:
+        found = SELECT_CLASSES if isinstance(widget, forms.Select) else INPUT_CLASSES
+    return list(found)

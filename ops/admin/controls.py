@@ -1,0 +1,106 @@
+"""What a person can do to a run, and in which states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ops import registry, runs
+from ops.engine.progress import progress_of
+from ops.models import Run
+from ops.operations import Revert
+from ops.queue.bell import ring
+from ops.runs import Request
+from ops.scope import Scope
+from ops.states import MOVES, State
+
+_MOVING = (State.RUNNING, State.PAUSING, State.CANCELLING)
+
+
+@dataclass(frozen=True)
+class Control:
+    verb: str
+    icon: str
+    told: str
+    possible: Callable[[Run], bool]
+    at_once: ClassVar[bool]
+
+
+@dataclass(frozen=True)
+class Move(Control):
+    """``act`` moves the run, and returns a warning, or ""."""
+
+    at_once = True
+    act: Callable[[Run], str]
+
+
+@dataclass(frozen=True)
+class Another(Control):
+    """``propose`` asks for another run, which is confirmed before it starts."""
+
+    at_once = False
+    propose: Callable[[Run, str], Request]
+
+
+def _can_become(*states: State) -> Callable[[Run], bool]:
+    return lambda run: any(state in MOVES[State(run.state)] for state in states)
+
+
+def _can_resume(run: Run) -> bool:
+    return run.state in (State.PAUSED, State.FAILED, State.VERIFICATION_FAILED)
+
+
+def _has_failed_rows(run: Run) -> bool:
+    return run.state not in _MOVING and run.failures.exists()
+
+
+def _has_changed_rows(run: Run) -> bool:
+    return run.state not in (*_MOVING, State.QUEUED) and progress_of(run).changed > 0
+
+
+def _pause(run: Run) -> str:
+    runs.pause(run)
+    return ""
+
+
+def _resume(run: Run) -> str:
+    """Go on, on the workers: no terminal is at hand here."""
+    runs.requeue(run)
+    runs.entrust(run, run.workers or 1)
+    return ring(run)
+
+
+def _cancel(run: Run) -> str:
+    runs.cancel(run)
+    return ""
+
+
+def _retry(run: Run, by: str) -> Request:
+    return Request(registry.get(run.operation), by, run.params, Scope.of_failures(run))
+
+
+def _revert(run: Run, by: str) -> Request:
+    return Request(Revert, by, {"run": run.pk})
+
+
+_ALL: tuple[Control, ...] = (
+    Move("pause", "pause", "Stop after the batch under way.", _can_become(State.PAUSING), _pause),
+    Move("resume", "play_arrow", "Go on.", _can_resume, _resume),
+    Move(
+        "cancel",
+        "stop",
+        "End the run; what it changed stays changed.",
+        _can_become(State.CANCELLING, State.CANCELLED),
+        _cancel,
+    ),
+    Another("retry", "refresh", "Try the rows that failed again, and only them.", _has_failed_rows, _retry),
+    Another(
+        "revert",
+        "undo",
+        "Set back what the run changed, where it still stands so.",
+        _has_changed_rows,
+        _revert,
+    ),
+)
+CONTROLS = {control.verb: control for control in _ALL}

@@ -1,0 +1,95 @@
+"""The registered operations as bulk actions of a model's list."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+
+from ops import permissions, registry
+from ops.admin.asking import form_of
+from ops.admin.bounded import BoundedAdmin
+from ops.admin.choice import Choice
+from ops.admin.confirmation import Proposal, confirm
+from ops.exceptions import UnknownOperation
+from ops.operation import Operation
+from ops.runs import Request
+
+
+def offered(model: type[Model]) -> list[type[Operation]]:
+    """The operations that declare this model; one that finds its model out later is no list's to offer."""
+    return [
+        operation for operation in registry.all_operations() if getattr(operation, "model", None) is model
+    ]
+
+
+class OperationsAdmin(BoundedAdmin):
+    """A list whose bulk actions are the operations that its user may run.
+
+    Deleting ticked rows is no action here: what changes many rows is an operation, or is not offered.
+    """
+
+    def get_urls(self) -> list[URLPattern]:
+        view, name = self.admin_site.admin_view(self.operate_view), self.url("operate").removeprefix("admin:")
+        return [path("operate/<str:name>/", view, name=name), *super().get_urls()]
+
+    def url(self, what: str) -> str:
+        """The name of an address of this model's: ``admin:cards_card_operate``."""
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{what}"
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        for operation in offered(self.model):
+            if self._may_run(request, operation):
+                ask = partial(_ask, operation=operation)
+                actions[operation.name] = (ask, operation.name, operation.title())
+        return actions
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        names = {operation.name for operation in offered(self.model)}
+        for asked in request.POST.getlist("action"):
+            if asked in names:
+                self._refuse_unless_permitted(request, registry.get(asked))
+        response: HttpResponse | None = super().response_action(request, queryset)
+        return response
+
+    def operate_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """The confirmation page of one operation, over the rows that the address chooses."""
+        operation = self._operation(name)
+        self._refuse_unless_permitted(request, operation)
+        choice = Choice.of_address(request)
+        scope, rows = choice.scope(request, self)
+        asked = Request(operation, request.user.get_username(), scope=scope)
+        back = reverse(self.url("changelist"), query=choice.listed)
+        form = form_of(operation, request.GET)
+        proposal = Proposal(operation.title(), operation.summary(), rows, asked, back, form, choice.query)
+        return confirm(request, self, proposal)
+
+    def _operation(self, name: str) -> type[Operation]:
+        try:
+            operation = registry.get(name)
+        except UnknownOperation as exc:
+            raise Http404 from exc
+        if operation not in offered(self.model):
+            raise Http404
+        return operation
+
+    def _may_run(self, request: HttpRequest, operation: type[Operation]) -> bool:
+        return self.has_view_permission(request) and request.user.has_perm(permissions.to_run(operation))
+
+    def _refuse_unless_permitted(self, request: HttpRequest, operation: type[Operation]) -> None:
+        if not self._may_run(request, operation):
+            raise PermissionDenied
+
+
+def _ask(
+    model_admin: OperationsAdmin, request: HttpRequest, queryset: QuerySet[Any], operation: type[Operation]
+) -> HttpResponse:
+    """From the list to the page that confirms."""
+    where = reverse(model_admin.url("operate"), args=[operation.name], query=Choice.of_list(request).query)
+    return HttpResponseRedirect(where)

@@ -1,0 +1,45 @@
+"""Who may do what: a permission for each registered operation, and one for each control of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps.registry import Apps
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+
+from ops import registry
+from ops.models import Run
+from ops.operation import Operation
+
+CONTROLS = ("pause", "resume", "cancel", "retry", "revert")
+
+
+def to_run(operation: type[Operation]) -> str:
+    """The permission to start the operation, as ``has_perm`` takes it."""
+    return f"ops.run_{operation.name}"
+
+
+def to_control(verb: str) -> str:
+    return f"ops.{verb}_run"
+
+
+def create_permissions(using: str, apps: Apps, **_: Any) -> None:
+    """After every migration: a new operation has its permission from then on."""
+    try:
+        apps.get_model("auth", "Permission")
+    except LookupError:  # its table comes with a later migration
+        return
+    runs = ContentType.objects.db_manager(using).get_for_model(Run)
+    Permission.objects.using(using).bulk_create(
+        [Permission(content_type=runs, codename=codename, name=name) for codename, name in _wanted()],
+        ignore_conflicts=True,
+    )
+
+
+def _wanted() -> Iterator[tuple[str, str]]:
+    for operation in registry.all_operations():
+        yield to_run(operation).removeprefix("ops."), f"Can run {operation.name}"
+    for verb in CONTROLS:
+        yield to_control(verb).removeprefix("ops."), f"Can {verb} a run"

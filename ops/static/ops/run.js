@@ -1,0 +1,66 @@
+// Keeps the page of a run live: fetches what changes, and replaces only what has changed, so that a button
+// under the pointer stays the same button. Stops when the run no longer moves.
+"use strict";
+{
+  const EVERY = 1000;
+  const WINDOW = 10; // looks back, for the rate
+
+  const live = document.getElementById("live");
+  const lost = document.getElementById("lost");
+  const looks = [];
+
+  function remember() {
+    const { done, at } = document.getElementById("run").dataset;
+    looks.push({ done, at });
+    if (looks.length > WINDOW) looks.shift();
+  }
+
+  function replace(fresh) {
+    const shown = [...live.querySelectorAll("section")];
+    const told = [...fresh.querySelectorAll("section")];
+    if (shown.length === told.length) {
+      told.forEach((section, place) => mend(shown[place], section));
+      const run = document.getElementById("run");
+      Object.assign(run.dataset, fresh.querySelector("#run").dataset);
+    } else {
+      live.replaceChildren(...fresh.body.childNodes);
+    }
+  }
+
+  function mend(shown, fresh) {
+    if (shown.isEqualNode(fresh)) return;
+    if (shown.children.length === fresh.children.length && shown.children.length) {
+      [...fresh.children].forEach((child, place) => mend(shown.children[place], child));
+      if (shown.isEqualNode(fresh)) return;
+    }
+    shown.replaceWith(fresh);
+  }
+
+  async function look() {
+    const address = `${live.dataset.address}?${new URLSearchParams(looks[0])}`;
+    const answer = await fetch(address, { cache: "no-store", redirect: "manual" });
+    if (!answer.ok) {
+      // Signed out, or no longer permitted: the page itself says so.
+      if (answer.type === "opaqueredirect" || answer.status === 403) window.location.reload();
+      throw new Error(answer.status);
+    }
+    replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    remember();
+  }
+
+  async function watch() {
+    while (document.getElementById("run").dataset.moves === "yes") {
+      await new Promise((resume) => setTimeout(resume, EVERY));
+      if (document.hidden) continue;
+      try {
+        await look();
+        lost.hidden = true;
+      } catch {
+        lost.hidden = false;
+      }
+    }
+  }
+
+  remember();
+  watch();
+}
