@@ -1,9 +1,14 @@
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from cards.admin.badge import contrast, ink_on
 from cards.models import Asset, Card, PresentationRule
+from ops.admin import bounded
+from ops.models import AuditLog
 
 pytestmark = pytest.mark.django_db
 
@@ -57,3 +62,152 @@ def test_a_form_tells_what_the_database_would_refuse(staff: Client) -> None:
     assert "A card id holds no spaces." in page
     assert "metadata must be a JSON object" in page
     assert not Card.objects.exists()
+
+
+def changed(staff: Client, model: str, pk: int, **values: object) -> None:
+    """Open the form, as a browser does with its hidden initial values, and save it with other values."""
+    url = reverse(f"admin:cards_{model}_change", args=[pk])
+    form = staff.get(url).context["adminform"].form
+    sent = {bound.html_name: bound.value() for bound in form}
+    sent |= {bound.html_initial_name: bound.value() for bound in form if bound.field.show_hidden_initial}
+    data = {name: "" if value is None else value for name, value in sent.items()} | values
+    assert staff.post(url, data).status_code == 302
+
+
+def audited() -> list[tuple[str, str, object]]:
+    return list(AuditLog.objects.order_by("pk").values_list("action", "object_type", "changes"))
+
+
+def test_a_change_is_audited_with_what_the_trigger_did_besides(staff: Client, rows: dict[str, int]) -> None:
+    changed(staff, "card", rows["card"], title="Reina", rarity="rare")
+    both = {"old": "common", "new": "rare"}
+    changes = {"title": {"old": "Águila real", "new": "Reina"}, "rarity": both, "rarity_v2": both}
+    assert audited() == [("admin_change", "cards.card", changes)]
+    assert AuditLog.objects.get().performed_by == "ada"
+
+
+def test_a_form_that_was_saved_as_it_was_changes_and_audits_nothing(
+    staff: Client, rows: dict[str, int]
+) -> None:
+    before = Card.objects.get().updated_at
+    for model, pk in rows.items():
+        changed(staff, model, pk)
+    assert audited() == []
+    assert Card.objects.get().updated_at == before
+
+
+def test_saving_a_form_leaves_alone_what_a_run_has_changed_since_it_was_opened(
+    staff: Client, rows: dict[str, int]
+) -> None:
+    url = reverse("admin:cards_card_change", args=[rows["card"]])
+    form = staff.get(url).context["adminform"].form
+    sent = {bound.html_name: bound.value() or "" for bound in form}
+    sent |= {
+        bound.html_initial_name: bound.value() or "" for bound in form if bound.field.show_hidden_initial
+    }
+    Card.objects.update(rarity="epic")
+    assert staff.post(url, sent | {"title": "Reina"}).status_code == 302
+    assert Card.objects.values_list("title", "rarity", "rarity_v2").get() == ("Reina", "epic", "epic")
+    assert [list(changes) for _, _, changes in audited()] == [["title"]]
+
+
+def test_adding_a_card_is_audited(staff: Client) -> None:
+    data = {"card_id": "cóndor", "title": "Cóndor", "rarity": "common", "pack_id": "aves", "metadata": "{}"}
+    assert staff.post(reverse("admin:cards_card_add"), data).status_code == 302
+    ((action, model, changes),) = audited()
+    assert (action, model) == ("admin_add", "cards.card")
+    assert changes["rarity_v2"] == {"old": None, "new": "common"}
+
+
+def test_deleting_a_card_is_audited_with_the_assets_that_fall_with_it(
+    staff: Client, rows: dict[str, int]
+) -> None:
+    url = reverse("admin:cards_card_delete", args=[rows["card"]])
+    assert staff.post(url, {"post": "yes"}).status_code == 302
+    assert sorted(model for _, model, _ in audited()) == ["cards.asset", "cards.card"]
+    assert not Asset.objects.exists()
+
+
+def test_deleting_ticked_rules_is_audited(staff: Client, rows: dict[str, int]) -> None:
+    data = {"action": "delete_selected", "_selected_action": rows["presentationrule"], "post": "yes"}
+    assert staff.post(reverse("admin:cards_presentationrule_changelist"), data).status_code == 302
+    assert [(action, model) for action, model, _ in audited()] == [("admin_delete", "cards.presentationrule")]
+
+
+def test_cards_cannot_be_deleted_by_ticking_them(staff: Client, rows: dict[str, int]) -> None:
+    data = {"action": "delete_selected", "_selected_action": rows["card"], "post": "yes"}
+    staff.post(reverse("admin:cards_card_changelist"), data)
+    assert Card.objects.exists()
+
+
+def test_the_list_shows_the_picture_and_the_rarity_in_the_colour_of_its_rule(
+    staff: Client, rows: dict[str, int]
+) -> None:
+    Card.objects.update(image="aves/cóndor.webp")
+    page = staff.get(reverse("admin:cards_card_changelist")).content.decode()
+    assert 'src="/media/aves/c%C3%B3ndor.webp"' in page
+    assert 'style="background:#CCCCCC;color:#000000">common</span>' in page
+    Card.objects.update(thumbnail="thumbs/1.webp")
+    assert 'src="/media/thumbs/1.webp"' in staff.get(reverse("admin:cards_card_changelist")).content.decode()
+
+
+def test_a_picture_elsewhere_in_the_web_is_not_loaded(staff: Client, rows: dict[str, int]) -> None:
+    Card.objects.update(image="https://example.com/1.webp")
+    assert "<img" not in staff.get(reverse("admin:cards_card_changelist")).content.decode()
+
+
+@pytest.mark.parametrize("colour", ["#CCCCCC", "#4A90E2", "#9B59B6", "#F39C12", "#777777", "#000000"])
+def test_the_text_of_a_badge_can_be_read(colour: str) -> None:
+    assert contrast(ink_on(colour), colour) >= 4.5
+
+
+def listed(staff: Client, query: str) -> tuple[list[str], str]:
+    """The card ids on the page, and how many cards it speaks of."""
+    found = staff.get(reverse("admin:cards_card_changelist") + query).context["cl"]
+    return [card.card_id for card in found.result_list], str(found.result_count)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", ["c4", "c3", "c2", "c1", "c0"]),
+        ("?q=c3", ["c3"]),
+        ("?q=Title+2", ["c2"]),
+        ("?rarity__exact=rare", ["c3", "c0"]),
+        ("?pack_id__exact=p1", ["c3", "c1"]),
+        ("?rarity_v2__isnull=True", ["c4"]),
+        ("?rarity_v2__isnull=False&pack_id__exact=p0", ["c2", "c0"]),
+        ("?q=nothing", []),
+    ],
+)
+def test_cards_are_found_by_search_and_filters(staff: Client, query: str, found: list[str]) -> None:
+    five_cards()
+    assert listed(staff, query) == (found, str(len(found)))
+
+
+def five_cards() -> None:
+    for n in range(5):
+        Card.objects.create(
+            card_id=f"c{n}", title=f"Title {n}", pack_id=f"p{n % 2}", rarity=("common", "rare")[n % 3 == 0]
+        )
+    Card.objects.filter(card_id="c4").update(rarity_v2=None)
+
+
+def test_more_rows_than_are_looked_up_are_guessed_and_the_pages_end_there(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "COUNTED", 3)
+    monkeypatch.setattr(bounded.BoundedAdmin, "list_per_page", 2)
+    five_cards()
+    found, count = listed(staff, "?o=-2.3")
+    assert count.startswith("about ")
+    assert found == ["c4", "c3"]
+    assert listed(staff, "?p=2") == (["c2"], count)
+    assert listed(staff, "?p=1&q=Title+1") == (["c1"], "1")
+
+
+def test_a_search_goes_through_the_table_once_and_counts_nothing(staff: Client, rows: dict[str, int]) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        staff.get(reverse("admin:cards_card_changelist") + "?q=real")
+    assert len([q for q in asked if "LIKE UPPER" in q["sql"]]) == 1
+    assert not [q for q in asked if "COUNT(" in q["sql"]]

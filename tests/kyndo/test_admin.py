@@ -1,11 +1,10 @@
 """The admin's front page names the site, and lists what belongs to it."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-import re
-
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 

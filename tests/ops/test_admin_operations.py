@@ -1,0 +1,187 @@
+"""Operations as bulk actions: which rows are chosen, what the page that confirms says, what is started."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.http import QueryDict
+from django.test import Client
+from redis import Redis
+
+from cards.models import Card, PresentationRule
+from ops import registry
+from ops.admin import bounded
+from ops.admin.operations import offered
+from ops.models import Run
+from ops.queue.presence import NO_WORKER
+from tests.ops.conftest import Declare
+from tests.ops.running import create, operation
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BACKFILL, PROMOTE = (f"/admin/cards/card/operate/{name}/" for name in ("backfill_rarity_v2", "bulk_promote"))
+
+
+@pytest.fixture
+def staff(client: Client, redis_server: "Redis") -> Client:
+    client.force_login(User.objects.create_superuser("ada"))
+    return client
+
+
+@pytest.fixture
+def cards() -> dict[str, str]:
+    """Key by card id: ten of them, half in each pack, none with rarity_v2."""
+    rarities = ("common", "rare")
+    for order, rarity in enumerate(rarities):
+        PresentationRule.objects.create(rarity=rarity, frame_color="#CCCCCC", sort_order=order)
+    made = [
+        Card(card_id=f"card-{n}", title=f"T{n}", pack_id=f"pack-{n % 2}", rarity=rarities[n % 5 == 0])
+        for n in range(10)
+    ]
+    Card.objects.bulk_create(made)
+    Card.objects.update(rarity_v2=None)
+    return {card.card_id: str(card.pk) for card in made}
+
+
+def posted(staff: Client, *ticked: str, listed: str = "", action: str = "backfill_rarity_v2") -> str:
+    """The address that the list sends to, with rows ticked, or all of them across its pages."""
+    data = {"action": action, "_selected_action": ticked or ["1"], "select_across": "0" if ticked else "1"}
+    answer = staff.post(f"/admin/cards/card/?{listed}", data)
+    assert answer.status_code == 302
+    return answer.headers["Location"]
+
+
+def text(page: object) -> str:
+    """What is to be read on the page, icons left out."""
+    content = page.content.decode()  # type: ignore[attr-defined]
+    content = re.sub(r'<span class="material-symbols[^>]*>[^<]*</span>', " ", content)
+    return " ".join(re.sub(r"<[^>]+>", " ", content).split())
+
+
+def test_ticked_rows_are_what_the_run_may_change(staff: Client, cards: dict[str, str]) -> None:
+    page = posted(staff, cards["card-1"], cards["card-2"])
+    told = text(staff.get(page))
+    assert "Over 2 cards, ticked." in told
+    assert "2 cards would change." in told
+    staff.post(page)
+    run = Run.objects.get()
+    assert set(run.keys.values_list("object_id", flat=True)) == {cards["card-1"], cards["card-2"]}
+    assert (run.total, run.performed_by, run.workers) == (2, "ada", 1)
+
+
+@pytest.mark.parametrize(
+    ("listed", "scope", "total"),
+    [
+        ("", {"filter": {}, "keys": False}, 10),
+        ("pack_id__exact=pack-1", {"filter": {"pack_id": "pack-1"}, "keys": False}, 5),
+        (
+            "rarity__exact=common&pack_id__exact=pack-0",
+            {"filter": {"rarity": "common", "pack_id": "pack-0"}, "keys": False},
+            4,
+        ),
+        ("rarity_v2__isnull=True", {"filter": {"rarity_v2": None}, "keys": False}, 10),
+        ("rarity_v2__isnull=False", {"filter": {}, "keys": True}, 0),
+        ("q=card-1", {"filter": {}, "keys": True}, 1),
+        ("q=card-&pack_id__exact=pack-1", {"filter": {}, "keys": True}, 5),
+    ],
+)
+def test_what_filters_and_search_match_is_what_the_run_may_change(
+    staff: Client, cards: dict[str, str], listed: str, scope: object, total: int
+) -> None:
+    staff.post(posted(staff, listed=listed))
+    run = Run.objects.get()
+    assert (run.scope, run.total) == (scope, total)
+
+
+def test_a_search_with_more_matches_than_are_looked_up_is_stored_by_the_database(
+    staff: Client, cards: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "COUNTED", 3)
+    page = posted(staff, listed="q=card-&pack_id__exact=pack-1")
+    assert "5 cards would change." in text(staff.get(page))
+    staff.post(page)
+    wanted = {cards[f"card-{n}"] for n in range(1, 10, 2)}
+    assert set(Run.objects.get().keys.values_list("object_id", flat=True)) == wanted
+
+
+@pytest.mark.parametrize("address", [f"{BACKFILL}", f"{BACKFILL}?across=1&_changelist_filters=no__such%3D1"])
+def test_an_address_that_chooses_no_rows_is_refused(staff: Client, address: str) -> None:
+    assert staff.get(address).status_code == 400
+    assert staff.post(address).status_code == 400
+    assert not Run.objects.exists()
+
+
+def test_the_page_tells_what_would_change_and_changes_nothing(staff: Client, cards: dict[str, str]) -> None:
+    page = text(staff.get(f"{PROMOTE}?across=1&with-from_rarity=common&with-to_rarity=rare"))
+    assert "Promote every card of one rarity to another. Over all cards." in page
+    assert (
+        "8 cards would change. It should take less than a second, guessing 10,000 rows/s. Start the run"
+        in page
+    )
+    assert "By pack_id pack-0 4 pack-1 4" in page
+    assert "card-1 common → rare NULL → rare" in page
+    assert not Run.objects.exists()
+
+
+def test_the_form_asks_before_there_is_anything_to_preview(staff: Client, cards: dict[str, str]) -> None:
+    page = staff.get(f"{PROMOTE}?across=1")
+    assert "This field is required" not in text(page)
+    assert "Start the run" not in text(page)
+    assert '<option value="common">common</option>' in page.content.decode()
+
+
+def test_what_the_operation_refuses_is_told_and_not_started(staff: Client, cards: dict[str, str]) -> None:
+    address = f"{PROMOTE}?across=1&with-from_rarity=rare&with-to_rarity=common"
+    for page in (staff.get(address), staff.post(address)):
+        assert "is needed: rare to common is a demotion." in text(page)
+        assert "Start the run" not in text(page)
+    assert not Run.objects.exists()
+
+
+def test_what_was_answered_is_what_is_started(staff: Client, cards: dict[str, str]) -> None:
+    query = "with-from_rarity=rare&with-to_rarity=common&with-allow_demotion=on&how-workers=3&how-max_rate=70"
+    answer = staff.post(f"{PROMOTE}?across=1&{query}")
+    run = Run.objects.get()
+    assert answer.headers["Location"] == f"/admin/ops/run/{run.pk}/change/"
+    assert run.params == {"from_rarity": "rare", "to_rarity": "common", "allow_demotion": True}
+    assert (run.workers, run.max_rate, run.lanes.count()) == (3, 70, 3)
+
+
+def test_a_run_that_no_worker_hears_of_is_started_with_a_warning(
+    staff: Client, cards: dict[str, str]
+) -> None:
+    page = staff.post(f"{BACKFILL}?across=1", follow=True)
+    assert NO_WORKER in text(page)
+    assert Run.objects.get().state == "queued"
+
+
+def test_a_column_that_another_run_writes_is_told_and_nothing_starts(
+    staff: Client, cards: dict[str, str]
+) -> None:
+    run = create(registry.get("backfill_rarity_v2"))
+    page = staff.post(f"{BACKFILL}?across=1")
+    assert page.status_code == 409
+    assert f"cards.card.rarity_v2 is being written by run {run.pk}" in text(page)
+    assert Run.objects.count() == 1
+
+
+def test_a_new_operation_is_an_action_of_its_model_with_no_further_code(
+    staff: Client, declare: Declare
+) -> None:
+    declared = declare(operation(Card.objects.filter(title=""), {"title": "?"}, name="name_the_nameless"))
+    assert declared in offered(Card)
+    choices = staff.get("/admin/cards/card/").context["action_form"].fields["action"].choices
+    assert ("name_the_nameless", "Name the nameless") in choices
+    assert "No card needs the change." in text(
+        staff.get("/admin/cards/card/operate/name_the_nameless/?across=1")
+    )
+
+
+@pytest.mark.parametrize("name", ["revert", "trials_score", "no_such"])
+def test_an_operation_of_another_model_is_no_page_of_this_list(staff: Client, name: str) -> None:
+    assert staff.get(f"/admin/cards/card/operate/{name}/?across=1").status_code == 404
+
+
+def test_the_way_back_leads_to_the_list_as_it_was(staff: Client, cards: dict[str, str]) -> None:
+    page = staff.get(posted(staff, listed="q=card-1&p=1")).content.decode()
+    assert QueryDict("q=card-1&p=1").urlencode().replace("&", "&amp;") in page

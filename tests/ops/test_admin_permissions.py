@@ -1,0 +1,145 @@
+"""Every page and every action of the admin has a permission, and answers 403 to who lacks it."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission, User
+from django.test import Client
+from django.urls import URLPattern, URLResolver
+from django.utils import timezone
+
+from cards.models import Asset, Card, PresentationRule
+from ops import permissions, registry
+from ops.models import AuditLog, Run
+
+pytestmark = pytest.mark.django_db
+
+# Pages that say nothing of the catalogue or its runs: any of the staff may see them.
+OPEN = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "search"}
+# Not found, for who may see nothing of it; no operation is of assets.
+NOT_FOUND = {"app_list", "view_on_site", "autocomplete", "cards_asset_operate"}
+
+
+def addresses() -> Iterator[tuple[str, str]]:
+    """The name and the address of every page of the admin, for the object whose key is 1."""
+    for address, pattern in _patterns("/admin/", admin.site.get_urls()):
+        if pattern.name and pattern.name not in OPEN | NOT_FOUND:
+            yield pattern.name, address
+
+
+def _patterns(prefix: str, found: list[URLPattern | URLResolver]) -> Iterator[tuple[str, URLPattern]]:
+    for pattern in found:
+        route = prefix + _filled(str(pattern.pattern))
+        if isinstance(pattern, URLResolver):
+            yield from _patterns(route, pattern.url_patterns)
+        else:
+            yield route, pattern
+
+
+def _filled(route: str) -> str:
+    route = route.replace("<str:name>", "bulk_promote")
+    return re.sub(r"<[a-z:_]+>", "1", route)
+
+
+@pytest.fixture
+def one_of_each() -> None:
+    User.objects.create(pk=1, username="eve")
+    Group.objects.create(pk=1, name="editors")
+    card = Card.objects.create(pk=1, card_id="cóndor", title="Cóndor", pack_id="aves")
+    PresentationRule.objects.create(pk=1, rarity="common", frame_color="#CCCCCC", sort_order=1)
+    asset = {"asset_type": "a", "file_path": "a", "file_size": 1, "mime_type": "a/b", "checksum": "ab" * 32}
+    Asset.objects.create(pk=1, asset_key="a", card=card, **asset)
+    asked = {
+        "operation": "backfill_rarity_v2",
+        "model": "cards.card",
+        "columns": ["rarity_v2"],
+        "version": "1",
+    }
+    Run.objects.create(pk=1, **asked, as_of=timezone.now(), performed_by="ada", total=0)
+    AuditLog.objects.create(
+        pk=1, action="a", object_type="cards.card", object_id="1", performed_by="ada", changes={}
+    )
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    client.force_login(User.objects.create_user("bob", is_staff=True))
+    return client
+
+
+def permit(*codenames: str) -> None:
+    found = Permission.objects.filter(codename__in=codenames)
+    assert len(found) == len(codenames)
+    User.objects.get(username="bob").user_permissions.set(found)
+
+
+@pytest.mark.usefixtures("one_of_each")
+def test_without_permissions_every_page_is_forbidden_whether_read_or_posted_to(staff: Client) -> None:
+    pages = [(name, f"{address}?across=1") for name, address in addresses()]
+    assert {"cards_card_operate", "ops_run_live", "ops_run_pause", "ops_run_revert"} < {
+        name for name, _ in pages
+    }
+    answers = {
+        (method, name): getattr(staff, method)(page).status_code
+        for name, page in pages
+        for method in ("get", "post")
+    }
+    assert {asked: status for asked, status in answers.items() if status != 403} == {}
+
+
+@pytest.mark.usefixtures("one_of_each")
+def test_a_stranger_is_sent_to_the_login_by_every_page(client: Client) -> None:
+    strays = {
+        name
+        for name, address in addresses()
+        if "/admin/login/" not in client.get(address).headers["Location"]
+    }
+    assert strays == set()
+
+
+@pytest.mark.usefixtures("one_of_each")
+def test_without_permissions_no_page_names_a_model_or_a_row(staff: Client) -> None:
+    for address in ("/admin/", "/admin/search/?s=card"):
+        page = staff.get(address).content.decode()
+        assert "Presentation rules" not in page
+        assert "cóndor" not in page
+
+
+@pytest.mark.usefixtures("one_of_each")
+def test_who_may_look_at_cards_may_not_run_operations(staff: Client) -> None:
+    permit("view_card", "run_backfill_rarity_v2")
+    listed = staff.get("/admin/cards/card/")
+    assert listed.status_code == 200
+    assert [name for name, _ in listed.context["action_form"].fields["action"].choices if name] == [
+        "backfill_rarity_v2"
+    ]
+    posted = staff.post("/admin/cards/card/", {"action": "bulk_promote", "_selected_action": "1"})
+    assert posted.status_code == 403
+    assert staff.get("/admin/cards/card/operate/bulk_promote/?across=1").status_code == 403
+    assert staff.post("/admin/cards/card/operate/bulk_promote/?across=1").status_code == 403
+
+
+@pytest.mark.usefixtures("one_of_each")
+def test_who_may_run_an_operation_but_see_no_cards_may_not_start_it(staff: Client) -> None:
+    permit("run_backfill_rarity_v2")
+    assert staff.get("/admin/cards/card/operate/backfill_rarity_v2/?across=1").status_code == 403
+    assert staff.post("/admin/cards/card/operate/backfill_rarity_v2/?across=1").status_code == 403
+
+
+@pytest.mark.usefixtures("one_of_each")
+@pytest.mark.parametrize("verb", permissions.CONTROLS)
+def test_each_control_of_a_run_has_its_own_permission(staff: Client, verb: str) -> None:
+    permit("view_run", *(f"{other}_run" for other in permissions.CONTROLS if other != verb))
+    page = staff.get("/admin/ops/run/1/change/")
+    assert f"/1/{verb}/" not in page.content.decode()
+    assert staff.post(f"/admin/ops/run/1/{verb}/").status_code == 403
+    assert Run.objects.get().state == "queued"
+
+
+def test_every_operation_and_every_control_has_a_permission() -> None:
+    wanted = [permissions.to_run(operation) for operation in registry.all_operations()]
+    wanted += [permissions.to_control(verb) for verb in permissions.CONTROLS]
+    there = Permission.objects.filter(content_type__app_label="ops").values_list("codename", flat=True)
+    assert set(wanted) <= {f"ops.{codename}" for codename in there}

@@ -1,0 +1,154 @@
+"""The page of a run: what it shows, what its buttons do."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from redis import Redis
+
+from ops import registry, runs
+from ops.models import AuditLog, Failure, Run
+from ops.states import State
+from tests.ops.running import create, execute, go, things
+from tests.ops.test_admin_operations import text
+from tests.trials.models import Thing
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def staff(client: Client, redis_server: "Redis") -> Client:
+    client.force_login(User.objects.create_superuser("ada"))
+    return client
+
+
+def annotate(**asked: object) -> Run:
+    return create(registry.get("trials_annotate"), **asked)
+
+
+def controls(staff: Client, run: Run) -> list[str]:
+    page = staff.get(f"/admin/ops/run/{run.pk}/live/").content.decode()
+    return re.findall(rf"/admin/ops/run/{run.pk}/(\w+)/", page)
+
+
+def test_the_page_shows_how_far_the_run_is_and_polls_while_it_moves(staff: Client) -> None:
+    things(4)
+    run = annotate(workers=1)
+    page = staff.get(f"/admin/ops/run/{run.pk}/change/").content.decode()
+    assert f'data-address="/admin/ops/run/{run.pk}/live/"' in page
+    assert 'data-moves="yes"' in page
+    go(run)
+    page = staff.get(f"/admin/ops/run/{run.pk}/live/")
+    assert 'data-moves="no"' in page.content.decode()
+    assert "trials_annotate succeeded" in text(page)
+    assert "4 of 4 100 %" in text(page)
+    assert "Checks ok things without a note 0" in text(page)
+
+
+def test_the_rate_is_that_since_the_page_first_looked(staff: Client) -> None:
+    things(4)
+    run = annotate()
+    runs.start(run)
+    run.lanes.update(changed=3)
+    before = Run.objects.get().started_at.timestamp() - 10
+    page = text(staff.get(f"/admin/ops/run/{run.pk}/live/?done=-9997&at={before}"))
+    assert re.search(r"3 of 4 75 % \d{3} rows/s, 0.0 s left", page)
+    assert staff.get(f"/admin/ops/run/{run.pk}/live/?done=x&at=y").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        (State.QUEUED, ["cancel"]),
+        (State.RUNNING, ["pause", "cancel"]),
+        (State.PAUSED, ["resume", "cancel"]),
+        (State.FAILED, ["resume", "retry", "revert"]),
+        (State.FINISHED_WITH_FAILURES, ["retry", "revert"]),
+        (State.SUCCEEDED, ["retry", "revert"]),
+    ],
+)
+def test_only_what_the_state_allows_is_offered(staff: Client, state: State, shown: list[str]) -> None:
+    run = annotate()
+    if "revert" in shown:
+        run.lanes.update(changed=1)
+        Failure.objects.create(run=run, object_id="1", error="no")
+    Run.objects.filter(pk=run.pk).update(state=state)
+    assert controls(staff, run) == shown
+
+
+def test_pause_resume_and_cancel_do_what_they_say(staff: Client) -> None:
+    things(2)
+    run = annotate()
+    runs.start(run)
+    for verb, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled")):
+        answer = staff.post(f"/admin/ops/run/{run.pk}/{verb}/")
+        assert answer.headers["Location"] == f"/admin/ops/run/{run.pk}/change/"
+        run.refresh_from_db()
+        assert run.state == state
+    assert run.workers == 1  # no terminal is at hand
+
+
+def test_a_move_that_is_not_allowed_is_told(staff: Client) -> None:
+    run = annotate()
+    page = staff.post(f"/admin/ops/run/{run.pk}/pause/", follow=True)
+    assert f"run {run.pk} cannot become pausing: its state is queued." in text(page)
+    assert staff.get(f"/admin/ops/run/{run.pk}/pause/").status_code == 405
+
+
+def test_without_a_token_nothing_is_done(staff: Client) -> None:
+    run = annotate()
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = staff.cookies
+    for address in (f"/admin/ops/run/{run.pk}/cancel/", f"/admin/ops/run/{run.pk}/revert/"):
+        assert strict.post(address).status_code == 403
+    run.refresh_from_db()
+    assert run.state == "queued"
+
+
+def test_a_revert_is_previewed_and_then_started(staff: Client) -> None:
+    things(3)
+    run = execute(registry.get("trials_annotate"))
+    address = f"/admin/ops/run/{run.pk}/revert/"
+    assert "3 things would change." in text(staff.get(address))
+    staff.post(address)
+    revert = Run.objects.latest("pk")
+    assert (revert.operation, revert.params, revert.workers) == ("revert", {"run": run.pk}, 1)
+    go(revert)
+    assert Thing.objects.filter(note=None).count() == 3
+
+
+def test_a_retry_is_of_the_failed_rows_alone(staff: Client) -> None:
+    _, second = things(2)
+    run = annotate()
+    Failure.objects.create(run=run, object_id=str(second.pk), error="too long\nreally")
+    runs.cancel(run)
+    assert "Rows that failed t2 too long" in text(staff.get(f"/admin/ops/run/{run.pk}/live/"))
+    address = f"/admin/ops/run/{run.pk}/retry/"
+    assert "1 thing would change." in text(staff.get(address))
+    staff.post(address)
+    retry = Run.objects.latest("pk")
+    assert list(retry.keys.values_list("object_id", flat=True)) == [str(second.pk)]
+
+
+def test_a_retry_without_failed_rows_is_refused_in_words(staff: Client) -> None:
+    run = annotate()
+    page = staff.get(f"/admin/ops/run/{run.pk}/retry/", follow=True)
+    assert f"run {run.pk} has no failed rows." in text(page)
+
+
+def test_what_was_said_of_a_run_cannot_become_markup(staff: Client) -> None:
+    things(1)
+    run = execute(registry.get("trials_annotate"), params={})
+    Run.objects.filter(pk=run.pk).update(error="<script>", performed_by="<script>")
+    changes = {"note": {"old": "<script>", "new": "<script>"}}
+    AuditLog.objects.create(action="a", object_type="t", object_id="1", performed_by="p", changes=changes)
+    for address in (f"/admin/ops/run/{run.pk}/live/", "/admin/ops/run/", "/admin/ops/auditlog/"):
+        page = staff.get(address).content.decode()
+        assert "&lt;script&gt;" in page
+        assert "<script>" not in page
+
+
+def test_a_run_that_is_not_there_is_not_found(staff: Client) -> None:
+    for what in ("change", "live", "pause", "revert"):
+        assert staff.get(f"/admin/ops/run/987654/{what}/").status_code == 404

@@ -1,0 +1,68 @@
+"""What a person does to a single row is audited with it, or not done."""
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from ops.audit import recorded
+from ops.models import AuditLog
+from tests.trials.models import Sort, Thing
+
+pytestmark = pytest.mark.django_db
+
+
+def told() -> list[tuple[str, str, str, object]]:
+    fields = ("action", "object_type", "performed_by", "changes")
+    return list(AuditLog.objects.order_by("pk").values_list(*fields))
+
+
+def test_a_change_is_audited_with_what_was_stored_before_and_after() -> None:
+    row = Thing.objects.create(name="a", note="x")
+    with recorded(row, "admin_change", "ada"):
+        Thing.objects.filter(pk=row.pk).update(note=None, score=3)
+    changes = {
+        "note": {"old": "x", "new": None},
+        "score": {"old": 0, "new": 3},
+        "doubled": {"old": 0, "new": 6},
+    }
+    assert told() == [("admin_change", "trials.thing", "ada", changes)]
+    assert AuditLog.objects.get().object_id == str(row.pk)
+
+
+def test_a_row_that_is_as_it_was_is_not_audited() -> None:
+    row = Thing.objects.create(name="a")
+    with recorded(row, "admin_change", "ada"):
+        row.save()
+    assert told() == []
+
+
+def test_adding_and_deleting_are_audited_with_all_that_the_row_held() -> None:
+    row = Sort(text="a", words=["x"])
+    with recorded(row, "admin_add", "ada"):
+        row.save()
+    with recorded(row, "admin_delete", "bob"):
+        row.delete()
+    added = {"done": False, "text": "a", "words": ["x"]}
+    assert told() == [
+        ("admin_add", "trials.sort", "ada", {k: {"old": None, "new": v} for k, v in added.items()}),
+        ("admin_delete", "trials.sort", "bob", {k: {"old": v, "new": None} for k, v in added.items()}),
+    ]
+
+
+def test_null_of_json_and_no_value_are_told_apart() -> None:
+    row = Sort.objects.create(data={"a": 1})
+    for value, changes in (
+        (None, {"old": {"a": 1}}),
+        ({"b": 'qu"ote'}, {"new": {"b": 'qu"ote'}}),
+    ):
+        with recorded(row, "admin_change", "ada"):
+            row.data = value
+            row.save()
+        assert AuditLog.objects.latest("pk").changes == {"data": changes}
+
+
+def test_what_fails_leaves_neither_the_change_nor_the_audit_row() -> None:
+    row = Thing.objects.create(name="a", note="x")
+    with pytest.raises(IntegrityError), transaction.atomic(), recorded(row, "admin_change", "ada"):
+        Thing.objects.update(note="y", score=1000)
+    assert told() == []
+    assert Thing.objects.get().note == "x"
