@@ -16,6 +16,8 @@ from ops.models import AuditLog, Run
 
 pytestmark = pytest.mark.django_db
 
+# Beyond what any sequence has reached.
+KEY = 10**9
 # Pages that say nothing of the catalogue or its runs: any of the staff may see them.
 OPEN = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "search"}
 # Not found, for who may see nothing of it; no operation is of assets.
@@ -23,7 +25,7 @@ NOT_FOUND = {"app_list", "view_on_site", "autocomplete", "cards_asset_operate"}
 
 
 def addresses() -> Iterator[tuple[str, str]]:
-    """The name and the address of every page of the admin, for the object whose key is 1."""
+    """The name and the address of every page of the admin, for the object whose key is KEY."""
     for address, pattern in _patterns("/admin/", admin.site.get_urls()):
         if pattern.name and pattern.name not in OPEN | NOT_FOUND:
             yield pattern.name, address
@@ -40,26 +42,26 @@ def _patterns(prefix: str, found: list[URLPattern | URLResolver]) -> Iterator[tu
 
 def _filled(route: str) -> str:
     route = route.replace("<str:name>", "bulk_promote")
-    return re.sub(r"<[a-z:_]+>", "1", route)
+    return re.sub(r"<[a-z:_]+>", str(KEY), route)
 
 
 @pytest.fixture
 def one_of_each() -> None:
-    User.objects.create(pk=1, username="eve")
-    Group.objects.create(pk=1, name="editors")
-    card = Card.objects.create(pk=1, card_id="cóndor", title="Cóndor", pack_id="aves")
-    PresentationRule.objects.create(pk=1, rarity="common", frame_color="#CCCCCC", sort_order=1)
+    User.objects.create(pk=KEY, username="eve")
+    Group.objects.create(pk=KEY, name="editors")
+    card = Card.objects.create(pk=KEY, card_id="cóndor", title="Cóndor", pack_id="aves")
+    PresentationRule.objects.create(pk=KEY, rarity="common", frame_color="#CCCCCC", sort_order=1)
     asset = {"asset_type": "a", "file_path": "a", "file_size": 1, "mime_type": "a/b", "checksum": "ab" * 32}
-    Asset.objects.create(pk=1, asset_key="a", card=card, **asset)
+    Asset.objects.create(pk=KEY, asset_key="a", card=card, **asset)
     asked = {
         "operation": "backfill_rarity_v2",
         "model": "cards.card",
         "columns": ["rarity_v2"],
         "version": "1",
     }
-    Run.objects.create(pk=1, **asked, as_of=timezone.now(), performed_by="ada", total=0)
+    Run.objects.create(pk=KEY, **asked, as_of=timezone.now(), performed_by="ada", total=0)
     AuditLog.objects.create(
-        pk=1, action="a", object_type="cards.card", object_id="1", performed_by="ada", changes={}
+        pk=KEY, action="a", object_type="cards.card", object_id="1", performed_by="ada", changes={}
     )
 
 
@@ -115,7 +117,7 @@ def test_who_may_look_at_cards_may_not_run_operations(staff: Client) -> None:
     assert [name for name, _ in listed.context["action_form"].fields["action"].choices if name] == [
         "backfill_rarity_v2"
     ]
-    posted = staff.post("/admin/cards/card/", {"action": "bulk_promote", "_selected_action": "1"})
+    posted = staff.post("/admin/cards/card/", {"action": "bulk_promote", "_selected_action": KEY})
     assert posted.status_code == 403
     assert staff.get("/admin/cards/card/operate/bulk_promote/?across=1").status_code == 403
     assert staff.post("/admin/cards/card/operate/bulk_promote/?across=1").status_code == 403
@@ -132,9 +134,9 @@ def test_who_may_run_an_operation_but_see_no_cards_may_not_start_it(staff: Clien
 @pytest.mark.parametrize("verb", permissions.CONTROLS)
 def test_each_control_of_a_run_has_its_own_permission(staff: Client, verb: str) -> None:
     permit("view_run", *(f"{other}_run" for other in permissions.CONTROLS if other != verb))
-    page = staff.get("/admin/ops/run/1/change/")
-    assert f"/1/{verb}/" not in page.content.decode()
-    assert staff.post(f"/admin/ops/run/1/{verb}/").status_code == 403
+    page = staff.get(f"/admin/ops/run/{KEY}/change/")
+    assert f"/{KEY}/{verb}/" not in page.content.decode()
+    assert staff.post(f"/admin/ops/run/{KEY}/{verb}/").status_code == 403
     assert Run.objects.get().state == "queued"
 
 
