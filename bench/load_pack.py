@@ -47,7 +47,7 @@ SELECT 'load_pack', 'cards.card', id::text, 'bench', jsonb_build_object(
     'metadata', jsonb_build_object('new', metadata)) FROM created
 """
 
-_RULES = """
+RULES = """
 INSERT INTO presentation_rules (rarity, frame_color, sort_order)
 VALUES ('common', '#CCCCCC', 1), ('rare', '#4A90E2', 2), ('epic', '#9B59B6', 3), ('legendary', '#F39C12', 4)
 """
@@ -152,7 +152,7 @@ def main() -> None:
     ):
         databases.build(1, set())
         with psycopg.connect(databases.url_of("kyndo")) as connection:
-            connection.execute(_RULES)
+            connection.execute(RULES)
         found = measure(databases, Path(folder), options.cards, options.rounds)
     base = median(seconds for seconds, _ in found["bare COPY and merge"])
     print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")

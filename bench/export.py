@@ -1,0 +1,177 @@
+"""How fast the catalogue leaves and comes back, and in how much memory, beside what PostgreSQL itself does.
+
+``python -m bench.export --help``. The limit is psql's COPY of valid JSON into a file. Ways that are slow are
+stopped after some seconds, and their speed is that of the rows they had written by then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import psycopg
+
+from bench.engine.__main__ import server
+from bench.engine.databases import ROOT, Databases, environment
+from bench.export_ways import LIMIT
+from bench.load_pack import RULES
+from kyndo.localservices.binaries import postgres_bin
+
+_MANAGE = [sys.executable, str(ROOT / "manage.py")]
+_WAY = [sys.executable, "-m", "bench.export_ways"]
+_TABLES = "cards, assets, presentation_rules, audit_logs"
+
+
+@dataclass(frozen=True)
+class Took:
+    """Of one process: seconds from its birth to its end, MiB that it held at most, and rows that it wrote."""
+
+    seconds: float
+    mib: float
+    rows: int
+
+
+def run(command: Sequence[str], url: str, file: Path | None = None, most: float = 3600) -> Took:
+    """Run a process to its end, or for ``most`` seconds; the lines in ``file`` are the rows it wrote."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env=environment(url), cwd=ROOT, stdout=subprocess.DEVNULL)
+    while (waited := os.wait4(process.pid, os.WNOHANG))[0] == 0:
+        if time.perf_counter() - began > most:
+            process.kill()
+        time.sleep(0.005)
+    seconds = time.perf_counter() - began
+    if os.waitstatus_to_exitcode(waited[1]) not in (0, -9):
+        raise SystemExit(f"{' '.join(command)} failed; its words are above")
+    return Took(seconds, waited[2].ru_maxrss / 1024, lines(file) if file else 0)
+
+
+def lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+
+class Bench:
+    def __init__(self, url: str, folder: Path, cards: int) -> None:
+        self.url, self.folder, self.cards = url, folder, cards
+        self.file = folder / "cards.jsonl"
+        self.found: dict[str, list[Took]] = {}
+
+    def take(self, name: str, measure: Callable[[], Took]) -> None:
+        os.sync()  # else one pays for what the system still has to write of another
+        self.found.setdefault(name, []).append(took := measure())
+        print(f"{name}: {took.seconds:.1f} s, {took.mib:.0f} MiB", file=sys.stderr, flush=True)
+
+    def psql(self) -> Took:
+        psql = str(postgres_bin(18) / "psql")
+        return run([psql, self.url, "-qX", "-c", LIMIT, "-o", str(self.file)], self.url, self.file)
+
+    def export(self, *flags: str) -> Took:
+        target = self.folder / "export"
+        shutil.rmtree(target, ignore_errors=True)
+        return run([*_MANAGE, "export_json", "--output", str(target), "--audit-logs", "0", *flags], self.url)
+
+    def way(self, name: str, most: float = 3600) -> Took:
+        return run([*_WAY, name, str(self.file)], self.url, self.file, most)
+
+    def dumpdata(self, most: float) -> Took:
+        command = [*_MANAGE, "dumpdata", "cards.card", "--format", "jsonl", "--output", str(self.file)]
+        return run(command, self.url, self.file, most)
+
+    def rounds(self, count: int, most: float) -> None:
+        for number in range(count):
+            self.take("psql", self.psql)
+            self.take("psycopg's copy", lambda: self.way("psycopg"))
+            self.take("export_json", self.export)
+            self.take("export_json --compress", lambda: self.export("--compress"))
+            if not number:
+                for name in ("orjson", "json", "instances"):
+                    self.take(name, lambda name=name: self.way(name, most))  # type: ignore[misc]
+                self.take("dumpdata", lambda: self.dumpdata(most))
+
+    def back(self) -> None:
+        """Into empty tables: the export, and beside it COPY's own text into a table without an index."""
+        self.export()
+        text = self.folder / "cards.copy"
+        psql = [str(postgres_bin(18) / "psql"), self.url, "-qX", "-v", "ON_ERROR_STOP=1"]
+        run([*psql, "-c", f"\\copy cards TO '{text}'"], self.url)
+        with psycopg.connect(self.url) as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute(f"CREATE TABLE bare (LIKE cards); TRUNCATE {_TABLES}")
+        self.take("bare COPY", lambda: run([*psql, "-c", f"\\copy bare FROM '{text}'"], self.url))
+        target = str(self.folder / "export")
+        self.take("import_json", lambda: run([*_MANAGE, "import_json", target, "--execute"], self.url))
+        self.take("verify_export", lambda: run([*_MANAGE, "verify_export", target], self.url))
+
+    def table(self) -> list[str]:
+        size = (self.folder / "export" / "cards.json").stat().st_size / self.cards  # bytes of a row
+        limit = self._speed("psql", size)
+        head = ["| | MB/s | of the limit | seconds | MiB |", "| --- | ---: | ---: | ---: | ---: |"]
+        exports = [name for name in self.found if name not in ("bare COPY", "import_json", "verify_export")]
+        told = [*head, *(self._line(name, size, limit) for name in exports), "", *head]
+        bare = self._speed("bare COPY", size)
+        return [*told, *(self._line(n, size, bare) for n in ("bare COPY", "import_json", "verify_export"))]
+
+    def reached(self) -> list[str]:
+        ratios = [
+            limit.seconds / mine.seconds
+            for limit, mine in zip(self.found["psql"], self.found["export_json"], strict=True)
+        ]
+        held = max(
+            took.mib for name in ("export_json", "export_json --compress") for took in self.found[name]
+        )
+        share = median(ratios)
+        return [
+            f"- of the limit, 0.85 at least: **{share:.2f}** ({min(ratios):.2f} to {max(ratios):.2f}),"
+            f" {'reached' if share >= 0.85 else 'NOT reached'}",
+            f"- memory, under 80 MB: **{held * 1.048576:.0f} MB**,"
+            f" {'reached' if held * 1.048576 < 80 else 'NOT reached'}",
+        ]
+
+    def _speed(self, name: str, size: float) -> float:
+        return median((took.rows or self.cards) * size / took.seconds / 1e6 for took in self.found[name])
+
+    def _line(self, name: str, size: float, limit: float) -> str:
+        speed = self._speed(name, size)
+        seconds = median(took.seconds for took in self.found[name])
+        rows = self.found[name][0].rows
+        part = f", {rows:,} rows" if 0 < rows < self.cards else ""
+        mib = max(took.mib for took in self.found[name])
+        return f"| {name}{part} | {speed:.1f} | {speed / limit:.2f} | {seconds:.1f} | {mib:.0f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.export", description=__doc__)
+    parser.add_argument("--cards", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--most", type=float, default=15, help="Seconds that a slow way is given (15).")
+    parser.add_argument("--no-import", action="store_true", help="Only the way out.")
+    parser.add_argument("--server", help="URL of a database on another server than one of its own.")
+    options = parser.parse_args()
+    with (
+        server(options.server) as url,
+        tempfile.TemporaryDirectory(dir=ROOT / "var") as folder,
+        closing(Databases(url)) as databases,
+    ):
+        databases.build(options.cards, set())
+        with psycopg.connect(databases.url_of("kyndo")) as connection:
+            connection.execute(RULES)
+        bench = Bench(databases.url_of("kyndo"), Path(folder), options.cards)
+        bench.rounds(options.rounds, options.most)
+        if not options.no_import:
+            bench.back()
+        print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
+        print("\n".join([*bench.table(), "", *bench.reached()]))
+
+
+if __name__ == "__main__":
+    main()
