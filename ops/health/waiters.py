@@ -3,17 +3,20 @@ from __future__ import annotations
 from ops.db import backend_name
 from ops.health.indicator import Indicator, Sick, rows
 
-# pg_blocking_pids() stops the lock manager for a moment: it is asked only of those who wait.
+# pg_blocking_pids() stops the lock manager for a moment: it is asked only of those who wait. Of those who
+# want one row only the first waits for its holder, and each other for the one before.
 _WAITERS = """
-WITH ours AS (
+WITH RECURSIVE ours AS (
     SELECT array_agg(pid) AS pids FROM pg_stat_activity
     WHERE datname = current_database() AND (application_name = %s OR application_name LIKE %s)
 ), waiting AS MATERIALIZED (
-    SELECT pid, min(waitstart) AS since FROM pg_locks, ours
+    SELECT pid, min(waitstart) AS since, pg_blocking_pids(pid) AS holders FROM pg_locks, ours
     WHERE NOT granted AND pid <> ALL (pids) GROUP BY pid
+), stuck AS (
+    SELECT pid, since FROM waiting, ours WHERE holders && pids
+    UNION SELECT waiting.pid, waiting.since FROM waiting JOIN stuck ON stuck.pid = ANY (holders)
 )
-SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - since)) * 1000, 0)
-FROM waiting, ours WHERE pg_blocking_pids(pid) && pids
+SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - since)) * 1000, 0) FROM stuck
 """
 
 
