@@ -1,0 +1,1 @@
+"""A card's thumbnail: its illustration in the frame of its rarity."""

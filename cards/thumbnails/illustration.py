@@ -1,0 +1,81 @@
+"""An illustration out of the storage, refused in words where it is none that can be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.storage import default_storage
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+# Those that load_pack stores. Pillow knows others that start programs, as EPS does.
+_FORMATS = ("AVIF", "GIF", "JPEG", "PNG", "WEBP")
+# A picture of a few kilobytes can be one of gigabytes once it is unpacked: its header tells.
+_MOST_PIXELS = 64_000_000
+# Pillow may halve an image cheaply while it stays this much larger than asked; the eye sees no difference.
+_GAP = 2.0
+
+
+class BadPicture(ValueError):
+    """Why an illustration cannot be shown; the message is for the failed row."""
+
+
+def fitted(name: str, size: tuple[int, int]) -> Image.Image:
+    """The stored illustration, scaled and cut to cover ``size``; RGB, or RGBA. Raises BadPicture."""
+    with _opened(name) as file, _told(name):
+        image = Image.open(file, formats=_FORMATS)
+        if image.width * image.height > _MOST_PIXELS:
+            raise BadPicture(
+                f"{name} has {image.width:,} x {image.height:,} pixels; {_MOST_PIXELS:,} in all at most"
+            )
+        image.draft("RGB", size)
+        return _covering(_upright(image), size)
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[IO[Any]]:
+    if "://" in name or name.startswith("data:"):
+        raise BadPicture(f"{name[:100]} is an address: only pictures in the storage are rendered")
+    try:
+        file = default_storage.open(name)
+    except SuspiciousFileOperation:
+        raise BadPicture(f"{name} leads out of the storage") from None
+    except FileNotFoundError:
+        raise BadPicture(f"{name} is not in the storage") from None
+    except OSError as exc:
+        raise BadPicture(f"{name} cannot be read: {exc.strerror or exc}") from exc
+    with file:
+        yield file
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Pillow's errors, of which each format has its own, in words."""
+    try:
+        yield
+    except BadPicture:
+        raise
+    except Image.DecompressionBombError as exc:
+        raise BadPicture(f"{name} has more than {_MOST_PIXELS:,} pixels") from exc
+    except UnidentifiedImageError as exc:
+        raise BadPicture(f"{name} is no picture: none of {', '.join(_FORMATS)}") from exc
+    except Exception as exc:
+        raise BadPicture(f"{name} is damaged: {exc or type(exc).__name__}") from exc
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """As its EXIF data say it was meant to be seen."""
+    upright = ImageOps.exif_transpose(image)
+    kind = "RGBA" if upright.has_transparency_data else "RGB"
+    return upright if upright.mode == kind else upright.convert(kind)
+
+
+def _covering(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """What is cut off is cut off evenly on both sides."""
+    scale = min(image.width / size[0], image.height / size[1])
+    width, height = size[0] * scale, size[1] * scale
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    box = (left, top, left + width, top + height)
+    return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=_GAP)
