@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django import forms
 from django.db.models import F, QuerySet
 
 from cards.models import Card, PresentationRule
+from cards.thumbnails.stale import stale_cards
 from ops.operation import Check, Operation
 from ops.registry import register
 
@@ -101,3 +102,24 @@ class BulkPromote(Operation):
 
     def get_checks(self) -> Iterable[Check]:
         return rarity_v2_checks()[1:]
+
+
+@register
+class RenderThumbnails(Operation):
+    """Render the thumbnail of every card whose picture or rarity is no longer the one it shows."""
+
+    name = "render_thumbnails"
+    model = Card
+    columns = ("thumbnail",)
+    follows = ("image", "rarity", "rarity_v2")
+    guessed_rate = 40.0
+    breakdown = "rarity"
+    label = "card_id"
+
+    def get_queryset(self) -> QuerySet[Card]:
+        return stale_cards()
+
+    def process(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any] | Exception]:
+        from cards.thumbnails.making import make  # Pillow takes a twentieth of a second to import
+
+        return make(rows)

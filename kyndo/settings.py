@@ -107,6 +107,7 @@ RUN_BEAT = env.int(
     "RUN_BEAT", default=5
 )  # seconds between two signs of life of a worker; three missed, it is gone
 RUN_SLICE = env.int("RUN_SLICE", default=60)  # seconds that a worker works on a run before others have a turn
+FOLLOW_UP_WORKERS = env.int("FOLLOW_UP_WORKERS", default=2)  # that a run which begins by itself asks for
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Where the engine holds its runs: docs/health.md.
@@ -125,7 +126,7 @@ EXPORT_ROOT = env.path("EXPORT_ROOT", default=str(BASE_DIR / "var" / "exports"))
 EXPORT_PARTS = "cards.exports.parts.catalogue"
 _STATIC = "django.contrib.staticfiles.storage.StaticFilesStorage"
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "kyndo.storage.WholeFileStorage"},
     "staticfiles": {
         "BACKEND": _STATIC if DEBUG else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },

@@ -21,6 +21,11 @@ from ops.sql.compile import Compiled, statement_of, with_changes
 _KEYS = (models.IntegerField, models.CharField, models.TextField, models.UUIDField, models.DateField)
 
 
+def label_of(model: type[models.Model]) -> str:
+    """What a run stores of its model: ``cards.card``, also where the operation is over a proxy."""
+    return (model._meta.concrete_model or model)._meta.label_lower
+
+
 def build(declared: type[Operation], raw: Mapping[str, Any], as_of: datetime) -> Operation:
     """The operation with validated parameters. Raises InvalidParams, or InvalidDeclaration."""
     form = declared.Params(data=dict(raw))
@@ -70,6 +75,7 @@ def try_out(operation: Operation) -> None:
             " the engine knows integers, text, dates and UUIDs"
         )
     _check_columns(operation)
+    _check_follows(operation)
     queryset = operation.get_queryset()
     _check_rows(operation, "get_queryset()", queryset)
     if not operation.is_per_row():
@@ -158,3 +164,15 @@ def _check_columns(operation: Operation) -> None:
         own = field in concrete._meta.local_concrete_fields
         if not own or getattr(field, "generated", False) or field is meta.pk:
             raise InvalidDeclaration(f"{name} writes {column!r}, which is no column that can be set")
+
+
+def _check_follows(operation: Operation) -> None:
+    name, meta = operation.name, operation.model._meta
+    for column in operation.follows:
+        if column not in {field.name for field in meta.get_fields()}:
+            raise InvalidDeclaration(f"{name} follows {column!r}, which {meta.label} does not have")
+        if column in operation.get_columns():
+            raise InvalidDeclaration(f"{name} follows {column!r}, which it writes itself: it would never end")
+    needed = [param for param, field in operation.Params.base_fields.items() if field.required]
+    if operation.follows and needed:
+        raise InvalidDeclaration(f"{name} follows columns, but nobody would be there to give {needed[0]}")

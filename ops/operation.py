@@ -42,6 +42,11 @@ class Operation:
     breakdown: ClassVar[str | None] = None
     label: str = "pk"
     columns: Sequence[str] = ()
+    # Columns on which what it writes depends: a run that changed one of them is followed by a run of this
+    # operation, on the workers, if a row needs it.
+    follows: Sequence[str] = ()
+    # Rows a second, guessed until a run has shown what this server does.
+    guessed_rate: ClassVar[float] = 10_000.0
     # To be raised when process() changes its meaning, so that no run resumes under another one.
     version: ClassVar[int] = 1
 

@@ -17,8 +17,6 @@ from ops.operation import Operation
 from ops.runs import Request
 from ops.sql.compile import fields_of, with_changes
 
-# What a modest server does, until a run has shown what this one does.
-_GUESSED_RATE = 10_000.0
 _SAMPLES = 5
 # A run of fewer rows than this says more of its start than of its rate.
 _TELLING = 1_000
@@ -101,6 +99,6 @@ def _rate(operation: Operation) -> tuple[float, int | None]:
     counted = ended.filter(max_rate=None).annotate(changed=Sum("lanes__changed"))
     run = counted.filter(changed__gte=_TELLING).order_by("-pk").first()
     if run is None or run.finished_at is None or run.started_at is None:
-        return _GUESSED_RATE, None
+        return operation.guessed_rate, None
     seconds = (run.finished_at - run.started_at).total_seconds()
     return max(run.changed / max(seconds, 0.001), 1.0), run.pk

@@ -10,10 +10,10 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ops import registry
+from ops import followups, registry
 from ops.backups import demand
 from ops.candidates import candidates
-from ops.declaration import build, fingerprint
+from ops.declaration import build, fingerprint, label_of
 from ops.events import process, tell, tell_created, tell_move
 from ops.exceptions import ChangedDeclaration, ColumnClaimed, IllegalMove, UnknownRun
 from ops.models import Claim, Failure, Lane, Run
@@ -43,6 +43,7 @@ class Request:
     workers: int | None = None
     without_backup: bool = False
     ignored_health: Sequence[str] = ()
+    follows: Run | None = None
 
 
 def create(request: Request) -> Run:
@@ -58,7 +59,7 @@ def create(request: Request) -> Run:
     with transaction.atomic():
         run = Run.objects.create(
             operation=operation.name,
-            model=operation.model._meta.concrete_model._meta.label_lower,  # type: ignore[union-attr]
+            model=label_of(operation.model),
             columns=[field.name for field in fields_of(operation)],
             params=dict(request.params),
             scope=request.scope.as_json(),
@@ -72,6 +73,7 @@ def create(request: Request) -> Run:
             workers=request.workers,
             without_backup=without_backup,
             ignored_health=sorted({*request.ignored_health}),
+            follows=request.follows,
         )
         request.scope.store(run, operation.model)
         _claim(run)
@@ -203,9 +205,10 @@ def complete_halt(run: Run) -> None:
 
 @transaction.atomic
 def end(run: Run, state: State, **changes: Any) -> None:
-    """Move the run to an end and let its columns go. Raises IllegalMove."""
+    """Move the run to an end, let its columns go, and begin what follows it. Raises IllegalMove."""
     move(run, state, finished_at=Now(), **changes)
     Claim.objects.filter(run=run).delete()
+    followups.wake(run)
 
 
 def next_sweep(run: Run, first: int | None = None) -> None:

@@ -118,5 +118,7 @@ def _icon(size: tuple[int, int], centre: tuple[float, float], badge: str) -> Ima
     mask, scale = Image.new("L", size, 0), (_BADGE - _RING) * 0.62
     pen = ImageDraw.Draw(mask)
     for outline in BADGES[badge]:
-        pen.polygon([((centre[0] + x * scale) * _FINE, (centre[1] + y * scale) * _FINE) for x, y in outline], 255)
+        pen.polygon(
+            [((centre[0] + x * scale) * _FINE, (centre[1] + y * scale) * _FINE) for x, y in outline], 255
+        )
     return mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import perf_counter
@@ -158,25 +159,26 @@ class Batches:
             reach = replace(reach, key=str(rows[-1].pk), last=False)
         written = change_processed(self.operation, answers.told, stretch.lane, reach, self._waits)
         written = replace(written, selected=len(answers.told))
-        self._check(stretch, written)
+        self._check(stretch, written, rows)
         return replace(written, selected=len(rows))
 
-    def _check(self, stretch: Stretch, written: Written) -> None:
+    def _check(self, stretch: Stretch, written: Written, read: Sequence[Any] = ()) -> None:
         """What a batch may not leave behind, looked at while its rows are locked."""
         if written.changed and not stretch.lane.changed:
-            self._check_shrinks(self._rows(stretch))
+            self._check_shrinks(self._rows(stretch), read)
         nothing = written.selected and not written.changed
         if nothing and self._waits and self._rows(stretch).exists():
             reason = "not changed: a trigger kept the row as it was, or others changed it meanwhile each time"
             self._set_aside(stretch.lane, str(stretch.reach.key), reason)
 
-    def _check_shrinks(self, rows: QuerySet[Any]) -> None:
-        """After the first rows that a lane changed: none of them may still match."""
+    def _check_shrinks(self, rows: QuerySet[Any], read: Sequence[Any]) -> None:
+        """After the first rows that a lane changed: none of them may still match, as it was read."""
         changed = AuditLog.objects.filter(run=self.run, object_id=key_text())
-        if still := rows.filter(Exists(changed)).values_list("pk", flat=True).first():
+        still = rows.filter(Exists(changed)).first()
+        if still is not None and not _means_other(still, read, rows.query.annotation_select):
             raise NeverShrinks(
-                f"{self.operation.name} changed row {still}, which still matches get_queryset(), so the run"
-                " would never end. Let get_queryset() leave out what get_changes() sets. Nothing was changed"
+                f"{self.operation.name} changed row {still.pk}, which still matches get_queryset(), so the"
+                " run would never end. Let get_queryset() leave out what get_changes() sets. Nothing was changed"
             )
 
     def _blame(self, error: DatabaseError, stretch: Stretch) -> None:
@@ -225,3 +227,9 @@ class Batches:
             raise TooManyFailures(
                 f"{failed} rows failed, {most} were allowed. To see them: manage.py runs show {self.run.pk}"
             )
+
+
+def _means_other(row: Any, read: Sequence[Any], annotations: Iterable[str]) -> bool:
+    """Whether what the row was processed with, in another table, was changed while it was processed."""
+    before = [old for old in read if old.pk == row.pk]
+    return any(getattr(row, name) != getattr(old, name) for old in before for name in annotations)

@@ -41,6 +41,7 @@ class Run(models.Model):
     without_backup = models.BooleanField(
         default=False, help_text="The demand for a fresh, verified backup was overridden."
     )
+    follows = models.ForeignKey("self", models.SET_NULL, null=True, related_name="followed_by")
     error = models.TextField(blank=True)
     checks = models.JSONField(default=list, help_text="What the checks found when the run ended.")
     created_at = models.DateTimeField(db_default=Now())

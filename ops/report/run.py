@@ -32,7 +32,13 @@ def summary(run: Run) -> list[str]:
     lines = [f"Run {run.pk} {_verb(run)}: {counts} {took}, {details}."]
     if run.error:
         lines.append(f"  {run.error}")
-    return [*lines, *checks(run.checks), *_remarks(run), next_step(run)]
+    return [
+        *lines,
+        *checks(run.checks),
+        *_remarks(run),
+        *(f"  then    {told}" for told in _followed(run)),
+        next_step(run),
+    ]
 
 
 def queued(run: Run, warning: str) -> list[str]:
@@ -87,6 +93,7 @@ def facts(run: Run) -> dict[str, str]:
         "params": ", ".join(f"{k}={words.value(v)}" for k, v in run.params.items()),
         "scope": scope(run),
         "asked by": f"{run.performed_by}, {_time(run.created_at)}",
+        "follows": f"run {run.follows_id}" if run.follows_id else "",
         "started": _time(run.started_at),
         "finished": _time(run.finished_at),
         "workers": _workers(run),
@@ -99,6 +106,7 @@ def facts(run: Run) -> dict[str, str]:
         "ignores": ", ".join(run.ignored_health),
         "reverted": ", ".join(_reverted(run)),
         "backup": "not asked for (--no-backup)" if run.without_backup else "",
+        "then": "; ".join(_followed(run)),
         "error": run.error,
     }
     return {name: fact for name, fact in known.items() if fact}
@@ -154,6 +162,14 @@ def remarks(run: Run) -> list[str]:
 
 def _remarks(run: Run) -> list[str]:
     return [f"  note    {remark}" for remark in remarks(run)]
+
+
+def _followed(run: Run) -> Iterator[str]:
+    """The runs that began when this one ended, or will when it ends."""
+    for other in run.followed_by.order_by("pk"):
+        yield f"run {other.pk}, {other.operation}, {other.get_state_display()}"
+    for wish in run.followups.order_by("pk"):
+        yield f"{wish.operation}, for which {wish.performed_by} asked meanwhile"
 
 
 def _operation(run: Run) -> Operation | None:

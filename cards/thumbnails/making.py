@@ -1,0 +1,76 @@
+"""Thumbnails made of stale cards, stored, and entered among the assets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from cards.models import Asset, Card
+from cards.thumbnails.illustration import BadPicture
+from cards.thumbnails.look import Look
+from cards.thumbnails.render import MIME_TYPE, SIZE, render
+from cards.thumbnails.stale import name_of
+
+ASSET_TYPE = "thumbnail"
+
+
+def make(cards: Sequence[Any]) -> Mapping[Any, Mapping[str, str] | Exception]:
+    """The thumbnail of each card of ``stale_cards()``, or why it has none.
+
+    A file and its asset never change once they are there: the name tells what the file was made from, and its
+    checksum. So both are true whether or not the card comes to name them, and harmless when made twice. One
+    that was made before, as that of a promotion that is taken back, is used again.
+    """
+    known, assets = _made_before(cards), []
+    answers: dict[Any, Mapping[str, str] | Exception] = {}
+    for card in cards:
+        try:
+            name = known.get(name_of(card.picture_, card.dress_ or "", "")[: -len(".webp")], "")
+            if card.image and not name:
+                assets.append(_made(card))
+                name = assets[-1].file_path
+            answers[card.pk] = {"thumbnail": name}
+        except ValueError as exc:
+            answers[card.pk] = exc
+    _enter(assets)
+    return answers
+
+
+def _made_before(cards: Sequence[Any]) -> dict[str, str]:
+    """The names of thumbnails of these cards that are there already, by all of the name but the checksum."""
+    names = Asset.objects.filter(card__in=[card.pk for card in cards], asset_type=ASSET_TYPE).values_list(
+        "file_path", flat=True
+    )
+    return {name.rpartition("-")[0] + "-": name for name in names if default_storage.exists(name)}
+
+
+def _made(card: Any) -> Asset:
+    """Render and store it; the asset is not saved yet. Raises ValueError."""
+    if card.look_ is None:
+        raise BadPicture(f"there is no presentation rule for its rarity {card.rarity!r}")
+    content = render(card.image, Look.parse(card.look_))
+    checksum = hashlib.sha256(content).hexdigest()
+    name = name_of(card.picture_, card.dress_, checksum)
+    if not default_storage.exists(name):
+        default_storage.save(name, ContentFile(content))
+    return Asset(
+        asset_key=name,
+        asset_type=ASSET_TYPE,
+        file_path=name,
+        file_size=len(content),
+        mime_type=MIME_TYPE,
+        checksum=checksum,
+        metadata={"width": SIZE[0], "height": SIZE[1]},
+        generated_by="render_thumbnails",
+        card=card,
+    )
+
+
+def _enter(assets: list[Asset]) -> None:
+    """Save the assets of cards that are still there, but for those that a twin has saved."""
+    there = set(Card.objects.filter(pk__in=[asset.card_id for asset in assets]).values_list("pk", flat=True))
+    Asset.objects.bulk_create([a for a in assets if a.card_id in there], ignore_conflicts=True)

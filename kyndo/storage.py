@@ -1,0 +1,43 @@
+"""Files on the disk of one machine, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from django.core.files import File
+from django.core.files.storage import FileSystemStorage
+
+
+class WholeFileStorage(FileSystemStorage):
+    """Writes beside and renames: whoever is killed in between leaves no part of a file under its name.
+
+    Files are named by their checksum, so that a second one of the same name is the same and takes its place.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_overwrite": True, **options})
+
+    def _save(self, name: str, content: File[Any]) -> str:
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with NamedTemporaryFile(dir=os.path.dirname(self.path(name)), prefix=".", delete=False) as part:
+            try:
+                for chunk in content.chunks():
+                    part.write(chunk)
+                part.flush()
+                os.fsync(part.fileno())
+                # Django moves what has a path, and gives it the permissions that the settings ask for.
+                saved: str = super()._save(name, _Placed(part.name))  # type: ignore[misc]
+            except BaseException:
+                os.unlink(part.name)
+                raise
+        return saved
+
+
+class _Placed(File):  # type: ignore[type-arg]
+    def __init__(self, path: str) -> None:
+        super().__init__(None, path)
+
+    def temporary_file_path(self) -> str:
+        return str(self.name)

@@ -1,0 +1,107 @@
+"""Runs that begin by themselves, on the workers: when another run ends, or when somebody asks for one.
+
+An operation names in ``follows`` the columns that it depends on; a run that ends and has changed one of them
+is followed by a run of it, whatever that run was: another operation, or a revert.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from ops import registry, runs
+from ops.candidates import candidates
+from ops.declaration import build, label_of
+from ops.events import tell
+from ops.exceptions import ColumnClaimed, OpsError
+from ops.models import Claim, FollowUp, Run
+from ops.operation import Operation
+from ops.queue.bell import ring
+from ops.scope import Scope
+
+log = logging.getLogger(__name__)
+
+# Lanes of unlike length: whoever is done with one takes the next.
+_LANES_A_WORKER = 4
+
+
+def request(name: str, performed_by: str, *, scope: Scope | None = None, follows: Run | None = None) -> None:
+    """Let the operation run on the workers, if a row needs it.
+
+    Where another run holds its columns, the wish is left with that run and comes true in the transaction that
+    ends it: no wish is lost, and a thousand of them are one. Raises UnknownOperation.
+    """
+    declared, scope = registry.get(name), scope or Scope()
+    operation = build(declared, {}, timezone.now())
+    while True:
+        holder = _holder_of(operation)
+        if holder is not None:
+            done = _leave(holder, name, performed_by)
+        elif candidates(operation, scope).exists():
+            done = _begin(declared, performed_by, scope, follows)
+        else:
+            done = True
+        if done:
+            return
+
+
+def wake(run: Run) -> None:
+    """Begin what follows the run, and what was asked for meanwhile. In the transaction that ends it."""
+    left = FollowUp.objects.filter(holder=run)
+    wanted = dict(left.values_list("operation", "performed_by"))
+    left.delete()
+    if run.lanes.filter(changed__gt=0).exists():
+        wanted = dict.fromkeys(_followers(run), run.performed_by) | wanted
+    for name, performed_by in sorted(wanted.items()):
+        try:
+            with transaction.atomic():
+                request(name, performed_by, follows=run)
+        except OpsError as exc:  # It was changed or removed since; the run that ends is not to suffer for it.
+            log.error("run %s: %s cannot follow it: %s", run.pk, name, exc)
+
+
+def _followers(run: Run) -> list[str]:
+    columns = set(run.columns)
+    return [
+        operation.name
+        for operation in registry.all_operations()
+        if columns.intersection(operation.follows) and label_of(operation.model) == run.model
+    ]
+
+
+def _holder_of(operation: Operation) -> Run | None:
+    claims = Claim.objects.filter(model=label_of(operation.model), column__in=operation.get_columns())
+    held = claims.select_related("run").first()
+    return held.run if held else None
+
+
+def _leave(holder: Run, name: str, performed_by: str) -> bool:
+    """Leave the wish with the holder; False where that has ended meanwhile."""
+    with transaction.atomic():
+        # Waits for a transaction that may be ending it right now; one that begins later sees the wish.
+        Run.objects.select_for_update(no_key=True).get(pk=holder.pk)
+        if not holder.claims.exists():
+            return False
+        asked = {"performed_by": performed_by}
+        _, is_new = FollowUp.objects.get_or_create(holder=holder, operation=name, defaults=asked)
+        if is_new:
+            tell(holder, "followup asked for", operation=name, by=performed_by)
+    return True
+
+
+def _begin(declared: type[Operation], performed_by: str, scope: Scope, follows: Run | None) -> bool:
+    """Create the run and call the workers; False where somebody else was faster to claim its columns."""
+    workers = settings.FOLLOW_UP_WORKERS
+    asked = runs.Request(
+        declared, performed_by, scope=scope, lanes=workers * _LANES_A_WORKER, workers=workers, follows=follows
+    )
+    try:
+        run = runs.create(asked)
+    except ColumnClaimed:
+        return False
+    if warning := ring(run):
+        log.warning("run %s: %s", run.pk, warning)
+    return True
