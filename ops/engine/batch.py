@@ -177,8 +177,8 @@ class Batches:
         still = rows.filter(Exists(changed)).first()
         if still is not None and not _means_other(still, read, rows.query.annotation_select):
             raise NeverShrinks(
-                f"{self.operation.name} changed row {still.pk}, which still matches get_queryset(), so the"
-                " run would never end. Let get_queryset() leave out what get_changes() sets. Nothing was changed"
+                f"{self.operation.name} changed row {still.pk}, which still matches get_queryset(): the run"
+                " would never end. Let get_queryset() leave out what get_changes() sets. Nothing was changed"
             )
 
     def _blame(self, error: DatabaseError, stretch: Stretch) -> None:
