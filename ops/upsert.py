@@ -60,13 +60,26 @@ def preview(merge: Merge, samples: int = 5) -> Preview:
 
 
 def execute(
-    merge: Merge, signature: Signature, *, change: bool = True, creating: Creating = nullcontext
+    merge: Merge,
+    signature: Signature,
+    *,
+    change: bool = True,
+    creating: Creating = nullcontext,
+    then: Callable[[], object] = int,
 ) -> Counts:
     """Merge in one transaction; raises what ``attempt`` does.
 
-    Without ``change`` the rows that exist stay as they are; new rows are created within ``creating``.
+    Without ``change`` the rows that exist stay as they are; new rows are created within ``creating``. Where
+    any was created or changed, ``then`` is called in the same transaction.
     """
-    return attempt(lambda: merge_within(merge, signature, change=change, creating=creating), _busy(merge))
+
+    def work() -> Counts:
+        counts = merge_within(merge, signature, change=change, creating=creating)
+        if counts.created or counts.changed:
+            then()
+        return counts
+
+    return attempt(work, _busy(merge))
 
 
 def attempt(work: Callable[[], T], busy: str) -> T:

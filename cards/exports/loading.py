@@ -15,6 +15,7 @@ from cards.models import Asset, Card, PresentationRule
 from cards.packs.errors import SHOWN, BadRows, RefusedPack
 from cards.packs.layout import Layout
 from cards.packs.loading import filled, refuse, staged
+from cards.thumbnails.stale import render_stale
 from ops import upsert
 from ops.db import read_only
 from ops.exceptions import BadContent
@@ -132,6 +133,7 @@ def _merge(found: Staged, performed_by: str) -> dict[str, Counts]:
         signature = Signature("import_json", performed_by, {"file": file.path.name, "sha256": file.sha256})
         counts[part] = upsert.merge_within(merge, signature, creating=_as_they_were)
     counts["audit_logs"] = _audit_counts(found, found.adoption.insert())
+    render_stale(performed_by)
     return counts
 
 

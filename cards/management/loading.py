@@ -16,6 +16,7 @@ from cards.packs import report
 from cards.packs.layout import Layout
 from cards.packs.loading import staged
 from cards.packs.source import Source, open_source, sha256
+from cards.thumbnails.stale import render_stale
 from ops import upsert
 from ops.management.arguments import add_mode, add_person
 from ops.management.base import OpsCommand
@@ -54,7 +55,12 @@ class LoadCommand(OpsCommand):
     def execute_load(self, merge: Merge, source: Source, options: dict[str, Any]) -> list[str]:
         metadata = {"file": source.path.name, "sha256": sha256(source.path)}
         signature = Signature(self.name, options["performed_by"], metadata)
-        counts = upsert.execute(merge, signature, creating=creating(options.get("without_rarity_v2")))
+        counts = upsert.execute(
+            merge,
+            signature,
+            creating=creating(options.get("without_rarity_v2")),
+            then=partial(render_stale, options["performed_by"]),
+        )
         if options["json"]:
             return [report.as_json(counts, executed=True)]
         return report.done_lines(source, counts)

@@ -98,14 +98,14 @@ def _draw_badge(overlay: Image.Image, look: Look) -> None:
     shadow = _blurred(_shape(overlay.size, centre, _BADGE), 3).point([round(v * 0.6) for v in range(256)])
     _lay(overlay, (0, 0, 0), shadow)
     ring, disc = _shape(overlay.size, centre, _BADGE), _shape(overlay.size, centre, _BADGE - _RING)
-    part = (*(round(c - _BADGE) * _FINE for c in centre), *(round(c + _BADGE) * _FINE for c in centre))
-    for mask, top, bottom in (
+    left, top = (round(c - _BADGE) * _FINE for c in centre)
+    part = (left, top, left + 2 * _BADGE * _FINE, top + 2 * _BADGE * _FINE)
+    for mask, light, shade in (
         (ring, look.lighter(0.65), look.darker(0.35)),
         (disc, look.darker(0.88), look.darker(0.7)),
         (_icon(overlay.size, centre, look.badge), look.lighter(0.7), look.lighter(0.05)),
     ):
-        shade = _gradient((part[2] - part[0], part[3] - part[1]), top, bottom)
-        overlay.paste(shade, part[:2], mask.crop(part))
+        overlay.paste(_gradient(ring.crop(part).size, light, shade), part[:2], mask.crop(part))
 
 
 def _shape(size: tuple[int, int], centre: tuple[float, float], radius: float) -> Image.Image:

@@ -10,10 +10,14 @@ a changed rule is one row. A million names are compared in about a second: the r
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Expression, F, OuterRef, Q, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import MD5, Cast, Concat, Left, Substr
 
 from cards.models import Card, PresentationRule
+from ops import followups
+from ops.scope import Scope
 
 FOLDER = "thumbnails/"
 # To be raised when thumbnails are drawn otherwise than before: all of them are stale then.
@@ -42,6 +46,15 @@ def stale_cards() -> QuerySet[Card]:
     ).annotate(picture_=_picture(), look_=_rule(_look()), dress_=_rule(_dress()))
     left_over = Q(image="", thumbnail__startswith=FOLDER)
     return framed.filter((~Q(image="") & ~fresh) | left_over)
+
+
+def render_stale(performed_by: str, *keys: Any) -> None:
+    """Let the workers render what a change that is no run has made stale; in its transaction.
+
+    With ``keys``, of cards that were saved one by one, nobody looks through all the others.
+    """
+    scope = Scope.of_keys(keys) if keys else Scope()
+    followups.request("render_thumbnails", performed_by, scope=scope)
 
 
 def _picture() -> Expression:
