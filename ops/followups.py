@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error, transaction
 from django.utils import timezone
 
 from ops import registry, runs
 from ops.candidates import candidates
 from ops.declaration import build, label_of
+from ops.engine.patience import is_transient
 from ops.events import tell
 from ops.exceptions import ColumnClaimed, OpsError
 from ops.models import Claim, FollowUp, Run
@@ -59,7 +60,10 @@ def wake(run: Run) -> None:
         try:
             with transaction.atomic():
                 request(name, performed_by, follows=run)
-        except OpsError as exc:  # It was changed or removed since; the run that ends is not to suffer for it.
+        except (OpsError, Error) as exc:
+            if isinstance(exc, Error) and is_transient(exc):
+                raise
+            # It was changed or removed since, or is declared wrong: the run that ends must not suffer for it.
             log.error("run %s: %s cannot follow it: %s", run.pk, name, exc)
 
 

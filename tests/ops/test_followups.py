@@ -1,0 +1,166 @@
+"""Runs that begin by themselves on the workers, and the wishes for them that are never lost."""
+
+from threading import Thread
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import F, OuterRef, Subquery, TextField
+from django.db.models.functions import Cast
+
+from ops import followups, runs
+from ops.declaration import try_out
+from ops.exceptions import InvalidDeclaration
+from ops.models import FollowUp, Run
+from ops.operation import Operation
+from ops.operations import Revert
+from ops.queue.jobs import advance
+from ops.states import State
+from tests.ops.conftest import Declare
+from tests.ops.running import audited, create, execute, operation, per_row, player, things, until
+from tests.trials.models import Owner, Thing
+from tests.trials.operations import ScoreParams
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis_server"),
+]
+
+WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+
+@pytest.fixture
+def follower(declare: Declare) -> type[Operation]:
+    """Writes the note of things whose note is not their score, whenever a score has changed."""
+    score = Cast("score", TextField())
+    rows = Thing.objects.exclude(note=score)
+    return declare(operation(rows, {"note": score}, name="follower", follows=["score"]))
+
+
+@pytest.fixture
+def rescore(declare: Declare) -> type[Operation]:
+    return declare(operation(Thing.objects.exclude(score=5), {"score": 5}, name="rescore"))
+
+
+def begun(by: str = "follower") -> list[Run]:
+    return list(Run.objects.filter(operation=by).order_by("pk"))
+
+
+@pytest.mark.usefixtures("follower")
+def test_a_run_that_changed_what_an_operation_follows_is_followed_on_the_workers(
+    rescore: type[Operation],
+) -> None:
+    things(3, note="0")
+    run = execute(rescore)
+    (next_run,) = begun()
+    assert (next_run.follows, next_run.performed_by, next_run.state) == (run, "tester", State.QUEUED)
+    assert next_run.workers
+    advance(next_run.pk)
+    assert set(Thing.objects.values_list("note", flat=True)) == {"5"}
+
+
+@pytest.mark.usefixtures("follower")
+def test_so_is_its_revert(rescore: type[Operation]) -> None:
+    things(2, note="0")
+    first = execute(rescore)
+    advance(begun()[0].pk)
+    execute(Revert, params={"run": first.pk})
+    advance(begun()[1].pk)
+    assert set(Thing.objects.values_list("note", flat=True)) == {"0"}
+
+
+@pytest.mark.usefixtures("follower")
+def test_a_run_that_left_nothing_to_do_is_not_followed(rescore: type[Operation]) -> None:
+    things(2, note="5")
+    execute(rescore)  # the notes say so already
+    things(2, score=5)
+    execute(rescore)  # changed nothing
+    assert begun() == []
+
+
+def test_wishes_that_come_while_the_columns_are_held_are_one_and_come_true_at_the_end(
+    follower: type[Operation],
+) -> None:
+    things(2)
+    holder = create(follower)
+    for _ in range(3):
+        followups.request("follower", "ada")
+    assert (len(begun()), FollowUp.objects.get().holder) == (1, holder)
+    runs.cancel(holder)
+    assert not FollowUp.objects.exists()
+    _, next_run = begun()
+    assert (next_run.follows, next_run.performed_by) == (holder, "ada")
+
+
+def test_a_wish_that_meets_the_end_of_the_holder_is_not_lost(follower: type[Operation]) -> None:
+    """It waits for the transaction that ends the holder, and then begins the run itself."""
+    things(2)
+    holder = create(follower)
+
+    def ask() -> None:
+        try:
+            followups.request("follower", "ada")
+        finally:
+            connection.close()
+
+    asking = Thread(target=ask)
+    with player() as other, transaction.atomic():
+        other.autocommit = True
+        runs.end(holder, State.CANCELLED)
+        asking.start()
+        until(lambda: other.execute(WAITING).fetchall())
+    asking.join(timeout=30)
+    assert [(run.performed_by, run.state) for run in begun()] == [("tester", "cancelled"), ("ada", "queued")]
+
+
+def test_a_wish_for_an_operation_that_is_gone_does_not_keep_the_run_from_ending(
+    follower: type[Operation],
+) -> None:
+    things(1)
+    holder = create(follower)
+    FollowUp.objects.create(holder=holder, operation="gone", performed_by="ada")
+    runs.cancel(holder)
+    assert (holder.state, Run.objects.count()) == (State.CANCELLED, 1)
+
+
+@pytest.mark.usefixtures("follower")
+def test_a_follower_that_the_database_refuses_does_not_keep_the_run_from_ending(
+    declare: Declare, rescore: type[Operation]
+) -> None:
+    rows = Thing.objects.filter(note__gt=F("score"))  # text and a number
+    declare(operation(rows, {"note": "x"}, name="wrong", follows=["score"]))
+    things(1)
+    assert execute(rescore).state == State.SUCCEEDED
+    assert (len(begun()), begun("wrong")) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "told"),
+    [
+        ({"follows": ["colour"]}, "follows 'colour', which trials.Thing does not have"),
+        ({"follows": ["note"]}, "follows 'note', which it writes itself"),
+        ({"follows": ["name"], "Params": ScoreParams}, "nobody would be there to give score"),
+    ],
+)
+def test_what_cannot_follow_is_refused_when_it_is_declared(attributes: dict[str, Any], told: str) -> None:
+    declared = operation(Thing.objects.filter(note=None), {"note": "x"}, **attributes)
+    with pytest.raises(InvalidDeclaration, match=told):
+        try_out(declared({}, None))  # type: ignore[arg-type]
+
+
+def test_a_row_whose_inputs_changed_while_it_was_processed_is_left_to_the_run_that_follows(
+    declare: Declare,
+) -> None:
+    """It still matches, but not because the declaration would never end."""
+    owner = Owner.objects.create(name="old")
+    (thing,) = things(1, owner=owner)
+    wanted = Subquery(Owner.objects.filter(pk=OuterRef("owner")).values("name"))
+    rows = Thing.objects.annotate(wanted=wanted).exclude(note=F("wanted"))
+
+    def process(found: list[Any]) -> dict[Any, Any]:
+        Owner.objects.update(name="new")
+        return {row.pk: {"note": row.wanted} for row in found}
+
+    run = execute(declare(per_row(rows, process, "note")))
+    assert (run.state, audited(run)[str(thing.pk)]["note"]["new"]) == ("succeeded", "old")
