@@ -100,7 +100,13 @@ def _begin(declared: type[Operation], performed_by: str, scope: Scope, follows: 
     """Create the run and call the workers; False where somebody else was faster to claim its columns."""
     workers = settings.FOLLOW_UP_WORKERS
     asked = runs.Request(
-        declared, performed_by, scope=scope, lanes=workers * _LANES_A_WORKER, workers=workers, follows=follows
+        declared,
+        performed_by,
+        scope=scope,
+        lanes=workers * _LANES_A_WORKER,
+        workers=workers,
+        without_backup=True,  # where one is demanded the run tells so; nobody is here to make one
+        follows=follows,
     )
     try:
         run = runs.create(asked)
