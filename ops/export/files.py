@@ -12,7 +12,7 @@ from typing import Any
 
 FORMATS = ("json", "jsonl")
 Told = Callable[[int, int], None]  # so many rows and bytes more
-_BLOCK = 1 << 18
+_BLOCK = 1 << 16
 # Of PostgreSQL's speed on two cores, level 1 keeps most and level 6 half; the file is a fifth smaller at 6.
 _LEVEL = 1
 _GZIP = 31  # zlib's name for gzip's header, without a time in it
