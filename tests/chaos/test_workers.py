@@ -86,7 +86,7 @@ def test_a_run_of_the_workers_ends_exactly_by_itself_whoever_is_killed(
     trial.prepare(dose.cards)
     trial.remember()
     words = ("backfill_rarity_v2", "--execute", "--workers", 2, "--lanes", 4, "--batch-size", 10)
-    trial.manage(*words, "--max-rate", dose.cards // (4 * dose.attacks))
+    trial.manage(*words, "--max-rate", dose.cards // (8 * dose.attacks))
     run, done, longest = trial.newest(), Counter[str](), 0.0
     people = People(trial.url)
     with people.at_work():
