@@ -4,6 +4,8 @@
 
 PYTHON := .venv/bin/python
 MANAGE := $(PYTHON) manage.py
+CHAOS := tests/chaos tests/ops/test_interleavings.py tests/cards/test_audit_equals_difference.py \
+	tests/cards/test_json_source.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -16,7 +18,7 @@ help:
 	@echo 'make test    the whole test suite'
 	@echo 'make lint    formatting, lint, types'
 	@echo 'make bench   the benchmarks'
-	@echo 'make chaos   the tests that kill servers at random, for longer than make test does'
+	@echo 'make chaos   the tests that kill servers at random and try many examples, for longer than make test'
 	@echo 'make clean   stop the local services; delete .venv and var, databases included'
 
 demo: up
@@ -56,8 +58,8 @@ stop: .venv/installed .env
 	@$(MANAGE) localservices stop
 
 test: .venv/installed
-	$(PYTHON) -m pytest -n auto
-	$(PYTHON) -m pytest -n auto --pg 16 -m engine
+	$(PYTHON) -m pytest -n auto --dist worksteal
+	$(PYTHON) -m pytest -n auto --dist worksteal --pg 16 -m engine
 
 lint: .venv/installed .env
 	$(PYTHON) -m ruff format --check .
@@ -68,7 +70,7 @@ bench: .venv/installed
 	$(PYTHON) -m bench.engine $(ARGS)
 
 chaos: .venv/installed
-	$(PYTHON) -m pytest -n auto tests/chaos
+	$(PYTHON) -m pytest -n auto --dist worksteal --chaos --hypothesis-profile=chaos $(CHAOS)
 
 clean:
 	@if test -x $(PYTHON) && test -e .venv/installed && test -e .env; then $(MANAGE) localservices remove; fi

@@ -24,6 +24,7 @@ SETTINGS = {
     "ADMIN_KEY": "test",
     "ALLOWED_HOSTS": "",
     "LOG_DIR": str(VAR / "test-logs"),
+    "STATIC_ROOT": str(VAR / "test-static"),  # collectstatic makes it in production; there, WhiteNoise warns without
 }
 # Where the suite runs on the PostgreSQL that the shell named, nobody promised which one it is.
 GIVEN = "KYNDO_TEST_DATABASE_GIVEN"
@@ -37,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     options = early_config.known_args_namespace
     os.environ.update(SETTINGS)
+    Path(SETTINGS["STATIC_ROOT"]).mkdir(parents=True, exist_ok=True)
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None and not (options.help or options.version or options.collectonly):
         _start_servers(early_config, options.pg)

@@ -65,7 +65,7 @@ def load_json(pack: Any, *flags: str) -> None:
 
 
 class AuditEqualsDifference(TestCase):
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(packs, packs, st.booleans(), st.booleans())
     def test_audit_equals_difference(
         self, first: Any, second: Any, first_without: bool, second_without: bool

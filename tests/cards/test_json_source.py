@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cards.packs.json_source import JsonSource
@@ -119,6 +119,7 @@ def test_a_key_given_twice_is_seen_at_any_depth_and_no_later_row_is_blamed(text:
     assert [row for _, row in rows(f'[{text}, {{"a": 1}}]')] == [Repeated("a"), {"a": 1}]
 
 
+@settings(max_examples=100)
 @given(st.integers(), st.decimals(allow_nan=False, allow_infinity=False))
 def test_numbers_stay_exact(whole: int, decimal: Decimal) -> None:
     text = f"[{whole}, {decimal:E}]"

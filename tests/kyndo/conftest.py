@@ -1,7 +1,34 @@
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
+
+from kyndo.localservices.postgres import LocalPostgres
+from kyndo.localservices.state import State, read_state, write_state
+
+Lay = Callable[[Path], None]
 
 
 @pytest.fixture(autouse=True)
 def _commands_run_under_the_real_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The suite's own settings add applications of its own."""
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "kyndo.settings")
+
+
+@pytest.fixture(scope="session")
+def lay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lay]:
+    """``lay(root)``: a PostgreSQL that ran before and was stopped; a copy, since initdb takes a second or two."""
+    once = LocalPostgres(tmp_path_factory.mktemp("once"), durable=False)
+    once.start()
+    once.stop()
+    made = read_state(once.state_file)
+    assert made
+
+    def lay(root: Path) -> None:
+        server = LocalPostgres(root, durable=False)
+        subprocess.run(["cp", "-a", once.data, server.place], check=True)
+        write_state(server.state_file, State(0, made.password))
+
+    yield lay
+    once.remove()

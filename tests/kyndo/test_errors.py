@@ -62,7 +62,7 @@ PING = "import django_rq; django_rq.get_connection().ping()"
 
 
 def test_a_mistake_in_the_code_keeps_its_traceback(manage: Manage) -> None:
-    done = manage("shell", "--no-imports", "-c", "1 / 0")
+    done = manage.process("shell", "--no-imports", "-c", "1 / 0")
     assert done.returncode == 1
     assert done.stderr.startswith("Traceback")
 

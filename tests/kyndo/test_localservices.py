@@ -19,6 +19,7 @@ from kyndo.localservices.errors import LocalServiceError
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.server import LocalServer
 from kyndo.localservices.valkey import LocalValkey
+from tests.kyndo.conftest import Lay
 
 Make = Callable[[Path], LocalServer]
 MAKERS: list[Make] = [lambda root: LocalPostgres(root, durable=False), LocalValkey]
@@ -36,19 +37,26 @@ def root(tmp_path: Path) -> Iterator[Path]:
                 server.remove()
 
 
+@pytest.fixture
+def used(root: Path, lay: Lay) -> Path:
+    """As `root`, where a PostgreSQL was made before, and stopped: for what initdb has no part in."""
+    lay(root)
+    return root
+
+
 @both
-def test_a_second_start_finds_the_first_one_running(root: Path, make: Make) -> None:
-    server = make(root)
+def test_a_second_start_finds_the_first_one_running(used: Path, make: Make) -> None:
+    server = make(used)
     assert server.start()
     main = server.main_process()
-    assert not make(root).start()
+    assert not make(used).start()
     assert server.main_process() == main
-    assert make(root).url == server.url
+    assert make(used).url == server.url
 
 
 @both
-def test_stop_leaves_no_process_and_may_be_repeated(root: Path, make: Make) -> None:
-    server = make(root)
+def test_stop_leaves_no_process_and_may_be_repeated(used: Path, make: Make) -> None:
+    server = make(used)
     server.start()
     assert server.stop()
     assert not server.processes()
@@ -61,8 +69,8 @@ def test_stopping_what_never_started_makes_no_folder(root: Path) -> None:
     assert not (root / "var").exists()
 
 
-def test_what_was_committed_is_there_after_every_process_was_killed(root: Path) -> None:
-    server = LocalPostgres(root)
+def test_what_was_committed_is_there_after_every_process_was_killed(used: Path) -> None:
+    server = LocalPostgres(used)
     server.start()
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE t AS SELECT 7 AS n")
@@ -73,8 +81,8 @@ def test_what_was_committed_is_there_after_every_process_was_killed(root: Path) 
         assert connection.execute("SELECT n FROM t").fetchone() == (7,)
 
 
-def test_postgres_starts_again_after_only_its_main_process_was_killed(root: Path) -> None:
-    server = LocalPostgres(root, durable=False)
+def test_postgres_starts_again_after_only_its_main_process_was_killed(used: Path) -> None:
+    server = LocalPostgres(used, durable=False)
     server.start()
     main = server.main_process()
     assert main
@@ -94,8 +102,8 @@ def test_jobs_that_valkey_acknowledged_survive_a_restart(root: Path) -> None:
         assert client.get("job") == b"1"
 
 
-def test_a_pid_file_that_names_a_stranger_does_not_stop_the_start(root: Path) -> None:
-    server = LocalPostgres(root, durable=False)
+def test_a_pid_file_that_names_a_stranger_does_not_stop_the_start(used: Path) -> None:
+    server = LocalPostgres(used, durable=False)
     server.start()
     server.kill()
     pid_file = server.data / "postmaster.pid"
@@ -123,8 +131,8 @@ def test_a_folder_half_made_by_a_killed_initdb_is_made_again(root: Path) -> None
 
 
 @both
-def test_a_taken_port_is_replaced_by_a_free_one(root: Path, make: Make) -> None:
-    server, other = make(root / "one"), LocalValkey(root / "other")
+def test_a_taken_port_is_replaced_by_a_free_one(used: Path, make: Make) -> None:
+    server, other = make(used), LocalValkey(used / "other")
     other.start()
     server.start()
     server.stop()
@@ -137,8 +145,8 @@ def test_a_taken_port_is_replaced_by_a_free_one(root: Path, make: Make) -> None:
 
 
 @both
-def test_the_port_stays_the_same_over_a_restart(root: Path, make: Make) -> None:
-    server = make(root)
+def test_the_port_stays_the_same_over_a_restart(used: Path, make: Make) -> None:
+    server = make(used)
     server.start()
     url = server.url
     server.stop()
@@ -204,8 +212,8 @@ def test_the_password_is_in_no_process_list_and_in_no_file_of_others(root: Path,
 
 
 @both
-def test_without_the_password_nobody_enters(root: Path, make: Make) -> None:
-    server = make(root)
+def test_without_the_password_nobody_enters(used: Path, make: Make) -> None:
+    server = make(used)
     server.start()
     state = json.loads(server.state_file.read_text())
     bad = server.url.replace(state["password"], "guess")
@@ -214,14 +222,14 @@ def test_without_the_password_nobody_enters(root: Path, make: Make) -> None:
 
 
 @both
-def test_no_server_runs_as_root(root: Path, make: Make) -> None:
-    server = make(root)
+def test_no_server_runs_as_root(used: Path, make: Make) -> None:
+    server = make(used)
     server.start()
     assert 0 not in [process.uids().real for process in server.processes()]
 
 
-def test_only_this_machine_can_reach_it(root: Path) -> None:
-    server = LocalPostgres(root, durable=False)
+def test_only_this_machine_can_reach_it(used: Path) -> None:
+    server = LocalPostgres(used, durable=False)
     server.start()
     with psycopg.connect(server.url) as connection:
         said = connection.execute(
@@ -245,8 +253,8 @@ def test_text_is_utf8_and_knows_the_letters_of_spanish(root: Path, version: int)
     server.remove()
 
 
-def test_durability_is_only_given_up_when_asked(root: Path) -> None:
-    server = LocalPostgres(root, settings={"wal_level": "logical"})
+def test_durability_is_only_given_up_when_asked(used: Path) -> None:
+    server = LocalPostgres(used, settings={"wal_level": "logical"})
     server.start()
     with psycopg.connect(server.url) as connection:
         names = ("fsync", "synchronous_commit", "full_page_writes", "wal_level")
@@ -254,8 +262,8 @@ def test_durability_is_only_given_up_when_asked(root: Path) -> None:
     assert said == [("on",), ("on",), ("on",), ("logical",)]
 
 
-def test_a_server_that_cannot_start_says_what_its_log_says(root: Path) -> None:
-    server = LocalPostgres(root, durable=False, settings={"shared_buffers": "much"})
+def test_a_server_that_cannot_start_says_what_its_log_says(used: Path) -> None:
+    server = LocalPostgres(used, durable=False, settings={"shared_buffers": "much"})
     with pytest.raises(LocalServiceError, match='invalid value for parameter "shared_buffers": "much"'):
         server.start()
     assert not server.processes()
@@ -285,8 +293,8 @@ def test_where_its_user_cannot_go_it_lives_elsewhere_and_leaves_nothing_behind(r
     assert not place.elsewhere(server.home).exists()
 
 
-def test_a_stop_ends_open_transactions(root: Path) -> None:
-    server = LocalPostgres(root, durable=False)
+def test_a_stop_ends_open_transactions(used: Path) -> None:
+    server = LocalPostgres(used, durable=False)
     server.start()
     with psycopg.connect(server.url) as connection:
         connection.execute("CREATE TABLE t ()")
@@ -295,9 +303,9 @@ def test_a_stop_ends_open_transactions(root: Path) -> None:
             connection.execute("SELECT 1")
 
 
-def test_a_hung_up_terminal_does_not_end_the_servers(root: Path) -> None:
-    start = subprocess.Popen([sys.executable, "-c", START, root], start_new_session=True)
+def test_a_hung_up_terminal_does_not_end_the_servers(used: Path) -> None:
+    start = subprocess.Popen([sys.executable, "-c", START, used], start_new_session=True)
     start.wait()
     with pytest.raises(ProcessLookupError):
         os.killpg(start.pid, signal.SIGHUP)  # nothing of the starter's group is left
-    assert LocalPostgres(root).running()
+    assert LocalPostgres(used).running()

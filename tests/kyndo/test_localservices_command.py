@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from kyndo.localservices.services import LocalServices
 from kyndo.localservices.state import State, write_state
+from tests.kyndo.conftest import Lay
 
 
 class Typed:
@@ -59,7 +60,8 @@ def test_a_day_with_the_local_services(typed: Typed) -> None:
     assert typed("stop") == "PostgreSQL 18 was not running\nValkey was not running\n"
 
 
-def test_a_shell_that_evaluates_env_reaches_the_database_with_psql(typed: Typed) -> None:
+def test_a_shell_that_evaluates_env_reaches_the_database_with_psql(typed: Typed, lay: Lay) -> None:
+    lay(typed.root)
     typed("start")
     script = (
         typed("env") + 'psql "$DATABASE_URL" --no-psqlrc -Atc "select current_database()"; echo $REDIS_URL'
@@ -71,8 +73,9 @@ def test_a_shell_that_evaluates_env_reaches_the_database_with_psql(typed: Typed)
 
 
 def test_a_shell_that_evaluated_env_still_starts_and_stops_them(
-    typed: Typed, monkeypatch: pytest.MonkeyPatch
+    typed: Typed, lay: Lay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lay(typed.root)
     typed("start")
     for name, url in exported(typed("env")).items():
         monkeypatch.setenv(name, url)
@@ -106,7 +109,8 @@ def test_a_server_that_never_answers_is_not_said_to_run(typed: Typed) -> None:
     assert "Valkey does not run" in typed("status")
 
 
-def test_remove_leaves_nothing(typed: Typed) -> None:
+def test_remove_leaves_nothing(typed: Typed, lay: Lay) -> None:
+    lay(typed.root)
     typed("start")
     places = [server.place for server in LocalServices(typed.root, {}).servers.values()]
     typed("remove")

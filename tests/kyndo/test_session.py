@@ -29,5 +29,5 @@ def test_audit_rows_of_one_test_do_not_reach_the_next(turn: int) -> None:
 def test_a_command_of_a_test_sees_the_database_of_the_test(manage: Manage) -> None:
     AuditLog.objects.create(action="x", object_type="y", object_id="1", performed_by="me", changes={})
     script = "from ops.models import AuditLog; print(AuditLog.objects.get().performed_by)"
-    done = manage("shell", "--no-imports", "-c", script)
+    done = manage.process("shell", "--no-imports", "-c", script)
     assert (done.returncode, done.stdout) == (0, "me\n")

@@ -59,7 +59,7 @@ def test_the_deployment_checks_have_nothing_to_say(manage: Manage) -> None:
 
 
 def test_the_migrations_are_those_of_the_models(manage: Manage) -> None:
-    done = manage("makemigrations", "--check", "--dry-run")
+    done = manage.process("makemigrations", "--check", "--dry-run")
     assert (done.returncode, done.stdout) == (0, "No changes detected\n")
 
 

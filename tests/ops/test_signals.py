@@ -40,7 +40,7 @@ def test_a_signal_pauses_the_run_after_its_batch(manage: Manage, number: int) ->
         "To go on: manage.py runs resume N",
     ]
     Run.objects.update(batch_size=None)  # the rest may go faster
-    finished = manage("runs", "resume", run.pk)
+    finished = manage.process("runs", "resume", run.pk)
     assert (finished.returncode, finished.stderr) == (0, "")
     assert audited(run).keys() == keys(rows)
 
@@ -70,7 +70,7 @@ def test_a_process_killed_in_the_middle_loses_nothing_and_repeats_nothing(manage
     done = AuditLog.objects.filter(run=run).count()
     assert done == changed() == Thing.objects.filter(note__isnull=False).count()
     Run.objects.update(batch_size=None)  # the rest may go faster
-    finished = manage("runs", "resume", run.pk)
+    finished = manage.process("runs", "resume", run.pk)
     assert (finished.returncode, finished.stderr) == (0, "")
     assert len(audited(run)) == changed() == 20_000
     assert not Thing.objects.filter(note=None).exists()

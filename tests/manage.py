@@ -1,0 +1,151 @@
+"""``manage.py`` for tests: in the test's own process where only words and status count, else as a real one.
+
+Starting Python and Django costs more than most commands do, and hundreds of tests only read what one says.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+from django.db import connection, connections
+from django.test import override_settings
+
+from kyndo.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+_COLUMNS = "100"
+
+
+class Manage:
+    """Runs ``manage.py`` on the test's database, with plain 100-column output."""
+
+    def __init__(self) -> None:
+        url = urlsplit(os.environ["DATABASE_URL"])
+        self.database_url = url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+
+    def __call__(
+        self, *args: object, stdin: str | None = None, env: Mapping[str, str | None] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run to the end, here; with an input or an environment of its own, as a real process.
+
+        Has ``returncode``, ``stdout``, ``stderr``.
+        """
+        if stdin is not None or env is not None:
+            return self.process(*args, stdin=stdin, env=env)
+        argv = [str(ROOT / "manage.py"), *map(str, args)]
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            with _as_a_process(argv, out, err):
+                status = _status(argv)
+            return subprocess.CompletedProcess(argv, status, _whole(out), _whole(err))
+
+    def process(
+        self, *args: object, stdin: str | None = None, env: Mapping[str, str | None] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run to the end as a real process; None in ``env`` unsets a variable."""
+        return subprocess.run(
+            input=stdin, capture_output=True, timeout=240, check=False, **self._process(args, env)
+        )
+
+    def popen(
+        self, *args: object, env: Mapping[str, str | None] | None = None, **popen: Any
+    ) -> "subprocess.Popen[str]":
+        """Start and return at once, for tests that signal or kill it; stdout and stderr are pipes."""
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
+        # A suite that runs in the background of a shell has SIGINT ignored, and children inherit that.
+        pipes["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        return subprocess.Popen(**self._process(args, env), **{**pipes, **popen})
+
+    def _process(self, args: tuple[object, ...], env: Mapping[str, str | None] | None) -> dict[str, Any]:
+        changed = {"DATABASE_URL": self.database_url, "COLUMNS": _COLUMNS, **(env or {})}
+        return {
+            "args": [sys.executable, ROOT / "manage.py", *map(str, args)],
+            "env": {k: v for k, v in {**os.environ, **changed}.items() if v is not None},
+            "cwd": ROOT,
+            "text": True,
+        }
+
+
+def _status(argv: list[str]) -> int:
+    """The status that the interpreter would exit with."""
+    try:
+        return main(argv)
+    except SystemExit as exc:
+        if exc.code is None or isinstance(exc.code, int):
+            return exc.code or 0
+        print(exc.code, file=sys.stderr)
+    except Exception:
+        traceback.print_exc()
+    return 1
+
+
+@contextmanager
+def _as_a_process(argv: list[str], out: IO[str], err: IO[str]) -> Iterator[None]:
+    """What a process of its own would have: files for its output, no input, a connection that is its own."""
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(err))
+        stack.enter_context(patch.object(sys, "stdin", stack.enter_context(open(os.devnull))))
+        stack.enter_context(patch.object(sys, "argv", argv))
+        stack.enter_context(patch.dict(os.environ, COLUMNS=_COLUMNS))
+        stack.enter_context(chdir(ROOT))
+        # Without its settings the logging stays as it is, and pytest goes on seeing what is logged.
+        stack.enter_context(override_settings(LOGGING_CONFIG=None))
+        stack.enter_context(_logging_to(err))
+        stack.enter_context(_signals_kept())
+        stack.enter_context(_connection_of_its_own())
+        yield
+
+
+@contextmanager
+def _logging_to(err: IO[str]) -> Iterator[None]:
+    """The handlers of the console write where stderr is now."""
+    consoles = [h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler]
+    before = [handler.setStream(err) for handler in consoles]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(consoles, before, strict=True):
+            handler.setStream(stream or sys.stderr)
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _connection_of_its_own() -> Iterator[None]:
+    """So that a lock, a transaction or a setting of the test's session is somebody else's."""
+    before = connections["default"]
+    connections["default"] = before.copy()
+    try:
+        yield
+    finally:
+        connections["default"].close()
+        connections["default"] = before
+
+
+def _whole(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
