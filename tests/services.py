@@ -24,7 +24,9 @@ SETTINGS = {
     "ADMIN_KEY": "test",
     "ALLOWED_HOSTS": "",
     "LOG_DIR": str(VAR / "test-logs"),
-    "STATIC_ROOT": str(VAR / "test-static"),  # collectstatic makes it in production; there, WhiteNoise warns without
+    "STATIC_ROOT": str(
+        VAR / "test-static"
+    ),  # collectstatic makes it in production; there, WhiteNoise warns without
 }
 # Where the suite runs on the PostgreSQL that the shell named, nobody promised which one it is.
 GIVEN = "KYNDO_TEST_DATABASE_GIVEN"
@@ -32,6 +34,12 @@ GIVEN = "KYNDO_TEST_DATABASE_GIVEN"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pg", type=int, choices=[16, 18], default=18, help="the PostgreSQL to run on")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: at any time some test waits for a process, a lock or a server."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)  # before pytest-django reads the settings

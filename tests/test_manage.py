@@ -1,4 +1,4 @@
-"""What a test reads of a command run in its own process is what an operator reads, and leaves nothing behind."""
+"""What a test reads of a command run in its own process is what an operator reads; nothing stays behind."""
 
 import logging
 import os
@@ -65,7 +65,9 @@ def test_the_process_of_the_test_is_as_it_was(manage: Manage, monkeypatch: pytes
 
 
 def test_its_session_is_not_the_test_s_own(manage: Manage) -> None:
-    print_it = "from django.db import connection as c; c.ensure_connection(); print(c.connection.info.backend_pid)"
+    print_it = (
+        "from django.db import connection as c; c.ensure_connection(); print(c.connection.info.backend_pid)"
+    )
     with transaction.atomic():
         things(2)
         ours = connection.connection.info.backend_pid

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -70,6 +71,11 @@ class Databases:
     def url_of(self, name: str) -> str:
         return urlsplit(self.url)._replace(path=f"/{self._name(name)}").geturl()
 
+    @cached_property
+    def _durable(self) -> bool:
+        with psycopg.connect(self.url) as connection:
+            return connection.execute("SELECT current_setting('fsync')").fetchone() == ("on",)
+
     def _name(self, name: str) -> str:
         return f"{self.prefix}_bench_{name}"
 
@@ -78,7 +84,8 @@ class Databases:
         source = self._name(template) if template else "template0"
         self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", self._name(name), source)
         self._execute("CHECKPOINT")
-        os.sync()  # else the first commits wait for what the system still has to write of the copy
+        if self._durable:
+            os.sync()  # else the first commits wait for what the system still has to write of the copy
 
     def _drop(self, name: str) -> None:
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._name(name))

@@ -10,8 +10,6 @@ from kyndo.localservices.postgres import LocalPostgres
 from tests.chaos.conftest import Dose
 from tests.chaos.trial import Trial
 
-pytestmark = pytest.mark.engine
-
 
 @pytest.fixture
 def server(tmp_path: Path, request: pytest.FixtureRequest):

@@ -5,8 +5,6 @@ import pytest
 from tests.chaos.conftest import Dose
 from tests.chaos.trial import Trial
 
-pytestmark = pytest.mark.engine
-
 
 @pytest.fixture
 def trial(manage) -> Trial:
@@ -30,6 +28,7 @@ def killed_and_resumed(trial: Trial, kills: int, *words: object) -> tuple[int, i
     return run, done
 
 
+@pytest.mark.engine
 def test_a_backfill_a_promotion_and_its_revert_are_exact_however_often_they_are_killed(
     trial: Trial, dose: Dose, record_property
 ):

@@ -18,7 +18,7 @@ def _commands_run_under_the_real_settings(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture(scope="session")
 def lay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lay]:
-    """``lay(root)``: a PostgreSQL that ran before and was stopped; a copy, since initdb takes a second or two."""
+    """``lay(root)``: a PostgreSQL that ran before and was stopped: a copy, which spares initdb."""
     once = LocalPostgres(tmp_path_factory.mktemp("once"), durable=False)
     once.start()
     once.stop()

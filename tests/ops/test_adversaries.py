@@ -1,5 +1,6 @@
 """What concurrent people, odd declarations and odd words could break, and do not."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.utils import timezone
 
 from ops import registry, runs
 from ops.declaration import build, fingerprint
+from ops.engine import batch, work
 from ops.exceptions import ColumnClaimed, InvalidDeclaration
 from ops.models import Run
 from tests.ops.conftest import Declare
@@ -77,8 +79,12 @@ def test_a_reason_that_the_database_cannot_store_is_stored_in_other_words(
     assert all(failures(run).values())
 
 
-def test_a_row_whose_parent_is_held_is_set_aside_alone_and_named(declare: Declare) -> None:
+def test_a_row_whose_parent_is_held_is_set_aside_alone_and_named(
+    declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SKIP LOCKED does not cover the lock that a foreign key takes on its parent."""
+    monkeypatch.setattr(batch, "LOCK_TIMEOUT", timedelta(milliseconds=20))
+    monkeypatch.setattr(work, "SWEEP_PAUSE", timedelta())
     owner, other_owner = (Owner.objects.create(name=name) for name in "ab")
     held, *free = things(4)
     Thing.objects.filter(pk=held.pk).update(score=owner.pk)

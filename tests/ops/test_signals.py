@@ -11,8 +11,6 @@ from tests.ops.running import audited, keys, sql, things, until
 from tests.ops.told import masked
 from tests.trials.models import Thing
 
-pytestmark = pytest.mark.engine
-
 EXECUTE = ("operate", "trials_annotate", "--execute")
 # So that it is not through before another process has begun.
 SLOWLY = ("--max-rate", 200)
