@@ -12,6 +12,12 @@ from tests.manage import Manage
 from tests.ops.running import things
 from tests.trials.models import Thing
 
+ALL_THERE_IS = """
+import logging, sys
+print(sys.stdin.isatty(), sys.stdout.isatty())
+logging.getLogger("x").error("told")
+sys.exit("no")
+"""
 RECITE_WRONG = "from tests.trials.models import Thing; print('so far'); Thing.objects.get()"
 
 
@@ -19,13 +25,10 @@ RECITE_WRONG = "from tests.trials.models import Thing; print('so far'); Thing.ob
     "words",
     [
         ["operate", "trials_score", "--score", "5"],  # a preview, with its words to type next
-        ["operate", "trials_score", "--help"],
         ["operate", "trials_score", "--scor", "5"],
         ["runs", "resume", "4242"],
         ["frobnicate"],
-        ["shell", "--no-imports", "-c", "import logging; logging.getLogger('x').error('told')"],
-        ["shell", "--no-imports", "-c", "import sys; sys.exit('no')"],
-        ["shell", "--no-imports", "-c", "import sys; print(sys.stdin.isatty(), sys.stdout.isatty())"],
+        ["shell", "--no-imports", "-c", ALL_THERE_IS],
     ],
     ids=lambda words: " ".join(words)[:40],
 )
