@@ -27,6 +27,18 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def read_by(read: Callable[[str], Any], told: str) -> Callable[[str], Any]:
+    """``told`` says what it may be where ``read`` raises ValueError."""
+
+    def parse(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError:
+            raise ArgumentTypeError(f"{text!r} is not {told}") from None
+
+    return parse
+
+
 positive = whole(1, _GREATEST)
 natural = whole(0, _GREATEST)
 few = whole(1, _MOST_LANES)

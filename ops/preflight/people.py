@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from ops.preflight.finding import Finding, Light, Situation
+from ops.reading import read_span
 from ops.report import words
 
 NO = "no"
-_SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-_UNITS = {"s": "seconds", "sec": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
 
 
 def team_notified(situation: Situation) -> Finding:
@@ -60,27 +57,6 @@ def monitoring(situation: Situation) -> Finding:
         todo = ("tail -f logs/application.log; manage.py db_stats; then: --monitoring",)
         return Finding(Light.RED, "Nobody watches.", todo=todo)
     return Finding(Light.GREEN, f"In place: {said}.")
-
-
-def read_span(text: str) -> timedelta:
-    """``15min``, ``1h 30min``, ``0``, ``none``. Raises ValueError."""
-    if text.strip().lower() in ("0", "none", NO):
-        return timedelta()
-    parts = re.findall(r"(\d+)\s*([a-z]+)", text.lower())
-    if not parts or "".join(n + unit for n, unit in parts) != re.sub(r"\s", "", text.lower()):
-        raise ValueError(text)
-    try:
-        return sum((timedelta(**{_UNITS[unit]: int(n)}) for n, unit in parts), timedelta())
-    except (KeyError, OverflowError):
-        raise ValueError(text) from None
-
-
-def read_size(text: str) -> int:
-    """Bytes of ``200GB`` or ``1.5 TB``. Raises ValueError."""
-    parts = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?b?)", text.strip().lower())
-    if parts is None or parts[2] in ("k", "m", "g", "t"):
-        raise ValueError(text)
-    return int(float(parts[1]) * _SIZES[parts[2]])
 
 
 def read_yes(text: str) -> str:

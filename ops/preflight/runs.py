@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from django.db import ProgrammingError
 from django.db.models import QuerySet
 from django.utils import timezone
 from redis import RedisError
 
-from ops import registry
-from ops.declaration import build
-from ops.engine.settle import verify
-from ops.exceptions import OpsError
+from ops.checks import found_by_checks
 from ops.models import Run
-from ops.operation import Operation
 from ops.preflight.finding import Finding, Light, Situation
 from ops.queue.presence import workers_alive
 from ops.report import words
-from ops.scope import Scope
 from ops.states import State
 
 ACTIVE = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
@@ -63,28 +57,15 @@ def workers(situation: Situation) -> Finding:
 
 def rows_refused(situation: Situation) -> Finding:
     """What the checks of the operations find now, before anything is changed."""
-    found: dict[str, int] = {}
-    waiting = []
-    for operation in _exemplary():
-        try:
-            found |= {check["label"]: check["found"] for check in verify(operation, Scope())}
-        except ProgrammingError:
-            waiting.append(f"{operation.name} can be asked once the migrations are applied")
-    refused = (*(f"{label}: {count:,}" for label, count in found.items() if count), *waiting)
-    if not any(found.values()):
-        return Finding(Light.GREEN, f"{words.plural(len(found), 'check')} of operations: all hold.", refused)
+    found = found_by_checks()
+    refused = [f"{label}: {count:,}" for label, count in found.items() if count]
+    unasked = [name for name, count in found.items() if count is None]
+    details = (*refused, *(f"{name} can be asked once the migrations are applied" for name in unasked))
+    if not refused:
+        held = words.plural(len(found) - len(unasked), "check")
+        return Finding(Light.GREEN, f"{held} of operations: all hold.", details)
     todo = ("Fine for rows that a backfill is about to change; mend any others first.",)
-    return Finding(Light.YELLOW, "Checks of operations find rows.", refused, todo)
-
-
-def _exemplary() -> Iterator[Operation]:
-    """The operations that can be built without anybody's parameters."""
-    for declared in registry.all_operations():
-        if declared.example is not None:
-            try:
-                yield build(declared, declared.example, timezone.now())
-            except OpsError:
-                continue  # its example needs rows that are not there
+    return Finding(Light.YELLOW, "Checks of operations find rows.", details, todo)
 
 
 def _told(runs: QuerySet[Run]) -> Iterator[str]:

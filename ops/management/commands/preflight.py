@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentTypeError
-from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.db import connection
 
+from ops.management.arguments import read_by
 from ops.management.base import OpsCommand
 from ops.preflight import people
 from ops.preflight.checklist import Lines, go_through, verdict
 from ops.preflight.finding import Answers, Light, Situation
+from ops.reading import read_size, read_span
 from ops.report import preflight as report
 
 
@@ -22,12 +22,12 @@ class Command(OpsCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         yes: dict[str, Any] = {"nargs": "?", "const": "yes", "type": people.read_yes}
         parser.add_argument("--team-notified", **yes, metavar="HOW", help="The team was notified.")
-        span = typed(people.read_span, "a span of time, as 15min, 1h 30min or 0")
+        span = read_by(read_span, "a span of time, as 15min, 1h 30min or 0")
         parser.add_argument("--downtime", type=span, metavar="SPAN", help="Of players, at most; 0 for none.")
         plan = "How it is taken back, in words or in a file."
         parser.add_argument("--rollback-plan", type=people.read_yes, metavar="TEXT|FILE", help=plan)
         parser.add_argument("--monitoring", **yes, metavar="WHO", help="Somebody watches.")
-        size = typed(people.read_size, "a size, as 500MB or 1.5TB")
+        size = read_by(read_size, "a size, as 500MB or 1.5TB")
         free = "Free on the database's disk, where it cannot be seen from here."
         parser.add_argument("--database-free", type=size, metavar="SIZE", help=free)
         parser.add_argument("--no-input", action="store_true", help="Ask nothing, even in a terminal.")
@@ -76,13 +76,3 @@ class Command(OpsCommand):
                     setattr(answers, question.name, question.read(said))
                 except ValueError:
                     self.stdout.write(f"{said!r} is not understood; an empty line leaves it open.")
-
-
-def typed(read: Callable[[str], Any], told: str) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:
-        try:
-            return read(text)
-        except ValueError:
-            raise ArgumentTypeError(f"{text!r} is not {told}") from None
-
-    return parse

@@ -1,0 +1,34 @@
+"""A file that is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from ops.exceptions import OpsError
+
+
+class NotWritten(OpsError):
+    """The file could not be written; what was there before still is."""
+
+
+def write_whole(path: Path, text: str, overwrite: bool) -> None:
+    """Raises NotWritten, also where something is there that may not be overwritten."""
+    new = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+    try:
+        try:
+            with new.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            if overwrite:
+                new.replace(path)
+            else:
+                os.link(new, path)  # unlike a rename, it replaces nothing
+        finally:
+            new.unlink(missing_ok=True)
+    except FileExistsError:
+        raise NotWritten(f"{path} is there already; to replace it, add --overwrite") from None
+    except OSError as exc:
+        raise NotWritten(f"{path} cannot be written: {exc.strerror}") from exc

@@ -1,0 +1,112 @@
+"""`migration_log`: the guide's template, filled from what happened."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+
+from ops.models import Run
+from ops.reading import read_size, read_span, read_time
+from ops.whole import NotWritten, write_whole
+from tests.ops.running import execute, sql, things
+from tests.ops.told import masked
+from tests.trials.operations import Annotate, SetScore
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOTE = ("--note", "The site was slow for a minute.")
+
+
+def log(*options: str) -> str:
+    out = StringIO()
+    call_command("migration_log", "--as", "DevOps", *options, stdout=out)
+    return out.getvalue()
+
+
+def test_the_template_is_filled_from_what_happened() -> None:
+    things(3)
+    execute(Annotate)
+    sql("UPDATE trials_thing SET note = 'long gone' WHERE name = 't1'")
+    execute(SetScore, params={"score": 1500})
+    migrated = MigrationRecorder(connection).migration_qs.get(app="cards", name="0002_card_rarity_v2")
+    MigrationRecorder.Migration.objects.exclude(pk=migrated.pk).update(
+        applied=datetime(2024, 1, 1, tzinfo=UTC)
+    )
+    begun = timezone.now() - timedelta(minutes=5)
+    MigrationRecorder.Migration.objects.filter(pk=migrated.pk).update(applied=begun)
+    text = log("--since", "1h", "--title", "Notes", *NOTE)
+    first, second = Run.objects.order_by("pk")
+    told = re.sub(r"\d\d:\d\d:\d\d", "CLOCK", masked(text)).replace(f"{begun:%Y-%m-%d}", "DATE")
+    assert told.startswith(
+        "## Migration: Notes\n**Date**: DATE\n**Applied By**: DevOps, tester\n**Duration**: "
+    )
+    assert [line for line in told.splitlines() if re.match(r"\d\.", line)] == [
+        "1. ✅ Applied `cards.0002_card_rarity_v2` at CLOCK",
+        "2. ✅ Run N, `trials_annotate`: 3 of 3 rows changed in DURATION, RATE rows/s, by tester",
+        "3. ⚠️ Run N, `trials_score`, score=1500: 0 of 3 rows changed, 3 failed in DURATION, RATE rows/s,"
+        " by tester: finished with failures",
+    ]
+    after = told.partition("### Post-Migration\n")[2]
+    assert "- Rows of `trials_thing`: 3\n" in after
+    assert "- ✅ things without a note: 0\n" in after
+    assert "### Issues/Notes\n- The site was slow for a minute.\n- Run N, row " in after
+    assert text.count("trials_thing_score_small") == 3
+    assert (first.pk, second.pk) == tuple(map(int, re.findall(r"\. .. ?Run (\d+)", text)))
+
+
+def test_where_nothing_happened_that_is_what_the_log_says() -> None:
+    text = log("--since", f"{timezone.now() + timedelta(days=1):%Y-%m-%d}")
+    assert "## Migration: nothing was done\n" in text
+    assert "**Duration**: none\n" in text
+    assert text.endswith("### Issues/Notes\n- None\n")
+
+
+def test_the_file_is_written_whole_and_replaced_only_when_asked(tmp_path: Path) -> None:
+    file = tmp_path / "log.md"
+    assert log("--output", str(file)) == f"Written: {file}\n"
+    before = file.read_text()
+    with pytest.raises(CommandError, match="is there already; to replace it, add --overwrite"):
+        log("--output", str(file), *NOTE)
+    assert file.read_text() == before
+    log("--output", str(file), "--overwrite", *NOTE)
+    assert NOTE[1] in file.read_text()
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "log.md"
+    file.write_text("before")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(file, "half \ud800", overwrite=True)
+    with pytest.raises(NotWritten, match="cannot be written: No such file"):
+        write_whole(tmp_path / "no" / "log.md", "text", overwrite=False)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("15min", 900), ("1h 30min", 5400), ("2d", 172800), ("0", 0), ("None", 0)]
+)
+def test_spans_are_read_as_people_type_them(text: str, seconds: int) -> None:
+    assert read_span(text).total_seconds() == seconds
+
+
+def test_sizes_and_times_are_read_as_people_type_them() -> None:
+    assert [read_size(text) for text in ("512", "1.5 kB", "200GB")] == [512, 1500, 200 * 10**9]
+    assert read_time("2026-11-25") == datetime(2026, 11, 25, tzinfo=UTC)
+    assert read_time("2026-11-25 14:30") == datetime(2026, 11, 25, 14, 30, tzinfo=UTC)
+    before = timezone.now()
+    assert before <= read_time("2h") + timedelta(hours=2) <= timezone.now()
+
+
+@pytest.mark.parametrize("text", ["", "soon", "15", "15 parsecs", "1h 30", "99999999999999d", "2026-13-45"])
+def test_what_is_no_span_and_no_time_is_refused(text: str) -> None:
+    for option in ("--since", "--downtime"):
+        command = "migration_log" if option == "--since" else "preflight"
+        with pytest.raises(CommandError, match=f"argument {option}: {text!r} is not a"):
+            call_command(command, option, text)
