@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,11 +9,13 @@ from django.apps import apps
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model, Q
+from django.utils import timezone
 from redis import RedisError
 
 from ops import registry
+from ops.backups.catalogue import known
 from ops.checks import found_by_checks
-from ops.models import Run
+from ops.models import Backup, Run
 from ops.queue.presence import workers_alive
 
 
@@ -28,44 +29,45 @@ class Applied:
 
 @dataclass(frozen=True)
 class History:
-    """``counts`` are rows by table, of the models that operations change; see ``checks.found_by_checks``."""
+    """``backup`` is the newest from before it began; see ``checks.found_by_checks`` for ``checks``.
+
+    ``counts`` are rows by table, of the models that operations change.
+    """
 
     since: datetime
+    began: datetime | None
+    ended: datetime | None
     migrations: list[Applied]
     runs: list[Run]
     counts: dict[str, int]
+    backup: Backup | None
     checks: dict[str, int | None]
     workers: str
-
-    @property
-    def began(self) -> datetime | None:
-        return min((at for at, _ in self._times()), default=None)
-
-    @property
-    def ended(self) -> datetime | None:
-        return max((at for _, at in self._times()), default=None)
 
     @property
     def people(self) -> list[str]:
         """Who asked for the runs."""
         return sorted({run.performed_by for run in self.runs})
 
-    def _times(self) -> Iterator[tuple[datetime, datetime]]:
-        for migration in self.migrations:
-            yield migration.at, migration.at
-        for run in self.runs:
-            yield run.created_at, run.finished_at or run.created_at
-
 
 def history(since: datetime) -> History:
-    """Read from the database alone."""
+    """Read from the database, and from the records beside the backups."""
+    migrations = _migrations(since)
+    runs = list(Run.objects.filter(Q(created_at__gte=since) | Q(finished_at__gte=since)).order_by("pk"))
+    times = [m.at for m in migrations] + [
+        at for run in runs for at in (run.created_at, run.finished_at) if at
+    ]
+    began = min(times, default=None)
     return History(
         since,
-        _migrations(since),
-        list(Run.objects.filter(Q(created_at__gte=since) | Q(finished_at__gte=since)).order_by("pk")),
-        {model._meta.db_table: model._base_manager.count() for model in _models()},
-        found_by_checks(),
-        _workers(),
+        began=began,
+        ended=max(times, default=None),
+        migrations=migrations,
+        runs=runs,
+        counts={model._meta.db_table: model._base_manager.count() for model in _models()},
+        backup=next((b for b in known() if b.started_at <= (began or timezone.now())), None),
+        checks=found_by_checks(),
+        workers=_workers(),
     )
 
 

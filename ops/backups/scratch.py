@@ -14,7 +14,7 @@ from psycopg import sql
 from ops.backups.likeness import create_like
 from ops.backups.server import Connection, Server
 
-_NAME = r".+_(verify|restore)_\d{8}_\d{6}_[0-9a-f]{4}"
+_NAME = r".+_(verify|restore|drift|rehearsal)_\d{8}_\d{6}_[0-9a-f]{4}"
 _LONGEST = 35  # of the 63 bytes that PostgreSQL gives a name, what is left beside the rest of it
 # Whoever made one holds this lock as long as it lives; PostgreSQL lets go of it when the process is killed.
 _LOCK = "SELECT {}(hashtextextended(%s, 0))"
@@ -44,7 +44,7 @@ def scratch(server: Server, purpose: str) -> Iterator[str]:
 
 
 def clear_left(server: Server) -> list[str]:
-    """Drop what killed restores and verifications left: nobody holds it. Their names."""
+    """Drop what killed commands left: nobody holds it. Their names."""
     dropped = []
     with server.maintenance() as connection:
         for name in databases(connection, _NAME):

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 
 from django.db import DatabaseError
 
-from ops.preflight import migrations, objects, people, runs, server, space
+from ops.preflight import backup, migrations, objects, people, runs, server, space
 from ops.preflight.finding import Finding, Light, Situation, worst
 
 CHECKS: dict[str, Callable[[Situation], Finding]] = {
+    "backup": backup.fresh_backup,
     "migrations": migrations.unapplied,
     "safety": migrations.unsafe,
     "drift": migrations.drifted,
+    "rehearsal": backup.rehearsal,
     "rollback plan": people.rollback_plan,
     "downtime": people.downtime,
     "team": people.team_notified,
@@ -28,7 +30,6 @@ CHECKS: dict[str, Callable[[Situation], Finding]] = {
     "replication": server.replication,
     "database disk": space.database_disk,
     "local disk": space.local_disk,
-    "scratch": objects.scratch_databases,
 }
 
 Lines = dict[str, Finding]

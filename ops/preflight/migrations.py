@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.db.migrations import Migration
 
+from ops.backups.errors import Failed
 from ops.preflight.finding import Finding, Light, Situation, worst
 from ops.preflight.squawk import NoLinter
 from ops.preflight.unsafe import Unsafe, judge
 from ops.report import words
 from ops.schema.drift import drift
 from ops.schema.migrations import Standing, name_of
-from ops.sql.scratch import NoScratch
 
 _SHOWN = 12
 
@@ -56,8 +56,9 @@ def unsafe(situation: Situation) -> Finding:
 def drifted(situation: Situation) -> Finding:
     try:
         found = drift(situation.standing)
-    except NoScratch as exc:
-        return Finding(Light.YELLOW, str(exc))
+    except Failed as exc:
+        first, *rest = str(exc).splitlines()
+        return Finding(Light.YELLOW, first, tuple(rest))
     if not found:
         return Finding(Light.GREEN, "The schema is what its applied migrations make.")
     told = [difference.words for difference in found]

@@ -6,7 +6,6 @@ from psycopg import sql
 
 from ops.preflight.finding import Finding, Light, Situation
 from ops.sql.ask import ask
-from ops.sql.scratch import leftovers
 
 _INDEXES = """
 SELECT c.relname, indrelid::regclass::text, EXISTS (
@@ -42,15 +41,6 @@ def unvalidated_constraints(situation: Situation) -> Finding:
     todo = tuple(_psql(f"ALTER TABLE {table} VALIDATE CONSTRAINT {{}}", name) for name, table in found)
     told = f"{len(found)} hold for new rows only."
     return Finding(Light.YELLOW, told, details, todo)
-
-
-def scratch_databases(situation: Situation) -> Finding:
-    """What a killed rehearsal or check for drift left behind."""
-    found = leftovers()
-    if not found:
-        return Finding(Light.GREEN, "No scratch database was left behind.")
-    todo = tuple(_psql("DROP DATABASE {}", name) for name in found)
-    return Finding(Light.YELLOW, f"{len(found)} left by a killed command.", todo=todo)
 
 
 def _psql(statement: str, name: str) -> str:

@@ -52,7 +52,16 @@ def _duration(told: History) -> str:
 
 
 def _before(told: History) -> Iterator[str]:
-    yield "- Backup: none is recorded"
+    backup = told.backup
+    if backup is None:
+        yield "- Backup: none is recorded"
+        return
+    verified = "verified" if backup.verified_at else "not verified"
+    made = f"{backup.started_at:%Y-%m-%d %H:%M} UTC"
+    yield f"- Backup: `{backup.file.name}` ({words.size(backup.size)}, {made}, {verified})"
+    for table in told.counts:
+        if table in backup.counts:
+            yield f"- Rows of `{table}` in it: {backup.counts[table]:,}"
 
 
 def _steps(told: History) -> Iterator[str]:

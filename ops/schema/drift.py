@@ -16,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from ops.schema.catalog import Catalog, Thing, catalog_of
 from ops.schema.migrations import Standing
-from ops.sql.scratch import scratch_database
+from ops.schema.scratch import connected, scratch_database
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Difference:
 
 
 def drift(standing: Standing) -> list[Difference]:
-    """Where the database differs from what its applied migrations make. Raises NoScratch."""
-    with scratch_database() as alias:
+    """Where the database differs from what its applied migrations make. Raises Failed."""
+    with scratch_database("drift") as name, connected(name) as alias:
         apply(standing.applied, alias)
         sync_unmigrated(standing, alias)
         expected = catalog_of(alias)

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -58,6 +59,18 @@ def test_the_template_is_filled_from_what_happened() -> None:
     assert "### Issues/Notes\n- The site was slow for a minute.\n- Run N, row " in after
     assert text.count("trials_thing_score_small") == 3
     assert (first.pk, second.pk) == tuple(map(int, re.findall(r"\. .. ?Run (\d+)", text)))
+
+
+def test_the_backup_from_before_is_named_with_its_rows(tmp_path: Path, settings: Any) -> None:
+    settings.BACKUP_DIR = tmp_path
+    things(4)
+    call_command("backup_db", str(tmp_path / "before.dump"), stdout=StringIO())
+    begun = timezone.now()
+    execute(Annotate)
+    call_command("backup_db", str(tmp_path / "after.dump"), stdout=StringIO())
+    text = log("--since", begun.isoformat())
+    assert re.search(r"\n- Backup: `before.dump` \([\d.]+ .?B, [\d :-]+ UTC, not verified\)\n", text)
+    assert "- Rows of `trials_thing` in it: 4\n" in text
 
 
 def test_where_nothing_happened_that_is_what_the_log_says() -> None:

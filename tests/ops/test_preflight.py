@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,7 +19,7 @@ from django.utils import timezone
 
 from ops import runs
 from ops.models import Run
-from ops.preflight import migrations, objects, people, server, space
+from ops.preflight import backup, migrations, objects, people, server, space
 from ops.preflight import runs as lines_of_runs
 from ops.preflight.checklist import go_through
 from ops.preflight.finding import Answers, Finding, Light, Situation
@@ -31,6 +32,12 @@ from tests.trials.operations import Annotate
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SAID = Answers("by mail", timedelta(), "restore_db", "ada")
+
+
+@pytest.fixture
+def backups(tmp_path: Path, settings: Any) -> Path:
+    settings.BACKUP_DIR = tmp_path
+    return tmp_path
 
 
 @contextmanager
@@ -128,6 +135,43 @@ def test_a_run_under_way_is_red_before_a_migration_and_what_the_line_says_pauses
     assert (line.light, line.todo) == (Light.RED, (f"manage.py runs pause {run.pk}",))
     call_command(*line.todo[0].split()[1:], stdout=StringIO())
     assert lines_of_runs.active_runs(asked).light == Light.GREEN
+
+
+def test_a_backup_counts_when_it_is_verified_fresh_and_still_there(backups: Path) -> None:
+    assert backup.fresh_backup(Situation(SAID)).found == "There is no backup."
+    call_command("backup_db", str(backups / "a.dump"), stdout=StringIO())
+    assert backup.fresh_backup(Situation(SAID)).found.endswith(" old, was never verified.")
+    call_command("backup_db", str(backups / "b.dump"), "--verify", stdout=StringIO())
+    assert backup.fresh_backup(Situation(SAID)).light == Light.GREEN
+    (backups / "b.dump").unlink()
+    assert "is not where it was" in backup.fresh_backup(Situation(SAID)).found
+
+
+def test_a_rehearsal_applies_the_migrations_to_a_copy_and_leaves_the_database_alone(backups: Path) -> None:
+    index = "SELECT pg_get_indexdef(oid) FROM pg_class WHERE relname = 'idx_cards_pack_rarity'"
+    [(definition,)] = sql(index)
+    with waiting("0004_idx_cards_pack_rarity"):
+        call_command("backup_db", str(backups / "a.dump"), stdout=StringIO())
+        line = backup.rehearsal(Situation(SAID, rehearse=True))
+        assert line.light == Light.RED
+        assert line.found.endswith('relation "idx_cards_pack_rarity" already exists')
+        sql("DROP INDEX idx_cards_pack_rarity")
+        try:
+            call_command("backup_db", str(backups / "b.dump"), stdout=StringIO())
+            line = backup.rehearsal(Situation(SAID, rehearse=True))
+            assert sql(index) == []
+        finally:
+            sql(definition)
+    assert line.light == Light.GREEN
+    assert [told.rpartition(" in ")[0] for told in line.details] == [
+        "restored b.dump",
+        "applied cards.0004_idx_cards_pack_rarity",
+        "asked the checks",
+    ]
+    assert (
+        sql("SELECT 1 FROM pg_database WHERE datname LIKE %s", f"{connection.settings_dict['NAME']}_re%")
+        == []
+    )
 
 
 def test_runs_that_ended_badly_are_told_for_a_week() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -30,6 +31,8 @@ class Command(OpsCommand):
         size = read_by(read_size, "a size, as 500MB or 1.5TB")
         free = "Free on the database's disk, where it cannot be seen from here."
         parser.add_argument("--database-free", type=size, metavar="SIZE", help=free)
+        copy = "Restore the newest backup beside the database; migrate and check that copy, and drop it."
+        parser.add_argument("--rehearse", action="store_true", help=copy)
         parser.add_argument("--no-input", action="store_true", help="Ask nothing, even in a terminal.")
         parser.add_argument("--json", action="store_true", help="JSON, one object.")
 
@@ -37,7 +40,7 @@ class Command(OpsCommand):
         answers = Answers(**{name: options[name] for name in Answers.__dataclass_fields__})
         if not (options["no_input"] or options["json"]) and sys.stdin.isatty() and sys.stdout.isatty():
             self.ask(answers)
-        lines = self.told(Situation(answers), quietly=options["json"])
+        lines = self.told(Situation(answers, options["rehearse"]), quietly=options["json"])
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json(lines)))
         else:
@@ -66,13 +69,13 @@ class Command(OpsCommand):
         return styles[light](text)
 
     def ask(self, answers: Answers) -> None:
-        """Ask what nobody said; an empty answer is none."""
-        for question in people.QUESTIONS:
-            while getattr(answers, question.name) is None:
-                said = input(f"{question.text} ").strip()
-                if not said:
-                    break
-                try:
-                    setattr(answers, question.name, question.read(said))
-                except ValueError:
-                    self.stdout.write(f"{said!r} is not understood; an empty line leaves it open.")
+        """Ask what nobody said; an empty answer is none, and Ctrl-D answers no more."""
+        with suppress(EOFError):
+            for question in people.QUESTIONS:
+                while getattr(answers, question.name) is None and (
+                    said := input(f"{question.text} ").strip()
+                ):
+                    try:
+                        setattr(answers, question.name, question.read(said))
+                    except ValueError:
+                        self.stdout.write(f"{said!r} is not understood; an empty line leaves it open.")

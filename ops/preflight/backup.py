@@ -1,0 +1,110 @@
+"""The backup to go back to, and the rehearsal on a copy that is restored from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from time import monotonic
+
+from django.conf import settings
+from django.db import connections
+from django.db.migrations import Migration
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from ops.backups import record
+from ops.backups.catalogue import known
+from ops.backups.load import fill
+from ops.backups.server import Server
+from ops.checks import found_by_checks
+from ops.exceptions import OpsError
+from ops.models import Backup
+from ops.preflight.finding import Finding, Light, Situation
+from ops.report import words
+from ops.schema.migrations import name_of
+from ops.schema.scratch import connected, scratch_database
+
+_FRESH = timedelta(hours=24)  # where the settings demand nothing
+_MAKE_ONE = ("manage.py backup_db --verify",)
+
+
+def fresh_backup(situation: Situation) -> Finding:
+    newest = newest_backup()
+    if newest is None:
+        return Finding(Light.RED, "There is no backup.", todo=_MAKE_ONE)
+    age = timezone.now() - newest.started_at
+    told = f"{newest.file.name}, {words.size(newest.size)}, {words.duration(age)} old"
+    if not newest.file.exists():
+        return Finding(Light.RED, f"{told}, is not where it was: {newest.path}", todo=_MAKE_ONE)
+    if newest.verified_at is None:
+        return Finding(Light.RED, f"{told}, was never verified.", todo=_MAKE_ONE)
+    if age > (settings.OPS_BACKUP_MAX_AGE or _FRESH):
+        return Finding(Light.RED, f"{told}: what was changed since would be lost.", todo=_MAKE_ONE)
+    return Finding(Light.GREEN, f"{told}, verified.")
+
+
+def rehearsal(situation: Situation) -> Finding:
+    """The guide's staging: the migrations and the checks on a copy restored from the newest backup."""
+    if not situation.rehearse:
+        if not situation.migrates:
+            return Finding(Light.GREEN, "There is no migration to rehearse.")
+        return Finding(
+            Light.YELLOW, "The migrations were not tried on a copy.", todo=("manage.py preflight --rehearse",)
+        )
+    newest = newest_backup()
+    if newest is None:
+        return Finding(Light.RED, "There is no backup to rehearse on.", todo=_MAKE_ONE)
+    try:
+        return _rehearsed(newest)
+    except OpsError as exc:
+        first, *rest = str(exc).splitlines()
+        return Finding(Light.RED, first, tuple(rest), _MAKE_ONE)
+
+
+def newest_backup() -> Backup | None:
+    return next(iter(known()), None)
+
+
+def _rehearsed(backup: Backup) -> Finding:
+    clock = _Clock()
+    record.check(backup.file)
+    with scratch_database("rehearsal") as name:
+        fill(name, backup, Server.default())
+        clock.lap(f"restored {backup.file.name}")
+        with connected(name) as alias:
+            try:
+                _migrate(alias, clock.lap)
+            except Exception as exc:  # whatever a migration may raise
+                told = f"A migration fails: {type(exc).__name__}: {str(exc).splitlines()[0]}"
+                return Finding(Light.RED, told, tuple(clock.laps), ("Mend it, and rehearse again.",))
+            found = found_by_checks(alias)
+            clock.lap("asked the checks")
+    rows = [f"{label}: {count:,}" for label, count in found.items() if count]
+    told = f"A copy was restored, migrated and checked in {words.duration(clock.total)}."
+    return Finding(Light.YELLOW if rows else Light.GREEN, told, (*clock.laps, *rows))
+
+
+def _migrate(alias: str, lap: Callable[[str], None]) -> None:
+    def heard(action: str, migration: Migration | None = None, fake: bool | None = None) -> None:
+        if migration and action == "apply_success":
+            lap(f"applied {name_of(migration)}")
+
+    executor = MigrationExecutor(connections[alias], heard)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+
+
+class _Clock:
+    """How long each step took, in words."""
+
+    def __init__(self) -> None:
+        self.began = self.last = monotonic()
+        self.laps: list[str] = []
+
+    def lap(self, step: str) -> None:
+        now = monotonic()
+        self.laps.append(f"{step} in {words.duration(timedelta(seconds=now - self.last))}")
+        self.last = now
+
+    @property
+    def total(self) -> timedelta:
+        return timedelta(seconds=self.last - self.began)
