@@ -52,7 +52,7 @@ class Command(OpsCommand):
         """Every line, each told as soon as it is known."""
         lines: Lines = {}
         if not quietly:
-            self.tell([f"Preflight of {connection.settings_dict['NAME']}", ""])
+            self.stdout.write(f"Preflight of {connection.settings_dict['NAME']}\n\n")
         for name, finding in go_through(situation):
             lines[name] = finding
             if not quietly:
