@@ -9,11 +9,10 @@ from django.apps import apps
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model, Q
-from django.utils import timezone
 from redis import RedisError
 
 from ops import registry
-from ops.backups.catalogue import known
+from ops.backups.catalogue import newest
 from ops.checks import found_by_checks
 from ops.models import Backup, Run
 from ops.queue.presence import workers_alive
@@ -65,7 +64,7 @@ def history(since: datetime) -> History:
         migrations=migrations,
         runs=runs,
         counts={model._meta.db_table: model._base_manager.count() for model in _models()},
-        backup=next((b for b in known() if b.started_at <= (began or timezone.now())), None),
+        backup=newest(began),
         checks=found_by_checks(),
         workers=_workers(),
     )

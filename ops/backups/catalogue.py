@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from ops.backups import record
 from ops.backups.errors import BadFile
@@ -24,6 +25,12 @@ def known() -> list[Backup]:
             with suppress(BadFile):
                 found[str(file.absolute())] = record.read(file)
     return sorted(found.values(), key=lambda backup: backup.started_at, reverse=True)
+
+
+def newest(before: datetime | None = None) -> Backup | None:
+    """The newest backup of this database, or the newest that was begun before some time."""
+    ours = [backup for backup in known() if backup.database == connection.settings_dict["NAME"]]
+    return next((backup for backup in ours if before is None or backup.started_at <= before), None)
 
 
 def _remembered() -> list[Backup]:

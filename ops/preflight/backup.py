@@ -13,7 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from ops.backups import record
-from ops.backups.catalogue import known
+from ops.backups.catalogue import newest
 from ops.backups.load import fill
 from ops.backups.server import Server
 from ops.checks import found_by_checks
@@ -29,14 +29,14 @@ _MAKE_ONE = ("manage.py backup_db --verify",)
 
 
 def fresh_backup(situation: Situation) -> Finding:
-    newest = newest_backup()
-    if newest is None:
+    last = newest()
+    if last is None:
         return Finding(Light.RED, "There is no backup.", todo=_MAKE_ONE)
-    age = timezone.now() - newest.started_at
-    told = f"{newest.file.name}, {words.size(newest.size)}, {words.duration(age)} old"
-    if not newest.file.exists():
-        return Finding(Light.RED, f"{told}, is not where it was: {newest.path}", todo=_MAKE_ONE)
-    if newest.verified_at is None:
+    age = timezone.now() - last.started_at
+    told = f"{last.file.name}, {words.size(last.size)}, {words.duration(age)} old"
+    if not last.file.exists():
+        return Finding(Light.RED, f"{told}, is not where it was: {last.path}", todo=_MAKE_ONE)
+    if last.verified_at is None:
         return Finding(Light.RED, f"{told}, was never verified.", todo=_MAKE_ONE)
     if age > (settings.OPS_BACKUP_MAX_AGE or _FRESH):
         return Finding(Light.RED, f"{told}: what was changed since would be lost.", todo=_MAKE_ONE)
@@ -51,18 +51,14 @@ def rehearsal(situation: Situation) -> Finding:
         return Finding(
             Light.YELLOW, "The migrations were not tried on a copy.", todo=("manage.py preflight --rehearse",)
         )
-    newest = newest_backup()
-    if newest is None:
+    last = newest()
+    if last is None:
         return Finding(Light.RED, "There is no backup to rehearse on.", todo=_MAKE_ONE)
     try:
-        return _rehearsed(newest)
+        return _rehearsed(last)
     except OpsError as exc:
         first, *rest = str(exc).splitlines()
         return Finding(Light.RED, first, tuple(rest), _MAKE_ONE)
-
-
-def newest_backup() -> Backup | None:
-    return next(iter(known()), None)
 
 
 def _rehearsed(backup: Backup) -> Finding:

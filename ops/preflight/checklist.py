@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from django.db import DatabaseError
+from django.db import ProgrammingError
 
 from ops.preflight import backup, migrations, objects, people, runs, server, space
 from ops.preflight.finding import Finding, Light, Situation, worst
@@ -36,11 +36,11 @@ Lines = dict[str, Finding]
 
 
 def go_through(situation: Situation) -> Iterator[tuple[str, Finding]]:
-    """Every line, one after the other; what cannot be seen is yellow, with the reason."""
+    """Every line, one after the other; what our role may not see is yellow, with the reason."""
     for name, check in CHECKS.items():
         try:
             yield name, check(situation)
-        except DatabaseError as exc:
+        except ProgrammingError as exc:
             yield name, Finding(Light.YELLOW, f"Cannot be seen: {str(exc).splitlines()[0]}")
 
 

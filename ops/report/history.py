@@ -59,9 +59,10 @@ def _before(told: History) -> Iterator[str]:
     verified = "verified" if backup.verified_at else "not verified"
     made = f"{backup.started_at:%Y-%m-%d %H:%M} UTC"
     yield f"- Backup: `{backup.file.name}` ({words.size(backup.size)}, {made}, {verified})"
+    held = {name.rpartition(".")[2]: count for name, count in backup.counts.items()}
     for table in told.counts:
-        if table in backup.counts:
-            yield f"- Rows of `{table}` in it: {backup.counts[table]:,}"
+        if table in held:
+            yield f"- Rows of `{table}` in it: {held[table]:,}"
 
 
 def _steps(told: History) -> Iterator[str]:

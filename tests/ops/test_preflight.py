@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
@@ -41,14 +41,15 @@ def backups(tmp_path: Path, settings: Any) -> Path:
 
 
 @contextmanager
-def waiting(name: str) -> Iterator[Situation]:
-    """As if the migration of the catalogue were still to be applied."""
+def waiting(app: str, name: str) -> Iterator[Situation]:
+    """As if the migration were still to be applied."""
     recorder = MigrationRecorder(connection)
-    recorder.record_unapplied("cards", name)
+    recorder.record_unapplied(app, name)
     try:
         yield Situation(SAID)
     finally:
-        recorder.record_applied("cards", name)
+        recorder.record_unapplied(app, name)
+        recorder.record_applied(app, name)
 
 
 def do(line: Finding) -> None:
@@ -108,7 +109,7 @@ def test_what_nobody_may_say_no_to_is_red() -> None:
 
 
 def test_a_migration_to_apply_is_named_and_judged() -> None:
-    with waiting("0002_card_rarity_v2") as asked:
+    with waiting("cards", "0002_card_rarity_v2") as asked:
         assert migrations.unapplied(asked).details == ("cards.0002_card_rarity_v2",)
         line = migrations.unsafe(asked)
     assert (line.light, line.details) == (Light.GREEN, ())
@@ -130,7 +131,7 @@ def test_a_run_under_way_is_red_before_a_migration_and_what_the_line_says_pauses
     runs.start(run)
     asked = Situation(SAID)
     assert lines_of_runs.active_runs(asked).light == Light.YELLOW
-    with waiting("0004_idx_cards_pack_rarity") as before_it:
+    with waiting("cards", "0004_idx_cards_pack_rarity") as before_it:
         line = lines_of_runs.active_runs(before_it)
     assert (line.light, line.todo) == (Light.RED, (f"manage.py runs pause {run.pk}",))
     call_command(*line.todo[0].split()[1:], stdout=StringIO())
@@ -148,30 +149,26 @@ def test_a_backup_counts_when_it_is_verified_fresh_and_still_there(backups: Path
 
 
 def test_a_rehearsal_applies_the_migrations_to_a_copy_and_leaves_the_database_alone(backups: Path) -> None:
-    index = "SELECT pg_get_indexdef(oid) FROM pg_class WHERE relname = 'idx_cards_pack_rarity'"
-    [(definition,)] = sql(index)
-    with waiting("0004_idx_cards_pack_rarity"):
+    with waiting("sessions", "0001_initial"):
         call_command("backup_db", str(backups / "a.dump"), stdout=StringIO())
         line = backup.rehearsal(Situation(SAID, rehearse=True))
         assert line.light == Light.RED
-        assert line.found.endswith('relation "idx_cards_pack_rarity" already exists')
-        sql("DROP INDEX idx_cards_pack_rarity")
+        assert line.found.endswith('relation "django_session" already exists')
+        sql("DROP TABLE django_session")
         try:
             call_command("backup_db", str(backups / "b.dump"), stdout=StringIO())
             line = backup.rehearsal(Situation(SAID, rehearse=True))
-            assert sql(index) == []
+            assert sql("SELECT to_regclass('django_session')") == [(None,)]
         finally:
-            sql(definition)
+            call_command("migrate", "sessions", verbosity=0)
     assert line.light == Light.GREEN
     assert [told.rpartition(" in ")[0] for told in line.details] == [
         "restored b.dump",
-        "applied cards.0004_idx_cards_pack_rarity",
+        "applied sessions.0001_initial",
         "asked the checks",
     ]
-    assert (
-        sql("SELECT 1 FROM pg_database WHERE datname LIKE %s", f"{connection.settings_dict['NAME']}_re%")
-        == []
-    )
+    copies = f"{connection.settings_dict['NAME']}_rehearsal_"
+    assert sql("SELECT 1 FROM pg_database WHERE starts_with(datname, %s)", copies) == []
 
 
 def test_runs_that_ended_badly_are_told_for_a_week() -> None:
@@ -264,6 +261,11 @@ def test_a_line_that_our_role_may_not_see_is_yellow_and_the_others_are_told() ->
     assert told["migrations"].light == Light.YELLOW
     assert "permission denied" in told["migrations"].found
     assert {told["indexes"].light, told["rollback plan"].light} == {Light.GREEN}
+
+
+def test_without_the_database_there_is_no_checklist() -> None:
+    with django_with(PORT=1), pytest.raises(OperationalError):
+        call_command("preflight", "--no-input", stdout=StringIO())
 
 
 def test_a_long_command_is_never_broken_and_a_long_finding_is() -> None:
