@@ -29,11 +29,21 @@
 
   function mend(shown, fresh) {
     if (shown.isEqualNode(fresh)) return;
-    if (shown.children.length === fresh.children.length && shown.children.length) {
+    if (isFrame(shown) && isFrame(fresh) && sameOutside(shown, fresh)) {
       [...fresh.children].forEach((child, place) => mend(shown.children[place], child));
-      if (shown.isEqualNode(fresh)) return;
+    } else {
+      shown.replaceWith(fresh);
     }
-    shown.replaceWith(fresh);
+  }
+
+  // Holds elements and no text of its own.
+  function isFrame(node) {
+    const texts = [...node.childNodes].filter((child) => child.nodeType === Node.TEXT_NODE);
+    return node.children.length > 0 && texts.every((text) => !text.data.trim());
+  }
+
+  function sameOutside(one, other) {
+    return one.children.length === other.children.length && one.cloneNode().isEqualNode(other.cloneNode());
   }
 
   async function look() {

@@ -1,0 +1,69 @@
+"""A headless Chromium, the site that it visits, and a worker, all on the test's database."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from ops.queue.presence import workers_alive
+from tests.conftest import Manage
+from tests.ops.running import until
+
+# Without a sandbox, since containers forbid one: it only visits the site under test.
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no chromium; .ci/run installs it")
+        pytest.skip("there is no chromium: apt-get install chromium")
+    with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
+        # Playwright's loop runs in this thread, beside the test that asks the database.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "yes")
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser, live_server: LiveServer) -> Iterator[Page]:
+    """Signed in as Ada. What a page could not load or run, its policy included, fails the test."""
+    User.objects.create_superuser("ada", password="lovelace")
+    context = chromium.new_context(base_url=live_server.url)
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    expect.set_options(timeout=20_000)
+    wrong: list[str] = []
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto("/admin/")
+    page.get_by_label("Username").fill("ada")
+    page.get_by_label("Password").fill("lovelace")
+    page.get_by_role("button", name="Log in").click()
+    yield page
+    context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def worker(manage: Manage, redis_server: "redis.Redis", tmp_path: Path) -> Iterator[None]:
+    """One worker, a process of its own, that listens."""
+    with (tmp_path / "worker.log").open("w") as log:
+        process = manage.popen("rqworker", "default", stdout=log, stderr=log)
+    try:
+        until(workers_alive)
+        yield
+    finally:
+        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+            each.kill()
+        process.wait()

@@ -1,0 +1,83 @@
+"""A promotion as staff do it: ticked, previewed, started, watched, taken back."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from cards.models import Card, PresentationRule
+from ops.models import AuditLog, Run
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+@pytest.fixture(autouse=True)
+def _cards(transactional_db: None) -> None:
+    for order, rarity in enumerate(("common", "rare")):
+        PresentationRule.objects.create(rarity=rarity, frame_color="#4A90E2", sort_order=order)
+
+
+def make_cards(count: int) -> None:
+    Card.objects.bulk_create(Card(card_id=f"card-{n}", title=f"Card {n}", pack_id="p") for n in range(count))
+
+
+def preview_promotion(page: Page) -> None:
+    page.locator("select[name=action]").select_option(label="Bulk promote")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_label("From rarity").select_option("common")
+    page.get_by_label("To rarity").select_option("rare")
+
+
+def rarities() -> dict[str, str]:
+    return dict(Card.objects.order_by("pk").values_list("card_id", "rarity"))
+
+
+def test_a_promotion_from_ticking_to_reverting(page: Page) -> None:
+    make_cards(3)
+    page.goto("/admin/cards/card/")
+    for card in ("card-0", "card-2"):
+        page.get_by_role("row", name=card).get_by_role("checkbox").check()
+    preview_promotion(page)
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("#count")).to_have_text("2 cards")
+    expect(page.locator("#samples")).to_contain_text("card-0")
+    assert not Run.objects.exists()
+
+    page.get_by_role("button", name="Start the run").click()
+    expect(page.locator("#state")).to_have_text("succeeded")
+    expect(page.locator("#done")).to_have_text("2 of 2")
+    assert rarities() == {"card-0": "rare", "card-1": "common", "card-2": "rare"}
+    run = Run.objects.get()
+    assert AuditLog.objects.filter(run=run, performed_by="ada").count() == 2
+
+    page.get_by_role("link", name="Revert").click()
+    expect(page.locator("#count")).to_have_text("2 cards")
+    page.get_by_role("button", name="Start the run").click()
+    expect(page).to_have_url(re.compile(rf"/run/{run.pk + 1}/change/"))
+    expect(page.locator("#state")).to_have_text("succeeded")
+    assert set(rarities().values()) == {"common"}
+
+
+def test_a_run_is_seen_to_advance_and_obeys_its_buttons(page: Page) -> None:
+    make_cards(3000)
+    page.goto("/admin/cards/card/")
+    page.locator("#action-toggle").check()
+    page.get_by_role("link", name="Select all 3000 cards").click()
+    preview_promotion(page)
+    page.get_by_text("How it is executed").click()
+    page.get_by_label("Max rate").fill("150")
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_role("button", name="Start the run").click()
+    # Nobody reloads the page: it is fetched anew while it moves.
+    page.evaluate("document.body.dataset.same = 'page'")
+    expect(page.locator("#speed")).to_have_text(re.compile(r"\d+ rows/s, .* left"))
+    expect(page.locator("#done")).to_have_text(re.compile(r"^[1-9][\d,]* of 3,000$"))
+    assert page.evaluate("document.body.dataset.same") == "page"
+
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#state")).to_have_text("paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#state")).to_have_text("running")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#state")).to_have_text("cancelled")
+    assert 0 < Card.objects.filter(rarity="rare").count() < 3000
