@@ -13,6 +13,7 @@ from django.utils.html import format_html
 
 from cards.admin.badge import badge
 from cards.models import Card, PresentationRule
+from cards.thumbnails.stale import render_stale
 from ops.admin.audited import AuditedAdmin
 from ops.admin.filters import MissingFilter, ValueFilter
 from ops.admin.operations import OperationsAdmin
@@ -60,6 +61,10 @@ class CardAdmin(OperationsAdmin, AuditedAdmin):
         rows: QuerySet[Card] = super().get_queryset(request)
         rule = PresentationRule.objects.filter(rarity=OuterRef("rarity"))
         return rows.annotate(frame_color=Subquery(rule.values("frame_color")[:1]))
+
+    def after(self, request: HttpRequest, saved: list[Any]) -> None:
+        if saved:
+            render_stale(request.user.get_username(), *(card.pk for card in saved))
 
     @admin.display(description="")
     def picture(self, card: Card) -> str:

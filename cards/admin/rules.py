@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 
 from cards.admin.badge import badge
 from cards.models import PresentationRule
+from cards.thumbnails.stale import render_stale
 from ops.admin.audited import AuditedAdmin
 
 
@@ -14,6 +18,9 @@ class PresentationRuleAdmin(AuditedAdmin):
 
     class Media:
         css = {"all": ["cards/admin.css"]}
+
+    def after(self, request: HttpRequest, saved: list[Any]) -> None:
+        render_stale(request.user.get_username())
 
     @admin.display(description="rarity", ordering="rarity")
     def told_rarity(self, rule: PresentationRule) -> str:

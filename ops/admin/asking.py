@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.http import QueryDict
 from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES, SELECT_CLASSES
 
@@ -31,6 +32,14 @@ class HowForm(forms.Form):
     max_rate = forms.IntegerField(
         min_value=1, max_value=10_000_000, required=False, help_text="Rows changed a second, at most."
     )
+    without_backup = forms.BooleanField(
+        required=False, help_text="Start without a fresh, verified backup, which the run tells ever after."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if settings.OPS_BACKUP_MAX_AGE is None:  # Nobody demands a backup.
+            del self.fields["without_backup"]
 
 
 def how_form(given: QueryDict) -> forms.Form:

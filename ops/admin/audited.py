@@ -36,6 +36,10 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[misc]
             return
         with recorded(obj, "admin_change" if change else "admin_add", request.user.get_username()):
             obj.save(update_fields=only)
+        self.after(request, [obj])
+
+    def after(self, request: HttpRequest, saved: list[Model]) -> None:
+        """In the transaction of a change: rows were saved; where there are none, deleted."""
 
     @transaction.atomic
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
@@ -52,6 +56,7 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[misc]
                 stack.enter_context(recorded(row, "admin_delete", request.user.get_username()))
             for row in rows:
                 row.delete()
+        self.after(request, [])
 
     def _doomed(self, rows: list[Model]) -> Iterator[Model]:
         found = NestedObjects(using=router.db_for_write(self.model))

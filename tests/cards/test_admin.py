@@ -8,7 +8,7 @@ from django.urls import reverse
 from cards.admin.badge import contrast, ink_on
 from cards.models import Asset, Card, PresentationRule
 from ops.admin import bounded
-from ops.models import AuditLog
+from ops.models import AuditLog, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -211,3 +211,17 @@ def test_a_search_goes_through_the_table_once_and_counts_nothing(staff: Client, 
         staff.get(reverse("admin:cards_card_changelist") + "?q=real")
     assert len([q for q in asked if "LIKE UPPER" in q["sql"]]) == 1
     assert not [q for q in asked if "COUNT(" in q["sql"]]
+
+
+def test_a_card_with_another_picture_is_rendered_by_the_workers(staff: Client, rows: dict[str, int]) -> None:
+    changed(staff, "card", rows["card"], title="Reina")
+    assert not Run.objects.exists()
+    changed(staff, "card", rows["card"], image="aves/reina.webp")
+    run = Run.objects.get()
+    assert (run.operation, run.performed_by, run.total) == ("render_thumbnails", "ada", 1)
+
+
+def test_what_another_colour_of_a_rule_makes_stale_is_rendered(staff: Client, rows: dict[str, int]) -> None:
+    Card.objects.update(image="aves/reina.webp")
+    changed(staff, "presentationrule", rows["presentationrule"], frame_color="#123456")
+    assert Run.objects.get().operation == "render_thumbnails"

@@ -1,8 +1,10 @@
 """Operations as bulk actions: which rows are chosen, what the page that confirms says, what is started."""
 
 import re
+from datetime import timedelta
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.http import QueryDict
 from django.test import Client
@@ -185,3 +187,15 @@ def test_an_operation_of_another_model_is_no_page_of_this_list(staff: Client, na
 def test_the_way_back_leads_to_the_list_as_it_was(staff: Client, cards: dict[str, str]) -> None:
     page = staff.get(posted(staff, listed="q=card-1&p=1")).content.decode()
     assert QueryDict("q=card-1&p=1").urlencode().replace("&", "&amp;") in page
+
+
+def test_where_a_backup_is_demanded_it_can_be_gone_without_and_is_told(
+    staff: Client, cards: dict[str, str], settings: LazySettings
+) -> None:
+    assert "Without backup" not in text(staff.get(f"{BACKFILL}?across=1"))
+    settings.OPS_BACKUP_MAX_AGE = timedelta(hours=1)
+    refused = staff.post(f"{BACKFILL}?across=1")
+    assert "A verified backup not older than" in text(refused)
+    assert "Without backup" in text(refused)
+    staff.post(f"{BACKFILL}?across=1&how-without_backup=on")
+    assert Run.objects.get().without_backup
