@@ -147,6 +147,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 UNFOLD = {
     "SITE_TITLE": "KYNDO",
     "SITE_HEADER": "KYNDO",
+    "SITE_URL": None,
     "SITE_SYMBOL": "style",
     "SHOW_VIEW_ON_SITE": False,
     "SITE_FAVICONS": [
