@@ -5,15 +5,20 @@ ENV PYTHONUNBUFFERED=1 \
     STATIC_ROOT=/srv/static \
     MEDIA_ROOT=/srv/media \
     EXPORT_ROOT=/srv/exports \
+    BACKUP_DIR=/srv/backups \
     LOG_DIR=/srv/logs
 
 WORKDIR /app
+# pg_dump as new as the server of docker-compose.yml; Debian's own is older.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates postgresql-common \
+    && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
+    && apt-get install -y --no-install-recommends postgresql-client-18 && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt && python -m compileall -q /usr/local/lib/python3.13/site-packages
 COPY . .
 # Nothing of the build's settings stays in the image: they only let Django load.
 RUN useradd --system --no-create-home kyndo \
-    && mkdir -p /srv/static /srv/media /srv/exports /srv/logs && chown kyndo /srv/static /srv/media /srv/exports /srv/logs \
+    && mkdir -p /srv/static /srv/media /srv/exports /srv/backups /srv/logs && chown kyndo /srv/* \
     && DEBUG=off SECRET_KEY=build ADMIN_KEY=build ALLOWED_HOSTS=build \
        DATABASE_URL=postgres://build REDIS_URL=redis://build LOG_DIR=/tmp/logs \
        python manage.py collectstatic --noinput

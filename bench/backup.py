@@ -1,0 +1,81 @@
+"""How long backup_db takes beside a bare pg_dump of the same database, and how long a restore takes.
+
+``python -m bench.backup --help``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+from bench.engine.__main__ import server
+from bench.engine.databases import ROOT, Databases, environment
+from kyndo.localservices.binaries import postgres_bin
+
+
+def timed(command: list[object], url: str) -> float:
+    began = time.perf_counter()
+    done = subprocess.run(
+        [str(word) for word in command],
+        env=environment(url),
+        cwd=ROOT,
+        check=False,
+        stdout=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        raise SystemExit(f"{command[0]} ended with {done.returncode}; its words are above")
+    return time.perf_counter() - began
+
+
+def steps(url: str, folder: Path) -> dict[str, Callable[[], float]]:
+    manage: list[object] = [sys.executable, ROOT / "manage.py"]
+    name = urlsplit(url).path.strip("/")
+    bare = [postgres_bin(18) / "pg_dump", "--format=custom", f"--file={folder / 'bare.dump'}", url]
+    return {
+        "bare pg_dump": lambda: timed(bare, url),
+        "backup_db": lambda: timed([*manage, "backup_db", folder / "kyndo.dump"], url),
+        "restore_db": lambda: timed(
+            [*manage, "restore_db", folder / "kyndo.dump", "--confirm", name, "--drop-old"], url
+        ),
+    }
+
+
+def measure(url: str, rounds: int) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, step in steps(url, Path(folder)).items():
+                found.setdefault(name, []).append(step())
+                print(f"{number + 1}: {name}: {found[name][-1]:.1f} s", file=sys.stderr, flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.backup", description=__doc__)
+    parser.add_argument("--cards", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--server", help="URL of a database on another server than one of its own.")
+    options = parser.parse_args()
+    with server(options.server) as url, closing(Databases(url)) as databases:
+        databases.build(options.cards, set())
+        with databases.copy("kyndo") as trial:
+            found = measure(trial, options.rounds)
+    base = median(found["bare pg_dump"])
+    print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
+    print("|              | seconds | of bare pg_dump |")
+    print("| ------------ | ------: | --------------: |")
+    for name, seconds in found.items():
+        middle = median(seconds)
+        print(f"| {name:<12} | {middle:7.1f} | {middle / base:15.2f} |")
+
+
+if __name__ == "__main__":
+    main()

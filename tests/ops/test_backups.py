@@ -1,0 +1,277 @@
+"""Backups: whole or not at all, of one snapshot, and every damaged file refused in words."""
+
+import json
+import os
+import resource
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from ops.backups import demand, programs, record
+from ops.backups.dump import backup
+from ops.backups.errors import BadFile, Damaged, Failed, NoBackup, NoProgram
+from ops.backups.load import fill, verify
+from ops.backups.programs import Programs
+from ops.backups.scratch import scratch
+from ops.backups.server import Server
+from ops.models import Backup
+from ops.report.run import whole
+from tests.ops.running import create, operation, player, sql, things
+from tests.trials.models import Thing
+
+
+def called(*words: object) -> str:
+    out = StringIO()
+    call_command(*map(str, words), stdout=out)
+    return out.getvalue()
+
+
+@contextmanager
+def a_writer() -> Iterator[None]:
+    """Somebody who adds rows all the time."""
+    stop = Event()
+    with player() as other:
+        other.autocommit = True
+
+        def write() -> None:
+            while not stop.is_set():
+                other.execute("INSERT INTO trials_thing (name, score, updated_at) VALUES ('new', 0, now())")
+
+        thread = Thread(target=write)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+@pytest.mark.engine
+@pytest.mark.django_db(transaction=True)
+def test_a_backup_is_of_one_snapshot_and_is_found_whole_while_others_write(tmp_path: Path) -> None:
+    things(3)
+    with a_writer():
+        told = json.loads(called("backup_db", tmp_path / "a.dump", "--verify", "--json"))
+    kept = Backup.objects.get()
+    assert kept.counts["public.trials_thing"] >= 3
+    assert kept.verified_at is not None
+    assert json.loads((tmp_path / "a.dump.json").read_text()) == record.as_json(kept)
+    assert told == {"event": "backup", **record.as_json(kept)}
+    assert record.check(tmp_path / "a.dump").sha256 == kept.sha256
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dump", "a.dump.json"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+    assert sql("SELECT datname FROM pg_database WHERE datname LIKE '%%_verify_%%' AND %s", True) == []
+
+
+@pytest.mark.engine
+@pytest.mark.django_db(transaction=True)
+def test_plain_sql_is_restored_by_psql_over_what_is_there(tmp_path: Path) -> None:
+    things(3)
+    plain, zipped = backup(tmp_path / "a.sql"), backup(tmp_path / "a.sql.gz")
+    server = Server.default()
+    chosen = programs.choose(int(plain.server_version.partition(".")[0]))
+    with scratch(server, "verify") as database:
+        fill(database, zipped, server)
+        command = [chosen.folder / "psql", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction"]
+        with server.connect(database) as connection:
+            connection.execute("DELETE FROM trials_thing")
+        with plain.file.open() as file:  # as the guide has it: psql "$DATABASE_URL" < a.sql
+            done = subprocess.run(
+                command,
+                stdin=file,
+                env=server.environment(database),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (0, "")
+        with server.connect(database) as connection:
+            assert connection.execute("SELECT count(*) FROM trials_thing").fetchone() == (3,)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_backup_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".left.dump.partial").touch()  # a killed backup's
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(Failed, match="pg_dump failed"):
+            backup(tmp_path / "a.dump")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+    assert not Backup.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.txt", "it must end in .dump, .sql or .sql.gz"),
+        ("there.dump", "there.dump exists, and a backup is never overwritten: name another"),
+        ("no/a.dump", "There is no folder"),
+        ("there.dump/a.dump", "There is no folder"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "there.dump").touch()
+    with pytest.raises(CommandError, match=words) as caught:
+        called("backup_db", tmp_path / name)
+    assert caught.value.returncode == 2
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file with a record; not a dump, but nothing tells so before pg_restore does."""
+    path = tmp_path / "a.dump"
+    path.write_text("no dump at all")
+    made = Backup(
+        path=str(path),
+        database="x",
+        size=path.stat().st_size,
+        sha256=record.sha256(path),
+        started_at=timezone.now(),
+        duration=timedelta(seconds=1),
+        server_version="15.1",
+        program_version="15.1",
+        counts={},
+    )
+    record.write(made)
+    return path
+
+
+def test_a_file_that_is_as_its_record_says_passes(file: Path) -> None:
+    assert record.check(file).size == 14
+
+
+def _link(file: Path) -> None:
+    file.rename(file.with_name("real.dump"))
+    file.symlink_to(file.with_name("real.dump"))
+
+
+def _folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (Path.unlink, "There is no file .*a.dump. To see the backups: manage.py backups"),
+        (lambda file: os.truncate(file, 10), "is truncated: 10 bytes, and its record says 14"),
+        (
+            lambda file: file.write_text("no dump at ALL"),
+            "is damaged: its SHA-256 is not the one in its record",
+        ),
+        (lambda file: record.record_of(file).unlink(), "there is no a.dump.json beside it"),
+        (lambda file: record.record_of(file).write_text("{"), "a.dump.json is not the record of a backup"),
+        (lambda file: record.record_of(file).write_text("[]"), "a.dump.json is not the record of a backup"),
+        (
+            lambda file: record.record_of(file).write_bytes(b"\xff"),
+            "a.dump.json is not the record of a backup",
+        ),
+        (_link, "is a link to .*real.dump: name the file itself"),
+        (_folder, "is a folder"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_words(file: Path, damage, words: str) -> None:
+    damage(file)
+    with pytest.raises((BadFile, Damaged), match=words):
+        record.check(file)
+
+
+def test_a_file_that_may_not_be_read_is_refused_in_words(file: Path) -> None:
+    file.chmod(0)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(BadFile, match=r"cannot be read: Permission denied\."):
+            record.check(file)
+    finally:
+        os.seteuid(before)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_no_dump_is_told_by_pg_restore_and_nothing_is_left(file: Path) -> None:
+    server = Server.default()
+    with pytest.raises(Failed, match="does not appear to be a valid archive"):
+        verify(record.check(file), server)
+    assert json.loads(record.record_of(file).read_text())["verified_at"] is None
+
+
+def test_the_programs_nearest_to_the_server_are_chosen_and_too_old_ones_are_named(
+    tmp_path: Path, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "_INSTALLED", ())
+    monkeypatch.setenv("PATH", str(tmp_path / "19.1"))
+    for version in ("15.2", "18.4", "19.1"):
+        (tmp_path / version).mkdir()
+        for name in ("pg_dump", "pg_restore", "psql"):
+            script = tmp_path / version / name
+            script.write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) {version} (Debian)'")
+            script.chmod(0o755)
+    settings.PG_BIN = [str(tmp_path / "15.2"), str(tmp_path / "18.4")]
+    assert [programs.choose(major).version for major in (15, 16, 18, 19)] == ["15.2", "18.4", "18.4", "19.1"]
+    with pytest.raises(
+        NoProgram, match=r"(?s)found: 15\.2 in .*, 18\.4 in .*, 19\.1 in .*postgresql-client-20"
+    ):
+        programs.choose(20)
+
+
+def test_the_password_is_in_no_argument_and_in_no_message(tmp_path: Path) -> None:
+    script = tmp_path / "pg_dump"
+    script.write_text('#!/bin/sh\necho "$# $*: $PGPASSWORD at $PGHOST $PGDATABASE" >&2; exit 1')
+    script.chmod(0o755)
+    server = Server({"host": "db", "password": "hidden", "sslmode": "require", "cursor_factory": object})
+    with (
+        pytest.raises(Failed) as caught,
+        Programs(tmp_path, "18").running("pg_dump", "--one", server=server, database="cards"),
+    ):
+        pass
+    assert str(caught.value) == "pg_dump failed (exit 1):\n2 --no-password --one: *** at db cards"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_backups_are_listed_the_newest_first_and_those_not_here_are_marked(
+    tmp_path: Path, settings, file: Path
+) -> None:
+    settings.BACKUP_DIR = str(tmp_path)
+    assert called("backups").splitlines()[1].startswith(f"{file} ")
+    made = record.read(file)
+    made.path, made.started_at = "/elsewhere/b.sql", made.started_at + timedelta(hours=1)
+    made.save()
+    lines = called("backups").splitlines()
+    assert [line.split("  ")[0] for line in lines[1:]] == ["/elsewhere/b.sql (not here)", str(file)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_can_demand_a_fresh_backup_and_tells_when_it_was_overridden(settings, file: Path) -> None:
+    settings.OPS_BACKUP_MAX_AGE = timedelta(hours=24)
+    declared = operation(Thing.objects.filter(note=None), {"note": "x"})
+    with pytest.raises(NoBackup, match=r"and there is none\. Make one: manage.py backup_db --verify"):
+        create(declared)
+    made = record.read(file)
+    made.verified_at, made.started_at = timezone.now(), timezone.now() - timedelta(hours=30)
+    made.save()
+    with pytest.raises(
+        NoBackup, match=r"not older than 24 h 0 min is demanded.* the newest is 30 h 0 min old"
+    ):
+        create(declared)
+    overridden = create(declared, without_backup=True)
+    assert overridden.without_backup
+    assert "  backup    not asked for (--no-backup)" in whole(overridden)
+    overridden.claims.all().delete()
+    made.started_at = timezone.now()
+    made.save()
+    assert not create(declared, without_backup=True).without_backup
+    assert demand.newest_verified() == made

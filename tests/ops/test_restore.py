@@ -1,0 +1,156 @@
+"""A restore takes the place of the live database whole, or changes nothing."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from psycopg import sql as composed
+
+from ops.backups import record
+from ops.backups.dump import backup
+from ops.backups.errors import Damaged, InUse
+from ops.backups.restore import Restored, restore
+from ops.backups.scratch import clear_left, scratch
+from ops.backups.server import Server
+from ops.backups.swap import drop_old, refuse_active_runs, swap
+from ops.models import Run
+from ops.states import State
+from tests.ops.running import create, operation, things
+from tests.trials.models import Thing
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+_LIVE = """
+CREATE TABLE ops_run (id int, operation text, state text);
+CREATE TABLE played (id int);
+INSERT INTO played SELECT generate_series(1, 5)
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A live database of its own, as small as may be, which the test's backup is restored over."""
+    server = Server(connection.get_connection_params(), f"live_{secrets.token_hex(4)}")
+    database = composed.Identifier(server.database)
+    with server.maintenance() as maintenance:
+        maintenance.execute(composed.SQL("CREATE DATABASE {}").format(database))
+        maintenance.execute(
+            composed.SQL('ALTER DATABASE {} SET search_path TO "$user", public').format(database)
+        )
+        maintenance.execute(composed.SQL("ALTER DATABASE {} CONNECTION LIMIT 50").format(database))
+        maintenance.execute(composed.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(database))
+    with server.connect(server.database) as live:
+        live.execute(_LIVE)
+    yield server
+    with server.maintenance() as maintenance:
+        for name in names(server):
+            maintenance.execute(
+                composed.SQL("DROP DATABASE {} WITH (FORCE)").format(composed.Identifier(name))
+            )
+
+
+def names(server: Server) -> list[str]:
+    """All databases that have to do with the live one."""
+    with server.maintenance() as maintenance:
+        found = maintenance.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY 1", [server.database]
+        )
+        return [name for (name,) in found]
+
+
+def ask(server: Server, statement: str, *params: object, database: str | None = None) -> list[tuple]:
+    with server.connect(database or server.database) as live:
+        return live.execute(statement, params).fetchall()
+
+
+def restored(file: Path, server: Server) -> Restored:
+    return restore(file, server, lambda told: None)
+
+
+def facts(server: Server) -> list[tuple]:
+    """What CREATE DATABASE and ALTER DATABASE say of it."""
+    return ask(
+        server,
+        "SELECT datconnlimit, datacl::text, encoding, datcollate, datdba, setconfig FROM pg_database d"
+        " LEFT JOIN pg_db_role_setting ON setdatabase = d.oid WHERE datname = %s",
+        server.database,
+    )
+
+
+def test_the_restored_database_takes_the_place_of_the_live_one_with_nobody_inside(
+    tmp_path: Path, server: Server
+) -> None:
+    things(3)
+    run = create(operation(Thing.objects.filter(note=None), {"note": "x"}))
+    Run.objects.update(state=State.RUNNING)
+    kept = backup(tmp_path / "a.dump")
+    before = facts(server)
+    with server.connect(server.database) as player:
+        done = restored(kept.file, server)
+        with pytest.raises(psycopg.OperationalError):
+            player.execute("SELECT 1")
+    assert (done.paused, done.unapplied) == ([run.pk], 0)
+    assert ask(server, "SELECT count(*) FROM trials_thing") == [(3,)]
+    assert ask(server, "SELECT state FROM ops_run") == [("paused",)]
+    assert ask(server, "SELECT sha256, verified_at IS NOT NULL FROM ops_backup") == [(kept.sha256, True)]
+    assert facts(server) == before
+    assert names(server) == sorted([server.database, done.old or ""])
+    assert ask(server, "SELECT count(*) FROM played", database=done.old) == [(5,)]
+    assert drop_old(server) == [done.old]
+    assert names(server) == [server.database]
+
+
+def test_a_database_that_is_gone_is_restored_too(tmp_path: Path, server: Server) -> None:
+    things(3)
+    kept = backup(tmp_path / "a.sql.gz")
+    with server.maintenance() as maintenance:
+        maintenance.execute(composed.SQL("DROP DATABASE {}").format(composed.Identifier(server.database)))
+    assert restored(kept.file, server).old is None
+    assert ask(server, "SELECT count(*) FROM trials_thing") == [(3,)]
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING])
+def test_active_runs_refuse_the_restore(server: Server, state: State) -> None:
+    verb = "pause" if state in (State.RUNNING, State.PAUSING) else "cancel"
+    with server.connect(server.database) as live:
+        live.execute("INSERT INTO ops_run VALUES (7, 'promote', %s)", [state])
+    with pytest.raises(InUse, match=rf"run 7 \(promote\) is {state.label}: manage.py runs {verb} 7"):
+        refuse_active_runs(server)
+    with scratch(server, "restore") as new, pytest.raises(InUse):
+        swap(server, new)
+    assert names(server) == [server.database]
+
+
+def test_a_backup_without_all_its_rows_changes_nothing(tmp_path: Path, server: Server) -> None:
+    things(3)
+    kept = backup(tmp_path / "a.dump")
+    kept.counts["public.trials_thing"] = 4
+    record.write(kept)
+    with pytest.raises(Damaged, match=r"public\.trials_thing: 3 rows instead of 4 rows"):
+        restored(kept.file, server)
+    assert names(server) == [server.database]
+    assert ask(server, "SELECT count(*) FROM played") == [(5,)]
+
+
+def test_what_killed_restores_left_is_dropped_and_what_is_in_use_is_not(server: Server) -> None:
+    left = f"{server.database}_restore_20240128_143000_00aa"
+    with server.maintenance() as maintenance:
+        maintenance.execute(composed.SQL("CREATE DATABASE {}").format(composed.Identifier(left)))
+    with scratch(server, "verify") as used:
+        assert clear_left(server) == [left]
+        assert names(server) == sorted([server.database, used])
+    assert names(server) == [server.database]
+
+
+@pytest.mark.parametrize("typed", [[], ["--confirm", "kynd"]])
+def test_a_restore_must_be_confirmed_by_the_name_of_the_database(tmp_path: Path, typed: list[str]) -> None:
+    file, name = tmp_path / "a.dump", connection.settings_dict["NAME"]
+    with pytest.raises(
+        CommandError, match=rf"To do it: manage\.py restore_db {file} --confirm {name}"
+    ) as caught:
+        call_command("restore_db", str(file), *typed)
+    assert caught.value.returncode == 2
