@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,6 +98,8 @@ def _unapplied(alias: str) -> int:
 def _adopt(alias: str, backup: Backup) -> None:
     """The restored database knows of the backup it came from, which is hereby verified."""
     backup.verified_at = timezone.now()
+    with suppress(OSError):  # as where the file lies on a medium that cannot be written
+        record.write(backup)
     try:
         with transaction.atomic(using=alias):
             backup.save(using=alias)

@@ -54,8 +54,8 @@ def swap(server: Server, new: str) -> str:
     with _runs_held_still(server) as guard, server.maintenance() as connection:
         try:
             with _sessions_ended(server, guard), connection.transaction():
-                copy_settings(connection, new, server.database)
                 _rename(connection, server.database, old)
+                copy_settings(connection, new, old)
                 _rename(connection, new, server.database)
         except psycopg.errors.ObjectInUse as exc:
             raise InUse(f"{_first_line(exc)}; nothing was changed.\n{_inside(server)}") from exc
