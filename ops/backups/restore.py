@@ -110,11 +110,11 @@ def _adopt(alias: str, backup: Backup) -> None:
 @contextmanager
 def _django_on(database: str) -> Iterator[str]:
     """An alias of Django's for another database of the same server."""
-    live = connections[DEFAULT_DB_ALIAS].settings_dict
-    connections.settings[_ALIAS] = {**live, "NAME": database}
+    connection = connections[DEFAULT_DB_ALIAS].copy(_ALIAS)
+    connection.settings_dict["NAME"] = database
+    connections[_ALIAS] = connection
     try:
         yield _ALIAS
     finally:
-        connections[_ALIAS].close()
+        connection.close()
         del connections[_ALIAS]
-        del connections.settings[_ALIAS]
