@@ -75,7 +75,8 @@ def facts(server: Server) -> list[tuple]:
     """What CREATE DATABASE and ALTER DATABASE say of it."""
     return ask(
         server,
-        "SELECT datconnlimit, ARRAY(SELECT unnest(datacl)::text ORDER BY 1), encoding, datcollate, datdba, setconfig FROM pg_database d"
+        "SELECT datconnlimit, ARRAY(SELECT unnest(datacl)::text ORDER BY 1), encoding, datcollate, datdba,"
+        " setconfig FROM pg_database d"
         " LEFT JOIN pg_db_role_setting ON setdatabase = d.oid WHERE datname = %s",
         server.database,
     )
