@@ -44,7 +44,7 @@ def list_lines(found: list[Backup]) -> list[str]:
     return aligned([_HEAD, *map(_line, found)])
 
 
-def restored_lines(done: Restored) -> list[str]:
+def restored_lines(done: Restored, drop_old: bool) -> list[str]:
     backup = done.backup
     lines = [f"Dropped {name}, which a killed restore or verification had left." for name in done.left]
     lines.append(
@@ -61,7 +61,7 @@ def restored_lines(done: Restored) -> list[str]:
             f"Its schema is older than this code by {done.unapplied} migrations."
             " Check out the code of that time, or: manage.py migrate"
         )
-    if done.old:
+    if done.old and not drop_old:
         lines.append(f"What it was before is kept as {done.old}. To drop it:")
         lines.append(f"  manage.py restore_db --drop-old --confirm {done.database}")
     return lines

@@ -37,14 +37,14 @@ class Command(OpsCommand):
         confirm(doing, server, options["confirm"], shlex.join(self.words(file, options["drop_old"])))
         with told():
             if file:
-                self.restore(file, server)
+                self.restore(file, server, options["drop_old"])
             if options["drop_old"]:
                 self.tell(report.dropped_lines(drop_old(server)))
 
     def words(self, file: Path | None, drop_old: bool) -> list[str]:
         return [*([str(file)] if file else []), *(["--drop-old"] if drop_old else [])]
 
-    def restore(self, file: Path, server: Server) -> None:
+    def restore(self, file: Path, server: Server, drop_old: bool) -> None:
         with given_up(f"Interrupted: {server.database} is as it was."), status() as say:
             done = restore(file, server, say)
-        self.tell(report.restored_lines(done))
+        self.tell(report.restored_lines(done, drop_old))
