@@ -57,7 +57,7 @@ def work(
     resumed. Raises DatabaseAway, the run standing where it stood, when the database does not come back
     within ``patience``.
     """
-    worker = Worker(run, watcher, stop)
+    worker = Worker(run, watcher, stop, leave)
     waits = Patience(stop, patience)
     runs.start(run)
     with worker.health:
@@ -86,10 +86,10 @@ def work(
 class Worker:
     """Works on one run, step by step."""
 
-    def __init__(self, run: Run, watcher: Watcher, stop: Event) -> None:
+    def __init__(self, run: Run, watcher: Watcher, stop: Event, leave: bool = False) -> None:
         operation, scope = runs.operation_of(run), Scope.of_run(run)
         target = _PROCESS_TARGET if operation.is_per_row() else TARGET
-        self.run, self.watcher, self.stop = run, watcher, stop
+        self.run, self.watcher, self.stop, self.leave = run, watcher, stop, leave
         self.pace = Pace(run, stop)
         size = BatchSize(pinned=run.batch_size, target=target, ceiling=self.pace.burst or CEILING)
         self.batches = Batches(run, operation, scope, size)
@@ -99,11 +99,9 @@ class Worker:
         """One batch, or whatever else the run needs next."""
         for words in self.health.notes():
             self.watcher.note(words)
-        if self.stop.is_set():
-            try:
-                runs.pause(self.run)
-            except IllegalMove:  # Somebody else has halted the run, or ended it.
-                runs.complete_halt(self.run)
+        if self.stop.is_set():  # maybe only since the loop looked: a slice ends by the clock
+            if not self.leave:
+                self._pause()
             return
         try:
             changed = self._advance()
@@ -123,6 +121,12 @@ class Worker:
             settle(self.run, self.batches.operation, self.batches.scope)
             if self.run.sweep > swept:  # Who held rows a moment ago may let go of them.
                 self.stop.wait(swept * SWEEP_PAUSE.total_seconds())
+
+    def _pause(self) -> None:
+        try:
+            runs.pause(self.run)
+        except IllegalMove:  # Somebody else has halted the run, or ended it.
+            runs.complete_halt(self.run)
 
     def _advance(self) -> int | None:
         """One batch; the first one, and the first after a hold, not before the health is asked after."""

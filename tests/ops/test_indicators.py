@@ -45,7 +45,7 @@ def server(
 @pytest.fixture(autouse=True)
 def _on_that_server(server: LocalPostgres, django_db_blocker: Any) -> Iterator[None]:
     """What is asked, is asked there."""
-    before, there = connections["default"], connections.create_connection("default")
+    before, there = connections["default"], connections["default"].copy()
     url = urlsplit(server.url)
     there.settings_dict |= {
         "HOST": url.hostname,
@@ -115,7 +115,10 @@ def configure(name: str, value: str) -> None:
 
 
 def test_wal_that_is_not_archived_and_an_archiver_that_fails_are_sick_until_it_is_mended() -> None:
-    assert said(Archiving, archive_files=1) == "well"
+    configure("archive_command", "true")  # whatever other tests left
+    until(says("well", Archiving, archive_files=1))
+    configure("archive_command", "")
+    until(lambda: sql("SHOW archive_command") == [("",)])
     for _ in range(2):
         sql("SELECT pg_logical_emit_message(true, 'trial', 'x')")
         sql("SELECT pg_switch_wal()")

@@ -1,6 +1,7 @@
 """Runs on the queue: the database is the truth, the queue only the bell."""
 
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from rq import Queue
 from rq.job import Job
 
 from ops import runs
+from ops.engine.work import work
 from ops.models import Lane, Run
 from ops.queue.bell import ring
 from ops.queue.jobs import advance
@@ -19,7 +21,7 @@ from ops.queue.reaper import reap
 from ops.runs import Request
 from ops.states import State
 from tests.ops.conftest import Declare
-from tests.ops.running import audited, create, keys, operation, things
+from tests.ops.running import Watched, audited, create, keys, operation, things
 from tests.trials.models import Thing
 from tests.trials.operations import Annotate, SetScore
 
@@ -107,6 +109,20 @@ def test_slice_by_slice_the_workers_end_a_run_and_change_every_row_once(queue: Q
     run.refresh_from_db()
     assert run.state == State.SUCCEEDED
     assert audited(run).keys() == keys(rows)
+
+
+def test_a_slice_that_ends_as_a_batch_is_about_to_begin_pauses_nothing() -> None:
+    class EndsThen(Event):
+        looks = 0
+
+        def is_set(self) -> bool:
+            self.looks += 1
+            return self.looks > 1
+
+    things(3)
+    run = for_workers()
+    assert work(run, Watched(), EndsThen(), leave=True) == State.RUNNING
+    assert audited(run) == {}
 
 
 def paused(run: Run) -> None:
