@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from bench.engine.results import Results, Spread, ratio, spread
 from bench.engine.rounds import IDLE
 from bench.engine.variants import LIMIT
+from ops.engine.size import TARGET
 
 _SMALL, _LARGE = 100_000, 1_000_000
-_TARGET_MS = 50
 _LONGEST_WAIT = 250
 Line = tuple[str, float, float, bool]
 
@@ -65,7 +66,7 @@ def _waits(results: Results) -> Iterator[Line]:
     idle, beside = (spread(rounds, name, lambda told: float(told["p99"])) for name in (IDLE, "adaptive"))
     longest: Spread | None = spread(rounds, "adaptive", lambda told: float(told["longest"]))
     if idle and beside and longest:
-        wanted = idle.middle + _TARGET_MS
+        wanted = idle.middle + TARGET / timedelta(milliseconds=1)
         yield (
             "a player's p99 from due, ms: idle's and the target, at most",
             wanted,

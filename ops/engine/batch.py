@@ -16,7 +16,7 @@ from ops.candidates import ahead_of, candidates
 from ops.db import batch_transaction
 from ops.engine.answers import Answers, answers_of
 from ops.engine.failures import LOST_RACES, is_of_a_row, set_aside, sqlstate
-from ops.engine.lane import Halted, Statements, retake
+from ops.engine.lane import Halted, Statements, reach, retake
 from ops.engine.size import BatchSize
 from ops.events import process, tell
 from ops.exceptions import NeverShrinks, TooManyFailures
@@ -99,6 +99,8 @@ class Batches:
         if written is None:
             return None
         self.losses = 0
+        if self.stretch:
+            self.stretch.lane.cursor = written.cursor
         self.size.learn(written.selected, timedelta(seconds=perf_counter() - began))
         return written.changed
 
@@ -112,14 +114,20 @@ class Batches:
 
     def _take(self) -> Stretch | None:
         """Lock a lane and look ahead in it; None when no lane was free. In a transaction."""
-        preferred, self.stretch = self.stretch.lane if self.stretch else None, None
-        lane = begin(self.run, preferred, self._lock_timeout)
+        left, self.stretch = self.stretch.lane if self.stretch else None, None
+        # In the same message as the lock, as if the lane stood where this process left it: it mostly does.
+        span = self.statements.span(left, self.size.keys) if left and self.size.rows > 1 else None
+        lane, seen = begin(self.run, left, self._lock_timeout, span)
         if self.run.state != State.RUNNING:
             raise Halted
         if lane is None:
             return None
         rows = 1 if self._waits else self.size.rows
-        self.stretch = Stretch(lane, self.statements.look_ahead(lane, rows, self.size.keys), self.run.sweep)
+        if span and left and rows > 1 and (lane.pk, lane.position) == (left.pk, left.position):
+            ahead = reach(lane, rows, seen)
+        else:
+            ahead = self.statements.look_ahead(lane, rows, self.size.keys)
+        self.stretch = Stretch(lane, ahead, self.run.sweep)
         return self.stretch
 
     def _rows(self, stretch: Stretch) -> QuerySet[Any]:

@@ -43,27 +43,34 @@ class Statements:
 
     def look_ahead(self, lane: Lane, rows: int, keys: int) -> Reach:
         """The span of the next ``keys`` keys, whether candidates or not; for one row, the next candidate."""
-        ahead = self._once(lane, ("ahead", rows == 1), lambda: self._compile_ahead(lane, rows == 1))
-        key = None
-        if ahead is not None:
-            bounds = {Slot.AFTER: lane.position, Slot.UPPER: lane.upper}
-            with connection.cursor() as cursor:
-                cursor.execute(ahead.sql, (*ahead.bind(bounds), 0 if rows == 1 else keys - 1))
-                key = cursor.fetchone()
-        if key is None:
-            return Reach(rows, lane.upper, last=True)
-        return Reach(rows, str(key[0]), last=False)
+        ahead = self.candidate(lane) if rows == 1 else self.span(lane, keys)
+        if ahead is None:
+            return reach(lane, rows, None)
+        with connection.cursor() as cursor:
+            cursor.execute(ahead.sql, ahead.params)
+            return reach(lane, rows, cursor.fetchone())
+
+    def span(self, lane: Lane, keys: int) -> Compiled | None:
+        """What finds the last of the next ``keys`` keys."""
+        every = self.operation.model._base_manager.all()
+        return self._ahead(lane, "span", lambda: every, keys - 1)
+
+    def candidate(self, lane: Lane) -> Compiled | None:
+        """What finds the next candidate."""
+        return self._ahead(
+            lane, "candidate", lambda: candidates(self.operation, self.scope, lane.run), passed=0
+        )
+
+    def _ahead(
+        self, lane: Lane, what: str, rows: Callable[[], QuerySet[Any]], passed: int
+    ) -> Compiled | None:
+        ahead = self._once(lane, (what,), lambda: _compile_ahead(lane, rows()))
+        bounds = {Slot.AFTER: lane.position, Slot.UPPER: lane.upper}
+        return ahead and Compiled(ahead.sql, (*ahead.bind(bounds), passed))
 
     def change(self, lane: Lane, one: bool, waits: bool) -> Compiled | None:
         """The statement of a batch; ``one`` changes the row that was seen ahead and no other."""
         return self._once(lane, ("change", one, waits), lambda: self._compile_change(lane, one, waits))
-
-    def _compile_ahead(self, lane: Lane, only_candidates: bool) -> Compiled | None:
-        rows: QuerySet[Any] = self.operation.model._base_manager.all()
-        if only_candidates:
-            rows = candidates(self.operation, self.scope, lane.run)
-        ahead = compile_select(_within(lane, rows).order_by("pk").values_list("pk", flat=True))
-        return ahead and Compiled(ahead.sql + " LIMIT 1 OFFSET %s", ahead.params)
 
     def _compile_change(self, lane: Lane, one: bool, waits: bool) -> Compiled | None:
         rows = _within(lane, candidates(self.operation, self.scope, lane.run))
@@ -78,6 +85,16 @@ class Statements:
         if shape not in self._known:
             self._known[shape] = compile()
         return self._known[shape]
+
+
+def reach(lane: Lane, rows: int, seen: tuple[Any, ...] | None) -> Reach:
+    """How far a batch of so many rows may go, by what a look ahead has seen: nothing is the lane's end."""
+    return Reach(rows, lane.upper, last=True) if seen is None else Reach(rows, str(seen[0]), last=False)
+
+
+def _compile_ahead(lane: Lane, rows: QuerySet[Any]) -> Compiled | None:
+    ahead = compile_select(_within(lane, rows).order_by("pk").values_list("pk", flat=True))
+    return ahead and Compiled(ahead.sql + " LIMIT 1 OFFSET %s", ahead.params)
 
 
 def _within(lane: Lane, rows: QuerySet[Any]) -> QuerySet[Any]:

@@ -37,10 +37,11 @@ class Reach:
 
 @dataclass(frozen=True)
 class Written:
-    """What a batch did: the rows it selected, the rows it changed and audited."""
+    """What a batch did: the rows it selected, those it changed and audited, where it left its lane."""
 
     selected: int
     changed: int
+    cursor: str | None = None
 
 
 # Note [Why a batch finds its rows by their place]
@@ -124,8 +125,7 @@ def _execute(
     move_params = (reach.limit, reach.key, reach.limit, reach.last, lane.pk)
     with connection.cursor() as cursor:
         cursor.execute(statement, (*params, *audit_params, *move_params))
-        selected, changed = cursor.fetchone()
-    return Written(selected, changed)
+        return Written(*cursor.fetchone())
 
 
 def _update(operation: Operation, by_place: bool) -> sql.Composable:
@@ -177,5 +177,5 @@ UPDATE {lane} SET
     busy = busy + (clock_timestamp() - transaction_timestamp()),
     heartbeat_at = clock_timestamp()
 WHERE id = %s
-RETURNING (SELECT count(*) FROM batch), (SELECT count(*) FROM audited)
+RETURNING (SELECT count(*) FROM batch), (SELECT count(*) FROM audited), cursor
 """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection
 
 from ops.db import BATCH_SETTINGS, batch_settings
 from ops.health.hold import Held
 from ops.models import Lane, Run
+from ops.sql.compile import Compiled
 from ops.states import State
 
 _COLUMNS = [field.attname for field in Lane._meta.concrete_fields]
@@ -22,23 +24,28 @@ SELECT state, sweep, held_until > clock_timestamp() FROM {Run._meta.db_table} WH
 """  # noqa: S608
 
 
-def begin(run: Run, preferred: Lane | None, lock_timeout: timedelta) -> Lane | None:
+def begin(
+    run: Run, preferred: Lane | None, lock_timeout: timedelta, ahead: Compiled | None
+) -> tuple[Lane | None, Any]:
     """Lock an unfinished lane that nobody else holds, the preferred one if it is free; read the run's state.
 
-    In a transaction, which gets the settings of a batch. Raises Held.
+    Returns the lane, and the row that ``ahead`` finds. In a transaction, which gets the settings of a batch.
+    Raises Held.
     """
+    statement, params = (f"{_BEGIN};{ahead.sql}", ahead.params) if ahead else (_BEGIN, ())
     settings = batch_settings(run, preferred, lock_timeout)
     with connection.cursor() as cursor:
-        cursor.execute(_BEGIN, [*settings, run.pk, preferred.pk if preferred else None, run.pk])
+        cursor.execute(statement, [*settings, run.pk, preferred.pk if preferred else None, run.pk, *params])
         cursor.nextset()
         cursor.nextset()
         found = cursor.fetchone()
         cursor.nextset()
         run.state, run.sweep, held = cursor.fetchone()
+        seen = cursor.fetchone() if ahead and cursor.nextset() else None
     if held and run.state == State.RUNNING:
         raise Held
     if found is None:
-        return None
+        return None, seen
     lane = Lane.from_db(connection.alias, _COLUMNS, found)
     lane.run = run
-    return lane
+    return lane, seen
