@@ -9,7 +9,9 @@ from django import forms
 from django.db.models import F, QuerySet
 
 from cards.models import Card, PresentationRule
+from cards.thumbnails.badges import BADGES
 from cards.thumbnails.stale import stale_cards
+from ops.models import Run
 from ops.operation import Check, Operation
 from ops.registry import register
 
@@ -118,6 +120,10 @@ class RenderThumbnails(Operation):
 
     def get_queryset(self) -> QuerySet[Card]:
         return stale_cards()
+
+    def get_remarks(self, run: Run | None) -> Iterable[str]:
+        for rule in PresentationRule.objects.exclude(badge_icon__in=["", *BADGES]):
+            yield f"{rule.rarity} is drawn without its badge {rule.badge_icon!r}: there are {', '.join(BADGES)}"
 
     def process(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any] | Exception]:
         from cards.thumbnails.making import make  # Pillow takes a twentieth of a second to import

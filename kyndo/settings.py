@@ -125,8 +125,13 @@ MEDIA_ROOT = env.path("MEDIA_ROOT", default=str(BASE_DIR / "var" / "media"))()
 EXPORT_ROOT = env.path("EXPORT_ROOT", default=str(BASE_DIR / "var" / "exports"))()
 EXPORT_PARTS = "cards.exports.parts.catalogue"
 _STATIC = "django.contrib.staticfiles.storage.StaticFilesStorage"
+# Where the files lie: on the disk at MEDIA_ROOT, or in a bucket, for which django-storages[s3] is installed.
+S3_BUCKET = env.str("S3_BUCKET", default="")
+_S3 = {"bucket_name": S3_BUCKET, "endpoint_url": env.str("S3_ENDPOINT_URL", default=None)}
 STORAGES = {
-    "default": {"BACKEND": "kyndo.storage.WholeFileStorage"},
+    "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": _S3}
+    if S3_BUCKET
+    else {"BACKEND": "kyndo.storage.WholeFileStorage"},
     "staticfiles": {
         "BACKEND": _STATIC if DEBUG else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },

@@ -19,11 +19,9 @@ class Look(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Look:
-        """From what the database says: ``#4A90E2 true diamond``. Raises ValueError for an unknown badge."""
+        """From what the database says: ``#4A90E2 true diamond``. A badge that nobody can draw is left out."""
         colour, glow, badge = text.split(" ", 2)
-        if badge and badge not in BADGES:
-            raise ValueError(f"its rule names the badge {badge!r}; the known ones: {', '.join(BADGES)}")
-        return cls(colour, glow == "true", badge)
+        return cls(colour, glow == "true", badge if badge in BADGES else "")
 
     @property
     def colour(self) -> Colour:

@@ -1,0 +1,131 @@
+"""Thumbnails a second: a run of one and of two processes beside plain Pillow in as many loops.
+
+``python -m bench.thumbnails --help``. The plain loop draws the same pictures and writes each to a file; it
+has no database, no audit log, no asset rows, and forces nothing to the disk. The times do not hold the start
+of Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from statistics import median
+
+import psycopg
+
+from bench.engine.__main__ import server
+from bench.engine.databases import ROOT, Databases, environment
+
+_PACK = "cards/sample/colombia-birds.json"
+# As many cards as asked for, with the illustrations of the sample pack in turn.
+_CARDS = """
+INSERT INTO cards (card_id, title, image, rarity, rarity_v2, pack_id)
+SELECT 'card-' || n, 'Card', birds.image, birds.rarity, birds.rarity, 'bench' FROM generate_series(1, %s) AS n
+JOIN (SELECT row_number() OVER (ORDER BY id) AS number, count(*) OVER () AS many, image, rarity FROM cards)
+    AS birds ON birds.number = 1 + n %% birds.many
+"""
+_PLAIN = """
+import sys, time
+from pathlib import Path
+import django
+django.setup()
+from cards.models import Card, PresentationRule
+from cards.thumbnails.frame import frame_of
+from cards.thumbnails.look import Look
+from cards.thumbnails.render import render
+looks = {r.rarity: Look(r.frame_color, r.glow_effect, r.badge_icon) for r in PresentationRule.objects.all()}
+todo = list(Card.objects.filter(pk__gte=0, thumbnail="").values_list("pk", "image", "rarity"))
+part, parts, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+began = time.perf_counter()
+for pk, image, rarity in todo[part::parts]:
+    (folder / f"{pk}.webp").write_bytes(render(image, looks[rarity]))
+print(time.perf_counter() - began)
+"""
+
+
+def manage(env: dict[str, str], *args: str) -> None:
+    subprocess.run(
+        [sys.executable, ROOT / "manage.py", *args], env=env, cwd=ROOT, check=True, stdout=subprocess.DEVNULL
+    )
+
+
+def plain(env: dict[str, str], processes: int) -> float:
+    """The seconds of the slowest of so many loops side by side."""
+    with tempfile.TemporaryDirectory() as folder:
+        loops = [
+            subprocess.Popen(
+                [sys.executable, "-c", _PLAIN, str(number), str(processes), folder],
+                env=env,
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(processes)
+        ]
+        return max(float(loop.communicate()[0]) for loop in loops)
+
+
+def run(env: dict[str, str], url: str, processes: int) -> float:
+    """The seconds of a run that so many processes advance."""
+    create = (
+        "from ops import registry, runs;"
+        "runs.create(runs.Request(registry.get('render_thumbnails'), 'bench', lanes={}))"
+    )
+    manage(env, "shell", "--no-imports", "-c", create.format(4 * processes))
+    resume = [sys.executable, str(ROOT / "manage.py"), "runs", "resume", "1"]
+    workers = [
+        subprocess.Popen(resume, env=env, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(processes)
+    ]
+    if sum(worker.wait() for worker in workers):
+        raise SystemExit("A run did not succeed.")
+    with psycopg.connect(url) as connection:
+        ((seconds,),) = connection.execute(
+            "SELECT extract(epoch FROM finished_at - started_at)::float FROM ops_run WHERE id = 1"
+        ).fetchall()
+    return float(seconds)
+
+
+@contextmanager
+def catalogue(databases: Databases, cards: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """A fresh database of so many cards, and the environment in which its pictures are found."""
+    with databases.copy("kyndo") as url, tempfile.TemporaryDirectory() as media:
+        env = environment(url) | {"MEDIA_ROOT": media}
+        manage(env, "load_rules", "--execute")
+        manage(env, "load_pack", _PACK, "--execute")
+        with psycopg.connect(url) as connection:
+            connection.execute(_CARDS, [cards])
+            connection.execute("DELETE FROM cards WHERE pack_id <> 'bench'")
+            connection.execute("DELETE FROM ops_claim")
+            connection.execute("TRUNCATE ops_run RESTART IDENTITY CASCADE")
+        yield url, env
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.thumbnails", description=__doc__)
+    parser.add_argument("--cards", type=int, default=2_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--server", help="URL of a database on another server than one of its own.")
+    options = parser.parse_args()
+    found: dict[tuple[str, int], list[float]] = {}
+    with server(options.server) as url, closing(Databases(url)) as databases:
+        databases.build(1, set())
+        for _ in range(options.rounds):
+            for processes in (1, 2):
+                with catalogue(databases, options.cards) as (copy, env):
+                    found.setdefault(("plain", processes), []).append(plain(env, processes))
+                    found.setdefault(("run", processes), []).append(run(env, copy, processes))
+                    print({key: times[-1] for key, times in found.items()}, file=sys.stderr, flush=True)
+    print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
+    print("| processes | plain Pillow, cards/s | a run, cards/s | of plain |")
+    print("| --------: | --------------------: | -------------: | -------: |")
+    for processes in (1, 2):
+        bare, ours = (options.cards / median(found[name, processes]) for name in ("plain", "run"))
+        print(f"| {processes} | {bare:.1f} | {ours:.1f} | {ours / bare:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""Thumbnails: stale by their own names, rendered exactly, and refused in words."""
+
+import hashlib
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from PIL import Image
+
+from cards.models import Asset, Card, PresentationRule
+from cards.operations import BulkPromote, RenderThumbnails
+from cards.thumbnails import making
+from cards.thumbnails.illustration import fitted
+from cards.thumbnails.stale import stale_cards
+from ops.models import Run
+from ops.operations import Revert
+from ops.queue.jobs import advance
+from ops.runs import operation_of
+from tests.cards.conftest import load
+from tests.ops.running import audited, execute, failures, sql
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
+
+
+def picture(kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (60, 80), **save: Any) -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 30)).convert(mode).save(written, kind, **save)
+    return written.getvalue()
+
+
+def stored(name: str, content: bytes) -> str:
+    return str(default_storage.save(name, ContentFile(content)))
+
+
+@pytest.fixture(autouse=True)
+def looks(rules: None) -> None:
+    badges = {"common": "circle", "rare": "diamond", "epic": "star", "legendary": "crown"}
+    for rarity, badge in badges.items():
+        PresentationRule.objects.filter(rarity=rarity).update(badge_icon=badge)
+
+
+@pytest.fixture
+def birds(looks: None) -> list[Card]:
+    """Four cards of one picture each: two common, one rare, one epic."""
+    return [
+        Card.objects.create(
+            card_id=f"bird-{n}",
+            title="Bird",
+            pack_id="p",
+            rarity=rarity,
+            image=stored(f"b{n}.png", picture()),
+        )
+        for n, rarity in enumerate(["common", "common", "rare", "epic"])
+    ]
+
+
+def stale() -> set[str]:
+    return set(stale_cards().values_list("card_id", flat=True))
+
+
+def files() -> Iterator[Path]:
+    return (path for path in Path(default_storage.location).rglob("*") if path.is_file())
+
+
+def test_a_card_names_its_thumbnail_whose_asset_says_what_is_in_the_storage(birds: list[Card]) -> None:
+    run = execute(RenderThumbnails)
+    assert run.state == "succeeded"
+    for card in Card.objects.all():
+        content = default_storage.open(card.thumbnail).read()
+        with Image.open(io.BytesIO(content)) as image:
+            assert (image.format, image.size) == ("WEBP", (300, 400))
+        asset = Asset.objects.get(card=card)
+        assert (asset.asset_key, asset.file_path, asset.asset_type) == (card.thumbnail,) * 2 + ("thumbnail",)
+        assert (asset.file_size, asset.checksum) == (len(content), hashlib.sha256(content).hexdigest())
+        assert (asset.mime_type, asset.metadata) == ("image/webp", {"width": 300, "height": 400})
+        assert audited(run)[str(card.pk)] == {"thumbnail": {"old": "", "new": card.thumbnail}}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("UPDATE cards SET rarity = 'epic' WHERE card_id = 'bird-0'", {"bird-0"}),
+        ("UPDATE cards SET rarity_v2 = 'epic' WHERE card_id = 'bird-0'", {"bird-0"}),
+        ("UPDATE cards SET image = 'b1.png' WHERE card_id = 'bird-3'", {"bird-3"}),
+        (
+            "UPDATE presentation_rules SET frame_color = '#000000' WHERE rarity = 'common'",
+            {"bird-0", "bird-1"},
+        ),
+        ("UPDATE presentation_rules SET glow_effect = true WHERE rarity = 'common'", {"bird-0", "bird-1"}),
+        ("UPDATE presentation_rules SET badge_icon = '' WHERE rarity = 'epic'", {"bird-3"}),
+        ("UPDATE presentation_rules SET sort_order = 99 WHERE rarity = 'epic'", set()),
+        ("UPDATE cards SET title = 'Ave'", set()),
+    ],
+)
+def test_what_a_thumbnail_shows_makes_it_stale_whoever_changes_it(
+    birds: list[Card], change: str, expected: set[str]
+) -> None:
+    execute(RenderThumbnails)
+    assert stale() == set()
+    sql(change)
+    assert stale() == expected
+    before = dict(Card.objects.values_list("card_id", "thumbnail"))
+    execute(RenderThumbnails)
+    after = dict(Card.objects.values_list("card_id", "thumbnail"))
+    assert ({key for key in after if after[key] != before[key]}, stale()) == (expected, set())
+
+
+def test_a_promotion_is_followed_by_its_thumbnails_and_its_revert_uses_the_old_ones_again(
+    birds: list[Card],
+) -> None:
+    execute(RenderThumbnails)
+    first = dict(Card.objects.values_list("pk", "thumbnail"))
+    promotion = execute(BulkPromote, params={"from_rarity": "common", "to_rarity": "epic"})
+    following = Run.objects.get(follows=promotion)
+    advance(following.pk)
+    assert (stale(), len(audited(following)), Asset.objects.count()) == (set(), 2, 6)
+    execute(Revert, params={"run": promotion.pk})
+    advance(Run.objects.latest("pk").pk)
+    assert dict(Card.objects.values_list("pk", "thumbnail")) == first
+    assert (stale(), Asset.objects.count()) == (set(), 6)
+
+
+def test_a_rule_changed_while_thumbnails_are_made_is_caught_by_the_run_that_follows(
+    birds: list[Card], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = making._made
+
+    def change_a_rule_then_make(card: Any) -> Asset:
+        if (
+            PresentationRule.objects.filter(rarity="common")
+            .exclude(frame_color="#123456")
+            .update(frame_color="#123456")
+        ):
+            load(None, "--execute", command="load_rules")
+        return made(card)
+
+    monkeypatch.setattr(making, "_made", change_a_rule_then_make)
+    run = execute(RenderThumbnails)
+    assert run.state == "succeeded"
+    advance(Run.objects.get(follows=run).pk)
+    assert stale() == set()
+
+
+def test_made_twice_is_made_once(birds: list[Card]) -> None:
+    rows = list(stale_cards())
+    assert making.make(rows) == making.make(rows)
+    assert Asset.objects.count() == 4
+    assert len([path for path in files() if "thumbnails" in path.parts]) == 4
+
+
+def test_a_card_without_a_picture_loses_its_thumbnail_but_not_one_that_a_pack_gave(birds: list[Card]) -> None:
+    execute(RenderThumbnails)
+    Card.objects.filter(card_id="bird-0").update(image="")
+    Card.objects.filter(card_id="bird-1").update(image="", thumbnail="https://example.com/t.webp")
+    execute(RenderThumbnails)
+    thumbnails = dict(Card.objects.values_list("card_id", "thumbnail"))
+    assert (thumbnails["bird-0"], thumbnails["bird-1"]) == ("", "https://example.com/t.webp")
+
+
+def bomb() -> bytes:
+    """The header of a PNG of ten thousand million pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + chunk + picture()[33:]
+
+
+BAD: dict[str, tuple[bytes | None, str]] = {
+    "half.webp": (picture("WEBP", size=(600, 800))[:80], "half.webp is damaged: "),
+    "half.jpg": (picture("JPEG", size=(600, 800))[:900], "half.jpg is damaged: "),
+    "half.png": (picture("PNG", size=(600, 800))[:200], "half.png is damaged: "),
+    "bomb.png": (bomb(), "bomb.png has "),
+    "text.webp": (b"Not a picture at all.", "text.webp is no picture: none of AVIF, GIF, JPEG, PNG, WEBP"),
+    "empty.webp": (b"", "empty.webp is no picture"),
+    "program.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "program.eps is no picture"),
+    "gone.webp": (None, "gone.webp is not in the storage"),
+    "../../etc/passwd": (None, "../../etc/passwd leads out of the storage"),
+    "/etc/passwd": (None, "/etc/passwd leads out of the storage"),
+    "https://example.com/a.webp": (None, "https://example.com/a.webp is an address"),
+    ".": (None, ". cannot be read: Is a directory"),
+    "x" * 400: (None, "x" * 400 + " cannot be read: File name too long"),
+}
+
+
+def test_a_bad_picture_fails_its_card_with_the_reason_and_no_other(birds: list[Card]) -> None:
+    for number, (name, (content, _)) in enumerate(BAD.items()):
+        if content is not None:
+            assert stored(name, content) == name
+        Card.objects.create(card_id=f"bad-{number}", title="Bad", pack_id="p", image=name)
+    Card.objects.create(card_id="mythic", title="Bad", pack_id="p", image="b0.png", rarity="mythic")
+    run = execute(RenderThumbnails)
+    assert run.state == "finished_with_failures"
+    told = {Card.objects.get(pk=key).image: reason for key, reason in failures(run).items()}
+    assert told.pop("b0.png") == "there is no presentation rule for its rarity 'mythic'"
+    assert {name: told[name][: len(reason)] for name, (_, reason) in BAD.items()} == {
+        name: reason for name, (_, reason) in BAD.items()
+    }
+    assert Card.objects.exclude(thumbnail="").count() == 4
+
+
+def test_a_badge_that_nobody_can_draw_is_left_out_and_told(birds: list[Card]) -> None:
+    PresentationRule.objects.filter(rarity="epic").update(badge_icon="gem of Bogotá")
+    run = execute(RenderThumbnails)
+    assert run.state == "succeeded"
+    told = "epic is drawn without its badge 'gem of Bogotá': there are circle, diamond, star, crown"
+    assert list(operation_of(run).get_remarks(run)) == [told]
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        ("PNG", "RGBA"),
+        ("PNG", "P"),
+        ("PNG", "LA"),
+        ("PNG", "1"),
+        ("PNG", "I;16"),
+        ("JPEG", "CMYK"),
+        ("GIF", "P"),
+    ],
+)
+def test_pictures_of_every_kind_are_shown(kind: str, mode: str) -> None:
+    assert fitted(stored("any", picture(kind, mode)), (30, 40)).mode in ("RGB", "RGBA")
+
+
+def test_a_photograph_is_turned_as_it_was_taken() -> None:
+    image, exif, written = Image.new("RGB", (80, 60), "blue"), Image.Exif(), io.BytesIO()
+    image.paste("red", (0, 0, 40, 60))
+    exif[0x0112] = 6  # the left side is to be at the top
+    image.save(written, "JPEG", exif=exif, quality=95)
+    art = fitted(stored("turned.jpg", written.getvalue()), (30, 40))
+    assert [max(enumerate(art.getpixel((15, y))), key=lambda band: band[1])[0] for y in (5, 35)] == [0, 2]
+
+
+def test_the_middle_of_a_wide_picture_is_shown() -> None:
+    image, written = Image.new("RGB", (300, 40), "blue"), io.BytesIO()
+    image.paste("red", (130, 0, 170, 40))
+    image.save(written, "PNG")
+    assert fitted(stored("wide.png", written.getvalue()), (30, 40)).getcolors() == [(1200, (255, 0, 0))]
+
+
+def test_a_file_is_written_whole_or_not_at_all() -> None:
+    class Broken(ContentFile[bytes]):
+        def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+            yield b"the first half"
+            raise ConnectionError("the other half does not come")
+
+    with pytest.raises(ConnectionError):
+        default_storage.save("a/whole.webp", Broken(b"both halves"))
+    assert list(files()) == []
+    default_storage.save("a/whole.webp", ContentFile(b"both halves"))
+    assert [path.read_bytes() for path in files()] == [b"both halves"]
+
+
+def test_a_storage_that_fails_fails_the_run_and_no_card(
+    birds: list[Card], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(name: str, content: object) -> str:
+        raise OSError(28, "No space left on device", name)
+
+    monkeypatch.setattr(default_storage, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        execute(RenderThumbnails)
+    run = Run.objects.get()
+    assert (run.state, failures(run)) == ("failed", {})
+
+
+def test_a_loaded_pack_is_followed_by_its_thumbnails(write: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture())
+    pack = write([{"cardId": "a", "title": "A", "packId": "p", "imageUrl": "a.png"}])
+    load(pack)
+    assert not Run.objects.exists()
+    load(pack, "--execute")
+    advance(Run.objects.get().pk)
+    assert (stale(), Asset.objects.count()) == (set(), 1)
