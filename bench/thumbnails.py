@@ -25,7 +25,8 @@ _PACK = "cards/sample/colombia-birds.json"
 _CARDS = """
 INSERT INTO cards (card_id, title, image, rarity, rarity_v2, pack_id)
 SELECT 'card-' || n, 'Card', birds.image, birds.rarity, birds.rarity, 'bench' FROM generate_series(1, %s) AS n
-JOIN (SELECT row_number() OVER (ORDER BY id) AS number, count(*) OVER () AS many, image, rarity FROM cards)
+JOIN (SELECT row_number() OVER (ORDER BY id) AS number, count(*) OVER () AS many, image, rarity FROM cards
+    WHERE image <> '')
     AS birds ON birds.number = 1 + n %% birds.many
 """
 _PLAIN = """

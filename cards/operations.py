@@ -123,7 +123,8 @@ class RenderThumbnails(Operation):
 
     def get_remarks(self, run: Run | None) -> Iterable[str]:
         for rule in PresentationRule.objects.exclude(badge_icon__in=["", *BADGES]):
-            yield f"{rule.rarity} is drawn without its badge {rule.badge_icon!r}: there are {', '.join(BADGES)}"
+            badge, known = rule.badge_icon, ", ".join(BADGES)
+            yield f"{rule.rarity} is drawn without its badge {badge!r}: there are {known}"
 
     def process(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any] | Exception]:
         from cards.thumbnails.making import make  # Pillow takes a twentieth of a second to import

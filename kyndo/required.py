@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -20,6 +21,7 @@ SCHEMES = {"DATABASE_URL": ("postgres", "postgresql"), "REDIS_URL": ("redis", "r
 NUMBERS = {
     "BACKUP_MAX_AGE_HOURS": "hours",
     "CONN_MAX_AGE": "seconds",
+    "FOLLOW_UP_WORKERS": "workers",
     "RUN_BEAT": "seconds",
     "RUN_SLICE": "seconds",
     "SECURE_HSTS_SECONDS": "seconds",
@@ -53,6 +55,8 @@ def _unreadable(environ: Mapping[str, str]) -> Iterator[str]:
     for name in SWITCHES:
         if environ.get(name, "").lower() not in (*ON, *OFF):
             yield f"{name} is {environ[name]!r}, and should be on or off"
+    if environ.get("S3_BUCKET") and not find_spec("storages"):
+        yield "S3_BUCKET is set, but django-storages is not installed: pip install 'django-storages[s3]'"
     if (level := environ.get("LOG_LEVEL", "WARNING")).upper() not in LEVELS:
         yield f"LOG_LEVEL is {level!r}, and should be one of {', '.join(LEVELS)}"
 
