@@ -107,7 +107,8 @@ RUN_BEAT = env.int(
     "RUN_BEAT", default=5
 )  # seconds between two signs of life of a worker; three missed, it is gone
 RUN_SLICE = env.int("RUN_SLICE", default=60)  # seconds that a worker works on a run before others have a turn
-FOLLOW_UP_WORKERS = env.int("FOLLOW_UP_WORKERS", default=2)  # that a run which begins by itself asks for
+# That a run which begins by itself asks for.
+FOLLOW_UP_WORKERS = max(1, env.int("FOLLOW_UP_WORKERS", default=2))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Where the engine holds its runs: docs/health.md.
