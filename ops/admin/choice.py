@@ -14,11 +14,14 @@ from django.core.exceptions import BadRequest
 from django.db.models import Model
 from django.http import HttpRequest, QueryDict
 
+from ops.exceptions import InvalidScope
 from ops.report import words
 from ops.scope import Scope
 
 # What an address holds: keys, or that all of the list is meant; and the list as it was filtered.
 KEY, ACROSS, LIST = "key", "across", "_changelist_filters"
+# A million keys take longer to store than a browser waits.
+MOST_KEYS = 200_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,10 @@ class Choice:
         return {**chosen, LIST: self.listed.urlencode()}
 
     def scope(self, request: HttpRequest, model_admin: Any) -> tuple[Scope, str]:
-        """The rows for a run, and in words. Raises BadRequest where the list cannot be filtered so."""
+        """The rows for a run, and in words.
+
+        Raises BadRequest where the list cannot be filtered so, InvalidScope where they are too many.
+        """
         model: type[Model] = model_admin.model
         if self.keys:
             return Scope.of_keys(self.keys), f"{words.rows(model, len(self.keys))}, ticked"
@@ -76,6 +82,11 @@ def _scope_of(shown: ChangeList) -> Scope:
         return Scope(columns)
     if shown.paginator.is_exact:  # The keys are at hand: no need to search again.
         return Scope.of_keys(shown.paginator.keys)
+    if shown.result_count > MOST_KEYS:
+        raise InvalidScope(
+            f"{shown.result_count} {shown.opts.verbose_name_plural} match, and a search may choose"
+            f" {MOST_KEYS:,}, since the key of each is stored. Narrow it, or choose by filters alone."
+        )
     return Scope(rows=shown.queryset)
 
 

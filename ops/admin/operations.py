@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,7 +16,7 @@ from ops.admin.asking import form_of
 from ops.admin.bounded import BoundedAdmin
 from ops.admin.choice import Choice
 from ops.admin.confirmation import Proposal, confirm
-from ops.exceptions import UnknownOperation
+from ops.exceptions import InvalidScope, UnknownOperation
 from ops.operation import Operation
 from ops.runs import Request
 
@@ -63,9 +64,13 @@ class OperationsAdmin(BoundedAdmin):
         operation = self._operation(name)
         self._refuse_unless_permitted(request, operation)
         choice = Choice.of_address(request)
-        scope, rows = choice.scope(request, self)
-        asked = Request(operation, request.user.get_username(), scope=scope)
         back = reverse(self.url("changelist"), query=choice.listed)
+        try:
+            scope, rows = choice.scope(request, self)
+        except InvalidScope as exc:
+            messages.error(request, str(exc))
+            return HttpResponseRedirect(back)
+        asked = Request(operation, request.user.get_username(), scope=scope)
         form = form_of(operation, request.GET)
         proposal = Proposal(operation.title(), operation.summary(), rows, asked, back, form, choice.query)
         return confirm(request, self, proposal)

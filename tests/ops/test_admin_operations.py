@@ -12,7 +12,7 @@ from redis import Redis
 
 from cards.models import Card, PresentationRule
 from ops import registry
-from ops.admin import bounded
+from ops.admin import bounded, choice
 from ops.admin.operations import offered
 from ops.models import Run
 from ops.queue.presence import NO_WORKER
@@ -104,6 +104,16 @@ def test_a_search_with_more_matches_than_are_looked_up_is_stored_by_the_database
     staff.post(page)
     wanted = {cards[f"card-{n}"] for n in range(1, 10, 2)}
     assert set(Run.objects.get().keys.values_list("object_id", flat=True)) == wanted
+
+
+def test_a_search_that_matches_more_than_can_be_stored_is_refused_in_words(
+    staff: Client, cards: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "COUNTED", 3)
+    monkeypatch.setattr(choice, "MOST_KEYS", 2)
+    page = staff.post(posted(staff, listed="q=card-"), follow=True)
+    assert re.search(r"about \d+ cards match, and a search may choose 2, since", text(page))
+    assert not Run.objects.exists()
 
 
 @pytest.mark.parametrize("address", [f"{BACKFILL}", f"{BACKFILL}?across=1&_changelist_filters=no__such%3D1"])
