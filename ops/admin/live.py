@@ -15,7 +15,6 @@ from ops.engine.progress import Progress, progress_of
 from ops.health.health import silences
 from ops.health.hold import is_held
 from ops.models import Run
-from ops.queue import presence
 from ops.report import run as report
 from ops.report import words
 from ops.states import State
@@ -63,7 +62,7 @@ def live(request: HttpRequest, run: Run) -> dict[str, Any]:
         "facts": {k: v for k, v in report.facts(run).items() if k not in ("error", "changed", "held")},
         "remarks": [*report.remarks(run), *silences(run.silent_health)],
         "held": report.hold(run) if is_held(run) else "",
-        "waiting": _waiting(run, rate),
+        "waiting": _waiting(run),
         "failures": failures,
         "more_failures": more_failures,
     }
@@ -100,11 +99,11 @@ def _speed(run: Run, told: Progress, rate: float) -> str:
     return f"{rate:,.0f} rows/s, {words.duration(left)} left"
 
 
-def _waiting(run: Run, rate: float) -> str:
-    """Why nothing moves, in words; "" where something does, or nothing should."""
-    if is_held(run) or run.state not in (State.QUEUED, State.RUNNING) or rate:
+def _waiting(run: Run) -> str:
+    """Where no worker is called: who must go on. What workers wait for is among the facts."""
+    if run.workers is not None or run.state != State.QUEUED:
         return ""
-    return presence.missing() if run.workers else f"It belongs to a terminal: manage.py runs resume {run.pk}"
+    return f"It waits for a terminal: manage.py runs resume {run.pk}"
 
 
 def _over(run: Run) -> bool:
