@@ -16,7 +16,7 @@ from ops.admin.asking import form_of
 from ops.admin.bounded import BoundedAdmin
 from ops.admin.choice import Choice
 from ops.admin.confirmation import Proposal, confirm
-from ops.exceptions import InvalidScope, UnknownOperation
+from ops.exceptions import InvalidScope
 from ops.operation import Operation
 from ops.runs import Request
 
@@ -76,13 +76,10 @@ class OperationsAdmin(BoundedAdmin):
         return confirm(request, self, proposal)
 
     def _operation(self, name: str) -> type[Operation]:
-        try:
-            operation = registry.get(name)
-        except UnknownOperation as exc:
-            raise Http404 from exc
-        if operation not in offered(self.model):
-            raise Http404
-        return operation
+        for operation in offered(self.model):
+            if operation.name == name:
+                return operation
+        raise Http404
 
     def _may_run(self, request: HttpRequest, operation: type[Operation]) -> bool:
         return self.has_view_permission(request) and request.user.has_perm(permissions.to_run(operation))
