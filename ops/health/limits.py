@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "OPS_HEALTH_"
 _PROBE = "player_probe"
+_MAY_BE_0 = {_PROBE, "autovacuum_seconds"}
 _GREATEST = 2**31 - 1
 
 
@@ -22,9 +23,9 @@ class Limits:
     replica_lag_seconds: int = 10
     replica_lag_mb: int = 256
     archive_files: int = 32
-    # An autovacuum has the table to itself for so long. It may take hours, and come again and again because
-    # of the run itself: a run that waited for all of it might never end.
-    autovacuum_seconds: int = 5
+    # An autovacuum has the table to itself for so long. It paces itself, and comes again and again because of
+    # the run: five seconds each time halved the speed of a run of a million rows.
+    autovacuum_seconds: int = 0
     lock_wait_ms: int = 500
     lock_waiters: int = 8
     connections_percent: int = 90
@@ -54,5 +55,7 @@ def _problems(given: Mapping[str, str], known: Mapping[str, str]) -> Iterator[st
     for name, value in given.items():
         if name not in known:
             yield f"{name} is no setting. There are: {', '.join(known)}"
-        elif known[name] != _PROBE and not (value.isdecimal() and 0 < int(value) <= _GREATEST):
-            yield f"{name} is {value!r}, and should be a whole number above 0"
+        elif known[name] != _PROBE and not (value.isdecimal() and int(value) <= _GREATEST):
+            yield f"{name} is {value!r}, and should be a whole number"
+        elif value.isdecimal() and not int(value) and known[name] not in _MAY_BE_0:
+            yield f"{name} is {value!r}, and should be above 0"

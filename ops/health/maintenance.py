@@ -21,7 +21,7 @@ class Maintenance(Indicator):
     """The table is being vacuumed, indexed or rewritten.
 
     What a person started is waited for to its end: an index that is built the plain way locks every writer
-    out, and a run that went on would fail. An autovacuum only gets a head start.
+    out, and a run that went on would fail. An autovacuum gets a head start, where the limits say so.
     """
 
     name = "maintenance"
