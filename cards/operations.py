@@ -76,11 +76,11 @@ class PromotionParams(forms.Form):
         if not origin or not target:
             return data
         if origin == target:
-            self.add_error("to_rarity", f"is the rarity that the cards already have: {origin!r}.")
+            self.add_error("to_rarity", f"{origin!r} is the rarity that the cards already have.")
             return data
         order = dict(PresentationRule.objects.values_list("rarity", "sort_order"))
         if order[target] < order[origin] and not data["allow_demotion"]:
-            self.add_error("allow_demotion", f"is needed: {origin} to {target} is a demotion.")
+            self.add_error("allow_demotion", f"{origin} to {target} is a demotion, which must be allowed.")
         return data
 
 

@@ -30,7 +30,7 @@ def build(declared: type[Operation], raw: Mapping[str, Any], as_of: datetime) ->
     """The operation with validated parameters. Raises InvalidParams, or InvalidDeclaration."""
     form = declared.Params(data=dict(raw))
     if unknown := set(raw) - set(form.fields):
-        raise InvalidParams({name: ["is not a parameter of this operation."] for name in sorted(unknown)})
+        raise InvalidParams({name: ["there is no such parameter."] for name in sorted(unknown)})
     if not form.is_valid():
         errors = form.errors.get_json_data()
         raise InvalidParams({name: [e["message"] for e in found] for name, found in errors.items()})

@@ -56,6 +56,12 @@ class Decoder(simplejson.JSONDecoder):
         return found
 
 
+def reason_of(error: simplejson.JSONDecodeError) -> str:
+    """What is wrong, without the place: the library's own words leave a %r and an "at" open."""
+    char = repr(error.doc[error.pos : error.pos + 1])
+    return str(error.msg).replace("%r", char).removesuffix(" at").removesuffix(" starting")
+
+
 class JsonReader:
     """Reads values one after another from a text that is held only a window at a time.
 
@@ -95,7 +101,7 @@ class JsonReader:
             except simplejson.JSONDecodeError as exc:
                 if self._is_cut_off(exc) and self._more():
                     continue
-                raise self.error(exc.msg, exc.pos) from None
+                raise self.error(reason_of(exc), exc.pos) from None
             except (ValueError, RecursionError) as exc:
                 reason = "Nested too deeply" if isinstance(exc, RecursionError) else str(exc)
                 raise self.error(reason, self._at) from None

@@ -18,7 +18,7 @@ from cards.packs.loading import staged
 from cards.packs.source import Source, open_source, sha256
 from cards.thumbnails.stale import render_stale
 from ops import upsert
-from ops.management.arguments import add_mode, add_person
+from ops.management.arguments import add_mode, add_person, person_flags
 from ops.management.base import OpsCommand
 from ops.report.status import status
 from ops.sql.merge import Merge, Signature
@@ -68,6 +68,7 @@ class LoadCommand(OpsCommand):
     def to_execute(self, options: dict[str, Any]) -> str:
         file = [str(options["file"])] if options["file"] else []
         flags = ["--without-rarity-v2"] if options.get("without_rarity_v2") else []
+        flags += person_flags(options["performed_by"])
         return shlex.join(["manage.py", self.name, *file, *flags, "--execute"])
 
 

@@ -46,7 +46,7 @@ def card_layout(illustrations: Illustrations, *, without_rarity_v2: bool = False
         needed=("title", "pack_id"),
         aliases={"image_url": "image", "thumbnail_url": "thumbnail"},
         fallbacks={"id": "card_id"},
-        converters={"card_id": _card_id, "rarity": rarity, "rarity_v2": rarity},
+        converters={"card_id": _card_id, "pack_id": _pack_id, "rarity": rarity, "rarity_v2": rarity},
         defaults=_defaults,
         finish=finish,
     )
@@ -92,11 +92,23 @@ def _pair_rarities(row: Row, without_rarity_v2: bool) -> None:
 
 _SPACE = re.compile(r"\s")
 _text = converter_for(Card._meta.get_field("card_id"))
-_pack_id = converter_for(Card._meta.get_field("pack_id"))
+_pack_text = converter_for(Card._meta.get_field("pack_id"))
+
+
+def _pack_id(value: Any) -> str:
+    return _visible(_pack_text(value))
 
 
 def _card_id(value: Any) -> str:
     slug: str = _text(value)
     if _SPACE.search(slug):
         raise BadValue(f"{slug!r} holds a space")
-    return slug
+    return _visible(slug)
+
+
+def _visible(identifier: str) -> str:
+    """An id of which every character can be seen, so that no two look alike and none steers a terminal."""
+    if not identifier.isprintable():
+        hidden = next(char for char in identifier if not char.isprintable())
+        raise BadValue(f"holds the character {hidden!a}, which nobody sees")
+    return identifier

@@ -44,6 +44,8 @@ def sha256(path: Path) -> str:
 
 def _open(path: Path) -> TextIO:
     try:
+        if path.is_fifo():  # opening it would wait for a writer
+            raise ValueError("a pack is read twice, so it must be a file")
         return path.open(encoding="utf-8-sig", newline="")
     except (OSError, ValueError) as exc:  # A path with a NUL byte is a ValueError.
         raise UnreadableFile(f"Cannot read {path}: {getattr(exc, 'strerror', None) or exc}.") from exc

@@ -15,7 +15,7 @@ from django.core.validators import MaxLengthValidator, ProhibitNullCharactersVal
 from django.db import models
 
 from cards.packs.errors import BadValue
-from ops.json_reader import Decoder, Repeated
+from ops.json_reader import Decoder, Repeated, reason_of
 
 Converter = Callable[[Any], Any]
 
@@ -112,6 +112,8 @@ def _object(value: Any) -> dict[str, Any]:
 def _decoded(text: str) -> Any:
     try:
         return Decoder().decode(text)
+    except simplejson.JSONDecodeError as exc:
+        raise BadValue(f"is not JSON: {reason_of(exc)} at character {exc.pos + 1}") from exc
     except ValueError as exc:
         raise BadValue(f"is not JSON: {exc}") from exc
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from ops.backups import record, swap
 from ops.backups.errors import NotConfirmed
 from ops.backups.load import fill
-from ops.backups.scratch import clear_left, scratch
+from ops.backups.scratch import clear_left, connected, scratch
 from ops.backups.server import Server
 from ops.management.signals import stop_event
 from ops.models import Backup, Run
@@ -22,7 +22,6 @@ from ops.states import State
 
 # Nobody goes on with them by himself; one that was being cancelled is left to be cancelled.
 _PAUSED = (State.QUEUED, State.RUNNING, State.PAUSING)
-_ALIAS = "restored"
 
 
 @dataclass
@@ -72,7 +71,7 @@ def restore(file: Path, server: Server, say: Callable[[str], None]) -> Restored:
 
 
 def _prepare(new: str, done: Restored) -> None:
-    with _django_on(new) as alias:
+    with connected(new) as alias:
         with connections[alias].cursor() as cursor:
             cursor.execute("ANALYZE")
             tables = connections[alias].introspection.table_names(cursor)
@@ -105,16 +104,3 @@ def _adopt(alias: str, backup: Backup) -> None:
             backup.save(using=alias)
     except DatabaseError:
         pass  # It was made before there was such a table.
-
-
-@contextmanager
-def _django_on(database: str) -> Iterator[str]:
-    """An alias of Django's for another database of the same server."""
-    connection = connections[DEFAULT_DB_ALIAS].copy(_ALIAS)
-    connection.settings_dict["NAME"] = database
-    connections[_ALIAS] = connection
-    try:
-        yield _ALIAS
-    finally:
-        connection.close()
-        del connections[_ALIAS]

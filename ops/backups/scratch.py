@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import sql
 
 from ops.backups.likeness import create_like
@@ -41,6 +42,19 @@ def scratch(server: Server, purpose: str) -> Iterator[str]:
         finally:
             with suppress(psycopg.Error):  # the server is away: the next one finds it
                 drop(connection, name)
+
+
+@contextmanager
+def connected(name: str) -> Iterator[str]:
+    """An alias of Django's for another database of the same server, for this thread."""
+    other = connections[DEFAULT_DB_ALIAS].copy(alias := f"on_{name}")
+    other.settings_dict["NAME"] = name
+    connections[alias] = other
+    try:
+        yield alias
+    finally:
+        other.close()
+        del connections[alias]
 
 
 def clear_left(server: Server) -> list[str]:

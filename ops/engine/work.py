@@ -57,13 +57,16 @@ def work(
     resumed. Raises DatabaseAway, the run standing where it stood, when the database does not come back
     within ``patience``.
     """
-    worker = Worker(run, watcher, stop, leave)
+    worker = Worker(run, watcher, stop)
     waits = Patience(stop, patience)
     runs.start(run)
     with worker.health:
-        while run.state in _MOVING and not (leave and stop.is_set()):
+        while run.state in _MOVING:
+            stopped = stop.is_set()  # once a turn, since a slice ends by the clock
+            if stopped and leave:
+                break
             try:
-                worker.step()
+                worker.pause() if stopped else worker.step()
                 waits.renew()
             except Error as exc:
                 if not is_transient(exc):
@@ -86,10 +89,10 @@ def work(
 class Worker:
     """Works on one run, step by step."""
 
-    def __init__(self, run: Run, watcher: Watcher, stop: Event, leave: bool = False) -> None:
+    def __init__(self, run: Run, watcher: Watcher, stop: Event) -> None:
         operation, scope = runs.operation_of(run), Scope.of_run(run)
         target = _PROCESS_TARGET if operation.is_per_row() else TARGET
-        self.run, self.watcher, self.stop, self.leave = run, watcher, stop, leave
+        self.run, self.watcher, self.stop = run, watcher, stop
         self.pace = Pace(run, stop)
         size = BatchSize(pinned=run.batch_size, target=target, ceiling=self.pace.burst or CEILING)
         self.batches = Batches(run, operation, scope, size)
@@ -99,10 +102,6 @@ class Worker:
         """One batch, or whatever else the run needs next."""
         for words in self.health.notes():
             self.watcher.note(words)
-        if self.stop.is_set():  # maybe only since the loop looked: a slice ends by the clock
-            if not self.leave:
-                self._pause()
-            return
         try:
             changed = self._advance()
         except Halted:
@@ -122,7 +121,7 @@ class Worker:
             if self.run.sweep > swept:  # Who held rows a moment ago may let go of them.
                 self.stop.wait(swept * SWEEP_PAUSE.total_seconds())
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
         try:
             runs.pause(self.run)
         except IllegalMove:  # Somebody else has halted the run, or ended it.

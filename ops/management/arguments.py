@@ -73,6 +73,11 @@ def add_person(parser: ArgumentParser) -> None:
     )
 
 
+def person_flags(performed_by: str) -> list[str]:
+    """What to type again, so that the same person asks."""
+    return [] if performed_by == current_user() else ["--as", performed_by]
+
+
 def add_workers(parser: ArgumentParser | _ArgumentGroup, remark: str = "") -> None:
     parser.add_argument(
         "--queue", dest="workers", action="store_const", const=1, help="Leave it to the workers, and return."

@@ -15,6 +15,7 @@ from django.utils import timezone
 from ops.backups import record
 from ops.backups.catalogue import newest
 from ops.backups.load import fill
+from ops.backups.scratch import connected
 from ops.backups.server import Server
 from ops.checks import found_by_checks
 from ops.exceptions import OpsError
@@ -22,7 +23,7 @@ from ops.models import Backup
 from ops.preflight.finding import Finding, Light, Situation
 from ops.report import words
 from ops.schema.migrations import name_of
-from ops.schema.scratch import connected, scratch_database
+from ops.schema.scratch import scratch_database
 
 _FRESH = timedelta(hours=24)  # where the settings demand nothing
 _MAKE_ONE = ("manage.py backup_db --verify",)

@@ -28,7 +28,7 @@ def summary(run: Run) -> list[str]:
     told = progress_of(run)
     took = f"in {words.duration(told.elapsed)} ({words.rate(told.changed, told.elapsed)})"
     counts = f"{told.changed:,} changed" + (f", {told.failed:,} failed" if told.failed else "")
-    details = f"{_plural(told.batches, 'batch', 'batches')}, {_plural(told.sweep, 'sweep', 'sweeps')}"
+    details = f"{words.plural(told.batches, 'batch', 'batches')}, {words.plural(told.sweep, 'sweep')}"
     lines = [f"Run {run.pk} {_verb(run)}: {counts} {took}, {details}."]
     if run.error:
         lines.append(f"  {run.error}")
@@ -43,7 +43,7 @@ def summary(run: Run) -> list[str]:
 
 def queued(run: Run, warning: str) -> list[str]:
     """What is said of a run that was left to the workers."""
-    workers = _plural(run.workers or 0, "worker", "workers")
+    workers = words.plural(run.workers or 0, "worker")
     return [f"Run {run.pk} is left to {workers}.", *([warning] if warning else []), _way_on(run)]
 
 
@@ -100,7 +100,7 @@ def facts(run: Run) -> dict[str, str]:
         "took": words.duration(told.elapsed) if run.started_at else "",
         "changed": f"{told.changed:,} of {told.total:,} ({words.rate(told.changed, told.elapsed)})",
         "failed": f"{told.failed:,}" if told.failed else "",
-        "batches": f"{told.batches:,} in {_plural(told.sweep, 'sweep', 'sweeps')}",
+        "batches": f"{told.batches:,} in {words.plural(told.sweep, 'sweep')}",
         "writes": ", ".join(f"{run.model}.{column}" for column in run.columns),
         "held": hold(run).removeprefix("held ") if is_held(run) else "",
         "ignores": ", ".join(run.ignored_health),
@@ -233,7 +233,3 @@ def _noun(run: Run) -> str:
 
 def _time(when: Any) -> str:
     return when.strftime("%Y-%m-%d %H:%M:%S UTC") if when else ""
-
-
-def _plural(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"

@@ -14,9 +14,10 @@ from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 
+from ops.backups.scratch import connected
 from ops.schema.catalog import Catalog, Thing, catalog_of
 from ops.schema.migrations import Standing
-from ops.schema.scratch import connected, scratch_database
+from ops.schema.scratch import scratch_database
 
 
 @dataclass(frozen=True)

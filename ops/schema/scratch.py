@@ -1,11 +1,9 @@
-"""A scratch database that the ORM and the migrations can speak to."""
+"""A scratch database for migrations to be tried in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from django.db import connection, connections
 
 from ops.backups.errors import told
 from ops.backups.scratch import clear_left, scratch
@@ -20,16 +18,3 @@ def scratch_database(purpose: str) -> Iterator[str]:
         clear_left(server)
         with scratch(server, purpose) as name:
             yield name
-
-
-@contextmanager
-def connected(name: str) -> Iterator[str]:
-    """An alias for another database of the same server, for this thread."""
-    other = connection.copy(alias := f"on_{name}")
-    other.settings_dict["NAME"] = name
-    connections[alias] = other
-    try:
-        yield alias
-    finally:
-        other.close()
-        del connections[alias]

@@ -1,5 +1,6 @@
 """Every bad pack that we could think of, with what its maker is told."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,22 @@ BAD_ROWS: dict[str, tuple[Any, str]] = {
         card(metadata={"\udc00": 1}),
         "metadata holds half a character (\\udc00), which is not Unicode",
     ),
+    "a control character in an id": (
+        card("a\x1b[2J"),
+        "cardId holds the character '\\x1b', which nobody sees",
+    ),
+    "a hidden character in an id": (
+        card("a\u200b"),
+        "cardId holds the character '\\u200b', which nobody sees",
+    ),
+    "a line break in a pack's id": (
+        card(packId="a\nb"),
+        "packId holds the character '\\n', which nobody sees",
+    ),
     "metadata is a list": (card(metadata=[1]), "metadata is a list, not an object"),
     "metadata is text": (
         card(metadata="text"),
-        "metadata is not JSON: Expecting value: line 1 column 1 (char 0)",
+        "metadata is not JSON: Expecting value at character 1",
     ),
     "tags are a number": (card(tags=3), "tags is the number 3, not a list"),
     "a tag is null": (card(tags=["a", None]), "tags is null, not text"),
@@ -141,7 +154,17 @@ BAD_FILES: dict[str, tuple[str, str | bytes, str]] = {
     "UTF-16": ("p.csv", "a,b".encode("utf-16"), "not UTF-8: byte 0xff at offset 0, in line 1."),
     "not JSON": ("p.json", '[{"a": 1},\n{"a"}]', "not JSON: Expecting ':' delimiter at line 2, column 5."),
     "not a number": ("p.json", '[{"a": NaN}]', "not JSON: NaN is no JSON number at line 1, column 2."),
-    "cut off": ("p.json", '[{"a": "b', "not JSON: Unterminated string starting at at line 1, column 8."),
+    "cut off": ("p.json", '[{"a": "b', "not JSON: Unterminated string at line 1, column 8."),
+    "a control character": (
+        "p.json",
+        '[{"a": "b\tc"}]',
+        "not JSON: Invalid control character '\\t' at line 1, column 10.",
+    ),
+    "an unknown escape": (
+        "p.json",
+        '[{"a": "b\\q"}]',
+        "not JSON: Invalid \\X escape sequence 'q' at line 1, column 11.",
+    ),
     "another shape": (
         "p.json",
         '{"birds": []}',
@@ -175,6 +198,11 @@ def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path) -> None:
     missing = tmp_path / "no.json"
     assert refusal(missing) == (2, f"Cannot read {missing}: No such file or directory.")
     assert refusal(tmp_path) == (2, f"Cannot read {tmp_path}: Is a directory.")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe.json")
+    assert refusal(pipe) == (2, f"Cannot read {pipe}: a pack is read twice, so it must be a file.")
 
 
 def test_a_constraint_that_refuses_a_new_card_is_told_without_rarity_v2_too(write: Write) -> None:

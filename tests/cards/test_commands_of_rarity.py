@@ -159,8 +159,11 @@ KNOWN = "the known ones: common, rare, epic, legendary."
 WRONG = [
     (["--from", "mythic", "--to", "rare"], f"--from: unknown rarity 'mythic'; {KNOWN}"),
     (["--from", "common", "--to", "Rare"], f"--to: unknown rarity 'Rare'; {KNOWN}"),
-    (["--from", "rare", "--to", "rare"], "--to: is the rarity that the cards already have: 'rare'."),
-    (["--from", "epic", "--to", "common"], "--allow-demotion: is needed: epic to common is a demotion."),
+    (["--from", "rare", "--to", "rare"], "--to: 'rare' is the rarity that the cards already have."),
+    (
+        ["--from", "epic", "--to", "common"],
+        "--allow-demotion: epic to common is a demotion, which must be allowed.",
+    ),
     (["--from", "", "--to", "rare"], "--from: This field is required."),
     (["--to", "rare"], "the following arguments are required: --from"),
     (["--from", "common"], "the following arguments are required: --to"),

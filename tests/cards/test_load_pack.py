@@ -51,7 +51,7 @@ def test_a_preview_tells_counts_samples_and_how_to_execute_and_writes_nothing(wr
         "  changed, the first 5 of 6",
         *(line for i in range(5) for line in (f"    c{i}", "      title: Cóndor -> Rey")),
         "",
-        f"Nothing was written. To execute: manage.py load_pack {path} --execute",
+        f"Nothing was written. To execute: manage.py load_pack {path} --as ada --execute",
     ]
     assert versions() == before
     assert AuditLog.objects.count() == 7

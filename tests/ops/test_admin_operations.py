@@ -145,7 +145,7 @@ def test_the_form_asks_before_there_is_anything_to_preview(staff: Client, cards:
 def test_what_the_operation_refuses_is_told_and_not_started(staff: Client, cards: dict[str, str]) -> None:
     address = f"{PROMOTE}?across=1&with-from_rarity=rare&with-to_rarity=common"
     for page in (staff.get(address), staff.post(address)):
-        assert "is needed: rare to common is a demotion." in text(page)
+        assert "rare to common is a demotion, which must be allowed." in text(page)
         assert "Start the run" not in text(page)
     assert not Run.objects.exists()
 

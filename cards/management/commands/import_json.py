@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 from cards.exports import loading, report
 from cards.exports.parts import NAMES
 from ops.export.summary import open_export
-from ops.management.arguments import add_mode, add_person
+from ops.management.arguments import add_mode, add_person, person_flags
 from ops.management.base import OpsCommand
 from ops.report.status import status
 
@@ -36,7 +36,8 @@ class Command(OpsCommand):
             else:
                 empty, seen = loading.preview(staged)
                 counts = {part: preview.counts for part, preview in seen.items()}
-                to_execute = shlex.join(["manage.py", "import_json", str(options["folder"]), "--execute"])
+                words = [str(options["folder"]), *person_flags(options["performed_by"])]
+                to_execute = shlex.join(["manage.py", "import_json", *words, "--execute"])
                 lines = report.preview_lines(export, empty, seen, to_execute)
         if options["json"]:
             lines = [report.as_json(empty, counts, executed=options["execute"])]
