@@ -100,6 +100,7 @@ DATABASES = {
     }
 }
 REDIS_URL = env.str("REDIS_URL", default="") or redis_url(_valkey)
+DEFAULT_EXCEPTION_REPORTER_FILTER = "kyndo.reporting.NoPasswords"
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 RQ_SHOW_ADMIN_LINK = False
 RQ = {"WORKER_CLASS": "ops.queue.worker.RunWorker"}

@@ -44,7 +44,16 @@ def workers_alive(queue: Queue | None = None) -> int:
 
 def names_alive(queue: Queue) -> set[str]:
     """The workers that listen to the queue and have beaten lately. Raises RedisError."""
-    return {worker.name for worker in Worker.all(queue=queue) if _is_recent(worker.last_heartbeat)}
+    return {worker.name for worker in _alive(queue)}
+
+
+def hosts_alive(queue: Queue) -> set[str]:
+    """Where they work. Raises RedisError."""
+    return {str(worker.hostname) for worker in _alive(queue)}
+
+
+def _alive(queue: Queue) -> list[Worker]:
+    return [worker for worker in Worker.all(queue=queue) if _is_recent(worker.last_heartbeat)]
 
 
 def missing() -> str:

@@ -1,21 +1,21 @@
 """The containers, as far as they can be checked without an engine to run them."""
 
-import os
 import re
-import subprocess
-import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 import yaml
-from django.conf import settings
 from django_rq.workers import get_worker_class
 from rq import Worker
+from rq.utils import utcformat
 
 from kyndo.required import ALWAYS, IN_PRODUCTION
+from ops.queue.presence import ALIVE
 from ops.queue.worker import RunWorker
+from tests.conftest import Manage
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -59,20 +59,41 @@ def test_a_worker_has_time_to_finish_its_batch(compose: dict[str, Any]) -> None:
     assert worker["stop_grace_period"] == "1m"
 
 
-def test_the_workers_healthcheck_sees_a_worker_of_its_own_host(
-    compose: dict[str, Any], redis_server: "redis.Redis"
+@pytest.mark.django_db(transaction=True)
+def test_the_workers_healthcheck_sees_a_worker_of_its_own_host_that_has_beaten_lately(
+    compose: dict[str, Any], manage: Manage, redis_server: "redis.Redis"
 ) -> None:
     first, *check = compose["services"]["worker"]["healthcheck"]["test"]
-    assert first == "CMD"
-    command = [sys.executable, *check[1:]]
-    environ = {**os.environ, "REDIS_URL": settings.REDIS_URL}
-    assert subprocess.run(command, env=environ, check=False).returncode == 1
+    assert (first, *check[:2]) == ("CMD", "python", "manage.py")
+    assert manage(*check[2:]).returncode == 1
     worker = Worker(["default"], connection=redis_server)
     worker.register_birth()
-    assert subprocess.run(command, env=environ, check=False).returncode == 0
+    assert manage(*check[2:]).returncode == 0
+    long_ago = utcformat(datetime.now(UTC) - 2 * ALIVE)  # type: ignore[no-untyped-call]
+    redis_server.hset(worker.key, "last_heartbeat", long_ago)
+    assert manage(*check[2:]).returncode == 1
+
+
+def test_every_optional_setting_reaches_the_containers(compose: dict[str, Any]) -> None:
+    explained = (ROOT / ".env.example").read_text().partition("Optional")[2]
+    image = set(
+        re.findall(r"(\w+)=", (ROOT / "Dockerfile").read_text())
+    )  # folders, which the volumes are for
+    optional = set(re.findall(r"^#(\w+)=", explained, re.MULTILINE)) - image - {"DEBUG", "PG_BIN"}
+    environment = compose["services"]["worker"]["environment"]
+    assert optional <= set(environment)
+    assert {environment[name] for name in optional} == {None, "${LOG_LEVEL:-INFO}"}
+
+
+def test_every_setting_that_is_read_is_explained() -> None:
+    read = re.findall(r'env\.\w+\(\s*"(\w+)"', (ROOT / "kyndo" / "settings.py").read_text())
+    explained = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert "FOLLOW_UP_WORKERS" in read
+    assert set(read) <= explained
 
 
 def test_every_variable_of_the_containers_is_explained_to_who_sets_it(compose: dict[str, Any]) -> None:
     asked = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text())) - {"PORT"}
+    asked |= set(compose["services"]["worker"]["environment"])
     explained = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert asked <= explained

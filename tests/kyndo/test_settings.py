@@ -1,6 +1,10 @@
 """What production asks for before it starts, and what an operator sees instead of a traceback."""
 
+from typing import Any
+
 import pytest
+from django.test import RequestFactory
+from django.views.debug import get_exception_reporter_class
 
 from tests.conftest import Manage
 
@@ -77,3 +81,14 @@ def test_an_empty_url_of_a_server_counts_as_not_set(manage: Manage) -> None:
         "shell", "--no-imports", "-c", urls, env={"DEBUG": "on", "DATABASE_URL": "", "REDIS_URL": ""}
     )
     assert told.stdout.startswith("127.0.0.1 redis://")
+
+
+def test_djangos_page_of_an_error_shows_no_password(settings: Any) -> None:
+    settings.DEBUG, settings.REDIS_URL = True, PRODUCTION["REDIS_URL"]
+    settings.RQ_QUEUES = {"default": {"URL": PRODUCTION["REDIS_URL"]}}
+    request = RequestFactory().get("/", DATABASE_URL=PRODUCTION["DATABASE_URL"])
+    page = get_exception_reporter_class(request)(request, None, None, None).get_traceback_html()
+    assert "REDIS_URL" in page
+    assert "RQ_QUEUES" in page
+    assert ":hidden@" not in page
+    assert settings.STATIC_URL in page

@@ -1,0 +1,16 @@
+"""What Django's page of an error, there where DEBUG is on, does not show."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from django.views.debug import SafeExceptionReporterFilter
+
+
+class NoPasswords(SafeExceptionReporterFilter):
+    """Hides the URLs that hold a password too: of the servers, in the settings and in the environment."""
+
+    hidden_settings: ClassVar[re.Pattern[str]] = re.compile(
+        rf"{SafeExceptionReporterFilter.hidden_settings.pattern}|^(DATABASE_|REDIS_)?URL$", re.IGNORECASE
+    )
