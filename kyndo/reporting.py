@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
 
 from django.views.debug import SafeExceptionReporterFilter
 
@@ -11,6 +10,6 @@ from django.views.debug import SafeExceptionReporterFilter
 class NoPasswords(SafeExceptionReporterFilter):
     """Hides the URLs that hold a password too: of the servers, in the settings and in the environment."""
 
-    hidden_settings: ClassVar[re.Pattern[str]] = re.compile(
+    hidden_settings = re.compile(
         rf"{SafeExceptionReporterFilter.hidden_settings.pattern}|^(DATABASE_|REDIS_)?URL$", re.IGNORECASE
     )

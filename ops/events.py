@@ -53,15 +53,15 @@ def tell_created(run: Run) -> None:
     tell(run, "created", operation=run.operation, by=run.performed_by, rows=run.total, **how, scope=scope)
 
 
-def tell_move(run: Run) -> None:
-    """Log the state that the run has just moved to; an end with its figures."""
+def tell_move(run: Run, by: str) -> None:
+    """Log the state that the run has just moved to, and who asked for it; an end with its figures."""
     state = State(run.state)
     if state == State.RUNNING:
-        tell(run, _MOVES[state], process=process())
+        tell(run, _MOVES[state], by=by, process=process())
     elif state in _MOVES:
-        tell(run, _MOVES[state])
+        tell(run, _MOVES[state], by=by)
     else:
-        tell(run, "ended", _LEVELS.get(state, logging.INFO), **_figures(run))
+        tell(run, "ended", _LEVELS.get(state, logging.INFO), by=by, **_figures(run))
 
 
 def process() -> str:

@@ -95,10 +95,9 @@ def _samples(rows: Any, operation: Operation) -> list[Sample]:
 
 def _rate(operation: Operation) -> tuple[float, int | None]:
     """Rows a second of the newest run of the operation that changed enough of them, without a cap."""
-    ended = Run.objects.filter(operation=operation.name, started_at__isnull=False, finished_at__isnull=False)
+    ended = Run.objects.filter(operation=operation.name, worked__gt=timedelta(), finished_at__isnull=False)
     counted = ended.filter(max_rate=None).annotate(changed=Sum("lanes__changed"))
     run = counted.filter(changed__gte=_TELLING).order_by("-pk").first()
-    if run is None or run.finished_at is None or run.started_at is None:
+    if run is None:
         return operation.guessed_rate, None
-    seconds = (run.finished_at - run.started_at).total_seconds()
-    return max(run.changed / max(seconds, 0.001), 1.0), run.pk
+    return max(run.changed / max(run.worked.total_seconds(), 0.001), 1.0), run.pk

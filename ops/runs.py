@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
+from django.db.models import DurationField, F
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from ops import followups, registry
@@ -100,9 +102,12 @@ def operation_of(run: Run) -> Operation:
     return operation
 
 
-def move(run: Run, to: State, **changes: Any) -> None:
-    """Move the run to another state, out of a hold, with what goes with it; tell it. Raises IllegalMove."""
-    changes = {"held_until": None, "held_reason": "", **changes}
+def move(run: Run, to: State, by: str = "", **changes: Any) -> None:
+    """Move the run to another state, out of a hold, with what goes with it; tell it, and who asked.
+
+    Raises IllegalMove.
+    """
+    changes = {"held_until": None, "held_reason": "", **_clock(to), **changes}
     origins = [state for state, reachable in MOVES.items() if to in reachable]
     if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
         run.refresh_from_db()
@@ -111,7 +116,17 @@ def move(run: Run, to: State, **changes: Any) -> None:
             f" To see it: manage.py runs show {run.pk}"
         )
     run.refresh_from_db()
-    tell_move(run)
+    tell_move(run, by)
+
+
+def _clock(to: State) -> dict[str, Any]:
+    """The time that the run is worked on is counted while it is running, halting or not."""
+    if to == State.RUNNING:
+        return {"working_since": Now()}
+    if to in (State.PAUSING, State.CANCELLING):
+        return {}
+    span = Coalesce(Now() - F("working_since"), timedelta(), output_field=DurationField())
+    return {"working_since": None, "worked": F("worked") + span}
 
 
 def start(run: Run) -> None:
@@ -126,8 +141,10 @@ def start(run: Run) -> None:
     tell(run, "joined", process=process())
 
 
-def requeue(run: Run) -> None:
+def requeue(run: Run, by: str = "", **changes: Any) -> None:
     """Let a halted or ended run go on: its failures are tried again, its columns claimed anew.
+
+    ``changes`` are fields that are written into it, one that is running too.
 
     Raises IllegalMove, ColumnClaimed, ChangedDeclaration.
     """
@@ -138,8 +155,9 @@ def requeue(run: Run) -> None:
         run.refresh_from_db(from_queryset=Run.objects.select_for_update())
         _refuse_to_requeue(run)
         if run.state in (State.QUEUED, State.RUNNING):
+            change(run, **changes)
             return
-        move(run, State.QUEUED, finished_at=None, checks=[], error="")
+        move(run, State.QUEUED, by, **changes, finished_at=None, checks=[], error="")
         _claim(run)
         Failure.objects.filter(run=run).delete()
         Lane.objects.filter(run=run).update(failed=0)
@@ -152,8 +170,14 @@ def requeue(run: Run) -> None:
 
 def entrust(run: Run, workers: int | None) -> None:
     """From now on the run is for so many workers to advance; None: for whoever works on it in a terminal."""
-    run.workers = workers
-    run.save(update_fields=["workers"])
+    change(run, workers=workers)
+
+
+def change(run: Run, **changes: Any) -> None:
+    """Write the fields into the run."""
+    for name, value in changes.items():
+        setattr(run, name, value)
+    run.save(update_fields=changes)
 
 
 def ignore_health(run: Run, names: Iterable[str]) -> None:
@@ -174,22 +198,22 @@ def _refuse_to_requeue(run: Run) -> None:
         )
 
 
-def pause(run: Run) -> None:
+def pause(run: Run, by: str = "") -> None:
     """Pause the run once the batches under way have committed."""
     if run.state != State.PAUSING:
-        move(run, State.PAUSING)
+        move(run, State.PAUSING, by)
     complete_halt(run)
 
 
-def cancel(run: Run) -> None:
+def cancel(run: Run, by: str = "") -> None:
     """Cancel the run once the batches under way have committed. What it changed stays changed."""
     run.refresh_from_db()
     if run.state == State.RUNNING:
-        move(run, State.CANCELLING)
+        move(run, State.CANCELLING, by)
     if run.state in (State.PAUSING, State.CANCELLING):
         complete_halt(run)
     if run.state != State.CANCELLED:
-        end(run, State.CANCELLED)
+        end(run, State.CANCELLED, by)
 
 
 @transaction.atomic
@@ -204,9 +228,9 @@ def complete_halt(run: Run) -> None:
 
 
 @transaction.atomic
-def end(run: Run, state: State, **changes: Any) -> None:
+def end(run: Run, state: State, by: str = "", **changes: Any) -> None:
     """Move the run to an end, let its columns go, and begin what follows it. Raises IllegalMove."""
-    move(run, state, finished_at=Now(), **changes)
+    move(run, state, by, finished_at=Now(), **changes)
     Claim.objects.filter(run=run).delete()
     followups.wake(run)
 

@@ -22,6 +22,9 @@ _ENDS = {State.SUCCEEDED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILE
 # Somebody works on it, or should.
 MOVING = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
 
+# A process works on it, or has died at it.
+AT_WORK = (State.RUNNING, State.PAUSING, State.CANCELLING)
+
 MOVES: dict[State, set[State]] = {
     # A person must say yes first.
     State.AWAITING_APPROVAL: {State.QUEUED, State.CANCELLED},

@@ -13,9 +13,7 @@ from ops.operations import Revert
 from ops.queue.bell import ring
 from ops.runs import Request
 from ops.scope import Scope
-from ops.states import MOVES, State
-
-_MOVING = (State.RUNNING, State.PAUSING, State.CANCELLING)
+from ops.states import AT_WORK, MOVES, State
 
 
 @dataclass(frozen=True)
@@ -29,10 +27,10 @@ class Control:
 
 @dataclass(frozen=True)
 class Move(Control):
-    """``act`` moves the run, and returns a warning, or ""."""
+    """``act`` moves the run for somebody, and returns a warning, or ""."""
 
     at_once = True
-    act: Callable[[Run], str]
+    act: Callable[[Run, str], str]
 
 
 @dataclass(frozen=True)
@@ -52,27 +50,27 @@ def _can_resume(run: Run) -> bool:
 
 
 def _has_failed_rows(run: Run) -> bool:
-    return run.state not in _MOVING and run.failures.exists()
+    return run.state not in AT_WORK and run.failures.exists()
 
 
 def _has_changed_rows(run: Run) -> bool:
-    return run.state not in (*_MOVING, State.QUEUED) and progress_of(run).changed > 0
+    return run.state not in (*AT_WORK, State.QUEUED) and progress_of(run).changed > 0
 
 
-def _pause(run: Run) -> str:
-    runs.pause(run)
+def _pause(run: Run, by: str) -> str:
+    runs.pause(run, by)
     return ""
 
 
-def _resume(run: Run) -> str:
+def _resume(run: Run, by: str) -> str:
     """Go on, on the workers: no terminal is at hand here."""
-    runs.requeue(run)
+    runs.requeue(run, by)
     runs.entrust(run, run.workers or 1)
     return ring(run)
 
 
-def _cancel(run: Run) -> str:
-    runs.cancel(run)
+def _cancel(run: Run, by: str) -> str:
+    runs.cancel(run, by)
     return ""
 
 

@@ -105,7 +105,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     def _act(self, request: HttpRequest, run: Run, control: Move) -> HttpResponse:
         try:
-            if warning := control.act(run):
+            if warning := control.act(run, request.user.get_username()):
                 messages.warning(request, warning)
         except OpsError as exc:
             messages.error(request, str(exc))

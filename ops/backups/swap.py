@@ -13,9 +13,8 @@ from ops.backups.errors import InUse
 from ops.backups.likeness import copy_settings
 from ops.backups.scratch import base, databases, stamp
 from ops.backups.server import Connection, Server
-from ops.states import State
+from ops.states import MOVING, State
 
-ACTIVE = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
 _LOOK_AGAIN = 0.02
 _ACTIVE_RUNS = "SELECT id, operation, state FROM ops_run WHERE state = ANY(%s) ORDER BY id"
 _THERE = "SELECT to_regclass('ops_run') IS NOT NULL"
@@ -84,7 +83,7 @@ def _runs_held_still(server: Server) -> Iterator[Connection]:
         connection.execute("BEGIN; SET LOCAL lock_timeout = '5s'")
         if connection.execute(_THERE).fetchone() == (True,):
             connection.execute("LOCK TABLE ops_run IN SHARE MODE")
-            found = connection.execute(_ACTIVE_RUNS, [list(ACTIVE)]).fetchall()
+            found = connection.execute(_ACTIVE_RUNS, [list(MOVING)]).fetchall()
             if found:
                 raise InUse(
                     "\n".join(["Runs are active, so the database is not replaced:", *map(_told, found)])

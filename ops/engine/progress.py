@@ -9,11 +9,15 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from ops.models import Run
+from ops.states import AT_WORK
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Rows changed and failed of the rows that needed the change when the run was created."""
+    """Rows changed and failed of the rows that needed the change when the run was created.
+
+    ``elapsed`` is the time that the run was running; pauses do not count.
+    """
 
     run: int
     operation: str
@@ -33,7 +37,6 @@ class Progress:
 def progress_of(run: Run) -> Progress:
     """Read from the lanes, so that the work of every process is in it."""
     told = run.lanes.aggregate(changed=Sum("changed"), failed=Sum("failed"), batches=Sum("batches"))
-    until = run.finished_at or timezone.now()
     return Progress(
         run=run.pk,
         operation=run.operation,
@@ -43,5 +46,11 @@ def progress_of(run: Run) -> Progress:
         failed=told["failed"] or 0,
         batches=told["batches"] or 0,
         sweep=run.sweep,
-        elapsed=until - run.started_at if run.started_at else timedelta(),
+        elapsed=_worked(run),
     )
+
+
+def _worked(run: Run) -> timedelta:
+    if run.working_since is None or run.state not in AT_WORK:
+        return run.worked
+    return run.worked + (timezone.now() - run.working_since)

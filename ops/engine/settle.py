@@ -13,7 +13,7 @@ from ops.engine.batch import LAST_SWEEP
 from ops.models import Failure, Lane, Run
 from ops.operation import Check, Operation
 from ops.scope import Scope
-from ops.states import State
+from ops.states import AT_WORK, State
 
 
 def settle(run: Run, operation: Operation, scope: Scope) -> None:
@@ -62,7 +62,7 @@ def _conclude(run: Run, swept: int, next_sweep: bool = False, **ending: Any) -> 
     """Do what was decided, unless another process has decided since."""
     now = Run.objects.select_for_update().get(pk=run.pk)
     swept_out = now.sweep == swept and not now.lanes.filter(finished=False).exists()
-    if swept_out and now.state in (State.RUNNING, State.PAUSING, State.CANCELLING):
+    if swept_out and now.state in AT_WORK:
         if not next_sweep:
             runs.end(now, **ending)
         elif now.state == State.RUNNING:

@@ -22,7 +22,7 @@ from ops.health.health import Health
 from ops.health.hold import Held, is_held, wait
 from ops.models import Run
 from ops.scope import Scope
-from ops.states import State
+from ops.states import AT_WORK, State
 
 # Others hold the lanes that are left: look again soon, since one of them may die.
 _ASIDE = timedelta(milliseconds=100)
@@ -30,7 +30,6 @@ _ASIDE = timedelta(milliseconds=100)
 SWEEP_PAUSE = timedelta(milliseconds=200)
 # Rows in process() are not locked, so nobody waits for them; what waits is a pause.
 _PROCESS_TARGET = timedelta(seconds=1)
-_MOVING = (State.RUNNING, State.PAUSING, State.CANCELLING)
 
 
 class Watcher(Protocol):
@@ -61,7 +60,7 @@ def work(
     waits = Patience(stop, patience)
     runs.start(run)
     with worker.health:
-        while run.state in _MOVING:
+        while run.state in AT_WORK:
             stopped = stop.is_set()  # once a turn, since a slice ends by the clock
             if stopped and leave:
                 break
@@ -144,5 +143,5 @@ class Worker:
 
 def _fail(run: Run, error: Exception) -> None:
     run.refresh_from_db()
-    if run.state in _MOVING:
+    if run.state in AT_WORK:
         runs.end(run, State.FAILED, error=f"{type(error).__name__}: {error}".strip())

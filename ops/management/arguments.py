@@ -50,6 +50,13 @@ def add_mode(parser: ArgumentParser) -> None:
     mode.add_argument("--execute", action="store_true", help="Do it.")
 
 
+def add_pace(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--batch-size", type=positive, metavar="N", help="Rows changed in a batch; by default it adapts."
+    )
+    parser.add_argument("--max-rate", type=positive, metavar="N", help="Rows changed a second, at most.")
+
+
 def add_ignore_health(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--ignore-health",

@@ -23,12 +23,12 @@ from ops.management.arguments import (
     add_ignore_health,
     add_mode,
     add_no_backup,
+    add_pace,
     add_person,
     add_workers,
     few,
     natural,
     pair,
-    positive,
 )
 from ops.management.signals import stop_event
 from ops.models import Run
@@ -179,12 +179,9 @@ def add_operation_arguments(
 def add_run_arguments(parser: ArgumentParser) -> None:
     """How a run is to be executed, whatever its operation."""
     add_mode(parser)
-    parser.add_argument(
-        "--batch-size", type=positive, metavar="N", help="Rows changed in a batch; by default it adapts."
-    )
+    add_pace(parser)
     parser.add_argument("--lanes", type=few, default=1, metavar="N", help="For N processes to advance.")
     add_workers(parser, "; as many lanes at least")
-    parser.add_argument("--max-rate", type=positive, metavar="N", help="Rows changed a second, at most.")
     parser.add_argument("--max-failures", type=natural, metavar="N", help="More failed rows fail the run.")
     parser.add_argument(
         "--filter", action=Filters, default={}, type=pair, metavar="COLUMN=VALUE", help="Only these rows."

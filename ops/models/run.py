@@ -1,5 +1,7 @@
 """A run: one execution of an operation, with what it was asked and how far it came."""
 
+from datetime import timedelta
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -46,6 +48,10 @@ class Run(models.Model):
     checks = models.JSONField(default=list, help_text="What the checks found when the run ended.")
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
+    working_since = models.DateTimeField(null=True, help_text="Since when it is running, this time.")
+    worked = models.DurationField(
+        default=timedelta, db_default=timedelta(), help_text="How long it was running before."
+    )
     finished_at = models.DateTimeField(null=True)
 
     class Meta:

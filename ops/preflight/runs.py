@@ -14,16 +14,15 @@ from ops.models import Run
 from ops.preflight.finding import Finding, Light, Situation
 from ops.queue.presence import workers_alive
 from ops.report import words
-from ops.states import State
+from ops.states import MOVING, State
 
-ACTIVE = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
 UNWELL = (State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)
 _RECENT = timedelta(days=7)
 _SHOWN = 8
 
 
 def active_runs(situation: Situation) -> Finding:
-    runs = Run.objects.filter(state__in=ACTIVE)
+    runs = Run.objects.filter(state__in=MOVING)
     if not runs:
         return Finding(Light.GREEN, "No run is under way.")
     light = Light.RED if situation.migrates else Light.YELLOW

@@ -5,18 +5,27 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Coalesce, Now
 from django_rq import get_queue
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue, Worker
 from rq.executions import Execution
+from rq.worker import BaseWorker
+
+from ops.models import Lane, Run
+from ops.states import MOVING
 
 NAME = "default"
 NO_WORKER = "No worker is alive, so nothing moves until one is: manage.py rqworker (manage.py serve has one)."
 # A worker beats every few seconds, busy or idle: one that missed several beats is gone.
 BEAT = timedelta(seconds=settings.RUN_BEAT)
 ALIVE = 3 * BEAT
+# A run of which no batch was heard for so long stands still.
+QUIET = timedelta(seconds=10)
+NOBODY = "nobody works on it: manage.py runs resume {}"
 _PATIENCE = timedelta(seconds=2)
 
 
@@ -52,8 +61,21 @@ def hosts_alive(queue: Queue) -> set[str]:
     return {str(worker.hostname) for worker in _alive(queue)}
 
 
-def _alive(queue: Queue) -> list[Worker]:
+def _alive(queue: Queue) -> list[BaseWorker]:
     return [worker for worker in Worker.all(queue=queue) if _is_recent(worker.last_heartbeat)]
+
+
+def is_quiet(run: Run) -> bool:
+    """Whether the run should move, and no batch of it was heard of lately; by the database's clock.
+
+    A hold, and the checks once every lane is finished, are no reason to call for somebody.
+    """
+    lanes, recently = Lane.objects.filter(run=OuterRef("pk")), Now() - QUIET
+    free = Q(held_until=None) | Q(held_until__lt=recently)
+    moving = Run.objects.filter(free, pk=run.pk, state__in=MOVING)
+    began = moving.alias(began=Coalesce("working_since", "created_at")).filter(began__lt=recently)
+    ahead, beating = Exists(lanes.filter(finished=False)), Exists(lanes.filter(heartbeat_at__gt=recently))
+    return began.filter(ahead, ~beating).exists()
 
 
 def missing() -> str:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from threading import Event
 from time import monotonic
 
 from django.db import Error
-from django.db.models.functions import Now
 
 from ops.engine.patience import Patience, is_away
 from ops.engine.progress import Progress, progress_of
 from ops.health.hold import is_held
 from ops.models import Run
 from ops.queue import presence
+from ops.queue.presence import QUIET
 from ops.report.watchers import Watcher
 from ops.states import MOVING
-
-_QUIET = timedelta(seconds=10)
 
 
 def watch(run: Run, watcher: Watcher, stop: Event) -> None:
@@ -56,7 +53,7 @@ class Onlooker:
         elif told.batches > self.seen.batches:
             self.watcher.show(told, self._rows_in_a_batch(told))
             self.seen, self.moved = told, monotonic()
-        elif monotonic() - self.moved > _QUIET.total_seconds():
+        elif monotonic() - self.moved > QUIET.total_seconds():
             self.moved = monotonic()
             if reason := self._why_nothing_moves():
                 self.watcher.idle(reason)
@@ -67,5 +64,4 @@ class Onlooker:
     def _why_nothing_moves(self) -> str:
         if self.run.workers is not None:
             return presence.missing()
-        recently = self.run.lanes.filter(heartbeat_at__gt=Now() - _QUIET)
-        return "" if recently.exists() else f"nobody works on it: manage.py runs resume {self.run.pk}"
+        return presence.NOBODY.format(self.run.pk) if presence.is_quiet(self.run) else ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -41,7 +43,7 @@ class Bar(Watcher):
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if error is None:  # The last batches came after the last look.
-            self.progress.update(self.task, completed=progress_of(self.run).done)
+            self.progress.update(self.task, completed=progress_of(self.run).done, told="")
         self.progress.stop()
 
     def show(self, told: RunProgress, rows: int) -> None:
@@ -50,26 +52,37 @@ class Bar(Watcher):
         self.progress.update(self.task, completed=told.done, told=text)
 
     def waiting(self, reason: str) -> None:
-        self.progress.update(self.task, told=f"[yellow]waiting: {escape(reason.partition(chr(10))[0])}[/]")
+        self._warn(f"waiting: {reason.partition(chr(10))[0]}")
 
     def held(self, run: Run) -> None:
-        self.progress.update(self.task, told=f"[yellow]{escape(hold(run))}[/]")
+        self._warn(hold(run))
+
+    def idle(self, reason: str) -> None:
+        self._warn(reason)
+
+    def _warn(self, reason: str) -> None:
+        self.progress.update(self.task, told=f"[yellow]{escape(harmless(reason))}[/]")
 
     def note(self, words: str) -> None:
         self.progress.console.print(escape(harmless(words)))
 
-    def idle(self, reason: str) -> None:
-        self.progress.console.print(Text(reason, style="yellow"))
+
+class RowsBar(Progress):
+    """A bar of rows, and beneath it, in full on any width, what its task says in the field ``told``."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            if told := task.fields["told"]:
+                yield Padding(Text.from_markup(told), (0, 0, 0, 2))
 
 
-def rows_bar(out: TextIO) -> Progress:
-    """The columns that every bar has; a task says the last of them in its field ``told``."""
-    return Progress(
+def rows_bar(out: TextIO) -> RowsBar:
+    return RowsBar(
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=None),
         TaskProgressColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[told]}"),
         TimeRemainingColumn(),
         console=Console(file=out),
         expand=True,

@@ -17,7 +17,7 @@ from ops.operation import Operation
 from ops.operations import Revert
 from ops.queue import presence
 from ops.report import words
-from ops.states import State
+from ops.states import MOVING, State
 
 _SHOWN_FAILURES = 20
 _DONE = (State.SUCCEEDED, State.CANCELLED)
@@ -97,6 +97,7 @@ def facts(run: Run) -> dict[str, str]:
         "started": _time(run.started_at),
         "finished": _time(run.finished_at),
         "workers": _workers(run),
+        "stalled": _stalled(run),
         "took": words.duration(told.elapsed) if run.started_at else "",
         "changed": f"{told.changed:,} of {told.total:,} ({words.rate(told.changed, told.elapsed)})",
         "failed": f"{told.failed:,}" if told.failed else "",
@@ -119,13 +120,20 @@ def line(run: Run) -> list[str]:
     return [
         str(run.pk),
         run.operation,
-        "held" if run.held_until and is_held(run) else run.get_state_display(),
+        _state(run),
         f"{told.changed:,}",
         share,
         f"{told.failed:,}" if told.failed else "-",
         run.performed_by,
         _time(run.created_at),
     ]
+
+
+def _state(run: Run) -> str:
+    """In one word; that of a running run which does not move is another one."""
+    if run.state == State.RUNNING and (is_held(run) or presence.is_quiet(run)):
+        return "held" if run.held_until else "stalled"
+    return run.get_state_display()
 
 
 def as_json(event: str, run: Run) -> dict[str, Any]:
@@ -204,6 +212,11 @@ def _workers(run: Run) -> str:
     if run.workers is None or run.state not in (State.QUEUED, State.RUNNING):
         return ""
     return " ".join([f"{run.workers} asked for.", presence.missing()]).strip()
+
+
+def _stalled(run: Run) -> str:
+    belongs_here = run.workers is None and run.state in MOVING
+    return presence.NOBODY.format(run.pk) if belongs_here and presence.is_quiet(run) else ""
 
 
 def _verb(run: Run) -> str:

@@ -1,9 +1,11 @@
 """`operate` and `runs`, as an operator types them."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from ops import runs
@@ -200,6 +202,47 @@ def test_a_queued_run_is_resumed_and_a_finished_one_is_not(manage: Manage) -> No
     )
     assert over.returncode == 1
     assert AuditLog.objects.count() == 2
+
+
+def test_a_run_resumed_with_another_pace_keeps_it(manage: Manage) -> None:
+    things(15)
+    run = runs.create(Request(Annotate, "ada", batch_size=1, max_rate=1))
+    assert manage("runs", "resume", run.pk, "--batch-size", 7, "--max-rate", 9000).returncode == 0
+    run = runs.get(run.pk)
+    assert (run.state, run.batch_size, run.max_rate) == ("succeeded", 7, 9000)
+    assert run.lanes.get().batches == 3
+
+
+def test_pauses_do_not_count_as_time_that_a_run_took(manage: Manage) -> None:
+    run = runs.create(Request(Annotate, "ada"))
+    for _ in range(2):
+        runs.start(run)
+        Run.objects.update(started_at=Now() - timedelta(hours=9), working_since=Now() - timedelta(hours=1))
+        runs.pause(run)
+        runs.requeue(run)
+    runs.cancel(run)
+    assert "  took      2 h 0 min\n" in manage("runs", "show", run.pk).stdout
+
+
+def test_a_run_that_nobody_works_on_says_so_and_one_that_beats_or_is_held_does_not(manage: Manage) -> None:
+    things(1)
+    run = runs.create(Request(Annotate, "ada"))
+    runs.start(run)
+
+    def said() -> tuple[str, bool]:
+        nobody = f"  stalled   nobody works on it: manage.py runs resume {run.pk}\n"
+        return manage("runs").stdout.splitlines()[1].split()[2], nobody in manage(
+            "runs", "show", run.pk
+        ).stdout
+
+    assert said() == ("running", False)
+    Run.objects.update(working_since=Now() - timedelta(minutes=1))
+    assert said() == ("stalled", True)
+    run.lanes.update(heartbeat_at=Now())
+    assert said() == ("running", False)
+    run.lanes.update(heartbeat_at=Now() - timedelta(minutes=1))
+    Run.objects.update(held_until=Now() + timedelta(minutes=1), held_reason="replica_lag: too far")
+    assert said() == ("held", False)
 
 
 def test_a_run_is_cancelled_and_cannot_be_paused_then(manage: Manage) -> None:

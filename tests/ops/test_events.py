@@ -1,16 +1,20 @@
 """The events of a run: each is told once, in order, with the run's number, and only when it is true."""
 
 import logging
+from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import transaction
 
 from ops import runs
 from ops.events import tell
 from ops.models import Run
+from ops.runs import Request
 from tests.ops.conftest import Declare
 from tests.ops.running import Watched, create, execute, go, operation, things
 from tests.trials.models import Thing
+from tests.trials.operations import Annotate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,6 +58,18 @@ def test_a_cancelled_run_ends_once(declare: Declare, caplog: pytest.LogCaptureFi
     runs.start(run)
     runs.cancel(run)
     assert events(caplog, run) == ["created", "started", "cancelling", "ended"]
+
+
+def test_who_paused_resumed_and_cancelled_it_is_told(caplog: pytest.LogCaptureFixture, settings: Any) -> None:
+    settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:9/0"}}  # away: nobody takes the run up
+    things(1)
+    run = runs.create(Request(Annotate, "ada", workers=1))
+    runs.start(run)
+    for verb in ("pause", "resume", "cancel"):
+        call_command("runs", verb, str(run.pk), "--as", "bob")
+    told = {vars(r)["event"]: vars(r)["facts"].get("by") for r in caplog.records if r.name == "ops.runs"}
+    by_bob = {"pausing": "bob", "resumed": "bob", "ended": "bob"}
+    assert told == {"created": "ada", "started": None, "paused": None, **by_bob}
 
 
 def test_failed_rows_are_counted_and_not_listed(

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from ops import registry, runs
-from ops.management.arguments import add_ignore_health, add_workers, positive
+from ops.management.arguments import add_ignore_health, add_pace, add_person, add_workers, positive
 from ops.management.base import INTERRUPTED, OpsCommand, add_run_arguments, request_of
 from ops.management.signals import stop_event
 from ops.models import Run
@@ -32,6 +32,7 @@ _VERBS = {
     "revert": "Set back what run N changed, where it still stands so, in a new run.",
 }
 _STARTS_A_RUN = {"retry", "revert"}
+_BY_SOMEBODY = {"resume", "pause", "cancel"}
 _HEAD = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
 
 
@@ -49,10 +50,13 @@ class Command(OpsCommand):
                 add_run_arguments(sub)
                 continue
             sub.add_argument("--json", action="store_true", default=SUPPRESS, help="JSON, one object a line.")
+            if verb in _BY_SOMEBODY:
+                add_person(sub)
             if verb == "resume":
                 where = sub.add_mutually_exclusive_group()
                 where.add_argument("--here", action="store_true", help="Work on it here, in the foreground.")
                 add_workers(where, "; its lanes stay as they are")
+                add_pace(sub)
                 add_ignore_health(sub)
 
     def handle(self, **options: Any) -> None:
@@ -65,7 +69,7 @@ class Command(OpsCommand):
         elif options["verb"] in _STARTS_A_RUN:
             self.preview_or_execute(getattr(self, options["verb"])(run, options), options)
         else:
-            getattr(self, options["verb"])(run, options["json"])
+            getattr(self, options["verb"])(run, options)
 
     def list(self, last: int, as_json: bool) -> None:
         found = list(Run.objects.order_by("-pk")[:last])
@@ -77,10 +81,11 @@ class Command(OpsCommand):
         else:
             self.tell(aligned([_HEAD, *(report.line(run) for run in found)]))
 
-    def show(self, run: Run, as_json: bool) -> None:
-        self.tell([json.dumps(report.as_json("run", run))] if as_json else report.whole(run))
+    def show(self, run: Run, options: Mapping[str, Any]) -> None:
+        self.tell([json.dumps(report.as_json("run", run))] if options["json"] else report.whole(run))
 
-    def watch(self, run: Run, as_json: bool) -> None:
+    def watch(self, run: Run, options: Mapping[str, Any]) -> None:
+        as_json = options["json"]
         with stop_event() as stop, self.watcher(run, as_json) as watcher:
             watch(run, watcher, stop)
         if stop.is_set() and run.state in MOVING:
@@ -92,19 +97,20 @@ class Command(OpsCommand):
             sys.exit(1)
 
     def resume(self, run: Run, options: Mapping[str, Any]) -> None:
-        runs.requeue(run)
+        pace = {name: options[name] for name in ("batch_size", "max_rate") if options[name]}
+        runs.requeue(run, options["performed_by"], **pace)
         runs.ignore_health(run, options["ignored_health"])
         if options["here"] or options["workers"]:
             runs.entrust(run, options["workers"])
         self.begin(run, options["json"])
 
-    def pause(self, run: Run, as_json: bool) -> None:
-        runs.pause(run)
-        self.settled(run, as_json)
+    def pause(self, run: Run, options: Mapping[str, Any]) -> None:
+        runs.pause(run, options["performed_by"])
+        self.settled(run, options["json"])
 
-    def cancel(self, run: Run, as_json: bool) -> None:
-        runs.cancel(run)
-        self.settled(run, as_json)
+    def cancel(self, run: Run, options: Mapping[str, Any]) -> None:
+        runs.cancel(run, options["performed_by"])
+        self.settled(run, options["json"])
 
     def retry(self, run: Run, options: Mapping[str, Any]) -> Request:
         failed = Scope.of_failures(run)
