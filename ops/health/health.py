@@ -65,7 +65,7 @@ class Health:
             if asked is None:
                 return
             ignored, known = asked
-            sick, silent = self._answers(ignored)
+            sick, silent = self.answers(ignored)
             if sick:
                 reasons = "; ".join(f"{name}: {told.reason}" for name, told in sick.items())
                 hold(self.run, reasons, max(told.hold for told in sick.values()))
@@ -88,7 +88,7 @@ class Health:
         run = Run.objects.filter(free, pk=self.run.pk, state=State.RUNNING)
         return run.values_list("ignored_health", "silent_health").first()
 
-    def _answers(self, ignored: Collection[str]) -> tuple[dict[str, Sick], dict[str, str]]:
+    def answers(self, ignored: Collection[str] = ()) -> tuple[dict[str, Sick], dict[str, str]]:
         """Those that are sick, and those that cannot be asked, with the reason; by name."""
         sick, silent = {}, {}
         for indicator in self.indicators:

@@ -18,8 +18,9 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from ops import runs
+from ops.health.limits import Limits
 from ops.models import Run
-from ops.preflight import backup, migrations, objects, people, server, space
+from ops.preflight import backup, health, migrations, objects, people, server, space
 from ops.preflight import runs as lines_of_runs
 from ops.preflight.checklist import go_through
 from ops.preflight.finding import Answers, Finding, Light, Situation
@@ -244,6 +245,15 @@ def test_a_slot_that_nobody_reads_is_yellow() -> None:
     sql("SELECT pg_drop_replication_slot('gone')")
     assert line.light == Light.YELLOW
     assert line.details[0].startswith("slot gone: nobody reads it, keeps ")
+
+
+def test_what_would_hold_a_run_is_yellow_until_it_has_passed(settings: Any) -> None:
+    settings.OPS_HEALTH = Limits(player_probe="SELECT pg_sleep(0.002)", player_latency_ms=1)
+    line = health.health(Situation(SAID))
+    assert (line.light, line.found) == (Light.YELLOW, "A run would be held.")
+    assert line.details[0].startswith("player_latency: players wait ")
+    settings.OPS_HEALTH = Limits()
+    assert health.health(Situation(SAID)).light == Light.GREEN
 
 
 def test_the_free_space_that_somebody_told_is_held_against_the_largest_table() -> None:

@@ -105,7 +105,7 @@ def test_the_rate_is_learnt_from_the_newest_run_of_the_operation(declare: Declar
     assert (preview(Request(FILL, "me")).learnt_from, preview(Request(FILL, "me")).rate) == (None, 10_000)
     run = execute(FILL)
     execute(FILL)  # found nothing, so taught nothing, as one of a few rows would
-    Run.objects.filter(pk=run.pk).update(finished_at=F("started_at") + timedelta(seconds=2))
+    Run.objects.filter(pk=run.pk).update(worked=timedelta(seconds=2))
     things(6)
     seen = preview(Request(FILL, "me"))
     assert (seen.learnt_from, seen.rate, seen.duration) == (run.pk, 500.0, timedelta(seconds=6 / 500))
