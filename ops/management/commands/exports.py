@@ -2,20 +2,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from argparse import SUPPRESS
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
-
-from django.core.management.base import CommandParser
 
 from ops.export import queue
 from ops.export.folder import new_folder
 from ops.export.summary import SUMMARY
-from ops.management.arguments import positive
-from ops.management.base import OpsCommand
+from ops.management.listing import ListCommand
 from ops.models import Export
 from ops.report import export as report
-from ops.report.table import aligned
 
 _VERBS = {
     "show": "Everything about export N.",
@@ -24,26 +20,26 @@ _VERBS = {
 }
 
 
-class Command(OpsCommand):
+class Command(ListCommand):
     help = "List the exports that were left to the workers; show, cancel or fetch one."
+    model, verbs, head = Export, _VERBS, report.HEAD
+    nothing = "No export was left to the workers yet: manage.py export_json --queue"
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
-        parser.add_argument("--last", type=positive, default=20, metavar="N", help="How many to list (20).")
-        verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-        for verb, told in _VERBS.items():
-            sub = verbs.add_parser(verb, help=told, description=told, allow_abbrev=False)
-            sub.add_argument("number", type=int, metavar="N")
-            sub.add_argument("--json", action="store_true", default=SUPPRESS, help="JSON, one object a line.")
-            if verb == "fetch":
-                sub.add_argument(
-                    "--output", type=Path, required=True, metavar="DIR", help="Where it appears."
-                )
-                sub.add_argument("--overwrite", action="store_true", help="Replace the export that is there.")
+    def line(self, row: Export) -> list[str]:
+        return report.line(row)
+
+    def row_json(self, row: Export) -> dict[str, Any]:
+        return report.as_json(row)
+
+    def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:
+        super().add_verb_arguments(parser, verb)
+        if verb == "fetch":
+            parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="Where it appears.")
+            parser.add_argument("--overwrite", action="store_true", help="Replace the export that is there.")
 
     def handle(self, **options: Any) -> None:
         if not options["verb"]:
-            self.list(options["last"], options["json"])
+            self.list(options)
             return
         export = queue.get(options["number"])
         if options["verb"] == "cancel":
@@ -53,16 +49,6 @@ class Command(OpsCommand):
             self.tell([f"Export {export.pk} is in {options['output']} now."])
             return
         self.tell([json.dumps(report.as_json(export))] if options["json"] else report.whole(export))
-
-    def list(self, last: int, as_json: bool) -> None:
-        found = list(Export.objects.order_by("-pk")[:last])
-        if as_json:
-            for export in found:
-                self.stdout.write(json.dumps(report.as_json(export)))
-        elif not found:
-            self.tell(["No export was left to the workers yet: manage.py export_json --queue"])
-        else:
-            self.tell(aligned([report.HEAD, *(report.line(export) for export in found)]))
 
     def fetch(self, export: Export, target: Path, overwrite: bool) -> None:
         names = queue.files(export)

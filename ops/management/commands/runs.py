@@ -2,22 +2,20 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import SUPPRESS
+from argparse import ArgumentParser
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from ops import registry, runs
-from ops.management.arguments import add_ignore_health, add_pace, add_person, add_workers, positive
-from ops.management.base import INTERRUPTED, OpsCommand, add_run_arguments, request_of
+from ops.management.arguments import add_ignore_health, add_pace, add_person, add_workers
+from ops.management.base import INTERRUPTED, add_run_arguments, request_of
+from ops.management.listing import ListCommand
 from ops.management.signals import stop_event
 from ops.models import Run
 from ops.operations import Revert
 from ops.queue.watch import watch
 from ops.report import run as report
-from ops.report.table import aligned
 from ops.runs import Request
 from ops.scope import Scope
 from ops.states import MOVING, State
@@ -33,35 +31,37 @@ _VERBS = {
 }
 _STARTS_A_RUN = {"retry", "revert"}
 _BY_SOMEBODY = {"resume", "pause", "cancel"}
-_HEAD = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
 
 
-class Command(OpsCommand):
+class Command(ListCommand):
     help = "List the runs; show, watch, resume, pause, cancel, retry or revert one."
+    model, verbs = Run, _VERBS
+    head = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
+    nothing = "No run yet. To see what can be run: manage.py operate --help"
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
-        parser.add_argument("--last", type=positive, default=20, metavar="N", help="How many to list (20).")
-        verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-        for verb, told in _VERBS.items():
-            sub = verbs.add_parser(verb, help=told, description=told, allow_abbrev=False)
-            sub.add_argument("number", type=int, metavar="N")
-            if verb in _STARTS_A_RUN:
-                add_run_arguments(sub)
-                continue
-            sub.add_argument("--json", action="store_true", default=SUPPRESS, help="JSON, one object a line.")
-            if verb in _BY_SOMEBODY:
-                add_person(sub)
-            if verb == "resume":
-                where = sub.add_mutually_exclusive_group()
-                where.add_argument("--here", action="store_true", help="Work on it here, in the foreground.")
-                add_workers(where, "; its lanes stay as they are")
-                add_pace(sub)
-                add_ignore_health(sub)
+    def line(self, row: Run) -> list[str]:
+        return report.line(row)
+
+    def row_json(self, row: Run) -> dict[str, Any]:
+        return report.as_json("run", row)
+
+    def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:
+        if verb in _STARTS_A_RUN:
+            add_run_arguments(parser)
+            return
+        super().add_verb_arguments(parser, verb)
+        if verb in _BY_SOMEBODY:
+            add_person(parser)
+        if verb == "resume":
+            where = parser.add_mutually_exclusive_group()
+            where.add_argument("--here", action="store_true", help="Work on it here, in the foreground.")
+            add_workers(where, "; its lanes stay as they are")
+            add_pace(parser)
+            add_ignore_health(parser)
 
     def handle(self, **options: Any) -> None:
         if not options["verb"]:
-            self.list(options["last"], options["json"])
+            self.list(options)
             return
         run = runs.get(options["number"])
         if options["verb"] == "resume":
@@ -70,16 +70,6 @@ class Command(OpsCommand):
             self.preview_or_execute(getattr(self, options["verb"])(run, options), options)
         else:
             getattr(self, options["verb"])(run, options)
-
-    def list(self, last: int, as_json: bool) -> None:
-        found = list(Run.objects.order_by("-pk")[:last])
-        if as_json:
-            for run in found:
-                self.stdout.write(json.dumps(report.as_json("run", run)))
-        elif not found:
-            self.tell(["No run yet. To see what can be run: manage.py operate --help"])
-        else:
-            self.tell(aligned([_HEAD, *(report.line(run) for run in found)]))
 
     def show(self, run: Run, options: Mapping[str, Any]) -> None:
         self.tell([json.dumps(report.as_json("run", run))] if options["json"] else report.whole(run))

@@ -1,0 +1,52 @@
+"""A command that lists what there is, the newest first, or with a verb does something about one of them."""
+
+from __future__ import annotations
+
+import json
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.core.management.base import CommandParser
+from django.db.models import Model
+
+from ops.management.arguments import positive
+from ops.management.base import OpsCommand
+from ops.report.table import aligned
+
+
+class ListCommand(OpsCommand):
+    """``head`` and ``line`` make the table, ``nothing`` is said instead of an empty one."""
+
+    model: ClassVar[type[Model]]
+    verbs: ClassVar[Mapping[str, str]]
+    head: ClassVar[list[str]]
+    nothing: ClassVar[str]
+
+    def line(self, row: Any) -> list[str]:
+        raise NotImplementedError
+
+    def row_json(self, row: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+        parser.add_argument("--last", type=positive, default=20, metavar="N", help="How many to list (20).")
+        verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+        for verb, told in self.verbs.items():
+            sub = verbs.add_parser(verb, help=told, description=told, allow_abbrev=False)
+            sub.add_argument("number", type=int, metavar="N")
+            self.add_verb_arguments(sub, verb)
+
+    def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:
+        parser.add_argument("--json", action="store_true", default=SUPPRESS, help="JSON, one object a line.")
+
+    def list(self, options: Mapping[str, Any]) -> None:
+        found = list(self.model._base_manager.order_by("-pk")[: options["last"]])
+        if options["json"]:
+            for row in found:
+                self.stdout.write(json.dumps(self.row_json(row)))
+        elif not found:
+            self.tell([self.nothing])
+        else:
+            self.tell(aligned([self.head, *map(self.line, found)]))
