@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import DatabaseError, transaction
 from django.db.models import Exists, QuerySet
+from django.db.models.functions import Now
 
 from ops.candidates import ahead_of, candidates
 from ops.db import batch_transaction
@@ -152,9 +153,12 @@ class Batches:
                 return None
             versioned = self._rows(stretch).annotate(row_version_=row_version(self.operation.model))
             rows = list(versioned.order_by("pk")[: stretch.reach.limit])
+            # No lock is held from here on: others look for the lane that was left alone for the longest.
+            Lane.objects.filter(pk=stretch.lane.pk).update(heartbeat_at=Now())
         answers = answers_of(self.operation, rows, self.operation.process(rows) if rows else {})
         with batch_transaction(stretch.lane, self._lock_timeout):
             if not retake(stretch.lane, stretch.sweep):  # A twin was faster, and has written the same.
+                self.stretch = None  # and has this lane
                 return Written(0, 0)
             return self._write(stretch, rows, answers)
 

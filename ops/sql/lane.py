@@ -19,7 +19,7 @@ _COLUMNS = [field.attname for field in Lane._meta.concrete_fields]
 _BEGIN = f"""
 {BATCH_SETTINGS}
 SELECT {", ".join(_COLUMNS)} FROM {Lane._meta.db_table} WHERE run_id = %s AND NOT finished
-    ORDER BY id IS DISTINCT FROM %s, heartbeat_at, number LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
+    ORDER BY id IS DISTINCT FROM %s, heartbeat_at NULLS FIRST, number LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
 SELECT state, sweep, held_until > clock_timestamp() FROM {Run._meta.db_table} WHERE id = %s
 """  # noqa: S608
 

@@ -1,6 +1,7 @@
 """Operations that need Python for each row."""
 
 from collections.abc import Mapping
+from threading import Event
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.db.models import Value
 from django.db.models.functions import Concat
 
 from ops import runs
+from ops.engine.work import Worker
 from tests.ops.conftest import Declare
 from tests.ops.running import Watched, audited, create, execute, failures, go, keys, per_row, player, things
 from tests.trials.models import Thing
@@ -164,3 +166,22 @@ def test_a_value_that_no_column_can_hold_is_a_failure_of_its_row(declare: Declar
     run = execute(declare(per_row(MISSING, process, "note")))
     assert (run.state, audited(run).keys()) == ("finished_with_failures", {str(second.pk)})
     assert "object" in failures(run)[str(first.pk)]
+
+
+def test_two_processes_do_not_process_the_same_rows_while_there_are_lanes_for_both(declare: Declare) -> None:
+    """Nothing is locked meanwhile, so a lane that was just taken must look taken."""
+    rows, seen = things(40), []
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        seen.append({row.pk for row in found})
+        if len(seen) % 2:
+            other.step()
+        return {row.pk: each(row) for row in found}
+
+    run = create(declare(per_row(MISSING, process, "note")), lanes=2, batch_size=5)
+    runs.start(run)
+    mine, other = (Worker(runs.get(run.pk), Watched(), Event()) for _ in range(2))
+    for _ in range(4):
+        mine.step()
+    assert [len(pks) for pks in seen] == [5] * 8
+    assert set.union(*seen) == {row.pk for row in rows}
