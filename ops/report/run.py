@@ -17,7 +17,7 @@ from ops.operation import Operation
 from ops.operations import Revert
 from ops.queue import presence
 from ops.report import words
-from ops.states import MOVING, State
+from ops.states import AT_WORK, State
 
 _SHOWN_FAILURES = 20
 _DONE = (State.SUCCEEDED, State.CANCELLED)
@@ -215,7 +215,7 @@ def _workers(run: Run) -> str:
 
 
 def _stalled(run: Run) -> str:
-    belongs_here = run.workers is None and run.state in MOVING
+    belongs_here = run.workers is None and run.state in AT_WORK
     return presence.NOBODY.format(run.pk) if belongs_here and presence.is_quiet(run) else ""
 
 

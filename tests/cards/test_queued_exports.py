@@ -19,7 +19,6 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 from rq import Queue
-from rq.job import Job
 
 from cards.models import Asset, Card
 from ops.export.jobs import perform
@@ -29,7 +28,7 @@ from ops.queue.reaper import reap
 from ops.scope import Scope
 from tests.cards.nasty import fill
 from tests.conftest import Manage
-from tests.ops.running import until
+from tests.ops.running import do_jobs, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,16 +50,6 @@ def run(command: str, *args: object) -> str:
     return stdout.getvalue().rstrip()
 
 
-def work(queue: Queue) -> int:
-    """Do what waits on the queue; how many jobs that were."""
-    done = 0
-    while len(queue):
-        job = Job.fetch(queue.pop_job_id(), queue.connection)
-        job.func(*job.args)
-        done += 1
-    return done
-
-
 @contextmanager
 def cards_locked() -> Iterator[None]:
     """Nobody can read them, so that an export hangs where it is."""
@@ -74,7 +63,7 @@ def test_one_job_writes_it_and_its_result_is_fetched_whole(queue: Queue, tmp_pat
         f"Export {Export.objects.get().pk} is left to the workers, for {Export.objects.get().path}."
     )
     reap()  # it waits already: nobody is called twice
-    assert work(queue) == 1
+    assert do_jobs(queue) == 1
     export = Export.objects.get()
     assert (export.state, export.performed_by, export.rows, export.error) == ("succeeded", "ada", 10, "")
     assert Path(export.path).parent.stat().st_mode & 0o077 == 0
@@ -90,11 +79,11 @@ def test_a_waiting_one_is_cancelled_at_once_and_one_at_work_soon(queue: Queue, t
     run("export_json", "--queue")
     first = Export.objects.get()
     run("exports", "cancel", first.pk)
-    work(queue)
+    do_jobs(queue)
     run("export_json", "--queue")
     second = Export.objects.get(state="queued")
     with cards_locked():
-        thread = threading.Thread(target=lambda: (work(queue), connection.close()))
+        thread = threading.Thread(target=lambda: (do_jobs(queue), connection.close()))
         thread.start()
         until(lambda: Export.objects.filter(pk=second.pk, state="running").exists())
         run("exports", "cancel", second.pk)
@@ -123,7 +112,7 @@ def test_one_whose_worker_is_killed_starts_over(queue: Queue, manage: Manage, tm
     assert len(queue) == 0  # its heart was heard a moment ago
     Export.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
     reap()
-    assert work(queue) == 1
+    assert do_jobs(queue) == 1
     export = Export.objects.get()
     assert (export.state, export.attempts) == ("succeeded", 2)
     assert [path.name for path in root.iterdir()] == [str(export.pk)]
@@ -140,7 +129,7 @@ def test_one_that_is_lost_again_and_again_is_given_up(queue: Queue) -> None:
 def test_what_cannot_be_written_fails_with_its_reason(queue: Queue, tmp_path: Path) -> None:
     run("export_json", "--queue", "--output", tmp_path / "e")
     (tmp_path / "e").mkdir()
-    work(queue)
+    do_jobs(queue)
     export = Export.objects.get()
     assert export.state == "failed"
     assert export.error == f"{tmp_path}/e exists. Name another folder, or replace it with --overwrite."
@@ -164,7 +153,7 @@ def test_an_export_of_some_cards_has_their_assets_and_their_audit_rows(queue: Qu
         )
     scope = Scope.of_keys([other.pk]) if ticked else Scope({"card_id": other.card_id})
     export, _ = request(Wanted(scope=scope), "ada")
-    work(queue)
+    do_jobs(queue)
     export.refresh_from_db()
     read: dict[str, Any] = {}
     for name in files(export):

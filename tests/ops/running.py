@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import psycopg
 from django.db import connection, connections
 from django.db.models import Model, QuerySet
+from rq import Queue
+from rq.job import Job
 
 from ops import runs
 from ops.engine.size import BatchSize
@@ -142,3 +144,13 @@ def until(condition: Callable[[], object], within: float = 60) -> None:
         pause.wait(0.02)
         waited += 0.02
         assert waited < within, "waited in vain"
+
+
+def do_jobs(queue: Queue) -> int:
+    """Do what waits on the queue until nothing waits; how many jobs that were."""
+    done = 0
+    while len(queue):
+        job = Job.fetch(queue.pop_job_id(), queue.connection)  # type: ignore[arg-type]
+        job.func(*job.args)
+        done += 1
+    return done

@@ -9,7 +9,6 @@ import redis
 from django.db import transaction
 from django.db.models.functions import Now
 from rq import Queue
-from rq.job import Job
 
 from ops import runs
 from ops.engine.work import work
@@ -21,7 +20,7 @@ from ops.queue.reaper import reap
 from ops.runs import Request
 from ops.states import State
 from tests.ops.conftest import Declare
-from tests.ops.running import Watched, audited, create, keys, operation, things
+from tests.ops.running import Watched, audited, create, do_jobs, keys, operation, things
 from tests.trials.models import Thing
 from tests.trials.operations import Annotate, SetScore
 
@@ -40,16 +39,6 @@ def no_redis(settings: Any) -> None:
 
 def for_workers(workers: int | None = 1, **asked: Any) -> Run:
     return runs.create(Request(Annotate, "tester", workers=workers, **asked))
-
-
-def perform(queue: Queue) -> int:
-    """Do what waits on the queue until nothing waits; how many jobs that were."""
-    done = 0
-    while len(queue):
-        job = Job.fetch(queue.pop_job_id(), queue.connection)
-        job.func(*job.args)
-        done += 1
-    return done
 
 
 def test_a_job_is_put_on_the_queue_for_each_worker_and_carries_the_key_alone(queue: Queue) -> None:
@@ -105,7 +94,7 @@ def test_slice_by_slice_the_workers_end_a_run_and_change_every_row_once(queue: Q
     rows = things(60)
     run = for_workers(2, batch_size=1)
     ring(run)
-    assert perform(queue) > 2
+    assert do_jobs(queue) > 2
     run.refresh_from_db()
     assert run.state == State.SUCCEEDED
     assert audited(run).keys() == keys(rows)
