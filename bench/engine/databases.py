@@ -17,6 +17,7 @@ from psycopg import sql
 from bench.engine.reference import REFERENCE
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_REDIS = "redis://127.0.0.1:1/0"
 # Not of the shell: with DEBUG on, Django keeps every statement, and a given Redis is not ours to use.
 _SETTINGS = {
     "DJANGO_SETTINGS_MODULE": "kyndo.settings",
@@ -25,13 +26,12 @@ _SETTINGS = {
     "ADMIN_KEY": "benchmark",
     "ALLOWED_HOSTS": "localhost",
     "BACKUP_MAX_AGE_HOURS": "0",
-    "REDIS_URL": "redis://127.0.0.1:1/0",
 }
 
 
-def environment(url: str) -> dict[str, str]:
-    """What a worker process needs to run on the database."""
-    return {**os.environ, **_SETTINGS, "DATABASE_URL": url}
+def environment(url: str, redis: str = NO_REDIS) -> dict[str, str]:
+    """What a process needs to run on the database."""
+    return {**os.environ, **_SETTINGS, "DATABASE_URL": url, "REDIS_URL": redis}
 
 
 class Databases:

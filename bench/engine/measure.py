@@ -10,9 +10,11 @@ from statistics import median
 from time import monotonic, sleep
 from typing import Any
 
+import psutil
 import psycopg
 
-from bench.engine.databases import Databases
+from bench.engine import crew
+from bench.engine.databases import NO_REDIS, Databases
 from bench.engine.process import Process, ask
 from bench.engine.variants import Variant
 
@@ -21,7 +23,10 @@ _WARM_UP = 1.0
 
 @dataclass(frozen=True)
 class Speed:
-    """``seconds`` from the first batch to the end of the work; batches in milliseconds, the rest in bytes."""
+    """``seconds`` from the first batch to the end of the work; batches in milliseconds, memory in bytes.
+
+    ``busy`` is the share of the machine's CPUs that had work, whoever's: 0 to 1.
+    """
 
     rows: int
     seconds: float
@@ -29,6 +34,7 @@ class Speed:
     batch_longest: float
     wal_per_row: float
     memory: int
+    busy: float
 
     @property
     def rate(self) -> float:
@@ -48,10 +54,11 @@ class Latency:
 
 @dataclass(frozen=True)
 class Work:
-    """What the processes told of one piece of work, and the WAL that the server wrote meanwhile."""
+    """What the processes told of one piece of work; the WAL written and the CPUs busy meanwhile."""
 
     told: list[dict[str, Any]]
     wal: int
+    busy: float
 
     @property
     def began(self) -> float:
@@ -60,6 +67,12 @@ class Work:
     @property
     def ended(self) -> float:
         return max(worker["ended"] for worker in self.told)
+
+    @property
+    def batches(self) -> list[float]:
+        """Milliseconds."""
+        ends = [[worker["began"], *worker["batches"]] for worker in self.told]
+        return [(after - before) * 1000 for one in ends for before, after in pairwise(one)]
 
 
 class Bench:
@@ -71,7 +84,7 @@ class Bench:
 
     def speed(self, variant: Variant) -> Speed:
         with self.databases.copy(variant.schema) as url, self._workers(variant, url) as workers:
-            return self._speed(_work(workers, url), variant)
+            return self._speed(_work(workers, url), variant, url)
 
     def idle(self, seconds: float) -> Latency:
         """What a player feels where nothing else is done."""
@@ -89,22 +102,23 @@ class Bench:
             self._player(url) as finish,
         ):
             work = _work(workers, url)
-            return self._speed(work, variant), finish(work.began, work.ended)
+            return self._speed(work, variant, url), finish(work.began, work.ended)
 
     @contextmanager
     def _workers(self, variant: Variant, url: str) -> Iterator[list[Process]]:
         order = {**asdict(variant), "rows": self.sample if variant.sampled else 0}
-        if variant.kind == "engine":
+        if variant.kind in ("engine", "queue"):
             order["run"] = ask("worker", url, {**order, "kind": "create"})
         with ExitStack() as stack:
-            workers = [Process("worker", url, order) for _ in range(variant.processes)]
+            redis = stack.enter_context(crew.at_work(variant.workers, url)) if variant.workers else NO_REDIS
+            workers = [Process("worker", url, order, redis) for _ in range(variant.processes)]
             for worker in workers:
                 stack.callback(worker.kill)
             yield workers
 
-    def _speed(self, work: Work, variant: Variant) -> Speed:
+    def _speed(self, work: Work, variant: Variant, url: str) -> Speed:
         rows = self.sample if variant.sampled else self.rows
-        batches = [one for worker in work.told for one in _durations(worker)]
+        batches = crew.batches(url) if variant.workers else work.batches
         return Speed(
             rows=rows,
             seconds=work.ended - work.began,
@@ -112,6 +126,7 @@ class Bench:
             batch_longest=max(batches),
             wal_per_row=work.wal / rows,
             memory=max(worker["memory"] for worker in work.told),
+            busy=work.busy,
         )
 
     @contextmanager
@@ -132,10 +147,12 @@ class Bench:
 
 def _work(workers: list[Process], url: str) -> Work:
     before = _wal(url)
+    psutil.cpu_times_percent()  # from here on
     for worker in workers:
         worker.say()
     told = [worker.told() for worker in workers]
-    return Work(told, _wal(url) - before)
+    cpus = psutil.cpu_times_percent()
+    return Work(told, _wal(url) - before, busy=1 - (cpus.idle + cpus.iowait) / 100)
 
 
 def latency(updates: list[list[float]]) -> Latency:
@@ -147,11 +164,6 @@ def latency(updates: list[list[float]]) -> Latency:
 
 def _share(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-
-def _durations(worker: dict[str, Any]) -> list[float]:
-    ends = [worker["began"], *worker["batches"]]
-    return [(after - before) * 1000 for before, after in pairwise(ends)]
 
 
 def _wal(url: str) -> int:

@@ -7,15 +7,15 @@ import subprocess
 import sys
 from typing import Any
 
-from bench.engine.databases import ROOT, environment
+from bench.engine.databases import NO_REDIS, ROOT, environment
 
 
 class Process:
     """``python -m bench.engine.MODULE ORDER`` on a database, ready to begin when this returns."""
 
-    def __init__(self, module: str, url: str, order: dict[str, Any]) -> None:
+    def __init__(self, module: str, url: str, order: dict[str, Any], redis: str = NO_REDIS) -> None:
         self.popen = subprocess.Popen(
-            _command(module, order), env=environment(url), cwd=ROOT, text=True,
+            _command(module, order), env=environment(url, redis), cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._read()

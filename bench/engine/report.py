@@ -10,7 +10,7 @@ from bench.engine.player import RATE
 from bench.engine.results import Results, Spread, rate, ratio, spread
 from bench.engine.rounds import IDLE
 from bench.engine.targets import targets
-from bench.engine.variants import LIMIT, VARIANTS
+from bench.engine.variants import LIMIT, ONE_WORKER, TWO_WORKERS, VARIANTS
 
 _HEAD = """# How fast the engine is
 
@@ -19,8 +19,9 @@ Written by `make bench` (`python -m bench.engine --help`); the figures of every 
 measurement begins on a fresh copy of the same database, on a server with the defaults of durability. The
 ways are measured in alternating rounds, because a machine drifts: ratios are taken within a round, and shown
 as their median (least to most). Rows a second count from the first batch to the end of the work, the checks
-of the engine included. The reference schema is an ordinary one: five indexes on the cards, four and a foreign
-key on the audit table.
+of the engine included. Workers are processes of `manage.py rqworker`, called by a Valkey of their own; a
+batch of theirs counts to the beginning of the next one. The reference schema is an ordinary one: five indexes
+on the cards, four and a foreign key on the audit table.
 """
 _PLAYERS = f"""A second connection updates single random cards {RATE} times a second, on a schedule.
 Milliseconds from when an update was due, so that those count which had to queue behind a stalled one.
@@ -37,7 +38,16 @@ def markdown(results: Results) -> str:
 
 def _speed(results: Results, rows: int) -> str:
     rounds = results.rounds("speed", rows)
-    head = ["way", "rows/s", "of the limit", "batch, ms", "longest, ms", "WAL, bytes a row", "memory, MiB"]
+    head = [
+        "way",
+        "rows/s",
+        "of the limit",
+        "batch, ms",
+        "longest, ms",
+        "WAL, bytes a row",
+        "memory, MiB",
+        "CPUs busy",
+    ]
     lines = _table(head, (_speed_row(rounds, name) for name in _measured(rounds)))
     sample = next((one[n]["rows"] for one in rounds for n in one if VARIANTS[n].sampled), rows)
     slow = (
@@ -46,7 +56,23 @@ def _speed(results: Results, rows: int) -> str:
         else ""
     )
     picture = f"\n![Ratios to the limit]({plot.speed_name(rows)})\n"
-    return f"{_title('Throughput', 'speed', results, rows)}\n{lines}{slow}{picture}"
+    return f"{_title('Throughput', 'speed', results, rows)}\n{lines}{slow}{_workers(rounds)}{picture}"
+
+
+def _workers(rounds: list[dict[str, Any]]) -> str:
+    """What a second worker gives, and what bounds it; nothing where that was not measured."""
+    gain = ratio(rounds, TWO_WORKERS, ONE_WORKER)
+    busy = spread(rounds, ONE_WORKER, lambda told: float(told["busy"]))
+    if not gain or not busy:
+        return ""
+    told = f"\nTwo workers do {with_spread(gain)} times what one does. They share the CPUs with PostgreSQL"
+    most = 1 / busy.middle
+    if gain.middle > most:
+        return f"{told}, and here with others, so that nothing is told of what bounds them.\n"
+    return (
+        f"{told}: one keeps {busy.middle:.0%} of them busy, PostgreSQL's part included, so that no number of"
+        f" workers does more than {most:.2f} times as much on this machine.\n"
+    )
 
 
 def _speed_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
@@ -55,6 +81,10 @@ def _speed_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
 
     variant = VARIANTS[name]
     longest = spread(rounds, name, lambda told: float(told["batch_longest"]))
+    # Not there where it was measured by an older benchmark.
+    busy = spread(
+        [one for one in rounds if "busy" in one.get(name, {})], name, lambda told: float(told["busy"])
+    )
     return [
         variant.title + (" *" if variant.sampled else ""),
         _number(spread(rounds, name, rate)),
@@ -63,6 +93,7 @@ def _speed_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
         f"{longest.most:,.0f}" if longest else "",
         of("wal_per_row"),
         of("memory", 2**20),
+        f"{busy.middle:.0%}" if busy else "",
     ]
 
 

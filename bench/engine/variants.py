@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 LIMIT = "limit"
+ONE_WORKER, TWO_WORKERS = "worker", "workers"
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way: how a worker process does it (``kind``), on which schema, with how many processes.
+    """One way: how a process does it (``kind``), on which schema, with how many processes.
 
+    With ``workers``, the process only calls so many of them to a run of so many ``lanes``, and waits.
     ``sampled`` ways are so slow that they change only the first rows of the table. ``target`` is the
     duration of a batch in milliseconds, where it is not the engine's own.
     """
@@ -20,6 +22,8 @@ class Variant:
     kind: str
     schema: str = "kyndo"
     processes: int = 1
+    lanes: int = 1
+    workers: int | None = None
     batch_size: int | None = None
     target: int | None = None
     sampled: bool = False
@@ -34,7 +38,9 @@ VARIANTS = {
         Variant("pinned-50", "Engine, batches of 50", "engine", batch_size=50),
         Variant("pinned-1000", "Engine, batches of 1,000", "engine", batch_size=1_000),
         Variant("pinned-5000", "Engine, batches of 5,000", "engine", batch_size=5_000),
-        Variant("two", "Engine, adaptive, two processes", "engine", processes=2),
+        Variant("two", "Engine, adaptive, two processes", "engine", processes=2, lanes=2),
+        Variant(ONE_WORKER, "Engine, 4 lanes, one worker called by the queue", "queue", lanes=4, workers=1),
+        Variant(TWO_WORKERS, "Engine, 4 lanes, two workers called by the queue", "queue", lanes=4, workers=2),
         Variant("django-set", "Django: update() and bulk_create(), batches of 1,000", "django_set"),
         Variant("django-bulk", "Django: bulk_update() and bulk_create(), 1,000", "django_bulk", sampled=True),
         Variant("django-save", "Django: save() in a loop", "django_save", sampled=True),

@@ -9,12 +9,13 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from threading import Event
 from time import monotonic
 from typing import Any
 
 import django
+
+from bench.engine.memory import peak
 
 
 class Ends:
@@ -53,13 +54,14 @@ def engine(order: dict[str, Any], ends: Ends) -> Callable[[], object]:
 
 
 def create_run(order: dict[str, Any]) -> int:
-    """A run of the backfill, with a lane for each process, for them to join."""
+    """A run of the backfill, for processes to join or for workers to take up."""
     from ops import registry, runs
 
     operation = registry.get("backfill_rarity_v2")
-    asked = runs.Request(operation, "benchmark", lanes=order["processes"], batch_size=order["batch_size"])
-    run = runs.create(asked)
-    runs.start(run)
+    asked = {name: order[name] for name in ("lanes", "workers", "batch_size")}
+    run = runs.create(runs.Request(operation, "benchmark", **asked))
+    if not order["workers"]:
+        runs.start(run)
     return int(run.pk)
 
 
@@ -90,10 +92,10 @@ def django_way(order: dict[str, Any], ends: Ends) -> Callable[[], object]:
     return go
 
 
-def peak_memory() -> int:
-    """Bytes. Not of getrusage, which counts what the process was before exec too."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+def queue(order: dict[str, Any], ends: Ends) -> Callable[[], object]:
+    from bench.engine.queued import queued
+
+    return queued(order)
 
 
 def main() -> None:
@@ -103,13 +105,13 @@ def main() -> None:
         print(create_run(order))
         return
     ends = Ends()
-    go = {"engine": engine, "bare": bare}.get(order["kind"], django_way)(order, ends)
+    go = {"engine": engine, "bare": bare, "queue": queue}.get(order["kind"], django_way)(order, ends)
     print("ready", flush=True)
     sys.stdin.readline()
     began = monotonic()
-    go()
-    told = {"began": began, "ended": monotonic(), "batches": ends.times, "memory": peak_memory()}
-    print(json.dumps(told), flush=True)
+    of_others = go()  # where others did the work
+    told = {"began": began, "ended": monotonic(), "batches": ends.times, "memory": peak()}
+    print(json.dumps(of_others or told), flush=True)
 
 
 if __name__ == "__main__":

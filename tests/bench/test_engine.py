@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 import pytest
 from django.db import connection
 
+from bench.engine.report import markdown
+from bench.engine.results import Results
 from tests.conftest import ROOT
 
 _WAYS = ["limit", "reference", "django-save"]
@@ -53,3 +55,30 @@ def test_the_ways_asked_for_are_measured_and_the_report_tells_all_that_is_kept(
     for name in ("benchmarks-500.svg", "benchmarks-curve-500.svg"):
         assert f"]({name})" in report
         ElementTree.fromstring((tmp_path / name).read_text())
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"),
+    [
+        (
+            130,
+            "1.30 (1.30 to 1.30) times what one does. They share the CPUs with PostgreSQL: one keeps 70% of",
+        ),
+        (
+            150,
+            "1.50 (1.50 to 1.50) times what one does. They share the CPUs with PostgreSQL, and here",
+        ),
+    ],
+)
+def test_what_a_second_worker_gives_is_told_with_what_bounds_it(rate: int, told: str, tmp_path: Path) -> None:
+    results = Results(tmp_path / "benchmarks.json")
+    speed = {
+        "seconds": 1,
+        "batch_median": 20,
+        "batch_longest": 30,
+        "wal_per_row": 1000,
+        "memory": 1,
+        "busy": 0.7,
+    }
+    results.keep("speed", 500, [{"worker": speed | {"rows": 100}, "workers": speed | {"rows": rate}}], "here")
+    assert f"Two workers do {told}" in markdown(results)
