@@ -15,7 +15,7 @@ from django.db.models.sql import Query
 
 from ops.exceptions import InvalidDeclaration, InvalidParams
 from ops.operation import Operation
-from ops.sql.compile import Compiled, statement_of, with_changes
+from ops.sql.compile import Compiled, fields_of, statement_of, with_changes
 
 # Keys that Python and PostgreSQL write alike, as cursors, audit rows and failures keep them.
 _KEYS = (models.IntegerField, models.CharField, models.TextField, models.UUIDField, models.DateField)
@@ -171,7 +171,7 @@ def _check_follows(operation: Operation) -> None:
     for column in operation.follows:
         if column not in {field.name for field in meta.get_fields()}:
             raise InvalidDeclaration(f"{name} follows {column!r}, which {meta.label} does not have")
-        if column in operation.get_columns():
+        if column in {field.name for field in fields_of(operation)}:
             raise InvalidDeclaration(f"{name} follows {column!r}, which it writes itself: it would never end")
     needed = [param for param, field in operation.Params.base_fields.items() if field.required]
     if operation.follows and needed:

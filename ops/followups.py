@@ -17,11 +17,12 @@ from ops.candidates import candidates
 from ops.declaration import build, label_of
 from ops.engine.patience import is_transient
 from ops.events import tell
-from ops.exceptions import ColumnClaimed, OpsError
+from ops.exceptions import ColumnClaimed
 from ops.models import Claim, FollowUp, Run
 from ops.operation import Operation
 from ops.queue.bell import ring
 from ops.scope import Scope
+from ops.sql.compile import fields_of
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +61,11 @@ def wake(run: Run) -> None:
         try:
             with transaction.atomic():
                 request(name, performed_by, follows=run)
-        except (OpsError, Error) as exc:
+        except Exception as exc:
             if isinstance(exc, Error) and is_transient(exc):
                 raise
             # It was changed or removed since, or is declared wrong: the run that ends must not suffer for it.
-            log.error("run %s: %s cannot follow it: %s", run.pk, name, exc)
+            log.exception("run %s: %s cannot follow it", run.pk, name)
 
 
 def _followers(run: Run) -> list[str]:
@@ -77,7 +78,8 @@ def _followers(run: Run) -> list[str]:
 
 
 def _holder_of(operation: Operation) -> Run | None:
-    claims = Claim.objects.filter(model=label_of(operation.model), column__in=operation.get_columns())
+    columns = [field.name for field in fields_of(operation)]
+    claims = Claim.objects.filter(model=label_of(operation.model), column__in=columns)
     held = claims.select_related("run").first()
     return held.run if held else None
 

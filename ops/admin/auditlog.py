@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.utils.html import format_html, format_html_join
 
@@ -30,11 +32,18 @@ class AuditLogAdmin(ReadOnlyAdmin):
 
     @admin.display(description="changes")
     def told_changes(self, row: AuditLog) -> str:
-        told = format_html_join(
-            "", "<li>{}: {} → {}</li>", ((name, *_sides(pair)) for name, pair in row.changes.items())
-        )
+        told = format_html_join("", "<li>{}</li>", ((line,) for line in _lines(row.changes)))
         return format_html('<ul class="ops-changes">{}</ul>', told)
 
 
-def _sides(pair: dict[str, object]) -> tuple[str, str]:
-    return words.value(pair.get("old")), words.value(pair.get("new"))
+def _lines(changes: Any) -> list[str]:
+    """Rows that were imported from elsewhere hold whatever was written there."""
+    if not isinstance(changes, dict):
+        return [words.value(changes)]
+    return [f"{name}: {_change(told)}" for name, told in changes.items()]
+
+
+def _change(told: Any) -> str:
+    if isinstance(told, dict) and told.keys() <= {"old", "new"}:
+        return f"{words.value(told.get('old'))} → {words.value(told.get('new'))}"
+    return words.value(told)

@@ -20,7 +20,7 @@ from ops.backups.errors import BadFile, Failed
 from ops.backups.server import Server
 from ops.backups.tables import count_tables
 from ops.db import read_only
-from ops.export.folder import sync
+from ops.export.folder import is_at, sync
 from ops.models import Backup
 
 # Plain SQL drops what is there first: it is restored into the live database, by psql.
@@ -113,6 +113,8 @@ def _lock(file: IO[bytes], partial: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
         raise BadFile(f"Another backup of that name is being written, as {partial}.") from exc
+    if not is_at(partial, file.fileno()):  # It has its name by now: nothing of it may be written over.
+        raise BadFile(f"Another backup of that name has just been written, beside {partial}.")
 
 
 def _clear_left(folder: Path) -> None:

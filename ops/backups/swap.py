@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
@@ -70,7 +71,7 @@ def put_in_place(server: Server, new: str) -> None:
 def drop_old(server: Server) -> list[str]:
     """Drop the databases that restores of the live one have put aside; their names."""
     with server.maintenance() as connection:
-        found = databases(connection, rf"{base(server.database)}_before_\d{{8}}_\d{{6}}")
+        found = databases(connection, rf"{re.escape(base(server.database))}_before_\d{{8}}_\d{{6}}")
         for name in found:
             connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
     return found

@@ -86,7 +86,7 @@ def _claimed(folder: Path) -> Iterator[Path]:
             left.unlink()
         yield folder
     finally:
-        if _is_at(folder, number):
+        if is_at(folder, number):
             shutil.rmtree(folder, ignore_errors=True)
         os.close(number)
 
@@ -103,14 +103,15 @@ def _lock(folder: Path) -> int:
         except BlockingIOError as exc:
             os.close(number)
             raise Taken(f"Another export to the same place is being written, in {folder}.") from exc
-        if _is_at(folder, number):
+        if is_at(folder, number):
             return number
         os.close(number)  # Its owner has just renamed or removed it.
 
 
-def _is_at(folder: Path, number: int) -> bool:
+def is_at(path: Path, number: int) -> bool:
+    """Whether the open file or folder still has that name."""
     try:
-        return os.path.samestat(os.stat(folder, follow_symlinks=False), os.fstat(number))
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(number))
     except FileNotFoundError:
         return False
 

@@ -41,7 +41,7 @@ class Run(models.Model):
         default=dict, db_default={}, help_text="Those that cannot be asked, and why."
     )
     without_backup = models.BooleanField(
-        default=False, help_text="The demand for a fresh, verified backup was overridden."
+        default=False, db_default=False, help_text="The demand for a fresh, verified backup was overridden."
     )
     follows = models.ForeignKey("self", models.SET_NULL, null=True, related_name="followed_by")
     error = models.TextField(blank=True)

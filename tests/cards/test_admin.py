@@ -225,3 +225,17 @@ def test_what_another_colour_of_a_rule_makes_stale_is_rendered(staff: Client, ro
     Card.objects.update(image="aves/reina.webp")
     changed(staff, "presentationrule", rows["presentationrule"], frame_color="#123456")
     assert Run.objects.get().operation == "render_thumbnails"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"rarity": {"old": "common", "new": "rare"}}, "rarity: common → rare"),
+        ({"rarity": {"from": "rare"}}, "rarity: {&quot;from&quot;: &quot;rare&quot;}"),
+        ({"count": 2}, "count: 2"),
+        ([1], "<li>[1]</li>"),
+    ],
+)
+def test_the_audit_log_shows_what_other_backends_wrote_too(staff: Client, changes: object, told: str) -> None:
+    AuditLog.objects.create(action="a", object_type="t", object_id="1", performed_by="p", changes=changes)
+    assert told in staff.get(reverse("admin:ops_auditlog_changelist")).content.decode()

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.migrations import AddField, AlterField
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import NOT_PROVIDED
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,3 +59,19 @@ def test_the_index_of_packs_and_rarities_is_valid_and_rarity_v2_has_none() -> No
     definitions = {name: definition for name, definition, valid in rows if valid}
     assert definitions["idx_cards_pack_rarity"].endswith("(pack_id, rarity)")
     assert not any("rarity_v2" in definition for definition in definitions.values())
+
+
+@pytest.mark.parametrize("app", ["cards", "ops"])
+def test_code_that_does_not_know_a_new_column_can_still_add_rows(app: str) -> None:
+    nodes = MigrationExecutor(connection).loader.graph.nodes
+    fields = {
+        (operation.model_name_lower, operation.name_lower): operation.field
+        for (label, _), migration in sorted(nodes.items())
+        if label == app
+        for operation in migration.operations
+        if isinstance(operation, AddField | AlterField)
+    }
+    assert fields
+    assert [
+        name for name, field in fields.items() if not field.null and field.db_default is NOT_PROVIDED
+    ] == []

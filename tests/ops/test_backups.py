@@ -17,7 +17,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from ops.backups import demand, programs, record
-from ops.backups.dump import backup
+from ops.backups.dump import _lock, backup
 from ops.backups.errors import BadFile, Damaged, Failed, NoBackup, NoProgram
 from ops.backups.load import fill, verify
 from ops.backups.programs import Programs
@@ -110,6 +110,15 @@ def test_a_backup_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
     assert not Backup.objects.exists()
+
+
+def test_a_file_that_got_its_name_before_it_could_be_locked_is_not_written_over(tmp_path: Path) -> None:
+    partial = tmp_path / ".a.dump.partial"
+    partial.touch()
+    with partial.open("r+b") as late:
+        partial.rename(tmp_path / "a.dump")
+        with pytest.raises(BadFile, match="has just been written"):
+            _lock(late, partial)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from django.db.models import F, OuterRef, Subquery, TextField
+from django.db.models import F, OuterRef, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast
 
 from ops import followups, runs
@@ -133,6 +133,33 @@ def test_a_follower_that_the_database_refuses_does_not_keep_the_run_from_ending(
     things(1)
     assert execute(rescore).state == State.SUCCEEDED
     assert (len(begun()), begun("wrong")) == (1, [])
+
+
+@pytest.mark.usefixtures("follower")
+def test_a_follower_whose_own_code_fails_does_not_keep_the_run_from_ending(
+    declare: Declare, rescore: type[Operation]
+) -> None:
+    fails = []
+
+    def rows() -> QuerySet[Thing]:
+        if fails:
+            raise KeyError("a setting that is not there")
+        return Thing.objects.exclude(note="x")
+
+    declare(operation(rows, {"note": "x"}, name="wrong", follows=["score"]))
+    things(1)
+    fails.append(True)
+    assert execute(rescore).state == State.SUCCEEDED
+    assert (len(begun()), begun("wrong")) == (1, [])
+
+
+def test_a_wish_finds_its_holder_also_where_a_foreign_key_is_named_by_its_column(declare: Declare) -> None:
+    owner = Owner.objects.create(name="new")
+    things(1)
+    holder = create(declare(operation(Thing.objects.exclude(owner=owner), {"owner": owner.pk}, name="one")))
+    declare(operation(Thing.objects.exclude(owner=owner), {"owner_id": owner.pk}, name="two"))
+    followups.request("two", "ada")
+    assert FollowUp.objects.get().holder == holder
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ops.backups import record
 from ops.backups.dump import backup
 from ops.backups.errors import Damaged, InUse
 from ops.backups.restore import Restored, restore
-from ops.backups.scratch import clear_left, scratch
+from ops.backups.scratch import clear_left, drop, scratch, stamp
 from ops.backups.server import Server
 from ops.backups.swap import drop_old, refuse_active_runs, swap
 from ops.models import Run
@@ -145,6 +145,21 @@ def test_what_killed_restores_left_is_dropped_and_what_is_in_use_is_not(server: 
         assert clear_left(server) == [left]
         assert names(server) == sorted([server.database, used])
     assert names(server) == [server.database]
+
+
+def test_only_what_restores_of_this_database_have_kept_is_dropped() -> None:
+    """In a pattern the point of its name would stand for any character."""
+    mine, other = f"a.{secrets.token_hex(4)}", f"_before_{stamp()}"
+    server = Server(connection.get_connection_params(), mine)
+    kept = [f"{mine}{other}", f"{mine.replace('.', '-')}{other}"]
+    with server.maintenance() as maintenance:
+        try:
+            for name in kept:
+                maintenance.execute(composed.SQL("CREATE DATABASE {}").format(composed.Identifier(name)))
+            assert drop_old(server) == kept[:1]
+        finally:
+            for name in kept:
+                drop(maintenance, name)
 
 
 @pytest.mark.parametrize("typed", [[], ["--confirm", "kynd"]])
