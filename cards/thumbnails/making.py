@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.core.files.base import ContentFile
@@ -16,6 +17,8 @@ from cards.thumbnails.render import MIME_TYPE, SIZE, render
 from cards.thumbnails.stale import name_of
 
 ASSET_TYPE = "thumbnail"
+# The next picture is drawn while a disk, or a bucket far away, takes the last ones.
+_STORING = 4
 
 
 def make(cards: Sequence[Any]) -> Mapping[Any, Mapping[str, str] | Exception]:
@@ -25,17 +28,22 @@ def make(cards: Sequence[Any]) -> Mapping[Any, Mapping[str, str] | Exception]:
     checksum. So both are true whether or not the card comes to name them, and harmless when made twice. One
     that was made before, as that of a promotion that is taken back, is used again.
     """
-    known, assets = _made_before(cards), []
+    known, assets, stored = _made_before(cards), [], []
     answers: dict[Any, Mapping[str, str] | Exception] = {}
-    for card in cards:
-        try:
-            name = known.get(name_of(card.picture_, card.dress_ or "", "")[: -len(".webp")], "")
-            if card.image and not name:
-                assets.append(_made(card))
-                name = assets[-1].file_path
-            answers[card.pk] = {"thumbnail": name}
-        except ValueError as exc:
-            answers[card.pk] = exc
+    with ThreadPoolExecutor(_STORING) as pool:
+        for card in cards:
+            try:
+                name = known.get(name_of(card.picture_, card.dress_ or "", "")[: -len(".webp")], "")
+                if card.image and not name:
+                    asset, content = _made(card)
+                    name = asset.file_path
+                    assets.append(asset)
+                    stored.append(pool.submit(_store, name, content))
+                answers[card.pk] = {"thumbnail": name}
+            except ValueError as exc:
+                answers[card.pk] = exc
+    for saving in stored:
+        saving.result()
     _enter(assets)
     return answers
 
@@ -48,16 +56,14 @@ def _made_before(cards: Sequence[Any]) -> dict[str, str]:
     return {name.rpartition("-")[0] + "-": name for name in names if default_storage.exists(name)}
 
 
-def _made(card: Any) -> Asset:
-    """Render and store it; the asset is not saved yet. Raises ValueError."""
+def _made(card: Any) -> tuple[Asset, bytes]:
+    """Its asset, not saved yet, and the bytes of the file. Raises ValueError."""
     if card.look_ is None:
         raise BadPicture(f"there is no presentation rule for its rarity {card.rarity!r}")
     content = render(card.image, Look.parse(card.look_))
     checksum = hashlib.sha256(content).hexdigest()
     name = name_of(card.picture_, card.dress_, checksum)
-    if not default_storage.exists(name):
-        default_storage.save(name, ContentFile(content))
-    return Asset(
+    asset = Asset(
         asset_key=name,
         asset_type=ASSET_TYPE,
         file_path=name,
@@ -68,6 +74,12 @@ def _made(card: Any) -> Asset:
         generated_by="render_thumbnails",
         card=card,
     )
+    return asset, content
+
+
+def _store(name: str, content: bytes) -> None:
+    if not default_storage.exists(name):
+        default_storage.save(name, ContentFile(content))
 
 
 def _enter(assets: list[Asset]) -> None:

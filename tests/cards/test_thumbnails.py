@@ -127,7 +127,7 @@ def test_a_rule_changed_while_thumbnails_are_made_is_caught_by_the_run_that_foll
 ) -> None:
     made = making._made
 
-    def change_a_rule_then_make(card: Any) -> Asset:
+    def change_a_rule_then_make(card: Any) -> tuple[Asset, bytes]:
         if (
             PresentationRule.objects.filter(rarity="common")
             .exclude(frame_color="#123456")
