@@ -42,7 +42,10 @@ def perform(number: int) -> None:
         with _beating(export.pk, owner, meter, stop):
             summary = _write(export, meter, stop)
         _end(export, owner, ExportState.SUCCEEDED, meter, summary=summary.as_json())
-    except (Interrupted, Taken):
+    except Interrupted:
+        if _give_up(export, owner, meter):
+            ring(export)
+    except Taken:  # called again by the reaper: at once it would only find the other still at it
         _give_up(export, owner, meter)
     except OpsError as exc:
         _end(export, owner, ExportState.FAILED, meter, error=str(exc))
@@ -78,13 +81,13 @@ def _claim(number: int, owner: UUID) -> bool:
     )
 
 
-def _give_up(export: Export, owner: UUID, meter: Meter) -> None:
-    """Cancelled if somebody asked for it; else the worker is to stop, and another starts over."""
+def _give_up(export: Export, owner: UUID, meter: Meter) -> bool:
+    """Cancelled if somebody asked for it; else, which is returned, it waits for a worker that starts over."""
     if _end(export, owner, ExportState.CANCELLED, meter, only=ExportState.CANCELLING):
-        return
+        return False
     back = {"state": ExportState.QUEUED, "owner": None, "heartbeat_at": None, "attempts": F("attempts") - 1}
-    if Export.objects.filter(pk=export.pk, owner=owner, state=ExportState.RUNNING).update(**back):
-        ring(export)
+    mine = Export.objects.filter(pk=export.pk, owner=owner, state=ExportState.RUNNING)
+    return bool(mine.update(**back))
 
 
 def _end(

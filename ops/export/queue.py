@@ -6,6 +6,7 @@ The database is the truth, the queue only the bell, as it is for runs.
 from __future__ import annotations
 
 import logging
+import secrets
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,7 +44,8 @@ class NotToBeHad(OpsError):
 def request(wanted: Wanted, performed_by: str, path: str = "") -> tuple[Export, str]:
     """Leave an export to the workers; with a warning in words, or "", where nobody hears of it yet.
 
-    Without a path it is written into settings.EXPORT_ROOT, under its number.
+    Without a path it is written into settings.EXPORT_ROOT, under its number and a word of its own: after a
+    restore the same numbers come again.
     """
     parts = wanted.parts()  # what is wrong is told now, not by the worker
     if path:
@@ -51,7 +53,8 @@ def request(wanted: Wanted, performed_by: str, path: str = "") -> tuple[Export, 
     with transaction.atomic():
         export = Export.objects.create(asked=wanted.as_json(), path=path, performed_by=performed_by)
         if not path:
-            export.path = str(Path(settings.EXPORT_ROOT).absolute() / str(export.pk))
+            name = f"{export.pk}-{secrets.token_hex(4)}"
+            export.path = str(Path(settings.EXPORT_ROOT).absolute() / name)
             export.save(update_fields=["path"])
     return export, ring(export)
 

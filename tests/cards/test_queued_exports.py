@@ -21,6 +21,7 @@ from django.utils import timezone
 from rq import Queue
 
 from cards.models import Asset, Card
+from ops.export.folder import new_folder
 from ops.export.jobs import perform
 from ops.models import AuditLog, Export
 from ops.queue.presence import the_queue
@@ -104,7 +105,7 @@ def test_one_whose_worker_is_killed_starts_over(queue: Queue, manage: Manage, tm
     with cards_locked():
         with (tmp_path / "log").open("w") as log:
             worker = manage.popen("rqworker", stdout=log, stderr=log, env={"EXPORT_ROOT": str(root)})
-        until(lambda: (root / f".{Export.objects.get().pk}.partial").exists())
+        until(lambda: list(root.glob(".*.partial")))
         for process in [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]:
             process.send_signal(signal.SIGKILL)
         worker.wait()
@@ -115,7 +116,7 @@ def test_one_whose_worker_is_killed_starts_over(queue: Queue, manage: Manage, tm
     assert do_jobs(queue) == 1
     export = Export.objects.get()
     assert (export.state, export.attempts) == ("succeeded", 2)
-    assert [path.name for path in root.iterdir()] == [str(export.pk)]
+    assert list(root.iterdir()) == [Path(export.path)]
 
 
 def test_one_that_is_lost_again_and_again_is_given_up(queue: Queue) -> None:
@@ -124,6 +125,31 @@ def test_one_that_is_lost_again_and_again_is_given_up(queue: Queue) -> None:
     reap()
     export = Export.objects.get()
     assert (export.state, export.error) == ("failed", "The worker was lost 3 times. Its log may say why.")
+
+
+def test_one_whose_place_another_is_writing_waits_until_it_is_called_again(
+    queue: Queue, tmp_path: Path
+) -> None:
+    run("export_json", "--queue", "--output", tmp_path / "e")
+    with pytest.raises(KeyError), new_folder(tmp_path / "e", overwrite=False, mark="", ours=()):
+        do_jobs(queue)
+        assert (Export.objects.get().state, len(queue)) == ("queued", 0)
+        raise KeyError("the other gives up")
+    reap()
+    do_jobs(queue)
+    assert (Export.objects.get().state, Export.objects.get().attempts) == ("succeeded", 1)
+
+
+def test_a_number_that_comes_again_after_a_restore_finds_its_place_free(queue: Queue) -> None:
+    run("export_json", "--queue")
+    do_jobs(queue)
+    first = Export.objects.get()
+    Export.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT setval(pg_get_serial_sequence('ops_export', 'id'), %s, false)", [first.pk])
+    run("export_json", "--queue")
+    do_jobs(queue)
+    assert list(Export.objects.values_list("pk", "state", "error")) == [(first.pk, "succeeded", "")]
 
 
 def test_what_cannot_be_written_fails_with_its_reason(queue: Queue, tmp_path: Path) -> None:
