@@ -10,8 +10,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from ops.engine.progress import progress_of
 from ops.models import Run
+from ops.progress import progress_of
 from ops.states import State
 
 log = logging.getLogger("ops.runs")

@@ -15,11 +15,11 @@ from django.utils import timezone
 from ops import registry, runs
 from ops.candidates import candidates
 from ops.declaration import build, label_of
-from ops.engine.patience import is_transient
 from ops.events import tell
 from ops.exceptions import ColumnClaimed
 from ops.models import Claim, FollowUp, Run
 from ops.operation import Operation
+from ops.patience import is_transient
 from ops.queue.bell import ring
 from ops.scope import Scope
 from ops.sql.compile import fields_of

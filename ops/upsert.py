@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, OperationalError, connection, transaction
 
 from ops.db import read_only
-from ops.engine.failures import LOST_RACES, is_of_a_row, sqlstate
 from ops.exceptions import OpsError
 from ops.sql.merge import Merge, Signature
+from ops.sqlstates import LOST_RACES, is_of_a_row, sqlstate
 
 # Below PostgreSQL's deadlock_timeout of 1 s, so that in a deadlock it is the merge that gives way.
 LOCK_TIMEOUT = timedelta(milliseconds=800)

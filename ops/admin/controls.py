@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ops import registry, runs
-from ops.engine.progress import progress_of
 from ops.models import Run
 from ops.operations import Revert
+from ops.progress import progress_of
 from ops.queue.bell import ring
 from ops.runs import Request
 from ops.scope import Scope

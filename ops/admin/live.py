@@ -11,10 +11,10 @@ from django.http import HttpRequest
 
 from ops import permissions
 from ops.admin.controls import CONTROLS
-from ops.engine.progress import Progress, progress_of
 from ops.health.health import silences
 from ops.health.hold import is_held
 from ops.models import Run
+from ops.progress import Progress, progress_of
 from ops.report import run as report
 from ops.report import words
 from ops.states import State

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from ops.candidates import ahead_of, candidates
 from ops.db import batch_transaction
 from ops.engine.answers import Answers, answers_of
-from ops.engine.failures import LOST_RACES, is_of_a_row, set_aside, sqlstate
+from ops.engine.failures import set_aside
 from ops.engine.lane import Halted, Statements, reach, retake
 from ops.engine.size import BatchSize
 from ops.events import process, tell
@@ -28,6 +28,7 @@ from ops.sql.batch import Reach, Written, change_processed, change_set
 from ops.sql.compile import row_version
 from ops.sql.holder import holder_of
 from ops.sql.lane import begin
+from ops.sqlstates import LOST_RACES, is_of_a_row, sqlstate
 from ops.states import State
 
 # The last sweep waits for locked rows. Below deadlock_timeout (1 s), so that it is always the engine that

@@ -13,7 +13,6 @@ from ops import runs
 from ops.engine.batch import Batches
 from ops.engine.lane import Halted
 from ops.engine.pace import Pace
-from ops.engine.patience import LIMIT, Patience, is_away, is_transient
 from ops.engine.settle import settle
 from ops.engine.size import CEILING, TARGET, BatchSize
 from ops.events import process, tell
@@ -21,6 +20,7 @@ from ops.exceptions import IllegalMove
 from ops.health.health import Health
 from ops.health.hold import Held, is_held, wait
 from ops.models import Run
+from ops.patience import LIMIT, Patience, is_away, is_transient
 from ops.scope import Scope
 from ops.states import AT_WORK, State
 

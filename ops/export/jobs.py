@@ -15,7 +15,6 @@ from django.db import Error, connection
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from ops.engine.patience import is_away
 from ops.exceptions import Interrupted, OpsError
 from ops.export.folder import Taken
 from ops.export.queue import LOST, ring
@@ -23,6 +22,7 @@ from ops.export.summary import Summary
 from ops.export.wanted import Wanted
 from ops.export.write import write_export
 from ops.models import Export, ExportState
+from ops.patience import is_away
 from ops.queue.slice import asked_to_stop
 from ops.report.meter import Meter
 

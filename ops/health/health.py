@@ -20,11 +20,11 @@ from django.db import Error, connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from ops.engine.patience import is_away
 from ops.health.hold import hold, let_go
 from ops.health.indicator import Indicator, Sick, rows
 from ops.health.indicators import INDICATORS
 from ops.models import Run
+from ops.patience import is_away
 from ops.states import State
 
 INTERVAL = timedelta(seconds=1)

@@ -10,11 +10,11 @@ from django.db import Error
 from redis import RedisError
 
 from ops import runs
-from ops.engine.patience import Patience, is_away
 from ops.engine.size import BatchSize
 from ops.engine.work import work
 from ops.exceptions import DatabaseAway, OpsError, UnknownRun
 from ops.models import Run
+from ops.patience import Patience, is_away
 from ops.queue.bell import ring, ring_blindly
 from ops.queue.presence import jobs_at_work, the_queue
 from ops.queue.slice import Slice

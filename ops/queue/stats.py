@@ -12,8 +12,8 @@ from django.utils import timezone
 from redis import RedisError
 from rq import Queue
 
-from ops.engine.progress import Progress, progress_of
 from ops.models import Run
+from ops.progress import Progress, progress_of
 from ops.queue.presence import names_alive, the_queue
 from ops.states import MOVING
 

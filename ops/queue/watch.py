@@ -7,10 +7,10 @@ from time import monotonic
 
 from django.db import Error
 
-from ops.engine.patience import Patience, is_away
-from ops.engine.progress import Progress, progress_of
 from ops.health.hold import is_held
 from ops.models import Run
+from ops.patience import Patience, is_away
+from ops.progress import Progress, progress_of
 from ops.queue import presence
 from ops.queue.presence import QUIET
 from ops.report.watchers import Watcher

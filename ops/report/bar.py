@@ -18,9 +18,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ops.engine.progress import Progress as RunProgress
-from ops.engine.progress import progress_of
 from ops.models import Run
+from ops.progress import Progress as RunProgress
+from ops.progress import progress_of
 from ops.report.run import hold
 from ops.report.watchers import Watcher
 from ops.report.words import harmless

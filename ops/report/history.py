@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from ops.engine.progress import progress_of
 from ops.history import History
 from ops.models import Run
+from ops.progress import progress_of
 from ops.report import words
 from ops.states import State
 

@@ -8,13 +8,13 @@ from typing import Any
 from django.apps import apps
 
 from ops import runs
-from ops.engine.progress import Progress, progress_of
 from ops.exceptions import OpsError
 from ops.health.health import silences
 from ops.health.hold import is_held
 from ops.models import Failure, Run
 from ops.operation import Operation
 from ops.operations import Revert
+from ops.progress import Progress, progress_of
 from ops.queue import presence
 from ops.report import words
 from ops.states import AT_WORK, State

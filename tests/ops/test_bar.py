@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from django.utils import timezone
 
-from ops.engine.progress import Progress, progress_of
 from ops.models import Run
+from ops.progress import Progress, progress_of
 from ops.report.bar import Bar
 from tests.ops.running import create, operation, things
 from tests.trials.models import Thing

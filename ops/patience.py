@@ -9,8 +9,8 @@ from time import monotonic
 
 from django.db import Error, InterfaceError, connection
 
-from ops.engine.failures import LOST_RACES, sqlstate
 from ops.exceptions import DatabaseAway
+from ops.sqlstates import LOST_RACES, sqlstate
 
 LIMIT = timedelta(seconds=60)
 # Connection exceptions; the server is shutting down, crashed, or starting.

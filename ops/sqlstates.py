@@ -1,0 +1,24 @@
+"""What kind of error the database has raised, by its SQLSTATE."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError
+from psycopg import Error
+
+# Data exceptions, broken constraints, and what a trigger raises.
+_ROW_CLASSES = ("22", "23")
+_RAISED = "P0001"
+# Serialization failure, deadlock, lock not available.
+LOST_RACES = {"40001", "40P01", "55P03"}
+
+
+def sqlstate(error: BaseException) -> str:
+    """The SQLSTATE of a database error; empty where it has none, as a lost connection."""
+    cause = error.__cause__ if isinstance(error, DatabaseError) else error
+    return (cause.sqlstate or "") if isinstance(cause, Error) else ""
+
+
+def is_of_a_row(error: DatabaseError) -> bool:
+    """Whether the row is at fault, and no other."""
+    state = sqlstate(error)
+    return state[:2] in _ROW_CLASSES or state == _RAISED
