@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -212,8 +213,14 @@ def cancel(run: Run, by: str = "") -> None:
         move(run, State.CANCELLING, by)
     if run.state in (State.PAUSING, State.CANCELLING):
         complete_halt(run)
-    if run.state != State.CANCELLED:
+    if run.state == State.CANCELLED:
+        return
+    try:
         end(run, State.CANCELLED, by)
+    except IllegalMove:
+        if run.state != State.RUNNING:  # else it was taken up in the same moment
+            raise
+        cancel(run, by)
 
 
 @transaction.atomic
@@ -221,10 +228,11 @@ def complete_halt(run: Run) -> None:
     """Pausing becomes paused, cancelling cancelled, as soon as no batch is under way."""
     list(run.lanes.select_for_update().order_by("pk"))
     run.refresh_from_db()
-    if run.state == State.PAUSING:
-        move(run, State.PAUSED)
-    elif run.state == State.CANCELLING:
-        end(run, State.CANCELLED)
+    with suppress(IllegalMove):  # it has ended in the same moment, by itself
+        if run.state == State.PAUSING:
+            move(run, State.PAUSED)
+        elif run.state == State.CANCELLING:
+            end(run, State.CANCELLED)
 
 
 @transaction.atomic

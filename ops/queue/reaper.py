@@ -28,7 +28,7 @@ _PATIENCE = timedelta(seconds=2)
 
 
 def look(redis: Redis) -> None:
-    """Unless another worker has just done so: reap. Never raises where the database or Redis is away.
+    """Unless another worker has just done so: reap. Never raises: it is the heart of a worker that calls it.
 
     Leaves no connection to the database, since the worker forks.
     """
@@ -37,6 +37,8 @@ def look(redis: Redis) -> None:
             reap()
     except (Error, RedisError) as exc:
         log.warning("cannot look after the runs: %s", str(exc).strip())
+    except Exception:
+        log.exception("cannot look after the runs")
     finally:
         connection.close()
 

@@ -21,6 +21,8 @@ from ops.operation import Operation
 from ops.runs import Request
 from tests.trials.models import Thing
 
+WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
 
 class Watched:
     """Counts the batches, and does ``then`` after each of them, with the number of it."""

@@ -17,7 +17,7 @@ from ops.operations import Revert
 from ops.queue.jobs import advance
 from ops.states import State
 from tests.ops.conftest import Declare
-from tests.ops.running import audited, create, execute, operation, per_row, player, things, until
+from tests.ops.running import WAITING, audited, create, execute, operation, per_row, player, things, until
 from tests.trials.models import Owner, Thing
 from tests.trials.operations import ScoreParams
 
@@ -26,8 +26,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("redis_server"),
 ]
-
-WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 @pytest.fixture

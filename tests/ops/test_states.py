@@ -1,9 +1,10 @@
 """The moves of a run: those of the table and no other."""
 
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Thread
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from ops import runs
@@ -11,7 +12,7 @@ from ops.exceptions import IllegalMove, UnknownRun
 from ops.models import Claim, Run
 from ops.states import MOVES, State
 from tests.ops.conftest import Declare
-from tests.ops.running import Watched, audited, create, go, keys, operation, things
+from tests.ops.running import WAITING, Watched, audited, create, go, keys, operation, player, things, until
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -156,3 +157,36 @@ def test_two_processes_that_start_one_queued_run_both_work_on_it(declare: Declar
     runs.start(run)
     runs.start(twin)
     assert (run.state, twin.state) == ("running", "running")
+
+
+@pytest.mark.parametrize(
+    ("act", "origin", "meanwhile", "becomes"),
+    [
+        (runs.complete_halt, S.PAUSING, S.SUCCEEDED, S.SUCCEEDED),
+        (runs.complete_halt, S.CANCELLING, S.FAILED, S.FAILED),
+        (runs.cancel, S.QUEUED, S.RUNNING, S.CANCELLED),
+    ],
+)
+def test_a_run_that_is_moved_in_the_same_moment_is_halted_or_left_at_its_end(
+    act: Callable[[Run], None], origin: State, meanwhile: State, becomes: State
+) -> None:
+    run, refused = run_in(origin), []
+
+    def asked() -> None:
+        try:
+            act(run)
+        except IllegalMove as exc:
+            refused.append(exc)
+        finally:
+            connection.close()
+
+    asking = Thread(target=asked)
+    with player() as other:
+        other.execute("UPDATE ops_run SET state = %s WHERE id = %s", [meanwhile, run.pk])
+        asking.start()
+        with player() as third:
+            third.autocommit = True
+            until(lambda: third.execute(WAITING).fetchall())
+        other.commit()
+    asking.join(timeout=30)
+    assert (Run.objects.get(pk=run.pk).state, run.state, refused) == (becomes, becomes, [])
