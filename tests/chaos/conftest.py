@@ -8,6 +8,7 @@ import pytest
 @dataclass(frozen=True)
 class Dose:
     cards: int
+    pictures: int
     kills: int
     restarts: int
     attacks: int
@@ -22,5 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def dose(request: pytest.FixtureRequest) -> Dose:
     if request.config.getoption("--chaos", default=False):
-        return Dose(cards=100_000, kills=70, restarts=20, attacks=70, restores=20, is_large=True)
-    return Dose(cards=1_000, kills=1, restarts=1, attacks=7, restores=1, is_large=False)
+        return Dose(
+            cards=100_000, pictures=600, kills=70, restarts=20, attacks=70, restores=20, is_large=True
+        )
+    return Dose(cards=1_000, pictures=20, kills=1, restarts=1, attacks=7, restores=1, is_large=False)

@@ -1,27 +1,36 @@
-"""Workers killed, Valkey emptied and restarted, PostgreSQL stopped, at random, under one long run."""
+"""Workers killed, Valkey emptied and restarted, PostgreSQL stopped, at random, under runs."""
 
 import random
+import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import redis
 
+from cards.models import Asset, Card
+from cards.thumbnails.stale import stale_cards
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.valkey import LocalValkey
 from tests.chaos.conftest import Dose
 from tests.chaos.crew import Crew, People
 from tests.chaos.trial import Trial
+from tests.conftest import ROOT, Manage
 
 MOVING = ("queued", "running")
+IMAGES = ROOT / "cards" / "sample" / "images"
 
 
 class Servers:
     def __init__(self, folder: Path, version: int) -> None:
-        self.postgres = LocalPostgres(folder, version, durable=True)  # an acknowledged COMMIT stays
+        # An acknowledged COMMIT stays, unless the machine fails, which it does not here.
+        kept = {"synchronous_commit": "on", "full_page_writes": "on"}
+        self.postgres = LocalPostgres(folder, version, durable=False, settings=kept)
         self.postgres.stop_signal = signal.SIGQUIT  # an immediate stop
         self.valkey = LocalValkey(folder)
         self.postgres.start()
@@ -56,6 +65,7 @@ def servers(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Servers]
 @pytest.fixture
 def crew(servers: Servers, tmp_path: Path, dose: Dose) -> Iterator[Crew]:
     env = {"DATABASE_URL": servers.postgres.url, "REDIS_URL": servers.valkey.url}
+    env["MEDIA_ROOT"] = str(tmp_path / "media")
     haste = {} if dose.is_large else {"RUN_BEAT": "1", "RUN_SLICE": "2"}
     crew = Crew(2, {**env, **haste}, tmp_path / "workers.log")
     yield crew
@@ -78,36 +88,93 @@ def attacks(count: int, crew: Crew, servers: Servers) -> list[Callable[[], str]]
     return chosen
 
 
-def test_a_run_of_the_workers_ends_exactly_by_itself_whoever_is_killed(
-    servers: Servers, crew: Crew, dose: Dose
-) -> None:
+@pytest.fixture
+def trial(manage: Manage, servers: Servers, crew: Crew, dose: Dose) -> Trial:
+    """Common cards, some with an illustration that has no thumbnail yet."""
+    manage("load_rules", "--execute")
+    manage("generate_cards", dose.cards, "--without-rarity-v2")
     trial = Trial(servers.postgres.url, servers.valkey.url)
-    trial.manage("migrate")
-    trial.prepare(dose.cards)
+    trial.copy_of(manage.database_url, servers.postgres.bin)
+    shutil.copytree(IMAGES, Path(crew.env["MEDIA_ROOT"]) / "images")
+    names = [f"images/{path.name}" for path in IMAGES.glob("*.webp")]
+    trial.query(
+        "UPDATE cards SET rarity = 'common', rarity_v2 = 'common',"
+        " image = CASE id %% %s WHEN 0 THEN (%s::text[])[1 + id %% %s] ELSE '' END",
+        *(dose.cards // dose.pictures, names, len(names)),
+    )
     trial.remember()
-    words = ("backfill_rarity_v2", "--execute", "--workers", 2, "--lanes", 4, "--batch-size", 10)
-    trial.manage(*words, "--max-rate", dose.cards // (8 * dose.attacks))
-    run, done, longest = trial.newest(), Counter[str](), 0.0
-    people = People(trial.url)
-    with people.at_work():
-        for attack in attacks(dose.attacks, crew, servers):
-            while not (told := attack()):
+    return trial
+
+
+@dataclass
+class Assault:
+    """Attacks on one run after another: what was done, and for how many seconds a run stood still at most."""
+
+    trial: Trial
+    done: Counter[str] = field(default_factory=Counter)
+    longest: float = 0.0
+
+    def on(self, run: int, attacks: Sequence[Callable[[], str]]) -> None:
+        """Each when the run has moved after the one before; none once it has ended."""
+        for attack in attacks:
+            while self.trial.state(run) in MOVING and not (told := attack()):
                 time.sleep(0.01)
-            done[told] += 1
-            longest = max(longest, time_until_it_moves(trial, run))
-            assert trial.state(run) in MOVING, "the run ended before the last attack: give it more cards"
-        trial.query("UPDATE ops_run SET max_rate = NULL, batch_size = NULL WHERE id = %s", run)
-        while trial.state(run) in MOVING:
-            time.sleep(0.1)
-    print(f"{done.total()} attacks over {dose.cards:,} cards: {dict(done)}")
-    print(f"{crew.started} workers started; it stood still for {longest:.1f} s at most")
+            if self.trial.state(run) not in MOVING:
+                return
+            self.done[told] += 1
+            self.longest = max(self.longest, self._time_until_it_moves(run))
+
+    def _time_until_it_moves(self, run: int) -> float:
+        began, seen = time.monotonic(), self.trial.batches(run)
+        while self.trial.batches(run) == seen and self.trial.state(run) in MOVING:
+            time.sleep(0.02)
+        return time.monotonic() - began
+
+
+def let_it_end(trial: Trial, run: int) -> None:
+    trial.query("UPDATE ops_run SET max_rate = NULL, batch_size = NULL WHERE id = %s", run)
+    while trial.state(run) in MOVING:
+        time.sleep(0.05)
     assert trial.state(run) == "succeeded"
-    assert trial.assert_exact(run) == dose.cards
+
+
+def test_a_promotion_and_the_thumbnails_after_it_end_exactly_by_themselves_whoever_is_killed(
+    trial: Trial, servers: Servers, crew: Crew, dose: Dose
+) -> None:
+    words = ("bulk_promote", "--from", "common", "--to", "rare", "--execute", "--workers", 2, "--lanes", 4)
+    rate = dose.cards // (8 * dose.attacks)
+    trial.manage(*words, "--batch-size", max(2, rate // 18), "--max-rate", rate)
+    promotion, assault, people = trial.newest(), Assault(trial), People(trial.url)
+    with people.at_work():
+        assault.on(promotion, attacks(dose.attacks, crew, servers))
+        attacked = assault.done.total()
+        assert attacked == dose.attacks, "the promotion ended before the last attack: give it more cards"
+        let_it_end(trial, promotion)
+        [(thumbnails,)] = trial.query("SELECT id FROM ops_run WHERE follows_id = %s", promotion)
+        if dose.is_large:  # else the attacks would come too late
+            trial.query("UPDATE ops_run SET max_rate = 40, batch_size = 2 WHERE id = %s", thumbnails)
+        assault.on(thumbnails, attacks(dose.attacks, crew, servers)[: dose.attacks // 4])
+        let_it_end(trial, thumbnails)
+    print(
+        f"{attacked} attacks on a promotion of {dose.cards:,} cards, {assault.done.total() - attacked} on the"
+    )
+    print(f"thumbnails of {dose.pictures} of them: {dict(assault.done)}")
+    print(f"{crew.started} workers started; a run stood still for {assault.longest:.1f} s at most")
+    assert trial.assert_exact(promotion) == dose.cards
+    assert_rendered(trial, thumbnails, dose.pictures, Path(crew.env["MEDIA_ROOT"]))
     assert people.titles.items() <= dict(trial.query("SELECT id, title FROM cards")).items()
 
 
-def time_until_it_moves(trial: Trial, run: int) -> float:
-    began, seen = time.monotonic(), trial.batches(run)
-    while trial.batches(run) == seen and trial.state(run) in MOVING:
-        time.sleep(0.02)
-    return time.monotonic() - began
+def assert_rendered(trial: Trial, run: int, count: int, media: Path) -> None:
+    """No thumbnail is stale, each was changed once, and every file that an asset names is there whole."""
+    with trial.as_default():
+        assert not stale_cards().exists()
+        assets = {asset.file_path: asset for asset in Asset.objects.all()}
+        named = dict(Card.objects.exclude(image="").values_list("pk", "thumbnail"))
+    told = trial.query("SELECT object_id, changes FROM audit_logs WHERE run_id = %s", run)
+    assert len(told) == count
+    assert {int(key): changes["thumbnail"]["new"] for key, changes in told} == named
+    assert set(named.values()) <= set(assets)
+    for name, asset in assets.items():
+        content = (media / name).read_bytes()
+        assert (len(content), sha256(content).hexdigest()) == (asset.file_size, asset.checksum)

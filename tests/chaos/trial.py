@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
+from django.db import connections
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _COLUMNS = ("rarity", "rarity_v2")
@@ -44,6 +48,30 @@ class Trial:
         out, err = process.communicate(timeout=600)
         assert process.returncode == 0, out + err
         return out
+
+    def copy_of(self, url: str, programs: Path) -> None:
+        """Make the empty database a copy of another one: in a second, where the migrations take several."""
+        dump = subprocess.run([programs / "pg_dump", url], stdout=subprocess.PIPE, check=True)
+        restore = [programs / "psql", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null", self.url]
+        subprocess.run(restore, input=dump.stdout, check=True)
+
+    @contextmanager
+    def as_default(self) -> Iterator[None]:
+        """The models are those of this database."""
+        before, url = connections["default"], urlsplit(self.url)
+        connections["default"] = before.copy()
+        connections["default"].settings_dict |= {
+            "HOST": url.hostname,
+            "PORT": url.port,
+            "USER": url.username,
+            "PASSWORD": url.password,
+            "NAME": url.path.strip("/"),
+        }
+        try:
+            yield
+        finally:
+            connections["default"].close()
+            connections["default"] = before
 
     def prepare(self, cards: int) -> None:
         self.manage("load_rules", "--execute")
