@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
@@ -33,7 +34,7 @@ def make(cards: Sequence[Any]) -> Mapping[Any, Mapping[str, str] | Exception]:
     with ThreadPoolExecutor(_STORING) as pool:
         for card in cards:
             try:
-                name = known.get(name_of(card.picture_, card.dress_ or "", "")[: -len(".webp")], "")
+                name = known.get(_beginning(card), "")
                 if card.image and not name:
                     asset, content = _made(card)
                     name = asset.file_path
@@ -53,7 +54,21 @@ def _made_before(cards: Sequence[Any]) -> dict[str, str]:
     names = Asset.objects.filter(card__in=[card.pk for card in cards], asset_type=ASSET_TYPE).values_list(
         "file_path", flat=True
     )
-    return {name.rpartition("-")[0] + "-": name for name in names if default_storage.exists(name)}
+    wanted = {_beginning(card) for card in cards}
+    found = ((name.rpartition("-")[0] + "-", name) for name in names)
+    return {beginning: name for beginning, name in found if beginning in wanted and _is_stored(name)}
+
+
+def _beginning(card: Any) -> str:
+    """All of the name of its thumbnail but the checksum."""
+    return name_of(card.picture_, card.dress_ or "", "").removesuffix(".webp")
+
+
+def _is_stored(name: str) -> bool:
+    try:
+        return default_storage.exists(name)
+    except SuspiciousFileOperation:  # whoever edits assets can write any path
+        return False
 
 
 def _made(card: Any) -> tuple[Asset, bytes]:

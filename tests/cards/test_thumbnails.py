@@ -273,3 +273,17 @@ def test_a_loaded_pack_is_followed_by_its_thumbnails(write: Callable[..., Path],
     load(pack, "--execute")
     advance(Run.objects.get().pk)
     assert (stale(), Asset.objects.count()) == (set(), 1)
+
+
+def test_a_thumbnail_that_was_made_elsewhere_is_not_looked_for(birds: list[Card]) -> None:
+    """Another backend's paths are none of this storage."""
+    for card, path in zip(birds, ("/srv/thumbs/1.webp", "../1.webp", "thumbs/1-2-3.webp"), strict=False):
+        Asset.objects.create(
+            asset_key=card.card_id,
+            asset_type="thumbnail",
+            file_path=path,
+            file_size=1,
+            mime_type="image/webp",
+            card=card,
+        )
+    assert (execute(RenderThumbnails).state, stale()) == ("succeeded", set())
