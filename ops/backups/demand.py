@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from ops.backups.errors import NoBackup
@@ -17,7 +18,9 @@ _MAKE_ONE = (
 
 
 def newest_verified() -> Backup | None:
-    return Backup.objects.filter(verified_at__isnull=False).order_by("started_at").last()
+    """Of this database: a copy of another one knows of that one's backups too."""
+    ours = Backup.objects.filter(database=connection.settings_dict["NAME"], verified_at__isnull=False)
+    return ours.order_by("started_at").last()
 
 
 def overridden(without_backup: bool) -> bool:

@@ -270,7 +270,11 @@ def test_a_run_can_demand_a_fresh_backup_and_tells_when_it_was_overridden(settin
     with pytest.raises(NoBackup, match=r"and there is none\. Make one: manage.py backup_db --verify"):
         create(declared)
     made = record.read(file)
-    made.verified_at, made.started_at = timezone.now(), timezone.now() - timedelta(hours=30)
+    made.verified_at = made.started_at = timezone.now()
+    made.save()
+    with pytest.raises(NoBackup, match="and there is none"):  # that is the backup of another database
+        create(declared)
+    made.database, made.started_at = Server.default().database, timezone.now() - timedelta(hours=30)
     made.save()
     with pytest.raises(
         NoBackup, match=r"not older than 24 h 0 min is demanded.* the newest is 30 h 0 min old"
