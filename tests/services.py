@@ -33,6 +33,7 @@ GIVEN = "KYNDO_TEST_DATABASE_GIVEN"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pg", type=int, choices=[16, 18], default=18, help="the PostgreSQL to run on")
+    parser.addoption("--record", action="store_true", help="write into docs/guide what its commands tell")
 
 
 @pytest.hookimpl(tryfirst=True)

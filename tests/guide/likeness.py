@@ -1,0 +1,47 @@
+"""Whether two outputs say the same, but for what differs from run to run: times, rates, sizes, sums, versions."""
+
+from __future__ import annotations
+
+import re
+
+_MASKS = [
+    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00|\+00)?", "<time>"),
+    (r"\d{4}-\d\d-\d\d", "<date>"),
+    (r"\d{8}T\d{6}Z|\d{8}_\d{6}", "<stamp>"),
+    (r"\b\d\d:\d\d:\d\d\b", "<clock>"),
+    (r"\b[A-Z][a-z]{2} +\d+ \d\d:\d\d\b", "<date of ls>"),
+    (r"\b[0-9a-f]{64}\b", "<sha256>"),
+    (r"\b[0-9a-f]{12}…", "<sha256>"),
+    (r"[\d,]+ rows/s", "<rate>"),
+    (r"(about )?\b(\d+ h \d+ min|\d+ min \d+ s|\d+(\.\d+)? (s|ms|min))\b|less than a second", "<span>"),
+    (r"\b[\d.,]+ (bytes|kB|MB|GB|TB)\b", "<size>"),
+    (r"\b\d+(\.\d+)?[KM]\b", "<size of ls>"),
+    (r"\b(\d+ batch(es)?|batches +\d+|batches=\d+)\b", "<batches>"),
+    (r"\b(seconds|rate)=[\d.]+", r"\1=<number>"),
+    (r'"(elapsed|rate|batches|oldest_waiting_seconds)": [\d.]+', r'"\1": <number>'),
+    (r"process=\S+", "process=<process>"),
+    (r"PostgreSQL \d+(\.\d+)?( \([^)]*\))?", "PostgreSQL <version>"),
+    (r"[-─━]{3,}", "---"),
+    (r"\s+", " "),
+]
+
+
+def alike(read: str, told: str) -> bool:
+    """``read`` is the guide's, where ``...`` stands for anything, and on a line of its own for any lines."""
+    parts = [r"(.*\n)*" if line == "..." else f"{_anything(line)}\n" for line in lines(read)]
+    return re.fullmatch("".join(parts), "".join(f"{line}\n" for line in lines(told))) is not None
+
+
+def _anything(line: str) -> str:
+    return ".*".join(map(re.escape, line.split("...")))
+
+
+def lines(text: str) -> list[str]:
+    """Its lines, masked, without the empty ones at its end."""
+    return [_masked(line) for line in text.rstrip().splitlines()]
+
+
+def _masked(line: str) -> str:
+    for pattern, mask in _MASKS:
+        line = re.sub(pattern, mask, line)
+    return line.strip()

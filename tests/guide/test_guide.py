@@ -1,0 +1,57 @@
+"""Every command of the operator's guide is typed, in order, and says what the guide says that it says.
+
+``pytest tests/guide --record`` writes what differs into the guide instead.
+"""
+
+from collections.abc import Iterator
+from difflib import unified_diff
+from pathlib import Path
+
+import pytest
+
+from kyndo.localservices.postgres import LocalPostgres
+from tests.debian import DebianPostgres, need_debian
+from tests.guide.likeness import alike, lines
+from tests.guide.reader import Step, chapters, steps, written
+from tests.guide.world import World, world
+
+
+def test_every_command_of_the_guide_says_what_the_guide_says(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    with world(tmp_path, LocalPostgres(tmp_path / "servers", durable=False)) as here:
+        here.as_the_guide_finds_it()
+        here.open()
+        told = gone_through(here, "")
+    settle(told, pytestconfig.getoption("record"))
+
+
+def test_what_needs_pg_stat_statements_says_so_too(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    need_debian()
+    settings = {"shared_preload_libraries": "pg_stat_statements"}
+    with world(tmp_path, DebianPostgres(tmp_path / "servers", settings)) as here:
+        here.must("manage.py migrate && manage.py load_rules --execute && manage.py generate_cards 2000")
+        told = gone_through(here, "debian")
+    settle(told, pytestconfig.getoption("record"))
+
+
+def gone_through(here: World, detail: str) -> dict[Step, str]:
+    """What each step told; a change of the code that cannot be made ends it."""
+    wanted = [step for chapter in chapters() for step in steps(chapter)]
+    wanted = [step for step in wanted if (step.detail == "debian") == (detail == "debian")]
+    assert wanted
+    return {step: here.do(step) for step in wanted}
+
+
+def settle(told: dict[Step, str], record: bool) -> None:
+    other = {step: text for step, text in told.items() if not alike(step.told, text)}
+    if not record:
+        assert not other, "\n".join(line for step, text in other.items() for line in difference(step, text))
+    for chapter in {step.file for step in other}:
+        mine = {step: text for step, text in other.items() if step.file == chapter}
+        chapter.write_text(written(chapter, mine))
+
+
+def difference(step: Step, text: str) -> Iterator[str]:
+    yield f"\n{step.place}: $ {step.typed}"
+    yield from unified_diff(lines(step.told), lines(text), "the guide", "the command", lineterm="")
