@@ -1,4 +1,4 @@
-"""Whether two outputs say the same, but for what differs from run to run: times, rates, sizes, sums, versions."""
+"""Whether two outputs say the same, but for times, rates, sizes, checksums and versions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 _MASKS = [
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00|\+00)?", "<time>"),
-    (r"\d{4}-\d\d-\d\d", "<date>"),
+    (r"\d{4}-\d\d-\d\d( \d\d:\d\d)?", "<date>"),
     (r"\d{8}T\d{6}Z|\d{8}_\d{6}", "<stamp>"),
     (r"\b\d\d:\d\d:\d\d\b", "<clock>"),
     (r"\b[A-Z][a-z]{2} +\d+ \d\d:\d\d\b", "<date of ls>"),
@@ -16,9 +16,11 @@ _MASKS = [
     (r"(about )?\b(\d+ h \d+ min|\d+ min \d+ s|\d+(\.\d+)? (s|ms|min))\b|less than a second", "<span>"),
     (r"\b[\d.,]+ (bytes|kB|MB|GB|TB)\b", "<size>"),
     (r"\b\d+(\.\d+)?[KM]\b", "<size of ls>"),
-    (r"\b(\d+ batch(es)?|batches +\d+|batches=\d+)\b", "<batches>"),
+    (r"\b(\d+ batch(es)?(?!=)|batches +\d+|batches=\d+)\b", "<batches>"),
     (r"\b(seconds|rate)=[\d.]+", r"\1=<number>"),
     (r'"(elapsed|rate|batches|oldest_waiting_seconds)": [\d.]+', r'"\1": <number>'),
+    (r"[\d,]+( rows)? in \d+ tables(: audit_logs [\d,]+)?", "<rows>"),
+    (r"127\.0\.0\.1:\d+", "<server>"),
     (r"process=\S+", "process=<process>"),
     (r"PostgreSQL \d+(\.\d+)?( \([^)]*\))?", "PostgreSQL <version>"),
     (r"[-─━]{3,}", "---"),

@@ -1,7 +1,7 @@
 """The operator's guide as steps: what is typed, and what is then read.
 
-    ```console            commands behind `$ ` (lines after the first behind `> `), each with its output under it; `[1]`
-                          at the end is an exit status; `...` stands for anything, on a line of its own for any lines
+    ```console            commands behind `$ ` (their further lines behind `> `), each with its output under it;
+                          `[1]` at the end is an exit status; `...` stands for anything, alone for any lines
     ```console debian     the same, on Debian's PostgreSQL 15, which has pg_stat_statements
     ```diff               a change of the code, applied
     ```python PATH        put at the end of that file, or a new one

@@ -31,6 +31,7 @@ def test_what_needs_pg_stat_statements_says_so_too(tmp_path: Path, pytestconfig:
     settings = {"shared_preload_libraries": "pg_stat_statements"}
     with world(tmp_path, DebianPostgres(tmp_path / "servers", settings)) as here:
         here.must("manage.py migrate && manage.py load_rules --execute && manage.py generate_cards 2000")
+        here.must("manage.py backup_db --verify")
         told = gone_through(here, "debian")
     settle(told, pytestconfig.getoption("record"))
 

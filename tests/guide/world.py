@@ -1,4 +1,4 @@
-"""Where the guide is gone through: production as an operator has it, on servers and in a folder of its own."""
+"""Where the guide is gone through: production as an operator has it, on servers of its own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from kyndo.localservices.ports import free_port
+from kyndo.localservices.ports import free_port, taken
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.valkey import LocalValkey
+from tests.guide import zygote
 from tests.guide.reader import Step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +23,7 @@ _CARDS = 1_247
 
 
 class World:
-    """A copy of the code, whose models the guide changes; a PostgreSQL and a Valkey, the site and a worker."""
+    """A copy of the code, whose models the guide changes; PostgreSQL, Valkey, the site and a worker."""
 
     def __init__(self, folder: Path, postgres: LocalPostgres, valkey: LocalValkey) -> None:
         self.folder, self.postgres = folder / "kyndo", postgres
@@ -33,12 +33,15 @@ class World:
         self.port = free_port(0)
         self.env = self._env(folder, valkey)
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._start(sys.executable, ROOT / "tests" / "guide" / "zygote.py", folder / "zygote")
+        self._wait_for((folder / "zygote").exists)
 
     def _env(self, folder: Path, valkey: LocalValkey) -> dict[str, str]:
         programs = folder / "bin"
         programs.mkdir()
         shim = programs / "manage.py"
-        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{self.folder}/manage.py" "$@"\n')
+        address, program = str(folder / "zygote"), str(self.folder / "manage.py")
+        shim.write_text(zygote.CLIENT.format(python=sys.executable, address=address, program=program))
         shim.chmod(0o755)
         (folder / "static").mkdir()
         return {
@@ -88,17 +91,16 @@ class World:
         self.must("manage.py migrate && manage.py load_rules --execute")
         self.must(f"manage.py generate_cards {_CARDS} --without-rarity-v2 --pack birds")
         self.must("manage.py migrate cards 0001")
+        self.sql("UPDATE django_migrations SET applied = applied - interval '30 days'")
         # Migrating back leaves the trigger's function, of which the old backend's database knows nothing.
-        self.must('psql "$DATABASE_URL" -c "DROP FUNCTION pgtrigger_keep_rarity_equal_ef94f"')
+        self.sql("DROP FUNCTION pgtrigger_keep_rarity_equal_ef94f")
 
     def open(self) -> None:
         """The site and a worker start."""
-        self._start("gunicorn", "kyndo.wsgi", "--bind", f"127.0.0.1:{self.port}", "--no-control-socket")
-        self._start("manage.py", "rqworker", "default")
-        deadline = time.monotonic() + _SECONDS
-        while not self._answers():
-            assert time.monotonic() < deadline and all(p.poll() is None for p in self.processes), self._log()
-            time.sleep(0.05)
+        bind = f"127.0.0.1:{self.port}"
+        self._start(sys.executable, "-m", "gunicorn", "kyndo.wsgi", "--bind", bind, "--no-control-socket")
+        self._start(sys.executable, "manage.py", "rqworker", "default")
+        self._wait_for(self._is_open)
 
     def close(self) -> None:
         for process in self.processes:
@@ -106,25 +108,30 @@ class World:
         for process in self.processes:
             process.wait(_SECONDS)
 
-    def _start(self, *words: str) -> None:
-        words = (sys.executable, "-m", *words) if words[0] == "gunicorn" else words
+    def _start(self, *words: str | Path) -> None:
         with (self.folder.parent / "processes.log").open("a") as log:
-            process = subprocess.Popen(
-                ["/usr/bin/env", *words], cwd=self.folder, env=self.env, stdout=log, stderr=log
+            self.processes.append(
+                subprocess.Popen(words, cwd=self.folder, env=self.env, stdout=log, stderr=log)
             )
-        self.processes.append(process)
 
-    def _answers(self) -> bool:
-        with suppress(OSError):
-            urllib.request.urlopen(f"{self.env['SITE']}/healthz").close()
-        return " alive" in (told := self.type("manage.py queue_stats")) and "no workers" not in told
+    def _wait_for(self, happened: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _SECONDS
+        while not happened():
+            alive = all(process.poll() is None for process in self.processes)
+            if not alive or time.monotonic() > deadline:
+                raise AssertionError((self.folder.parent / "processes.log").read_text())
+            time.sleep(0.02)
+
+    def _is_open(self) -> bool:
+        return taken(self.port) and "1 worker alive" in self.type("manage.py queue_stats")
+
+    def sql(self, statement: str) -> None:
+        self.must(f'psql "$DATABASE_URL" -c "{statement}"')
 
     def must(self, command: str) -> None:
+        """For what goes before the guide, and tells it nothing."""
         told = self.type(command)
         assert not told.endswith("]\n"), told
-
-    def _log(self) -> str:
-        return (self.folder.parent / "processes.log").read_text()
 
 
 @contextmanager
