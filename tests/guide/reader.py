@@ -1,6 +1,6 @@
 """The operator's guide as steps: what is typed, and what is then read.
 
-    ```console            commands behind `$ ` (their further lines behind `> `), each with its output under it;
+    ```console            commands behind `$ ` (further lines behind `> `), each with its output under it;
                           `[1]` at the end is an exit status; `...` stands for anything, alone for any lines
     ```console debian     the same, on Debian's PostgreSQL 15, which has pg_stat_statements
     ```diff               a change of the code, applied

@@ -1,7 +1,7 @@
 """Starts Python programs quickly: a process that has imported the libraries, and forks for each command.
 
-The commands are processes of their own, and import KYNDO's code themselves, as it then is. Two thirds of a second
-are spared on each of a hundred of them.
+The commands are processes of their own, and import KYNDO's code themselves, as it then is. Most of
+what a hundred starts of Python and Django cost is spared.
 """
 
 from __future__ import annotations
