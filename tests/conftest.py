@@ -8,6 +8,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.test import TransactionTestCase
+from hypothesis import HealthCheck
 from hypothesis import settings as examples
 
 from tests.manage import ROOT, Manage
@@ -15,8 +16,9 @@ from tests.manage import ROOT, Manage
 __all__ = ["ROOT", "Manage"]
 
 # How many examples Hypothesis tries where a test does not say: few in the suite, many in `make chaos`.
-examples.register_profile("suite", max_examples=25)
-examples.register_profile("chaos", max_examples=1_000)
+# A machine that is busy is no fault of the examples.
+examples.register_profile("suite", max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+examples.register_profile("chaos", max_examples=1_000, suppress_health_check=[HealthCheck.too_slow])
 examples.load_profile("suite")
 
 

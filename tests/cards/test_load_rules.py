@@ -34,7 +34,7 @@ def test_the_rules_of_the_house_are_loaded_by_default() -> None:
 def test_a_preview_ends_with_the_command_that_was_typed() -> None:
     said = load(None, command="load_rules").splitlines()
     assert said[2:5] == ["  4  would be created", "  0  would be changed", "  0  unchanged"]
-    assert said[-1] == "Nothing was written. To execute: manage.py load_rules --execute"
+    assert said[-1] == "Nothing was written. To execute: manage.py load_rules --as ada --execute"
     assert rules() == []
 
 

@@ -100,7 +100,7 @@ def test_a_run_is_watched_paused_and_resumed_from_other_terminals(
     rows = things(1000)
     worker()
     left = "Run N is left to 2 workers.\nTo see it live: manage.py runs watch N\n"
-    assert typed(*EXECUTE, "--workers", 2, "--max-rate", 200) == (0, left)
+    assert typed(*EXECUTE, "--workers", 2, "--max-rate", 20) == (0, left)
     run = Run.objects.get()
     watching = manage.popen("runs", "watch", run.pk, "--json")
     assert watching.stdout
