@@ -60,9 +60,7 @@ def test_the_process_of_the_test_is_as_it_was(manage: Manage, monkeypatch: pytes
         return handlers, signals, streams, list(sys.argv), dict(os.environ), os.getcwd()
 
     monkeypatch.delenv("COLUMNS", raising=False)
-    manage(
-        "operate", "trials_annotate", "--execute"
-    )  # The log of events opens its file at the first of them.
+    manage("operate", "trials_annotate", "--execute")  # Opens the log of events.
     things(2)
     before = state()
     assert manage("operate", "trials_annotate", "--execute").returncode == 0
