@@ -94,10 +94,18 @@ def _read(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as exc:
         if isinstance(exc, ValueError) and "\0" not in str(path):
             raise BadContent(f"{path} is damaged: {exc}.") from exc
-        raise NoExport(f"There is no export in {folder}: {getattr(exc, 'strerror', exc)}.") from exc
+        raise NoExport(_unread(path, exc)) from exc
     if not isinstance(told, dict) or not isinstance(told.get("counts"), dict):
         raise BadContent(f"{path} is no summary of an export: it has no counts.")
     return told
+
+
+def _unread(path: Path, exc: OSError | ValueError) -> str:
+    if isinstance(exc, FileNotFoundError) and path.parent.is_dir():
+        return f"There is no export in {path.parent}: it has no {SUMMARY}."
+    if isinstance(exc, PermissionError):
+        return f"{path} cannot be read: {exc.strerror}."
+    return f"There is no export in {path.parent}: {getattr(exc, 'strerror', exc)}."
 
 
 def _promises(told: dict[str, Any], parts: Sequence[str]) -> dict[str, tuple[str, Promise]]:
@@ -111,6 +119,8 @@ def _promises(told: dict[str, Any], parts: Sequence[str]) -> dict[str, tuple[str
             promise = Promise(int(said["rows"]), int(said["bytes"]), str(said["sha256"]))
         except (KeyError, TypeError, ValueError) as exc:
             raise BadContent(f"{SUMMARY} does not say the rows, bytes and sha256 of {name}.") from exc
+        if told["counts"].get(_camel(names[name])) != promise.rows:
+            raise BadContent(f"{SUMMARY} contradicts itself: its counts are not the rows of {name}.")
         found[names[name]] = (name, promise)
     return found
 

@@ -57,7 +57,8 @@ def verdict_json(export: Export, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 def _judgement(export: Export, verdicts: Sequence[Verdict]) -> str:
     bad = sum(bool(verdict.reason) for verdict in verdicts)
     if bad:
-        return f"{bad} of {len(verdicts)} files are not as they were exported."
+        are = "is not as it was" if bad == 1 else "are not as they were"
+        return f"{bad} of {len(verdicts)} files {are} exported."
     known = "" if export.is_ours else ", by its rows: this summary has no checksums"
     return f"Every file is as it was exported{known}."
 

@@ -307,6 +307,10 @@ def test_a_damaged_file_is_refused_with_its_reason_and_nothing_is_changed(
 
 
 def test_files_that_cannot_be_read_are_refused_with_their_name(node: Path, tmp_path: Path) -> None:
+    summary = node / "export_summary.json"
+    summary.rename(tmp_path / "summary.json")
+    assert refusal(node) == (2, f"There is no export in {node}: it has no export_summary.json.")
+    (tmp_path / "summary.json").rename(summary)
     cards = node / "cards.json"
     cards.rename(tmp_path / "elsewhere.json")
     assert refusal(node) == (1, f"{node} is no whole export: cards.json is missing.")
