@@ -1,4 +1,4 @@
-"""Who may do what: a permission for each registered operation, and one for each control of a run."""
+"""Who may do what: a permission for each registered operation, for each control of a run, and for exports."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from ops.models import Run
 from ops.operation import Operation
 
 CONTROLS = ("pause", "resume", "cancel", "retry", "revert")
+# To ask for an export, to see all of them, to cancel one, and to have its files.
+EXPORT = "ops.export_data"
 
 
 def to_run(operation: type[Operation]) -> str:
@@ -23,6 +25,12 @@ def to_run(operation: type[Operation]) -> str:
 
 def to_control(verb: str) -> str:
     return f"ops.{verb}_run"
+
+
+def for_control(verb: str, run: Run) -> list[str]:
+    """All that is needed to use a control of this run: to retry it is to start its operation again."""
+    started = [f"ops.run_{run.operation}"] if verb == "retry" else []
+    return [to_control(verb), *started]
 
 
 def create_permissions(using: str, apps: Apps, **_: Any) -> None:
@@ -43,3 +51,4 @@ def _wanted() -> Iterator[tuple[str, str]]:
         yield to_run(operation).removeprefix("ops."), f"Can run {operation.name}"
     for verb in CONTROLS:
         yield to_control(verb).removeprefix("ops."), f"Can {verb} a run"
+    yield EXPORT.removeprefix("ops."), "Can export data"

@@ -44,6 +44,17 @@ class Scope:
             raise InvalidScope(f"run {run.pk} has no failed rows. To see it: manage.py runs show {run.pk}")
         return cls(run.scope.get("filter", {}), keys)
 
+    @property
+    def is_everything(self) -> bool:
+        return not self.filter and self.keys is None and self.rows is None
+
+    def by_keys(self) -> Scope:
+        """The same rows without a queryset, so that they can be written down: those that it finds now."""
+        if self.rows is None:
+            return self
+        found = Scope.of_keys(self.rows.order_by().values_list("pk", flat=True)).keys or frozenset()
+        return Scope(self.filter, found if self.keys is None else found & self.keys)
+
     def check(self, model: type[Model]) -> None:
         """Raise InvalidScope where the filter or a key is none that the model can have."""
         self._filter_of(model)

@@ -15,8 +15,8 @@ from cards.admin.badge import badge
 from cards.models import Card, PresentationRule
 from cards.thumbnails.stale import render_stale
 from ops.admin.audited import AuditedAdmin
+from ops.admin.exporting import ExportingAdmin
 from ops.admin.filters import MissingFilter, ValueFilter
-from ops.admin.operations import OperationsAdmin
 
 
 class RarityFilter(ValueFilter):
@@ -27,7 +27,7 @@ class RarityFilter(ValueFilter):
 
 
 @admin.register(Card)
-class CardAdmin(OperationsAdmin, AuditedAdmin):
+class CardAdmin(ExportingAdmin, AuditedAdmin):
     list_display = ["picture", "card_id", "title", "told_rarity", "rarity_v2", "pack_id", "updated_at"]
     list_display_links = ["picture", "card_id"]
     list_filter = [("rarity", RarityFilter), ("pack_id", ValueFilter), ("rarity_v2", MissingFilter)]

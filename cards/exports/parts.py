@@ -17,7 +17,7 @@ def catalogue(scope: Scope, audit_last: int | None) -> list[Part]:
     """The cards in scope, their assets and audit rows, and all rules; without a scope, everything."""
     scope.check(Card)
     cards, assets, audit = Card.objects.all(), Asset.objects.all(), AuditLog.objects.all()
-    if scope.filter or scope.keys is not None:
+    if not scope.is_everything:
         cards = scope.narrow(cards)
         assets = assets.filter(Exists(cards.filter(pk=OuterRef("card"))))
         named = cards.annotate(key=Cast("pk", TextField())).filter(key=OuterRef("object_id"))

@@ -1,5 +1,5 @@
-"""The engine in the admin: runs and the audit log, and what the admin of any model takes from here."""
+"""The engine in the admin: runs, exports, the audit log, and what the admin of any model takes from here."""
 
-from ops.admin import auditlog, runs
+from ops.admin import auditlog, exports, runs
 
-__all__ = ["auditlog", "runs"]
+__all__ = ["auditlog", "exports", "runs"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.conf import settings
@@ -11,6 +11,7 @@ from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES, SELECT_CLASSES
 
 from ops.operation import Operation
 
+F = TypeVar("F", bound=forms.Form)
 # The names of an operation's own parameters are kept apart from whatever else an address holds.
 _PREFIX, _HOW = "with", "how"
 
@@ -20,7 +21,7 @@ def form_of(operation: type[Operation], given: QueryDict) -> forms.Form:
     names = [f"{_PREFIX}-{name}" for name in operation.Params.base_fields]
     answered = not names or any(name in given for name in names)
     form = operation.Params(given if answered else None, prefix=_PREFIX)
-    return _dressed(form)
+    return dressed(form)
 
 
 class HowForm(forms.Form):
@@ -47,7 +48,7 @@ def how_form(given: QueryDict) -> forms.Form:
     answers = {"workers": "1"} | {
         name: given[f"{_HOW}-{name}"] for name in HowForm.base_fields if f"{_HOW}-{name}" in given
     }
-    return _dressed(HowForm({f"{_HOW}-{name}": value for name, value in answers.items()}, prefix=_HOW))
+    return dressed(HowForm({f"{_HOW}-{name}": value for name, value in answers.items()}, prefix=_HOW))
 
 
 def raw_params(form: forms.Form) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def raw_params(form: forms.Form) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value not in (None, "", [], False)}
 
 
-def _dressed(form: forms.Form) -> forms.Form:
+def dressed(form: F) -> F:
     for field in form.fields.values():
         field.widget.attrs["class"] = " ".join(_classes(field.widget))
     return form

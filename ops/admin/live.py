@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.html import format_html
 
 from ops import permissions
 from ops.admin.controls import CONTROLS
 from ops.health.health import silences
 from ops.health.hold import is_held
-from ops.models import Run
+from ops.models import Export, Run
 from ops.progress import Progress, progress_of
 from ops.report import run as report
 from ops.report import words
@@ -26,6 +28,7 @@ _ENDED = (
     State.FINISHED_WITH_FAILURES,
     State.VERIFICATION_FAILED,
 )
+_LONGEST, _MOST_ROWS = timedelta(days=9999), 2**63
 _MOODS = {
     State.SUCCEEDED: "good",
     State.CANCELLED: "plain",
@@ -40,22 +43,28 @@ _MOODS = {
 
 
 def mood(state: str) -> str:
+    """Of a run, or of an export, whose states are among those of a run."""
     return _MOODS.get(State(state), "busy")
+
+
+def badge(moving: Run | Export) -> str:
+    return format_html(
+        '<span class="ops-state ops-{}">{}</span>', mood(moving.state), moving.get_state_display()
+    )
 
 
 def live(request: HttpRequest, run: Run) -> dict[str, Any]:
     """The context of ``_run.html``. The page says how far the run was at its first look, for the rate."""
     told = progress_of(run)
-    since = _first_look(request) or Look(0, time.time() - told.elapsed.total_seconds())
-    rate = max(0, told.done - since.done) / max(time.time() - since.at, 0.001)
+    since = first_look(request) or Look(0, time.time() - told.elapsed.total_seconds())
     failures, more_failures = report.failures(run)
     return {
         "run": run,
         "done": f"{told.done:,}",
         "total": f"{told.total:,}",
         "now": Look(told.done, time.time()),
-        "share": _share(told),
-        "speed": _speed(run, told, rate),
+        "share": share(told.done, told.total),
+        "speed": _speed(run, told, since),
         "mood": mood(run.state),
         "moves": run.state not in (*_ENDED, State.PAUSED),
         "controls": [control for control in CONTROLS.values() if _shown(request, run, control.verb)],
@@ -75,28 +84,36 @@ class Look:
     done: int
     at: float
 
+    def pace(self, done: int, total: int) -> str:
+        """Since then: rows a second and the time left; "" while nothing moves."""
+        rate = max(0, done - self.done) / max(time.time() - self.at, 0.001)
+        if not rate:
+            return ""
+        left = min(max(0, total - done) / rate, _LONGEST.total_seconds())
+        return f"{rate:,.0f} rows/s, {words.duration(timedelta(seconds=left))} left"
 
-def _first_look(request: HttpRequest) -> Look | None:
+
+def first_look(request: HttpRequest) -> Look | None:
+    """None where the address tells of none, or of one that cannot have been."""
     try:
-        return Look(int(request.GET["done"]), float(request.GET["at"]))
+        look = Look(int(request.GET["done"]), float(request.GET["at"]))
     except (KeyError, ValueError):
         return None
+    return look if math.isfinite(look.at) and abs(look.done) < _MOST_ROWS else None
 
 
-def _share(told: Progress) -> float:
-    return min(100.0, 100 * told.done / told.total) if told.total else 100.0
+def share(done: int, total: int) -> float:
+    """In percent."""
+    return min(100.0, 100 * done / total) if total else 100.0
 
 
-def _speed(run: Run, told: Progress, rate: float) -> str:
+def _speed(run: Run, told: Progress, since: Look) -> str:
     """While it runs: rows a second and the time left. At its end: how long it took, and how fast it was."""
     if run.state != State.RUNNING:
         return (
             f"{words.duration(told.elapsed)}, {words.rate(told.changed, told.elapsed)}" if _over(run) else ""
         )
-    if not rate:
-        return ""
-    left = timedelta(seconds=max(0, told.total - told.done) / rate)
-    return f"{rate:,.0f} rows/s, {words.duration(left)} left"
+    return since.pace(told.done, told.total)
 
 
 def _waiting(run: Run) -> str:
@@ -111,4 +128,4 @@ def _over(run: Run) -> bool:
 
 
 def _shown(request: HttpRequest, run: Run, verb: str) -> bool:
-    return request.user.has_perm(permissions.to_control(verb)) and CONTROLS[verb].possible(run)
+    return request.user.has_perms(permissions.for_control(verb, run)) and CONTROLS[verb].possible(run)

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from ops import permissions
 from ops.admin.confirmation import Proposal, confirm
 from ops.admin.controls import CONTROLS, Another, Move
-from ops.admin.live import live, mood
+from ops.admin.live import badge, live
 from ops.admin.readonly import ReadOnlyAdmin
 from ops.exceptions import OpsError
 from ops.models import Run
@@ -56,9 +56,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state", ordering="state")
     def told_state(self, run: Run) -> str:
-        return format_html(
-            '<span class="ops-state ops-{}">{}</span>', mood(run.state), run.get_state_display()
-        )
+        return badge(run)
 
     @admin.display(description="changed")
     def progress(self, run: Any) -> str:
@@ -85,7 +83,7 @@ class RunAdmin(ReadOnlyAdmin):
         """Do something to the run: at once for POST, or after a page that confirms."""
         control = CONTROLS[verb]
         run = self._viewed(request, number)
-        if not request.user.has_perm(permissions.to_control(verb)):
+        if not request.user.has_perms(permissions.for_control(verb, run)):
             raise PermissionDenied
         if isinstance(control, Another):
             return self._propose(request, run, control)

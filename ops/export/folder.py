@@ -37,6 +37,8 @@ def new_folder(target: Path, *, overwrite: bool, mark: str, ours: Collection[str
     target = target.absolute()
     try:
         with _claimed(target.with_name(f".{target.name}.partial")) as partial:
+            _put_back(target, mark)
+            check(target, overwrite=overwrite, mark=mark, ours=ours)
             yield partial
             check(target, overwrite=overwrite, mark=mark, ours=ours)
             sync(partial)
@@ -118,14 +120,25 @@ def is_at(path: Path, number: int) -> bool:
 
 def _replace(partial: Path, target: Path) -> None:
     """A full folder cannot be renamed over another: the old one steps aside first, and back on an error."""
-    old = target.with_name(f".{target.name}.old")
+    if not target.exists():
+        partial.rename(target)
+        return
+    old = _aside(target)
     shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
+    target.rename(old)
     try:
         partial.rename(target)
     except OSError:
-        if old.exists():
-            old.rename(target)
+        old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(target: Path, mark: str) -> None:
+    """A process killed between the two renames of `_replace` left the old export aside, and no other."""
+    if not os.path.lexists(target) and (_aside(target) / mark).is_file():
+        _aside(target).rename(target)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")

@@ -6,7 +6,9 @@ The database is the truth, the queue only the bell, as it is for runs.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -108,18 +110,31 @@ def folder(export: Export) -> Path:
     if export.state != ExportState.SUCCEEDED:
         raise NotToBeHad(f"Export {export.pk} is {export.state}: there is nothing to fetch.")
     found = Path(export.path)
-    if not found.is_dir():
+    if not os.path.isdir(found):  # also where this user may not look
         raise NotToBeHad(f"Export {export.pk} was written to {found}, which this machine does not have.")
     return found
 
 
-def files(export: Export) -> list[str]:
-    """The names of its files, for ``open_file``."""
-    return sorted(path.name for path in folder(export).iterdir())
+def files(export: Export) -> dict[str, int]:
+    """The bytes of each of its files, which its summary names, and none that is a link. Raises NotToBeHad."""
+    place, known = folder(export), {SUMMARY, *(export.summary or {}).get("files", ())}
+    try:
+        with os.scandir(place) as found:
+            plain = [entry for entry in found if entry.name in known and entry.is_file(follow_symlinks=False)]
+            return {entry.name: entry.stat().st_size for entry in sorted(plain, key=attrgetter("name"))}
+    except OSError as exc:
+        raise NotToBeHad(f"Export {export.pk} cannot be read in {place}: {exc.strerror}.") from exc
 
 
 def open_file(export: Export, name: str) -> BinaryIO:
     """One of its files, to be sent to somebody. Raises NotToBeHad for any other name."""
     if name not in files(export):
         raise NotToBeHad(f"Export {export.pk} has no file {name!r}.")
-    return (folder(export) / name).open("rb")
+    try:
+        return open(folder(export) / name, "rb", opener=_no_link)
+    except OSError as exc:
+        raise NotToBeHad(f"{name} of export {export.pk} cannot be read: {exc.strerror}.") from exc
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)

@@ -31,21 +31,26 @@ class Wanted:
         return build(self.scope, self.audit_last)
 
     def as_json(self) -> dict[str, Any]:
-        keys = None if self.scope.keys is None else sorted(self.scope.keys)
+        """What the workers read: rows that a queryset finds now are written down by their keys."""
+        keys = self.scope.by_keys().keys
         return {
             "format": self.form.format,
             "compress": self.form.compress,
             "filter": dict(self.scope.filter),
-            "keys": keys,
+            "keys": None if keys is None else sorted(keys),
             "audit_last": self.audit_last,
             "overwrite": self.overwrite,
         }
 
     def as_told(self) -> dict[str, Any]:
         """What the summary says of it: how many rows were ticked, not which."""
-        keys = None if self.scope.keys is None else len(self.scope.keys)
+        keys = self.scope.by_keys().keys
         audit = "all" if self.audit_last is None else self.audit_last
-        return {"auditLogs": audit, "filter": dict(self.scope.filter), "ticked": keys}
+        return {
+            "auditLogs": audit,
+            "filter": dict(self.scope.filter),
+            "ticked": None if keys is None else len(keys),
+        }
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> Wanted:

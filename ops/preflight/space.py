@@ -69,7 +69,7 @@ def _free_of_data_directory() -> int | None:
 
 
 def _folders() -> dict[str, Path]:
-    return {"backups": Path(settings.BACKUP_DIR), "exports": Path(settings.BASE_DIR) / "exports"}
+    return {"backups": Path(settings.BACKUP_DIR), "exports": Path(settings.EXPORT_ROOT)}
 
 
 def _free(folder: Path) -> int:

@@ -9,10 +9,12 @@ from typing import Any
 
 from ops.export.summary import Export, Summary
 from ops.export.verify import Verdict
+from ops.export.wanted import Wanted
 from ops.models import Export as QueuedExport
 from ops.models import ExportState
 from ops.report import words
 from ops.report.table import aligned
+from ops.scope import Scope
 
 
 def done_lines(summary: Summary, target: Path, to_check: str) -> list[str]:
@@ -66,18 +68,46 @@ def _judgement(export: Export, verdicts: Sequence[Verdict]) -> str:
 HEAD = ["export", "state", "rows", "size", "asked by", "at", "folder"]
 
 
+def rows(export: QueuedExport) -> str:
+    running = export.state == ExportState.RUNNING
+    return f"{export.rows:,} of {export.total:,}" if running else f"{export.rows:,}"
+
+
 def line(export: QueuedExport) -> list[str]:
-    rows = (
-        f"{export.rows:,} of {export.total:,}" if export.state == ExportState.RUNNING else f"{export.rows:,}"
-    )
     size = words.size(export.bytes)
     at = f"{export.created_at:%Y-%m-%d %H:%M:%S} UTC"
-    return [str(export.pk), export.state, rows, size, export.performed_by, at, export.path]
+    return [str(export.pk), export.state, rows(export), size, export.performed_by, at, export.path]
+
+
+def facts(export: QueuedExport) -> dict[str, str]:
+    """What was asked, by whom and when, in words."""
+    wanted, at = Wanted.of_json(export.asked), "%Y-%m-%d %H:%M:%S UTC"
+    told = {
+        "asked by": export.performed_by,
+        "rows": _scope(wanted.scope),
+        "audit rows": "all" if wanted.audit_last is None else f"the last {wanted.audit_last:,}",
+        "format": f"{wanted.form.format}{', gzipped' if wanted.form.compress else ''}",
+        "asked at": f"{export.created_at:{at}}",
+        "ended at": f"{export.finished_at:{at}}" if export.finished_at else "",
+        "attempts": str(export.attempts) if export.attempts > 1 else "",
+        "folder": export.path,
+    }
+    return {name: said for name, said in told.items() if said}
+
+
+def _scope(scope: Scope) -> str:
+    said = [f"{column} = {words.value(told)}" for column, told in scope.filter.items()]
+    if scope.keys is not None:
+        said.append(f"{words.plural(len(scope.keys), 'row')} chosen by key")
+    return ", ".join(said) or "all"
 
 
 def whole(export: QueuedExport) -> list[str]:
+    keys = export.asked["keys"]
     asked = ", ".join(
-        f"{name}={told}" for name, told in export.asked.items() if told not in (None, {}, False)
+        f"{name}={told}"
+        for name, told in {**export.asked, "keys": keys and f"{len(keys):,}"}.items()
+        if told not in (None, {}, False)
     )
     lines = [f"Export {export.pk} is {export.state}: {export.rows:,} rows, {words.size(export.bytes)}."]
     lines += [f"  asked   by {export.performed_by}: {asked}", f"  folder  {export.path}"]

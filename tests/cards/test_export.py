@@ -13,6 +13,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection, models
 
 from cards.models import Asset, Card, PresentationRule
+from ops.export.folder import Unwritable, new_folder
+from ops.export.summary import SUMMARY
 from ops.models import AuditLog
 from tests.cards.nasty import NASTY, fill
 
@@ -114,6 +116,20 @@ def test_an_existing_folder_is_replaced_only_when_asked_and_only_if_it_is_an_exp
     status, said = refusal(target, "--overwrite")
     assert (status, said.endswith("it is not overwritten. Name another folder.")) == (2, True)
     assert (target / "letter.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+def test_an_export_that_a_kill_left_aside_is_put_back_before_anything_else(tmp_path: Path) -> None:
+    target, aside = tmp_path / "e", tmp_path / ".e.old"
+    export(target)
+    names = {path.name for path in target.iterdir()}
+    target.rename(aside)
+    status, said = refusal(target)
+    assert (status, said.startswith(f"{target} exists.")) == (2, True)
+    assert (target / "export_summary.json").exists()
+    target.rename(aside)
+    with pytest.raises(Unwritable), new_folder(target, overwrite=True, mark=SUMMARY, ours=names):
+        raise OSError("no room")
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from cards.models import Asset, Card, PresentationRule
 from ops import permissions, registry
-from ops.models import AuditLog, Run
+from ops.models import AuditLog, Export, Failure, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +60,7 @@ def one_of_each() -> None:
         "version": "1",
     }
     Run.objects.create(pk=KEY, **asked, as_of=timezone.now(), performed_by="ada", total=0)
+    Export.objects.create(pk=KEY, asked={}, performed_by="ada")
     AuditLog.objects.create(
         pk=KEY, action="a", object_type="cards.card", object_id="1", performed_by="ada", changes={}
     )
@@ -80,9 +81,10 @@ def permit(*codenames: str) -> None:
 @pytest.mark.usefixtures("one_of_each")
 def test_without_permissions_every_page_is_forbidden_whether_read_or_posted_to(staff: Client) -> None:
     pages = [(name, f"{address}?across=1") for name, address in addresses()]
-    assert {"cards_card_operate", "ops_run_live", "ops_run_pause", "ops_run_revert"} < {
-        name for name, _ in pages
-    }
+    assert {"cards_card_operate", "ops_run_live", "ops_run_pause", "ops_run_revert"} < dict(pages).keys()
+    assert {"cards_card_export", "ops_export_change", "ops_export_cancel", "ops_export_file"} < dict(
+        pages
+    ).keys()
     answers = {
         (method, name): getattr(staff, method)(page).status_code
         for name, page in pages
@@ -140,8 +142,32 @@ def test_each_control_of_a_run_has_its_own_permission(staff: Client, verb: str) 
     assert Run.objects.get().state == "queued"
 
 
+@pytest.mark.usefixtures("one_of_each")
+def test_a_retry_needs_the_permission_of_the_operation_that_it_starts(staff: Client) -> None:
+    Run.objects.update(state="failed")
+    Failure.objects.create(run_id=KEY, object_id=str(KEY), error="no")
+    permit("view_run", "retry_run")
+    assert "/retry/" not in staff.get(f"/admin/ops/run/{KEY}/change/").content.decode()
+    assert staff.post(f"/admin/ops/run/{KEY}/retry/").status_code == 403
+    permit("view_run", "retry_run", "run_backfill_rarity_v2")
+    assert "/retry/" in staff.get(f"/admin/ops/run/{KEY}/change/").content.decode()
+    assert staff.get(f"/admin/ops/run/{KEY}/retry/").status_code == 200
+
+
+@pytest.mark.usefixtures("one_of_each")
+@pytest.mark.parametrize("held", [("view_card", "view_export"), ("export_data",)])
+def test_cards_are_exported_by_who_may_see_them_and_may_export(staff: Client, held: tuple[str, ...]) -> None:
+    permit(*held)
+    posted = {"action": "export", "_selected_action": KEY}
+    assert staff.post("/admin/cards/card/", posted).status_code == 403
+    assert staff.get("/admin/cards/card/export/?across=1").status_code == 403
+    assert staff.post("/admin/cards/card/export/?across=1", {"format": "json"}).status_code == 403
+    assert staff.get("/admin/ops/export/").status_code == (200 if held == ("export_data",) else 403)
+    assert Export.objects.count() == 1
+
+
 def test_every_operation_and_every_control_has_a_permission() -> None:
     wanted = [permissions.to_run(operation) for operation in registry.all_operations()]
-    wanted += [permissions.to_control(verb) for verb in permissions.CONTROLS]
+    wanted += [*map(permissions.to_control, permissions.CONTROLS), permissions.EXPORT]
     there = Permission.objects.filter(content_type__app_label="ops").values_list("codename", flat=True)
     assert set(wanted) <= {f"ops.{codename}" for codename in there}

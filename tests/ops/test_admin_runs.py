@@ -54,7 +54,17 @@ def test_the_rate_is_that_since_the_page_first_looked(staff: Client) -> None:
     before = Run.objects.get().started_at.timestamp() - 10
     page = text(staff.get(f"/admin/ops/run/{run.pk}/live/?done=-9997&at={before}"))
     assert re.search(r"3 of 4 75 % \d{3} rows/s, 0.0 s left", page)
-    assert staff.get(f"/admin/ops/run/{run.pk}/live/?done=x&at=y").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "look", ["done=x&at=y", "done=0&at=nan", "done=0&at=-inf", f"done=-{'9' * 999}&at=1", "done=2&at=-1e300"]
+)
+def test_a_look_that_cannot_have_been_is_no_error(staff: Client, look: str) -> None:
+    things(4)
+    run = annotate()
+    runs.start(run)
+    run.lanes.update(changed=3)
+    assert "3 of 4 75 %" in text(staff.get(f"/admin/ops/run/{run.pk}/live/?{look}"))
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,14 @@ def test_the_free_space_that_somebody_told_is_held_against_the_largest_table() -
     assert [light(2**40), light(2**20)] == [Light.GREEN, Light.RED]
 
 
+def test_the_disk_that_is_looked_at_for_exports_is_that_of_the_workers(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.BACKUP_DIR, settings.EXPORT_ROOT = Path("/backups"), Path("/exports")
+    monkeypatch.setattr(space, "_free", {Path("/backups"): 2**50, Path("/exports"): 1}.__getitem__)
+    assert space.local_disk(Situation(SAID)).light == Light.RED
+
+
 def test_a_line_that_our_role_may_not_see_is_yellow_and_the_others_are_told() -> None:
     sql("CREATE ROLE nobody_much LOGIN PASSWORD 'x'; GRANT SELECT ON ops_run TO nobody_much")
     try:

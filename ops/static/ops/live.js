@@ -1,5 +1,5 @@
-// Keeps the page of a run live: fetches what changes, and replaces only what has changed, so that a button
-// under the pointer stays the same button. Stops when the run no longer moves.
+// Keeps the page of a run or an export live: fetches what changes, and replaces only what has changed, so that a button
+// under the pointer stays the same button. Stops when it no longer moves.
 "use strict";
 {
   const EVERY = 1000;
@@ -10,7 +10,7 @@
   const looks = [];
 
   function remember() {
-    const { done, at } = document.getElementById("run").dataset;
+    const { done, at } = live.firstElementChild.dataset;
     looks.push({ done, at });
     if (looks.length > WINDOW) looks.shift();
   }
@@ -20,8 +20,7 @@
     const told = [...fresh.querySelectorAll("section")];
     if (shown.length === told.length) {
       told.forEach((section, place) => mend(shown[place], section));
-      const run = document.getElementById("run");
-      Object.assign(run.dataset, fresh.querySelector("#run").dataset);
+      Object.assign(live.firstElementChild.dataset, fresh.body.firstElementChild.dataset);
     } else {
       live.replaceChildren(...fresh.body.childNodes);
     }
@@ -59,7 +58,7 @@
   }
 
   async function watch() {
-    while (document.getElementById("run").dataset.moves === "yes") {
+    while (live.firstElementChild.dataset.moves === "yes") {
       await new Promise((resume) => setTimeout(resume, EVERY));
       if (document.hidden) continue;
       try {
