@@ -64,7 +64,7 @@ class ExportAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state", ordering="state")
     def told_state(self, export: Export) -> str:
-        return badge(export)
+        return badge(export.state)
 
     @admin.display(description="rows", ordering="rows")
     def told_rows(self, export: Export) -> str:
@@ -133,7 +133,8 @@ def _live(request: HttpRequest, export: Export) -> dict[str, Any]:
     return {
         "export": export,
         "rows": f"{export.rows:,}",
-        "total": f"{export.total:,}",
+        "total": words.plural(export.total, "row"),
+        "waiting": export.state == ExportState.QUEUED,
         "size": words.size(export.bytes),
         "share": share(export.rows, export.total) if export.total else 100.0 * succeeded,
         "now": now,
@@ -157,6 +158,6 @@ def _files(export: Export) -> tuple[list[tuple[str, str, str]], str]:
     except queue.NotToBeHad as exc:
         return [], str(exc)
     return [
-        (name, f"{told[name]['rows']:,} rows" if name in told else "", words.size(size))
+        (name, words.plural(told[name]["rows"], "row") if name in told else "", words.size(size))
         for name, size in sizes.items()
     ], ""

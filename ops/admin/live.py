@@ -15,7 +15,7 @@ from ops import permissions
 from ops.admin.controls import CONTROLS
 from ops.health.health import silences
 from ops.health.hold import is_held
-from ops.models import Export, Run
+from ops.models import Run
 from ops.progress import Progress, progress_of
 from ops.report import run as report
 from ops.report import words
@@ -47,10 +47,8 @@ def mood(state: str) -> str:
     return _MOODS.get(State(state), "busy")
 
 
-def badge(moving: Run | Export) -> str:
-    return format_html(
-        '<span class="ops-state ops-{}">{}</span>', mood(moving.state), moving.get_state_display()
-    )
+def badge(state: str) -> str:
+    return format_html('<span class="ops-state ops-{}">{}</span>', mood(state), State(state).label)
 
 
 def live(request: HttpRequest, run: Run) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state", ordering="state")
     def told_state(self, run: Run) -> str:
-        return badge(run)
+        return badge(run.state)
 
     @admin.display(description="changed")
     def progress(self, run: Any) -> str:
