@@ -25,5 +25,6 @@ RUN useradd --system --no-create-home kyndo \
 USER kyndo
 
 EXPOSE 8000
-# gunicorn's heartbeat file must not stand on a disk; the request line of the log is its default.
-CMD ["gunicorn", "kyndo.wsgi", "--bind=0.0.0.0:8000", "--workers=2", "--worker-tmp-dir=/dev/shm", "--access-logfile=-"]
+# Threads, since without them a file that takes its reader longer than 30 s would be cut off there, and hold up
+# everybody else. gunicorn's heartbeat file must not stand on a disk; the request line of the log is its default.
+CMD ["gunicorn", "kyndo.wsgi", "--bind=0.0.0.0:8000", "--workers=2", "--threads=4", "--worker-tmp-dir=/dev/shm", "--access-logfile=-"]
