@@ -20,6 +20,7 @@ _MASKS = [
     (r"\b(seconds|rate)=[\d.]+", r"\1=<number>"),
     (r'"(elapsed|rate|batches|oldest_waiting_seconds)": [\d.]+', r'"\1": <number>'),
     (r"[\d,]+( rows)? in \d+ tables(: audit_logs [\d,]+)?", "<rows>"),
+    (r"auth_permission [\d,]+", "<permissions>"),
     (r"\b(All )?\d+ (migrations applied|are applied)", "<migrations>"),
     (r"127\.0\.0\.1:\d+", "<server>"),
     (r"process=\S+", "process=<process>"),
