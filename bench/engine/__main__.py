@@ -15,7 +15,7 @@ from bench.engine.results import Results, machine
 from bench.engine.variants import VARIANTS
 from kyndo.localservices.postgres import LocalPostgres
 
-_TARGETS = [5, 10, 20, 50, 100]
+_TARGETS = [5, 10, 20, 30, 50, 100]
 _LARGE = 1_000_000
 
 

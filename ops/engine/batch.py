@@ -73,6 +73,9 @@ class Batches:
     failed: bool = field(default=False, init=False)
     waited: int = field(default=0, init=False)
     losses: int = field(default=0, init=False)
+    # Seconds of a batch without its COMMIT, which a slow disk or standby makes no shorter for fewer rows.
+    worked: float = field(default=0.0, init=False)
+    began: float = field(default=0.0, init=False)
     worth_telling: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +93,7 @@ class Batches:
         return written
 
     def _attempt(self) -> int | None:
-        began = perf_counter()
+        self.began = perf_counter()
         try:
             written = self._process() if self.operation.is_per_row() else self._change()
         except DatabaseError as exc:
@@ -103,7 +106,7 @@ class Batches:
         self.losses = 0
         if self.stretch:
             self.stretch.lane.cursor = written.cursor
-        self.size.learn(written.selected, timedelta(seconds=perf_counter() - began))
+        self.size.learn(written.selected, timedelta(seconds=self.worked))
         return written.changed
 
     @property
@@ -145,6 +148,7 @@ class Batches:
             statement = self.statements.change(stretch.lane, stretch.is_one, self._waits)
             written = change_set(statement, self.operation, stretch.lane, stretch.reach)
             self._check(stretch, written)
+            self.worked = perf_counter() - self.began
             return written
 
     def _process(self) -> Written | None:
@@ -161,7 +165,9 @@ class Batches:
             if not retake(stretch.lane, stretch.sweep):  # A twin was faster, and has written the same.
                 self.stretch = None  # and has this lane
                 return Written(0, 0)
-            return self._write(stretch, rows, answers)
+            written = self._write(stretch, rows, answers)
+            self.worked = perf_counter() - self.began
+            return written
 
     def _write(self, stretch: Stretch, rows: list[Any], answers: Answers) -> Written:
         for key, reason in answers.failures.items():

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 # A player who wants a row of the batch waits that long. By the curve of docs/benchmarks.md, longer batches
 # hardly change more rows a second, and shorter ones many fewer.
-TARGET = timedelta(milliseconds=20)
+TARGET = timedelta(milliseconds=30)
 FIRST = 50
 FLOOR, CEILING = 10, 10_000
 KEYS_CEILING = 500_000
@@ -39,7 +39,7 @@ class BatchSize:
         return max(1, self.suspects // 2) if self.suspects else self.healthy
 
     def learn(self, selected: int, duration: timedelta) -> None:
-        """Take the measure of a batch that committed: rows selected, and how long it took."""
+        """Take the measure of a batch: rows selected, and how long it took up to its COMMIT."""
         if self.suspects:
             self.suspects = max(0, self.suspects - selected) if selected else 0
             return

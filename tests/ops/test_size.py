@@ -1,10 +1,15 @@
 """The size of a batch, fed with durations that nobody had to wait for."""
 
 from datetime import timedelta
+from time import sleep
 
 import pytest
+from django.db import connection
+from django.db.models import F
 
 from ops.engine.size import CEILING, FIRST, FLOOR, KEYS_CEILING, TARGET, BatchSize
+from tests.ops.running import Watched, execute, operation, things
+from tests.trials.models import Thing
 
 pytestmark = pytest.mark.engine
 
@@ -133,3 +138,17 @@ def test_a_pinned_batch_of_one_is_at_fault_itself() -> None:
     size = BatchSize(pinned=1)
     assert not size.suspect()
     assert size.rows == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_that_is_slow_makes_no_batch_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    things(300)
+    commit, watched = connection._commit, Watched()
+
+    def slow() -> None:
+        sleep(SLOW.total_seconds())
+        commit()
+
+    monkeypatch.setattr(connection, "_commit", slow)
+    execute(operation(lambda: Thing.objects.filter(note=None), {"note": F("name")}), watched)
+    assert watched.sizes[:2] == [2 * FIRST, 4 * FIRST]
