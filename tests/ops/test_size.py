@@ -151,4 +151,4 @@ def test_a_commit_that_is_slow_makes_no_batch_smaller(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(connection, "_commit", slow)
     execute(operation(lambda: Thing.objects.filter(note=None), {"note": F("name")}), watched)
-    assert watched.sizes[:2] == [2 * FIRST, 4 * FIRST]
+    assert min(watched.sizes) >= FIRST
