@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.models import F
 
 from ops.engine.size import CEILING, FIRST, FLOOR, KEYS_CEILING, TARGET, BatchSize
+from tests.ops.conftest import Declare
 from tests.ops.running import Watched, execute, operation, things
 from tests.trials.models import Thing
 
@@ -141,7 +142,9 @@ def test_a_pinned_batch_of_one_is_at_fault_itself() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_commit_that_is_slow_makes_no_batch_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_that_is_slow_makes_no_batch_smaller(
+    monkeypatch: pytest.MonkeyPatch, declare: Declare
+) -> None:
     things(300)
     commit, watched = connection._commit, Watched()
 
@@ -150,5 +153,6 @@ def test_a_commit_that_is_slow_makes_no_batch_smaller(monkeypatch: pytest.Monkey
         commit()
 
     monkeypatch.setattr(connection, "_commit", slow)
-    execute(operation(lambda: Thing.objects.filter(note=None), {"note": F("name")}), watched)
+    fill = operation(lambda: Thing.objects.filter(note=None), {"note": F("name")})
+    execute(declare(fill), watched)
     assert min(watched.sizes) >= FIRST
