@@ -142,7 +142,7 @@ def test_a_promotion_and_the_thumbnails_after_it_end_exactly_by_themselves_whoev
     trial: Trial, servers: Servers, crew: Crew, dose: Dose
 ) -> None:
     words = ("bulk_promote", "--from", "common", "--to", "rare", "--execute", "--workers", 2, "--lanes", 4)
-    rate = dose.cards // (8 * dose.attacks)
+    rate = dose.cards // (30 * dose.attacks)  # so low that it never ends before the last attack
     trial.manage(*words, "--batch-size", max(2, rate // 18), "--max-rate", rate)
     promotion, assault, people = trial.newest(), Assault(trial), People(trial.url)
     with people.at_work():
