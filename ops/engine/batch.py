@@ -24,7 +24,7 @@ from ops.exceptions import NeverShrinks, TooManyFailures
 from ops.models import AuditLog, Failure, Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope, key_text
-from ops.sql.batch import Reach, Written, change_processed, change_set
+from ops.sql.batch import Reach, Way, Written, change_processed, change_set, returns_old_values
 from ops.sql.compile import row_version
 from ops.sql.holder import holder_of
 from ops.sql.lane import begin
@@ -38,6 +38,8 @@ LOCK_TIMEOUT = timedelta(milliseconds=500)
 # After so many waits in vain, somebody holds rows for good: the others are only asked for.
 _PATIENT_WAITS = 60
 _IMPATIENT = timedelta(milliseconds=5)
+# After a batch AT_ONCE that met a row which somebody holds, so many are SKIPPING.
+_CAREFUL = 50
 # A lock that SKIP LOCKED does not cover, such as that of a parent row, may be lost so often in a row.
 _LOSSES = 3
 
@@ -49,6 +51,7 @@ class Stretch:
     lane: Lane
     reach: Reach
     sweep: int
+    way: Way
 
     @property
     def is_one(self) -> bool:
@@ -73,6 +76,7 @@ class Batches:
     failed: bool = field(default=False, init=False)
     waited: int = field(default=0, init=False)
     losses: int = field(default=0, init=False)
+    careful: int = field(default=0, init=False)
     # Seconds of a batch without its COMMIT, which a slow disk or standby makes no shorter for fewer rows.
     worked: float = field(default=0.0, init=False)
     began: float = field(default=0.0, init=False)
@@ -87,6 +91,7 @@ class Batches:
         Raises Halted, NeverShrinks, TooManyFailures, and every database error that is not a row's fault.
         """
         self.failed = False
+        self.careful = max(0, self.careful - 1)
         written = self._attempt()
         if self.failed:
             self._check_failures()
@@ -117,22 +122,31 @@ class Batches:
     def _lock_timeout(self) -> timedelta:
         return _IMPATIENT if self.waited > _PATIENT_WAITS else LOCK_TIMEOUT
 
+    def _choose(self) -> Way:
+        """See Note [Three ways to lock the rows of a batch]."""
+        if self._waits:
+            return Way.WAITING
+        is_span = self.size.is_span and self.size.rows > 1 and not self.operation.is_per_row()
+        return Way.AT_ONCE if is_span and not self.careful and returns_old_values() else Way.SKIPPING
+
     def _take(self) -> Stretch | None:
         """Lock a lane and look ahead in it; None when no lane was free. In a transaction."""
         left, self.stretch = self.stretch.lane if self.stretch else None, None
         # In the same message as the lock, as if the lane stood where this process left it: it mostly does.
         span = self.statements.span(left, self.size.keys) if left and self.size.rows > 1 else None
-        lane, seen = begin(self.run, left, self._lock_timeout, span)
+        way = self._choose()
+        patience = _IMPATIENT if way is Way.AT_ONCE else self._lock_timeout
+        lane, seen = begin(self.run, left, patience, span)
         if self.run.state != State.RUNNING:
             raise Halted
-        if lane is None:
+        if lane is None or self._choose() is not way:  # The last sweep has begun meanwhile.
             return None
         rows = 1 if self._waits else self.size.rows
         if span and left and rows > 1 and (lane.pk, lane.position) == (left.pk, left.position):
             ahead = reach(lane, rows, seen)
         else:
             ahead = self.statements.look_ahead(lane, rows, self.size.keys)
-        self.stretch = Stretch(lane, ahead, self.run.sweep)
+        self.stretch = Stretch(lane, ahead, self.run.sweep, way)
         return self.stretch
 
     def _rows(self, stretch: Stretch) -> QuerySet[Any]:
@@ -145,8 +159,8 @@ class Batches:
             stretch = self._take()
             if stretch is None:
                 return None
-            statement = self.statements.change(stretch.lane, stretch.is_one, self._waits)
-            written = change_set(statement, self.operation, stretch.lane, stretch.reach)
+            statement = self.statements.change(stretch.lane, stretch.is_one, stretch.way)
+            written = change_set(statement, self.operation, stretch.lane, stretch.reach, stretch.way)
             self._check(stretch, written)
             self.worked = perf_counter() - self.began
             return written
@@ -205,6 +219,9 @@ class Batches:
         lost = sqlstate(error) in LOST_RACES
         if stretch.is_empty or not (lost or is_of_a_row(error)):
             raise error
+        if lost and stretch.way is Way.AT_ONCE:
+            self.careful = _CAREFUL
+            return
         if lost and not self._waits and self._may_lose():
             raise error
         if self._waits or not self.size.suspect():

@@ -12,7 +12,7 @@ from ops.candidates import between, candidates
 from ops.models import Lane
 from ops.operation import Operation
 from ops.scope import Scope
-from ops.sql.batch import Reach, compile_change
+from ops.sql.batch import Reach, Way, compile_change
 from ops.sql.compile import Compiled, Slot, compile_select
 from ops.states import State
 
@@ -68,15 +68,14 @@ class Statements:
         bounds = {Slot.AFTER: lane.position, Slot.UPPER: lane.upper}
         return ahead and Compiled(ahead.sql, (*ahead.bind(bounds), passed))
 
-    def change(self, lane: Lane, one: bool, waits: bool) -> Compiled | None:
+    def change(self, lane: Lane, one: bool, way: Way) -> Compiled | None:
         """The statement of a batch; ``one`` changes the row that was seen ahead and no other."""
-        return self._once(lane, ("change", one, waits), lambda: self._compile_change(lane, one, waits))
+        return self._once(lane, ("change", one, way), lambda: self._compile_change(lane, one, way))
 
-    def _compile_change(self, lane: Lane, one: bool, waits: bool) -> Compiled | None:
+    def _compile_change(self, lane: Lane, one: bool, way: Way) -> Compiled | None:
         rows = _within(lane, candidates(self.operation, self.scope, lane.run))
         rows = rows.filter(pk=Value(Slot.KEY)) if one else rows.filter(pk__lte=Value(Slot.KEY))
-        locked = rows.select_for_update(skip_locked=not waits, no_key=True)
-        return compile_change(self.operation, locked, by_place=not waits)
+        return compile_change(self.operation, rows, way)
 
     def _once(
         self, lane: Lane, what: tuple[Any, ...], compile: Callable[[], Compiled | None]

@@ -11,6 +11,8 @@ TARGET = timedelta(milliseconds=30)
 FIRST = 50
 FLOOR, CEILING = 10, 10_000
 KEYS_CEILING = 500_000
+# The part of a batch's rows from which on it is they that take the time, and not the look at the keys.
+_DENSE = 0.9
 
 
 @dataclass
@@ -38,16 +40,23 @@ class BatchSize:
     def rows(self) -> int:
         return max(1, self.suspects // 2) if self.suspects else self.healthy
 
+    @property
+    def is_span(self) -> bool:
+        """Whether the next keys are no more than the rows that a batch may change."""
+        return self.keys <= self.rows
+
     def learn(self, selected: int, duration: timedelta) -> None:
         """Take the measure of a batch: rows selected, and how long it took up to its COMMIT."""
         if self.suspects:
             self.suspects = max(0, self.suspects - selected) if selected else 0
             return
         factor = min(2.0, max(0.5, self.target / max(duration, timedelta(microseconds=1))))
-        if selected < self.rows:
+        if selected < _DENSE * self.rows:
             self.keys = min(KEYS_CEILING, int(self.keys * factor))
-        elif not self.pinned:
-            self.healthy = min(self.ceiling, max(FLOOR, int(self.healthy * factor)))
+        else:
+            self.keys //= 2
+            if not self.pinned:
+                self.healthy = min(self.ceiling, max(FLOOR, int(self.healthy * factor)))
         self.keys = max(self.keys, self.healthy)
 
     def suspect(self) -> bool:

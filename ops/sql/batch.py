@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Any
 
 from django.db import connection, models
@@ -16,6 +17,7 @@ from ops.sql.compile import (
     Compiled,
     Slot,
     compile_select,
+    compile_update,
     fields_of,
     identifier,
     is_json,
@@ -35,6 +37,10 @@ class Reach:
     last: bool
 
 
+# More rows than any batch has.
+_NO_LIMIT = 2**31
+
+
 @dataclass(frozen=True)
 class Written:
     """What a batch did: the rows it selected, those it changed and audited, where it left its lane."""
@@ -44,27 +50,76 @@ class Written:
     cursor: str | None = None
 
 
-# Note [Why a batch finds its rows by their place]
-# The rows are locked where they lie, so the UPDATE need not look for each in the key's index, which
-# saves a sixth of the statement. Its snapshot is older than the locks, though: of a row that
-# somebody changed in between, the place is that of a version which the snapshot does not see. Such a row is
-# locked but not changed, and the next sweep has it. The last sweep, which has none after it, goes by the key.
-def compile_change(operation: Operation, rows: models.QuerySet[Any], by_place: bool) -> Compiled | None:
-    """The statement that changes a locking queryset's rows, with slots for its bounds."""
-    placed = rows.order_by("pk").annotate(place_=row_place(operation.model))
+class Way(Enum):
+    """How a batch comes by the locks of its rows."""
+
+    AT_ONCE = auto()
+    SKIPPING = auto()
+    WAITING = auto()
+
+
+# Note [Three ways to lock the rows of a batch]
+# SKIPPING locks the rows first, and passes those that a player holds. It then changes them where they lie, so
+# that the UPDATE need not look for each in the key's index: a sixth of the statement. Its snapshot is older
+# than the locks, though: of a row that somebody changed in between, the place is that of a version which the
+# snapshot does not see. Such a row is locked but not changed, and the next sweep has it. WAITING, the way of
+# the last sweep, which has none after it, waits for each row and finds it by its key.
+#
+# AT_ONCE is a plain UPDATE of the span: it need not write a lock into each row, and is a tenth to a sixth faster
+# for it. It takes a server that returns old values, and cannot skip: where it meets a row that a player holds it
+# gives up after a few milliseconds, and the span is done SKIPPING. It has no LIMIT either.
+def returns_old_values() -> bool:
+    version: int = connection.pg_version  # type: ignore[attr-defined]
+    return version >= 180_000
+
+
+def compile_change(operation: Operation, rows: models.QuerySet[Any], way: Way) -> Compiled | None:
+    """The statement that changes the rows, with slots for its bounds. In a transaction."""
+    if way is Way.AT_ONCE:
+        return _compile_at_once(operation, rows)
+    locked = rows.select_for_update(skip_locked=way is Way.SKIPPING, no_key=True)
+    placed = locked.order_by("pk").annotate(place_=row_place(operation.model))
     batch = compile_select(with_changes(placed, operation, "place_"))
     if batch is None:
         return None
-    return Compiled(_compose(operation, sql.SQL(batch.sql + " LIMIT %s"), by_place), batch.params)
+    source = sql.SQL(batch.sql + " LIMIT %s")
+    return Compiled(_compose(operation, source, by_place=way is Way.SKIPPING), batch.params)
 
 
-def change_set(change: Compiled | None, operation: Operation, lane: Lane, reach: Reach) -> Written:
-    """Change the first rows within reach. In a transaction."""
+def _compile_at_once(operation: Operation, rows: models.QuerySet[Any]) -> Compiled | None:
+    update = compile_update(rows, operation)
+    if update is None:
+        return None
+    fields = fields_of(operation)
+    returned = [
+        sql.SQL("{}.{}").format(sql.SQL(version), identifier(field.column))
+        for version in ("before", "after")
+        for field in fields
+    ]
+    names = ["pk", *(f"old_{i}" for i in range(len(fields))), *(f"new_{i}" for i in range(len(fields)))]
+    statement = sql.SQL(
+        "WITH changed ({names}) AS ({update} RETURNING WITH (OLD AS before, NEW AS after) after.{pk}, {returned}),"
+        " audited AS ({audit}) {move}"
+    ).format(
+        names=sql.SQL(", ").join(map(sql.Identifier, names)),
+        update=sql.SQL(update.sql),
+        pk=identifier(operation.model._meta.pk.column),
+        returned=sql.SQL(", ").join(returned),
+        audit=_audit(operation),
+        move=_move("changed"),
+    )
+    return Compiled(statement.as_string(connection.connection), update.params)
+
+
+def change_set(change: Compiled | None, operation: Operation, lane: Lane, reach: Reach, way: Way) -> Written:
+    """Change the first rows within reach; AT_ONCE, all of them. In a transaction."""
     if change is None:
         Lane.objects.filter(pk=lane.pk).update(finished=True)
         return Written(0, 0)
-    bounds = {Slot.AFTER: lane.position, Slot.UPPER: lane.upper, Slot.KEY: reach.key}
-    return _execute(change.sql, (*change.bind(bounds), reach.limit), operation, lane, reach)
+    params = change.bind({Slot.AFTER: lane.position, Slot.UPPER: lane.upper, Slot.KEY: reach.key})
+    if way is Way.AT_ONCE:
+        return _execute(change.sql, params, operation, lane, replace(reach, limit=_NO_LIMIT))
+    return _execute(change.sql, (*params, reach.limit), operation, lane, reach)
 
 
 def change_processed(
@@ -113,7 +168,7 @@ def _compose(operation: Operation, source: sql.Composable, by_place: bool) -> st
         source=source,
         update=_update(operation, by_place),
         audit=_audit(operation),
-        move=sql.SQL(_MOVE).format(lane=identifier(Lane._meta.db_table)),
+        move=_move("batch"),
     )
     return statement.as_string(connection.connection)
 
@@ -166,16 +221,20 @@ def _audit(operation: Operation) -> sql.Composable:
     ).format(table=identifier(AuditLog._meta.db_table), changes=changes)
 
 
+def _move(selected: str) -> sql.Composable:
+    return sql.SQL(_MOVE).format(lane=identifier(Lane._meta.db_table), selected=sql.Identifier(selected))
+
+
 # A full batch may have left rows of its span behind, so the cursor stops at the last row that it took.
 _MOVE = """
 UPDATE {lane} SET
-    cursor = CASE WHEN (SELECT count(*) FROM batch) < %s THEN %s
-        ELSE (SELECT batch.pk::text FROM batch ORDER BY batch.pk DESC LIMIT 1) END,
-    finished = (SELECT count(*) FROM batch) < %s AND %s,
+    cursor = CASE WHEN (SELECT count(*) FROM {selected}) < %s THEN %s
+        ELSE (SELECT pk::text FROM {selected} ORDER BY {selected}.pk DESC LIMIT 1) END,
+    finished = (SELECT count(*) FROM {selected}) < %s AND %s,
     changed = changed + (SELECT count(*) FROM audited),
     batches = batches + 1,
     busy = busy + (clock_timestamp() - transaction_timestamp()),
     heartbeat_at = clock_timestamp()
 WHERE id = %s
-RETURNING (SELECT count(*) FROM batch), (SELECT count(*) FROM audited), cursor
+RETURNING (SELECT count(*) FROM {selected}), (SELECT count(*) FROM audited), cursor
 """

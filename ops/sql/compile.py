@@ -93,15 +93,53 @@ def compile_select(queryset: QuerySet[Any]) -> Compiled | None:
     return Compiled(text, tuple(params))
 
 
+def compile_update(queryset: QuerySet[Any], operation: Operation) -> Compiled | None:
+    """The UPDATE that makes the operation's changes to a queryset; None where it is known to match no row.
+
+    Not the ORM's own, which casts arrays to their columns' type and so cuts in silence.
+    """
+    compiler = _with_new_values(queryset.order_by(), operation).query.get_compiler(using=queryset.db)
+    compiler.pre_sql_setup()
+    try:
+        where, where_params = compiler.compile(compiler.where)
+    except EmptyResultSet:
+        return None
+    fields = fields_of(operation)
+    new = [compiler.compile(compiler.query.annotations[_new(field)]) for field in fields]
+    assignments = [
+        sql.SQL("{} = {}").format(identifier(field.column), sql.SQL(text))
+        for field, (text, _) in zip(fields, new, strict=True)
+    ]
+    assignments += [sql.SQL("{} = now()").format(identifier(f.column)) for f in touched(operation.model)]
+    statement = sql.SQL("UPDATE {table} SET {assignments} WHERE {where}").format(
+        table=identifier(operation.model._meta.db_table),
+        assignments=sql.SQL(", ").join(assignments),
+        where=sql.SQL(where),
+    )
+    params = [*(param for _, given in new for param in given), *where_params]
+    return Compiled(statement.as_string(connection.connection), tuple(params))
+
+
 def with_changes(queryset: QuerySet[Any], operation: Operation, *labels: str) -> QuerySet[Any]:
     """Rows of ``(*labels, pk, old..., new...)``, old and new in the order of ``fields_of``."""
+    fields = fields_of(operation)
+    old, new = [field.attname for field in fields], [_new(field) for field in fields]
+    rows: QuerySet[Any] = _with_new_values(queryset, operation).values_list(*labels, "pk", *old, *new)
+    return rows
+
+
+def _with_new_values(queryset: QuerySet[Any], operation: Operation) -> QuerySet[Any]:
     changes = operation.get_changes()
     fields = dict(zip(operation.get_columns(), fields_of(operation), strict=True))
-    # A name with an underscore at its end is no field's: Django refuses those.
-    new = {f"new_{field.name}_": as_stored(changes[name], field) for name, field in fields.items()}
-    old = [field.attname for field in fields.values()]
-    rows: QuerySet[Any] = queryset.annotate(**new).values_list(*labels, "pk", *old, *new)
+    rows: QuerySet[Any] = queryset.annotate(
+        **{_new(field): as_stored(changes[name], field) for name, field in fields.items()}
+    )
     return rows
+
+
+def _new(field: Field[Any, Any]) -> str:
+    """An annotation's name; with an underscore at its end it is no field's, since Django refuses those."""
+    return f"new_{field.name}_"
 
 
 def as_stored(value: Any, field: Field[Any, Any]) -> Expression:
