@@ -16,7 +16,9 @@ _HEAD = """# How fast the engine is
 
 Written by `make bench` (`python -m bench.engine --help`); the figures of every round are in
 `benchmarks.json`. The work is the backfill of `rarity_v2` on every card, with its audit rows. Every
-measurement begins on a fresh copy of the same database, on a server with the defaults of durability. The
+measurement begins on a fresh copy of the same database, on a server with the defaults of durability
+and room for WAL: at the default max_wal_size of 1 GB a million rows force a checkpoint every seven seconds,
+and whoever commits while it syncs waits for 100 to 350 ms (`preflight` tells of it). The
 ways are measured in alternating rounds, because a machine drifts: ratios are taken within a round, and shown
 as their median (least to most). Rows a second count from the first batch to the end of the work, the checks
 of the engine included. Workers are processes of `manage.py rqworker`, called by a Valkey of their own; a

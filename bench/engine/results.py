@@ -71,7 +71,7 @@ def machine(url: str) -> str:
         version = connection.execute("SHOW server_version").fetchone()
         durable = {
             name: (connection.execute(f"SHOW {name}").fetchone() or ("",))[0]
-            for name in ("fsync", "full_page_writes", "synchronous_commit", "shared_buffers")
+            for name in ("fsync", "full_page_writes", "synchronous_commit", "shared_buffers", "max_wal_size")
         }
     settings = ", ".join(f"{name} {value}" for name, value in durable.items())
     server = version[0] if version else "?"

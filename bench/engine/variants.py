@@ -41,7 +41,12 @@ VARIANTS = {
         Variant("two", "Engine, adaptive, two processes", "engine", processes=2, lanes=2),
         Variant(ONE_WORKER, "Engine, 4 lanes, one worker called by the queue", "queue", lanes=4, workers=1),
         Variant(TWO_WORKERS, "Engine, 4 lanes, two workers called by the queue", "queue", lanes=4, workers=2),
-        Variant("django-set", "Django: update() and bulk_create(), batches of 1,000", "django_set"),
+        Variant(
+            "django-set",
+            "Django: update() and bulk_create(), batches of 1,000",
+            "django_set",
+            sampled=True,
+        ),
         Variant("django-bulk", "Django: bulk_update() and bulk_create(), 1,000", "django_bulk", sampled=True),
         Variant("django-save", "Django: save() in a loop", "django_save", sampled=True),
     ]
