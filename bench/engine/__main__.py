@@ -17,8 +17,8 @@ from kyndo.localservices.postgres import LocalPostgres
 
 _TARGETS = [5, 10, 20, 30, 50, 100]
 _LARGE = 1_000_000
-# At the default of 1 GB a million rows force a checkpoint every seven seconds, and a player who commits while it
-# syncs waits for 100 to 350 ms. What a server needs for work of this size, not what is measured here.
+# At the default of 1 GB a million rows force a checkpoint every seven seconds, and a player who commits while
+# it syncs waits for 100 to 350 ms. What a server needs for work of this size, not what is measured here.
 _ROOM = {"max_wal_size": "8GB"}
 
 

@@ -28,7 +28,7 @@ class BatchSize:
     pinned: int | None = None
     target: timedelta = TARGET
     ceiling: int = CEILING
-    keys: int = FIRST
+    keys: int = 0  # no fewer than the rows
     healthy: int = FIRST
     suspects: int = 0
 

@@ -65,9 +65,10 @@ class Way(Enum):
 # snapshot does not see. Such a row is locked but not changed, and the next sweep has it. WAITING, the way of
 # the last sweep, which has none after it, waits for each row and finds it by its key.
 #
-# AT_ONCE is a plain UPDATE of the span: it need not write a lock into each row, and is a tenth to a sixth faster
-# for it. It takes a server that returns old values, and cannot skip: where it meets a row that a player holds it
-# gives up after a few milliseconds, and the span is done SKIPPING. It has no LIMIT either.
+# AT_ONCE is a plain UPDATE of the span: it need not write a lock into each row first, and changes a sixth more
+# rows a second for it. It takes a server that returns old values, and it can neither skip nor stop after so many
+# rows: the span may hold no more than a batch may change, and where it meets a row that a player holds it gives
+# up after a few milliseconds, and that span is done SKIPPING.
 def returns_old_values() -> bool:
     version: int = connection.pg_version  # type: ignore[attr-defined]
     return version >= 180_000
@@ -90,18 +91,14 @@ def _compile_at_once(operation: Operation, rows: models.QuerySet[Any]) -> Compil
     update = compile_update(rows, operation)
     if update is None:
         return None
-    fields = fields_of(operation)
-    returned = [
-        sql.SQL("{}.{}").format(sql.SQL(version), identifier(field.column))
-        for version in ("before", "after")
-        for field in fields
-    ]
-    names = ["pk", *(f"old_{i}" for i in range(len(fields))), *(f"new_{i}" for i in range(len(fields)))]
+    columns = [identifier(field.column) for field in fields_of(operation)]
+    returned = [sql.SQL("before.{}").format(column) for column in columns]
+    returned += [sql.SQL("after.{}").format(column) for column in columns]
     statement = sql.SQL(
-        "WITH changed ({names}) AS ({update} RETURNING WITH (OLD AS before, NEW AS after) after.{pk}, {returned}),"
-        " audited AS ({audit}) {move}"
+        "WITH changed ({names}) AS ({update} RETURNING WITH (OLD AS before, NEW AS after)"
+        " after.{pk}, {returned}), audited AS ({audit}) {move}"
     ).format(
-        names=sql.SQL(", ").join(map(sql.Identifier, names)),
+        names=_names("pk", values=len(columns)),
         update=sql.SQL(update.sql),
         pk=identifier(operation.model._meta.pk.column),
         returned=sql.SQL(", ").join(returned),
@@ -109,6 +106,11 @@ def _compile_at_once(operation: Operation, rows: models.QuerySet[Any]) -> Compil
         move=_move("changed"),
     )
     return Compiled(statement.as_string(connection.connection), update.params)
+
+
+def _names(*first: str, values: int) -> sql.Composable:
+    names = [*first, *(f"old_{i}" for i in range(values)), *(f"new_{i}" for i in range(values))]
+    return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def change_set(change: Compiled | None, operation: Operation, lane: Lane, reach: Reach, way: Way) -> Written:
@@ -159,12 +161,10 @@ def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Compo
 
 
 def _compose(operation: Operation, source: sql.Composable, by_place: bool) -> str:
-    count = len(fields_of(operation))
-    names = ["place", "pk", *(f"old_{i}" for i in range(count)), *(f"new_{i}" for i in range(count))]
     statement = sql.SQL(
         "WITH batch ({names}) AS MATERIALIZED ({source}), changed AS ({update}), audited AS ({audit}) {move}"
     ).format(
-        names=sql.SQL(", ").join(map(sql.Identifier, names)),
+        names=_names("place", "pk", values=len(fields_of(operation))),
         source=source,
         update=_update(operation, by_place),
         audit=_audit(operation),

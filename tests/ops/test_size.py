@@ -95,6 +95,32 @@ def test_the_span_is_never_shorter_than_the_rows() -> None:
     assert size.keys == 100
 
 
+def test_the_first_span_is_as_long_as_the_rows_pinned_or_not() -> None:
+    assert BatchSize(pinned=7).keys == 7
+    assert BatchSize().is_span
+
+
+def test_a_span_of_nearly_nothing_but_candidates_counts_as_full() -> None:
+    size = BatchSize(healthy=100)
+    size.learn(90, QUICK)
+    assert (size.rows, size.keys) == (200, 200)
+
+
+def test_full_batches_shorten_a_span_that_is_longer_than_they_need() -> None:
+    size = BatchSize(pinned=100, keys=350)
+    spans = []
+    for _ in range(3):
+        spans.append((size.keys, size.is_span))
+        full(size, QUICK)
+    assert spans == [(350, False), (175, False), (100, True)]
+
+
+def test_where_a_row_at_fault_is_sought_the_span_is_longer_than_the_rows() -> None:
+    size = BatchSize(healthy=100)
+    size.suspect()
+    assert not size.is_span
+
+
 def test_a_failed_batch_is_halved_down_to_one_row() -> None:
     size, sizes = BatchSize(healthy=100), []
     while size.suspect():
