@@ -18,30 +18,19 @@ from ops.db import batch_transaction
 from ops.engine.answers import Answers, answers_of
 from ops.engine.failures import set_aside
 from ops.engine.lane import Halted, Statements, reach, retake
+from ops.engine.locks import Locks
 from ops.engine.size import BatchSize
 from ops.events import process, tell
 from ops.exceptions import NeverShrinks, TooManyFailures
 from ops.models import AuditLog, Failure, Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope, key_text
-from ops.sql.batch import Reach, Way, Written, change_processed, change_set, returns_old_values
+from ops.sql.batch import Reach, Way, Written, change_processed, change_set
 from ops.sql.compile import row_version
 from ops.sql.holder import holder_of
 from ops.sql.lane import begin
 from ops.sqlstates import LOST_RACES, is_of_a_row, sqlstate
 from ops.states import State
-
-# The last sweep waits for locked rows. Below deadlock_timeout (1 s), so that it is always the engine that
-# yields to the player.
-LAST_SWEEP = 4
-LOCK_TIMEOUT = timedelta(milliseconds=500)
-# After so many waits in vain, somebody holds rows for good: the others are only asked for.
-_PATIENT_WAITS = 60
-_IMPATIENT = timedelta(milliseconds=5)
-# After a batch AT_ONCE that met a row which somebody holds, so many are SKIPPING.
-_CAREFUL = 50
-# A lock that SKIP LOCKED does not cover, such as that of a parent row, may be lost so often in a row.
-_LOSSES = 3
 
 
 @dataclass(frozen=True)
@@ -74,9 +63,6 @@ class Batches:
     size: BatchSize
     stretch: Stretch | None = field(default=None, init=False)
     failed: bool = field(default=False, init=False)
-    waited: int = field(default=0, init=False)
-    losses: int = field(default=0, init=False)
-    careful: int = field(default=0, init=False)
     # Seconds of a batch without its COMMIT, which a slow disk or standby makes no shorter for fewer rows.
     worked: float = field(default=0.0, init=False)
     began: float = field(default=0.0, init=False)
@@ -84,6 +70,7 @@ class Batches:
 
     def __post_init__(self) -> None:
         self.statements = Statements(self.operation, self.scope)
+        self.locks = Locks(self.run, self.size, self.operation.is_per_row())
 
     def advance(self) -> int | None:
         """Do one batch; the number of rows changed, or None when no unfinished lane was free.
@@ -91,7 +78,6 @@ class Batches:
         Raises Halted, NeverShrinks, TooManyFailures, and every database error that is not a row's fault.
         """
         self.failed = False
-        self.careful = max(0, self.careful - 1)
         written = self._attempt()
         if self.failed:
             self._check_failures()
@@ -108,40 +94,24 @@ class Batches:
             return 0
         if written is None:
             return None
-        self.losses = 0
+        self.locks.won()
         if self.stretch:
             self.stretch.lane.cursor = written.cursor
         self.size.learn(written.selected, timedelta(seconds=self.worked))
         return written.changed
-
-    @property
-    def _waits(self) -> bool:
-        return self.run.sweep >= LAST_SWEEP
-
-    @property
-    def _lock_timeout(self) -> timedelta:
-        return _IMPATIENT if self.waited > _PATIENT_WAITS else LOCK_TIMEOUT
-
-    def _choose(self) -> Way:
-        """See Note [Three ways to lock the rows of a batch]."""
-        if self._waits:
-            return Way.WAITING
-        is_span = self.size.is_span and self.size.rows > 1 and not self.operation.is_per_row()
-        return Way.AT_ONCE if is_span and not self.careful and returns_old_values() else Way.SKIPPING
 
     def _take(self) -> Stretch | None:
         """Lock a lane and look ahead in it; None when no lane was free. In a transaction."""
         left, self.stretch = self.stretch.lane if self.stretch else None, None
         # In the same message as the lock, as if the lane stood where this process left it: it mostly does.
         span = self.statements.span(left, self.size.keys) if left and self.size.rows > 1 else None
-        way = self._choose()
-        patience = _IMPATIENT if way is Way.AT_ONCE else self._lock_timeout
-        lane, seen = begin(self.run, left, patience, span)
+        way = self.locks.way
+        lane, seen = begin(self.run, left, self.locks.timeout, span)
         if self.run.state != State.RUNNING:
             raise Halted
-        if lane is None or self._choose() is not way:  # The last sweep has begun meanwhile.
+        if lane is None or self.locks.way is not way:  # The last sweep has begun meanwhile.
             return None
-        rows = 1 if self._waits else self.size.rows
+        rows = 1 if self.locks.waits else self.size.rows
         if span and left and rows > 1 and (lane.pk, lane.position) == (left.pk, left.position):
             ahead = reach(lane, rows, seen)
         else:
@@ -175,7 +145,7 @@ class Batches:
             # No lock is held from here on: others look for the lane that was left alone for the longest.
             Lane.objects.filter(pk=stretch.lane.pk).update(heartbeat_at=Now())
         answers = answers_of(self.operation, rows, self.operation.process(rows) if rows else {})
-        with batch_transaction(stretch.lane, self._lock_timeout):
+        with batch_transaction(stretch.lane, self.locks.patience):
             if not retake(stretch.lane, stretch.sweep):  # A twin was faster, and has written the same.
                 self.stretch = None  # and has this lane
                 return Written(0, 0)
@@ -190,7 +160,7 @@ class Batches:
         reach = replace(stretch.reach, limit=len(rows) + 1)
         if full:
             reach = replace(reach, key=str(rows[-1].pk), last=False)
-        written = change_processed(self.operation, answers.told, stretch.lane, reach, self._waits)
+        written = change_processed(self.operation, answers.told, stretch.lane, reach, self.locks.waits)
         written = replace(written, selected=len(answers.told))
         self._check(stretch, written, rows)
         return replace(written, selected=len(rows))
@@ -200,7 +170,7 @@ class Batches:
         if written.changed and not stretch.lane.changed:
             self._check_shrinks(self._rows(stretch), read)
         nothing = written.selected and not written.changed
-        if nothing and self._waits and self._rows(stretch).exists():
+        if nothing and self.locks.waits and self._rows(stretch).exists():
             reason = "not changed: a trigger kept the row as it was, or others changed it meanwhile each time"
             self._set_aside(stretch.lane, str(stretch.reach.key), reason)
 
@@ -220,28 +190,23 @@ class Batches:
         if stretch.is_empty or not (lost or is_of_a_row(error)):
             raise error
         if lost and stretch.way is Way.AT_ONCE:
-            self.careful = _CAREFUL
+            self.locks.met_one()
             return
-        if lost and not self._waits and self._may_lose():
+        if lost and self.locks.may_lose():
             raise error
-        if self._waits or not self.size.suspect():
+        if self.locks.waits or not self.size.suspect():
             self._pass_over(stretch, self._reason(error, stretch, lost))
-
-    def _may_lose(self) -> bool:
-        """Whether the same batch is worth another try."""
-        self.losses += 1
-        return self.losses < _LOSSES
 
     def _reason(self, error: DatabaseError, stretch: Stretch, lost: bool) -> str | None:
         """Why the row is set aside; None where a later sweep may still have it."""
         if not lost:
             return str(error).strip()
-        self.waited += 1
-        return holder_of(self.operation.model, str(stretch.reach.key)) if self._waits else None
+        self.locks.waited += 1
+        return holder_of(self.operation.model, str(stretch.reach.key)) if self.locks.waits else None
 
     def _pass_over(self, stretch: Stretch, reason: str | None) -> None:
         """Let the cursor pass a row that could not be changed; with a reason, it is recorded as failed."""
-        with batch_transaction(stretch.lane, self._lock_timeout):
+        with batch_transaction(stretch.lane, self.locks.patience):
             if not retake(stretch.lane, stretch.sweep):
                 return
             if reason is not None:

@@ -9,7 +9,7 @@ from django.db import transaction
 from ops import runs
 from ops.candidates import ahead_of, candidates
 from ops.db import read_only
-from ops.engine.batch import LAST_SWEEP
+from ops.engine.locks import LAST_SWEEP
 from ops.models import Failure, Lane, Run
 from ops.operation import Check, Operation
 from ops.scope import Scope

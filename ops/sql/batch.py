@@ -65,10 +65,10 @@ class Way(Enum):
 # snapshot does not see. Such a row is locked but not changed, and the next sweep has it. WAITING, the way of
 # the last sweep, which has none after it, waits for each row and finds it by its key.
 #
-# AT_ONCE is a plain UPDATE of the span: it need not write a lock into each row first, and changes a sixth more
-# rows a second for it. It takes a server that returns old values, and it can neither skip nor stop after so many
-# rows: the span may hold no more than a batch may change, and where it meets a row that a player holds it gives
-# up after a few milliseconds, and that span is done SKIPPING.
+# AT_ONCE is a plain UPDATE of the span: it need not write a lock into each row first, and changes a sixth
+# more rows a second for it. It takes a server that returns old values, and it can neither skip nor stop after
+# so many rows: the span may hold no more than a batch may change, and where it meets a row that a player
+# holds it gives up after a few milliseconds, and that span is done SKIPPING.
 def returns_old_values() -> bool:
     version: int = connection.pg_version  # type: ignore[attr-defined]
     return version >= 180_000

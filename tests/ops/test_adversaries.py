@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from ops import registry, runs
 from ops.declaration import build, fingerprint
-from ops.engine import batch, work
+from ops.engine import locks, work
 from ops.exceptions import ColumnClaimed, InvalidDeclaration
 from ops.models import Run
 from tests.ops.conftest import Declare
@@ -83,7 +83,7 @@ def test_a_row_whose_parent_is_held_is_set_aside_alone_and_named(
     declare: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SKIP LOCKED does not cover the lock that a foreign key takes on its parent."""
-    monkeypatch.setattr(batch, "LOCK_TIMEOUT", timedelta(milliseconds=20))
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", timedelta(milliseconds=20))
     monkeypatch.setattr(work, "SWEEP_PAUSE", timedelta())
     owner, other_owner = (Owner.objects.create(name=name) for name in "ab")
     held, *free = things(4)

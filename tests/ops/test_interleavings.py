@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from ops import registry, runs
-from ops.engine import batch, work
+from ops.engine import locks, work
 from ops.engine.work import Worker
 from ops.models import AuditLog, Run
 from ops.states import State
@@ -124,7 +124,7 @@ def audited(run: Run) -> dict[str, tuple[Any, Any]]:
 
 @pytest.fixture
 def machine(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(batch, "LOCK_TIMEOUT", timedelta(milliseconds=10))
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", timedelta(milliseconds=10))
     monkeypatch.setattr(work, "SWEEP_PAUSE", timedelta())
     monkeypatch.setattr(work, "SWEEP_PAUSE", timedelta())
     declare(FILL)

@@ -9,7 +9,7 @@ from django.db.models import BooleanField, F, Func
 from django.test.utils import CaptureQueriesContext
 
 from ops import runs
-from ops.engine.batch import LAST_SWEEP
+from ops.engine.locks import LAST_SWEEP
 from ops.engine.work import Worker
 from ops.models import Lane, Run
 from ops.sql.batch import returns_old_values
