@@ -8,8 +8,9 @@ from psycopg import Error
 # Data exceptions, broken constraints, and what a trigger raises.
 _ROW_CLASSES = ("22", "23")
 _RAISED = "P0001"
-# Serialization failure, deadlock, lock not available.
-LOST_RACES = {"40001", "40P01", "55P03"}
+LOCK_NOT_AVAILABLE = "55P03"
+# Serialization failure and deadlock, too.
+LOST_RACES = {"40001", "40P01", LOCK_NOT_AVAILABLE}
 
 
 def sqlstate(error: BaseException) -> str:

@@ -84,6 +84,7 @@ class Bench:
 
     def speed(self, variant: Variant) -> Speed:
         with self.databases.copy(variant.schema) as url, self._workers(variant, url) as workers:
+            sleep(_WARM_UP)  # as beside a player
             return self._speed(_work(workers, url), variant, url)
 
     def idle(self, seconds: float) -> Latency:

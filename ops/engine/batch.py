@@ -29,7 +29,7 @@ from ops.sql.batch import Reach, Way, Written, change_processed, change_set
 from ops.sql.compile import row_version
 from ops.sql.holder import holder_of
 from ops.sql.lane import begin
-from ops.sqlstates import LOST_RACES, is_of_a_row, sqlstate
+from ops.sqlstates import LOCK_NOT_AVAILABLE, LOST_RACES, is_of_a_row, sqlstate
 from ops.states import State
 
 
@@ -189,7 +189,7 @@ class Batches:
         lost = sqlstate(error) in LOST_RACES
         if stretch.is_empty or not (lost or is_of_a_row(error)):
             raise error
-        if lost and stretch.way is Way.AT_ONCE:
+        if stretch.way is Way.AT_ONCE and sqlstate(error) == LOCK_NOT_AVAILABLE:
             self.locks.met_one()
             return
         if lost and self.locks.may_lose():
