@@ -1,0 +1,70 @@
+"""How a run's batches come by the locks of their rows, by what they have met so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from ops.engine.size import BatchSize
+from ops.models import Run
+from ops.sql.batch import Way, returns_old_values
+
+# The last sweep waits for locked rows. Below deadlock_timeout (1 s), so that it is always the engine that
+# yields to the player.
+LAST_SWEEP = 4
+LOCK_TIMEOUT = timedelta(milliseconds=500)
+# After so many waits in vain, somebody holds rows for good: the others are only asked for.
+_PATIENT_WAITS = 60
+_IMPATIENT = timedelta(milliseconds=5)
+# After a batch AT_ONCE that met a row which somebody holds, so many are SKIPPING.
+_CAREFUL = 50
+# A lock that SKIP LOCKED does not cover, such as that of a parent row, may be lost so often in a row.
+_LOSSES = 3
+
+
+@dataclass
+class Locks:
+    """See Note [Three ways to lock the rows of a batch]."""
+
+    run: Run
+    size: BatchSize
+    per_row: bool
+    waited: int = field(default=0, init=False)
+    losses: int = field(default=0, init=False)
+    careful: int = field(default=0, init=False)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is the last sweep, which waits for a row that somebody holds."""
+        return self.run.sweep >= LAST_SWEEP
+
+    @property
+    def way(self) -> Way:
+        """That of the next batch."""
+        if self.waits:
+            return Way.WAITING
+        may = self.size.is_span and self.size.rows > 1 and not self.per_row and not self.careful
+        return Way.AT_ONCE if may and returns_old_values() else Way.SKIPPING
+
+    @property
+    def patience(self) -> timedelta:
+        """How long it is waited for a lock."""
+        return _IMPATIENT if self.waited > _PATIENT_WAITS else LOCK_TIMEOUT
+
+    @property
+    def timeout(self) -> timedelta:
+        """How long the next batch waits for a lock."""
+        return _IMPATIENT if self.way is Way.AT_ONCE else self.patience
+
+    def won(self) -> None:
+        self.losses = 0
+        self.careful = max(0, self.careful - 1)
+
+    def met_one(self) -> None:
+        """A batch AT_ONCE met a row that somebody holds."""
+        self.careful = _CAREFUL
+
+    def may_lose(self) -> bool:
+        """After a batch that lost a lock: whether the same batch is worth another try."""
+        self.losses += 1
+        return not self.waits and self.losses < _LOSSES
