@@ -12,7 +12,7 @@ from django.db.models.functions import Cast
 
 from ops.exceptions import InvalidScope
 from ops.models import Key, Run
-from ops.sql.keys import store_keys
+from ops.sql.keys import among, store_keys
 
 
 def key_text() -> Cast:
@@ -62,7 +62,7 @@ class Scope:
 
     def keys_of(self, model: type[Model]) -> list[str]:
         """The keys as the database writes them: a UUID may have come in capitals. Raises InvalidScope."""
-        return [str(_value(model._meta.pk, key)) for key in self.keys or ()]
+        return [str(_value(model._meta.pk, key, is_key=True)) for key in self.keys or ()]
 
     def narrow(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
         """The rows of the queryset in scope; once the run exists, its keys are read from their table."""
@@ -70,7 +70,8 @@ class Scope:
         if run is not None and run.scope.get("keys"):
             return queryset.filter(Exists(Key.objects.filter(run=run, object_id=key_text())))
         if self.keys is not None:
-            queryset = queryset.filter(pk__in=self.keys_of(queryset.model))
+            keys = among(self.keys_of(queryset.model), queryset.model._meta.pk)
+            queryset = queryset.filter(pk__in=keys)
         if self.rows is not None:
             queryset = queryset.filter(pk__in=self.rows.order_by().values("pk"))
         return queryset
@@ -94,9 +95,12 @@ class Scope:
         return {"filter": dict(self.filter), "keys": (self.keys, self.rows) != (None, None)}
 
 
-def _value(field: Field[Any, Any], text: str | None) -> Any:
+def _value(field: Field[Any, Any], text: str | None, is_key: bool = False) -> Any:
     try:
-        return field.to_python(text)
+        value = field.to_python(text)
+        if is_key:  # the database refuses a number that is too large for the column
+            field.run_validators(value)
+        return value
     except (ValidationError, ValueError) as exc:
         reason = " ".join(exc.messages) if isinstance(exc, ValidationError) else str(exc)
         raise InvalidScope(f"{field.name}={text}: {reason}") from exc

@@ -14,8 +14,10 @@ NAMES = ("presentation_rules", "cards", "assets", "audit_logs")  # in the order 
 
 
 def catalogue(scope: Scope, audit_last: int | None) -> list[Part]:
-    """The cards in scope, their assets and audit rows, and all rules; without a scope, everything."""
-    scope.check(Card)
+    """The cards in scope, their assets and audit rows, and all rules; without a scope, everything.
+
+    Raises InvalidScope.
+    """
     cards, assets, audit = Card.objects.all(), Asset.objects.all(), AuditLog.objects.all()
     if not scope.is_everything:
         cards = scope.narrow(cards)
