@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.exceptions import NotRegistered
+from django.contrib.admin.utils import quote
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from ops.admin.readonly import ReadOnlyAdmin
@@ -14,6 +20,7 @@ from ops.report import words
 
 @admin.register(AuditLog)
 class AuditLogAdmin(ReadOnlyAdmin):
+    page = "ops/admin/audit.html"
     # The largest table: only its indexed columns are searched.
     list_display = [
         "created_at",
@@ -32,18 +39,46 @@ class AuditLogAdmin(ReadOnlyAdmin):
 
     @admin.display(description="changes")
     def told_changes(self, row: AuditLog) -> str:
-        told = format_html_join("", "<li>{}</li>", ((line,) for line in _lines(row.changes)))
-        return format_html('<ul class="ops-changes">{}</ul>', told)
+        lines = ((f"{name}: {' → '.join(values)}" if name else values[0],) for name, values in _told(row))
+        return format_html('<ul class="ops-changes">{}</ul>', format_html_join("", "<li>{}</li>", lines))
+
+    def told(self, request: HttpRequest, row: AuditLog) -> dict[str, Any]:
+        facts = {
+            "object": self._link(request, row.object_type, row.object_id)
+            or f"{row.object_type} {row.object_id}",
+            "run": row.run_id and (self._link(request, "ops.run", str(row.run_id)) or row.run_id),
+            "by": row.performed_by,
+            "at": f"{row.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        }
+        return {
+            "heading": str(row),
+            "facts": {name: fact for name, fact in facts.items() if fact},
+            "changes": _told(row),
+            "metadata": row.metadata and json.dumps(row.metadata, indent=2, ensure_ascii=False),
+        }
+
+    def _link(self, request: HttpRequest, label: str, key: str) -> str:
+        """The name of an object, which leads to its page; "" where it is gone, or not for this viewer."""
+        try:
+            shown = self.admin_site.get_model_admin(apps.get_model(label))
+        except (LookupError, ValueError, NotRegistered):  # ValueError: what was imported is no label
+            return ""
+        row = shown.has_view_permission(request) and shown.get_object(request, key)
+        if not row or not shown.has_view_permission(request, row):
+            return ""
+        meta = shown.opts
+        address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[quote(row.pk)])
+        return format_html('<a class="ops-link" href="{}">{}</a>', address, row)
 
 
-def _lines(changes: Any) -> list[str]:
-    """Rows that were imported from elsewhere hold whatever was written there."""
-    if not isinstance(changes, dict):
-        return [words.value(changes)]
-    return [f"{name}: {_change(told)}" for name, told in changes.items()]
+def _told(row: AuditLog) -> list[tuple[str, list[str]]]:
+    """Each column with its old and its new value; rows from elsewhere hold whatever was written there."""
+    if not isinstance(row.changes, dict):
+        return [("", [words.value(row.changes)])]
+    return [(name, _values(told)) for name, told in row.changes.items()]
 
 
-def _change(told: Any) -> str:
+def _values(told: Any) -> list[str]:
     if isinstance(told, dict) and told.keys() <= {"old", "new"}:
-        return f"{words.value(told.get('old'))} → {words.value(told.get('new'))}"
-    return words.value(told)
+        return [words.value(told.get("old")), words.value(told.get("new"))]
+    return [words.value(told)]

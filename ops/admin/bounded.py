@@ -78,5 +78,9 @@ class BoundedAdmin(ModelAdmin):  # type: ignore[misc]
     class Media:
         css = {"all": ["ops/admin.css"]}
 
+    def url(self, what: str) -> str:
+        """The name of an address of this model's: ``admin:cards_card_operate``."""
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{what}"
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BoundedChangeList

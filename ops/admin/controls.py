@@ -1,10 +1,10 @@
-"""What a person can do to a run, and in which states."""
+"""What a person can do to a row that moves; what to a run, and in which states."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ops import registry, runs
 from ops.models import Run
@@ -21,16 +21,16 @@ class Control:
     verb: str
     icon: str
     told: str
-    possible: Callable[[Run], bool]
+    possible: Callable[[Any], bool]
     at_once: ClassVar[bool]
 
 
 @dataclass(frozen=True)
 class Move(Control):
-    """``act`` moves the run for somebody, and returns a warning, or ""."""
+    """``act`` moves the row for somebody, and returns a warning, or ""."""
 
     at_once = True
-    act: Callable[[Run, str], str]
+    act: Callable[[Any, str], str]
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,29 @@
-"""A run as its page shows it, again and again while it moves."""
+"""Rows that move: a page that is fetched again and again meanwhile, and what a person can do to them."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from ops import permissions
-from ops.admin.controls import CONTROLS
-from ops.health.health import silences
-from ops.health.hold import is_held
-from ops.models import Run
-from ops.progress import Progress, progress_of
-from ops.report import run as report
+from ops.admin.controls import Control
+from ops.admin.readonly import ReadOnlyAdmin
+from ops.exceptions import OpsError
 from ops.report import words
-from ops.states import State
+from ops.states import MOVING, State
 
-_ENDED = (
-    State.SUCCEEDED,
-    State.CANCELLED,
-    State.FAILED,
-    State.FINISHED_WITH_FAILURES,
-    State.VERIFICATION_FAILED,
-)
 _LONGEST, _MOST_ROWS = timedelta(days=9999), 2**63
 _MOODS = {
     State.SUCCEEDED: "good",
@@ -42,37 +38,79 @@ _MOODS = {
 }
 
 
-def mood(state: str) -> str:
-    """Of a run, or of an export, whose states are among those of a run."""
-    return _MOODS.get(State(state), "busy")
+class LiveAdmin(ReadOnlyAdmin):
+    """Rows whose ``state`` is one of those of a run. ``live`` is the template of what changes meanwhile."""
+
+    page = "ops/admin/live.html"
+    live: ClassVar[str]
+    controls: ClassVar[Mapping[str, Control]]
+
+    def get_urls(self) -> list[URLPattern]:
+        controls = [self.below(f"{verb}/", partial(self.control_view, verb=verb)) for verb in self.controls]
+        return [self.below("live/", self.live_view), *controls, *super().get_urls()]
+
+    def below(self, route: str, view: Callable[..., HttpResponseBase]) -> URLPattern:
+        """An address below that of a row, named by its first word: ``admin:ops_run_live``."""
+        name = self.url(route.partition("/")[0]).removeprefix("admin:")
+        found: URLPattern = path(f"<int:number>/{route}", self.admin_site.admin_view(view), name=name)
+        return found
+
+    @admin.display(description="number", ordering="pk")
+    def number(self, row: Any) -> str:
+        return f"{self.opts.verbose_name} {row.pk}".capitalize()
+
+    @admin.display(description="state", ordering="state")
+    def told_state(self, row: Any) -> str:
+        return badge(row.state)
+
+    def may(self, request: HttpRequest, verb: str, row: Any) -> bool:
+        """Whether somebody who may see the row may do this to it."""
+        return True
+
+    def told(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What every ``live`` template takes; the rest, with the ``now`` of its Look, is the subclass's."""
+        return {
+            "row": row,
+            "live": self.live,
+            "address": reverse(self.url("live"), args=[row.pk]),
+            "controls": [
+                (control, reverse(self.url(verb), args=[row.pk]))
+                for verb, control in self.controls.items()
+                if self.may(request, verb, row) and control.possible(row)
+            ],
+            "state": badge(row.state),
+            "mood": _mood(row.state),
+            "moves": row.state in MOVING,
+        }
+
+    def live_view(self, request: HttpRequest, number: int) -> HttpResponse:
+        """What of the page changes while the row moves."""
+        return TemplateResponse(request, self.live, self.told(request, self.viewed(request, number)))
+
+    def control_view(self, request: HttpRequest, number: int, verb: str) -> HttpResponse:
+        row = self.viewed(request, number)
+        if not self.may(request, verb, row):
+            raise PermissionDenied
+        return self.use(request, row, self.controls[verb])
+
+    def use(self, request: HttpRequest, row: Any, control: Any) -> HttpResponse:
+        """Do it at once, for POST alone; the page of the row tells what stood against it."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        try:
+            if warning := control.act(row, request.user.get_username()):
+                messages.warning(request, warning)
+        except OpsError as exc:
+            messages.error(request, str(exc))
+        return HttpResponseRedirect(reverse(self.url("change"), args=[row.pk]))
 
 
 def badge(state: str) -> str:
-    return format_html('<span class="ops-state ops-{}">{}</span>', mood(state), State(state).label)
+    return format_html('<span class="ops-state ops-{}">{}</span>', _mood(state), State(state).label)
 
 
-def live(request: HttpRequest, run: Run) -> dict[str, Any]:
-    """The context of ``_run.html``. The page says how far the run was at its first look, for the rate."""
-    told = progress_of(run)
-    since = first_look(request) or Look(0, time.time() - told.elapsed.total_seconds())
-    failures, more_failures = report.failures(run)
-    return {
-        "run": run,
-        "done": f"{told.done:,}",
-        "total": f"{told.total:,}",
-        "now": Look(told.done, time.time()),
-        "share": share(told.done, told.total),
-        "speed": _speed(run, told, since),
-        "mood": mood(run.state),
-        "moves": run.state not in (*_ENDED, State.PAUSED),
-        "controls": [control for control in CONTROLS.values() if _shown(request, run, control.verb)],
-        "facts": {k: v for k, v in report.facts(run).items() if k not in ("error", "changed", "held")},
-        "remarks": [*report.remarks(run), *silences(run.silent_health)],
-        "held": report.hold(run) if is_held(run) else "",
-        "waiting": _waiting(run),
-        "failures": failures,
-        "more_failures": more_failures,
-    }
+def _mood(state: str) -> str:
+    return _MOODS.get(State(state), "busy")
 
 
 @dataclass(frozen=True)
@@ -81,6 +119,19 @@ class Look:
 
     done: int
     at: float
+
+    @classmethod
+    def now(cls, done: int) -> Look:
+        return cls(done, time.time())
+
+    @classmethod
+    def first(cls, request: HttpRequest) -> Look | None:
+        """The page's own, as its address tells; None where it tells none, or one that cannot have been."""
+        try:
+            look = cls(int(request.GET["done"]), float(request.GET["at"]))
+        except (KeyError, ValueError):
+            return None
+        return look if math.isfinite(look.at) and abs(look.done) < _MOST_ROWS else None
 
     def pace(self, done: int, total: int) -> str:
         """Since then: rows a second and the time left; "" while nothing moves."""
@@ -91,39 +142,6 @@ class Look:
         return f"{rate:,.0f} rows/s, {words.duration(timedelta(seconds=left))} left"
 
 
-def first_look(request: HttpRequest) -> Look | None:
-    """None where the address tells of none, or of one that cannot have been."""
-    try:
-        look = Look(int(request.GET["done"]), float(request.GET["at"]))
-    except (KeyError, ValueError):
-        return None
-    return look if math.isfinite(look.at) and abs(look.done) < _MOST_ROWS else None
-
-
 def share(done: int, total: int) -> float:
     """In percent."""
     return min(100.0, 100 * done / total) if total else 100.0
-
-
-def _speed(run: Run, told: Progress, since: Look) -> str:
-    """While it runs: rows a second and the time left. At its end: how long it took, and how fast it was."""
-    if run.state != State.RUNNING:
-        return (
-            f"{words.duration(told.elapsed)}, {words.rate(told.changed, told.elapsed)}" if _over(run) else ""
-        )
-    return since.pace(told.done, told.total)
-
-
-def _waiting(run: Run) -> str:
-    """Where no worker is called: who must go on. What workers wait for is among the facts."""
-    if run.workers is not None or run.state != State.QUEUED:
-        return ""
-    return f"It waits for a terminal: manage.py runs resume {run.pk}"
-
-
-def _over(run: Run) -> bool:
-    return run.state in _ENDED and run.started_at is not None
-
-
-def _shown(request: HttpRequest, run: Run, verb: str) -> bool:
-    return request.user.has_perms(permissions.for_control(verb, run)) and CONTROLS[verb].possible(run)

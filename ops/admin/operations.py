@@ -38,10 +38,6 @@ class OperationsAdmin(BoundedAdmin):
         view, name = self.admin_site.admin_view(self.operate_view), self.url("operate").removeprefix("admin:")
         return [path("operate/<str:name>/", view, name=name), *super().get_urls()]
 
-    def url(self, what: str) -> str:
-        """The name of an address of this model's: ``admin:cards_card_operate``."""
-        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{what}"
-
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions: dict[str, Any] = super().get_actions(request)
         actions.pop("delete_selected", None)

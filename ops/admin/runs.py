@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet, Sum
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.text import capfirst
 
 from ops import permissions
 from ops.admin.confirmation import Proposal, confirm
-from ops.admin.controls import CONTROLS, Another, Move
-from ops.admin.live import badge, live
-from ops.admin.readonly import ReadOnlyAdmin
+from ops.admin.controls import CONTROLS, Another
+from ops.admin.live import LiveAdmin, Look, share
 from ops.exceptions import OpsError
+from ops.health.health import silences
+from ops.health.hold import is_held
 from ops.models import Run
+from ops.progress import Progress, progress_of
 from ops.report import run as report
+from ops.report import words
+from ops.states import MOVING, State
 
 
 @admin.register(Run)
-class RunAdmin(ReadOnlyAdmin):
+class RunAdmin(LiveAdmin):
+    live = "ops/admin/_run.html"
+    controls = CONTROLS
     list_display = [
         "number",
         "operation",
@@ -37,84 +43,61 @@ class RunAdmin(ReadOnlyAdmin):
     search_fields = ["operation", "performed_by"]
     search_help_text = "An operation, or who asked."
 
-    def get_urls(self) -> list[URLPattern]:
-        live = path("<int:number>/live/", self.admin_site.admin_view(self.live_view), name="ops_run_live")
-        control = self.admin_site.admin_view(self.control_view)
-        controls = [
-            path(f"<int:number>/{verb}/", control, {"verb": verb}, name=f"ops_run_{verb}")
-            for verb in CONTROLS
-        ]
-        return [live, *controls, *super().get_urls()]
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         rows: QuerySet[Run] = super().get_queryset(request)
         return rows.annotate(changed=Sum("lanes__changed", default=0), failed=Sum("lanes__failed", default=0))
-
-    @admin.display(description="run", ordering="pk")
-    def number(self, run: Run) -> str:
-        return f"Run {run.pk}"
-
-    @admin.display(description="state", ordering="state")
-    def told_state(self, run: Run) -> str:
-        return badge(run.state)
 
     @admin.display(description="changed")
     def progress(self, run: Any) -> str:
         failed = format_html(' · <span class="ops-bad-text">{} failed</span>', f"{run.failed:,}")
         return format_html("{} of {}{}", f"{run.changed:,}", f"{run.total:,}", failed if run.failed else "")
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The page of a run, instead of a form."""
-        run = self._viewed(request, object_id)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": run,
-            "title": f"Run {run.pk}",
-            **live(request, run),
+    def may(self, request: HttpRequest, verb: str, row: Run) -> bool:
+        return request.user.has_perms(permissions.for_control(verb, row))
+
+    def told(self, request: HttpRequest, row: Run) -> dict[str, Any]:
+        done = progress_of(row)
+        since = Look.first(request) or Look(0, time.time() - done.elapsed.total_seconds())
+        failures, more_failures = report.failures(row)
+        return {
+            **super().told(request, row),
+            "heading": row.operation,
+            "done": f"{done.done:,}",
+            "total": f"{done.total:,}",
+            "now": Look.now(done.done),
+            "share": share(done.done, done.total),
+            "speed": _speed(row, done, since),
+            "facts": {k: v for k, v in report.facts(row).items() if k not in ("error", "changed", "held")},
+            "warnings": [*_waiting(row), *([capfirst(report.hold(row))] if is_held(row) else [])],
+            "remarks": [*report.remarks(row), *silences(row.silent_health)],
+            "failures": failures,
+            "more_failures": more_failures,
         }
-        return TemplateResponse(request, "ops/admin/run.html", context)
 
-    def live_view(self, request: HttpRequest, number: int) -> HttpResponse:
-        """What of the page changes while the run moves."""
-        return TemplateResponse(request, "ops/admin/_run.html", live(request, self._viewed(request, number)))
-
-    def control_view(self, request: HttpRequest, number: int, verb: str) -> HttpResponse:
-        """Do something to the run: at once for POST, or after a page that confirms."""
-        control = CONTROLS[verb]
-        run = self._viewed(request, number)
-        if not request.user.has_perms(permissions.for_control(verb, run)):
-            raise PermissionDenied
-        if isinstance(control, Another):
-            return self._propose(request, run, control)
-        if isinstance(control, Move) and request.method == "POST":
-            return self._act(request, run, control)
-        return HttpResponseNotAllowed(["POST"])
-
-    def _propose(self, request: HttpRequest, run: Run, control: Another) -> HttpResponse:
-        back = reverse("admin:ops_run_change", args=[run.pk])
+    def use(self, request: HttpRequest, row: Run, control: Any) -> HttpResponse:
+        """What asks for another run is confirmed before."""
+        if not isinstance(control, Another):
+            return super().use(request, row, control)
+        back = reverse(self.url("change"), args=[row.pk])
         try:
-            asked = control.propose(run, request.user.get_username())
+            asked = control.propose(row, request.user.get_username())
         except OpsError as exc:
             messages.error(request, str(exc))
             return HttpResponseRedirect(back)
-        title = f"{control.verb.capitalize()} run {run.pk}"
-        return confirm(request, self, Proposal(title, control.told, report.scope(run), asked, back))
+        title = f"{control.verb.capitalize()} run {row.pk}"
+        return confirm(request, self, Proposal(title, control.told, report.scope(row), asked, back))
 
-    def _act(self, request: HttpRequest, run: Run, control: Move) -> HttpResponse:
-        try:
-            if warning := control.act(run, request.user.get_username()):
-                messages.warning(request, warning)
-        except OpsError as exc:
-            messages.error(request, str(exc))
-        return HttpResponseRedirect(reverse("admin:ops_run_change", args=[run.pk]))
 
-    def _viewed(self, request: HttpRequest, number: object) -> Run:
-        """The run, for who may see it. Raises PermissionDenied, or Http404."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        run = self.get_object(request, str(number))
-        if run is None:
-            raise Http404(f"there is no run {number}")
-        found: Run = run
-        return found
+def _speed(run: Run, told: Progress, since: Look) -> str:
+    """While it runs: rows a second and the time left. At its end: how long it took, and how fast it was."""
+    if run.state == State.RUNNING:
+        return since.pace(told.done, told.total)
+    over = run.started_at is not None and run.state not in (*MOVING, State.PAUSED)
+    return f"{words.duration(told.elapsed)}, {words.rate(told.changed, told.elapsed)}" if over else ""
+
+
+def _waiting(run: Run) -> list[str]:
+    """Where no worker is called: who must go on. What workers wait for is among the facts."""
+    if run.workers is not None or run.state != State.QUEUED:
+        return []
+    return [f"It waits for a terminal: manage.py runs resume {run.pk}"]

@@ -82,7 +82,7 @@ def permit(*codenames: str) -> None:
 def test_without_permissions_every_page_is_forbidden_whether_read_or_posted_to(staff: Client) -> None:
     pages = [(name, f"{address}?across=1") for name, address in addresses()]
     assert {"cards_card_operate", "ops_run_live", "ops_run_pause", "ops_run_revert"} < dict(pages).keys()
-    assert {"cards_card_export", "ops_export_change", "ops_export_cancel", "ops_export_file"} < dict(
+    assert {"cards_card_export", "ops_export_change", "ops_export_cancel", "ops_export_files"} < dict(
         pages
     ).keys()
     answers = {
