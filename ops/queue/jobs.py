@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from redis import RedisError
 from ops import runs
 from ops.engine.size import BatchSize
 from ops.engine.work import work
-from ops.exceptions import DatabaseAway, OpsError, UnknownRun
+from ops.exceptions import DatabaseAway, IllegalMove, OpsError, UnknownRun
 from ops.models import Run
 from ops.patience import Patience, is_away
 from ops.queue.bell import ring, ring_blindly
@@ -64,14 +65,15 @@ def _is_ours(run: Run) -> bool:
 
 
 def _work(run: Run, stop: Slice) -> None:
-    try:
-        work(run, Silent(), stop, leave=True)
-    except OpsError as exc:
-        if isinstance(exc, DatabaseAway) or run.state not in _MOVABLE:
-            raise
-        # Nobody can go on with it: its operation was changed or removed, and nobody looks on.
-        runs.start(run)
-        runs.end(run, State.FAILED, error=str(exc))
+    with suppress(IllegalMove):  # Somebody has halted the run, or ended it, in the same moment.
+        try:
+            work(run, Silent(), stop, leave=True)
+        except OpsError as exc:
+            if isinstance(exc, (DatabaseAway, IllegalMove)) or run.state not in _MOVABLE:
+                raise
+            # Nobody can go on with it: its operation was changed or removed, and nobody looks on.
+            runs.start(run)
+            runs.end(run, State.FAILED, error=str(exc))
 
 
 def _put_back(run: Run) -> None:

@@ -1,6 +1,7 @@
 """Runs on the queue: the database is the truth, the queue only the bell."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -14,9 +15,10 @@ from ops import runs
 from ops.engine.work import work
 from ops.models import Lane, Run
 from ops.queue.bell import ring
-from ops.queue.jobs import advance
+from ops.queue.jobs import _work, advance
 from ops.queue.presence import the_queue
 from ops.queue.reaper import reap
+from ops.queue.slice import Slice
 from ops.runs import Request
 from ops.states import State
 from tests.ops.conftest import Declare
@@ -80,7 +82,7 @@ def test_with_redis_away_the_bell_warns_and_raises_nothing(no_redis: None) -> No
     things(1)
     warning = ring(for_workers())
     assert warning.startswith("Redis is away")
-    assert warning.endswith("the workers take up the run once Redis is back.")
+    assert warning.endswith("the workers take it up once Redis is back.")
 
 
 def test_with_no_worker_alive_the_bell_says_so(queue: Queue) -> None:
@@ -132,6 +134,16 @@ def test_a_job_that_comes_too_late_does_nothing(queue: Queue, then: Callable[[Ru
     advance(number)
     assert not Thing.objects.exclude(note=None).exists()
     assert len(queue) == 0
+
+
+def test_a_job_whose_run_is_cancelled_as_it_takes_it_up_simply_ends(queue: Queue) -> None:
+    things(3)
+    run = for_workers()
+    seen = runs.get(run.pk)
+    runs.cancel(run)
+    _work(seen, Slice(timedelta(minutes=1)))
+    assert seen.state == State.CANCELLED
+    assert not Thing.objects.exclude(note=None).exists()
 
 
 def test_a_run_of_a_terminal_is_no_workers_business(queue: Queue) -> None:
