@@ -24,7 +24,8 @@ class Verdict:
 
 def verify(export: Export, meter: Meter) -> list[Verdict]:
     """Read every file to its end, in memory that does not grow with it."""
-    with meter.of(sum(file.promise.rows or 0 for file in export.files.values())):
+    promised = [file.promise.rows for file in export.files.values()]
+    with meter.of(0 if None in promised else sum(rows or 0 for rows in promised)):
         return [Verdict(file, _reason(file, meter)) for file in export.files.values()]
 
 
@@ -36,6 +37,7 @@ def _reason(file: ExportFile, meter: Meter) -> str:
             if not isinstance(row, dict):
                 raise BadContent(f"{file.where(place)} is not an object.")
     except BadContent as exc:
+        meter.fewer((file.promise.rows or 0) - file.rows)
         return str(exc)
     return ""
 

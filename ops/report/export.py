@@ -39,21 +39,32 @@ def title(export: Export) -> str:
 
 
 def verdict_lines(export: Export, verdicts: Sequence[Verdict]) -> list[str]:
-    table = [
-        [
-            f"  {verdict.file.path.name}",
-            f"{verdict.file.rows:,} rows",
-            words.size(verdict.file.bytes),
-            f"BAD: {verdict.reason}" if verdict.reason else "ok",
-        ]
-        for verdict in verdicts
-    ]
+    table = [[f"  {verdict.file.path.name}", *_found(verdict)] for verdict in verdicts]
     return [title(export), "", *aligned(table), "", _judgement(export, verdicts)]
 
 
+def _found(verdict: Verdict) -> list[str]:
+    """What was read of a damaged file is no figure of it."""
+    if verdict.reason:
+        return ["-", "-", f"DAMAGED: {verdict.reason}"]
+    counted = verdict.file.promise.rows is not None
+    figures = [f"{verdict.file.rows:,} rows", words.size(verdict.file.bytes)]
+    return [*figures, "ok" if counted else "could be read"]
+
+
 def verdict_json(export: Export, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    files = {v.file.path.name: {"rows": v.file.rows, "error": v.reason or None} for v in verdicts}
-    return {"event": "verified", "ok": not any(v.reason for v in verdicts), "files": files}
+    return {
+        "event": "verified",
+        "ok": not any(verdict.reason for verdict in verdicts),
+        "files": {
+            verdict.file.path.name: {
+                "rows": None if verdict.reason else verdict.file.rows,
+                "error": verdict.reason or None,
+                "checked": [name for name, said in vars(verdict.file.promise).items() if said is not None],
+            }
+            for verdict in verdicts
+        },
+    }
 
 
 def _judgement(export: Export, verdicts: Sequence[Verdict]) -> str:
@@ -61,8 +72,18 @@ def _judgement(export: Export, verdicts: Sequence[Verdict]) -> str:
     if bad:
         are = "is not as it was" if bad == 1 else "are not as they were"
         return f"{bad} of {len(verdicts)} files {are} exported."
-    known = "" if export.is_ours else ", by its rows: this summary has no checksums"
-    return f"Every file is as it was exported{known}."
+    if export.is_ours:
+        return "Every file is as it was exported."
+    uncounted = [verdict.file.path.name for verdict in verdicts if verdict.file.promise.rows is None]
+    if not uncounted:
+        return (
+            "Every file could be read, and has as many rows as the summary says."
+            " The summary has no checksums, so more cannot be told."
+        )
+    return (
+        "Every file could be read. The summary has no checksums, and does not say how many rows are in"
+        f" {', '.join(uncounted)}: whether all of them are there cannot be told."
+    )
 
 
 HEAD = ["export", "state", "rows", "size", "asked by", "at", "folder"]

@@ -13,7 +13,10 @@ from ops.report import words
 
 
 class Meter:
-    """Told of every block, shows at most once in ``interval`` seconds; this one shows nothing."""
+    """Told of every block, shows at most once in ``interval`` seconds; this one shows nothing.
+
+    ``total`` and ``rows`` are those of all files; a total of 0 is one that nobody knows.
+    """
 
     interval = 2.0
     total = rows = bytes = 0
@@ -32,6 +35,10 @@ class Meter:
             self.shown = monotonic()
             self.show(name)
 
+    def fewer(self, rows: int) -> None:
+        """So many rows of the total do not come."""
+        self.total = max(self.rows, self.total - rows) if self.total else 0
+
     def show(self, name: str) -> None:
         pass
 
@@ -47,22 +54,21 @@ class Meter:
 
 class LineMeter(Meter):
     def show(self, name: str) -> None:
-        left = words.duration(timedelta(seconds=self.seconds_left))
-        speed = words.size(round(self.bytes_a_second))
-        share = 100 * self.rows / max(self.total, 1)
-        print(
-            f"{name}: {self.rows:,} of {self.total:,} rows ({share:.0f} %), {speed}/s, {left} left",
-            flush=True,
-        )
+        told = [f"{self.rows:,} rows", f"now {name}", f"{words.size(round(self.bytes_a_second))}/s"]
+        if self.total:
+            told[0] = f"{self.rows:,} of {self.total:,} rows ({100 * self.rows / self.total:.0f} %)"
+            told.append(f"{words.duration(timedelta(seconds=self.seconds_left))} left")
+        print(", ".join(told), flush=True)
 
 
 class JsonMeter(Meter):
     interval = 1.0
 
     def show(self, name: str) -> None:
-        told = {"event": "progress", "file": name, "rows": self.rows, "total": self.total}
+        told = {"event": "progress", "file": name, "rows": self.rows, "total": self.total or None}
         speed = {"bytes": self.bytes, "rate": round(self.bytes_a_second)}
-        print(json.dumps({**told, **speed, "seconds_left": round(self.seconds_left, 1)}), flush=True)
+        left = round(self.seconds_left, 1) if self.total else None
+        print(json.dumps({**told, **speed, "seconds_left": left}), flush=True)
 
 
 class BarMeter(Meter):
@@ -73,13 +79,13 @@ class BarMeter(Meter):
         from ops.report.bar import rows_bar  # rich takes a tenth of a second to import
 
         with super().of(total), rows_bar(sys.stdout) as self.bar:
-            self.task = self.bar.add_task("", total=total, told="")
+            self.task = self.bar.add_task("", total=total or None, told="")
             yield
-            self.bar.update(self.task, completed=self.rows)
+            self.bar.update(self.task, completed=self.rows, total=self.total or None)
 
     def show(self, name: str) -> None:
         told = f"{words.size(round(self.bytes_a_second))}/s"
-        self.bar.update(self.task, description=name, completed=self.rows, told=told)
+        self.bar.update(self.task, description=name, completed=self.rows, total=self.total or None, told=told)
 
 
 def meter(as_json: bool) -> Meter:

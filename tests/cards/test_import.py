@@ -77,8 +77,7 @@ def test_verify_export_finds_nothing_wrong_and_one_flipped_byte_is_found(tmp_pat
     with pytest.raises(SystemExit) as caught:
         call_command("verify_export", tmp_path / "e", stdout=stdout)
     assert caught.value.code == 1
-    assert "audit_logs.json          4 rows" in stdout.getvalue()
-    assert "BAD: its SHA-256 is " in stdout.getvalue()
+    assert "audit_logs.json - - DAMAGED: its SHA-256 is " in " ".join(stdout.getvalue().split())
     status, words = refusal(tmp_path / "e", "--execute")
     assert (status, words.startswith(f"{path} was refused: its SHA-256 is ")) == (1, True)
 
@@ -173,7 +172,7 @@ def test_the_node_backends_export_loads_and_nothing_of_it_is_dropped(node: Path,
     if rules_there:  # an operator may have typed load_rules first
         for order, rarity in enumerate(("common", "rare", "epic")):
             PresentationRule.objects.create(rarity=rarity, frame_color="#CCCCCC", sort_order=order)
-    assert "Every file is as it was exported, by its rows" in run("verify_export", node)
+    assert "and has as many rows as the summary says" in run("verify_export", node)
     run("import_json", node, "--execute")
     when, later = datetime(2024, 1, 28, 14, 30, tzinfo=UTC), datetime(2024, 2, 1, 8, 5, 6, 789000, tzinfo=UTC)
 

@@ -1,0 +1,98 @@
+"""What verify_export says of an export, and how far it says that it is."""
+
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from cards.exports.parts import NAMES
+from ops.export.summary import open_export
+from ops.export.verify import verify
+from ops.report.meter import LineMeter
+from tests.cards.nasty import fill
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    fill()
+    call_command("export_json", "--output", tmp_path / "e", stdout=io.StringIO())
+    return tmp_path / "e"
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    """Of the Node backend, whose summary does not say how many cards there were."""
+    folder = Path(shutil.copytree(Path(__file__).parent / "node_export", tmp_path / "node"))
+    summary = folder / "export_summary.json"
+    summary.write_text(summary.read_text().replace('"cards": 3', '"cards": "many"'))
+    return folder
+
+
+class Shown(LineMeter):
+    """Shows whatever it is told."""
+
+    interval = 0.0
+
+
+def progress(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What a meter says, but for the speed and the time that is left."""
+    verify(open_export(folder, NAMES), Shown())
+    return [", ".join(line.split(", ")[:2]) for line in capsys.readouterr().out.splitlines()]
+
+
+def verified(folder: Path, *flags: str) -> tuple[int, str]:
+    out, status = io.StringIO(), 0
+    try:
+        call_command("verify_export", folder, *flags, stdout=out)
+    except SystemExit as exc:
+        status = int(exc.code or 0)
+    return status, out.getvalue()
+
+
+def test_how_far_it_is_counts_the_rows_of_all_files(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = progress(export, capsys)
+    assert "5 of 10 rows (50 %), now cards.json" in told
+    assert told[-1] == "10 of 10 rows (100 %), now audit_logs.json"
+
+
+def test_rows_that_do_not_come_of_a_damaged_file_are_no_longer_awaited(
+    export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.truncate(export / "cards.json", 100)
+    assert progress(export, capsys)[-1] == "7 of 7 rows (100 %), now audit_logs.json"
+
+
+def test_where_a_file_is_not_counted_no_share_is_told(node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert progress(node, capsys)[-1] == "10 rows, now audit_logs.json"
+
+
+def test_what_could_be_checked_is_told_and_what_could_not(export: Path, node: Path) -> None:
+    status, said = verified(node)
+    *_, last = lines = said.splitlines()
+    assert status == 0
+    assert [line.split()[-1] for line in lines[2:6]] == ["ok", "read", "ok", "ok"]
+    assert last == (
+        "Every file could be read. The summary has no checksums, and does not say how many rows are in"
+        " cards.json: whether all of them are there cannot be told."
+    )
+    checked = {}
+    for folder in (node, export):
+        files = json.loads(verified(folder, "--json")[1].splitlines()[-1])["files"]
+        checked[folder] = [files[name]["checked"] for name in ("cards.json", "assets.json")]
+    assert checked == {node: [[], ["rows"]], export: [["rows", "bytes", "sha256"]] * 2}
+
+
+def test_of_a_damaged_file_no_figures_are_told(export: Path) -> None:
+    size = (export / "cards.json").stat().st_size
+    os.truncate(export / "cards.json", 100)
+    status, said = verified(export)
+    assert status == 1
+    assert f"cards.json - - DAMAGED: it has 100 bytes, the summary says {size:,}." in " ".join(said.split())
+    status, said = verified(export, "--json")
+    assert (status, json.loads(said)["files"]["cards.json"]["rows"]) == (1, None)
