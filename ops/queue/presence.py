@@ -87,7 +87,7 @@ def missing() -> str:
 
 
 def redis_away(error: RedisError) -> str:
-    return f"Redis is away ({error}). Nothing is lost: the workers take up the run once Redis is back."
+    return f"Redis is away ({error}). Nothing is lost: the workers take it up once Redis is back."
 
 
 def jobs_waiting(run: int, queue: Queue) -> int:
