@@ -52,9 +52,17 @@ def rarities() -> list[tuple[str, str]]:
 
 
 class PromotionParams(forms.Form):
-    from_rarity = forms.CharField(widget=forms.Select(choices=rarities))  # type: ignore[arg-type]
-    to_rarity = forms.CharField(widget=forms.Select(choices=rarities))  # type: ignore[arg-type]
-    allow_demotion = forms.BooleanField(required=False)
+    from_rarity = forms.CharField(
+        widget=forms.Select(choices=rarities),  # type: ignore[arg-type]
+        help_text="The rarity of the cards to promote: one that has a presentation rule, as common.",
+    )
+    to_rarity = forms.CharField(
+        widget=forms.Select(choices=rarities),  # type: ignore[arg-type]
+        help_text="The rarity that they get, higher in the order of the rules, as rare.",
+    )
+    allow_demotion = forms.BooleanField(
+        required=False, help_text="It may be a lower one too: the cards are demoted."
+    )
 
     def _known(self, name: str) -> str:
         rarity: str = self.cleaned_data[name]

@@ -113,6 +113,13 @@ def test_a_promotion_is_previewed_and_executed_and_keeps_both_columns_equal(mana
     ] * 2
 
 
+def test_every_flag_of_a_promotion_says_what_it_means(manage: Manage) -> None:
+    told = " ".join(manage("bulk_promote", "--help").stdout.split())
+    assert "--from VALUE The rarity of the cards to promote" in told
+    assert "--to VALUE The rarity that they get" in told
+    assert "--allow-demotion It may be a lower one too" in told
+
+
 def test_a_demotion_can_be_allowed(manage: Manage) -> None:
     cards("rare", rarity_v2="rare")
     done = manage("bulk_promote", "--from", "rare", "--to", "common", "--allow-demotion", "--execute")
