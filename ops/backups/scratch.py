@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from ops.backups.likeness import create_like
 from ops.backups.server import Connection, Server
 
 _NAME = r".+_(verify|restore|drift|rehearsal)_\d{8}_\d{6}_[0-9a-f]{4}"
-_LONGEST = 35  # of the 63 bytes that PostgreSQL gives a name, what is left beside the rest of it
+_LONGEST = 63 - len("_rehearsal_20240128_143000_00aa")  # bytes: PostgreSQL cuts a name at 63
 # Whoever made one holds this lock as long as it lives; PostgreSQL lets go of it when the process is killed.
 _LOCK = "SELECT {}(hashtextextended(%s, 0))"
 
@@ -26,8 +27,11 @@ def stamp() -> str:
 
 
 def base(name: str) -> str:
-    """As much of a database's name as fits before what is put behind it."""
-    return name.encode()[:_LONGEST].decode(errors="ignore")
+    """A database's name where that fits before what is put behind it, else its beginning and a sum of it."""
+    if len(name.encode()) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name.encode()[: _LONGEST - 9].decode(errors='ignore')}_{digest}"
 
 
 @contextmanager

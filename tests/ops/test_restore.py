@@ -14,7 +14,7 @@ from ops.backups import record
 from ops.backups.dump import backup
 from ops.backups.errors import Damaged, InUse
 from ops.backups.restore import Restored, restore
-from ops.backups.scratch import clear_left, drop, scratch, stamp
+from ops.backups.scratch import base, clear_left, drop, scratch, stamp
 from ops.backups.server import Server
 from ops.backups.swap import drop_old, refuse_active_runs, swap
 from ops.models import Run
@@ -147,11 +147,17 @@ def test_what_killed_restores_left_is_dropped_and_what_is_in_use_is_not(server: 
     assert names(server) == [server.database]
 
 
-def test_only_what_restores_of_this_database_have_kept_is_dropped() -> None:
-    """In a pattern the point of its name would stand for any character."""
-    mine, other = f"a.{secrets.token_hex(4)}", f"_before_{stamp()}"
-    server = Server(connection.get_connection_params(), mine)
-    kept = [f"{mine}{other}", f"{mine.replace('.', '-')}{other}"]
+@pytest.mark.parametrize(
+    ("mine", "other"),
+    [
+        ("a.{}", "a-{}"),  # in a pattern the point would stand for any character
+        ("{}" + "x" * 54 + "1", "{}" + "x" * 54 + "2"),  # as long as a name may be
+    ],
+)
+def test_only_what_restores_of_this_database_have_kept_is_dropped(mine: str, other: str) -> None:
+    word = secrets.token_hex(4)
+    server = Server(connection.get_connection_params(), mine.format(word))
+    kept = [f"{base(name.format(word))}_before_{stamp()}" for name in (mine, other)]
     with server.maintenance() as maintenance:
         try:
             for name in kept:
@@ -160,6 +166,13 @@ def test_only_what_restores_of_this_database_have_kept_is_dropped() -> None:
         finally:
             for name in kept:
                 drop(maintenance, name)
+
+
+def test_a_scratch_database_has_the_whole_of_its_name_however_long_that_of_the_live_one_is() -> None:
+    server = Server(connection.get_connection_params(), secrets.token_hex(31) + "x")
+    with scratch(server, "rehearsal") as name, server.maintenance() as maintenance:
+        assert (name,) in maintenance.execute("SELECT datname FROM pg_database").fetchall()
+    assert names(server) == []
 
 
 @pytest.mark.parametrize("typed", [[], ["--confirm", "kynd"]])
