@@ -98,6 +98,8 @@ def _new_file(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
                 partial.unlink(missing_ok=True)
     except OSError as exc:
         raise Failed(f"No backup was made: {target} cannot be written: {exc.strerror}.") from exc
+    except Failed as exc:
+        raise Failed(f"{target} was not made: {exc}") from exc
 
 
 def _check_free(target: Path) -> None:

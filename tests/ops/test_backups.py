@@ -104,7 +104,7 @@ def test_a_backup_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with pytest.raises(Failed, match="pg_dump failed"):
+        with pytest.raises(Failed, match=r"/a\.dump was not made: pg_dump failed"):
             backup(tmp_path / "a.dump")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
