@@ -3,14 +3,20 @@
 import errno
 import os
 import sys
+from contextlib import closing, suppress
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
+from django.db import connection
 
 START = "Type: .venv/bin/python manage.py localservices start"
 MIGRATE = "Type: .venv/bin/python manage.py migrate"
+_ANEW = (
+    "Where all tables of an app are missing, these make them anew, empty:"
+    " manage.py migrate APP zero --fake; manage.py migrate"
+)
 
 # SQLSTATE classes and codes that speak of the connection or the server, not of the statement.
 _CONNECTION = ("08", "28", "3D000", "53300", "57P")
@@ -41,8 +47,32 @@ def _explain_database(exc: DatabaseError) -> str | None:
     if code is None or code.startswith(_CONNECTION):
         return _out_of_reach("PostgreSQL", "DATABASE_URL", _database_address(), exc)
     if code in _SCHEMA:
-        return f"The database's schema is not the one of this code: {_first_line(exc)}\n{MIGRATE}"
+        return f"The database's schema is not the one of this code: {_first_line(exc)}\n{_mend_schema()}"
     return None
+
+
+def _mend_schema() -> str:
+    """What to type, by what the database says of its migrations and tables."""
+    from ops.schema.migrations import count_unapplied, missing_tables
+
+    with suppress(DatabaseError), closing(connection.copy()) as other:  # ours may be in a failed transaction
+        if not count_unapplied(other):
+            return _put_back(missing_tables(other))
+    return MIGRATE
+
+
+def _put_back(missing: list[str]) -> str:
+    """What was there once, and somebody has removed by hand."""
+    name = connection.settings_dict["NAME"]
+    lines = [
+        "All migrations are recorded as applied, so that migrate would do nothing.",
+        "To see what differs from what they make: manage.py schema_drift",
+        f"To go back to a backup: manage.py backups, then manage.py restore_db FILE --confirm {name}",
+    ]
+    if missing:
+        lines[0] = f"Missing, although all migrations are recorded as applied: {', '.join(missing)}."
+        lines.append(_ANEW)
+    return "\n".join(lines)
 
 
 def _is_redis_out_of_reach(exc: BaseException) -> bool:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from django.apps import apps
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 
@@ -39,6 +41,18 @@ def standing() -> Standing:
     if not found.conflicts:
         found.undeclared = _undeclared(loader)
     return found
+
+
+def count_unapplied(database: BaseDatabaseWrapper) -> int:
+    """How many migrations of this code are not recorded there."""
+    executor = MigrationExecutor(database)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def missing_tables(database: BaseDatabaseWrapper) -> list[str]:
+    """The tables of this code's models that are not there, asked in one statement."""
+    introspection = database.introspection
+    return sorted({*introspection.django_table_names()} - {*introspection.table_names()})
 
 
 def name_of(migration: Migration) -> str:

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from tests.conftest import Manage
+from tests.ops.running import sql
 
 NOWHERE = {"DATABASE_URL": "postgres://kyndo:hidden@127.0.0.1:9/kyndo"}
 
@@ -43,6 +44,31 @@ def test_a_missing_table_asks_for_the_migrations(manage: Manage) -> None:
     first, second = done.stderr.splitlines()
     assert 'relation "django_session" does not exist' in first
     assert second == "Type: .venv/bin/python manage.py migrate"
+
+
+def test_tables_that_were_dropped_by_hand_are_named_with_the_way_back(manage: Manage) -> None:
+    sql("ALTER TABLE ops_run RENAME TO gone")
+    try:
+        done = manage("runs")
+    finally:
+        sql("ALTER TABLE gone RENAME TO ops_run")
+    first, missing, see, restore, anew = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'relation "ops_run" does not exist' in first
+    assert missing == "Missing, although all migrations are recorded as applied: ops_run."
+    assert see.endswith(": manage.py schema_drift")
+    assert restore.endswith(f"manage.py restore_db FILE --confirm {connection.settings_dict['NAME']}")
+    assert anew.endswith("manage.py migrate APP zero --fake; manage.py migrate")
+
+
+def test_a_column_that_was_dropped_by_hand_asks_for_no_migration(manage: Manage) -> None:
+    sql("ALTER TABLE ops_run RENAME error TO gone")
+    try:
+        done = manage("runs")
+    finally:
+        sql("ALTER TABLE ops_run RENAME gone TO error")
+    assert done.returncode == 1
+    assert "so that migrate would do nothing.\nTo see what differs" in done.stderr
 
 
 def test_the_traceback_is_there_for_who_asks(manage: Manage) -> None:

@@ -9,6 +9,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from ops.http import health
+from tests.ops.running import sql
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,6 +33,20 @@ def test_a_migration_that_is_not_applied_is_counted(client: Client) -> None:
     response = client.get("/healthz")
     assert response.status_code == 503
     assert response.json() == {"status": "unavailable", "database": "ok", "migrations": "1 not applied"}
+
+
+def test_a_table_that_is_missing_although_its_migration_is_applied_is_counted(client: Client) -> None:
+    sql("ALTER TABLE ops_claim RENAME TO gone")
+    try:
+        response = client.get("/healthz")
+    finally:
+        sql("ALTER TABLE gone RENAME TO ops_claim")
+    assert response.status_code == 503
+    assert response.json() == {
+        "status": "unavailable",
+        "database": "1 table missing",
+        "migrations": "applied",
+    }
 
 
 def test_a_database_that_is_away_is_told_without_its_address(
