@@ -200,7 +200,9 @@ def _refuse_to_requeue(run: Run) -> None:
 
 
 def pause(run: Run, by: str = "") -> None:
-    """Pause the run once the batches under way have committed."""
+    """Pause the run once the batches under way have committed. Raises IllegalMove."""
+    if run.state == State.PAUSED:
+        raise IllegalMove(f"run {run.pk} is paused already. To go on: manage.py runs resume {run.pk}")
     if run.state != State.PAUSING:
         move(run, State.PAUSING, by)
     complete_halt(run)

@@ -15,6 +15,8 @@ class NotWritten(OpsError):
 
 def write_whole(path: Path, text: str, overwrite: bool) -> None:
     """Raises NotWritten, also where something is there that may not be overwritten."""
+    if path.is_dir():
+        raise NotWritten(f"{path} is a folder: name a file in it")
     new = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         try:

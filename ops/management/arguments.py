@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError, Namespace, _ArgumentGroup
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ops.actor import current_user
@@ -107,6 +108,12 @@ def person(text: str) -> str:
     if not 1 <= len(text.strip()) <= _LONGEST_NAME:
         raise ArgumentTypeError(f"a name has 1 to {_LONGEST_NAME} characters, not {len(text.strip())}")
     return text.strip()
+
+
+def path(text: str) -> Path:
+    if not text:  # which Path would take for the current folder
+        raise ArgumentTypeError("the name is empty")
+    return Path(text)
 
 
 def pair(text: str) -> tuple[str, str]:

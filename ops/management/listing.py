@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from django.core.management.base import CommandParser
 from django.db.models import Model
 
-from ops.management.arguments import positive
+from ops.management.arguments import positive, read_by
 from ops.management.base import OpsCommand
 from ops.report.table import aligned
 
@@ -32,10 +32,11 @@ class ListCommand(OpsCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
         parser.add_argument("--last", type=positive, default=20, metavar="N", help="How many to list (20).")
+        listed = f"a number, as manage.py {self.model._meta.verbose_name_plural} lists them"
         verbs = parser.add_subparsers(dest="verb", metavar="VERB")
         for verb, told in self.verbs.items():
             sub = verbs.add_parser(verb, help=told, description=told, allow_abbrev=False)
-            sub.add_argument("number", type=int, metavar="N")
+            sub.add_argument("number", type=read_by(int, listed), metavar="N")
             self.add_verb_arguments(sub, verb)
 
     def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:

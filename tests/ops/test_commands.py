@@ -134,10 +134,12 @@ def test_a_check_that_does_not_hold_is_told_and_the_exit_status_is_1(manage: Man
         (["runs", "pause", "4242"], "there is no run 4242."),
         (["runs", "cancel", "4242"], "there is no run 4242."),
         (["runs", "show", "99999999999999999999"], "there is no run 99999999999999999999."),
-        (["runs", "show", "x"], "argument N: invalid int value: 'x'"),
+        (["runs", "show", "x"], "argument N: 'x' is not a number, as manage.py runs lists them"),
         (["runs", "show"], "the following arguments are required: N"),
         (["runs", "eat", "1"], "argument VERB: invalid choice: 'eat'"),
         (["runs", "--last", "-5"], "argument --last: "),
+        (["migration_log", "--output", ""], "argument --output: the name is empty"),
+        (["rqworker", "default", "nope"], "there is no queue 'nope'; the queues: default."),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
@@ -253,6 +255,16 @@ def test_a_run_is_cancelled_and_cannot_be_paused_then(manage: Manage) -> None:
     refused = manage("runs", "pause", run.pk)
     assert refused.returncode == 1
     assert f"run {run.pk} cannot become pausing: its state is cancelled" in refused.stderr
+
+
+def test_a_run_that_is_paused_already_says_how_to_go_on(manage: Manage) -> None:
+    run = runs.create(Request(Annotate, "ada"))
+    runs.start(run)
+    runs.pause(run)
+    refused = manage("runs", "pause", run.pk)
+    assert refused.returncode == 1
+    words = f"run {run.pk} is paused already. To go on: manage.py runs resume {run.pk}"
+    assert refused.stderr == f"CommandError: {words}\n"
 
 
 def test_a_run_of_an_operation_that_was_removed_can_be_shown_and_cancelled(manage: Manage) -> None:

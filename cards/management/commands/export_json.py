@@ -11,7 +11,7 @@ from ops.export import queue
 from ops.export.files import FORMATS, Form
 from ops.export.wanted import LAST, Wanted
 from ops.export.write import write_export
-from ops.management.arguments import Filters, add_person, natural, pair
+from ops.management.arguments import Filters, add_person, natural, pair, path
 from ops.management.base import OpsCommand
 from ops.management.signals import stop_event
 from ops.report.export import as_json, done_lines, queued_lines
@@ -26,7 +26,7 @@ class Command(OpsCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--output", type=Path, metavar="DIR", help="Where it appears (exports).")
+        parser.add_argument("--output", type=path, metavar="DIR", help="Where it appears (exports).")
         parser.add_argument("--overwrite", action="store_true", help="Replace the export that is there.")
         parser.add_argument(
             "--audit-logs", type=last, default=LAST, metavar="all|N", help=f"The last N of them ({LAST})."
@@ -64,8 +64,8 @@ class Command(OpsCommand):
             self.tell(done_lines(summary, target, shlex.join(["manage.py", "verify_export", str(target)])))
 
     def leave_to_workers(self, wanted: Wanted, options: Mapping[str, Any]) -> None:
-        path = str(options["output"].absolute()) if options["output"] else ""
-        export, warning = queue.request(wanted, options["performed_by"], path)
+        target = str(options["output"].absolute()) if options["output"] else ""
+        export, warning = queue.request(wanted, options["performed_by"], target)
         if options["json"]:
             self.stdout.write(json.dumps({**as_json(export), "warning": warning}))
         else:

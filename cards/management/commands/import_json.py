@@ -1,5 +1,4 @@
 import shlex
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -7,7 +6,7 @@ from django.core.management.base import CommandParser
 from cards.exports import loading, report
 from cards.exports.parts import NAMES
 from ops.export.summary import open_export
-from ops.management.arguments import add_mode, add_person, person_flags
+from ops.management.arguments import add_mode, add_person, path, person_flags
 from ops.management.base import OpsCommand
 from ops.report.status import status
 
@@ -20,7 +19,7 @@ class Command(OpsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "folder", type=Path, metavar="DIR", help="What export_json wrote, or its Node ancestor."
+            "folder", type=path, metavar="DIR", help="What export_json wrote, or its Node ancestor."
         )
         add_mode(parser)
         add_person(parser)

@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -6,6 +5,7 @@ from django.core.management.base import CommandParser
 from cards.management.loading import LoadCommand, add_without_rarity_v2
 from cards.packs.catalogue import card_layout
 from cards.packs.illustrations import Illustrations
+from ops.management.arguments import path
 
 
 class Command(LoadCommand):
@@ -18,7 +18,7 @@ class Command(LoadCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path, metavar="FILE", help="JSON or CSV, in UTF-8.")
+        parser.add_argument("file", type=path, metavar="FILE", help="JSON or CSV, in UTF-8.")
         add_without_rarity_v2(parser)
         super().add_arguments(parser)
 

@@ -6,6 +6,7 @@ from django.core.management.base import CommandParser
 import cards
 from cards.management.loading import LoadCommand
 from cards.packs.catalogue import rule_layout
+from ops.management.arguments import path
 
 _HOUSE_RULES = Path(cards.__path__[0]) / "sample" / "presentation_rules.json"
 
@@ -16,7 +17,7 @@ class Command(LoadCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         told = "JSON or CSV, in UTF-8; the house's four rarities by default."
-        parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help=told)
+        parser.add_argument("file", type=path, nargs="?", metavar="FILE", help=told)
         super().add_arguments(parser)
 
     def handle(self, **options: Any) -> None:

@@ -1,6 +1,5 @@
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -8,6 +7,7 @@ from django.core.management.base import CommandParser
 from cards.exports.parts import NAMES
 from ops.export.summary import open_export
 from ops.export.verify import verify
+from ops.management.arguments import path
 from ops.management.base import OpsCommand
 from ops.report.export import verdict_json, verdict_lines
 from ops.report.meter import meter
@@ -20,7 +20,7 @@ class Command(OpsCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folder", type=Path, metavar="DIR", help="What export_json wrote.")
+        parser.add_argument("folder", type=path, metavar="DIR", help="What export_json wrote.")
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def handle(self, **options: Any) -> None:

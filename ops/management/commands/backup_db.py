@@ -10,6 +10,7 @@ from ops.backups.errors import told
 from ops.backups.load import verify
 from ops.backups.scratch import clear_left
 from ops.backups.server import Server
+from ops.management.arguments import path
 from ops.management.base import OpsCommand
 from ops.management.signals import given_up
 from ops.models import Backup
@@ -22,7 +23,7 @@ class Command(OpsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         told = "Ends in .dump (the default; restore_db reads it fastest), .sql or .sql.gz (psql reads them)."
-        parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help=told)
+        parser.add_argument("file", type=path, nargs="?", metavar="FILE", help=told)
         parser.add_argument(
             "--verify", action="store_true", help="Restore it into a scratch database and count the rows."
         )

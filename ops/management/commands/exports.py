@@ -9,6 +9,7 @@ from typing import Any
 from ops.export import queue
 from ops.export.folder import new_folder
 from ops.export.summary import SUMMARY
+from ops.management.arguments import path
 from ops.management.listing import ListCommand
 from ops.models import Export
 from ops.report import export as report
@@ -34,7 +35,7 @@ class Command(ListCommand):
     def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:
         super().add_verb_arguments(parser, verb)
         if verb == "fetch":
-            parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="Where it appears.")
+            parser.add_argument("--output", type=path, required=True, metavar="DIR", help="Where it appears.")
             parser.add_argument("--overwrite", action="store_true", help="Replace the export that is there.")
 
     def handle(self, **options: Any) -> None:

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from ops.history import history
-from ops.management.arguments import add_person, read_by
+from ops.management.arguments import add_person, path, read_by
 from ops.management.base import OpsCommand
 from ops.reading import read_time
 from ops.report.history import as_markdown
@@ -27,7 +26,7 @@ class Command(OpsCommand):
         parser.add_argument(
             "--note", action="append", default=[], metavar="TEXT", help="For Issues/Notes; may be repeated."
         )
-        parser.add_argument("--output", type=Path, metavar="FILE", help="By default the terminal.")
+        parser.add_argument("--output", type=path, metavar="FILE", help="By default the terminal.")
         parser.add_argument("--overwrite", action="store_true", help="Replace the file.")
         add_person(parser)
 

@@ -8,6 +8,7 @@ from ops.backups.errors import told
 from ops.backups.restore import confirm, restore
 from ops.backups.server import Server
 from ops.backups.swap import drop_old
+from ops.management.arguments import path
 from ops.management.base import OpsCommand
 from ops.management.signals import given_up
 from ops.report import backups as report
@@ -21,7 +22,7 @@ class Command(OpsCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="What backup_db wrote.")
+        parser.add_argument("file", type=path, nargs="?", metavar="FILE", help="What backup_db wrote.")
         parser.add_argument("--confirm", metavar="DATABASE", help="The name of the database to replace.")
         parser.add_argument(
             "--drop-old",

@@ -1,0 +1,18 @@
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django_rq.management.commands import rqworker
+
+
+class Command(rqworker.Command):
+    """django-rq's, which would answer with a traceback to a queue that there is not."""
+
+    help = "Work on what was left to the workers, until told to stop."
+
+    def handle(self, *args: str, **options: Any) -> None:
+        queues = ", ".join(settings.RQ_QUEUES)
+        for name in args:
+            if name not in settings.RQ_QUEUES:
+                raise CommandError(f"there is no queue {name!r}; the queues: {queues}.", returncode=2)
+        super().handle(*args, **options)  # type: ignore[no-untyped-call]
