@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,12 @@ def _own_storage(settings: LazySettings, tmp_path: Path) -> None:
 
 
 @pytest.fixture
+def node(tmp_path: Path) -> Path:
+    """An export of the Node backend."""
+    return Path(shutil.copytree(Path(__file__).parent / "node_export", tmp_path / "node"))
+
+
+@pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
     """Writes a pack: text or bytes as they are, anything else as JSON."""
 
@@ -39,11 +46,16 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def load(path: object, *flags: str, command: str = "load_pack") -> str:
+def run(command: str, *args: object) -> str:
     """What the command said, without the white space at its end."""
     stdout = io.StringIO()
-    call_command(command, *([path] if path else []), *flags, "--as", "ada", stdout=stdout)
+    call_command(command, *args, stdout=stdout)
     return stdout.getvalue().rstrip()
+
+
+def load(path: object, *flags: str, command: str = "load_pack") -> str:
+    """What the command said that Ada typed."""
+    return run(command, *([path] if path else []), *flags, "--as", "ada")
 
 
 def refusal(path: object, *flags: str, command: str = "load_pack") -> tuple[int, str]:

@@ -1,34 +1,21 @@
+"""What was exported comes back: as it was into an empty database, as an audited merge into one in use."""
+
 import io
 import json
-import os
-import shutil
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.db import connection
 
 from cards.models import Asset, Card, PresentationRule
 from ops.models import AuditLog
+from tests.cards.conftest import refusal, run
 from tests.cards.nasty import fill
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
 
 TABLES = (PresentationRule, Card, Asset, AuditLog)
-
-
-def run(command: str, *args: object) -> str:
-    stdout = io.StringIO()
-    call_command(command, *args, stdout=stdout)
-    return stdout.getvalue().rstrip()
-
-
-def refusal(folder: Path, *flags: str, command: str = "import_json") -> tuple[int, str]:
-    with pytest.raises(CommandError) as caught:
-        run(command, folder, *flags)
-    return caught.value.returncode, str(caught.value)
 
 
 def empty() -> None:
@@ -78,7 +65,7 @@ def test_verify_export_finds_nothing_wrong_and_one_flipped_byte_is_found(tmp_pat
         call_command("verify_export", tmp_path / "e", stdout=stdout)
     assert caught.value.code == 1
     assert "audit_logs.json - - DAMAGED: its SHA-256 is " in " ".join(stdout.getvalue().split())
-    status, words = refusal(tmp_path / "e", "--execute")
+    status, words = refusal(tmp_path / "e", "--execute", command="import_json")
     assert (status, words.startswith(f"{path} was refused: its SHA-256 is ")) == (1, True)
 
 
@@ -157,194 +144,3 @@ def test_a_merge_audits_what_it_changes_maps_the_keys_and_is_idempotent(tmp_path
     assert run("import_json", tmp_path / "e").splitlines()[-1] == "There is nothing to do."
     run("import_json", tmp_path / "e", "--execute")
     assert AuditLog.objects.count() == rows
-
-
-NODE = Path(__file__).parent / "node_export"
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(NODE, tmp_path / "node"))
-
-
-@pytest.mark.parametrize("rules_there", [False, True])
-def test_the_node_backends_export_loads_and_nothing_of_it_is_dropped(node: Path, rules_there: bool) -> None:
-    if rules_there:  # an operator may have typed load_rules first
-        for order, rarity in enumerate(("common", "rare", "epic")):
-            PresentationRule.objects.create(rarity=rarity, frame_color="#CCCCCC", sort_order=order)
-    assert "and has as many rows as the summary says" in run("verify_export", node)
-    run("import_json", node, "--execute")
-    when, later = datetime(2024, 1, 28, 14, 30, tzinfo=UTC), datetime(2024, 2, 1, 8, 5, 6, 789000, tzinfo=UTC)
-
-    eagle, bird, parrot = Card.objects.order_by("pk")
-    assert values(eagle) == {
-        "card_id": "águila-real",
-        "title": 'Águila "real"',
-        "description": "Vuela \\ alto.\n\u2028🦅",
-        "image": "https://example.org/aguila.webp",
-        "thumbnail": "thumbs/aguila.webp",
-        "rarity": "epic",
-        "rarity_v2": None,
-        "pack_id": "aves",
-        "tags": ["rapaz", "páramo"],
-        "created_at": when,
-        "updated_at": later,
-        "metadata": {
-            "id": "clrx8k2v10000qwer1111aaaa", "artist": "Ana", "metadata": {"atk": 5}, "atk": 7, "def": 3,
-            "commonName": "Águila real", "scientificName": "Aquila chrysaetos", "habitat": "páramo",
-            "flightRange": 120.5, "heightCm": 90, "family": "Accipitridae", "order": "Accipitriformes",
-            "species": "A. chrysaetos", "familyGroup": "rapaces", "imageUrls": ["https://example.org/1.webp"],
-            "audioUrl": None,
-        },
-    }  # fmt: skip
-    assert (bird.rarity, bird.rarity_v2, bird.description, bird.image) == ("common", "rare", "", "")
-    assert (parrot.tags, parrot.metadata) == (
-        ["verde"],
-        {"id": "clrx8k2v10002qwer3333cccc", "habitat": "selva"},
-    )
-    epic = PresentationRule.objects.get(rarity="epic")
-    assert (epic.frame_color, epic.glow_effect, epic.badge_icon, epic.sort_order) == (
-        "#9B59B6",
-        True,
-        "star",
-        2,
-    )
-    assert epic.metadata == {"id": "clrx8k2v20002qwer3333cccc", "animation": "pulse"}
-    asset = Asset.objects.get()
-    assert values(asset) == {
-        "asset_key": "thumb:águila-real", "asset_type": "thumbnail", "file_path": "thumbs/aguila.webp",
-        "file_size": 20480, "mime_type": "image/webp", "checksum": None, "generated_by": "worker",
-        "card": None, "metadata": {"id": "clrx8k2v30000qwer1111aaaa", "width": 256}, "created_at": when,
-        "updated_at": when,
-    }  # fmt: skip
-    audit = AuditLog.objects.exclude(action="import_json").order_by("pk")
-    assert [values(row) for row in audit] == [
-        {
-            "run": None, "action": "UPDATE", "object_type": "cards.card", "object_id": str(eagle.pk),
-            "performed_by": "admin", "changes": {"rarity": {"from": "rare", "to": "epic"}},
-            "metadata": {"id": "clrx8k2v40000qwer1111aaaa", "ip": "10.0.0.1"}, "created_at": when,
-        },
-        {
-            "run": None, "action": "DELETE", "object_type": "cards.card",
-            "object_id": "clrx8k2v19999gone0000zzzz", "performed_by": "", "changes": {},
-            "metadata": {"id": "clrx8k2v40001qwer2222bbbb"}, "created_at": when,
-        },
-        {
-            "run": None, "action": "BULK_PROMOTE", "object_type": "", "object_id": "",
-            "performed_by": "admin", "changes": {"count": 2}, "metadata": {"id": "clrx8k2v40002qwer3333cccc"},
-            "created_at": later,
-        },
-    ]  # fmt: skip
-    assert AuditLog.objects.filter(action="import_json").exists() == rules_there
-    rows = AuditLog.objects.count()
-    run("import_json", node, "--execute")
-    assert AuditLog.objects.count() == rows
-
-
-def values(row: Any) -> dict[str, Any]:
-    return {field.name: getattr(row, field.name) for field in row._meta.concrete_fields if field.name != "id"}
-
-
-def damage(folder: Path, name: str, old: str, new: str) -> None:
-    path = folder / name
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-
-
-@pytest.mark.parametrize(
-    ("name", "old", "new", "reason"),
-    [
-        ("cards.json", '"def": 3\n  },', '"def": 3', "not JSON: Expecting ',' delimiter or '}' at line 37"),
-        ("cards.json", '"def": 3', '"def": NaN', "not JSON: NaN is no JSON number at line 2, column 3."),
-        ("cards.json", '"def": 3', '"def": 3, "def": 4', 'row [0]  gives "def" twice'),
-        ("cards.json", '"artist"', '"atk"', 'row [0]  gives "atk" twice'),
-        (
-            "cards.json",
-            '"rarity": "epic"',
-            '"rarity": "mythic"',
-            "rarity 'mythic' is unknown; the rarities are",
-        ),
-        ("cards.json", '"Copetón"', '"a\\u0000"', "row [1]  title holds a NUL character (\\u0000)"),
-        (
-            "cards.json",
-            '"cardId": "loro"',
-            '"cardId": "copetón"',
-            "cardId 'copetón' was given before, in row [1]",
-        ),
-        (
-            "cards.json",
-            "2024-01-28T14",
-            "2024-01-32T14",
-            "createdAt is the text '2024-01-32T14:30:00.000Z', not a",
-        ),
-        ("cards.json", "images/loro.webp", "../loro.webp", "image '../loro.webp' leads out of its folder"),
-        ("assets.json", "thumbs/", "../../", "filePath '../../aguila.webp' leads out of its folder"),
-        ("assets.json", '"metadata"', '"cardId": "none", "metadata"', "its card 'none' is not in the export"),
-        ("audit_logs.json", '"action": "UPDATE",', "", "row [0]  action is missing"),
-        ("presentation_rules.json", "#CCCCCC", "grey", "frameColor is 'grey': A frame colour is hexadecimal"),
-        ("export_summary.json", "{", "[", "is damaged: "),
-        ("export_summary.json", '"counts"', '"count"', "is no summary of an export: it has no counts."),
-        ("export_summary.json", '"cards": 3', '"cards": 4', "it has 3 rows, the summary says 4."),
-        (
-            "export_summary.json",
-            "{",
-            '{"kyndo": "1", "files": {"../cards.json": {}},',
-            "names the file '../cards.json'",
-        ),
-        ("export_summary.json", "{", '{"kyndo": "1",', "names no file of presentation_rules, cards, assets"),
-    ],
-)
-def test_a_damaged_file_is_refused_with_its_reason_and_nothing_is_changed(
-    node: Path, name: str, old: str, new: str, reason: str
-) -> None:
-    damage(node, name, old, new)
-    status, said = refusal(node, "--execute")
-    assert status == 1
-    assert reason in said
-    assert not any(model.objects.exists() for model in TABLES)
-
-
-def test_files_that_cannot_be_read_are_refused_with_their_name(node: Path, tmp_path: Path) -> None:
-    summary = node / "export_summary.json"
-    summary.rename(tmp_path / "summary.json")
-    assert refusal(node) == (2, f"There is no export in {node}: it has no export_summary.json.")
-    (tmp_path / "summary.json").rename(summary)
-    cards = node / "cards.json"
-    cards.rename(tmp_path / "elsewhere.json")
-    assert refusal(node) == (1, f"{node} is no whole export: cards.json is missing.")
-    cards.symlink_to(tmp_path / "elsewhere.json")
-    assert refusal(node) == (1, f"{cards} was refused: cannot be read: it is a link.")
-    cards.unlink()
-    os.mkfifo(cards)
-    assert refusal(node) == (1, f"{cards} was refused: it is no plain file.")
-    cards.unlink()
-    cards.write_bytes(b'[{"a": "\xe1"}]')
-    assert refusal(node) == (1, f"{cards} was refused: not UTF-8: byte 0xe1.")
-    assert refusal(tmp_path / "none") == (
-        2, f"There is no export in {tmp_path}/none: No such file or directory.",
-    )  # fmt: skip
-
-
-def test_a_compressed_file_that_is_cut_off_or_no_gzip_is_refused(tmp_path: Path) -> None:
-    fill()
-    run("export_json", "--output", tmp_path / "e", "--compress")
-    cards = tmp_path / "e" / "cards.json.gz"
-    whole = cards.read_bytes()
-    for content, reason in [
-        (whole[:-1], f"it has {len(whole) - 1} bytes, the summary says {len(whole)}."),
-        (whole[:200] + bytes([whole[200] ^ 255]) + whole[201:], ""),
-        (b"no gzip".ljust(len(whole)), "not gzip: Not a gzipped file (b'no')."),
-    ]:
-        cards.write_bytes(content)
-        status, said = refusal(tmp_path / "e", "--execute")
-        assert status == 1
-        assert said.startswith(f"{cards} was refused: {reason}")
-    assert Card.objects.count() == 3
-
-
-def test_what_the_database_refuses_half_way_is_taken_back_whole(node: Path) -> None:
-    damage(node, "assets.json", "image/webp", "webp")
-    status, said = refusal(node, "--execute")
-    assert (status, "assets_mime_type_shape" in said) == (1, True)
-    assert not any(model.objects.exists() for model in TABLES)

@@ -1,7 +1,6 @@
 """Exports that the workers write: one job, cancelled but never paused, started over when lost."""
 
 import fcntl
-import io
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ import psycopg
 import pytest
 import redis
 from django.conf import LazySettings
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 from django.utils import timezone
 from rq import Queue
@@ -28,6 +27,7 @@ from ops.models import AuditLog, Export
 from ops.queue.presence import the_queue
 from ops.queue.reaper import reap
 from ops.scope import Scope
+from tests.cards.conftest import run
 from tests.cards.nasty import fill
 from tests.conftest import Manage
 from tests.ops.running import do_jobs, until
@@ -44,12 +44,6 @@ def _own_root(settings: LazySettings, tmp_path: Path) -> None:
 def queue(redis_server: "redis.Redis") -> Queue:
     fill()
     return the_queue()
-
-
-def run(command: str, *args: object) -> str:
-    stdout = io.StringIO()
-    call_command(command, *args, stdout=stdout)
-    return stdout.getvalue().rstrip()
 
 
 @contextmanager
