@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from django.db import ProgrammingError
 
-from ops.preflight import backup, health, migrations, objects, people, runs, server, space
+from ops.preflight import backup, health, migrations, objects, people, runs, server, space, wal
 from ops.preflight.finding import Finding, Light, Situation, worst
 
 CHECKS: dict[str, Callable[[Situation], Finding]] = {
@@ -29,6 +29,7 @@ CHECKS: dict[str, Callable[[Situation], Finding]] = {
     "prepared": server.prepared_transactions,
     "replication": server.replication,
     "health": health.health,
+    "room for WAL": wal.room_for_wal,
     "database disk": space.database_disk,
     "local disk": space.local_disk,
 }

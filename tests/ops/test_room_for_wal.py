@@ -1,0 +1,35 @@
+"""`preflight` sees that a run would write more WAL than there is room for between two checkpoints."""
+
+import shlex
+
+import pytest
+
+from ops.preflight import wal
+from ops.preflight.finding import Light, Situation
+from tests.ops.running import sql, things, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_too_little_room_is_yellow_until_it_is_made_as_the_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    things(100)
+    sql("ANALYZE trials_thing")
+    assert wal.room_for_wal(Situation()).light == Light.GREEN
+    monkeypatch.setattr(wal, "_ROW", 2**30)  # of 100 rows that are as many as a hundred millions
+    line = wal.room_for_wal(Situation())
+    assert (line.light, line.found.endswith(f"; max_wal_size is {sql('SHOW max_wal_size')[0][0]}.")) == (
+        Light.YELLOW,
+        True,
+    )
+    try:
+        for typed in shlex.split(line.todo[0])[3::2]:
+            sql(typed)
+        until(lambda: wal.room_for_wal(Situation()).light == Light.GREEN)
+    finally:
+        sql("ALTER SYSTEM RESET max_wal_size")
+        sql("SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize(("need", "asked"), [(1, 1), (2**30, 1), (2**30 + 1, 2), (3_400_000_000, 4)])
+def test_the_room_that_is_asked_for_is_the_next_power_of_two(need: int, asked: int) -> None:
+    assert wal.gigabytes(need) == asked
