@@ -8,7 +8,8 @@ import pytest
 
 from kyndo.localservices.postgres import LocalPostgres
 from tests.chaos.conftest import Dose
-from tests.chaos.trial import Trial
+from tests.chaos.trial import Trial, prepare
+from tests.conftest import Manage
 
 
 @pytest.fixture
@@ -19,10 +20,12 @@ def server(tmp_path: Path, request: pytest.FixtureRequest):
     server.remove()
 
 
-def test_a_run_waits_for_a_killed_postgresql_and_ends_exactly_by_itself(server: LocalPostgres, dose: Dose):
+def test_a_run_waits_for_a_killed_postgresql_and_ends_exactly_by_itself(
+    manage: Manage, server: LocalPostgres, dose: Dose
+):
+    prepare(manage, dose.cards)
     trial = Trial(server.url)
-    trial.manage("migrate")
-    trial.prepare(dose.cards)
+    trial.copy_of(manage.database_url, server.bin)
     trial.remember()
     process = trial.start("backfill_rarity_v2", "--execute", "--batch-size", 20)
     run = trial.await_new_run(0)

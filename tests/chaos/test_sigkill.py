@@ -3,11 +3,12 @@
 import pytest
 
 from tests.chaos.conftest import Dose
-from tests.chaos.trial import Trial
+from tests.chaos.trial import Trial, prepare
+from tests.conftest import Manage
 
 
 @pytest.fixture
-def trial(manage) -> Trial:
+def trial(manage: Manage) -> Trial:
     return Trial(manage.database_url)
 
 
@@ -30,9 +31,9 @@ def killed_and_resumed(trial: Trial, kills: int, *words: object) -> tuple[int, i
 
 @pytest.mark.engine
 def test_a_backfill_a_promotion_and_its_revert_are_exact_however_often_they_are_killed(
-    trial: Trial, dose: Dose, record_property
+    manage: Manage, trial: Trial, dose: Dose, record_property
 ):
-    trial.prepare(dose.cards)
+    prepare(manage, dose.cards)
     kills = 0
     for words in (
         ["backfill_rarity_v2"],
@@ -50,8 +51,10 @@ def test_a_backfill_a_promotion_and_its_revert_are_exact_however_often_they_are_
     assert trial.query("SELECT count(*) FROM cards WHERE rarity_v2 IS DISTINCT FROM rarity") == [(0,)]
 
 
-def test_of_two_processes_on_one_run_one_is_killed_and_the_other_ends_it_exactly(trial: Trial, dose: Dose):
-    trial.prepare(dose.cards)
+def test_of_two_processes_on_one_run_one_is_killed_and_the_other_ends_it_exactly(
+    manage: Manage, trial: Trial, dose: Dose
+):
+    prepare(manage, dose.cards)
     trial.remember()
     last = trial.newest()
     first = trial.start("backfill_rarity_v2", "--execute", "--batch-size", 20, "--lanes", 2)

@@ -16,7 +16,7 @@ from kyndo.localservices.state import State
 from kyndo.localservices.valkey import LocalValkey
 from tests.chaos.conftest import Dose
 from tests.chaos.crew import Crew, People
-from tests.chaos.trial import Trial
+from tests.chaos.trial import Trial, prepare
 
 NETWORK = "10.213.77"
 BRIDGE = f"{NETWORK}.1"
@@ -163,7 +163,7 @@ def at_work_while_cut_off(trial: Trial, hosts: list[Host]) -> set[int]:
 def test_a_host_cut_off_and_brought_back_costs_seconds_and_no_row(
     hosts: list[Host], crews: list[Crew], trial: Trial, dose: Dose
 ) -> None:
-    trial.prepare(dose.cards)
+    prepare(trial.manage, dose.cards)
     trial.remember()
     words = ("backfill_rarity_v2", "--execute", "--workers", 2, "--lanes", 4, "--batch-size", 10)
     trial.manage(*words, "--max-rate", 300)

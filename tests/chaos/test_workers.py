@@ -19,7 +19,7 @@ from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.valkey import LocalValkey
 from tests.chaos.conftest import Dose
 from tests.chaos.crew import Crew, People
-from tests.chaos.trial import Trial
+from tests.chaos.trial import Trial, prepare
 from tests.conftest import ROOT, Manage
 
 MOVING = ("queued", "running")
@@ -91,8 +91,7 @@ def attacks(count: int, crew: Crew, servers: Servers) -> list[Callable[[], str]]
 @pytest.fixture
 def trial(manage: Manage, servers: Servers, crew: Crew, dose: Dose) -> Trial:
     """Common cards, some with an illustration that has no thumbnail yet."""
-    manage("load_rules", "--execute")
-    manage("generate_cards", dose.cards, "--without-rarity-v2")
+    prepare(manage, dose.cards)
     trial = Trial(servers.postgres.url, servers.valkey.url)
     trial.copy_of(manage.database_url, servers.postgres.bin)
     shutil.copytree(IMAGES, Path(crew.env["MEDIA_ROOT"]) / "images")

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,12 @@ from django.db import connections
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _COLUMNS = ("rarity", "rarity_v2")
+
+
+def prepare(manage: Callable[..., object], cards: int) -> None:
+    """Cards of the old backend, as the house's own commands make them."""
+    manage("load_rules", "--execute")
+    manage("generate_cards", cards, "--without-rarity-v2")
 
 
 class Trial:
@@ -72,10 +78,6 @@ class Trial:
         finally:
             connections["default"].close()
             connections["default"] = before
-
-    def prepare(self, cards: int) -> None:
-        self.manage("load_rules", "--execute")
-        self.manage("generate_cards", cards, "--without-rarity-v2")
 
     def remember(self) -> None:
         self.before = self._cards()

@@ -2,12 +2,13 @@
 
 import signal
 import subprocess
+from typing import Any
 
 import pytest
 from django.db import connection
 
 from tests.conftest import Manage
-from tests.ops.running import sql
+from tests.ops.running import django_with, sql
 
 NOWHERE = {"DATABASE_URL": "postgres://kyndo:hidden@127.0.0.1:9/kyndo"}
 
@@ -22,24 +23,24 @@ def test_a_database_out_of_reach_is_named_without_its_password(manage: Manage) -
 
 
 def test_a_wrong_password_is_said_in_words(manage: Manage) -> None:
-    settings = connection.settings_dict
-    url = f"postgres://{settings['USER']}:wrong@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
-    done = manage("migrate", env={"DATABASE_URL": url})
+    with django_with(PASSWORD="wrong"):
+        done = manage("migrate")
     assert done.returncode == 1
     assert "password authentication failed" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_database_that_does_not_exist_is_said_in_words(manage: Manage) -> None:
-    done = manage("migrate", env={"DATABASE_URL": manage.database_url + "_not_there"})
+    with django_with(NAME="not_there"):
+        done = manage("migrate")
     assert done.returncode == 1
     assert "does not exist" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_missing_table_asks_for_the_migrations(manage: Manage) -> None:
-    empty = manage.database_url.rpartition("/")[0] + "/postgres"
-    done = manage("clearsessions", env={"DATABASE_URL": empty})
+    with django_with(NAME="postgres"):
+        done = manage("clearsessions")
     assert done.returncode == 1
     first, second = done.stderr.splitlines()
     assert 'relation "django_session" does not exist' in first
@@ -72,13 +73,16 @@ def test_a_column_that_was_dropped_by_hand_asks_for_no_migration(manage: Manage)
 
 
 def test_the_traceback_is_there_for_who_asks(manage: Manage) -> None:
-    done = manage("migrate", "--traceback", env=NOWHERE)
+    with django_with(PORT=9):
+        done = manage("migrate", "--traceback")
     assert done.returncode == 1
     assert done.stderr.startswith("Traceback")
 
 
-def test_redis_out_of_reach_is_said_in_words(manage: Manage) -> None:
-    done = manage("shell", "--no-imports", "-c", PING, env={"REDIS_URL": "redis://:hidden@127.0.0.1:9/3"})
+def test_redis_out_of_reach_is_said_in_words(manage: Manage, settings: Any) -> None:
+    settings.REDIS_URL = "redis://:hidden@127.0.0.1:9/3"
+    settings.RQ_QUEUES = {"default": {"URL": settings.REDIS_URL}}
+    done = manage("shell", "--no-imports", "-c", PING)
     assert done.returncode == 1
     assert done.stderr.startswith("Redis cannot be used at 127.0.0.1:9/3: ")
     assert "hidden" not in done.stderr
