@@ -73,8 +73,9 @@ def plain(env: dict[str, str], processes: int) -> float:
 def run(env: dict[str, str], url: str, processes: int) -> float:
     """The seconds of a run that so many processes advance."""
     create = (
-        "from ops import registry, runs;"
-        "runs.create(runs.Request(registry.get('render_thumbnails'), 'bench', lanes={}, without_backup=True))"
+        "from ops import creation, registry;"
+        "creation.create(creation.Request("
+        "registry.get('render_thumbnails'), 'bench', lanes={}, without_backup=True))"
     )
     manage(env, "shell", "--no-imports", "-c", create.format(4 * processes))
     resume = [sys.executable, str(ROOT / "manage.py"), "runs", "resume", "1"]

@@ -12,12 +12,12 @@ from django.conf import settings
 from django.db import Error, transaction
 from django.utils import timezone
 
-from ops import registry, runs
+from ops import claims, creation, registry
 from ops.candidates import candidates
 from ops.declaration import build, label_of
 from ops.events import tell
 from ops.exceptions import ColumnClaimed
-from ops.models import Claim, FollowUp, Run
+from ops.models import FollowUp, Run
 from ops.operation import Operation
 from ops.patience import is_transient
 from ops.queue.bell import ring
@@ -79,8 +79,7 @@ def _followers(run: Run) -> list[str]:
 
 def _holder_of(operation: Operation) -> Run | None:
     columns = [field.name for field in fields_of(operation)]
-    claims = Claim.objects.filter(model=label_of(operation.model), column__in=columns)
-    held = claims.select_related("run").first()
+    held = claims.on(label_of(operation.model), columns)
     return held.run if held else None
 
 
@@ -101,7 +100,7 @@ def _leave(holder: Run, name: str, performed_by: str) -> bool:
 def _begin(declared: type[Operation], performed_by: str, scope: Scope, follows: Run | None) -> bool:
     """Create the run and call the workers; False where somebody else was faster to claim its columns."""
     workers = settings.FOLLOW_UP_WORKERS
-    asked = runs.Request(
+    asked = creation.Request(
         declared,
         performed_by,
         scope=scope,
@@ -111,7 +110,7 @@ def _begin(declared: type[Operation], performed_by: str, scope: Scope, follows: 
         follows=follows,
     )
     try:
-        run = runs.create(asked)
+        run = creation.create(asked)
     except ColumnClaimed:
         return False
     if warning := ring(run):

@@ -10,11 +10,11 @@ from django.db.models import Count, F, Sum
 from django.utils import timezone
 
 from ops.candidates import candidates
+from ops.creation import Request
 from ops.db import read_only
 from ops.declaration import build
 from ops.models import Run
 from ops.operation import Operation
-from ops.runs import Request
 from ops.sql.compile import fields_of, with_changes
 
 _SAMPLES = 5

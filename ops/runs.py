@@ -1,88 +1,23 @@
-"""The life of a run: created, moved from state to state, halted, ended."""
+"""The life of a run once it is created: moved from state to state, halted, ended."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import DurationField, F
 from django.db.models.functions import Coalesce, Now
-from django.utils import timezone
 
-from ops import followups, registry
-from ops.backups import demand
-from ops.candidates import candidates
-from ops.declaration import build, fingerprint, label_of
-from ops.events import process, tell, tell_created, tell_move
-from ops.exceptions import ChangedDeclaration, ColumnClaimed, IllegalMove, UnknownRun
-from ops.models import Claim, Failure, Lane, Run
+from ops import claims, followups, registry
+from ops.declaration import build, fingerprint
+from ops.events import process, tell, tell_move
+from ops.exceptions import ChangedDeclaration, IllegalMove, UnknownRun
+from ops.models import Failure, Lane, Run
 from ops.operation import Operation
-from ops.scope import Scope
-from ops.sql.compile import fields_of
 from ops.states import MOVES, State
-
-_CLAIMS_TRIED = 20
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a run is asked: raw parameters, scope, who asks, and how it is to be executed.
-
-    With ``workers`` it is for so many of them to advance (see ops.queue.bell); without, for whoever asks.
-    """
-
-    operation: type[Operation]
-    performed_by: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    scope: Scope = field(default_factory=Scope)
-    lanes: int = 1
-    batch_size: int | None = None
-    max_rate: int | None = None
-    max_failures: int | None = None
-    workers: int | None = None
-    without_backup: bool = False
-    ignored_health: Sequence[str] = ()
-    follows: Run | None = None
-
-
-def create(request: Request) -> Run:
-    """A queued run that has claimed its columns.
-
-    Raises InvalidParams, InvalidScope, NoBackup, or ColumnClaimed.
-    """
-    as_of = timezone.now()
-    operation = build(request.operation, request.params, as_of)
-    request.scope.check(operation.model)
-    without_backup = demand.overridden(request.without_backup)
-    total = candidates(operation, request.scope).count()
-    with transaction.atomic():
-        run = Run.objects.create(
-            operation=operation.name,
-            model=label_of(operation.model),
-            columns=[field.name for field in fields_of(operation)],
-            params=dict(request.params),
-            scope=request.scope.as_json(),
-            version=fingerprint(operation),
-            as_of=as_of,
-            performed_by=request.performed_by,
-            total=total,
-            batch_size=request.batch_size,
-            max_rate=request.max_rate,
-            max_failures=request.max_failures,
-            workers=request.workers,
-            without_backup=without_backup,
-            ignored_health=sorted({*request.ignored_health}),
-            follows=request.follows,
-        )
-        request.scope.store(run, operation.model)
-        _claim(run)
-        _lay_lanes(run, operation, max(request.lanes, request.workers or 1))
-        tell_created(run)
-    return run
 
 
 def get(pk: int) -> Run:
@@ -159,7 +94,7 @@ def requeue(run: Run, by: str = "", **changes: Any) -> None:
             change(run, **changes)
             return
         move(run, State.QUEUED, by, **changes, finished_at=None, checks=[], error="")
-        _claim(run)
+        claims.take(run)
         Failure.objects.filter(run=run).delete()
         Lane.objects.filter(run=run).update(failed=0)
         if not run.lanes.filter(finished=False).exists():
@@ -241,7 +176,7 @@ def complete_halt(run: Run) -> None:
 def end(run: Run, state: State, by: str = "", **changes: Any) -> None:
     """Move the run to an end, let its columns go, and begin what follows it. Raises IllegalMove."""
     move(run, state, by, finished_at=Now(), **changes)
-    Claim.objects.filter(run=run).delete()
+    claims.release(run)
     followups.wake(run)
 
 
@@ -251,42 +186,3 @@ def next_sweep(run: Run, first: int | None = None) -> None:
     run.save(update_fields=["sweep"])
     run.lanes.exclude(upper=None).update(cursor=None, finished=False)  # an empty table stays out of bounds
     tell(run, "sweep", number=run.sweep)
-
-
-def _claim(run: Run) -> None:
-    """Claim the run's columns, all or none. Raises ColumnClaimed."""
-    Claim.objects.filter(run=run).delete()
-    for _ in range(_CLAIMS_TRIED):
-        claims = [Claim(run=run, model=run.model, column=column) for column in sorted(run.columns)]
-        try:
-            with transaction.atomic():
-                Claim.objects.bulk_create(claims)
-            return
-        except IntegrityError:
-            _tell_holder(run)  # or, if the holder has just ended, claim again
-    raise ColumnClaimed(f"runs that write {run.model} come and go: try again")
-
-
-def _tell_holder(run: Run) -> None:
-    claims = Claim.objects.filter(model=run.model, column__in=run.columns)
-    if held := claims.select_related("run").first():
-        other = held.run
-        raise ColumnClaimed(
-            f"{run.model}.{held.column} is being written by run {other.pk}"
-            f" ({other.operation}, {other.get_state_display()}). Let it end (manage.py runs show {other.pk}),"
-            f" or cancel it: manage.py runs cancel {other.pk}"
-        )
-
-
-def _lay_lanes(run: Run, operation: Operation, count: int) -> None:
-    """Lanes of about as many keys each over those that exist now: newer rows are not this run's."""
-    keys = operation.model._base_manager.order_by("pk").values_list("pk", flat=True)
-    total = keys.count() if count > 1 else 0
-    places = sorted({total * number // count for number in range(1, count)} - {0})
-    bounds = [None, *(str(keys[place - 1]) for place in places)]
-    last = keys.last()
-    uppers = [*bounds[1:], None if last is None else str(last)]
-    Lane.objects.bulk_create(
-        Lane(run=run, number=number, lower=lower, upper=upper, finished=last is None)
-        for number, (lower, upper) in enumerate(zip(bounds, uppers, strict=True), start=1)
-    )

@@ -7,7 +7,8 @@ from threading import Event
 import pytest
 
 from cards.models import Card
-from ops import registry, runs
+from ops import registry
+from ops.creation import Request, create
 from ops.engine.work import work
 from ops.models import AuditLog
 from ops.states import State
@@ -44,12 +45,12 @@ def test_the_readmes_ten_lines_are_an_operation_that_runs_is_audited_and_reverts
         Card(card_id=f"c{n}", title="A card", pack_id=pack)
         for n, pack in enumerate(["Andes", "andes", "PÁRAMO"])
     )
-    run = runs.create(runs.Request(operation, performed_by="test"))
+    run = create(Request(operation, performed_by="test"))
     assert work(run, Nobody(), Event()) == State.SUCCEEDED
     assert set(Card.objects.values_list("pack_id", flat=True)) == {"andes", "páramo"}
     assert AuditLog.objects.filter(run=run).count() == 2
 
-    revert = runs.create(runs.Request(registry.get("revert"), performed_by="test", params={"run": run.pk}))
+    revert = create(Request(registry.get("revert"), performed_by="test", params={"run": run.pk}))
     assert work(revert, Nobody(), Event()) == State.SUCCEEDED
     assert set(Card.objects.values_list("pack_id", flat=True)) == {"Andes", "andes", "PÁRAMO"}
 

@@ -56,10 +56,11 @@ def engine(order: dict[str, Any], ends: Ends) -> Callable[[], object]:
 def create_run(order: dict[str, Any]) -> int:
     """A run of the backfill, for processes to join or for workers to take up."""
     from ops import registry, runs
+    from ops.creation import Request, create
 
     operation = registry.get("backfill_rarity_v2")
     asked = {name: order[name] for name in ("lanes", "workers", "batch_size")}
-    run = runs.create(runs.Request(operation, "benchmark", **asked))
+    run = create(Request(operation, "benchmark", **asked))
     if not order["workers"]:
         runs.start(run)
     return int(run.pk)

@@ -12,14 +12,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from ops import runs
 from ops.admin.asking import how_form, raw_params
+from ops.creation import Request, create
 from ops.exceptions import OpsError
 from ops.preview import Preview, preview
 from ops.queue.bell import ring
 from ops.report import words
 from ops.report.preview import basis
-from ops.runs import Request
 
 # Groups of the breakdown that are shown.
 _SHOWN = 8
@@ -79,7 +78,7 @@ def _answered(proposal: Proposal, how: forms.Form) -> Request | None:
 
 
 def _start(request: HttpRequest, asked: Request) -> HttpResponse:
-    run = runs.create(asked)
+    run = create(asked)
     if warning := ring(run):
         messages.warning(request, warning)
     return HttpResponseRedirect(reverse("admin:ops_run_change", args=[run.pk]))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ops import registry, runs
+from ops.creation import Request
 from ops.models import Run
 from ops.operations import Revert
 from ops.progress import progress_of
 from ops.queue.bell import ring
-from ops.runs import Request
 from ops.scope import Scope
 from ops.states import AT_WORK, MOVES, State
 

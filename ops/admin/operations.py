@@ -16,9 +16,9 @@ from ops.admin.asking import form_of
 from ops.admin.bounded import BoundedAdmin
 from ops.admin.choice import Choice
 from ops.admin.confirmation import Proposal, confirm
+from ops.creation import Request
 from ops.exceptions import InvalidScope
 from ops.operation import Operation
-from ops.runs import Request
 
 
 def offered(model: type[Model]) -> list[type[Operation]]:

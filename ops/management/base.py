@@ -15,7 +15,8 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ops import registry, runs
+from ops import registry
+from ops.creation import Request, create
 from ops.engine.work import work
 from ops.exceptions import DatabaseAway, InvalidParams, OpsError
 from ops.management.arguments import (
@@ -39,7 +40,6 @@ from ops.report import preview as report_preview
 from ops.report import run as report_run
 from ops.report import words
 from ops.report.watchers import JsonLines, Lines, Watcher
-from ops.runs import Request
 from ops.scope import Scope
 from ops.states import State
 
@@ -80,7 +80,7 @@ class OpsCommand(BaseCommand):
 
     def preview_or_execute(self, request: Request, options: Mapping[str, Any]) -> None:
         if options["execute"]:
-            self.begin(runs.create(request), options["json"])
+            self.begin(create(request), options["json"])
             return
         seen = preview(request)
         if options["json"]:

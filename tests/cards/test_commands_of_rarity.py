@@ -8,7 +8,7 @@ import pytest
 
 from cards.models import Card, PresentationRule
 from cards.operations import BulkPromote
-from ops import runs
+from ops.creation import Request, create
 from ops.models import AuditLog, Run
 from tests.conftest import Manage
 from tests.ops.told import said
@@ -221,7 +221,7 @@ def test_without_any_rules_the_way_to_load_them_is_told(manage: Manage) -> None:
 
 
 def test_a_second_promotion_waits_for_the_first(manage: Manage) -> None:
-    run = runs.create(runs.Request(BulkPromote, "ada", {"from_rarity": "common", "to_rarity": "rare"}))
+    run = create(Request(BulkPromote, "ada", {"from_rarity": "common", "to_rarity": "rare"}))
     done = manage("bulk_promote", "--from", "rare", "--to", "epic", "--execute")
     assert (done.returncode, done.stdout) == (1, "")
     assert f"is being written by run {run.pk} (bulk_promote, queued)" in done.stderr

@@ -13,12 +13,12 @@ from django.db.models import Model, QuerySet
 from rq import Queue
 from rq.job import Job
 
-from ops import runs
+from ops import creation
+from ops.creation import Request
 from ops.engine.size import BatchSize
 from ops.engine.work import work
 from ops.models import AuditLog, Run
 from ops.operation import Operation
-from ops.runs import Request
 from tests.trials.models import Thing
 
 WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -76,7 +76,7 @@ def per_row(
 
 
 def create(declared: type[Operation], **asked: Any) -> Run:
-    return runs.create(Request(declared, "tester", **asked))
+    return creation.create(Request(declared, "tester", **asked))
 
 
 def go(run: Run, watched: Watched | None = None, stop: Event | None = None) -> Run:

@@ -9,8 +9,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ops import runs
+from ops.creation import Request, create
 from ops.models import AuditLog, Run
-from ops.runs import Request
 from tests.conftest import Manage
 from tests.ops.running import things
 from tests.ops.told import said
@@ -153,7 +153,7 @@ def test_wrong_words_are_told_with_status_2(manage: Manage, words: list[str], sa
 def test_runs_are_listed_the_newest_first(manage: Manage) -> None:
     said(manage("runs"), "No run yet. To see what can be run: manage.py operate --help")
     things(2)
-    runs.create(Request(SetScore, "ada", {"score": 5}))
+    create(Request(SetScore, "ada", {"score": 5}))
     manage(*ANNOTATE, "--execute", "--as", "bob")
     first, second = Run.objects.order_by("pk")
     listed = manage("runs").stdout.splitlines()
@@ -195,7 +195,7 @@ def test_a_run_is_shown_whole(manage: Manage) -> None:
 
 def test_a_queued_run_is_resumed_and_a_finished_one_is_not(manage: Manage) -> None:
     things(2)
-    run = runs.create(Request(Annotate, "ada"))
+    run = create(Request(Annotate, "ada"))
     assert manage("runs", "resume", run.pk).returncode == 0
     over = manage("runs", "resume", run.pk)
     assert (
@@ -208,7 +208,7 @@ def test_a_queued_run_is_resumed_and_a_finished_one_is_not(manage: Manage) -> No
 
 def test_a_run_resumed_with_another_pace_keeps_it(manage: Manage) -> None:
     things(15)
-    run = runs.create(Request(Annotate, "ada", batch_size=1, max_rate=1))
+    run = create(Request(Annotate, "ada", batch_size=1, max_rate=1))
     assert manage("runs", "resume", run.pk, "--batch-size", 7, "--max-rate", 9000).returncode == 0
     run = runs.get(run.pk)
     assert (run.state, run.batch_size, run.max_rate) == ("succeeded", 7, 9000)
@@ -216,7 +216,7 @@ def test_a_run_resumed_with_another_pace_keeps_it(manage: Manage) -> None:
 
 
 def test_pauses_do_not_count_as_time_that_a_run_took(manage: Manage) -> None:
-    run = runs.create(Request(Annotate, "ada"))
+    run = create(Request(Annotate, "ada"))
     for _ in range(2):
         runs.start(run)
         Run.objects.update(started_at=Now() - timedelta(hours=9), working_since=Now() - timedelta(hours=1))
@@ -228,7 +228,7 @@ def test_pauses_do_not_count_as_time_that_a_run_took(manage: Manage) -> None:
 
 def test_a_run_that_nobody_works_on_says_so_and_one_that_beats_or_is_held_does_not(manage: Manage) -> None:
     things(1)
-    run = runs.create(Request(Annotate, "ada"))
+    run = create(Request(Annotate, "ada"))
     runs.start(run)
 
     def said() -> tuple[str, bool]:
@@ -248,7 +248,7 @@ def test_a_run_that_nobody_works_on_says_so_and_one_that_beats_or_is_held_does_n
 
 
 def test_a_run_is_cancelled_and_cannot_be_paused_then(manage: Manage) -> None:
-    run = runs.create(Request(Annotate, "ada"))
+    run = create(Request(Annotate, "ada"))
     done = manage("runs", "cancel", run.pk)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"Run {run.pk} was cancelled: 0 changed" in done.stdout
@@ -258,7 +258,7 @@ def test_a_run_is_cancelled_and_cannot_be_paused_then(manage: Manage) -> None:
 
 
 def test_a_run_that_is_paused_already_says_how_to_go_on(manage: Manage) -> None:
-    run = runs.create(Request(Annotate, "ada"))
+    run = create(Request(Annotate, "ada"))
     runs.start(run)
     runs.pause(run)
     refused = manage("runs", "pause", run.pk)

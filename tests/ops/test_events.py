@@ -7,10 +7,10 @@ import pytest
 from django.core.management import call_command
 from django.db import transaction
 
-from ops import runs
+from ops import creation, runs
+from ops.creation import Request
 from ops.events import tell
 from ops.models import Run
-from ops.runs import Request
 from tests.ops.conftest import Declare
 from tests.ops.running import Watched, create, execute, go, operation, things
 from tests.trials.models import Thing
@@ -63,7 +63,7 @@ def test_a_cancelled_run_ends_once(declare: Declare, caplog: pytest.LogCaptureFi
 def test_who_paused_resumed_and_cancelled_it_is_told(caplog: pytest.LogCaptureFixture, settings: Any) -> None:
     settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:9/0"}}  # away: nobody takes the run up
     things(1)
-    run = runs.create(Request(Annotate, "ada", workers=1))
+    run = creation.create(Request(Annotate, "ada", workers=1))
     runs.start(run)
     for verb in ("pause", "resume", "cancel"):
         call_command("runs", verb, str(run.pk), "--as", "bob")

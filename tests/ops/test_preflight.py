@@ -18,6 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from ops import runs
+from ops.creation import Request, create
 from ops.health.limits import Limits
 from ops.models import Run
 from ops.preflight import backup, health, migrations, objects, people, server, space
@@ -25,7 +26,6 @@ from ops.preflight import runs as lines_of_runs
 from ops.preflight.checklist import go_through
 from ops.preflight.finding import Answers, Finding, Light, Situation
 from ops.report import preflight as report
-from ops.runs import Request
 from ops.states import State
 from tests.ops.running import django_with, player, sql, things, until
 from tests.trials.operations import Annotate
@@ -130,7 +130,7 @@ def test_a_database_ahead_of_the_code_is_red() -> None:
 
 def test_a_run_under_way_is_red_before_a_migration_and_what_the_line_says_pauses_it() -> None:
     things(1)
-    run = runs.create(Request(Annotate, "ada"))
+    run = create(Request(Annotate, "ada"))
     runs.start(run)
     asked = Situation(SAID)
     assert lines_of_runs.active_runs(asked).light == Light.YELLOW
@@ -175,7 +175,7 @@ def test_a_rehearsal_applies_the_migrations_to_a_copy_and_leaves_the_database_al
 
 
 def test_runs_that_ended_badly_are_told_for_a_week() -> None:
-    run = runs.create(Request(Annotate, "ada"))
+    run = create(Request(Annotate, "ada"))
     runs.start(run)
     runs.end(run, State.FAILED)
     line = lines_of_runs.failed_runs(Situation(SAID))

@@ -9,10 +9,10 @@ from django.db import InternalError
 from django.db.models import BooleanField, F, Func, Value
 from django.db.models.functions import Concat
 
+from ops.creation import Request
 from ops.exceptions import InvalidParams
 from ops.models import AuditLog, Claim, Run
 from ops.preview import Sample, preview
-from ops.runs import Request
 from tests.ops.conftest import Declare
 from tests.ops.running import create, execute, go, operation, per_row, sql, things
 from tests.trials.models import Thing

@@ -11,7 +11,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 from rq import Queue
 
-from ops import runs
+from ops import creation, runs
+from ops.creation import Request
 from ops.engine.work import work
 from ops.models import Lane, Run
 from ops.queue.bell import ring
@@ -19,7 +20,6 @@ from ops.queue.jobs import _work, advance
 from ops.queue.presence import the_queue
 from ops.queue.reaper import reap
 from ops.queue.slice import Slice
-from ops.runs import Request
 from ops.states import State
 from tests.ops.conftest import Declare
 from tests.ops.running import Watched, audited, create, do_jobs, keys, operation, things
@@ -40,7 +40,7 @@ def no_redis(settings: Any) -> None:
 
 
 def for_workers(workers: int | None = 1, **asked: Any) -> Run:
-    return runs.create(Request(Annotate, "tester", workers=workers, **asked))
+    return creation.create(Request(Annotate, "tester", workers=workers, **asked))
 
 
 def test_a_job_is_put_on_the_queue_for_each_worker_and_carries_the_key_alone(queue: Queue) -> None:
@@ -186,7 +186,7 @@ def test_an_error_fails_the_run_and_the_job(queue: Queue, declare: Declare) -> N
 def test_the_reaper_rings_again_for_a_run_that_the_queue_forgot(queue: Queue) -> None:
     things(10)
     fresh = for_workers()
-    under_way = runs.create(Request(SetScore, "tester", {"score": 5}, workers=2))
+    under_way = creation.create(Request(SetScore, "tester", {"score": 5}, workers=2))
     runs.start(under_way)
     ring(fresh)
     ring(under_way)

@@ -160,7 +160,8 @@ def test_another_process_finds_the_same_declaration(manage: Manage, seed: str) -
     """A set in a filter (as in trials_annotate) has another order in each process."""
     things(3)
     script = (
-        "from ops import registry, runs; runs.create(runs.Request(registry.get('trials_annotate'), 'me'))"
+        "from ops import creation, registry;"
+        "creation.create(creation.Request(registry.get('trials_annotate'), 'me'))"
     )
     made: subprocess.CompletedProcess[str] = manage(
         "shell", "--no-imports", "-c", script, env={"PYTHONHASHSEED": "0"}

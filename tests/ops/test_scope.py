@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import pytest
 from django.db.models import F
 
+from ops.creation import Request
 from ops.exceptions import InvalidScope
 from ops.models import Key
 from ops.preview import preview
-from ops.runs import Request
 from ops.scope import Scope
 from tests.ops.conftest import Declare
 from tests.ops.running import audited, create, execute, go, keys, operation, per_row, things

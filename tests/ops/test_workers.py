@@ -13,10 +13,10 @@ import redis
 from django.core.management import call_command
 
 from ops import runs
+from ops.creation import Request, create
 from ops.models import Lane, Run
 from ops.queue.bell import ring
 from ops.queue.presence import jobs_waiting, the_queue, workers_alive
-from ops.runs import Request
 from tests.conftest import Manage
 from tests.ops.running import audited, keys, things, until
 from tests.ops.told import masked
@@ -65,7 +65,7 @@ def worker(manage: Manage, redis_server: "redis.Redis", tmp_path: Path) -> Itera
 def slow_run(workers: int = 1, rate: int = 100) -> Run:
     """Of 1,000 things, called for, at so many rows a second."""
     things(1000)
-    run = runs.create(Request(Annotate, "tester", workers=workers, max_rate=rate))
+    run = create(Request(Annotate, "tester", workers=workers, max_rate=rate))
     ring(run)
     return run
 
@@ -157,7 +157,7 @@ def test_a_run_that_begins_while_redis_is_away_is_kept_and_told(typed: Typed, se
 @pytest.mark.usefixtures("transactional_db")
 def test_a_run_of_the_workers_can_be_taken_to_a_terminal(typed: Typed) -> None:
     rows = things(3)
-    run = runs.create(Request(Annotate, "tester", workers=1))
+    run = create(Request(Annotate, "tester", workers=1))
     status, told = typed("runs", "resume", run.pk, "--here")
     assert status == 0
     assert "Run N succeeded: 3 changed" in told

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ops import registry, runs
+from ops.creation import Request
 from ops.management.arguments import add_ignore_health, add_pace, add_person, add_workers
 from ops.management.base import INTERRUPTED, add_run_arguments, request_of
 from ops.management.listing import ListCommand
@@ -16,7 +17,6 @@ from ops.models import Run
 from ops.operations import Revert
 from ops.queue.watch import watch
 from ops.report import run as report
-from ops.runs import Request
 from ops.scope import Scope
 from ops.states import MOVING, State
 

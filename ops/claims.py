@@ -1,0 +1,45 @@
+"""The columns that runs write: claimed by one run at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import IntegrityError, transaction
+
+from ops.exceptions import ColumnClaimed
+from ops.models import Claim, Run
+
+_TRIES = 20
+
+
+def take(run: Run) -> None:
+    """Claim the run's columns, all or none. Raises ColumnClaimed, which names the run that has one."""
+    release(run)
+    for _ in range(_TRIES):
+        wanted = [Claim(run=run, model=run.model, column=column) for column in sorted(run.columns)]
+        try:
+            with transaction.atomic():
+                Claim.objects.bulk_create(wanted)
+            return
+        except IntegrityError as exc:
+            if held := on(run.model, run.columns):  # else its holder has just ended: claim again
+                raise _refusal(held) from exc
+    raise ColumnClaimed(f"runs that write {run.model} come and go: try again")
+
+
+def release(run: Run) -> None:
+    Claim.objects.filter(run=run).delete()
+
+
+def on(model: str, columns: Iterable[str]) -> Claim | None:
+    """A claim on one of these columns of the model, if there is one."""
+    return Claim.objects.filter(model=model, column__in=columns).select_related("run").first()
+
+
+def _refusal(held: Claim) -> ColumnClaimed:
+    other = held.run
+    return ColumnClaimed(
+        f"{held.model}.{held.column} is being written by run {other.pk}"
+        f" ({other.operation}, {other.get_state_display()}). Let it end (manage.py runs show {other.pk}),"
+        f" or cancel it: manage.py runs cancel {other.pk}"
+    )
