@@ -19,6 +19,7 @@ from ops import registry
 from ops.creation import Request, create
 from ops.engine.work import work
 from ops.exceptions import DatabaseAway, InvalidParams, OpsError
+from ops.interrupts import stop_event
 from ops.management.arguments import (
     Filters,
     add_ignore_health,
@@ -31,7 +32,6 @@ from ops.management.arguments import (
     natural,
     pair,
 )
-from ops.management.signals import stop_event
 from ops.models import Run
 from ops.operation import Operation
 from ops.preview import preview

@@ -11,9 +11,9 @@ from ops.export import queue
 from ops.export.files import FORMATS, Form
 from ops.export.wanted import LAST, Wanted
 from ops.export.write import write_export
+from ops.interrupts import stop_event
 from ops.management.arguments import Filters, add_person, natural, pair, path
 from ops.management.base import OpsCommand
-from ops.management.signals import stop_event
 from ops.report.export import as_json, done_lines, queued_lines
 from ops.report.meter import meter
 from ops.scope import Scope

@@ -10,9 +10,9 @@ from ops.backups.errors import told
 from ops.backups.load import verify
 from ops.backups.scratch import clear_left
 from ops.backups.server import Server
+from ops.interrupts import given_up
 from ops.management.arguments import path
 from ops.management.base import OpsCommand
-from ops.management.signals import given_up
 from ops.models import Backup
 from ops.report import backups as report
 from ops.report.status import Say, status

@@ -12,8 +12,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from ops.interrupts import stop_event
 from ops.management.base import OpsCommand
-from ops.management.signals import stop_event
 from ops.queue import stats
 from ops.queue.stats import Stats
 from ops.report import queues, words

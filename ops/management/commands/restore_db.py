@@ -8,9 +8,9 @@ from ops.backups.errors import told
 from ops.backups.restore import confirm, restore
 from ops.backups.server import Server
 from ops.backups.swap import drop_old
+from ops.interrupts import given_up
 from ops.management.arguments import path
 from ops.management.base import OpsCommand
-from ops.management.signals import given_up
 from ops.report import backups as report
 from ops.report.status import status
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from ops import registry, runs
 from ops.creation import Request
+from ops.interrupts import stop_event
 from ops.management.arguments import add_ignore_health, add_pace, add_person, add_workers
 from ops.management.base import INTERRUPTED, add_run_arguments, request_of
 from ops.management.listing import ListCommand
-from ops.management.signals import stop_event
 from ops.models import Run
 from ops.operations import Revert
 from ops.queue.watch import watch
