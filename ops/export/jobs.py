@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 
 from ops.exceptions import Interrupted, OpsError
 from ops.export.folder import Taken
+from ops.export.meter import Meter
 from ops.export.queue import LOST, ring
 from ops.export.summary import Summary
 from ops.export.wanted import Wanted
@@ -24,7 +25,6 @@ from ops.export.write import write_export
 from ops.models import Export, ExportState
 from ops.patience import is_away
 from ops.queue.slice import asked_to_stop
-from ops.report.meter import Meter
 
 log = logging.getLogger(__name__)
 

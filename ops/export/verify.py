@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ops.exceptions import BadContent
+from ops.export.meter import Meter
 from ops.export.read import ExportFile
 from ops.export.summary import Export
 from ops.json_reader import Repeated
-from ops.report.meter import Meter
 
 _STEP = 1000
 

@@ -11,10 +11,10 @@ from ops.db import read_only
 from ops.exceptions import Interrupted
 from ops.export.files import Form, Written, every_form, write_rows
 from ops.export.folder import new_folder
+from ops.export.meter import Meter
 from ops.export.part import Part
 from ops.export.summary import SUMMARY, Summary, applied_migrations
 from ops.export.wanted import Wanted
-from ops.report.meter import Meter
 from ops.sql.copy_out import copied_rows, prepare
 
 
