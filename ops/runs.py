@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import DurationField, F
-from django.db.models.functions import Coalesce, Now
+from django.db.models import Case, DurationField, F, Q, When
+from django.db.models.functions import Now
 
 from ops import claims, followups, registry
 from ops.declaration import build, fingerprint
@@ -17,7 +17,7 @@ from ops.events import process, tell, tell_move
 from ops.exceptions import ChangedDeclaration, IllegalMove, UnknownRun
 from ops.models import Failure, Lane, Run
 from ops.operation import Operation
-from ops.states import MOVES, State
+from ops.states import AT_WORK, MOVES, State
 
 
 def get(pk: int) -> Run:
@@ -61,7 +61,10 @@ def _clock(to: State) -> dict[str, Any]:
         return {"working_since": Now()}
     if to in (State.PAUSING, State.CANCELLING):
         return {}
-    span = Coalesce(Now() - F("working_since"), timedelta(), output_field=DurationField())
+    # A run that a restore paused still has the clock of its backup, and nobody worked on it since.
+    ticking = Q(state__in=AT_WORK, working_since__isnull=False)
+    since = When(ticking, then=Now() - F("working_since"))
+    span = Case(since, default=timedelta(), output_field=DurationField())
     return {"working_since": None, "worked": F("worked") + span}
 
 

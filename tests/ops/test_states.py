@@ -1,10 +1,12 @@
 """The moves of a run: those of the table and no other."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from threading import Event, Thread
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from ops import runs
@@ -148,6 +150,14 @@ def test_times_are_of_the_first_start_and_the_last_end(declare: Declare) -> None
     go(run)
     assert run.started_at == started
     assert run.finished_at > started
+
+
+def test_a_run_that_a_restore_paused_has_not_worked_since_its_backup(declare: Declare) -> None:
+    things(3)
+    run = create(declare(FILL))
+    Run.objects.update(state=S.PAUSED, worked=timedelta(seconds=2), working_since=Now() - timedelta(days=1))
+    runs.requeue(run)
+    assert (run.state, run.worked, run.working_since) == ("queued", timedelta(seconds=2), None)
 
 
 def test_two_processes_that_start_one_queued_run_both_work_on_it(declare: Declare) -> None:
