@@ -6,6 +6,7 @@ import sys
 from contextlib import closing, suppress
 from urllib.parse import urlsplit
 
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
@@ -13,10 +14,6 @@ from django.db import connection
 
 START = "Type: .venv/bin/python manage.py localservices start"
 MIGRATE = "Type: .venv/bin/python manage.py migrate"
-_ANEW = (
-    "Where all tables of an app are missing, these make them anew, empty:"
-    " manage.py migrate APP zero --fake; manage.py migrate"
-)
 
 # SQLSTATE classes and codes that speak of the connection or the server, not of the statement.
 _CONNECTION = ("08", "28", "3D000", "53300", "57P")
@@ -71,8 +68,20 @@ def _put_back(missing: list[str]) -> str:
     ]
     if missing:
         lines[0] = f"Missing, although all migrations are recorded as applied: {', '.join(missing)}."
-        lines.append(_ANEW)
+    for app in _emptied(missing):  # where one table is left, the first migration could not make it again
+        lines.append(
+            f"To make those of {app} anew, empty: manage.py migrate {app} zero --fake; manage.py migrate"
+        )
     return "\n".join(lines)
+
+
+def _emptied(missing: list[str]) -> list[str]:
+    """The apps of which no table is left."""
+    tables = {
+        config.label: {m._meta.db_table for m in config.get_models(True) if m._meta.can_migrate(connection)}
+        for config in apps.get_app_configs()
+    }
+    return [label for label, names in tables.items() if names and names <= {*missing}]
 
 
 def _is_redis_out_of_reach(exc: BaseException) -> bool:

@@ -48,18 +48,20 @@ def test_a_missing_table_asks_for_the_migrations(manage: Manage) -> None:
 
 
 def test_tables_that_were_dropped_by_hand_are_named_with_the_way_back(manage: Manage) -> None:
-    sql("ALTER TABLE ops_run RENAME TO gone")
+    for table in ("ops_run", "django_session"):
+        sql(f"ALTER TABLE {table} RENAME TO gone_{table}")
     try:
         done = manage("runs")
     finally:
-        sql("ALTER TABLE gone RENAME TO ops_run")
+        for table in ("ops_run", "django_session"):
+            sql(f"ALTER TABLE gone_{table} RENAME TO {table}")
     first, missing, see, restore, anew = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (1, "")
     assert 'relation "ops_run" does not exist' in first
-    assert missing == "Missing, although all migrations are recorded as applied: ops_run."
+    assert missing == "Missing, although all migrations are recorded as applied: django_session, ops_run."
     assert see.endswith(": manage.py schema_drift")
     assert restore.endswith(f"manage.py restore_db FILE --confirm {connection.settings_dict['NAME']}")
-    assert anew.endswith("manage.py migrate APP zero --fake; manage.py migrate")
+    assert anew.endswith(": manage.py migrate sessions zero --fake; manage.py migrate")
 
 
 def test_a_column_that_was_dropped_by_hand_asks_for_no_migration(manage: Manage) -> None:
