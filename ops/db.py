@@ -39,9 +39,13 @@ def impatient(limit: timedelta) -> Iterator[None]:
 
 # Django's foreign keys are deferred: without IMMEDIATE they would fail at COMMIT, when it is too late to say
 # which rows were at fault. A process that is stopped, not killed, lets go of its rows after the idle time.
+# A batch walks along the keys, whatever the statistics say: of a table that was filled a minute ago there are
+# none, and the planner would gather and sort all the keys ahead to find the next ones.
 BATCH_SETTINGS = """
 SELECT set_config('application_name', %s, true), set_config('lock_timeout', %s, true),
-    set_config('idle_in_transaction_session_timeout', %s, true);
+    set_config('idle_in_transaction_session_timeout', %s, true),
+    set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+    set_config('jit', 'off', true);
 SET CONSTRAINTS ALL IMMEDIATE;
 """
 _IDLE = timedelta(seconds=30)

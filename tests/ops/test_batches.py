@@ -21,6 +21,7 @@ from tests.ops.running import (
     keys,
     operation,
     per_row,
+    sql,
     things,
 )
 from tests.trials.models import DateKeyed, Owner, Profile, TextKeyed, Thing, UuidKeyed
@@ -108,6 +109,21 @@ def test_few_candidates_among_many_rows_are_all_found(declare: Declare, declared
     run = execute(declare(declared))
     assert audited(run).keys() == keys(rare)
     assert run.total == len(rare)
+
+
+def test_a_table_without_statistics_is_walked_and_not_sorted_for_every_batch(declare: Declare) -> None:
+    things(3000)
+    before = _keys_read()
+    run = execute(declare(FILL), batch_size=50)
+    assert len(audited(run)) == 3000
+    # Some times each; sixty batches that gather all the keys ahead of them would read thirty times as many.
+    assert _keys_read() - before < 10 * 3000
+
+
+def _keys_read() -> int:
+    sql("SELECT pg_stat_force_next_flush()")
+    [(read,)] = sql("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'trials_thing_pkey'")
+    return int(read)
 
 
 @BOTH
