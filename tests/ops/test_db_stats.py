@@ -83,7 +83,9 @@ def test_sizes_and_dead_rows_are_of_the_table_and_an_index_is_unused_until_it_is
         sql("UPDATE trials_thing SET score = 1")
         sql("SELECT pg_stat_force_next_flush()")
         thing = next(each for each in largest_tables(1000) if each.name == "trials_thing")
-        assert (thing.live, thing.dead >= 300) == (300, True)
+        # Counters of another test's rows may still come in.
+        assert thing.live >= 300
+        assert thing.dead >= 300
         sizes = sql("SELECT pg_total_relation_size('trials_thing'), pg_indexes_size('trials_thing')")
         assert sizes == [(thing.size, thing.indexes)]
         assert {index.name: index.unused for index in all_indexes()}["trials_unused"] is True
