@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ops import registry, runs
 from ops.engine import locks, work
+from ops.engine.locks import LAST_SWEEP
 from ops.engine.work import Worker
 from ops.models import AuditLog, Run
 from ops.states import State
@@ -44,31 +45,35 @@ class Interleaving(RuleBasedStateMachine):
         )
         self.run = create(FILL, batch_size=2)
         self.worker = Worker(self.run, Watched(), Event())
+        # The candidates, committed, when the last sweep began, less those that a player has touched since.
+        self.owed: set[str] | None = None
         runs.start(self.run)
 
     @rule()
     def step(self) -> None:
         if self.run.state != State.RUNNING:
             return
-        before, told = notes(), audited(self.run)
+        before, told, swept = notes(), audited(self.run), self.run.sweep
         self.worker.step()
+        if swept < LAST_SWEEP <= self.run.sweep:
+            self.owed = missing()
         after, new = notes(), {k: v for k, v in audited(self.run).items() if k not in told}
         assert new == {k: (before[k], after[k]) for k in before if before[k] != after.get(k)}
 
     @rule(who=PLAYERS, row=ROWS, note=NOTES)
     def update(self, who: int, row: int, note: str | None) -> None:
-        self._play(who, "UPDATE trials_thing SET note = %s WHERE id = %s", note, 2 * row)
+        self._touch(who, 2 * row, "UPDATE trials_thing SET note = %s WHERE id = %s", note, 2 * row)
 
     @rule(who=PLAYERS, row=ROWS, note=NOTES)
     def insert(self, who: int, row: int, note: str | None) -> None:
         statement = (
             "INSERT INTO trials_thing (id, name, note, score, updated_at) VALUES (%s, 'new', %s, 0, now())"
         )
-        self._play(who, statement, 2 * row - 1, note)
+        self._touch(who, 2 * row - 1, statement, 2 * row - 1, note)
 
     @rule(who=PLAYERS, row=ROWS)
     def delete(self, who: int, row: int) -> None:
-        self._play(who, "DELETE FROM trials_thing WHERE id = %s", 2 * row)
+        self._touch(who, 2 * row, "DELETE FROM trials_thing WHERE id = %s", 2 * row)
 
     @rule(who=PLAYERS, row=ROWS)
     def hold(self, who: int, row: int) -> None:
@@ -90,7 +95,8 @@ class Interleaving(RuleBasedStateMachine):
         ended_before = self.run.state != State.RUNNING
         while self.run.state == State.RUNNING:
             self.step()
-        left = {key for key, note in notes().items() if note is None and int(key) <= 24}
+        # What appears behind the cursor while the last sweep is under way is left.
+        left = missing() if self.owed is None else missing() & self.owed
         failed = {*self.run.failures.values_list("object_id", flat=True)}
         # What the run filled and a player emptied again is the player's.
         assert ended_before or left <= {*audited(self.run)} | failed
@@ -104,6 +110,11 @@ class Interleaving(RuleBasedStateMachine):
         }
         assert notes() == restored
 
+    def _touch(self, who: int, key: int, statement: str, *params: Any) -> None:
+        self._play(who, statement, *params)
+        if self.owed:
+            self.owed.discard(str(key))
+
     def _play(self, who: int, statement: str, *params: Any) -> None:
         """A player's statement; one that loses to the other player, or to the engine, is rolled back."""
         try:
@@ -114,6 +125,11 @@ class Interleaving(RuleBasedStateMachine):
 
 def notes() -> dict[str, str | None]:
     return {str(pk): note for pk, note in Thing.objects.values_list("pk", "note")}
+
+
+def missing() -> set[str]:
+    """The rows within the run's bounds that need the change."""
+    return {key for key, note in notes().items() if note is None and int(key) <= 24}
 
 
 def audited(run: Run) -> dict[str, tuple[Any, Any]]:
