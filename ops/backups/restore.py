@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.db import DatabaseError, connections, transaction
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from ops.backups import record, swap
@@ -18,6 +17,7 @@ from ops.backups.scratch import clear_left, connected, scratch
 from ops.backups.server import Server
 from ops.interrupts import stop_event
 from ops.models import Backup, Run
+from ops.schema.migrations import count_unapplied
 from ops.states import State
 
 # Nobody goes on with them by himself; one that was being cancelled is left to be cancelled.
@@ -77,7 +77,7 @@ def _prepare(new: str, done: Restored) -> None:
             tables = connections[alias].introspection.table_names(cursor)
         if Run._meta.db_table in tables:
             done.paused = _pause_runs(alias)
-        done.unapplied = _unapplied(alias)
+        done.unapplied = count_unapplied(connections[alias])
         _adopt(alias, done.backup)
 
 
@@ -89,11 +89,6 @@ def _pause_runs(alias: str) -> list[int]:
     numbers = sorted(runs.values_list("pk", flat=True))
     runs.update(state=State.PAUSED)
     return numbers
-
-
-def _unapplied(alias: str) -> int:
-    executor = MigrationExecutor(connections[alias])
-    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def _adopt(alias: str, backup: Backup) -> None:

@@ -16,13 +16,14 @@ from ops.sql.changes import Change, changes_of
 from ops.sql.compile import (
     Compiled,
     Slot,
+    assign,
     compile_select,
     compile_update,
     fields_of,
     identifier,
     is_json,
     row_place,
-    touched,
+    touches,
     type_name,
     with_changes,
 )
@@ -50,14 +51,6 @@ class Written:
     cursor: str | None = None
 
 
-class Way(Enum):
-    """How a batch comes by the locks of its rows."""
-
-    AT_ONCE = auto()
-    SKIPPING = auto()
-    WAITING = auto()
-
-
 # Note [Three ways to lock the rows of a batch]
 # SKIPPING locks the rows first, and passes those that a player holds. It then changes them where they lie, so
 # that the UPDATE need not look for each in the key's index: a sixth of the statement. Its snapshot is older
@@ -69,6 +62,14 @@ class Way(Enum):
 # more rows a second for it. It takes a server that returns old values, and it can neither skip nor stop after
 # so many rows: the span may hold no more than a batch may change, and where it meets a row that a player
 # holds it gives up after a few milliseconds, and that span is done SKIPPING.
+class Way(Enum):
+    """How a batch comes by the locks of its rows."""
+
+    AT_ONCE = auto()
+    SKIPPING = auto()
+    WAITING = auto()
+
+
 def returns_old_values() -> bool:
     version: int = connection.pg_version  # type: ignore[attr-defined]
     return version >= 180_000
@@ -186,12 +187,10 @@ def _execute(
 def _update(operation: Operation, by_place: bool) -> sql.Composable:
     meta = operation.model._meta
     assignments = [
-        sql.SQL("{} = batch.{}").format(identifier(field.column), sql.Identifier(f"new_{i}"))
+        assign(field, sql.SQL("batch.{}").format(sql.Identifier(f"new_{i}")))
         for i, field in enumerate(fields_of(operation))
     ]
-    assignments += [
-        sql.SQL("{} = now()").format(identifier(field.column)) for field in touched(operation.model)
-    ]
+    assignments += touches(operation.model)
     kept = [
         sql.SQL("batch.{old}, target.{column} AS {new}").format(
             old=sql.Identifier(f"old_{i}"), column=identifier(field.column), new=sql.Identifier(f"new_{i}")

@@ -106,11 +106,8 @@ def compile_update(queryset: QuerySet[Any], operation: Operation) -> Compiled | 
         return None
     fields = fields_of(operation)
     new = [compiler.compile(compiler.query.annotations[_new(field)]) for field in fields]
-    assignments = [
-        sql.SQL("{} = {}").format(identifier(field.column), sql.SQL(text))
-        for field, (text, _) in zip(fields, new, strict=True)
-    ]
-    assignments += [sql.SQL("{} = now()").format(identifier(f.column)) for f in touched(operation.model)]
+    assignments = [assign(field, sql.SQL(text)) for field, (text, _) in zip(fields, new, strict=True)]
+    assignments += touches(operation.model)
     statement = sql.SQL("UPDATE {table} SET {assignments} WHERE {where}").format(
         table=identifier(operation.model._meta.db_table),
         assignments=sql.SQL(", ").join(assignments),
@@ -157,6 +154,15 @@ def statement_of(operation: Operation) -> Compiled | None:
     if not operation.is_per_row():
         queryset = with_changes(queryset.order_by("pk"), operation)
     return compile_select(queryset.order_by("pk"))
+
+
+def assign(field: Field[Any, Any], value: sql.Composable) -> sql.Composable:
+    return sql.SQL("{} = {}").format(identifier(field.column), value)
+
+
+def touches(model: type[Model]) -> list[sql.Composable]:
+    """The assignments of every change to the fields that tell its time."""
+    return [assign(field, sql.SQL("now()")) for field in touched(model)]
 
 
 def touched(model: type[Model]) -> list[Field[Any, Any]]:

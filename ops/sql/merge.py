@@ -13,7 +13,7 @@ from psycopg import sql
 
 from ops.models import AuditLog
 from ops.sql.changes import Change, changes_of
-from ops.sql.compile import identifier, touched
+from ops.sql.compile import assign, identifier, touches
 from ops.sql.staging import PLACE, Staging, column_of
 
 
@@ -136,8 +136,8 @@ class Merge:
         changeable = [f for f in self._given if f is not self.key]
         if not changeable:
             return 0
-        assignments = [_assign(f, sql.SQL("differing.{}").format(_new(f))) for f in changeable]
-        assignments += [_assign(f, sql.SQL("now()")) for f in touched(self.staging.model)]
+        assignments = [assign(f, sql.SQL("differing.{}").format(_new(f))) for f in changeable]
+        assignments += touches(self.staging.model)
         return self._write(
             "UPDATE {table} AS target SET {assignments} FROM (SELECT target.{pk}, {old}, {new} FROM {staged}"
             " AS staged JOIN {table} AS target ON target.{key} = staged.{key} WHERE {differs}"
@@ -271,10 +271,6 @@ def _given(field: models.Field[Any, Any]) -> sql.Composable:
 
 def _distinct(one: sql.Composable, other: sql.Composable) -> sql.Composable:
     return sql.SQL("{} IS DISTINCT FROM {}").format(one, other)
-
-
-def _assign(field: models.Field[Any, Any], value: sql.Composable) -> sql.Composable:
-    return sql.SQL("{} = {}").format(column_of(field), value)
 
 
 def _list(parts: Iterable[sql.Composable]) -> sql.Composable:
