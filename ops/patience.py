@@ -7,10 +7,10 @@ from datetime import timedelta
 from threading import Event
 from time import monotonic
 
-from django.db import Error, InterfaceError, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 
 from ops.exceptions import DatabaseAway
-from ops.sqlstates import LOST_RACES, sqlstate
+from ops.sqlstates import LOST_RACES, ends_session, sqlstate
 
 LIMIT = timedelta(seconds=60)
 # Connection exceptions; the server is shutting down, crashed, or starting.
@@ -25,10 +25,15 @@ def is_transient(error: Error) -> bool:
 
 
 def is_away(error: Error) -> bool:
-    """Whether the connection is lost: by its SQLSTATE, or without one, as the client library tells it."""
-    if isinstance(error, InterfaceError) or connection.connection is None or connection.connection.closed:
+    """Whether the connection was lost with the error, or could not be had.
+
+    By the error itself first, since Django may have connected anew when it left the transaction. An error
+    without a SQLSTATE is the client library's own.
+    """
+    state, is_operational = sqlstate(error), isinstance(error, (OperationalError, InterfaceError))
+    if state.startswith(_AWAY) or ends_session(error) or (is_operational and not state):
         return True
-    return sqlstate(error).startswith(_AWAY)
+    return connection.connection is None or connection.connection.closed
 
 
 class Patience:

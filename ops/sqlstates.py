@@ -15,11 +15,23 @@ LOST_RACES = {"40001", "40P01", LOCK_NOT_AVAILABLE}
 
 def sqlstate(error: BaseException) -> str:
     """The SQLSTATE of a database error; empty where it has none, as a lost connection."""
-    cause = error.__cause__ if isinstance(error, DatabaseError) else error
-    return (cause.sqlstate or "") if isinstance(cause, Error) else ""
+    told = _told(error)
+    return (told.sqlstate or "") if told else ""
+
+
+def ends_session(error: BaseException) -> bool:
+    """Whether the server closed the connection with it, as after too long an idle transaction."""
+    told = _told(error)
+    return told is not None and told.diag.severity_nonlocalized in ("FATAL", "PANIC")
 
 
 def is_of_a_row(error: DatabaseError) -> bool:
     """Whether the row is at fault, and no other."""
     state = sqlstate(error)
     return state[:2] in _ROW_CLASSES or state == _RAISED
+
+
+def _told(error: BaseException) -> Error | None:
+    """The client library's error within Django's, or the one itself."""
+    cause = error.__cause__ if isinstance(error, DatabaseError) else error
+    return cause if isinstance(cause, Error) else None

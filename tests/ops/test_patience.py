@@ -1,0 +1,72 @@
+"""A lost connection is known by the error alone: Django may have connected again by the time it is asked."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+from django.db import Error, connection, transaction
+from django.db.models import F
+
+from ops.patience import is_away, is_transient
+from ops.states import State
+from tests.ops.conftest import Declare
+from tests.ops.running import Watched, audited, execute, operation, player, sql, things
+from tests.trials.models import Thing
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
+
+
+def cut_the_line() -> None:
+    with socket.socket(fileno=os.dup(connection.connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def be_terminated() -> None:
+    with player() as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+
+
+def idle_for_too_long() -> None:
+    sql("SET LOCAL idle_in_transaction_session_timeout = '10ms'")
+    time.sleep(0.1)
+
+
+def ask_after(lose: Callable[[], None]) -> None:
+    with transaction.atomic(durable=True):
+        lose()
+        sql("SELECT 1")
+
+
+@pytest.mark.parametrize("lose", [cut_the_line, be_terminated, idle_for_too_long])
+def test_a_connection_lost_in_a_transaction_is_away_though_django_has_another_one_by_then(
+    lose: Callable[[], None],
+) -> None:
+    with pytest.raises(Error) as caught:
+        ask_after(lose)
+    assert connection.is_usable(), "Django connects anew when it leaves the transaction"
+    assert is_away(caught.value)
+    assert is_transient(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("statement", "params"),
+    [("SELECT 1 / 0", ()), ("SELECT %s", ()), ("SELECT %s::text", ("\0",)), ("SELECT 1; SELEKT", ())],
+    ids=["of a row", "a parameter short", "a text that PostgreSQL cannot hold", "syntax"],
+)
+def test_a_statement_that_is_wrong_is_no_lost_connection(statement: str, params: tuple[str, ...]) -> None:
+    with pytest.raises(Error) as caught, connection.cursor() as cursor:
+        cursor.execute(statement, params or [])
+    assert not is_transient(caught.value)
+
+
+def test_a_run_goes_on_by_itself_where_the_line_was_cut_and_the_server_is_there_at_once(
+    declare: Declare,
+) -> None:
+    things(60)
+    declared = declare(operation(Thing.objects.filter(score=0), {"score": F("score") + 1}))
+    watched = Watched(lambda batch: batch < 3 and cut_the_line())
+    run = execute(declared, watched, batch_size=10)
+    assert (run.state, len(audited(run))) == (State.SUCCEEDED, 60)
+    assert len(watched.waited) == 2
