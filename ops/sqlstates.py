@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from django.db import DatabaseError
 from psycopg import Error
 
 # Data exceptions, broken constraints, and what a trigger raises.
 _ROW_CLASSES = ("22", "23")
 _RAISED = "P0001"
+_ROW_IS_TOLD = {"23502", "23514"}
 LOCK_NOT_AVAILABLE = "55P03"
 # Serialization failure and deadlock, too.
 LOST_RACES = {"40001", "40P01", LOCK_NOT_AVAILABLE}
@@ -29,6 +32,18 @@ def is_of_a_row(error: DatabaseError) -> bool:
     """Whether the row is at fault, and no other."""
     state = sqlstate(error)
     return state[:2] in _ROW_CLASSES or state == _RAISED
+
+
+def first_value_of_row(error: BaseException) -> str | None:
+    """The first column, as text, of the row that PostgreSQL says broke a CHECK or a NOT NULL, where it does.
+
+    Its DETAIL is ``Failing row contains (4711, common, ...).``, in whatever language.
+    """
+    told = _told(error)
+    if told is None or told.sqlstate not in _ROW_IS_TOLD:
+        return None
+    row = (told.diag.message_detail or "").partition("(")[2]
+    return re.split(r", |\)", row)[0] or None
 
 
 def _told(error: BaseException) -> Error | None:

@@ -19,6 +19,7 @@ from ops.engine.answers import Answers, answers_of
 from ops.engine.failures import set_aside
 from ops.engine.lane import Halted, Statements, reach, retake
 from ops.engine.locks import Locks
+from ops.engine.search import Search
 from ops.engine.size import BatchSize
 from ops.events import process, tell
 from ops.exceptions import NeverShrinks, TooManyFailures
@@ -70,6 +71,7 @@ class Batches:
 
     def __post_init__(self) -> None:
         self.statements = Statements(self.operation, self.scope)
+        self.search = Search(self.operation, self.size)
         self.locks = Locks(self.run, self.size, self.operation.is_per_row())
 
     def advance(self) -> int | None:
@@ -98,6 +100,7 @@ class Batches:
         if self.stretch:
             self.stretch.lane.cursor = written.cursor
         self.size.learn(written.selected, timedelta(seconds=self.worked))
+        self.search.passed()
         return written.changed
 
     def _take(self) -> Stretch | None:
@@ -111,17 +114,24 @@ class Batches:
             raise Halted
         if lane is None or self.locks.way is not way:  # The last sweep has begun meanwhile.
             return None
+        before = None if self.locks.waits else self.search.before_suspect(lambda: self._left_of(lane))
         rows = 1 if self.locks.waits else self.size.rows
-        if span and left and rows > 1 and (lane.pk, lane.position) == (left.pk, left.position):
+        if before:
+            ahead = before
+        elif span and left and rows > 1 and (lane.pk, lane.position) == (left.pk, left.position):
             ahead = reach(lane, rows, seen)
         else:
             ahead = self.statements.look_ahead(lane, rows, self.size.keys)
         self.stretch = Stretch(lane, ahead, self.run.sweep, way)
         return self.stretch
 
+    def _left_of(self, lane: Lane) -> QuerySet[Any]:
+        """The candidates ahead in the lane."""
+        return ahead_of(lane, candidates(self.operation, self.scope, self.run))
+
     def _rows(self, stretch: Stretch) -> QuerySet[Any]:
         """The candidates within the stretch."""
-        ahead = ahead_of(stretch.lane, candidates(self.operation, self.scope, self.run))
+        ahead = self._left_of(stretch.lane)
         return ahead.filter(**{"pk" if stretch.is_one else "pk__lte": stretch.reach.key})
 
     def _change(self) -> Written | None:
@@ -194,7 +204,7 @@ class Batches:
             return
         if lost and self.locks.may_lose():
             raise error
-        if self.locks.waits or not self.size.suspect():
+        if self.locks.waits or not self.search.narrow(error, stretch.reach.limit):
             self._pass_over(stretch, self._reason(error, stretch, lost))
 
     def _reason(self, error: DatabaseError, stretch: Stretch, lost: bool) -> str | None:

@@ -59,7 +59,7 @@ class BatchSize:
                 self.healthy = min(self.ceiling, max(FLOOR, int(self.healthy * factor)))
         self.keys = max(self.keys, self.healthy)
 
-    def suspect(self) -> bool:
-        """Narrow down after a batch that failed on its data; False when it was a single row that failed."""
-        self.suspects = 0 if self.rows == 1 else self.rows
+    def suspect(self, tried: int) -> bool:
+        """Narrow down after so many rows failed on their data; False when it was a single row that failed."""
+        self.suspects = 0 if tried == 1 else tried
         return self.suspects > 0

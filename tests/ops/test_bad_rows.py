@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, OperationalError, connection
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 
 from ops import runs
 from ops.exceptions import TooManyFailures
@@ -62,6 +63,34 @@ def test_what_a_trigger_raises_fails_its_row(declare: Declare, trigger: Any, dec
         str(rows[32].pk): "t33 is refused",
     }
     assert len(audited(run)) == 38
+
+
+def test_the_row_that_postgresql_says_breaks_a_check_is_tried_at_once(declare: Declare) -> None:
+    rows = things(200)
+    Thing.objects.filter(pk=rows[150].pk).update(score=600)
+    with CaptureQueriesContext(connection) as told:
+        run = execute(declare(FILL), batch_size=200)
+    assert (failures(run).keys(), len(audited(run))) == (keys([rows[150]]), 199)
+    tries = [query for query in told.captured_queries if 'UPDATE "trials_thing"' in query["sql"]]
+    assert len(tries) == 4, "the batch, what lies before the row, the row, what lies after it"
+
+
+@BOTH
+@pytest.mark.parametrize("said", [0, 10, 11, 30, "no key"])
+def test_a_row_that_is_said_to_be_at_fault_and_is_not_is_not_set_aside(
+    declare: Declare, trigger: Any, declared: Any, said: Any
+) -> None:
+    rows = things(40)
+    told = rows[said].pk if isinstance(said, int) else said
+    trigger(
+        "trials_thing",
+        f"""IF NEW.name IN ('t12', 't21') THEN
+            RAISE 'refused' USING ERRCODE = 'check_violation', DETAIL = 'Failing row contains ({told}, x).';
+        END IF; RETURN NEW;""",
+    )
+    run = execute(declare(declared), batch_size=40)
+    assert failures(run).keys() == keys([rows[11], rows[20]])
+    assert audited(run).keys() == keys(rows) - failures(run).keys()
 
 
 @BOTH

@@ -117,27 +117,27 @@ def test_full_batches_shorten_a_span_that_is_longer_than_they_need() -> None:
 
 def test_where_a_row_at_fault_is_sought_the_span_is_longer_than_the_rows() -> None:
     size = BatchSize(healthy=100)
-    size.suspect()
+    size.suspect(size.rows)
     assert not size.is_span
 
 
 def test_a_failed_batch_is_halved_down_to_one_row() -> None:
     size, sizes = BatchSize(healthy=100), []
-    while size.suspect():
+    while size.suspect(size.rows):
         sizes.append(size.rows)
     assert sizes == [50, 25, 12, 6, 3, 1]
 
 
 def test_after_the_row_at_fault_the_size_of_before_is_back() -> None:
     size = BatchSize(healthy=100)
-    while size.suspect():
+    while size.suspect(size.rows):
         pass
     assert size.rows == 100
 
 
 def test_halves_that_pass_narrow_the_search() -> None:
     size = BatchSize(healthy=16)
-    size.suspect()
+    size.suspect(size.rows)
     assert size.rows == 8
     full(size, RIGHT)  # the fault is in the other eight
     assert size.rows == 4
@@ -147,14 +147,14 @@ def test_halves_that_pass_narrow_the_search() -> None:
 
 def test_a_search_ends_where_no_suspect_is_left() -> None:
     size = BatchSize(healthy=16)
-    size.suspect()
+    size.suspect(size.rows)
     size.learn(0, RIGHT)
     assert size.rows == 16
 
 
 def test_time_teaches_nothing_while_a_row_at_fault_is_sought() -> None:
     size = BatchSize(healthy=16)
-    size.suspect()
+    size.suspect(size.rows)
     for _ in range(20):
         full(size, SLOW)
     assert size.healthy in (16, FLOOR)
@@ -163,7 +163,7 @@ def test_time_teaches_nothing_while_a_row_at_fault_is_sought() -> None:
 
 def test_a_pinned_batch_of_one_is_at_fault_itself() -> None:
     size = BatchSize(pinned=1)
-    assert not size.suspect()
+    assert not size.suspect(size.rows)
     assert size.rows == 1
 
 
