@@ -15,7 +15,7 @@ from ops.states import State
 
 
 class RunsAndQueues(Collector):
-    """Asks the database and Redis at each scrape; what is away is told as down, and its figures left out."""
+    """Asks the database and Redis at each scrape; what is down has no figures, and the help says why."""
 
     def describe(self) -> list[Metric]:
         """Of nothing: to register must not ask."""
@@ -23,14 +23,15 @@ class RunsAndQueues(Collector):
 
     def collect(self) -> Iterator[Metric]:
         told = stats.read()
-        up = GaugeMetricFamily("kyndo_up", "Whether the server could be asked.", labels=["server"])
+        ever = None if told.runs is None else stats.ask("database", lambda: list(_ever()), told.errors)
+        said = " ".join(["Whether the server could tell.", *told.errors.values()])
+        up = GaugeMetricFamily("kyndo_up", said, labels=["server"])
         for server in ("database", "redis"):
             up.add_metric([server], server not in told.errors)
         yield up
         yield from _queues(told)
         yield from _active(told)
-        if told.runs is not None:
-            yield from _ever()
+        yield from ever or ()
 
 
 def _queues(told: Stats) -> Iterator[Metric]:

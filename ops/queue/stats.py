@@ -13,12 +13,13 @@ from redis import RedisError
 from rq import Queue
 
 from ops.models import Run
+from ops.patience import is_away
 from ops.progress import Progress, progress_of
 from ops.queue.presence import names_alive, the_queue
+from ops.schema import mend
 from ops.states import MOVING
 
 COUNTS = ("waiting", "active", "completed", "failed", "delayed", "total")
-_NAMES = {"redis": "Redis", "database": "PostgreSQL"}
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ class ActiveRun:
 
 @dataclass(frozen=True)
 class Stats:
-    """What Redis and the database say; None where the one or the other is away, and why in ``errors``."""
+    """What Redis and the database say; None where one cannot tell, and in ``errors`` why, in words."""
 
     queues: list[QueueStats] | None
     workers: int | None
@@ -76,10 +77,6 @@ class Stats:
             return dict.fromkeys(COUNTS)
         return {name: sum(queue.counts()[name] for queue in self.queues) for name in COUNTS}
 
-    def away(self) -> list[str]:
-        """Who cannot be asked, and why, in words."""
-        return [f"{_NAMES[server]} is away: {error}" for server, error in self.errors.items()]
-
     @property
     def oldest_waiting(self) -> float | None:
         ages = [queue.oldest_waiting for queue in self.queues or () if queue.oldest_waiting is not None]
@@ -87,15 +84,15 @@ class Stats:
 
 
 def read() -> Stats:
-    """Ask Redis and the database, and neither for long. Never raises where they are away."""
+    """Ask Redis and the database, and neither for long. Never raises where they are away, or lack tables."""
     errors: dict[str, str] = {}
-    queues, workers = _ask("redis", _queues_and_workers, errors) or (None, None)
-    return Stats(queues, workers, _ask("database", _active_runs, errors), errors)
+    queues, workers = ask("redis", _queues_and_workers, errors) or (None, None)
+    return Stats(queues, workers, ask("database", _active_runs, errors), errors)
 
 
 def as_json(stats: Stats) -> dict[str, Any]:
     return {
-        **({"error": "; ".join(stats.away())} if stats.errors else {}),
+        **({"error": "\n".join(stats.errors.values())} if stats.errors else {}),
         **stats.counts(),
         "workers": stats.workers,
         "oldest_waiting_seconds": stats.oldest_waiting,
@@ -115,12 +112,25 @@ def _run_as_json(run: ActiveRun) -> dict[str, Any]:
     }
 
 
-def _ask(whom: str, question: Callable[[], T], errors: dict[str, str]) -> T | None:
+def ask(whom: str, question: Callable[[], T], errors: dict[str, str]) -> T | None:
+    """The answer; None where there is none, and the reason in ``errors``."""
     try:
         return question()
-    except (RedisError, DatabaseError) as exc:
-        errors[whom] = (str(exc).strip() or type(exc).__name__).splitlines()[0]
-        return None
+    except RedisError as exc:
+        errors[whom] = f"Redis is away: {_first_line(exc)}"
+    except DatabaseError as exc:
+        errors[whom] = _trouble(exc)
+    return None
+
+
+def _trouble(error: DatabaseError) -> str:
+    if mend.is_of_schema(error):
+        return mend.explain(error)
+    return f"PostgreSQL {'is away' if is_away(error) else 'cannot tell'}: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _active_runs() -> list[ActiveRun]:

@@ -5,10 +5,12 @@ import subprocess
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connection
+from django.db.models import Model
 
 from tests.conftest import Manage
-from tests.ops.running import django_with, sql
+from tests.ops.running import django_with, renamed, sql
 
 NOWHERE = {"DATABASE_URL": "postgres://kyndo:hidden@127.0.0.1:9/kyndo"}
 
@@ -48,13 +50,8 @@ def test_a_missing_table_asks_for_the_migrations(manage: Manage) -> None:
 
 
 def test_tables_that_were_dropped_by_hand_are_named_with_the_way_back(manage: Manage) -> None:
-    for table in ("ops_run", "django_session"):
-        sql(f"ALTER TABLE {table} RENAME TO gone_{table}")
-    try:
+    with renamed("ops_run", "django_session"):
         done = manage("runs")
-    finally:
-        for table in ("ops_run", "django_session"):
-            sql(f"ALTER TABLE gone_{table} RENAME TO {table}")
     first, missing, see, restore, anew = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (1, "")
     assert 'relation "ops_run" does not exist' in first
@@ -62,6 +59,30 @@ def test_tables_that_were_dropped_by_hand_are_named_with_the_way_back(manage: Ma
     assert see.endswith(": manage.py schema_drift")
     assert restore.endswith(f"manage.py restore_db FILE --confirm {connection.settings_dict['NAME']}")
     assert anew.endswith(": manage.py migrate sessions zero --fake; manage.py migrate")
+
+
+def test_an_app_that_tables_of_another_build_on_is_not_to_be_made_anew(manage: Manage) -> None:
+    with renamed("ops_run", "django_content_type"):
+        done = manage("runs")
+    assert "\nMissing, although all migrations are recorded as applied: django_content_type" in done.stderr
+    assert "anew" not in done.stderr
+
+
+def test_apps_that_build_on_another_are_made_anew_with_it(manage: Manage) -> None:
+    building = [model._meta.db_table for app in ("admin", "auth") for model in models_of(app)]
+    with renamed("ops_run", "django_session", "django_content_type", *building):
+        done = manage("runs")
+    named, typed = done.stderr.splitlines()[-1].split(": ")
+    assert named == "To make those of admin, auth, contenttypes, sessions anew, empty"
+    assert typed.split("; ") == [
+        "manage.py migrate contenttypes zero --fake",
+        "manage.py migrate sessions zero --fake",
+        "manage.py migrate",
+    ]
+
+
+def models_of(app: str) -> list[type[Model]]:
+    return list(apps.get_app_config(app).get_models(include_auto_created=True))
 
 
 def test_a_column_that_was_dropped_by_hand_asks_for_no_migration(manage: Manage) -> None:

@@ -115,6 +115,18 @@ def sql(statement: str, *params: Any) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
+def renamed(*tables: str) -> Iterator[None]:
+    """Let these tables be missing for a while."""
+    for table in tables:
+        sql(f"ALTER TABLE {table} RENAME TO gone_{table}")
+    try:
+        yield
+    finally:
+        for table in tables:
+            sql(f"ALTER TABLE gone_{table} RENAME TO {table}")
+
+
+@contextmanager
 def django_with(**settings: Any) -> Iterator[None]:
     """Let Django's connection be another one: another server, another role."""
     ours = connections["default"]

@@ -9,7 +9,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from ops.http import health
-from tests.ops.running import sql
+from tests.ops.running import renamed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,11 +36,8 @@ def test_a_migration_that_is_not_applied_is_counted(client: Client) -> None:
 
 
 def test_a_table_that_is_missing_although_its_migration_is_applied_is_counted(client: Client) -> None:
-    sql("ALTER TABLE ops_claim RENAME TO gone")
-    try:
+    with renamed("ops_claim"):
         response = client.get("/healthz")
-    finally:
-        sql("ALTER TABLE gone RENAME TO ops_claim")
     assert response.status_code == 503
     assert response.json() == {
         "status": "unavailable",

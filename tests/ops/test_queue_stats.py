@@ -21,7 +21,7 @@ from ops.management.commands.queue_stats import Command
 from ops.models import Lane
 from ops.queue import presence, stats
 from tests.ops.conftest import Declare
-from tests.ops.running import Watched, create, execute, go, operation, things
+from tests.ops.running import Watched, create, django_with, execute, go, operation, renamed, things
 from tests.trials.models import Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -137,6 +137,41 @@ def test_without_the_database_the_queue_is_still_told(client: Client, jobs: Queu
     sample = scraped(client)
     assert (sample["kyndo_up", "database"], sample["kyndo_up", "redis"]) == (0, 1)
     assert sample["kyndo_jobs", "default", "waiting"] == 3
+
+
+@pytest.mark.parametrize("table", ["ops_run", "ops_lane"])
+def test_a_table_that_is_missing_is_no_database_that_is_away(
+    client: Client, jobs: Queue, declare: Declare, table: str
+) -> None:
+    create(declare(FILL))
+    with renamed(table):
+        status, told = asked(client)
+        help = client.get("/metrics", headers=KEY).content.decode().splitlines()[0]
+        sample = scraped(client)
+    assert (status, told["waiting"], told["runs"]) == (503, 3, None)
+    assert told["error"].splitlines()[:2] == [
+        f'The database\'s schema is not the one of this code: relation "{table}" does not exist',
+        f"Missing, although all migrations are recorded as applied: {table}.",
+    ]
+    assert told["error"].splitlines()[2] in help.replace("\\n", "\n")
+    assert (sample["kyndo_up", "database"], sample["kyndo_up", "redis"]) == (0, 1)
+    assert sample["kyndo_jobs", "default", "waiting"] == 3
+
+
+def test_prometheus_is_answered_where_only_past_runs_cannot_be_told(client: Client, jobs: Queue) -> None:
+    with renamed("ops_lane"):
+        assert scraped(client)["kyndo_up", "database"] == 0
+
+
+def test_the_command_asks_for_the_migrations_that_a_database_lacks(
+    jobs: Queue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with django_with(NAME="postgres"), pytest.raises(CommandError) as refused:
+        call_command("queue_stats")
+    first, second = str(refused.value).splitlines()
+    assert 'relation "ops_run" does not exist' in first
+    assert second == "Type: .venv/bin/python manage.py migrate"
+    assert capsys.readouterr().out.startswith("queue ")
 
 
 @pytest.mark.parametrize("path", [STATS, "/metrics"])

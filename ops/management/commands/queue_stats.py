@@ -36,16 +36,16 @@ class Command(OpsCommand):
         told = stats.read()
         self.show(told, options["json"])
         if told.errors:
-            raise CommandError(words.harmless("; ".join(told.away())))
+            raise CommandError(words.harmless("\n".join(told.errors.values())))
 
     def watch(self, as_json: bool, stop: Event) -> None:
-        """Show it again and again, and who is away; on a terminal always in the same place."""
+        """Show it again and again, and who cannot tell; on a terminal always in the same place."""
         in_place = sys.stdout.isatty() and not as_json
         with Live(auto_refresh=False) if in_place else nullcontext() as live:
             while not stop.is_set():
                 told = stats.read()
                 if live:
-                    live.update(_with_away(told), refresh=True)
+                    live.update(_with_errors(told), refresh=True)
                 else:
                     self.show(told, as_json)
                 close_old_connections()  # a connection that was lost is opened anew
@@ -58,6 +58,6 @@ class Command(OpsCommand):
             Console().print(queues.page(told))
 
 
-def _with_away(told: Stats) -> Group:
-    away = (Text(words.harmless(line), "yellow") for line in told.away())
-    return Group(queues.page(told), *away)
+def _with_errors(told: Stats) -> Group:
+    errors = (Text(words.harmless(error), "yellow") for error in told.errors.values())
+    return Group(queues.page(told), *errors)

@@ -1,0 +1,73 @@
+"""What to say, and to type, where the database's schema is not the one of this code."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+
+from django.apps import apps
+from django.db import Error, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.executor import MigrationExecutor
+
+from ops.schema.migrations import count_unapplied, missing_tables
+from ops.sqlstates import sqlstate
+
+MIGRATE = "Type: .venv/bin/python manage.py migrate"
+_LACKING = ("42P01", "42703")  # undefined table, undefined column
+
+
+def is_of_schema(error: Error) -> bool:
+    """Whether a table or a column that the code speaks of is not there."""
+    return sqlstate(error) in _LACKING
+
+
+def explain(error: Error) -> str:
+    """What the database lacks, and by what its migrations and tables say, the way back: some lines."""
+    first = f"The database's schema is not the one of this code: {str(error).splitlines()[0]}"
+    with suppress(Error), closing(connection.copy()) as other:  # ours may be in a failed transaction
+        if not count_unapplied(other):
+            return "\n".join([first, *_put_back(missing_tables(other), other)])
+    return f"{first}\n{MIGRATE}"
+
+
+def _put_back(missing: list[str], database: BaseDatabaseWrapper) -> list[str]:
+    """What was there once, and somebody has removed by hand."""
+    name = database.settings_dict["NAME"]
+    lines = [
+        "All migrations are recorded as applied, so that migrate would do nothing.",
+        "To see what differs from what they make: manage.py schema_drift",
+        f"To go back to a backup: manage.py backups, then manage.py restore_db FILE --confirm {name}",
+    ]
+    if missing:
+        lines[0] = f"Missing, although all migrations are recorded as applied: {', '.join(missing)}."
+    return [*lines, *_anew(missing, database)]
+
+
+def _anew(missing: list[str], database: BaseDatabaseWrapper) -> list[str]:
+    """How to make the tables again of apps whose migrations can all run again, where there are such.
+
+    No table may be left, of them or of what builds on them.
+    """
+    tables = {
+        config.label: {m._meta.db_table for m in config.get_models(True) if m._meta.can_migrate(database)}
+        for config in apps.get_app_configs()
+    }
+    emptied = {label for label, names in tables.items() if names and names <= {*missing}}
+    forgotten: set[str] = set()
+    typed = []
+    # What most builds on comes first: after each command Django writes into the tables of contenttypes and
+    # auth, unless they are forgotten.
+    for app, undone in sorted(_undone(emptied, database).items(), key=lambda told: (-len(told[1]), told[0])):
+        if undone <= emptied and app not in forgotten:
+            forgotten |= undone
+            typed.append(f"manage.py migrate {app} zero --fake; ")
+    if not typed:
+        return []
+    return [f"To make those of {', '.join(sorted(forgotten))} anew, empty: {''.join(typed)}manage.py migrate"]
+
+
+def _undone(labels: set[str], database: BaseDatabaseWrapper) -> dict[str, set[str]]:
+    """The apps that ``migrate zero`` of each takes back with it, itself among them."""
+    executor = MigrationExecutor(database)
+    plans = {app: executor.migration_plan([(app, None)]) for app in labels}
+    return {app: {migration.app_label for migration, _ in plan} for app, plan in plans.items()}
