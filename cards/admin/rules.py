@@ -17,7 +17,7 @@ class PresentationRuleAdmin(AuditedAdmin):
     readonly_fields = ["created_at", "updated_at"]
 
     class Media:
-        css = {"all": ["cards/admin.css"]}
+        css = {"all": ["ops/admin.css", "cards/admin.css"]}
 
     def after(self, request: HttpRequest, saved: list[Any]) -> None:
         render_stale(request.user.get_username())

@@ -13,6 +13,7 @@ from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from ops.admin.legible import shown
 from ops.audit import recorded
 from ops.sql.compile import touched
 
@@ -23,6 +24,15 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[misc]
     Only what a person changed in the form is saved: its other fields are as old as the page, and a run or a
     player may have changed them since.
     """
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        found = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return found
+        return [
+            (title, {**told, "fields": [shown(name, self.model) for name in told["fields"]]})
+            for title, told in found
+        ]
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)

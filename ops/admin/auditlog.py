@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.apps import apps
@@ -13,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from ops.admin.legible import legible
 from ops.admin.readonly import ReadOnlyAdmin
 from ops.models import AuditLog
 from ops.report import words
@@ -54,7 +54,7 @@ class AuditLogAdmin(ReadOnlyAdmin):
             "heading": str(row),
             "facts": {name: fact for name, fact in facts.items() if fact},
             "changes": _told(row),
-            "metadata": row.metadata and json.dumps(row.metadata, indent=2, ensure_ascii=False),
+            "metadata": row.metadata and legible(row.metadata),
         }
 
     def _link(self, request: HttpRequest, label: str, key: str) -> str:

@@ -1,5 +1,6 @@
 import pytest
-from django.contrib.auth.models import User
+from django.apps import apps
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -54,6 +55,20 @@ def test_a_card_saved_in_the_admin_is_stored(staff: Client, rows: dict[str, int]
     data = {name: form[name].value() or "" for name in form.fields} | {"title": "Reina", "rarity": "rare"}
     assert staff.post(url, data).status_code == 302
     assert Card.objects.values_list("title", "rarity", "tags").get() == ("Reina", "rare", ["a"])
+
+
+@pytest.mark.parametrize("model", ["card", "presentationrule", "asset"])
+def test_who_may_only_look_sees_metadata_as_it_was_written(
+    client: Client, rows: dict[str, int], model: str
+) -> None:
+    apps.get_model("cards", model).objects.update(metadata={"hábitat": "páramo <b>", "also": [None, {}]})
+    looker = User.objects.create_user("eva", is_staff=True)
+    looker.user_permissions.add(Permission.objects.get(codename=f"view_{model}"))
+    client.force_login(looker)
+    page = client.get(reverse(f"admin:cards_{model}_change", args=[rows[model]])).content.decode()
+    assert "&quot;hábitat&quot;: &quot;páramo &lt;b&gt;&quot;" in page
+    assert "Metadata" in page
+    assert "_save" not in page
 
 
 def test_a_form_tells_what_the_database_would_refuse(staff: Client) -> None:
