@@ -166,13 +166,29 @@ def cancel(run: Run, by: str = "") -> None:
 @transaction.atomic
 def complete_halt(run: Run) -> None:
     """Pausing becomes paused, cancelling cancelled, as soon as no batch is under way."""
-    list(run.lanes.select_for_update().order_by("pk"))
-    run.refresh_from_db()
+    _let_batches_end(run)
     with suppress(IllegalMove):  # it has ended in the same moment, by itself
         if run.state == State.PAUSING:
             move(run, State.PAUSED)
         elif run.state == State.CANCELLING:
             end(run, State.CANCELLED)
+
+
+@transaction.atomic
+def fail(run: Run, error: str) -> None:
+    """Fail a run at work as soon as no batch is under way: until then its columns are its own."""
+    _let_batches_end(run)
+    if run.state in AT_WORK:
+        end(run, State.FAILED, error=error)
+
+
+def _let_batches_end(run: Run) -> None:
+    """A batch holds its lane. In a transaction: until its end no other batch begins, and the state stays.
+
+    The run is locked first, as whoever sends its lanes back does it; others may still refer to it.
+    """
+    run.refresh_from_db(from_queryset=Run.objects.select_for_update(no_key=True))
+    list(run.lanes.select_for_update().order_by("pk"))
 
 
 @transaction.atomic

@@ -142,6 +142,4 @@ class Worker:
 
 
 def _fail(run: Run, error: Exception) -> None:
-    run.refresh_from_db()
-    if run.state in AT_WORK:
-        runs.end(run, State.FAILED, error=f"{type(error).__name__}: {error}".strip())
+    runs.fail(run, f"{type(error).__name__}: {error}".strip())

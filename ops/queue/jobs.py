@@ -73,7 +73,7 @@ def _work(run: Run, stop: Slice) -> None:
                 raise
             # Nobody can go on with it: its operation was changed or removed, and nobody looks on.
             runs.start(run)
-            runs.end(run, State.FAILED, error=str(exc))
+            runs.fail(run, str(exc))
 
 
 def _put_back(run: Run) -> None:

@@ -1,13 +1,27 @@
 """A column is written by one run at a time."""
 
+from threading import Thread
+
 import pytest
+from django.db import connection
 from django.db.models import F
 
 from ops import runs
 from ops.exceptions import ColumnClaimed
 from ops.models import Claim, Run
 from tests.ops.conftest import Declare
-from tests.ops.running import Watched, create, execute, go, operation, per_row, things
+from tests.ops.running import (
+    WAITING,
+    Watched,
+    create,
+    execute,
+    go,
+    operation,
+    per_row,
+    player,
+    things,
+    until,
+)
 from tests.trials.models import SpecialThing, TextKeyed, Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -84,3 +98,22 @@ def test_a_proxy_claims_the_columns_of_its_table(declare: Declare) -> None:
 def test_a_table_of_its_own_is_free(declare: Declare) -> None:
     create(declare(NOTES))
     create(declare(operation(SpecialThing.objects.filter(extra=None), {"extra": "x"})))
+
+
+def test_a_run_that_fails_keeps_its_columns_until_the_last_batch_under_way_has_committed(
+    declare: Declare,
+) -> None:
+    things(4)
+    run = create(declare(NOTES))
+    runs.start(run)
+    failing = Thread(target=lambda: (runs.fail(Run.objects.get(), "no space left"), connection.close()))
+    with player() as other, player() as third:
+        third.autocommit = True
+        other.execute("SELECT FROM ops_lane FOR NO KEY UPDATE")  # as a batch has it
+        failing.start()
+        until(lambda: third.execute(WAITING).fetchall())
+        assert Claim.objects.filter(run=run).exists()
+        other.commit()
+        failing.join()
+    run.refresh_from_db()
+    assert (run.state, run.error, Claim.objects.exists()) == ("failed", "no space left", False)
