@@ -71,6 +71,33 @@ def test_one_job_writes_it_and_its_result_is_fetched_whole(queue: Queue, tmp_pat
     assert Export.objects.get().attempts == 1
 
 
+def test_files_that_are_not_as_they_were_exported_are_not_fetched(queue: Queue, tmp_path: Path) -> None:
+    run("export_json", "--queue")
+    do_jobs(queue)
+    export, mine = Export.objects.get(), tmp_path / "mine"
+    run("exports", "fetch", export.pk, "--output", mine)
+    kept = {file.name: file.read_bytes() for file in mine.iterdir()}
+    for name, changed, why in (
+        ("cards.json", kept["cards.json"].replace(b'"id":', b'"iD":', 1), "its SHA-256 is "),
+        ("cards.json", kept["cards.json"][:-9], "bytes, not "),
+        ("assets.json", None, "it is missing"),
+        ("export_summary.json", None, "it is missing"),
+        ("export_summary.json", kept["export_summary.json"].replace(b": 3,", b": 4,", 1), "not the summary"),
+        ("export_summary.json", b"{", "not the summary"),
+    ):
+        damaged = Path(export.path) / name
+        damaged.unlink()
+        if changed is not None:
+            damaged.write_bytes(changed)
+        with pytest.raises(CommandError, match=f"^{name} of export .*{why}") as refused:
+            run("exports", "fetch", export.pk, "--output", mine, "--overwrite")
+        assert refused.value.returncode == 1
+        assert {file.name: file.read_bytes() for file in mine.iterdir()} == kept
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["mine", "root"]
+        damaged.write_bytes(kept[name])
+    run("exports", "fetch", export.pk, "--output", mine, "--overwrite")
+
+
 def test_a_waiting_one_is_cancelled_at_once_and_one_at_work_soon(queue: Queue, tmp_path: Path) -> None:
     run("export_json", "--queue")
     first = Export.objects.get()

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from ops.export import queue
-from ops.export.folder import new_folder
-from ops.export.summary import SUMMARY
+from ops.export.fetch import fetch
 from ops.management.arguments import path
 from ops.management.listing import ListCommand
 from ops.models import Export
@@ -17,7 +14,7 @@ from ops.report import export as report
 _VERBS = {
     "show": "Everything about export N.",
     "cancel": "Cancel export N; nothing of it is left.",
-    "fetch": "Copy the folder of export N, whole or not at all.",
+    "fetch": "Copy the folder of export N, whole and as it was exported, or not at all.",
 }
 
 
@@ -46,14 +43,7 @@ class Command(ListCommand):
         if options["verb"] == "cancel":
             queue.cancel(export)
         if options["verb"] == "fetch":
-            self.fetch(export, options["output"], options["overwrite"])
-            self.tell([f"Export {export.pk} is in {options['output']} now."])
+            fetch(export, options["output"], overwrite=options["overwrite"])
+            self.tell([f"Export {export.pk} is in {options['output']} now, every file as it was exported."])
             return
         self.tell([json.dumps(report.as_json(export))] if options["json"] else report.whole(export))
-
-    def fetch(self, export: Export, target: Path, overwrite: bool) -> None:
-        names = queue.files(export)
-        with new_folder(target, overwrite=overwrite, mark=SUMMARY, ours=names) as folder:
-            for name in names:
-                with queue.open_file(export, name) as source, (folder / name).open("xb") as copy:
-                    shutil.copyfileobj(source, copy)
