@@ -17,7 +17,7 @@ from ops.exceptions import UnknownOperation
 from ops.models import AuditLog, Run
 from ops.operation import Operation
 from ops.registry import register
-from ops.sql.audited import before, changed, untouched
+from ops.sql.audited import before, stands
 from ops.sql.compile import fields_named
 from ops.states import State
 
@@ -64,8 +64,7 @@ class Revert(Operation):
             self.label = "pk"
 
     def get_queryset(self) -> QuerySet[Any]:
-        rows = self.model._base_manager.filter(changed(self.run.pk, self.fields))
-        return rows.filter(*(untouched(self.run.pk, field) for field in self.fields))
+        return self.model._base_manager.filter(stands(self.run.pk, self.fields))
 
     def get_changes(self) -> Mapping[str, Any]:
         return {field.name: before(self.run.pk, field) for field in self.fields}

@@ -8,10 +8,10 @@ from django.db.models import (
     BooleanField,
     Expression,
     ExpressionWrapper,
-    F,
     Field,
     Func,
     JSONField,
+    OuterRef,
     Q,
     QuerySet,
     Subquery,
@@ -52,26 +52,21 @@ def written(run_id: int) -> QuerySet[AuditLog]:
     return AuditLog.objects.filter(run_id=run_id, object_id=key_text())
 
 
-def changed(run_id: int, fields: list[Field[Any, Any]]) -> Subquery:
-    """Whether the run changed the row at hand, and not to what it already was; NULL where it did not.
+def stands(run_id: int, fields: list[Field[Any, Any]]) -> Subquery:
+    """Whether the row at hand is as the run wrote it, and was otherwise before; NULL where it wrote none.
 
-    See Note [Why scalar subqueries ask what a run audited].
+    A scalar subquery: see Note [Why scalar subqueries ask what a run audited]. PostgreSQL never turns one
+    into a join, and so evaluates it again on the newest version of a row that somebody just changed. And a
+    single one, since each is a look into the audit log for every row.
     """
-    differs = Q()
+    differs, untouched = Q(), Q()
     for field in fields:
         differs |= ~Q(Same(_side(field, "old"), _side(field, "new")))
-    told = written(run_id).values_list(ExpressionWrapper(differs, BooleanField()))
+        now: Any = OuterRef(field.attname)
+        now = now if is_json(field) else Func(now, function="to_jsonb", output_field=JSONField())
+        untouched &= Q(Same(now, _as_value(_side(field, "new"), field)))
+    told = written(run_id).values_list(ExpressionWrapper(differs & untouched, BooleanField()))
     return Subquery(told[:1], output_field=BooleanField())
-
-
-def untouched(run_id: int, field: Field[Any, Any]) -> Same:
-    """Whether the column still holds what the run wrote.
-
-    The values come by scalar subqueries: PostgreSQL never turns those into joins, and so evaluates the
-    comparison again on the newest version of a row that somebody just changed.
-    """
-    now = F(field.attname) if is_json(field) else Func(F(field.attname), function="to_jsonb")
-    return Same(now, _value(run_id, field, "new"))
 
 
 def before(run_id: int, field: Field[Any, Any]) -> Expression:
@@ -85,6 +80,10 @@ def _side(field: Field[Any, Any], side: str) -> KeyTransform:
 
 
 def _value(run_id: int, field: Field[Any, Any], side: str) -> Any:
-    """SQL NULL is a missing key in a JSON column, ``null`` in any other: see AuditLog."""
     value = Subquery(written(run_id).values_list(_side(field, side)), output_field=JSONField())
-    return value if is_json(field) else NullIf(value, _JSON_NULL)
+    return _as_value(value, field)
+
+
+def _as_value(told: Any, field: Field[Any, Any]) -> Any:
+    """SQL NULL is a missing key in a JSON column, ``null`` in any other: see AuditLog."""
+    return told if is_json(field) else NullIf(told, _JSON_NULL)
