@@ -120,18 +120,14 @@ class LocalServer:
 
     def processes(self) -> list[psutil.Process]:
         """Every live process of this server, the main one and its children."""
-        return [
-            process
-            for process in psutil.process_iter(["name", "cmdline"])
-            if process.info["name"] == self.program and self.mark in " ".join(process.info["cmdline"] or [])
-        ]
+        found = (process for process in psutil.process_iter(["name"]) if process.info["name"] == self.program)
+        return [process for process in found if self.mark in " ".join(_cmdline(process))]
 
     def main_process(self) -> psutil.Process | None:
         """The process that the others are children of; they show another title than the program's path."""
         for process in self.processes():
-            with suppress(psutil.Error, IndexError):
-                if Path(process.cmdline()[0]).name == self.program:
-                    return process
+            if Path([*_cmdline(process), ""][0]).name == self.program:
+                return process
         return None
 
     def _state(self) -> State:
@@ -182,10 +178,10 @@ class LocalServer:
     def _end(self, how: signal.Signals) -> None:
         deadline = time.monotonic() + WAIT_SECONDS
         self._signal(how)
-        while self.processes():
+        while left := self.processes():
             if how == signal.SIGKILL or time.monotonic() > deadline:
                 self._signal(signal.SIGKILL)
-            time.sleep(0.02)
+            psutil.wait_procs(left, timeout=0.1)
         if self._child:
             self._child.wait()
 
@@ -207,3 +203,10 @@ class LocalServer:
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-8:] if self.log.exists() else []
         return "\n".join([f"The end of its log, {self.log}:", *lines])
+
+
+def _cmdline(process: psutil.Process) -> list[str]:
+    """Empty where it is gone by now, or has ended and waits for its parent."""
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []

@@ -40,7 +40,8 @@ def typed(tmp_path: Path, settings: "Settings", monkeypatch: pytest.MonkeyPatch)
     LocalServices(tmp_path, {}).remove()
 
 
-def test_a_day_with_the_local_services(typed: Typed) -> None:
+def test_a_day_with_the_local_services(typed: Typed, lay: Lay) -> None:
+    lay(typed.root)
     assert typed("status").splitlines() == [
         "PostgreSQL 18 does not run",
         "Valkey does not run",
@@ -60,23 +61,16 @@ def test_a_day_with_the_local_services(typed: Typed) -> None:
     assert typed("stop") == "PostgreSQL 18 was not running\nValkey was not running\n"
 
 
-def test_a_shell_that_evaluates_env_reaches_the_database_with_psql(typed: Typed, lay: Lay) -> None:
+def test_a_shell_that_evaluated_env_reaches_them_and_still_stops_and_starts_them(
+    typed: Typed, lay: Lay, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lay(typed.root)
     typed("start")
     script = (
         typed("env") + 'psql "$DATABASE_URL" --no-psqlrc -Atc "select current_database()"; echo $REDIS_URL'
     )
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
-    database, redis_url = done.stdout.splitlines()
-    assert database == "kyndo"
-    assert redis_url == LocalServices(typed.root, {}).urls()["REDIS_URL"]
-
-
-def test_a_shell_that_evaluated_env_still_starts_and_stops_them(
-    typed: Typed, lay: Lay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lay(typed.root)
-    typed("start")
+    assert done.stdout.splitlines() == ["kyndo", LocalServices(typed.root, {}).urls()["REDIS_URL"]]
     for name, url in exported(typed("env")).items():
         monkeypatch.setenv(name, url)
     assert typed("stop") == "PostgreSQL 18 stopped\nValkey stopped\n"

@@ -1,6 +1,5 @@
-"""`manage.py serve`: the site and its workers live and die together."""
+"""`manage.py serve`: the site and its workers live and die together; more of how in `test_supervisor`."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -48,31 +47,18 @@ def answers(port: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_both(
-    serving: tuple["subprocess.Popen[str]", int], redis_server: "redis.Redis", number: signal.Signals
+def test_the_site_is_announced_once_it_answers_and_ctrl_c_stops_it_and_its_worker(
+    serving: tuple["subprocess.Popen[str]", int], redis_server: "redis.Redis"
 ) -> None:
     process, port = serving
+    assert process.stdout
+    assert any(line.startswith(f"The site: http://127.0.0.1:{port}/admin/") for line in process.stdout)
+    assert answers(port)
     wait_for_site_and_worker(process, port, redis_server)
     all_of_them = children(process)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 0
-    assert psutil.wait_procs(all_of_them, timeout=60)[1] == []
-
-
-@pytest.mark.parametrize("which", ["runserver", "rqworker"])
-def test_when_one_dies_the_other_is_stopped(
-    serving: tuple["subprocess.Popen[str]", int], redis_server: "redis.Redis", which: str
-) -> None:
-    process, port = serving
-    wait_for_site_and_worker(process, port, redis_server)
-    all_of_them = children(process)
-    head = next(child for child in psutil.Process(process.pid).children() if which in child.cmdline())
-    os.killpg(head.pid, signal.SIGKILL)
-    output, _ = process.communicate()
-    assert process.returncode == 1
-    assert "ended with status -9, so everything was stopped." in output
     assert psutil.wait_procs(all_of_them, timeout=60)[1] == []
 
 
@@ -109,13 +95,6 @@ def test_a_port_in_use_is_told_before_anything_starts(manage: Manage) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert f"Port {port} of 127.0.0.1 is in use, or not open to you: " in done.stderr
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_the_site_is_announced_once_it_answers(serving: tuple["subprocess.Popen[str]", int]) -> None:
-    process, port = serving
-    assert process.stdout
-    assert any(line.startswith(f"The site: http://127.0.0.1:{port}/admin/") for line in process.stdout)
-    assert answers(port)
 
 
 def test_everything_is_stopped_where_the_worker_cannot_start(manage: Manage) -> None:

@@ -7,16 +7,19 @@ from django.db import connection
 
 from ops.models import AuditLog
 from tests.conftest import Manage
+from tests.ops.running import sql
 from tests.services import GIVEN
 
 
 @pytest.mark.engine
 @pytest.mark.django_db
-def test_the_suite_runs_on_the_postgresql_that_was_asked_for(pytestconfig: pytest.Config) -> None:
+def test_the_suite_runs_on_the_postgresql_that_was_asked_for_which_knows_the_letters_of_spanish(
+    pytestconfig: pytest.Config,
+) -> None:
     if os.environ[GIVEN]:
         pytest.skip("DATABASE_URL names the server")
-    with connection.cursor():
-        assert connection.pg_version // 10000 == pytestconfig.getoption("--pg")
+    assert sql("SELECT upper('águila'), current_setting('server_encoding')") == [("ÁGUILA", "UTF8")]
+    assert connection.pg_version // 10000 == pytestconfig.getoption("--pg")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,0 +1,88 @@
+"""What lives and dies together, with small programs in the place of the site and its workers."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import ROOT
+from tests.ops.running import until
+
+# Two that wait, as the real ones do: one ends when it is asked to, the other has children of its own.
+_PROGRAM = """
+import os, signal, sys
+if sys.argv[1] == "parent":
+    os.spawnl(os.P_NOWAIT, "/bin/sleep", "sleep", "600")
+signal.pause()
+"""
+_TOGETHER = """
+import sys
+from pathlib import Path
+from kyndo import supervisor
+supervisor.MANAGE = Path(sys.argv[1])
+commands = {"The one": ["parent"], "The other": ["alone"]}
+print(supervisor.run_together(commands, ready=lambda: True, announce=lambda: print("up", flush=True)))
+"""
+
+
+@pytest.fixture
+def together(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM)
+    words = [sys.executable, "-c", _TOGETHER, str(program)]
+    # A suite that runs in the background of a shell has SIGINT ignored, and children inherit that.
+    process = subprocess.Popen(
+        words,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def all_up(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """Everybody, the child of the child too: the guard, the two, and a sleep."""
+    assert process.stdout
+    assert process.stdout.readline() == "up\n"
+    until(lambda: any(child.name() == "sleep" for child in children(process)))
+    assert len(children(process)) == 4
+    return children(process)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_all(together: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    all_of_them = all_up(together)
+    together.send_signal(number)
+    assert together.communicate()[0] == "\n"
+    assert together.returncode == 0
+    assert psutil.wait_procs(all_of_them, timeout=60)[1] == []
+
+
+@pytest.mark.parametrize(("which", "title"), [("parent", "The one"), ("alone", "The other")])
+def test_when_one_dies_the_others_are_stopped(
+    together: "subprocess.Popen[str]", which: str, title: str
+) -> None:
+    all_of_them = all_up(together)
+    head = next(child for child in all_of_them if which in child.cmdline())
+    os.killpg(head.pid, signal.SIGKILL)
+    assert together.communicate()[0] == f"{title} ended with status -9\n"
+    assert psutil.wait_procs(all_of_them, timeout=60)[1] == []
+
+
+def test_killed_it_leaves_nobody_behind(together: "subprocess.Popen[str]") -> None:
+    all_of_them = all_up(together)
+    together.kill()
+    together.wait()
+    assert psutil.wait_procs(all_of_them, timeout=60)[1] == []
