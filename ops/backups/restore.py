@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from django.db import DatabaseError, connections, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from ops.backups import record, swap
@@ -16,11 +18,11 @@ from ops.backups.load import fill
 from ops.backups.scratch import clear_left, connected, scratch
 from ops.backups.server import Server
 from ops.interrupts import stop_event
-from ops.models import Backup, Run
+from ops.models import Backup, Claim, Run
 from ops.schema.migrations import count_unapplied
 from ops.states import State
 
-# Nobody goes on with them by himself; one that was being cancelled is left to be cancelled.
+# Nobody goes on with them by himself.
 _PAUSED = (State.QUEUED, State.RUNNING, State.PAUSING)
 
 
@@ -32,6 +34,7 @@ class Restored:
     database: str
     left: list[str]
     paused: list[int] = field(default_factory=list)
+    cancelled: list[int] = field(default_factory=list)
     unapplied: int = 0
     old: str | None = None
 
@@ -76,18 +79,25 @@ def _prepare(new: str, done: Restored) -> None:
             cursor.execute("ANALYZE")
             tables = connections[alias].introspection.table_names(cursor)
         if Run._meta.db_table in tables:
-            done.paused = _pause_runs(alias)
+            done.paused, done.cancelled = _halt_runs(alias)
         done.unapplied = count_unapplied(connections[alias])
         _adopt(alias, done.backup)
 
 
-def _pause_runs(alias: str) -> list[int]:
-    """What was under way then is not taken up again until somebody says so."""
+def _halt_runs(alias: str) -> tuple[list[int], list[int]]:
+    """What was under way then is paused, until somebody says otherwise; a cancel is completed."""
     # Not by `runs.move`: it speaks for the live database and for processes that halt after their batch, while
     # here nobody works; and it writes columns that an old backup lacks.
-    runs = Run.objects.using(alias).filter(state__in=_PAUSED)
+    paused = _moved(alias, _PAUSED, state=State.PAUSED)
+    cancelled = _moved(alias, (State.CANCELLING,), state=State.CANCELLED, finished_at=Now())
+    Claim.objects.using(alias).filter(run__in=cancelled).delete()
+    return paused, cancelled
+
+
+def _moved(alias: str, origins: Iterable[State], **changes: Any) -> list[int]:
+    runs = Run.objects.using(alias).filter(state__in=origins)
     numbers = sorted(runs.values_list("pk", flat=True))
-    runs.update(state=State.PAUSED)
+    runs.update(**changes)
     return numbers
 
 

@@ -56,9 +56,12 @@ def restored_lines(done: Restored, drop_old: bool) -> list[str]:
         lines.append(
             f"Paused, since they were under way then: run {numbers}. To go on: manage.py runs resume N"
         )
+    if done.cancelled:
+        numbers = ", ".join(map(str, done.cancelled))
+        lines.append(f"Cancelled, as was asked then: run {numbers}. To take it back: manage.py runs revert N")
     if done.unapplied:
         lines.append(
-            f"Its schema is older than this code by {done.unapplied} migrations."
+            f"Its schema is older than this code by {words.plural(done.unapplied, 'migration')}."
             " Check out the code of that time, or: manage.py migrate"
         )
     if done.old and not drop_old:

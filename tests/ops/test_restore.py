@@ -87,16 +87,20 @@ def test_the_restored_database_takes_the_place_of_the_live_one_with_nobody_insid
 ) -> None:
     things(3)
     run = create(operation(Thing.objects.filter(note=None), {"note": "x"}))
+    given_up = create(operation(Thing.objects.filter(name="t1"), {"name": "x"}))
     Run.objects.update(state=State.RUNNING)
+    Run.objects.filter(pk=given_up.pk).update(state=State.CANCELLING)
     kept = backup(tmp_path / "a.dump")
     before = facts(server)
     with server.connect(server.database) as player:
         done = restored(kept.file, server)
         with pytest.raises(psycopg.OperationalError):
             player.execute("SELECT 1")
-    assert (done.paused, done.unapplied) == ([run.pk], 0)
+    assert (done.paused, done.cancelled, done.unapplied) == ([run.pk], [given_up.pk], 0)
     assert ask(server, "SELECT count(*) FROM trials_thing") == [(3,)]
-    assert ask(server, "SELECT state FROM ops_run") == [("paused",)]
+    found = ask(server, "SELECT state, finished_at IS NOT NULL FROM ops_run ORDER BY id")
+    assert found == [("paused", False), ("cancelled", True)]
+    assert ask(server, 'SELECT run_id, "column" FROM ops_claim') == [(run.pk, "note")]
     assert ask(server, "SELECT sha256, verified_at IS NOT NULL FROM ops_backup") == [(kept.sha256, True)]
     assert facts(server) == before
     assert names(server) == sorted([server.database, done.old or ""])
