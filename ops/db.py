@@ -48,7 +48,7 @@ SELECT set_config('application_name', %s, true), set_config('lock_timeout', %s, 
     set_config('jit', 'off', true);
 SET CONSTRAINTS ALL IMMEDIATE;
 """
-_IDLE = timedelta(seconds=30)
+IDLE = timedelta(seconds=30)
 
 
 def backend_name(run: Run) -> str:
@@ -59,7 +59,7 @@ def backend_name(run: Run) -> str:
 def batch_settings(run: Run, lane: Lane | None, lock_timeout: timedelta) -> list[str]:
     """The parameters of BATCH_SETTINGS: pg_stat_activity names the run and the lane."""
     name = backend_name(run) + (f" lane {lane.number}" if lane else "")
-    return [name, _milliseconds(lock_timeout), _milliseconds(_IDLE)]
+    return [name, _milliseconds(lock_timeout), _milliseconds(IDLE)]
 
 
 def _milliseconds(span: timedelta) -> str:

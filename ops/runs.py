@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, DurationField, F, Q, When
-from django.db.models.functions import Now
+from django.db.models import Case, DurationField, F, OuterRef, Q, Subquery, When
+from django.db.models.functions import Greatest, Now
 
 from ops import claims, followups, registry
+from ops.db import IDLE
 from ops.declaration import build, fingerprint
 from ops.events import process, tell, tell_move
 from ops.exceptions import ChangedDeclaration, IllegalMove, UnknownRun
@@ -77,7 +78,20 @@ def start(run: Run) -> None:
         except IllegalMove:
             if run.state != State.RUNNING:  # else another process took it up in the same moment
                 raise
+    _skip_silence(run)
     tell(run, "joined", process=process())
+
+
+def _skip_silence(run: Run) -> None:
+    """The time since the last batch, if all who worked on the run are gone, is no time of work.
+
+    Whoever has idled for longer in a batch has lost it.
+    """
+    heard = Lane.objects.filter(run=OuterRef("pk"), heartbeat_at__isnull=False).order_by("-heartbeat_at")
+    last = Greatest(Subquery(heard.values("heartbeat_at")[:1]), "working_since")
+    running = Run.objects.filter(pk=run.pk, state=State.RUNNING, held_until=None)
+    silent = running.alias(last=last).filter(last__lt=Now() - IDLE)
+    silent.update(worked=F("worked") + (last - F("working_since")), working_since=Now())
 
 
 def requeue(run: Run, by: str = "", **changes: Any) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from ops import runs
 from ops.exceptions import IllegalMove, UnknownRun
 from ops.models import Claim, Run
+from ops.progress import progress_of
 from ops.states import MOVES, State
 from tests.ops.conftest import Declare
 from tests.ops.running import WAITING, Watched, audited, create, go, keys, operation, player, things, until
@@ -158,6 +159,29 @@ def test_a_run_that_a_restore_paused_has_not_worked_since_its_backup(declare: De
     Run.objects.update(state=S.PAUSED, worked=timedelta(seconds=2), working_since=Now() - timedelta(days=1))
     runs.requeue(run)
     assert (run.state, run.worked, run.working_since) == ("queued", timedelta(seconds=2), None)
+
+
+def test_the_time_in_which_nobody_worked_on_a_run_that_was_killed_does_not_count(declare: Declare) -> None:
+    things(3)
+    run = create(declare(FILL))
+    runs.start(run)
+    hour = timedelta(hours=1)
+    Run.objects.update(working_since=Now() - 2 * hour)
+    run.lanes.update(heartbeat_at=Now() - hour)
+    runs.start(run)
+    run.refresh_from_db()
+    assert hour <= progress_of(run).elapsed < 1.5 * hour
+
+
+def test_the_time_of_a_run_that_others_work_on_goes_on_where_one_joins(declare: Declare) -> None:
+    things(3)
+    run = create(declare(FILL))
+    runs.start(run)
+    Run.objects.update(working_since=Now() - timedelta(hours=2))
+    run.lanes.update(heartbeat_at=Now())
+    runs.start(run)
+    run.refresh_from_db()
+    assert progress_of(run).elapsed >= timedelta(hours=2)
 
 
 def test_two_processes_that_start_one_queued_run_both_work_on_it(declare: Declare) -> None:
