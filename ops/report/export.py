@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,18 +103,30 @@ def line(export: QueuedExport) -> list[str]:
 
 def facts(export: QueuedExport) -> dict[str, str]:
     """What was asked, by whom and when, in words."""
-    wanted, at = Wanted.of_json(export.asked), "%Y-%m-%d %H:%M:%S UTC"
+    at = "%Y-%m-%d %H:%M:%S UTC"
     told = {
         "asked by": export.performed_by,
-        "rows": _scope(wanted.scope),
-        "audit rows": "all" if wanted.audit_last is None else f"the last {wanted.audit_last:,}",
-        "format": f"{wanted.form.format}{', gzipped' if wanted.form.compress else ''}",
+        **_asked(export.pk, export.created_at),
         "asked at": f"{export.created_at:{at}}",
         "ended at": f"{export.finished_at:{at}}" if export.finished_at else "",
         "attempts": str(export.attempts) if export.attempts > 1 else "",
         "folder": export.path,
     }
     return {name: said for name, said in told.items() if said}
+
+
+@lru_cache(maxsize=1000)
+def _asked(number: int, created_at: datetime) -> dict[str, str]:
+    """What never changes, but is dear to read where many rows were chosen: a page is fetched every second.
+
+    Numbers come again after a restore, times do not.
+    """
+    wanted = Wanted.of_json(QueuedExport.objects.values_list("asked", flat=True).get(pk=number))
+    return {
+        "rows": _scope(wanted.scope),
+        "audit rows": "all" if wanted.audit_last is None else f"the last {wanted.audit_last:,}",
+        "format": f"{wanted.form.format}{', gzipped' if wanted.form.compress else ''}",
+    }
 
 
 def _scope(scope: Scope) -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
 from cards.models import Card, PresentationRule
@@ -15,6 +17,7 @@ from ops.export import queue
 from ops.export.wanted import Wanted
 from ops.models import Export
 from ops.queue.presence import NO_WORKER, the_queue
+from ops.scope import Scope
 from tests.ops.running import do_jobs
 from tests.ops.test_admin_operations import posted, text
 
@@ -114,6 +117,14 @@ def test_one_that_waits_is_watched_and_cancelled_but_not_paused(staff: Client) -
     assert "cancel/" not in page
     again = staff.post(page_of(export, "cancel/"), follow=True)
     assert f"Export {export.pk} is cancelled: it cannot be cancelled." in text(again)
+
+
+def test_the_chosen_rows_are_counted_once_however_often_the_page_is_fetched(staff: Client) -> None:
+    export, _ = queue.request(Wanted(scope=Scope.of_keys(["1", "2"])), "ada")
+    assert "2 rows chosen by key" in text(staff.get(page_of(export)))
+    with CaptureQueriesContext(connection) as asked:
+        assert "2 rows chosen by key" in text(staff.get(page_of(export, "live/?done=0&at=1")))
+    assert [query["sql"] for query in asked if '"asked"' in query["sql"]] == []
 
 
 def test_a_file_is_sent_to_be_kept_and_nothing_else_of_the_disk_is(staff: Client, tmp_path: Path) -> None:
