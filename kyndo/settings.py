@@ -103,7 +103,7 @@ REDIS_URL = env.str("REDIS_URL", default="") or redis_url(_valkey)
 DEFAULT_EXCEPTION_REPORTER_FILTER = "kyndo.reporting.NoPasswords"
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 RQ_SHOW_ADMIN_LINK = False
-RQ = {"WORKER_CLASS": "ops.queue.worker.RunWorker"}
+RQ = {"WORKER_CLASS": "ops.workers.worker.RunWorker"}
 RUN_BEAT = env.int(
     "RUN_BEAT", default=5
 )  # seconds between two signs of life of a worker; three missed, it is gone

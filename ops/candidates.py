@@ -9,7 +9,8 @@ from django.db.models.lookups import IsNull
 
 from ops.models import AuditLog, Failure, Lane, Run
 from ops.operation import Operation
-from ops.scope import Scope, key_text
+from ops.scope import Scope
+from ops.sql.keys import key_text
 
 
 # Note [Why sweeps are needed]

@@ -7,17 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, Field, Model, OuterRef, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Exists, Field, Model, QuerySet
 
 from ops.exceptions import InvalidScope
 from ops.models import Key, Run
-from ops.sql.keys import among, store_keys
-
-
-def key_text() -> Cast:
-    """The key of the outer row as text, as audit rows, failures and keys name it."""
-    return Cast(OuterRef("pk"), TextField())
+from ops.sql.keys import among, key_text, store_keys
 
 
 @dataclass(frozen=True)

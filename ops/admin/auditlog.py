@@ -12,10 +12,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from ops import words
 from ops.admin.legible import legible
 from ops.admin.readonly import ReadOnlyAdmin
 from ops.models import AuditLog
-from ops.report import words
 
 
 @admin.register(AuditLog)

@@ -14,8 +14,8 @@ from django.core.exceptions import BadRequest
 from django.db.models import Model
 from django.http import HttpRequest, QueryDict
 
+from ops import words
 from ops.exceptions import InvalidScope
-from ops.report import words
 from ops.scope import Scope
 
 # What an address holds: keys, or that all of the list is meant; and the list as it was filtered.

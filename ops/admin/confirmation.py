@@ -12,12 +12,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from ops import words
 from ops.admin.asking import how_form, raw_params
 from ops.creation import Request, create
 from ops.exceptions import OpsError
 from ops.preview import Preview, preview
 from ops.queue.bell import ring
-from ops.report import words
 from ops.report.preview import basis
 
 # Groups of the breakdown that are shown.

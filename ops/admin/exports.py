@@ -10,13 +10,12 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponseNotAllow
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern
 
-from ops import permissions
+from ops import permissions, words
 from ops.admin.controls import Move
 from ops.admin.live import LiveAdmin, Look, share
 from ops.export import queue
 from ops.models import Export, ExportState
 from ops.report import export as report
-from ops.report import words
 
 
 def _can_be_cancelled(export: Export) -> bool:

@@ -18,10 +18,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
+from ops import words
 from ops.admin.controls import Control
 from ops.admin.readonly import ReadOnlyAdmin
 from ops.exceptions import OpsError
-from ops.report import words
 from ops.states import MOVING, State
 
 _LONGEST, _MOST_ROWS = timedelta(days=9999), 2**63

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import capfirst
 
-from ops import permissions
+from ops import permissions, words
 from ops.admin.confirmation import Proposal, confirm
 from ops.admin.controls import CONTROLS, Another
 from ops.admin.live import LiveAdmin, Look, share
@@ -22,7 +22,6 @@ from ops.health.hold import is_held
 from ops.models import Run
 from ops.progress import Progress, progress_of
 from ops.report import run as report
-from ops.report import words
 from ops.states import MOVING, State
 
 

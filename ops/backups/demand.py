@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from ops import words
 from ops.backups.errors import NoBackup
 from ops.models import Backup
-from ops.report import words
 
 _MAKE_ONE = (
     "Make one: manage.py backup_db --verify. Or go without, which the run tells ever after: --no-backup"

@@ -19,7 +19,7 @@ from ops.backups.scratch import clear_left, connected, scratch
 from ops.backups.server import Server
 from ops.interrupts import stop_event
 from ops.models import Backup, Claim, Run
-from ops.schema.migrations import count_unapplied
+from ops.standing import count_unapplied
 from ops.states import State
 
 # Nobody goes on with them by himself.

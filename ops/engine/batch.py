@@ -25,10 +25,11 @@ from ops.events import process, tell
 from ops.exceptions import NeverShrinks, TooManyFailures
 from ops.models import AuditLog, Failure, Lane, Run
 from ops.operation import Operation
-from ops.scope import Scope, key_text
+from ops.scope import Scope
 from ops.sql.batch import Reach, Way, Written, change_processed, change_set
 from ops.sql.compile import row_version
 from ops.sql.holder import holder_of
+from ops.sql.keys import key_text
 from ops.sql.lane import begin
 from ops.sqlstates import LOCK_NOT_AVAILABLE, LOST_RACES, is_of_a_row, sqlstate
 from ops.states import State

@@ -10,8 +10,8 @@ from time import monotonic
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 
-from ops.report import words
-from ops.schema.migrations import count_unapplied, missing_tables
+from ops import words
+from ops.standing import count_unapplied, missing_tables
 
 PATH = "/healthz"
 _SECONDS = 2

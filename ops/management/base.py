@@ -15,7 +15,7 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ops import registry
+from ops import registry, words
 from ops.creation import Request, create
 from ops.engine.work import work
 from ops.exceptions import DatabaseAway, InvalidParams, OpsError
@@ -38,7 +38,6 @@ from ops.preview import preview
 from ops.queue.bell import ring
 from ops.report import preview as report_preview
 from ops.report import run as report_run
-from ops.report import words
 from ops.report.watchers import JsonLines, Lines, Watcher
 from ops.scope import Scope
 from ops.states import State

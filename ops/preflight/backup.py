@@ -12,6 +12,7 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from ops import words
 from ops.backups import record
 from ops.backups.catalogue import newest
 from ops.backups.load import fill
@@ -21,9 +22,8 @@ from ops.checks import found_by_checks
 from ops.exceptions import OpsError
 from ops.models import Backup
 from ops.preflight.finding import Finding, Light, Situation
-from ops.report import words
-from ops.schema.migrations import name_of
 from ops.schema.scratch import scratch_database
+from ops.standing import name_of
 
 _FRESH = timedelta(hours=24)  # where the settings demand nothing
 _MAKE_ONE = ("manage.py backup_db --verify",)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 
-from ops.schema.migrations import Standing, standing
+from ops.standing import Standing, standing
 
 
 class Light(StrEnum):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.db.migrations import Migration
 
+from ops import words
 from ops.backups.errors import Failed
 from ops.preflight.finding import Finding, Light, Situation, worst
 from ops.preflight.squawk import NoLinter
 from ops.preflight.unsafe import Unsafe, judge
-from ops.report import words
 from ops.schema.drift import drift
-from ops.schema.migrations import Standing, name_of
+from ops.standing import Standing, name_of
 
 _SHOWN = 12
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops import words
 from ops.preflight.finding import Finding, Light, Situation
 from ops.reading import read_span
-from ops.report import words
 
 NO = "no"
 

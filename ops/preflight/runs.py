@@ -9,11 +9,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from redis import RedisError
 
+from ops import words
 from ops.checks import found_by_checks
 from ops.models import Run
 from ops.preflight.finding import Finding, Light, Situation
 from ops.queue.presence import workers_alive
-from ops.report import words
 from ops.states import MOVING, State
 
 UNWELL = (State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from ops import words
 from ops.preflight.finding import Finding, Light, Situation, worst
-from ops.report import words
 from ops.sql.ask import ask
 
 _LONG, _TOO_LONG = timedelta(minutes=1), timedelta(minutes=10)

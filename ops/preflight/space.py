@@ -8,8 +8,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
+from ops import words
 from ops.preflight.finding import Finding, Light, Situation
-from ops.report import words
 from ops.sql.ask import ask
 
 _MARGIN = 2**30  # bytes: WAL and sort files of a migration of small tables

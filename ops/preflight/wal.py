@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ops import registry
+from ops import registry, words
 from ops.preflight.finding import Finding, Light, Situation
-from ops.report import words
 from ops.sql.ask import ask
 
 # With forced checkpoints a million rows on 630 MB of pages wrote 1.6 GB, 100 MB a second; with room 1.1 GB.

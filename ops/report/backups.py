@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ops import words
 from ops.backups.restore import Restored
 from ops.models import Backup
-from ops.report import words
 from ops.report.table import aligned
 
 _HEAD = ["backup", "taken", "size", "rows", "server", "verified"]

@@ -23,7 +23,7 @@ from ops.progress import Progress as RunProgress
 from ops.progress import progress_of
 from ops.report.run import hold
 from ops.report.watchers import Watcher
-from ops.report.words import harmless
+from ops.words import harmless
 
 
 class Bar(Watcher):

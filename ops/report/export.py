@@ -8,12 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ops import words
 from ops.export.summary import Export, Summary
 from ops.export.verify import Verdict
 from ops.export.wanted import Wanted
 from ops.models import Export as QueuedExport
 from ops.models import ExportState
-from ops.report import words
 from ops.report.table import aligned
 from ops.scope import Scope
 

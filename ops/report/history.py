@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from ops import words
 from ops.history import History
 from ops.models import Run
 from ops.progress import progress_of
-from ops.report import words
 from ops.states import State
 
 _MARKS = {State.SUCCEEDED: "✅", State.FAILED: "❌", State.VERIFICATION_FAILED: "❌"}

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from ops import words
 from ops.export.meter import Meter
-from ops.report import words
 
 
 class LineMeter(Meter):

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from textwrap import wrap
 from typing import Any
 
+from ops import words
 from ops.preflight.checklist import Lines, verdict
 from ops.preflight.finding import Finding, Light
-from ops.report import words
 
 _WIDTH = 100
 _INDENT = 26

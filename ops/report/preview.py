@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ops import words
 from ops.preview import Preview, Sample
-from ops.report import words
 
 
 def as_lines(preview: Preview, to_execute: str) -> list[str]:

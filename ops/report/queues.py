@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ops import words
 from ops.queue.stats import COUNTS, ActiveRun, Stats
-from ops.report import words
 from ops.states import State
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.apps import apps
 
-from ops import runs
+from ops import runs, words
 from ops.exceptions import OpsError
 from ops.health.health import silences
 from ops.health.hold import is_held
@@ -16,7 +16,6 @@ from ops.operation import Operation
 from ops.operations import Revert
 from ops.progress import Progress, progress_of
 from ops.queue import presence
-from ops.report import words
 from ops.states import AT_WORK, State
 
 _SHOWN_FAILURES = 20

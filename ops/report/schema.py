@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from difflib import ndiff
 from typing import Any
 
-from ops.report import words
+from ops import words
 from ops.schema.drift import Difference
-from ops.schema.migrations import Standing, name_of
+from ops.standing import Standing, name_of
 
 
 def as_lines(now: Standing, found: list[Difference]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ops.report import words
+from ops import words
 from ops.report.table import aligned, cut
 from ops.stats.activity import Session, sessions
 from ops.stats.relations import Index, Table, all_indexes, counted_since, largest_tables

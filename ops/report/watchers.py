@@ -7,13 +7,13 @@ from datetime import timedelta
 from time import monotonic
 from typing import TextIO
 
+from ops import words
 from ops.engine.size import BatchSize
 from ops.models import Run
 from ops.patience import LIMIT
 from ops.progress import Progress, progress_of
-from ops.report import words
 from ops.report.run import hold, hold_json, progress_json
-from ops.report.words import harmless
+from ops.words import harmless
 
 
 class Watcher:

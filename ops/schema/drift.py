@@ -17,8 +17,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from ops.backups.scratch import connected
 from ops.schema.catalog import Catalog, Thing, catalog_of
-from ops.schema.migrations import Standing
 from ops.schema.scratch import scratch_database
+from ops.standing import Standing
 
 _CAST_LIST = re.compile(r"\((ARRAY\[[^]]*\])\)::text\[\]")
 _CAST_WORD = re.compile(r"\(('(?:[^']|'')*'::character varying)\)::text")

@@ -9,8 +9,8 @@ from django.db import Error, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
-from ops.schema.migrations import count_unapplied, missing_tables
 from ops.sqlstates import sqlstate
+from ops.standing import count_unapplied, missing_tables
 
 MIGRATE = "Type: .venv/bin/python manage.py migrate"
 _LACKING = ("42P01", "42703")  # undefined table, undefined column

@@ -22,8 +22,8 @@ from django.db.models.functions import NullIf
 from psycopg import sql
 
 from ops.models import AuditLog
-from ops.scope import key_text
 from ops.sql.compile import identifier, is_json
+from ops.sql.keys import key_text
 
 _JSON_NULL = Value(None, output_field=JSONField())
 

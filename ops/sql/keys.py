@@ -1,4 +1,4 @@
-"""Keys of chosen rows: as one parameter of a statement, or in the table of a run."""
+"""Keys of rows: as text, as one parameter of a statement, or in the table of a run."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import connection
-from django.db.models import Field, QuerySet
+from django.db.models import Field, OuterRef, QuerySet, TextField
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Cast
 from psycopg import sql
 
 from ops.models import Key, Run
 from ops.sql.compile import compile_select, identifier, type_name
+
+
+def key_text() -> Cast:
+    """The key of the outer row as text, as audit rows, failures and keys name it."""
+    return Cast(OuterRef("pk"), TextField())
 
 
 def among(keys: Collection[str], field: Field[Any, Any]) -> RawSQL:

@@ -25,8 +25,8 @@ from cards.models import Asset, Card
 from ops.export.jobs import perform
 from ops.models import AuditLog, Export
 from ops.queue.presence import the_queue
-from ops.queue.reaper import reap
 from ops.scope import Scope
+from ops.workers.reaper import reap
 from tests.cards.conftest import run
 from tests.cards.nasty import fill
 from tests.conftest import Manage

@@ -14,7 +14,7 @@ from rq.utils import utcformat
 
 from kyndo.required import ALWAYS, IN_PRODUCTION
 from ops.queue.presence import ALIVE
-from ops.queue.worker import RunWorker
+from ops.workers.worker import RunWorker
 from tests.conftest import Manage
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -18,9 +18,9 @@ from ops.models import Lane, Run
 from ops.queue.bell import ring
 from ops.queue.jobs import _work, advance
 from ops.queue.presence import the_queue
-from ops.queue.reaper import reap
 from ops.queue.slice import Slice
 from ops.states import State
+from ops.workers.reaper import reap
 from tests.ops.conftest import Declare
 from tests.ops.running import Watched, audited, create, do_jobs, keys, operation, things
 from tests.trials.models import Thing

@@ -12,7 +12,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from ops.report.schema import as_lines
 from ops.schema.catalog import Thing
 from ops.schema.drift import compare
-from ops.schema.migrations import standing
+from ops.standing import standing
 from tests.ops.running import sql
 
 pytestmark = pytest.mark.django_db

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.report.words import harmless
+from ops.words import harmless
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from ops import words
 from ops.interrupts import stop_event
 from ops.management.base import OpsCommand
 from ops.queue import stats
 from ops.queue.stats import Stats
-from ops.report import queues, words
+from ops.report import queues
 
 _EVERY = 2.0  # seconds
 

@@ -15,8 +15,8 @@ from ops.management.base import INTERRUPTED, add_run_arguments, request_of
 from ops.management.listing import ListCommand
 from ops.models import Run
 from ops.operations import Revert
-from ops.queue.watch import watch
 from ops.report import run as report
+from ops.report.watch import watch
 from ops.scope import Scope
 from ops.states import MOVING, State
 

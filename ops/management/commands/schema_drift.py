@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from ops.management.base import OpsCommand
 from ops.report import schema as report
 from ops.schema.drift import drift
-from ops.schema.migrations import standing
+from ops.standing import standing
 
 
 class Command(OpsCommand):

@@ -18,8 +18,8 @@ from rq.job import Job
 from rq.worker_registration import register
 
 from ops.queue.presence import BEAT
-from ops.queue.reaper import look
 from ops.queue.slice import asked_to_stop
+from ops.workers.reaper import look
 
 _SECONDS = {"maintenance_interval": 20, "job_monitoring_interval": BEAT.seconds, "worker_ttl": 30}
 
