@@ -9,8 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from ops import claims
-from ops.backups import demand
+from ops import claims, demand
 from ops.candidates import candidates
 from ops.declaration import build, fingerprint, label_of
 from ops.events import tell_created

@@ -34,3 +34,20 @@ def write_whole(path: Path, text: str, overwrite: bool) -> None:
         raise NotWritten(f"{path} is there already; to replace it, add --overwrite") from None
     except OSError as exc:
         raise NotWritten(f"{path} cannot be written: {exc.strerror}") from exc
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder outlive a crash of the machine."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def is_at(path: Path, number: int) -> bool:
+    """Whether the open file or folder still has that name."""
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(number))
+    except FileNotFoundError:
+        return False

@@ -20,8 +20,8 @@ from ops.backups.errors import BadFile, Failed
 from ops.backups.server import Server
 from ops.backups.tables import count_tables
 from ops.db import read_only
-from ops.export.folder import is_at, sync
 from ops.models import Backup
+from ops.whole import is_at, sync
 
 # Plain SQL drops what is there first: it is restored into the live database, by psql.
 _PLAIN = ("--format=plain", "--clean", "--if-exists")

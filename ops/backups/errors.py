@@ -36,10 +36,6 @@ class InUse(OpsError):
     """Runs are active, or sessions cannot be ended: the database cannot be replaced now."""
 
 
-class NoBackup(OpsError):
-    """There is no verified backup as fresh as the settings demand."""
-
-
 _HINTS = {
     "42501": "A role that makes databases needs the right to: ALTER ROLE ... CREATEDB, as a superuser.",
     "3D000": "DATABASE_URL names the server; its database postgres is needed to make others from.",

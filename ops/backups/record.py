@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ops.backups.errors import BadFile, Damaged
-from ops.export.folder import sync
 from ops.models import Backup
+from ops.whole import sync
 
 SUFFIXES = (".dump", ".sql", ".sql.gz")
 _LIST = "To see the backups: manage.py backups"

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ops.exceptions import OpsError
+from ops.whole import is_at, sync
 
 
 class BadTarget(OpsError):
@@ -67,15 +68,6 @@ def check(target: Path, *, overwrite: bool, mark: str, ours: Collection[str]) ->
         raise BadTarget(f"{target} holds more than an export: it is not overwritten. Name another folder.")
 
 
-def sync(folder: Path) -> None:
-    """Make the names in a folder outlive a crash of the machine."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
 @contextmanager
 def _claimed(folder: Path) -> Iterator[Path]:
     """An empty folder locked for this process, removed at the end unless it was renamed.
@@ -108,14 +100,6 @@ def _lock(folder: Path) -> int:
         if is_at(folder, number):
             return number
         os.close(number)  # Its owner has just renamed or removed it.
-
-
-def is_at(path: Path, number: int) -> bool:
-    """Whether the open file or folder still has that name."""
-    try:
-        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(number))
-    except FileNotFoundError:
-        return False
 
 
 def _replace(partial: Path, target: Path) -> None:

@@ -45,7 +45,7 @@ def _write(part: Part, folder: Path, form: Form, meter: Meter, stop: Event) -> W
         if stop.is_set():
             raise Interrupted("Interrupted: nothing was exported.")
 
-    with copied_rows(part) as pieces:
+    with copied_rows(part.queryset, part.columns) as pieces:
         return write_rows(folder / name, form, pieces, told)
 
 

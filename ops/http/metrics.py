@@ -9,9 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ops.models import Lane, Run
-from ops.queue import stats
-from ops.queue.stats import COUNTS, Stats
 from ops.states import State
+from ops.stats import queues as stats
+from ops.stats.queues import COUNTS, Stats
 
 
 class RunsAndQueues(Collector):

@@ -6,7 +6,7 @@ from prometheus_client.exposition import choose_encoder
 
 from ops.http.key import for_operators
 from ops.http.metrics import RunsAndQueues
-from ops.queue import stats
+from ops.stats import queues as stats
 
 
 @for_operators

@@ -14,7 +14,7 @@ from ops.queue.presence import NO_WORKER, jobs_waiting, prefix, redis_away, the_
 
 log = logging.getLogger(__name__)
 
-_JOB = "ops.queue.jobs.advance"
+_JOB = "ops.workers.jobs.advance"
 # How long the queue remembers a job: long enough to see what workers did lately.
 _KEPT = 3600
 _FAILURE_KEPT = 24 * 3600

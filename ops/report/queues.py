@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ops import words
-from ops.queue.stats import COUNTS, ActiveRun, Stats
 from ops.states import State
+from ops.stats.queues import COUNTS, ActiveRun, Stats
 
 
 def page(stats: Stats) -> Group:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
 from django.db import connection
+from django.db.models import Model, QuerySet
 from psycopg import sql
 
 from ops.sql.compile import compile_select, identifier
-
-if TYPE_CHECKING:
-    from ops.export.part import Part
 
 # Note [JSON leaves as CSV]
 # COPY's text format doubles every backslash, and so breaks JSON. Its CSV format quotes a field only where it
@@ -36,13 +34,16 @@ def prepare() -> tuple[str, str]:
 
 
 @contextmanager
-def copied_rows(part: Part) -> Iterator[Iterable[bytes]]:
-    """Pieces of lines, each line one row as a JSON object. In a transaction; an error ends the COPY."""
-    compiled = compile_select(part.queryset)
+def copied_rows(rows: QuerySet[Any], columns: Mapping[str, str | None]) -> Iterator[Iterable[bytes]]:
+    """Pieces of lines, each line one row as a JSON object. In a transaction; an error ends the COPY.
+
+    ``columns`` computes some of them in SQL, and leaves out those that are None.
+    """
+    compiled = compile_select(rows)
     if compiled is None:
         yield ()
         return
-    statement = sql.SQL(_COPY).format(columns=_columns(part), rows=sql.SQL(compiled.sql))
+    statement = sql.SQL(_COPY).format(columns=_columns(rows.model, columns), rows=sql.SQL(compiled.sql))
     with (
         connection.wrap_database_errors,
         connection.connection.cursor() as cursor,  # Django's debug cursor cannot COPY.
@@ -51,10 +52,10 @@ def copied_rows(part: Part) -> Iterator[Iterable[bytes]]:
         yield copy
 
 
-def _columns(part: Part) -> sql.Composable:
-    names = [str(field.column) for field in part.queryset.model._meta.concrete_fields]
-    computed = {name: expression for name, expression in part.columns.items() if expression}
-    chosen = [name for name in names if name in computed or name not in part.columns]
+def _columns(model: type[Model], columns: Mapping[str, str | None]) -> sql.Composable:
+    names = [str(field.column) for field in model._meta.concrete_fields]
+    computed = {name: expression for name, expression in columns.items() if expression}
+    chosen = [name for name in names if name in computed or name not in columns]
     return sql.SQL(", ").join(
         sql.SQL("{} AS {}").format(sql.SQL(computed[name]), identifier(name))
         if name in computed

@@ -21,8 +21,8 @@ from cards.thumbnails.illustration import fitted
 from cards.thumbnails.stale import stale_cards
 from ops.models import Run
 from ops.operations import Revert
-from ops.queue.jobs import advance
 from ops.runs import operation_of
+from ops.workers.jobs import advance
 from tests.cards.conftest import load
 from tests.ops.running import audited, execute, failures, sql
 

@@ -45,6 +45,20 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     assert set(TopologicalSorter(graph).static_order()) == MODULES.keys()  # else it raises the cycle
 
 
+def test_no_package_of_ops_imports_itself_by_way_of_others() -> None:
+    graph: dict[str, set[str]] = {}
+    for module in (module for module in MODULES if module.startswith("ops.")):
+        graph.setdefault(room(module), set()).update(room(name) for name in imported(module) & MODULES.keys())
+    graph = {name: others - {name, "ops"} for name, others in graph.items()}
+    assert "ops.sql" in graph["ops.engine"]
+    assert set(TopologicalSorter(graph).static_order()) == graph.keys()  # else it raises the cycle
+
+
+def room(module: str) -> str:
+    """The package or module right under ``ops``: what one looks for by name."""
+    return ".".join(module.split(".")[:2])
+
+
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
 def test_every_requirement_is_pinned(name: str) -> None:
     lines = (ROOT / name).read_text().splitlines()

@@ -16,13 +16,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from ops.backups import demand, programs, record
+from ops import demand
+from ops.backups import programs, record
 from ops.backups.dump import _lock, backup
-from ops.backups.errors import BadFile, Damaged, Failed, NoBackup, NoProgram
+from ops.backups.errors import BadFile, Damaged, Failed, NoProgram
 from ops.backups.load import fill, verify
 from ops.backups.programs import Programs
 from ops.backups.scratch import scratch
 from ops.backups.server import Server
+from ops.demand import NoBackup
 from ops.models import Backup
 from ops.report.run import whole
 from tests.ops.running import create, operation, player, sql, things

@@ -14,8 +14,8 @@ from ops.exceptions import InvalidDeclaration
 from ops.models import FollowUp, Run
 from ops.operation import Operation
 from ops.operations import Revert
-from ops.queue.jobs import advance
 from ops.states import State
+from ops.workers.jobs import advance
 from tests.ops.conftest import Declare
 from tests.ops.running import WAITING, audited, create, execute, operation, per_row, player, things, until
 from tests.trials.models import Owner, Thing

@@ -16,10 +16,10 @@ from ops.creation import Request
 from ops.engine.work import work
 from ops.models import Lane, Run
 from ops.queue.bell import ring
-from ops.queue.jobs import _work, advance
 from ops.queue.presence import the_queue
 from ops.queue.slice import Slice
 from ops.states import State
+from ops.workers.jobs import _work, advance
 from ops.workers.reaper import reap
 from tests.ops.conftest import Declare
 from tests.ops.running import Watched, audited, create, do_jobs, keys, operation, things

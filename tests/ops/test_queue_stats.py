@@ -19,7 +19,8 @@ from ops import runs
 from ops.health.hold import hold
 from ops.management.commands.queue_stats import Command
 from ops.models import Lane
-from ops.queue import presence, stats
+from ops.queue import presence
+from ops.stats import queues as stats
 from tests.ops.conftest import Declare
 from tests.ops.running import Watched, create, django_with, execute, go, operation, renamed, things
 from tests.trials.models import Thing

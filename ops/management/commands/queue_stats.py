@@ -15,9 +15,9 @@ from rich.text import Text
 from ops import words
 from ops.interrupts import stop_event
 from ops.management.base import OpsCommand
-from ops.queue import stats
-from ops.queue.stats import Stats
 from ops.report import queues
+from ops.stats import queues as stats
+from ops.stats.queues import Stats
 
 _EVERY = 2.0  # seconds
 

@@ -9,12 +9,16 @@ from django.db import connection
 from django.utils import timezone
 
 from ops import words
-from ops.backups.errors import NoBackup
+from ops.exceptions import OpsError
 from ops.models import Backup
 
 _MAKE_ONE = (
     "Make one: manage.py backup_db --verify. Or go without, which the run tells ever after: --no-backup"
 )
+
+
+class NoBackup(OpsError):
+    """There is no verified backup as fresh as the settings demand."""
 
 
 def newest_verified() -> Backup | None:
