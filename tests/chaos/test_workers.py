@@ -117,7 +117,7 @@ class Assault:
         """Each when the run has moved after the one before; none once it has ended."""
         for attack in attacks:
             while self.trial.state(run) in MOVING and not (told := attack()):
-                time.sleep(0.01)
+                time.sleep(0.05)
             if self.trial.state(run) not in MOVING:
                 return
             self.done[told] += 1
@@ -126,15 +126,15 @@ class Assault:
     def _time_until_it_moves(self, run: int) -> float:
         began, seen = time.monotonic(), self.trial.batches(run)
         while self.trial.batches(run) == seen and self.trial.state(run) in MOVING:
-            time.sleep(0.02)
+            time.sleep(0.1)
         return time.monotonic() - began
 
 
 def let_it_end(trial: Trial, run: int) -> None:
     trial.query("UPDATE ops_run SET max_rate = NULL, batch_size = NULL WHERE id = %s", run)
     while trial.state(run) in MOVING:
-        time.sleep(0.05)
-    assert trial.state(run) == "succeeded"
+        time.sleep(0.1)
+    assert trial.state(run) == "succeeded", trial.end_of(run)
 
 
 def test_a_promotion_and_the_thumbnails_after_it_end_exactly_by_themselves_whoever_is_killed(
@@ -147,7 +147,7 @@ def test_a_promotion_and_the_thumbnails_after_it_end_exactly_by_themselves_whoev
     with people.at_work():
         assault.on(promotion, attacks(dose.attacks, crew, servers))
         attacked = assault.done.total()
-        assert attacked == dose.attacks, "the promotion ended before the last attack: give it more cards"
+        assert attacked == dose.attacks, f"ended before the last attack: {trial.end_of(promotion)}"
         let_it_end(trial, promotion)
         [(thumbnails,)] = trial.query("SELECT id FROM ops_run WHERE follows_id = %s", promotion)
         if dose.is_large:  # else the attacks would come too late

@@ -90,13 +90,17 @@ class Trial:
         [(state,)] = self.query("SELECT state FROM ops_run WHERE id = %s", run)
         return state
 
+    def end_of(self, run: int) -> str:
+        [told] = self.query("SELECT concat_ws(': ', state, error) FROM ops_run WHERE id = %s", run)
+        return f"run {run} is {told[0]}"
+
     def batches(self, run: int) -> int:
         [(batches,)] = self.query("SELECT sum(batches) FROM ops_lane WHERE run_id = %s", run)
         return batches
 
     def await_new_run(self, last: int) -> int:
         while (run := self.newest()) == last:
-            time.sleep(0.01)
+            time.sleep(0.02)
         return run
 
     def await_work(self, run: int, process: "subprocess.Popen[str]") -> bool:
@@ -105,7 +109,7 @@ class Trial:
         while process.poll() is None:
             if self.batches(run) > seen:
                 return True
-            time.sleep(0.005)
+            time.sleep(0.01)
         return False
 
     def kill(self, process: "subprocess.Popen[str]") -> None:

@@ -12,7 +12,7 @@ from tests.ops.told import masked
 from tests.trials.models import Thing
 
 EXECUTE = ("operate", "trials_annotate", "--execute")
-# So that it is not through before another process has begun.
+# So that it is not through before another process has begun, or before it is killed.
 SLOWLY = ("--max-rate", 200)
 
 
@@ -38,7 +38,7 @@ def test_a_signal_pauses_the_run_after_its_batch(manage: Manage, number: int) ->
         "To go on: manage.py runs resume N",
     ]
     Run.objects.update(batch_size=None)  # the rest may go faster
-    finished = manage.process("runs", "resume", run.pk)
+    finished = manage("runs", "resume", run.pk)
     assert (finished.returncode, finished.stderr) == (0, "")
     assert audited(run).keys() == keys(rows)
 
@@ -57,9 +57,9 @@ def test_a_run_paused_from_elsewhere_ends_its_process_quietly(manage: Manage) ->
 
 
 def test_a_process_killed_in_the_middle_loses_nothing_and_repeats_nothing(manage: Manage) -> None:
-    things(20_000)
-    process = manage.popen(*EXECUTE, "--batch-size", 100)
-    until(lambda: changed() >= 1000)
+    things(2000)
+    process = manage.popen(*EXECUTE, *SLOWLY)
+    until(lambda: changed() >= 100)
     process.kill()
     process.communicate()
     run = Run.objects.get()
@@ -67,10 +67,10 @@ def test_a_process_killed_in_the_middle_loses_nothing_and_repeats_nothing(manage
     until(_nobody_works)
     done = AuditLog.objects.filter(run=run).count()
     assert done == changed() == Thing.objects.filter(note__isnull=False).count()
-    Run.objects.update(batch_size=None)  # the rest may go faster
-    finished = manage.process("runs", "resume", run.pk)
+    Run.objects.update(max_rate=None)  # the rest may go faster
+    finished = manage("runs", "resume", run.pk)
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert len(audited(run)) == changed() == 20_000
+    assert len(audited(run)) == changed() == 2000
     assert not Thing.objects.filter(note=None).exists()
 
 
@@ -81,14 +81,15 @@ def _nobody_works() -> bool:
 
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_a_second_process_joins_and_each_row_is_changed_once(manage: Manage, lanes: int) -> None:
-    rows = things(1500)
+    rows = things(3000)
     first = manage.popen(*EXECUTE, *SLOWLY, "--lanes", lanes)
     until(lambda: changed() >= 10)
     run = Run.objects.get()
+    Run.objects.update(max_rate=None)  # the first has its rate, the second need not wait
     second = manage.popen("runs", "resume", run.pk)
     told: list[Any] = [process.communicate(timeout=200) for process in (first, second)]
     assert (first.returncode, second.returncode, [err for _, err in told]) == (0, 0, ["", ""])
     assert audited(run).keys() == keys(rows)
-    assert changed() == 1500
+    assert changed() == 3000
     run.refresh_from_db()
     assert run.state == "succeeded"
