@@ -1,6 +1,8 @@
 """What every test may ask for. The servers come from the plugin `tests.services`."""
 
+import os
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 import redis
@@ -20,6 +22,22 @@ __all__ = ["ROOT", "Manage"]
 examples.register_profile("suite", max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 examples.register_profile("chaos", max_examples=1_000, suppress_health_check=[HealthCheck.too_slow])
 examples.load_profile("suite")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-randomly has shuffled them
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long tests first, else one that begins last is what the others have waited for.
+
+    ``--dist worksteal`` deals the tests out in as many stretches as there are workers.
+    """
+    long = [item for item in items if item.get_closest_marker("long")]
+    rest = iter([item for item in items if item not in long])
+    workers, dealt = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), []
+    for worker in range(workers):
+        size = (len(items) - len(dealt)) // (workers - worker)
+        mine = long[worker::workers]
+        dealt += [*mine, *islice(rest, max(0, size - len(mine)))]
+    items[:] = dealt
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from cards.models import Card, PresentationRule
 from ops.models import AuditLog, Run
 
-pytestmark = pytest.mark.usefixtures("worker")
+pytestmark = [pytest.mark.usefixtures("worker"), pytest.mark.long]
 
 
 @pytest.fixture(autouse=True)

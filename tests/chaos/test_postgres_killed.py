@@ -11,6 +11,8 @@ from tests.chaos.conftest import Dose
 from tests.chaos.trial import Trial, prepare
 from tests.conftest import Manage
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def server(tmp_path: Path, request: pytest.FixtureRequest):

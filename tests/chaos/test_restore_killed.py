@@ -18,6 +18,8 @@ from tests.chaos.trial import Trial
 from tests.conftest import Manage
 from tests.ops.running import things
 
+pytestmark = pytest.mark.long
+
 _THINGS = "SELECT count(*) FROM trials_thing"
 _OURS = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND NOT datname ~ '_before_'"
 

@@ -30,6 +30,7 @@ def killed_and_resumed(trial: Trial, kills: int, *words: object) -> tuple[int, i
 
 
 @pytest.mark.engine
+@pytest.mark.long
 def test_a_backfill_a_promotion_and_its_revert_are_exact_however_often_they_are_killed(
     manage: Manage, trial: Trial, dose: Dose, record_property
 ):

@@ -22,6 +22,8 @@ from tests.chaos.crew import Crew, People
 from tests.chaos.trial import Trial, prepare
 from tests.conftest import ROOT, Manage
 
+pytestmark = pytest.mark.long
+
 MOVING = ("queued", "running")
 IMAGES = ROOT / "cards" / "sample" / "images"
 

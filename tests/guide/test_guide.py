@@ -15,6 +15,8 @@ from tests.guide.likeness import alike, lines
 from tests.guide.reader import Step, chapters, steps, written
 from tests.guide.world import World, world
 
+pytestmark = pytest.mark.long
+
 
 def test_every_command_of_the_guide_says_what_the_guide_says(
     tmp_path: Path, pytestconfig: pytest.Config

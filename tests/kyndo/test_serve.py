@@ -62,6 +62,7 @@ def test_the_site_is_announced_once_it_answers_and_ctrl_c_stops_it_and_its_worke
     assert psutil.wait_procs(all_of_them, timeout=60)[1] == []
 
 
+@pytest.mark.long
 def test_killed_it_leaves_nobody_behind(manage: Manage, redis_server: "redis.Redis") -> None:
     port = free_port(0)
     process = manage.popen("serve", "--port", port, "--workers", 2, stderr=subprocess.STDOUT)
