@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db import models
-from django.db.models import CompositePrimaryKey, QuerySet
+from django.db.models import CompositePrimaryKey, Exists, QuerySet
 from django.db.models.sql import Query
 
 from ops.exceptions import InvalidDeclaration, InvalidParams
@@ -106,6 +106,16 @@ _WHY = (
 )
 
 
+def asks_elsewhere(operation: Operation) -> bool:
+    """Whether the queryset has an EXISTS or IN over another table.
+
+    PostgreSQL may join such a table, and then asks it nothing anew of a row that it waited for; a scalar
+    subquery it evaluates again.
+    """
+    nodes = _nodes(operation.get_queryset().query.where)
+    return any(isinstance(node, Exists) or isinstance(getattr(node, "rhs", None), Query) for node in nodes)
+
+
 def _problem_of(queryset: QuerySet[Any], operation: Operation) -> str | None:
     query, own = queryset.query, operation.model._meta.db_table
     if queryset.model is not operation.model:
@@ -115,6 +125,9 @@ def _problem_of(queryset: QuerySet[Any], operation: Operation) -> str | None:
         "is sliced": query.is_sliced,
         f"is a {query.combinator}": query.combinator,
         "aggregates": query.group_by is not None,
+        "uses a window function": any(
+            _is_windowed(node) for node in (query.where, *query.annotations.values())
+        ),
         "joins another table": len(_tables(query)) > 1,
         "locks by itself": query.select_for_update,
         "uses extra()": query.extra,
@@ -124,6 +137,10 @@ def _problem_of(queryset: QuerySet[Any], operation: Operation) -> str | None:
     return next((problem for problem, is_so in found.items() if is_so), None)
 
 
+def _is_windowed(expression: Any) -> bool:
+    return bool(getattr(expression, "contains_over_clause", False))
+
+
 def _tables(query: Query) -> list[str]:
     return [table.table_name for alias, table in query.alias_map.items() if query.alias_refcount.get(alias)]
 
@@ -131,21 +148,22 @@ def _tables(query: Query) -> list[str]:
 def _subqueries(query: Query) -> Iterator[Query]:
     """Every query within the query, however deep."""
     for expression in [query.where, *query.annotations.values()]:
-        for inner in _queries_in(expression):
+        for inner in filter(lambda node: isinstance(node, Query), _nodes(expression)):
             yield inner
             yield from _subqueries(inner)
 
 
-def _queries_in(node: object) -> Iterator[Query]:
+def _nodes(node: Any) -> Iterator[Any]:
+    """The node and what it consists of; a query within it is not taken apart."""
+    yield node
     if isinstance(node, Query):
-        yield node
         return
     inner = [*getattr(node, "children", []), *(getattr(node, name, None) for name in ("lhs", "rhs", "query"))]
     if hasattr(node, "get_source_expressions"):
         inner += node.get_source_expressions()
     for child in inner:
         if child is not None and child is not node:
-            yield from _queries_in(child)
+            yield from _nodes(child)
 
 
 def _check_columns(operation: Operation) -> None:

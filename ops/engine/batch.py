@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from ops.candidates import ahead_of, candidates
 from ops.db import batch_transaction
+from ops.declaration import asks_elsewhere
 from ops.engine.answers import Answers, answers_of
 from ops.engine.failures import set_aside
 from ops.engine.lane import Halted, Statements, reach, retake
@@ -73,7 +74,8 @@ class Batches:
     def __post_init__(self) -> None:
         self.statements = Statements(self.operation, self.scope)
         self.search = Search(self.operation, self.size)
-        self.locks = Locks(self.run, self.size, self.operation.is_per_row())
+        at_once = not (self.operation.is_per_row() or asks_elsewhere(self.operation))
+        self.locks = Locks(self.run, self.size, at_once)
 
     def advance(self) -> int | None:
         """Do one batch; the number of rows changed, or None when no unfinished lane was free.
@@ -140,11 +142,19 @@ class Batches:
             stretch = self._take()
             if stretch is None:
                 return None
+            if stretch.way is Way.WAITING:
+                self._await(stretch)
             statement = self.statements.change(stretch.lane, stretch.is_one, stretch.way)
             written = change_set(statement, self.operation, stretch.lane, stretch.reach, stretch.way)
             self._check(stretch, written)
             self.worked = perf_counter() - self.began
             return written
+
+    def _await(self, stretch: Stretch) -> None:
+        """Lock the row that was seen ahead by a statement of its own: the next one sees it as it then is."""
+        if stretch.is_one:
+            rows = self.operation.model._base_manager.select_for_update(no_key=True)
+            rows.filter(pk=stretch.reach.key).values_list("pk").first()
 
     def _process(self) -> Written | None:
         with transaction.atomic(durable=True):

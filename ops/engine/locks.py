@@ -28,7 +28,7 @@ class Locks:
 
     run: Run
     size: BatchSize
-    per_row: bool
+    at_once: bool
     waited: int = field(default=0, init=False)
     losses: int = field(default=0, init=False)
     careful: int = field(default=0, init=False)
@@ -43,7 +43,7 @@ class Locks:
         """That of the next batch."""
         if self.waits:
             return Way.WAITING
-        may = self.size.is_span and self.size.rows > 1 and not self.per_row and not self.careful
+        may = self.size.is_span and self.size.rows > 1 and self.at_once and not self.careful
         return Way.AT_ONCE if may and returns_old_values() else Way.SKIPPING
 
     @property

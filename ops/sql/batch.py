@@ -56,12 +56,14 @@ class Written:
 # that the UPDATE need not look for each in the key's index: a sixth of the statement. Its snapshot is older
 # than the locks, though: of a row that somebody changed in between, the place is that of a version which the
 # snapshot does not see. Such a row is locked but not changed, and the next sweep has it. WAITING, the way of
-# the last sweep, which has none after it, waits for each row and finds it by its key.
+# the last sweep, which has none after it, waits for each row before the statement, whose snapshot is then
+# newer than the lock, and finds the row by its key.
 #
 # AT_ONCE is a plain UPDATE of the span: it need not write a lock into each row first, and changes a sixth
 # more rows a second for it. It takes a server that returns old values, and it can neither skip nor stop after
 # so many rows: the span may hold no more than a batch may change, and where it meets a row that a player
-# holds it gives up after a few milliseconds, and that span is done SKIPPING.
+# holds it gives up after a few milliseconds, and that span is done SKIPPING. Of a row that it waited for, it
+# asks other tables nothing anew, so that a queryset which asks them is never done AT_ONCE.
 class Way(Enum):
     """How a batch comes by the locks of its rows."""
 
@@ -93,11 +95,11 @@ def _compile_at_once(operation: Operation, rows: models.QuerySet[Any]) -> Compil
     if update is None:
         return None
     columns = [identifier(field.column) for field in fields_of(operation)]
-    returned = [sql.SQL("before.{}").format(column) for column in columns]
-    returned += [sql.SQL("after.{}").format(column) for column in columns]
+    returned = [sql.SQL("before_.{}").format(column) for column in columns]
+    returned += [sql.SQL("after_.{}").format(column) for column in columns]
     statement = sql.SQL(
-        "WITH changed ({names}) AS ({update} RETURNING WITH (OLD AS before, NEW AS after)"
-        " after.{pk}, {returned}), audited AS ({audit}) {move}"
+        "WITH changed ({names}) AS ({update} RETURNING WITH (OLD AS before_, NEW AS after_)"
+        " after_.{pk}, {returned}), audited AS ({audit}) {move}"
     ).format(
         names=_names("pk", values=len(columns)),
         update=sql.SQL(update.sql),

@@ -71,8 +71,12 @@ def is_json(field: Field[Any, Any]) -> bool:
 
 
 def identifier(*names: str | None) -> sql.Composable:
-    """A quoted name for a statement whose parameters are ``%s``: a percent sign in it is doubled."""
-    return sql.Identifier(*(str(name).replace("%", "%%") for name in names))
+    """A name for a statement whose parameters are ``%s``, where a percent sign is doubled.
+
+    Quoted as the ORM does it, which takes ``db_table = '"schema"."table"'`` as quoted already.
+    """
+    quoted = (connection.ops.quote_name(str(name).replace("%", "%%")) for name in names)
+    return sql.SQL(".".join(quoted))
 
 
 def fields_of(operation: Operation) -> list[Field[Any, Any]]:
@@ -101,7 +105,7 @@ def compile_update(queryset: QuerySet[Any], operation: Operation) -> Compiled | 
     compiler = _with_new_values(queryset.order_by(), operation).query.get_compiler(using=queryset.db)
     compiler.pre_sql_setup()
     try:
-        where, where_params = compiler.compile(compiler.where)
+        where, where_params = compiler.compile(queryset.query.where)
     except EmptyResultSet:
         return None
     fields = fields_of(operation)

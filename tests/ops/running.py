@@ -21,7 +21,7 @@ from ops.models import AuditLog, Run
 from ops.operation import Operation
 from tests.trials.models import Thing
 
-WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 class Watched:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from django import forms
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Length, Upper
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value, Window
+from django.db.models.functions import Length, RowNumber, Upper
 from django.utils import timezone
 
 from ops import registry
@@ -21,11 +21,13 @@ pytestmark = [pytest.mark.engine, pytest.mark.django_db]
 
 MISSING = Thing.objects.filter(note__isnull=True)
 TAGGED = Tag.objects.filter(thing=OuterRef("pk"))
+NUMBER = Window(RowNumber(), order_by="pk")
 
 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
+        (lambda: Thing.objects.alias(n=NUMBER).filter(n=1, note=None), "uses a window function"),
         (lambda: Thing.objects.filter(owner__name="x"), "joins another table"),
         (lambda: Thing.objects.filter(tags__label="x"), "joins another table"),
         (lambda: Thing.objects.filter(friends__name="x"), "joins another table"),
@@ -138,6 +140,7 @@ def test_an_operation_without_a_name_is_refused(declare: Declare) -> None:
         ({"friends": 1}, "writes 'friends', which is no column that can be set"),
         ({"note": F("owner__name")}, "joins another table"),
         ({"score": Count("note")}, "aggregates"),
+        ({"score": NUMBER}, "uses a window function"),
         ({"note": F("no_such")}, "no_such"),
     ],
 )

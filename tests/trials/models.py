@@ -88,7 +88,7 @@ class SpecialThing(Thing):
 
 
 class Renamed(models.Model):
-    """Columns called as the engine might call something of its own."""
+    """Table and columns called as the engine might call something of its own."""
 
     price = models.IntegerField(null=True)
     new_price = models.IntegerField(null=True)
@@ -96,6 +96,20 @@ class Renamed(models.Model):
     row_version = models.IntegerField(default=0)
     row_label = models.CharField(max_length=10, default="")
     place = models.IntegerField(default=0, db_column="pk")
+
+    class Meta:
+        db_table = "before"
+
+
+class Elsewhere(models.Model):
+    """In another schema, with names that must be quoted; the test that wants the table creates it."""
+
+    note = models.CharField(max_length=10, null=True, db_column="order")
+    after = models.CharField(max_length=10, null=True)
+
+    class Meta:
+        db_table = '"Other schema"."changed"'
+        managed = False
 
 
 class Composite(models.Model):

@@ -1,0 +1,93 @@
+"""Tables elsewhere, and querysets that ask other tables while players move rows from one to another."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Thread
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import Exists, F, OuterRef
+
+from ops import registry
+from ops.engine import locks, work
+from ops.models import Run
+from tests.ops.conftest import Declare
+from tests.ops.running import (
+    WAITING,
+    audited,
+    create,
+    execute,
+    failures,
+    go,
+    keys,
+    operation,
+    player,
+    sql,
+    things,
+    until,
+)
+from tests.trials.models import Elsewhere, Owner, Thing
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+PLAIN = Exists(Owner.objects.filter(pk=OuterRef("owner"), name="plain"))
+NO_VIP = ~Exists(Owner.objects.filter(pk=OuterRef("owner"), name="vip"))
+
+
+@pytest.mark.parametrize("sweep", [1, locks.LAST_SWEEP])
+@pytest.mark.parametrize(
+    ("asked", "name", "is_changed"),
+    [(NO_VIP, "vip", False), (PLAIN, "vip", False), (PLAIN, "plain", True)],
+    ids=["no candidate by another row", "no candidate for want of one", "a candidate by another row"],
+)
+def test_what_another_table_says_is_asked_anew_of_a_row_that_was_waited_for(
+    declare: Declare, monkeypatch: pytest.MonkeyPatch, sweep: int, asked: Any, name: str, is_changed: bool
+) -> None:
+    """Where PostgreSQL joins that table, it checks a row that changed meanwhile against the old owner."""
+    monkeypatch.setattr(locks, "_IMPATIENT", timedelta(seconds=5))
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", timedelta(seconds=5))
+    monkeypatch.setattr(work, "SWEEP_PAUSE", timedelta())
+    rows = things(4, owner=Owner.objects.create(name="plain"))
+    other_owner = Owner.objects.create(name=name)
+    run = create(declare(operation(lambda: Thing.objects.filter(asked, note=None), {"note": "x"})))
+    Run.objects.update(sweep=sweep)
+    with player() as other:
+        other.execute("UPDATE trials_thing SET owner_id = %s WHERE id = %s", [other_owner.pk, rows[1].pk])
+
+        def let_go() -> None:
+            until(lambda: sql(WAITING))
+            other.commit()
+            connection.close()
+
+        thread = Thread(target=let_go)
+        thread.start()
+        go(run)
+        thread.join()
+    assert run.state == "succeeded"
+    assert audited(run).keys() == keys(rows if is_changed else [rows[0], *rows[2:]])
+
+
+@pytest.fixture
+def elsewhere(transactional_db: None) -> Iterator[None]:
+    sql('CREATE SCHEMA "Other schema"')
+    with connection.schema_editor() as editor:
+        editor.create_model(Elsewhere)
+    yield
+    sql('DROP SCHEMA "Other schema" CASCADE')
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_table_may_lie_in_another_schema(declare: Declare) -> None:
+    rows = Elsewhere.objects.bulk_create(Elsewhere(after="x") for _ in range(3))
+    missing = Elsewhere.objects.filter(note=None)
+    with player() as other:  # so that each way of locking rows has some
+        other.execute('SELECT FROM "Other schema".changed LIMIT 1 FOR UPDATE')
+        swap = declare(operation(missing, {"note": F("after"), "after": F("note")}))
+        run = execute(swap, batch_size=2)
+    assert failures(run).keys() == keys(rows[:1])
+    swapped = {"order": {"old": None, "new": "x"}, "after": {"old": "x", "new": None}}
+    assert audited(run) == dict.fromkeys(keys(rows[1:]), swapped)
+    revert = execute(registry.get("revert"), params={"run": run.pk})
+    assert audited(revert).keys() == keys(rows[1:])
+    assert missing.filter(after="x").count() == 3
