@@ -41,8 +41,11 @@ class Search:
         return self.size.suspect(tried)
 
     def before_suspect(self, ahead: Callable[[], QuerySet[Any]]) -> Reach | None:
-        """Up to the row that is said to be at fault; None where none is said, or nothing lies before it."""
+        """Up to the row that is said to be at fault; None where it is none ahead, or the first."""
         if self.suspect is None:
+            return None
+        if not ahead().filter(pk=self.suspect).exists():
+            self.suspect = None  # by the key of another table's row, or it was changed already
             return None
         before = ahead().filter(pk__lt=self.suspect).order_by("-pk").values_list("pk", flat=True).first()
         if before is None:
