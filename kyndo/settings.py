@@ -6,6 +6,7 @@ from pathlib import Path
 
 import environ  # type: ignore[import-untyped]
 from django.templatetags.static import static
+from psycopg import IsolationLevel
 
 from kyndo import __version__
 from kyndo.localservices.binaries import postgres_programs
@@ -93,7 +94,13 @@ _NOTICE = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 
 DATABASES = {
     "default": {
         **_database,
-        "OPTIONS": {**_NOTICE, "tcp_user_timeout": 45_000, **_database.get("OPTIONS", {})},
+        "OPTIONS": {
+            **_NOTICE,
+            "tcp_user_timeout": 45_000,
+            # Whatever the server's default is: a batch sees what was committed before it had its lane.
+            "isolation_level": IsolationLevel.READ_COMMITTED,
+            **_database.get("OPTIONS", {}),
+        },
         # Not in development: runserver has a new thread, and so a new connection, for each request.
         "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=0 if DEBUG else 60),
         "CONN_HEALTH_CHECKS": True,

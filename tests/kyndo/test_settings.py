@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection, transaction
 from django.test import RequestFactory
 from django.views.debug import get_exception_reporter_class
 
@@ -89,6 +90,16 @@ def test_an_empty_url_of_a_server_counts_as_not_set(manage: Manage) -> None:
     told = manage("shell", "--no-imports", "-c", urls, env=empty)
     assert (told.returncode, told.stderr) == (0, "")
     assert told.stdout.startswith("127.0.0.1 redis://")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_sees_what_was_committed_meanwhile_whatever_the_server_prefers() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_isolation = 'serializable'")
+        with transaction.atomic():
+            cursor.execute("SHOW transaction_isolation")
+            assert cursor.fetchone() == ("read committed",)
+        cursor.execute("RESET default_transaction_isolation")
 
 
 def test_djangos_page_of_an_error_shows_no_password(settings: Any) -> None:
