@@ -6,6 +6,7 @@ what a hundred starts of Python and Django cost is spared.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -19,7 +20,9 @@ from pathlib import Path
 # What commands import that is not KYNDO's.
 _LIBRARIES = [
     "concurrent_log_handler",
+    "croniter",
     "django.contrib.admin.options",
+    "django.contrib.postgres.fields",
     "django.contrib.postgres.operations",
     "django.core.mail",
     "django.core.management.commands.makemigrations",
@@ -27,8 +30,10 @@ _LIBRARIES = [
     "django.db.backends.postgresql.base",
     "django.db.migrations.executor",
     "django.forms",
+    "django.views.debug",
     "django.views.generic",
     "environ",
+    "packaging.version",
     "pgtrigger.compiler",
     "prometheus_client",
     "psycopg",
@@ -55,6 +60,7 @@ sys.exit(status[0] if status else 1)
 def serve(address: str) -> None:
     for name in _LIBRARIES:
         importlib.import_module(name)
+    gc.freeze()  # so that no child looks through it, and copies it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)

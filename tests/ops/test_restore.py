@@ -118,15 +118,17 @@ def test_a_database_that_is_gone_is_restored_too(tmp_path: Path, server: Server)
     assert ask(server, "SELECT count(*) FROM trials_thing") == [(3,)]
 
 
-@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING])
-def test_active_runs_refuse_the_restore(server: Server, state: State) -> None:
-    verb = "pause" if state in (State.RUNNING, State.PAUSING) else "cancel"
-    with server.connect(server.database) as live:
-        live.execute("INSERT INTO ops_run VALUES (7, 'promote', %s)", [state])
-    with pytest.raises(InUse, match=rf"run 7 \(promote\) is {state.label}: manage.py runs {verb} 7"):
-        refuse_active_runs(server)
-    with scratch(server, "restore") as new, pytest.raises(InUse):
-        swap(server, new)
+def test_active_runs_refuse_the_restore(server: Server) -> None:
+    with scratch(server, "restore") as new:
+        for state in (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING):
+            verb = "pause" if state in (State.RUNNING, State.PAUSING) else "cancel"
+            with server.connect(server.database) as live:
+                live.execute("DELETE FROM ops_run")
+                live.execute("INSERT INTO ops_run VALUES (7, 'promote', %s)", [state])
+            with pytest.raises(InUse, match=rf"run 7 \(promote\) is {state.label}: manage.py runs {verb} 7"):
+                refuse_active_runs(server)
+            with pytest.raises(InUse):
+                swap(server, new)
     assert names(server) == [server.database]
 
 
