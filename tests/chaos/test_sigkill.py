@@ -15,7 +15,7 @@ def trial(manage: Manage) -> Trial:
 def killed_and_resumed(trial: Trial, kills: int, *words: object) -> tuple[int, int]:
     """Execute, kill and resume until the run is done; the run, and how often it was killed at work."""
     last, done = trial.newest(), 0
-    process = trial.start(*words, "--execute", "--batch-size", 50)
+    process = trial.start(*words, "--execute", "--batch-size", 20)
     run = trial.await_new_run(last)
     while done < kills and trial.await_work(run, process):
         trial.kill(process)

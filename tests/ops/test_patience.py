@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +11,7 @@ from django.db.models import F
 from ops.patience import is_away, is_transient
 from ops.states import State
 from tests.ops.conftest import Declare
-from tests.ops.running import Watched, audited, execute, operation, player, sql, things
+from tests.ops.running import Watched, audited, execute, operation, player, sql, things, until
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
@@ -30,7 +29,10 @@ def be_terminated() -> None:
 
 def idle_for_too_long() -> None:
     sql("SET LOCAL idle_in_transaction_session_timeout = '10ms'")
-    time.sleep(0.1)
+    ours = connection.connection.info.backend_pid
+    with player() as other:
+        other.autocommit = True  # else it sees who was there at its first look
+        until(lambda: not other.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [ours]).fetchall())
 
 
 def ask_after(lose: Callable[[], None]) -> None:
