@@ -10,7 +10,9 @@ from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db import models
-from django.db.models import CompositePrimaryKey, Exists, QuerySet
+from django.db.models import CompositePrimaryKey, Exists, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
+from django.db.models.lookups import In
 from django.db.models.sql import Query
 
 from ops.exceptions import InvalidDeclaration, InvalidParams
@@ -107,13 +109,17 @@ _WHY = (
 
 
 def asks_elsewhere(operation: Operation) -> bool:
-    """Whether the queryset has an EXISTS or IN over another table.
+    """Whether the queryset has an EXISTS or IN over another table, or may have one in raw SQL.
 
     PostgreSQL may join such a table, and then asks it nothing anew of a row that it waited for; a scalar
     subquery it evaluates again.
     """
     nodes = _nodes(operation.get_queryset().query.where)
-    return any(isinstance(node, Exists) or isinstance(getattr(node, "rhs", None), Query) for node in nodes)
+    return any(isinstance(node, Exists | RawSQL) or _is_in_subquery(node) for node in nodes)
+
+
+def _is_in_subquery(node: Any) -> bool:
+    return isinstance(node, In) and isinstance(node.rhs, Query | Subquery)
 
 
 def _problem_of(queryset: QuerySet[Any], operation: Operation) -> str | None:

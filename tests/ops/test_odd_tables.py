@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models.expressions import RawSQL
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from ops import registry
+from ops.declaration import asks_elsewhere
 from ops.engine import locks, work
 from ops.models import Run
 from tests.ops.conftest import Declare
@@ -67,6 +70,26 @@ def test_what_another_table_says_is_asked_anew_of_a_row_that_was_waited_for(
         thread.join()
     assert run.state == "succeeded"
     assert audited(run).keys() == keys(rows if is_changed else [rows[0], *rows[2:]])
+
+
+OWNERS = Owner.objects.filter(name="plain").values("pk")
+
+
+@pytest.mark.parametrize(
+    ("rows", "asks"),
+    [
+        (Thing.objects.filter(PLAIN | Q(note=None)), True),
+        (Thing.objects.alias(plain=PLAIN).filter(plain=True), True),
+        (Thing.objects.exclude(owner__in=OWNERS), True),
+        (Thing.objects.filter(owner__in=Subquery(OWNERS)), True),
+        (Thing.objects.exclude(tags__label="x"), True),
+        (Thing.objects.alias(raw=RawSQL("EXISTS (SELECT)", ())).filter(raw=True), True),
+        (Thing.objects.filter(owner__in=[1, 2], score__in=[F("pk")]), False),
+        (Thing.objects.filter(owner=Subquery(OWNERS[:1])), False),
+    ],
+)
+def test_it_is_known_of_a_queryset_whether_it_asks_another_table(rows: Any, asks: bool) -> None:
+    assert asks_elsewhere(operation(rows, {"note": "x"})({}, timezone.now())) is asks
 
 
 def test_a_trigger_that_breaks_another_tables_constraint_does_not_slow_the_search(
