@@ -1,13 +1,26 @@
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.state import State, read_state, write_state
 
 Lay = Callable[[Path], None]
+
+
+def are_gone(processes: Sequence[psutil.Process]) -> bool:
+    """Ended all of them, whether or not whoever inherited them has taken note."""
+    return not any(_runs(process) for process in processes)
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,8 @@ import redis
 
 from kyndo.localservices.ports import free_port
 from tests.conftest import Manage
+from tests.kyndo.conftest import are_gone
+from tests.ops.running import until
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def test_the_site_is_announced_once_it_answers_and_ctrl_c_stops_it_and_its_worke
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 0
-    assert psutil.wait_procs(all_of_them, timeout=60)[1] == []
+    until(lambda: are_gone(all_of_them))
 
 
 @pytest.mark.long
@@ -71,7 +73,7 @@ def test_killed_it_leaves_nobody_behind(manage: Manage, redis_server: "redis.Red
     workers = [child for child in all_of_them if "rqworker" in child.cmdline()]
     process.kill()
     process.communicate()
-    assert psutil.wait_procs(all_of_them, timeout=60)[1] == []
+    until(lambda: are_gone(all_of_them))
     assert len(workers) == 2
 
 
