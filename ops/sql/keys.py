@@ -8,16 +8,19 @@ from typing import Any
 from django.db import connection
 from django.db.models import Field, OuterRef, QuerySet, TextField
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Collate
 from psycopg import sql
 
 from ops.models import Key, Run
 from ops.sql.compile import compile_select, identifier, type_name
 
 
-def key_text() -> Cast:
-    """The key of the outer row as text, as audit rows, failures and keys name it."""
-    return Cast(OuterRef("pk"), TextField())
+def key_text() -> Collate:
+    """The key of the outer row as text, as audit rows, failures and keys name it.
+
+    Of the database's own collation, as they are: compared in that of the key's column, no index would serve.
+    """
+    return Collate(Cast(OuterRef("pk"), TextField()), "default")
 
 
 def among(keys: Collection[str], field: Field[Any, Any]) -> RawSQL:

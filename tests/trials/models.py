@@ -102,8 +102,12 @@ class Renamed(models.Model):
 
 
 class Elsewhere(models.Model):
-    """In another schema, with names that must be quoted; the test that wants the table creates it."""
+    """In another schema, with names that must be quoted, its keys in an order of their own.
 
+    The test that wants the table creates it.
+    """
+
+    code = models.TextField(primary_key=True, db_collation="C")
     note = models.CharField(max_length=10, null=True, db_column="order")
     after = models.CharField(max_length=10, null=True)
 
