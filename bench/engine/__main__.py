@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.engine import plot, report, rounds
 from bench.engine.databases import ROOT, Databases
 from bench.engine.measure import Bench
-from bench.engine.results import Results, machine
+from bench.engine.results import Results, Round, machine
 from bench.engine.variants import VARIANTS
 from kyndo.localservices.postgres import LocalPostgres
 
@@ -37,6 +37,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="MS",
         help="Targets against throughput and p99 (5 to 100).",
     )
+    add("--add", action="store_true", help="Keep the rounds on record of these sizes, and add these.")
     add("--only-curve", action="store_true", help="Neither speeds nor players but the curve.")
     add("--sample", type=_number, default=10_000, help="Cards that the slowest ways change (10000).")
     add("--idle", type=float, default=15.0, help="Seconds of a player alone (15).")
@@ -75,16 +76,20 @@ def measure(options: argparse.Namespace, url: str, rows: int, results: Results) 
     targets = _TARGETS if options.curve == [] or (options.only_curve and not options.curve) else options.curve
     count = options.rounds or (3 if rows >= _LARGE else 5)
     databases, told = Databases(url), machine(url)
+
+    def keep(section: str, found: list[Round]) -> None:
+        results.keep(section, rows, found, told, beside=options.add)
+
     with closing(databases):
         print(f"-- {rows:,} cards", file=sys.stderr, flush=True)
         databases.build(rows, {"kyndo"} | {VARIANTS[name].schema for name in [*names, *beside]})
         bench = Bench(databases, rows, options.sample)
         if names and not options.only_curve:
-            results.keep("speed", rows, rounds.speeds(bench, names, count), told)
+            keep("speed", rounds.speeds(bench, names, count))
         if beside and not options.only_curve:
-            results.keep("players", rows, rounds.players(bench, beside, count, options.idle), told)
+            keep("players", rounds.players(bench, beside, count, options.idle))
         if targets:
-            results.keep("curve", rows, rounds.curve(bench, targets, count), told)
+            keep("curve", rounds.curve(bench, targets, count))
 
 
 def main() -> None:

@@ -93,8 +93,9 @@ def _speed_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
         with_spread(ratio(rounds, name, LIMIT)),
         of("batch_median"),
         f"{longest.most:,.0f}" if longest else "",
-        of("wal_per_row"),
-        of("memory", 2**20),
+        # Who calls workers looks at them now and then: too seldom for these.
+        "" if variant.workers else of("wal_per_row"),
+        "" if variant.workers else of("memory", 2**20),
         f"{busy.middle:.0%}" if busy else "",
     ]
 
@@ -168,8 +169,11 @@ def _measured(rounds: list[dict[str, Any]]) -> list[str]:
 
 
 def _title(title: str, section: str, results: Results, rows: int) -> str:
-    count = len(results.rounds(section, rows))
-    return f"\n## {title}, {rows:,} cards\n\n{count} rounds; {results.machine(section, rows)}.\n"
+    rounds = results.rounds(section, rows)
+    counts = {sum(name in one for one in rounds) for one in rounds for name in one}
+    count = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
+    plural = "" if count == "1" else "s"
+    return f"\n## {title}, {rows:,} cards\n\n{count} round{plural}; {results.machine(section, rows)}.\n"
 
 
 def _table(head: list[str], rows: Iterator[list[str]]) -> str:

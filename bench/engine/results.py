@@ -23,8 +23,15 @@ class Results:
         self.path = path
         self.told: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
 
-    def keep(self, section: str, rows: int, rounds: list[Round], machine: str) -> None:
-        self.told.setdefault(section, {})[str(rows)] = {"machine": machine, "rounds": rounds}
+    def keep(
+        self, section: str, rows: int, rounds: list[Round], machine: str, *, beside: bool = False
+    ) -> None:
+        """In place of what is there of that size, or ``beside`` it."""
+        of_section = self.told.setdefault(section, {})
+        if beside and str(rows) in of_section:
+            of_section[str(rows)]["rounds"] += rounds
+        else:
+            of_section[str(rows)] = {"machine": machine, "rounds": rounds}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps(self.told, indent=1) + "\n")
 

@@ -83,3 +83,20 @@ def test_what_a_second_worker_gives_is_told_with_what_bounds_it(rate: int, told:
     }
     results.keep("speed", 500, [{"worker": speed | {"rows": 100}, "workers": speed | {"rows": rate}}], "here")
     assert f"Two workers do {told}" in markdown(results)
+
+
+def test_rounds_of_other_ways_may_be_added_to_those_on_record(tmp_path: Path) -> None:
+    results = Results(tmp_path / "benchmarks.json")
+    speed = {
+        "rows": 100,
+        "seconds": 1,
+        "batch_median": 20,
+        "batch_longest": 30,
+        "wal_per_row": 9,
+        "memory": 1,
+    }
+    results.keep("speed", 500, [{"limit": speed, "adaptive": speed}] * 3, "here")
+    results.keep("speed", 500, [{"limit": speed | {"rows": 200}, "two": speed}], "here", beside=True)
+    told = markdown(Results(results.path))
+    assert "\n1 to 4 rounds; here.\n" in told
+    assert "two processes | 100 | 0.50 (0.50 to 0.50)" in told
