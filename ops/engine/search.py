@@ -44,14 +44,15 @@ class Search:
         """Up to the row that is said to be at fault; None where it is none ahead, or the first."""
         if self.suspect is None:
             return None
-        if not ahead().filter(pk=self.suspect).exists():
+        up_to_it = ahead().filter(pk__lte=self.suspect).order_by("-pk").values_list("pk", flat=True)
+        last, *before = [*up_to_it[:2]] or [None]
+        if last != self.suspect:
             self.suspect = None  # by the key of another table's row, or it was changed already
             return None
-        before = ahead().filter(pk__lt=self.suspect).order_by("-pk").values_list("pk", flat=True).first()
-        if before is None:
+        if not before:
             self.passed()
             return None
-        return Reach(max(2, self.size.suspects), str(before), last=False)
+        return Reach(max(2, self.size.suspects), str(before[0]), last=False)
 
     def passed(self) -> None:
         """What was tried is changed: where a row is said to be at fault, it is the next one."""
