@@ -58,6 +58,16 @@ def test_the_ways_asked_for_are_measured_and_the_report_tells_all_that_is_kept(
         ElementTree.fromstring((tmp_path / name).read_text())
 
 
+SPEED = {
+    "rows": 100,
+    "seconds": 1,
+    "batch_median": 20,
+    "batch_longest": 30,
+    "wal_per_row": 1000,
+    "memory": 1,
+}
+
+
 @pytest.mark.parametrize(
     ("rate", "told"),
     [
@@ -73,30 +83,15 @@ def test_the_ways_asked_for_are_measured_and_the_report_tells_all_that_is_kept(
 )
 def test_what_a_second_worker_gives_is_told_with_what_bounds_it(rate: int, told: str, tmp_path: Path) -> None:
     results = Results(tmp_path / "benchmarks.json")
-    speed = {
-        "seconds": 1,
-        "batch_median": 20,
-        "batch_longest": 30,
-        "wal_per_row": 1000,
-        "memory": 1,
-        "busy": 0.7,
-    }
-    results.keep("speed", 500, [{"worker": speed | {"rows": 100}, "workers": speed | {"rows": rate}}], "here")
+    speed = SPEED | {"busy": 0.7}
+    results.keep("speed", 500, [{"worker": speed, "workers": speed | {"rows": rate}}], "here")
     assert f"Two workers do {told}" in markdown(results)
 
 
 def test_rounds_of_other_ways_may_be_added_to_those_on_record(tmp_path: Path) -> None:
     results = Results(tmp_path / "benchmarks.json")
-    speed = {
-        "rows": 100,
-        "seconds": 1,
-        "batch_median": 20,
-        "batch_longest": 30,
-        "wal_per_row": 9,
-        "memory": 1,
-    }
-    results.keep("speed", 500, [{"limit": speed, "adaptive": speed}] * 3, "here")
-    results.keep("speed", 500, [{"limit": speed | {"rows": 200}, "two": speed}], "here", beside=True)
+    results.keep("speed", 500, [{"limit": SPEED, "adaptive": SPEED}] * 3, "here")
+    results.keep("speed", 500, [{"limit": SPEED | {"rows": 200}, "two": SPEED}], "here", beside=True)
     told = markdown(Results(results.path))
     assert "\n1 to 4 rounds; here.\n" in told
     assert "two processes | 100 | 0.50 (0.50 to 0.50)" in told

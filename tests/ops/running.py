@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -138,6 +138,26 @@ def django_with(**settings: Any) -> Iterator[None]:
     finally:
         theirs.close()
         connections["default"] = ours
+
+
+def somebody_waits() -> bool:
+    """Whether anybody waits for a lock. Not in a transaction, which would go on seeing what it saw first."""
+    return bool(sql(WAITING))
+
+
+@contextmanager
+def letting_go(other: "psycopg.Connection[Any]") -> Iterator[None]:
+    """Once somebody waits, the other one commits."""
+
+    def let_go() -> None:
+        until(somebody_waits)
+        other.commit()
+        connection.close()
+
+    thread = Thread(target=let_go)
+    thread.start()
+    yield
+    thread.join()
 
 
 @contextmanager

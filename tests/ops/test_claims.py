@@ -11,7 +11,6 @@ from ops.exceptions import ColumnClaimed
 from ops.models import Claim, Run
 from tests.ops.conftest import Declare
 from tests.ops.running import (
-    WAITING,
     Watched,
     create,
     execute,
@@ -19,6 +18,7 @@ from tests.ops.running import (
     operation,
     per_row,
     player,
+    somebody_waits,
     things,
     until,
 )
@@ -107,11 +107,10 @@ def test_a_run_that_fails_keeps_its_columns_until_the_last_batch_under_way_has_c
     run = create(declare(NOTES))
     runs.start(run)
     failing = Thread(target=lambda: (runs.fail(Run.objects.get(), "no space left"), connection.close()))
-    with player() as other, player() as third:
-        third.autocommit = True
+    with player() as other:
         other.execute("SELECT FROM ops_lane FOR NO KEY UPDATE")  # as a batch has it
         failing.start()
-        until(lambda: third.execute(WAITING).fetchall())
+        until(somebody_waits)
         assert Claim.objects.filter(run=run).exists()
         other.commit()
         failing.join()

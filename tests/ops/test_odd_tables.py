@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,18 +17,17 @@ from ops.engine import locks, work
 from ops.models import Run
 from tests.ops.conftest import Declare
 from tests.ops.running import (
-    WAITING,
     audited,
     create,
     execute,
     failures,
     go,
     keys,
+    letting_go,
     operation,
     player,
     sql,
     things,
-    until,
 )
 from tests.trials.models import Elsewhere, Owner, Thing
 
@@ -58,16 +56,8 @@ def test_what_another_table_says_is_asked_anew_of_a_row_that_was_waited_for(
     Run.objects.update(sweep=sweep)
     with player() as other:
         other.execute("UPDATE trials_thing SET owner_id = %s WHERE id = %s", [other_owner.pk, rows[1].pk])
-
-        def let_go() -> None:
-            until(lambda: sql(WAITING))
-            other.commit()
-            connection.close()
-
-        thread = Thread(target=let_go)
-        thread.start()
-        go(run)
-        thread.join()
+        with letting_go(other):
+            go(run)
     assert run.state == "succeeded"
     assert audited(run).keys() == keys(rows if is_changed else [rows[0], *rows[2:]])
 

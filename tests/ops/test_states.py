@@ -15,7 +15,18 @@ from ops.models import Claim, Run
 from ops.progress import progress_of
 from ops.states import MOVES, State
 from tests.ops.conftest import Declare
-from tests.ops.running import WAITING, Watched, audited, create, go, keys, operation, player, things, until
+from tests.ops.running import (
+    Watched,
+    audited,
+    create,
+    go,
+    keys,
+    operation,
+    player,
+    somebody_waits,
+    things,
+    until,
+)
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -218,9 +229,7 @@ def test_a_run_that_is_moved_in_the_same_moment_is_halted_or_left_at_its_end(
     with player() as other:
         other.execute("UPDATE ops_run SET state = %s WHERE id = %s", [meanwhile, run.pk])
         asking.start()
-        with player() as third:
-            third.autocommit = True
-            until(lambda: third.execute(WAITING).fetchall())
+        until(somebody_waits)
         other.commit()
     asking.join(timeout=30)
     assert (Run.objects.get(pk=run.pk).state, run.state, refused) == (becomes, becomes, [])

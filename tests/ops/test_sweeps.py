@@ -22,9 +22,11 @@ from tests.ops.running import (
     failures,
     go,
     keys,
+    letting_go,
     operation,
     per_row,
     player,
+    somebody_waits,
     sql,
     things,
     until,
@@ -107,26 +109,12 @@ def test_a_sweep_that_waits_checks_again_what_the_player_left(declare: Declare) 
     type(run).objects.update(sweep=3)
     with player() as other:
         other.execute("UPDATE trials_thing SET note = 'mine' WHERE id = %s", [settled.pk])
-
-        def let_go() -> None:
-            until(_somebody_waits)
-            other.commit()
-            connection.close()
-
-        thread = Thread(target=let_go)
-        thread.start()
-        go(run)
-        thread.join()
+        with letting_go(other):
+            go(run)
     assert run.state == "succeeded"
     assert audited(run).keys() == {str(still.pk)}
     settled.refresh_from_db()
     assert settled.note == "mine"
-
-
-def _somebody_waits() -> bool:
-    return bool(
-        sql("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-    )
 
 
 def test_a_row_changed_while_the_statement_looked_is_not_audited(declare: Declare, gate: Any) -> None:
@@ -139,7 +127,7 @@ def test_a_row_changed_while_the_statement_looked_is_not_audited(declare: Declar
     gate.close()
     thread = Thread(target=lambda: (go(run), connection.close()))
     thread.start()
-    until(_somebody_waits)
+    until(somebody_waits)
     sql("UPDATE trials_thing SET note = 'player'")
     gate.open()
     thread.join()
