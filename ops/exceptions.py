@@ -56,6 +56,10 @@ class TooManyFailures(OpsError):
     """More rows failed than the run was told to bear."""
 
 
+class NoneSucceeds(OpsError):
+    """So many rows failed, and none succeeded, that no row can be at fault."""
+
+
 class DatabaseAway(OpsError):
     """The database did not come back in time; the run stands where its last batch left it."""
 

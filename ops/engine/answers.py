@@ -1,17 +1,26 @@
-"""What ``process`` said of its rows, sorted into values to set and failures."""
+"""What ``process`` says of its rows, sorted into values to set and failures."""
 
 from __future__ import annotations
 
+import errno
 import json
+import sysconfig
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
+from pathlib import Path
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import Error
 
 from ops.operation import Operation
 from ops.sql.compile import fields_named
+
+_OF_NO_ROW = (Error, ConnectionError, TimeoutError, MemoryError)
+_OF_A_FILE = (None, errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
+_LIBRARIES = tuple(sysconfig.get_paths()[which] for which in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 class _Encoder(DjangoJSONEncoder):
@@ -29,7 +38,51 @@ class Answers:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def answers_of(operation: Operation, rows: Sequence[Any], results: Mapping[Any, Any]) -> Answers:
+class Unanswered(Exception):
+    """``process`` raised instead of giving an answer for each of the rows; in words, what and where."""
+
+    def __init__(self, rows: Sequence[Any], reason: str) -> None:
+        super().__init__(reason)
+        self.rows = rows
+
+
+def ask(operation: Operation, rows: Sequence[Any]) -> Answers:
+    """Process the rows. Raises Unanswered, and as it is what no row can be at fault for."""
+    try:
+        results = operation.process(rows) if rows else {}
+        if not isinstance(results, Mapping):
+            raise TypeError(f"process() returned {type(results).__name__}, not a mapping by primary key")
+    except Exception as exc:
+        if _is_of_no_row(exc):
+            raise
+        raise Unanswered(rows, f"{_reason_of(exc)} ({_place(exc)})") from exc
+    return _sorted(operation, rows, results)
+
+
+def _is_of_no_row(error: BaseException) -> bool:
+    """Whether a server is away, a disk or the memory full; the database's errors are told apart elsewhere.
+
+    A library's error (that of requests, say) was raised from Python's.
+    """
+    if isinstance(error, _OF_NO_ROW) or (isinstance(error, OSError) and error.errno not in _OF_A_FILE):
+        return True
+    behind = error.__cause__ or error.__context__
+    return behind is not None and _is_of_no_row(behind)
+
+
+def _reason_of(error: Exception) -> str:
+    """The error with its kind: ``KeyError: 'x'``."""
+    return f"{type(error).__name__}: {error}".strip().removesuffix(":")
+
+
+def _place(error: Exception) -> str:
+    """Where it was raised: the innermost line that is no library's, where there is one."""
+    trace = traceback.extract_tb(error.__traceback__)
+    frame = next((f for f in reversed(trace) if not f.filename.startswith(_LIBRARIES)), trace[-1])
+    return f"{Path(frame.filename).name}, line {frame.lineno}"
+
+
+def _sorted(operation: Operation, rows: Sequence[Any], results: Mapping[Any, Any]) -> Answers:
     answers = Answers()
     for row in rows:
         try:

@@ -16,8 +16,8 @@ from django.db.models.functions import Now
 from ops.candidates import ahead_of, candidates
 from ops.db import batch_transaction
 from ops.declaration import asks_elsewhere
-from ops.engine.answers import Answers, answers_of
-from ops.engine.failures import set_aside
+from ops.engine.answers import Answers, Unanswered, ask
+from ops.engine.failures import refuse_futile, set_aside
 from ops.engine.lane import Halted, Statements, reach, retake
 from ops.engine.locks import Locks
 from ops.engine.search import Search
@@ -69,6 +69,8 @@ class Batches:
     # Seconds of a batch without its COMMIT, which a slow disk or standby makes no shorter for fewer rows.
     worked: float = field(default=0.0, init=False)
     began: float = field(default=0.0, init=False)
+    # Rows in a row for each of which process() raised.
+    raised: int = field(default=0, init=False)
     worth_telling: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
@@ -96,6 +98,9 @@ class Batches:
             if self.stretch is None:
                 raise
             self._blame(exc, self.stretch)
+            return 0
+        except Unanswered as exc:
+            self._narrow_raised(exc)
             return 0
         if written is None:
             return None
@@ -165,7 +170,8 @@ class Batches:
             rows = list(versioned.order_by("pk")[: stretch.reach.limit])
             # No lock is held from here on: others look for the lane that was left alone for the longest.
             Lane.objects.filter(pk=stretch.lane.pk).update(heartbeat_at=Now())
-        answers = answers_of(self.operation, rows, self.operation.process(rows) if rows else {})
+        answers = ask(self.operation, rows)
+        self.raised = 0
         with batch_transaction(stretch.lane, self.locks.patience):
             if not retake(stretch.lane, stretch.sweep):  # A twin was faster, and has written the same.
                 self.stretch = None  # and has this lane
@@ -218,6 +224,13 @@ class Batches:
         if self.locks.waits or not self.search.narrow(error, stretch.reach.limit):
             self._pass_over(stretch, self._reason(error, stretch, lost))
 
+    def _narrow_raised(self, error: Unanswered) -> None:
+        """Rows for which process() raised are processed again, fewer of them, down to one."""
+        if self.stretch and not self.size.suspect(len(error.rows)):
+            self.raised += 1
+            alone = replace(self.stretch.reach, key=str(error.rows[0].pk))
+            self._pass_over(replace(self.stretch, reach=alone), str(error))
+
     def _reason(self, error: DatabaseError, stretch: Stretch, lost: bool) -> str | None:
         """Why the row is set aside; None where a later sweep may still have it."""
         if not lost:
@@ -249,6 +262,7 @@ class Batches:
             raise TooManyFailures(
                 f"{failed} rows failed, {most} were allowed. To see them: manage.py runs show {self.run.pk}"
             )
+        refuse_futile(self.run, failed, self.raised)
 
 
 def _means_other(row: Any, read: Sequence[Any], annotations: Iterable[str]) -> bool:

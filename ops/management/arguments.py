@@ -56,6 +56,7 @@ def add_pace(parser: ArgumentParser) -> None:
         "--batch-size", type=positive, metavar="N", help="Rows changed in a batch; by default it adapts."
     )
     parser.add_argument("--max-rate", type=positive, metavar="N", help="Rows changed a second, at most.")
+    parser.add_argument("--max-failures", type=natural, metavar="N", help="More failed rows fail the run.")
 
 
 def add_ignore_health(parser: ArgumentParser) -> None:

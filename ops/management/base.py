@@ -29,7 +29,6 @@ from ops.management.arguments import (
     add_person,
     add_workers,
     few,
-    natural,
     pair,
 )
 from ops.models import Run
@@ -181,7 +180,6 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     add_pace(parser)
     parser.add_argument("--lanes", type=few, default=1, metavar="N", help="For N processes to advance.")
     add_workers(parser, "; as many lanes at least")
-    parser.add_argument("--max-failures", type=natural, metavar="N", help="More failed rows fail the run.")
     parser.add_argument(
         "--filter", action=Filters, default={}, type=pair, metavar="COLUMN=VALUE", help="Only these rows."
     )

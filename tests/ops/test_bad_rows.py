@@ -8,7 +8,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from ops import runs
-from ops.exceptions import TooManyFailures
+from ops.exceptions import NoneSucceeds, TooManyFailures
 from tests.ops.conftest import Declare
 from tests.ops.running import (
     Watched,
@@ -137,6 +137,28 @@ def test_failures_of_a_run_paused_in_its_last_sweep_are_not_forgotten(declare: D
     runs.requeue(run)
     assert go(run).state == "finished_with_failures"
     assert failures(run).keys() == {str(rows[0].pk)}
+
+
+@BOTH
+def test_a_run_on_which_the_first_hundred_rows_fail_is_stopped(declare: Declare, declared: Any) -> None:
+    things(250, score=600)
+    run = create(declare(declared))
+    with pytest.raises(NoneSucceeds, match="the first 100 rows all failed, and none was changed") as stopped:
+        go(run)
+    run.refresh_from_db()
+    assert (run.state, len(failures(run)), audited(run)) == ("failed", 100, {})
+    assert f"manage.py runs resume {run.pk}" in str(stopped.value)
+    assert "trials_thing_score_small" in str(stopped.value)
+
+
+@BOTH
+def test_a_run_that_was_stopped_goes_on_where_more_may_fail(declare: Declare, declared: Any) -> None:
+    things(130, score=600), things(1)
+    run = create(declare(declared))
+    with pytest.raises(NoneSucceeds):
+        go(run)
+    runs.requeue(run, max_failures=130)
+    assert (go(run).state, len(failures(run)), len(audited(run))) == ("finished_with_failures", 130, 1)
 
 
 def test_more_failures_than_allowed_fail_the_run(declare: Declare) -> None:

@@ -209,9 +209,14 @@ def test_a_queued_run_is_resumed_and_a_finished_one_is_not(manage: Manage) -> No
 def test_a_run_resumed_with_another_pace_keeps_it(manage: Manage) -> None:
     things(15)
     run = create(Request(Annotate, "ada", batch_size=1, max_rate=1))
-    assert manage("runs", "resume", run.pk, "--batch-size", 7, "--max-rate", 9000).returncode == 0
+    assert (
+        manage(
+            "runs", "resume", run.pk, "--batch-size", 7, "--max-rate", 9000, "--max-failures", 0
+        ).returncode
+        == 0
+    )
     run = runs.get(run.pk)
-    assert (run.state, run.batch_size, run.max_rate) == ("succeeded", 7, 9000)
+    assert (run.state, run.batch_size, run.max_rate, run.max_failures) == ("succeeded", 7, 9000, 0)
     assert run.lanes.get().batches == 3
 
 

@@ -11,12 +11,14 @@ from django.db.models.functions import Concat
 
 from ops import runs
 from ops.engine.work import Worker
+from ops.exceptions import NoneSucceeds
 from tests.ops.conftest import Declare
 from tests.ops.running import Watched, audited, create, execute, failures, go, keys, per_row, player, things
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
+HERE, DIVIDED = "test_process.py", "ZeroDivisionError: integer division or modulo by zero"
 MISSING = Thing.objects.filter(note=None)
 
 
@@ -86,6 +88,118 @@ def test_an_exception_fails_the_run_which_can_go_on(declare: Declare) -> None:
     runs.requeue(run)
     assert go(run).state == "succeeded"
     assert audited(run).keys() == keys(rows)
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 7, 40])
+def test_rows_for_which_process_raises_fail_alone(declare: Declare, batch_size: int | None) -> None:
+    rows = things(40)
+    Thing.objects.exclude(name__in=["t1", "t2", "t21", "t40"]).update(score=5)
+    bad = [rows[0], rows[1], rows[20], rows[39]]
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        return {row.pk: {"note": str(10 // row.score)} for row in found}
+
+    run = execute(declare(per_row(MISSING, process, "note")), batch_size=batch_size)
+    assert run.state == "finished_with_failures"
+    assert failures(run).keys() == keys(bad)
+    assert set(failures(run).values()) == {f"{DIVIDED} ({HERE}, line {process.__code__.co_firstlineno + 1})"}
+    assert audited(run).keys() == keys(rows) - keys(bad)
+    assert run.lanes.get().failed == 4
+
+
+def test_a_row_for_which_process_raises_in_a_later_sweep_fails(declare: Declare) -> None:
+    rows = things(12)
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        if any(row.name == "late" for row in found):
+            raise LookupError
+        answers = {row.pk: each(row) for row in found}
+        Thing.objects.filter(pk=rows[4].pk, name="t5").update(name="late")  # read before, changed since
+        return answers
+
+    run = execute(declare(per_row(MISSING, process, "note")), batch_size=12)
+    assert (failures(run).keys(), run.sweep) == (keys([rows[4]]), 2)
+    assert failures(run)[str(rows[4].pk)].startswith("LookupError (")
+    assert audited(run).keys() == keys(rows) - keys([rows[4]])
+
+
+@pytest.mark.parametrize("answer", [None, [], "ok"])
+def test_an_answer_that_is_no_mapping_is_named_as_such(declare: Declare, answer: Any) -> None:
+    (row,) = things(1)
+    run = execute(declare(per_row(MISSING, lambda rows: answer, "note")))
+    kind = type(answer).__name__
+    assert f"process() returned {kind}, not a mapping by primary key" in failures(run)[str(row.pk)]
+
+
+@pytest.mark.parametrize("behind", [ConnectionRefusedError(111, "refused"), OSError(28, "disk full")])
+def test_what_is_no_rows_fault_fails_the_run_behind_a_librarys_error(
+    declare: Declare, behind: Exception
+) -> None:
+    """Libraries, as requests and redis do, raise theirs while they handle Python's."""
+    things(3)
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        try:
+            raise behind
+        except OSError as exc:
+            raise RuntimeError("the renderer is away") from exc
+
+    run = create(declare(per_row(MISSING, process, "note")))
+    with pytest.raises(RuntimeError, match="the renderer is away"):
+        go(run)
+    run.refresh_from_db()
+    assert (run.state, failures(run)) == ("failed", {})
+
+
+def wrong_column(found: list[Thing]) -> dict[Any, Any]:
+    return {row.pk: {"nota": "x"} for row in found}
+
+
+def refused(found: list[Thing]) -> dict[Any, Any]:
+    raise LookupError("no such price")
+
+
+@pytest.mark.parametrize("process", [wrong_column, refused])
+def test_a_run_whose_first_hundred_rows_all_fail_is_stopped(declare: Declare, process: Any) -> None:
+    things(1_000)
+    run = create(declare(per_row(MISSING, process, "note")), lanes=2)
+    with pytest.raises(NoneSucceeds, match=f"resume {run.pk}") as stopped:
+        go(run)
+    run.refresh_from_db()
+    assert (run.state, audited(run)) == ("failed", {})
+    assert 100 <= len(failures(run)) <= 200
+    assert str(stopped.value) in run.error
+    assert list(failures(run).values())[-1] in run.error
+
+
+def test_process_that_raises_for_a_hundred_rows_in_a_row_stops_the_run(declare: Declare) -> None:
+    """What raises where it succeeded before: a server is away that no exception tells of."""
+    rows = things(300)
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        return {row.pk: each(row) for row in found} if found[-1].pk <= rows[59].pk else refused(found)
+
+    run = create(declare(per_row(MISSING, process, "note")))
+    with pytest.raises(NoneSucceeds, match=r"raised for 100 rows.* LookupError: no such price"):
+        go(run)
+    assert (len(audited(run)), len(failures(run))) == (60, 100)
+
+
+def test_a_hundred_failures_among_rows_that_succeed_do_not_stop_a_run(declare: Declare) -> None:
+    things(150, score=-1), things(1, score=1), things(150)
+
+    def process(found: list[Thing]) -> dict[Any, Any]:
+        return {row.pk: {"note": "x"} if row.score == 1 else ValueError("bad") for row in found}
+
+    rows = Thing.objects.filter(note=None).exclude(score=-1)
+    run = execute(declare(per_row(rows, process, "note")))
+    assert (run.state, len(failures(run)), len(audited(run))) == ("finished_with_failures", 150, 1)
+
+
+def test_whoever_says_how_many_may_fail_is_not_stopped_before(declare: Declare) -> None:
+    things(230)
+    run = execute(declare(per_row(MISSING, wrong_column, "note")), max_failures=230)
+    assert (run.state, len(failures(run))) == ("finished_with_failures", 230)
 
 
 def test_no_transaction_is_open_and_no_row_locked_meanwhile(declare: Declare) -> None:

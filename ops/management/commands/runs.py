@@ -30,6 +30,7 @@ _VERBS = {
     "revert": "Set back what run N changed, where it still stands so, in a new run.",
 }
 _STARTS_A_RUN = {"retry", "revert"}
+_PACE = ("batch_size", "max_rate", "max_failures")
 _BY_SOMEBODY = {"resume", "pause", "cancel"}
 
 
@@ -87,7 +88,7 @@ class Command(ListCommand):
             sys.exit(1)
 
     def resume(self, run: Run, options: Mapping[str, Any]) -> None:
-        pace = {name: options[name] for name in ("batch_size", "max_rate") if options[name]}
+        pace = {name: options[name] for name in _PACE if options[name] is not None}
         runs.requeue(run, options["performed_by"], **pace)
         runs.ignore_health(run, options["ignored_health"])
         if options["here"] or options["workers"]:
