@@ -11,5 +11,5 @@ class NoPasswords(SafeExceptionReporterFilter):
     """Hides the URLs that hold a password too: of the servers, in the settings and in the environment."""
 
     hidden_settings = re.compile(
-        rf"{SafeExceptionReporterFilter.hidden_settings.pattern}|^(DATABASE_|REDIS_)?URL$", re.IGNORECASE
+        rf"{SafeExceptionReporterFilter.hidden_settings.pattern}|^(\w*DATABASE_|REDIS_)?URL$", re.IGNORECASE
     )

@@ -4,11 +4,12 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-import environ  # type: ignore[import-untyped]
 from django.templatetags.static import static
+from environ import Env  # type: ignore[import-untyped]
 from psycopg import IsolationLevel
 
 from kyndo import __version__
+from kyndo.environment import Environment, read_env_file
 from kyndo.localservices.binaries import postgres_programs
 from kyndo.localservices.state import postgres_url, read_state, redis_url
 from kyndo.logs import EVENTS, ApplicationLog, is_no_event
@@ -18,20 +19,19 @@ from ops.health.limits import Limits
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_SERVICES_ROOT = BASE_DIR / "var"
 
-environ.Env.read_env(BASE_DIR / ".env")
-env = environ.Env()
-
+read_env_file(BASE_DIR / ".env", os.environ)
 require(os.environ)
+env = Environment(os.environ, BASE_DIR)
 
 VERSION = __version__
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = env.flag("DEBUG", default=False)
 
 
-SECRET_KEY = env.str("SECRET_KEY")
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-ADMIN_KEY = env.str("ADMIN_KEY")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECRET_KEY = env.text("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.items("SECRET_KEY_FALLBACKS")
+ADMIN_KEY = env.text("ADMIN_KEY")
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "kyndo",
@@ -88,7 +88,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # Without DATABASE_URL and REDIS_URL, which production requires: the servers of `manage.py localservices`.
 _postgres = read_state(LOCAL_SERVICES_ROOT / "postgres18" / "state.json")
 _valkey = read_state(LOCAL_SERVICES_ROOT / "valkey" / "state.json")
-_database = env.db_url_config(env.str("DATABASE_URL", default="") or postgres_url(_postgres))
+_database = Env.db_url_config(env.text("DATABASE_URL") or postgres_url(_postgres))
 # A server that a broken network hides is given up within a minute, not after the hours that TCP allows.
 _NOTICE = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
 DATABASES = {
@@ -102,21 +102,21 @@ DATABASES = {
             **_database.get("OPTIONS", {}),
         },
         # Not in development: runserver has a new thread, and so a new connection, for each request.
-        "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=0 if DEBUG else 60),
+        "CONN_MAX_AGE": env.number("CONN_MAX_AGE", default=0 if DEBUG else 60),
         "CONN_HEALTH_CHECKS": True,
     }
 }
-REDIS_URL = env.str("REDIS_URL", default="") or redis_url(_valkey)
+REDIS_URL = env.text("REDIS_URL") or redis_url(_valkey)
 DEFAULT_EXCEPTION_REPORTER_FILTER = "kyndo.reporting.NoPasswords"
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 RQ_SHOW_ADMIN_LINK = False
 RQ = {"WORKER_CLASS": "ops.workers.worker.RunWorker"}
-RUN_BEAT = env.int(
-    "RUN_BEAT", default=5
-)  # seconds between two signs of life of a worker; three missed, it is gone
-RUN_SLICE = env.int("RUN_SLICE", default=60)  # seconds that a worker works on a run before others have a turn
+# Seconds between two signs of life of a worker (three missed, it is gone), and those that it works on a run
+# before others have a turn.
+RUN_BEAT = env.number("RUN_BEAT", default=5)
+RUN_SLICE = env.number("RUN_SLICE", default=60)
 # That a run which begins by itself asks for.
-FOLLOW_UP_WORKERS = max(1, env.int("FOLLOW_UP_WORKERS", default=2))
+FOLLOW_UP_WORKERS = env.number("FOLLOW_UP_WORKERS", default=2)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Where the engine holds its runs: docs/health.md.
@@ -127,16 +127,16 @@ TIME_ZONE = "UTC"
 FORMAT_MODULE_PATH = "kyndo.formats"
 
 STATIC_URL = "static/"
-STATIC_ROOT = env.path("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))()
+STATIC_ROOT = env.folder("STATIC_ROOT", default="var/static")
 MEDIA_URL = "media/"
-MEDIA_ROOT = env.path("MEDIA_ROOT", default=str(BASE_DIR / "var" / "media"))()
+MEDIA_ROOT = env.folder("MEDIA_ROOT", default="var/media")
 # What the workers export is no picture: nobody may fetch it but through the admin.
-EXPORT_ROOT = env.path("EXPORT_ROOT", default=str(BASE_DIR / "var" / "exports"))()
+EXPORT_ROOT = env.folder("EXPORT_ROOT", default="var/exports")
 EXPORT_PARTS = "cards.exports.parts.catalogue"
 _STATIC = "django.contrib.staticfiles.storage.StaticFilesStorage"
 # Where the files lie: on the disk at MEDIA_ROOT, or in a bucket, for which django-storages[s3] is installed.
-S3_BUCKET = env.str("S3_BUCKET", default="")
-_S3 = {"bucket_name": S3_BUCKET, "endpoint_url": env.str("S3_ENDPOINT_URL", default=None)}
+S3_BUCKET = env.text("S3_BUCKET")
+_S3 = {"bucket_name": S3_BUCKET, "endpoint_url": env.text("S3_ENDPOINT_URL") or None}
 STORAGES = {
     "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": _S3}
     if S3_BUCKET
@@ -146,14 +146,15 @@ STORAGES = {
     },
 }
 
-BACKUP_DIR = env.path("BACKUP_DIR", default=str(BASE_DIR / "backups"))()
+BACKUP_DIR = env.folder("BACKUP_DIR", default="backups")
 # Folders with pg_dump, pg_restore and psql, looked into before the usual places.
-PG_BIN: list[str] = [*filter(None, env.str("PG_BIN", default="").split(os.pathsep)), *postgres_programs()]
+PG_BIN: list[str] = [*filter(None, env.text("PG_BIN").split(os.pathsep)), *postgres_programs()]
 # A run is executed only where a verified backup is not older than this; None asks for none.
-OPS_BACKUP_MAX_AGE = timedelta(hours=env.int("BACKUP_MAX_AGE_HOURS", default=0 if DEBUG else 24)) or None
+_backup_hours = env.number("BACKUP_MAX_AGE_HOURS", default=0 if DEBUG else 24)
+OPS_BACKUP_MAX_AGE = timedelta(hours=_backup_hours) or None
 
-LOG_DIR = env.path("LOG_DIR", default=str(BASE_DIR / "logs"))()
-LOG_LEVEL = env.str("LOG_LEVEL", default="WARNING").upper()
+LOG_DIR = env.folder("LOG_DIR", default="logs")
+LOG_LEVEL = env.text("LOG_LEVEL", default="WARNING").upper()
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
@@ -174,7 +175,7 @@ CONTENT_SECURITY_POLICY = {
         "default-src": ["'none'"],
         "script-src": ["'self'", "'unsafe-eval'"],
         "style-src": ["'self'", "'unsafe-inline'"],
-        "img-src": ["'self'", "data:", *env.list("IMAGE_ORIGINS", default=[])],
+        "img-src": ["'self'", "data:", *env.items("IMAGE_ORIGINS")],
         "font-src": ["'self'"],
         "connect-src": ["'self'"],
         "form-action": ["'self'"],
@@ -203,11 +204,11 @@ LOGGING = {
 
 # HTTPS everywhere but in development. Behind a proxy that ends TLS, and strips this header from its clients,
 # set TRUST_PROXY=on; without it the redirect to HTTPS would never end.
-SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
+SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not DEBUG)
 # Who reads these comes from inside, past the proxy: a redirect would lead nowhere.
 SECURE_REDIRECT_EXEMPT = [r"^metrics$", r"^api/admin/queue/stats$"]
-SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 365 * 24 * 3600)
+SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", default=0 if DEBUG else 365 * 24 * 3600)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
-if env.bool("TRUST_PROXY", default=False):
+if env.flag("TRUST_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

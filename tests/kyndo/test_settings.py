@@ -1,15 +1,21 @@
 """What production asks for before it starts, and what an operator sees instead of a traceback."""
 
+import json
+import re
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from django.test import RequestFactory
 from django.views.debug import get_exception_reporter_class
+from environ import Env
 
-from kyndo.required import require
-from tests.conftest import Manage
+from kyndo.environment import Environment, read_env_file
+from kyndo.required import FOLDERS, LISTS, NUMBERS, SWITCHES, require
+from tests.conftest import ROOT, Manage
 
 PRODUCTION: dict[str, str | None] = {
     "DEBUG": None,
@@ -39,7 +45,7 @@ def test_production_refuses_to_start_without(name: str, value: str | None) -> No
 
 def test_everything_that_is_missing_is_named_at_once_by_whatever_is_typed(manage: Manage) -> None:
     # What is empty also keeps a developer's .env from answering for the environment.
-    done = manage("check", env=dict.fromkeys(PRODUCTION, ""))
+    done = manage("check", env={**dict.fromkeys(PRODUCTION, ""), "DEBUG": "off"})
     assert (done.returncode, done.stdout) == (1, "")
     named = [line.split(":")[0].strip() for line in done.stderr.splitlines()[1:-1]]
     assert named == ["SECRET_KEY", "ADMIN_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL"]
@@ -56,6 +62,46 @@ def test_everything_that_is_missing_is_named_at_once_by_whatever_is_typed(manage
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud', and should be one of DEBUG, INFO, "),
         ("S3_BUCKET", "cards", "S3_BUCKET is set, but django-storages is not installed: pip install "),
         ("CONN_MAX_AGE", "soon", "CONN_MAX_AGE is 'soon', and should be a number of seconds"),
+        ("CONN_MAX_AGE", "٣", "CONN_MAX_AGE is '٣', and should be a number of seconds"),
+        ("RUN_BEAT", "0", "RUN_BEAT is '0', and should be a number of seconds above 0"),
+        ("BACKUP_MAX_AGE_HOURS", "9" * 5000, "BACKUP_MAX_AGE_HOURS is '999"),
+        (
+            "SECURE_SSL_REDIRECT",
+            "on  # remark",
+            "SECURE_SSL_REDIRECT is 'on  # remark', and should be on or ",
+        ),
+        (
+            "ALLOWED_HOSTS",
+            "a.example.com b.example.com",
+            "ALLOWED_HOSTS has 'a.example.com b.example.com', and",
+        ),
+        (
+            "ALLOWED_HOSTS",
+            "https://a.example.com",
+            "ALLOWED_HOSTS has 'https://a.example.com', and each of it ",
+        ),
+        (
+            "ALLOWED_HOSTS",
+            "a.example.com,,b.example.com",
+            "ALLOWED_HOSTS has '', and each of it should be a host",
+        ),
+        ("CSRF_TRUSTED_ORIGINS", "a.example.com", "CSRF_TRUSTED_ORIGINS has 'a.example.com', and each of it"),
+        (
+            "IMAGE_ORIGINS",
+            "https://a.example.com; script-src *",
+            "IMAGE_ORIGINS has 'https://a.example.com; scr",
+        ),
+        ("SECRET_KEY_FALLBACKS", "hidden,", "SECRET_KEY_FALLBACKS has a key that is empty: "),
+        (
+            "S3_ENDPOINT_URL",
+            "s3.example.com",
+            "S3_ENDPOINT_URL is 's3.example.com', and should be a URL, as ",
+        ),
+        ("DATABASE_URL", "postgres://u:1#hidden@h/d", "DATABASE_URL is not a URL like postgres://"),
+        ("DATABASE_URL", "postgres://u:1/hidden@h/d", "DATABASE_URL is not a URL like postgres://"),
+        ("DATABASE_URL", "postgres://u:1?hidden@h/d", "DATABASE_URL is not a URL like postgres://"),
+        ("DATABASE_URL", "postgres://u:[hidden@h/d", "DATABASE_URL is not a URL like postgres://"),
+        ("REDIS_URL", "redis://:1#hidden@h:6379/0", "REDIS_URL is not a URL like redis://"),
     ],
 )
 def test_a_setting_that_cannot_be_read_is_named_without_its_password(
@@ -64,6 +110,102 @@ def test_a_setting_that_cannot_be_read_is_named_without_its_password(
     said = refused(**{name: value})
     assert said.startswith(words)
     assert "hidden" not in said
+
+
+@pytest.mark.parametrize("name", sorted({*SWITCHES, *NUMBERS, *FOLDERS, "LOG_LEVEL"}))
+def test_what_needs_a_value_is_refused_where_it_is_given_empty(name: str) -> None:
+    assert refused(**{name: ""}).startswith(f"{name} is '', and should be ")
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
+def test_the_items_of_a_list_may_have_spaces_around_them(name: str) -> None:
+    items = (
+        ["https://a.example.com", "https://b.example.com"] if "ORIGINS" in name else ["a", "b.example.com"]
+    )
+    environ = {**{k: v for k, v in PRODUCTION.items() if v}, name: f" {' , '.join(items)} "}
+    require(environ)
+    assert Environment(environ, Path("/")).items(name) == items
+
+
+LETTERS = "$a #%b'c\"d\\e$f=:@/?,"
+
+
+def test_a_key_or_password_is_taken_as_it_stands_whatever_its_letters(manage: Manage) -> None:
+    env = {**PRODUCTION, "SECRET_KEY": f"${LETTERS}" * 3, "ADMIN_KEY": f"$$ADMIN_KEY{LETTERS}"}
+    env["SECRET_KEY_FALLBACKS"] = "$old, #older"
+    env["DATABASE_URL"] = f"postgres://k:{quote(LETTERS, safe='')}@127.0.0.1:9/k"
+    env["REDIS_URL"] = f"redis://:{quote(LETTERS, safe='')}@127.0.0.1:9/0"
+    tell = (
+        "import json; from django.conf import settings as s; import django_rq as q; print(json.dumps(["
+        "s.SECRET_KEY, s.ADMIN_KEY, s.SECRET_KEY_FALLBACKS, s.DATABASES['default']['PASSWORD'],"
+        " q.get_connection().connection_pool.connection_kwargs['password']]))"
+    )
+    done = manage("shell", "--no-imports", "-c", tell, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = [env["SECRET_KEY"], env["ADMIN_KEY"], ["$old", "#older"], LETTERS, LETTERS]
+    assert json.loads(done.stdout) == expected
+
+
+@pytest.mark.parametrize("letter", list("$%&'\"!*()=+,;:|~^`{}<>\\ "))
+def test_a_password_in_a_url_may_hold_what_a_url_may_hold(letter: str) -> None:
+    url = f"postgres://k:{letter}x{letter}x@h/k"
+    require({k: v for k, v in {**PRODUCTION, "DATABASE_URL": url}.items() if v})
+    assert Env.db_url_config(url)["PASSWORD"] == f"{letter}x{letter}x"
+
+
+def read(tmp_path: Path, text: str) -> dict[str, str]:
+    variables: dict[str, str] = {"SET": "before"}
+    (tmp_path / ".env").write_text(text)
+    read_env_file(tmp_path / ".env", variables)
+    return variables
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("KEY=$a#b%c'd", "$a#b%c'd"),
+        ("KEY='$a #b'", "$a #b"),
+        ('KEY="a b"', "a b"),
+        ("export KEY = a", "a"),
+        ("KEY=off   # remark", "off"),
+        ("KEY=", ""),
+    ],
+)
+def test_a_line_of_the_env_file_gives_its_value_as_it_stands(tmp_path: Path, line: str, value: str) -> None:
+    assert read(tmp_path, f"# a remark\r\n\n{line}\nSET=after\n") == {"SET": "before", "KEY": value}
+
+
+@pytest.mark.parametrize("line", ["KEY='hidden", "KEY hidden", "hidden"])
+def test_a_line_of_the_env_file_that_cannot_be_read_is_told_by_its_number(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read(tmp_path, f"A=1\n{line}\n")
+    assert "/.env cannot be read in line 2: NAME=VALUE is expected, or NAME='VALUE'." in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
+def test_an_env_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(ImproperlyConfigured, match=r"/\.env cannot be read: Is a directory$"):
+        read_env_file(tmp_path / ".env", {})
+    (tmp_path / "latin").write_bytes(b"KEY=\xe9\n")
+    with pytest.raises(ImproperlyConfigured, match=r"/latin cannot be read: invalid continuation byte$"):
+        read_env_file(tmp_path / "latin", {})
+
+
+def test_every_line_of_the_example_uncommented_is_a_setting_that_loads(
+    manage: Manage, tmp_path: Path
+) -> None:
+    example = (ROOT / ".env.example").read_text()
+    lines = re.findall(r"^#?([A-Z][A-Z0-9_]*=.*)$", example, re.MULTILINE)
+    required = {"SECRET_KEY=": "SECRET_KEY=x", "ADMIN_KEY=": "ADMIN_KEY=x"}
+    text = "\n".join(required.get(line, line) for line in lines).replace("@HOST:", "@127.0.0.1:")
+    env: dict[str, str | None] = dict.fromkeys(read(tmp_path, text), None)
+    env |= {name: value for name, value in read(tmp_path, text).items() if name != "SET"}
+    names = ["DEBUG", "SECURE_SSL_REDIRECT", "LOG_LEVEL", "S3_BUCKET", "MEDIA_ROOT", "RUN_SLICE"]
+    tell = f"from django.conf import settings as s; print(*(getattr(s, name) for name in {names}))"
+    done = manage("shell", "--no-imports", "-c", tell, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"False True WARNING  {ROOT}/var/media 60\n"
 
 
 def test_the_deployment_checks_have_nothing_to_say(manage: Manage) -> None:
