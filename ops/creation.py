@@ -48,6 +48,7 @@ def create(request: Request) -> Run:
     as_of = timezone.now()
     operation = build(request.operation, request.params, as_of)
     request.scope.check(operation.model)
+    operation.check_rows()
     without_backup = demand.overridden(request.without_backup)
     total = candidates(operation, request.scope).count()
     with transaction.atomic():

@@ -85,6 +85,9 @@ class Operation:
         rows = self.model._base_manager.filter(pk__in=wanted).values_list("pk", self.label)
         return {key: key for key in wanted} | {str(pk): str(label) for pk, label in rows}
 
+    def check_rows(self) -> None:
+        """Raise InvalidParams where what the rows hold forbids it: asked before a preview and a run."""
+
     def get_checks(self) -> Iterable[Check]:
         return ()
 

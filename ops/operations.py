@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from django import forms
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
+from django.db import DataError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
 from ops import registry
-from ops.exceptions import UnknownOperation
+from ops.exceptions import InvalidParams, UnknownOperation
 from ops.models import AuditLog, Run
 from ops.operation import Operation
 from ops.registry import register
-from ops.sql.audited import before, stands
+from ops.sql.audited import before, lacks, read_again, stands
 from ops.sql.compile import fields_named
 from ops.states import State
 
@@ -68,6 +69,19 @@ class Revert(Operation):
 
     def get_changes(self) -> Mapping[str, Any]:
         return {field.name: before(self.run.pk, field) for field in self.fields}
+
+    def check_rows(self) -> None:
+        """Refuse a run whose columns have other names or types now, to which its values do not fit."""
+        if renamed := next((f.column for f in self.fields if lacks(self.run.pk, f)), None):
+            self._refuse(f"it wrote no column {renamed!r}, which is what it is called now")
+        try:
+            with transaction.atomic():
+                read_again(self.run.pk, self.fields)
+        except DataError as exc:
+            self._refuse(f"a value does not fit its column any more: {str(exc).splitlines()[0]}")
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise InvalidParams({"run": [f"run {self.run.pk} cannot be taken back: {why}."]})
 
     def get_remarks(self, run: Run | None) -> Iterable[str]:
         """The conflicts: rows of the run that were changed since, and so the revert leaves alone."""

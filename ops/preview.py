@@ -55,6 +55,7 @@ def preview(request: Request) -> Preview:
     with read_only():
         operation = build(request.operation, request.params, timezone.now())
         request.scope.check(operation.model)
+        operation.check_rows()
         rows = candidates(operation, request.scope)
         rate, learnt_from = _rate(operation)
         return Preview(

@@ -144,10 +144,15 @@ def _new(field: Field[Any, Any]) -> str:
 
 
 def as_stored(value: Any, field: Field[Any, Any]) -> Expression:
-    """A plain value or an expression, of the column's type; a plain None is SQL NULL in every column."""
+    """A plain value or an expression, of the column's type; a plain None is SQL NULL in every column.
+
+    The type is what the model says; an expression that is of the column's own already says ``is_as_stored``.
+    """
     wanted = getattr(field, "target_field", field)
     if value is None:
         return AsStored(Value(None), output_field=wanted)
+    if getattr(value, "is_as_stored", False):
+        return value  # type: ignore[no-any-return]
     plain = not hasattr(value, "resolve_expression")
     return AsStored(Plain(value, output_field=wanted) if plain else value, output_field=wanted)
 

@@ -1,6 +1,7 @@
 """Tables to try the engine on: each of them has one thing that a real one may have."""
 
 import uuid
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -121,3 +122,22 @@ class Composite(models.Model):
     a = models.IntegerField()
     b = models.IntegerField()
     note = models.CharField(max_length=10, null=True)
+
+
+class OfAnyType(models.TextField):
+    """A column of whatever type the test says."""
+
+    current = "text"
+
+    def db_type(self, connection: Any) -> str:
+        return self.current
+
+
+class Typed(models.Model):
+    """The test that wants the table creates it."""
+
+    done = models.BooleanField(default=False)
+    value = OfAnyType(null=True)
+
+    class Meta:
+        managed = False

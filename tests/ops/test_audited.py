@@ -1,0 +1,135 @@
+"""A revert compares what stands with what was audited, also where the column has another type by now."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db.models.expressions import RawSQL
+
+from ops import runs
+from ops.exceptions import InvalidParams
+from ops.models import Run
+from ops.operations import Revert
+from ops.preview import preview
+from tests.ops.conftest import Declare
+from tests.ops.running import Request, create, execute, failures, operation, sql
+from tests.trials.models import OfAnyType, Typed
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+Fill = Callable[[str, str, str], Run]
+
+
+@pytest.fixture
+def fill(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fill]:
+    """``fill(type, old, new)``: a run that changed two rows from one value to the other, as that type."""
+    made = []
+
+    def fill(kind: str, old: str, new: str) -> Run:
+        monkeypatch.setattr(OfAnyType, "current", kind)
+        made.append(
+            sql(
+                "CREATE TABLE trials_typed (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+                f" done boolean DEFAULT false, value {kind})"
+            )
+        )
+        sql(f"INSERT INTO trials_typed (value) VALUES (%s::text::{kind}), (%s::text::{kind})", old, old)
+        changes = {"value": RawSQL("%s::text", [new]), "done": True}
+        run = execute(declare(operation(Typed.objects.filter(done=False), changes)))
+        assert run.state == "succeeded", failures(run)
+        return run
+
+    yield fill
+    if made:
+        sql("DROP TABLE trials_typed; DROP TYPE IF EXISTS trials_pair")
+
+
+def values() -> list[Any]:
+    return [value for (value,) in sql("SELECT value::text FROM trials_typed ORDER BY id")]
+
+
+CHANGED_TYPES = [
+    ("integer", "4", "5", "text", "value::text", "4"),
+    ("integer", "4", "5", "bigint", "value", "4"),
+    ("integer", "4", "5", "numeric(5,2)", "value", "4.00"),
+    ("text", "4", "5", "integer", "value::integer", "4"),
+    ("text", "a", "true", "varchar(9)", "value", "a"),
+    ("numeric(10,2)", "1.10", "2.50", "numeric", "value", "1.10"),
+    ("numeric(10,2)", "1.25", "2.55", "numeric(10,1)", "value", "1.3"),
+    ("double precision", "0.1", "0.30000000000000004", "real", "value", "0.1"),
+    ("char(5)", "ab", "cd", "char(9)", "value", "ab"),
+    ("varchar(9)", "ab", "cd", "char(9)", "value", "ab"),
+    ("date", "2024-02-28", "2024-02-29", "timestamptz", "value", "2024-02-28 00:00:00+00"),
+    ("timestamptz", "2024-02-28 05:00+00", "2024-02-29 06:00+00", "date", "value::date", "2024-02-28"),
+    ("text[]", "{a,NULL}", "{b}", "varchar(5)[]", "value", "{a,NULL}"),
+    ("uuid", "12345678-1234-5678-1234-567812345678", "12345678-1234-5678-1234-567812345679", "text",
+     "value::text", "12345678-1234-5678-1234-567812345678"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "old", "new", "now", "using", "back"), CHANGED_TYPES)
+@pytest.mark.parametrize("model_knows", [True, False])
+def test_a_revert_knows_untouched_rows_after_their_column_changed_its_type(
+    fill: Fill, monkeypatch: pytest.MonkeyPatch, model_knows: bool,
+    kind: str, old: str, new: str, now: str, using: str, back: str,
+) -> None:  # fmt: skip
+    run = fill(kind, old, new)
+    sql(f"ALTER TABLE trials_typed ALTER value TYPE {now} USING {using}")
+    if model_knows:
+        monkeypatch.setattr(OfAnyType, "current", now)
+    revert = execute(Revert, params={"run": run.pk})
+    assert (revert.state, failures(revert)) == ("succeeded", {})
+    assert values() == [back, back]
+    assert list(runs.operation_of(revert).get_remarks(revert)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "now", "using", "words"),
+    [
+        ("text", "rare", "epic", "integer", "length(value)", 'invalid input syntax for type integer: "'),
+        ("text", "common", "3", "integer", "value::integer", 'syntax for type integer: "common"'),
+        ("text", "legendary", "epic", "varchar(5)", "value", "value too long for type character varying(5)"),
+        ("boolean", "true", "false", "integer", "value::integer", "invalid input syntax for type integer"),
+    ],
+)  # fmt: skip
+def test_a_revert_whose_values_do_not_fit_any_more_is_refused_in_words(
+    fill: Fill, kind: str, old: str, new: str, now: str, using: str, words: str
+) -> None:
+    run = fill(kind, old, new)
+    sql(f"ALTER TABLE trials_typed ALTER value TYPE {now} USING {using}")
+    before = values()
+    for ask in (
+        lambda: preview(Request(Revert, "tester", params={"run": run.pk})),
+        lambda: create(Revert, params={"run": run.pk}),
+    ):
+        with pytest.raises(
+            InvalidParams, match=f"run {run.pk} cannot be taken back: a value does not fit"
+        ) as told:
+            ask()
+        assert words in str(told.value)
+    assert values() == before
+    assert not Run.objects.filter(operation="revert").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "theirs"),
+    [("interval", "1 day", "1 mon", "30 days"), ("point", "(1,2)", "(3,4)", "(3,5)")],
+)
+def test_a_players_value_that_only_counts_as_equal_is_left_alone(
+    fill: Fill, kind: str, old: str, new: str, theirs: str
+) -> None:
+    run = fill(kind, old, new)
+    sql(f"UPDATE trials_typed SET value = '{theirs}' WHERE id = (SELECT min(id) FROM trials_typed)")
+    revert = execute(Revert, params={"run": run.pk})
+    assert values() == [theirs, old]
+    [told] = runs.operation_of(revert).get_remarks(revert)
+    assert told.startswith(f"1 typed changed since run {run.pk}, left alone")
+
+
+def test_a_run_that_wrote_a_column_of_another_name_is_refused(fill: Fill) -> None:
+    run = fill("text", "a", "b")
+    sql("ALTER TABLE trials_typed RENAME value TO worth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Typed._meta.get_field("value"), "column", "worth")
+        with pytest.raises(InvalidParams, match="it wrote no column 'worth', which is what it is called now"):
+            create(Revert, params={"run": run.pk})
