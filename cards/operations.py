@@ -10,7 +10,7 @@ from django.db.models import F, QuerySet
 
 from cards.models import Card, PresentationRule
 from cards.thumbnails.badges import BADGES
-from cards.thumbnails.stale import stale_cards
+from cards.thumbnails.stale import DRAWING, stale_cards
 from ops.models import Run
 from ops.operation import Check, Operation
 from ops.registry import register
@@ -125,6 +125,7 @@ class RenderThumbnails(Operation):
     guessed_rate = 40.0
     breakdown = "rarity"
     label = "card_id"
+    version = DRAWING
 
     def get_queryset(self) -> QuerySet[Card]:
         return stale_cards()

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 
 from cards.admin.badge import badge
 from cards.models import Card, PresentationRule
-from cards.thumbnails.stale import render_stale
+from cards.thumbnails.stale import is_elsewhere, render_stale
 from ops.admin.audited import AuditedAdmin
 from ops.admin.exporting import ExportingAdmin
 from ops.admin.filters import MissingFilter, ValueFilter
@@ -82,7 +82,7 @@ class CardAdmin(ExportingAdmin, AuditedAdmin):
 def _picture(card: Card, size: str) -> str:
     """The thumbnail, or else the illustration; one that stands elsewhere in the web is not loaded."""
     name = card.pk and (card.thumbnail or card.image)
-    if not name or "://" in name:
+    if not name or is_elsewhere(name):
         return format_html('<span class="cards-picture {} cards-none"></span>', size)
     return format_html(
         '<img class="cards-picture {}" src="{}" alt="{}" loading="lazy">',

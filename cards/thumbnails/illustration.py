@@ -8,7 +8,10 @@ from typing import IO, Any
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import default_storage
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+
+from cards.thumbnails.colour import in_8_bits, in_srgb
 
 # Those that load_pack stores. Pillow knows others that start programs, as EPS does.
 _FORMATS = ("AVIF", "GIF", "JPEG", "PNG", "WEBP")
@@ -16,6 +19,17 @@ _FORMATS = ("AVIF", "GIF", "JPEG", "PNG", "WEBP")
 _MOST_PIXELS = 64_000_000
 # Pillow may halve an image cheaply while it stays this much larger than asked; the eye sees no difference.
 _GAP = 2.0
+# What EXIF's orientations ask for; those from 5 on change width and height.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LYING = (5, 6, 7, 8)
 
 
 class BadPicture(ValueError):
@@ -23,21 +37,25 @@ class BadPicture(ValueError):
 
 
 def fitted(name: str, size: tuple[int, int]) -> Image.Image:
-    """The stored illustration, scaled and cut to cover ``size``; RGB, or RGBA. Raises BadPicture."""
+    """The stored illustration, upright, scaled and cut to cover ``size``; RGB, or RGBA, in sRGB.
+
+    Raises BadPicture.
+    """
     with _opened(name) as file, _told(name):
         image = Image.open(file, formats=_FORMATS)
         if image.width * image.height > _MOST_PIXELS:
             raise BadPicture(
                 f"{name} has {image.width:,} x {image.height:,} pixels; {_MOST_PIXELS:,} in all at most"
             )
-        image.draft("RGB", size)
-        return _covering(_upright(image), size)
+        profile = image.info.get("icc_profile")
+        if isinstance(image, JpegImageFile):
+            image.draft(None, _least(image, size))
+        image.load()
+        return in_srgb(_covering(in_8_bits(_upright(image)), size), profile)
 
 
 @contextmanager
 def _opened(name: str) -> Iterator[IO[Any]]:
-    if "://" in name or name.startswith("data:"):
-        raise BadPicture(f"{name[:100]} is an address: only pictures in the storage are rendered")
     try:
         file = default_storage.open(name)
     except SuspiciousFileOperation:
@@ -65,11 +83,23 @@ def _told(name: str) -> Iterator[None]:
         raise BadPicture(f"{name} is damaged: {exc or type(exc).__name__}") from exc
 
 
+def _least(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+    """What a JPEG is to be unpacked to at least, as it lies: it is turned only after that."""
+    width, height = (round(side * _GAP) for side in size)
+    return (height, width) if _orientation(image) in _LYING else (width, height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the picture is to be turned, as EXIF counts it; 0 where its EXIF data cannot be read."""
+    try:
+        told = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # each kind of damage has its own
+        return 0
+    return told if isinstance(told, int) else 0
+
+
 def _upright(image: Image.Image) -> Image.Image:
-    """As its EXIF data say it was meant to be seen."""
-    upright = ImageOps.exif_transpose(image)
-    kind = "RGBA" if upright.has_transparency_data else "RGB"
-    return upright if upright.mode == kind else upright.convert(kind)
+    return image.transpose(_TURNS[turn]) if (turn := _orientation(image)) in _TURNS else image
 
 
 def _covering(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -15,7 +15,7 @@ from cards.models import Asset, Card
 from cards.thumbnails.illustration import BadPicture
 from cards.thumbnails.look import Look
 from cards.thumbnails.render import MIME_TYPE, SIZE, render
-from cards.thumbnails.stale import name_of
+from cards.thumbnails.stale import is_elsewhere, name_of
 
 ASSET_TYPE = "thumbnail"
 # The next picture is drawn while a disk, or a bucket far away, takes the last ones.
@@ -35,7 +35,7 @@ def make(cards: Sequence[Any]) -> Mapping[Any, Mapping[str, str] | Exception]:
         for card in cards:
             try:
                 name = known.get(_beginning(card), "")
-                if card.image and not name:
+                if not name and card.image and not is_elsewhere(card.image):
                     asset, content = _made(card)
                     name = asset.file_path
                     assets.append(asset)

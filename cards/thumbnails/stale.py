@@ -21,10 +21,14 @@ from ops.scope import Scope
 
 FOLDER = "thumbnails/"
 # To be raised when thumbnails are drawn otherwise than before: all of them are stale then.
-DRAWING = 1
+DRAWING = 2
 _PICTURE, _DRESS = 32, 12
 _PICTURE_AT = len(FOLDER) + len("3f/") + 1
 _DRESS_AT = _PICTURE_AT + _PICTURE + 1
+_MADE_HERE = rf"^{FOLDER}[0-9a-f]{{2}}/[0-9a-f]{{{_PICTURE}}}-[0-9a-f]{{{_DRESS}}}-[0-9a-f]{{16}}\.webp$"
+# No picture in the storage: none at all, or one that ``is_elsewhere``.
+_ELSEWHERE = Q(image__contains="://") | Q(image__startswith="//") | Q(image__istartswith="data:")
+_NONE = Q(image="") | _ELSEWHERE
 
 
 def name_of(picture: str, dress: str, checksum: str) -> str:
@@ -32,8 +36,15 @@ def name_of(picture: str, dress: str, checksum: str) -> str:
     return f"{FOLDER}{picture[:2]}/{picture}-{dress}-{checksum[:16]}.webp"
 
 
+def is_elsewhere(image: str) -> bool:
+    """Whether it is an address in the web, from where nothing is fetched: there is no thumbnail to make."""
+    return "://" in image or image.lower().startswith(("//", "data:"))
+
+
 def stale_cards() -> QuerySet[Card]:
     """Cards whose thumbnail is not, or no longer, that of their picture and rarity.
+
+    A card without a picture in the storage is stale while it has one that was made here.
 
     Each has ``picture_`` and ``dress_``, the digests of which its name is to be made, and ``look_``, what its
     rule says; the last two are None where its rarity has no rule.
@@ -44,8 +55,8 @@ def stale_cards() -> QuerySet[Card]:
         made_of=Substr("thumbnail", _PICTURE_AT, _PICTURE),
         dressed=Concat("rarity", Value(" "), Substr("thumbnail", _DRESS_AT, _DRESS)),
     ).annotate(picture_=_picture(), look_=_rule(_look()), dress_=_rule(_dress()))
-    left_over = Q(image="", thumbnail__startswith=FOLDER)
-    return framed.filter((~Q(image="") & ~fresh) | left_over)
+    left_over = Q(thumbnail__regex=_MADE_HERE)
+    return framed.filter((~_NONE & ~fresh) | (_NONE & left_over))
 
 
 def render_stale(performed_by: str, *keys: Any) -> None:

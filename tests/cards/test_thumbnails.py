@@ -18,7 +18,7 @@ from cards.models import Asset, Card, PresentationRule
 from cards.operations import BulkPromote, RenderThumbnails
 from cards.thumbnails import making
 from cards.thumbnails.illustration import fitted
-from cards.thumbnails.stale import stale_cards
+from cards.thumbnails.stale import render_stale, stale_cards
 from ops.models import Run
 from ops.operations import Revert
 from ops.runs import operation_of
@@ -150,6 +150,51 @@ def test_made_twice_is_made_once(birds: list[Card]) -> None:
     assert len([path for path in files() if "thumbnails" in path.parts]) == 4
 
 
+ELSEWHERE = (
+    "https://example.com/a.webp",
+    "HTTP://A/b.png",
+    "//cdn.example.com/a.webp",
+    "data:image/png;base64,AA",
+)
+
+
+def test_a_card_with_a_picture_elsewhere_has_no_thumbnail_to_make(birds: list[Card]) -> None:
+    for card, image in zip(birds, ELSEWHERE, strict=True):
+        Card.objects.filter(pk=card.pk).update(image=image)
+    assert stale() == set()
+    render_stale("ada")
+    assert not Run.objects.exists()
+
+
+def test_a_loaded_pack_of_pictures_elsewhere_asks_for_no_thumbnail(write: Callable[..., Path]) -> None:
+    cards = [
+        {"cardId": f"c{n}", "title": "C", "packId": "p", "imageUrl": url}
+        for n, url in enumerate(ELSEWHERE[:2])
+    ]
+    load(write(cards), "--execute")
+    assert (Card.objects.count(), stale(), Run.objects.count()) == (2, set(), 0)
+
+
+def test_a_card_whose_picture_moved_elsewhere_loses_its_old_thumbnail(birds: list[Card]) -> None:
+    execute(RenderThumbnails)
+    Card.objects.filter(card_id="bird-0").update(image=ELSEWHERE[0])
+    Card.objects.filter(card_id="bird-1").update(
+        image=ELSEWHERE[0], thumbnail="thumbnails/of-the-old-backend.webp"
+    )
+    assert execute(RenderThumbnails).state == "succeeded"
+    left = dict(Card.objects.filter(image=ELSEWHERE[0]).values_list("card_id", "thumbnail"))
+    assert left == {"bird-0": "", "bird-1": "thumbnails/of-the-old-backend.webp"}
+
+
+def test_thumbnails_drawn_otherwise_than_now_are_stale(
+    birds: list[Card], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(RenderThumbnails)
+    assert stale() == set()
+    monkeypatch.setattr("cards.thumbnails.stale.DRAWING", 0)
+    assert len(stale()) == 4
+
+
 def test_a_card_without_a_picture_loses_its_thumbnail_but_not_one_that_a_pack_gave(birds: list[Card]) -> None:
     execute(RenderThumbnails)
     Card.objects.filter(card_id="bird-0").update(image="")
@@ -159,25 +204,34 @@ def test_a_card_without_a_picture_loses_its_thumbnail_but_not_one_that_a_pack_ga
     assert (thumbnails["bird-0"], thumbnails["bird-1"]) == ("", "https://example.com/t.webp")
 
 
-def bomb() -> bytes:
-    """The header of a PNG of ten thousand million pixels."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    return b"\x89PNG\r\n\x1a\n" + chunk + picture()[33:]
+def png(width: int, height: int, rows: bytes, *, depth: int, kind: int, **chunks: bytes) -> bytes:
+    """By its rows, each of which begins with a zero; ``kind`` 0 is grey, 2 RGB, 4 and 6 those with alpha."""
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    parts = {"IHDR": header, **chunks, "IDAT": zlib.compress(rows), "IEND": b""}
+    told = ((name.encode() + content) for name, content in parts.items())
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in told
+    )
 
 
 BAD: dict[str, tuple[bytes | None, str]] = {
     "half.webp": (picture("WEBP", size=(600, 800))[:80], "half.webp is damaged: "),
     "half.jpg": (picture("JPEG", size=(600, 800))[:900], "half.jpg is damaged: "),
     "half.png": (picture("PNG", size=(600, 800))[:200], "half.png is damaged: "),
-    "bomb.png": (bomb(), "bomb.png has "),
+    "huge.png": (
+        png(9_000, 9_000, b"", depth=8, kind=0),
+        "huge.png has 9,000 x 9,000 pixels; 64,000,000 in all at most",
+    ),
+    # The header alone is of ten thousand million pixels.
+    "bomb.png": (png(100_000, 100_000, b"", depth=8, kind=2), "bomb.png has more than 64,000,000 pixels"),
     "text.webp": (b"Not a picture at all.", "text.webp is no picture: none of AVIF, GIF, JPEG, PNG, WEBP"),
     "empty.webp": (b"", "empty.webp is no picture"),
     "program.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "program.eps is no picture"),
     "gone.webp": (None, "gone.webp is not in the storage"),
     "../../etc/passwd": (None, "../../etc/passwd leads out of the storage"),
     "/etc/passwd": (None, "/etc/passwd leads out of the storage"),
-    "https://example.com/a.webp": (None, "https://example.com/a.webp is an address"),
+    "no-width.gif": (b"GIF89a" + bytes(7) + b";", "no-width.gif is "),
+    "no-width.png": (png(0, 0, b"", depth=8, kind=2), "no-width.png is "),
     ".": (None, ". cannot be read: Is a directory"),
     "x" * 400: (None, "x" * 400 + " cannot be read: File name too long"),
 }
@@ -205,31 +259,6 @@ def test_a_badge_that_nobody_can_draw_is_left_out_and_told(birds: list[Card]) ->
     assert run.state == "succeeded"
     told = "epic is drawn without its badge 'gem of Bogotá': there are circle, diamond, star, crown"
     assert list(operation_of(run).get_remarks(run)) == [told]
-
-
-@pytest.mark.parametrize(
-    ("kind", "mode"),
-    [
-        ("PNG", "RGBA"),
-        ("PNG", "P"),
-        ("PNG", "LA"),
-        ("PNG", "1"),
-        ("PNG", "I;16"),
-        ("JPEG", "CMYK"),
-        ("GIF", "P"),
-    ],
-)
-def test_pictures_of_every_kind_are_shown(kind: str, mode: str) -> None:
-    assert fitted(stored("any", picture(kind, mode)), (30, 40)).mode in ("RGB", "RGBA")
-
-
-def test_a_photograph_is_turned_as_it_was_taken() -> None:
-    image, exif, written = Image.new("RGB", (80, 60), "blue"), Image.Exif(), io.BytesIO()
-    image.paste("red", (0, 0, 40, 60))
-    exif[0x0112] = 6  # the left side is to be at the top
-    image.save(written, "JPEG", exif=exif, quality=95)
-    art = fitted(stored("turned.jpg", written.getvalue()), (30, 40))
-    assert [max(enumerate(art.getpixel((15, y))), key=lambda band: band[1])[0] for y in (5, 35)] == [0, 2]
 
 
 def test_the_middle_of_a_wide_picture_is_shown() -> None:
