@@ -119,6 +119,8 @@ class Merge:
 
     def insert(self, signature: Signature) -> int:
         """Create and audit the rows that the table does not have; how many. In a transaction."""
+        if not self.staging.total:  # no row gives a column, and an INSERT names one at least
+            return 0
         given = self.staging.given
         return self._write(
             "INSERT INTO {table} ({columns}) SELECT {values} FROM {staged} AS staged WHERE NOT EXISTS"
@@ -156,6 +158,8 @@ class Merge:
 
     def copy(self, origin: str | None = None) -> int:
         """Create every staged row as it is, and audit none; ``origin`` is the extra column with the keys."""
+        if not self.staging.total:
+            return 0
         given = self.staging.given
         columns, values = [column_of(f) for f in given], [self._value(f) for f in given]
         if origin:
