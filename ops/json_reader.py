@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, TextIO
 
 import simplejson
 
 from ops.exceptions import BadContent
+from ops.words import cut
 
 CHUNK = 1 << 20
 # How near the end of the text an error stands when the text was cut off inside a number, a name or an escape.
 _TOKEN = 16
-# PostgreSQL's numeric, which holds the numbers of jsonb, ends not far beyond.
+# PostgreSQL's numeric, which holds the numbers of jsonb: digits after the point, and fewer than before it.
+_LONGEST_FRACTION = 16_383
 _LARGEST_EXPONENT = 16_000
 
 
@@ -30,10 +32,18 @@ def _refuse(constant: str) -> None:
 
 
 def _exact(text: str) -> Decimal:
-    number = Decimal(text)
-    if abs(number.adjusted()) > _LARGEST_EXPONENT:
-        raise ValueError(f"The number {text} is beyond the database's")
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # the exponent is beyond even Decimal's
+        raise ValueError(_beyond(text)) from None
+    # A number's exponent is an integer: only NaN and infinity have another.
+    if number.adjusted() > _LARGEST_EXPONENT or -int(number.as_tuple().exponent) > _LONGEST_FRACTION:
+        raise ValueError(_beyond(text))
     return number
+
+
+def _beyond(text: str) -> str:
+    return f"The number {cut(text)} is beyond the database's"
 
 
 class Decoder(simplejson.JSONDecoder):
@@ -45,7 +55,15 @@ class Decoder(simplejson.JSONDecoder):
 
     def raw_decode(self, text: str, at: int = 0) -> tuple[Any, int]:  # type: ignore[override]
         self._repeated = None
-        value, end = super().raw_decode(text, at)
+        try:
+            value, end = super().raw_decode(text, at)
+        except simplejson.JSONDecodeError:
+            raise
+        except RecursionError:
+            raise ValueError("Nested too deeply") from None
+        except ValueError as exc:  # Python tells of a limit, and how a programmer would raise it
+            told = "A whole number has too many digits" if "int_max_str_digits" in str(exc) else str(exc)
+            raise ValueError(told) from None
         return (value if self._repeated is None else Repeated(self._repeated)), end
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -102,9 +120,8 @@ class JsonReader:
                 if self._is_cut_off(exc) and self._more():
                     continue
                 raise self.error(reason_of(exc), exc.pos) from None
-            except (ValueError, RecursionError) as exc:
-                reason = "Nested too deeply" if isinstance(exc, RecursionError) else str(exc)
-                raise self.error(reason, self._at) from None
+            except ValueError as exc:
+                raise self.error(str(exc), self._at) from None
             if end > len(self._text) - _TOKEN and self._more():
                 continue  # A number may go on in what was not read yet.
             self._at = end

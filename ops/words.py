@@ -27,6 +27,20 @@ def harmless(text: str) -> str:
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def cut(text: str, width: int = 60) -> str:
+    """What somebody else wrote, short enough for a line; halves of characters are spelled out."""
+    return _short(text, width).encode(errors="backslashreplace").decode()
+
+
+def quoted(text: str, width: int = 60) -> str:
+    """As ``repr`` shows it, short enough for a line."""
+    return repr(_short(text, width))
+
+
+def _short(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
 def estimate(span: timedelta) -> str:
     return f"about {duration(span)}" if span >= timedelta(seconds=1) else "less than a second"
 

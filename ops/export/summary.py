@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import simplejson
 from django.conf import settings
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from ops import words
 from ops.exceptions import BadContent, OpsError
 from ops.export.files import Form, Written, every_form
 from ops.export.read import ExportFile, Promise
+from ops.json_reader import Decoder, Repeated, reason_of
 
 SUMMARY = "export_summary.json"
-_LARGEST = 1 << 24  # bytes
+_LARGEST = 1 << 24  # characters
+_MOST = 1 << 63
+_PROMISED = ("rows", "bytes", "sha256")
 
 
 class NoExport(OpsError):
@@ -74,7 +79,7 @@ class Export:
 def open_export(folder: Path, parts: Sequence[str]) -> Export:
     """Read the summary, and see that each part has its file. Raises NoExport and BadContent."""
     told = _read(folder)
-    version = told.get("kyndo")
+    exported_at, version = _text(told, "exportedAt"), _text(told, "kyndo")
     promises = _promises(told, parts) if version is not None else _counts(told, parts)
     missing = [part for part in parts if part not in promises]
     if missing:
@@ -83,24 +88,29 @@ def open_export(folder: Path, parts: Sequence[str]) -> Export:
     for file in files.values():
         if not os.path.lexists(file.path):
             raise BadContent(f"{folder} is no whole export: {file.path.name} is missing.")
-    return Export(folder, str(told.get("exportedAt")), version, files)
+    return Export(folder, exported_at or "a time that it does not say", version, files)
 
 
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / SUMMARY
     try:
         with path.open(encoding="utf-8") as file:
-            told = json.loads(file.read(_LARGEST))
+            told = Decoder().decode(file.read(_LARGEST))
+    except simplejson.JSONDecodeError as exc:
+        reason = f"{reason_of(exc)} at line {exc.lineno}, column {exc.colno}"
+        raise BadContent(f"{path} is damaged: not JSON: {reason}.") from exc
     except (OSError, ValueError) as exc:
-        if isinstance(exc, ValueError) and "\0" not in str(path):
-            raise BadContent(f"{path} is damaged: {exc}.") from exc
-        raise NoExport(_unread(path, exc)) from exc
+        if isinstance(exc, OSError) or "\0" in str(path):
+            raise NoExport(_unread(path, exc)) from exc
+        raise BadContent(f"{path} is damaged: {words.cut(str(exc), 100)}.") from exc
+    if isinstance(told, Repeated):
+        raise BadContent(f'{path} gives "{words.cut(told.key)}" twice.')
     if not isinstance(told, dict) or not isinstance(told.get("counts"), dict):
         raise BadContent(f"{path} is no summary of an export: it has no counts.")
     return told
 
 
-def _unread(path: Path, exc: OSError | ValueError) -> str:
+def _unread(path: Path, exc: Exception) -> str:
     if isinstance(exc, FileNotFoundError) and path.parent.is_dir():
         return f"There is no export in {path.parent}: it has no {SUMMARY}."
     if isinstance(exc, PermissionError):
@@ -108,26 +118,53 @@ def _unread(path: Path, exc: OSError | ValueError) -> str:
     return f"There is no export in {path.parent}: {getattr(exc, 'strerror', exc)}."
 
 
+def _text(told: dict[str, Any], key: str) -> str | None:
+    """What the summary says under a key, to be shown; None where it says nothing."""
+    value = told.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise BadContent(f"{SUMMARY} is damaged: {key} is not text.")
+    return words.cut(value)
+
+
 def _promises(told: dict[str, Any], parts: Sequence[str]) -> dict[str, tuple[str, Promise]]:
     """The file of each part, by names that an export gives and no others: none leads out of the folder."""
     names = {form.file_name(part): part for part in parts for form in every_form()}
-    found = {}
-    for name, said in dict(told.get("files") or {}).items():
+    found: dict[str, tuple[str, Promise]] = {}
+    for name, said in _files(told).items():
         if name not in names:
-            raise BadContent(f"{SUMMARY} names the file {name!r}, which no export has.")
-        try:
-            promise = Promise(int(said["rows"]), int(said["bytes"]), str(said["sha256"]))
-        except (KeyError, TypeError, ValueError) as exc:
-            raise BadContent(f"{SUMMARY} does not say the rows, bytes and sha256 of {name}.") from exc
-        if told["counts"].get(_camel(names[name])) != promise.rows:
+            raise BadContent(f"{SUMMARY} names the file {words.quoted(name)}, which no export has.")
+        part, promise = names[name], _promise(name, said)
+        if part in found:
+            raise BadContent(f"{SUMMARY} names two files of {part}: {found[part][0]} and {name}.")
+        if told["counts"].get(_camel(part)) != promise.rows:
             raise BadContent(f"{SUMMARY} contradicts itself: its counts are not the rows of {name}.")
-        found[names[name]] = (name, promise)
+        found[part] = (name, promise)
     return found
+
+
+def _files(told: dict[str, Any]) -> dict[str, Any]:
+    files = told.get("files", {})
+    if not isinstance(files, dict):
+        raise BadContent(f"{SUMMARY} is damaged: files is no object that names the files.")
+    return files
+
+
+def _promise(name: str, said: Any) -> Promise:
+    rows, size, digest = (said.get(key) for key in _PROMISED) if isinstance(said, dict) else (None,) * 3
+    if not (_is_count(rows) and _is_count(size) and isinstance(digest, str)):
+        raise BadContent(f"{SUMMARY} does not say the rows, bytes and sha256 of {name}.")
+    return Promise(rows, size, words.cut(digest, 64))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < _MOST
 
 
 def _counts(told: dict[str, Any], parts: Sequence[str]) -> dict[str, tuple[str, Promise]]:
     """What the Node backend's summary says: one number for each file, whose name it spells in its own way."""
-    counts = {_plain(name): count for name, count in told["counts"].items() if type(count) is int}
+    counts = {_plain(name): count for name, count in told["counts"].items() if _is_count(count)}
     return {part: (f"{part}.json", Promise(counts.get(_plain(part)))) for part in parts}
 
 

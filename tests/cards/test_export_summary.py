@@ -1,0 +1,87 @@
+"""A summary of any shape is told in one line, to import_json and verify_export alike."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.exceptions import BadContent
+from ops.export.summary import NoExport, open_export
+
+PARTS = ("cards",)
+GOOD = {
+    "exportedAt": "2026-01-01T00:00:00+00:00",
+    "counts": {"cards": 0},
+    "kyndo": "0.1.0",
+    "files": {"cards.json": {"rows": 0, "bytes": 3, "sha256": "0" * 64}},
+}
+
+
+def opened(folder: Path, text: str) -> str:
+    (folder / "cards.json").write_text("[]\n")
+    (folder / "export_summary.json").write_text(text)
+    with pytest.raises((BadContent, NoExport)) as caught:
+        open_export(folder, PARTS)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"files": 5}, "files is no object"),
+        ({"files": None}, "files is no object"),
+        ({"files": ["cards.json"]}, "files is no object"),
+        ({"files": {"cards.json": 5}}, "does not say the rows, bytes and sha256 of cards.json."),
+        ({"files": {"cards.json": {"rows": "0"}}}, "does not say the rows, bytes and sha256 of cards.json."),
+        (
+            {"files": {"cards.json": {"rows": True, "bytes": 3, "sha256": "0"}}},
+            "does not say the rows, bytes and sha256 of cards.json.",
+        ),
+        (
+            {"files": {"cards.json": {"rows": 10**40, "bytes": 3, "sha256": "0"}}},
+            "does not say the rows, bytes and sha256 of cards.json.",
+        ),
+        ({"files": {}}, "names no file of cards."),
+        (
+            {"files": {**GOOD["files"], "cards.jsonl": GOOD["files"]["cards.json"]}},
+            "names two files of cards",
+        ),  # type: ignore[index, dict-item]
+        ({"files": {"x" * 60_000: {}}}, "which no export has."),
+        ({"counts": {"cards": 1}}, "contradicts itself: its counts are not the rows of cards.json."),
+        ({"counts": 5}, "it has no counts."),
+        ({"exportedAt": {"a": 1}}, "exportedAt is not text."),
+        ({"kyndo": 5}, "kyndo is not text."),
+    ],
+)
+def test_a_summary_of_another_shape_is_told_in_a_line(
+    tmp_path: Path, said: dict[str, Any], reason: str
+) -> None:
+    told = opened(tmp_path, json.dumps({**GOOD, **said}))
+    assert reason in told
+    assert len(told) < 300
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "Expecting value"),
+        ("[" * 100_000, "Nested too deeply"),
+        ('{"counts": {}, "counts": {}}', 'gives "counts" twice'),
+        ('{"counts": {"cards": 1e99999999999999999999}}', "beyond the database's"),
+        (f'{{"counts": {{"cards": {"9" * 5000}}}}}', "too many digits"),
+        ('{"counts": {"cards": Infinity}}', "Infinity is no JSON number"),
+        (f'{{"counts": {{}}, "{"k" * 60_000}": 1, "{"k" * 60_000}": 2}}', "twice"),
+    ],
+)
+def test_a_summary_that_is_no_json_is_told_in_a_line(tmp_path: Path, text: str, reason: str) -> None:
+    told = opened(tmp_path, text)
+    assert reason in told
+    assert len(told) < 300
+
+
+def test_half_a_character_in_what_is_shown_is_spelled_out(tmp_path: Path) -> None:
+    (tmp_path / "cards.json").write_text("[]\n")
+    (tmp_path / "export_summary.json").write_text(json.dumps({**GOOD, "exportedAt": "\ud800"}))
+    open_export(tmp_path, PARTS).exported_at.encode()
