@@ -27,7 +27,7 @@ from ops.exceptions import NeverShrinks, TooManyFailures
 from ops.models import AuditLog, Failure, Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope
-from ops.sql.batch import Reach, Way, Written, change_processed, change_set
+from ops.sql.batch import Reach, Way, Written, change_processed, change_set, may_merge
 from ops.sql.compile import row_version
 from ops.sql.holder import holder_of
 from ops.sql.keys import key_text
@@ -77,6 +77,7 @@ class Batches:
         self.statements = Statements(self.operation, self.scope)
         self.search = Search(self.operation, self.size)
         at_once = not (self.operation.is_per_row() or asks_elsewhere(self.operation))
+        at_once = at_once and may_merge(self.operation.model)
         self.locks = Locks(self.run, self.size, at_once)
 
     def advance(self) -> int | None:

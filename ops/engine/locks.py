@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from ops.engine.size import BatchSize
 from ops.models import Run
-from ops.sql.batch import Way, returns_old_values
+from ops.sql.batch import Way
 
 # The last sweep waits for locked rows. Below deadlock_timeout (1 s), so that it is always the engine that
 # yields to the player.
@@ -44,7 +44,7 @@ class Locks:
         if self.waits:
             return Way.WAITING
         may = self.size.is_span and self.size.rows > 1 and self.at_once and not self.careful
-        return Way.AT_ONCE if may and returns_old_values() else Way.SKIPPING
+        return Way.AT_ONCE if may else Way.SKIPPING
 
     @property
     def patience(self) -> timedelta:

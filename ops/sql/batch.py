@@ -17,8 +17,8 @@ from ops.sql.compile import (
     Compiled,
     Slot,
     assign,
+    compile_merge,
     compile_select,
-    compile_update,
     fields_of,
     identifier,
     is_json,
@@ -59,11 +59,19 @@ class Written:
 # the last sweep, which has none after it, waits for each row before the statement, whose snapshot is then
 # newer than the lock, and finds the row by its key.
 #
-# AT_ONCE is a plain UPDATE of the span: it need not write a lock into each row first, and changes a sixth
-# more rows a second for it. It takes a server that returns old values, and it can neither skip nor stop after
-# so many rows: the span may hold no more than a batch may change, and where it meets a row that a player
-# holds it gives up after a few milliseconds, and that span is done SKIPPING. Of a row that it waited for, it
-# asks other tables nothing anew, so that a queryset which asks them is never done AT_ONCE.
+# AT_ONCE changes the span without locking its rows first, and so more rows a second. It takes a server that
+# returns old values, and it can neither skip nor stop after so many rows: the span may hold no more than a
+# batch may change, and where it meets a row that a player holds it gives up after a few milliseconds, and the
+# span is done SKIPPING. Of a row that it waited for, it asks other tables nothing anew, so that a queryset
+# which asks them is never done AT_ONCE.
+#
+# Note [Why MERGE, where UPDATE returns old values too]
+# UPDATE ... RETURNING OLD of PostgreSQL 18.4 tells the row of the statement's snapshot, not the row that it
+# replaced, if the table has a BEFORE UPDATE row trigger and somebody changed and committed it in between.
+# MERGE tells the row that it replaced (tried on 18.4; UPDATE is mended in 18.6 and 19rc1). All its conditions
+# stand in ON, over a source of one row, or of rows that nobody changes: only then are they asked anew of the
+# newest version of a row. MERGE refuses a table with rules, and raises where row-level security lets UPDATE
+# pass a row by.
 class Way(Enum):
     """How a batch comes by the locks of its rows."""
 
@@ -72,9 +80,20 @@ class Way(Enum):
     WAITING = auto()
 
 
-def returns_old_values() -> bool:
+def may_merge(model: type[models.Model]) -> bool:
+    """Whether a batch may be AT_ONCE: see Note [Why MERGE, where UPDATE returns old values too]."""
     version: int = connection.pg_version  # type: ignore[attr-defined]
-    return version >= 180_000
+    if version < 180_000:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(_MERGEABLE, [connection.ops.quote_name(model._meta.db_table)])
+        return bool(cursor.fetchone()[0])
+
+
+_MERGEABLE = """
+SELECT relkind IN ('r', 'p') AND NOT relhasrules AND NOT row_security_active(oid)
+FROM pg_class WHERE oid = %s::regclass
+"""
 
 
 def compile_change(operation: Operation, rows: models.QuerySet[Any], way: Way) -> Compiled | None:
@@ -91,24 +110,24 @@ def compile_change(operation: Operation, rows: models.QuerySet[Any], way: Way) -
 
 
 def _compile_at_once(operation: Operation, rows: models.QuerySet[Any]) -> Compiled | None:
-    update = compile_update(rows, operation)
-    if update is None:
+    merge = compile_merge(rows, operation)
+    if merge is None:
         return None
     columns = [identifier(field.column) for field in fields_of(operation)]
     returned = [sql.SQL("before_.{}").format(column) for column in columns]
     returned += [sql.SQL("after_.{}").format(column) for column in columns]
     statement = sql.SQL(
-        "WITH changed ({names}) AS ({update} RETURNING WITH (OLD AS before_, NEW AS after_)"
+        "WITH changed ({names}) AS ({merge} RETURNING WITH (OLD AS before_, NEW AS after_)"
         " after_.{pk}, {returned}), audited AS ({audit}) {move}"
     ).format(
         names=_names("pk", values=len(columns)),
-        update=sql.SQL(update.sql),
+        merge=sql.SQL(merge.sql),
         pk=identifier(operation.model._meta.pk.column),
         returned=sql.SQL(", ").join(returned),
         audit=_audit(operation),
         move=_move("changed"),
     )
-    return Compiled(statement.as_string(connection.connection), update.params)
+    return Compiled(statement.as_string(connection.connection), merge.params)
 
 
 def _names(*first: str, values: int) -> sql.Composable:

@@ -97,10 +97,11 @@ def compile_select(queryset: QuerySet[Any]) -> Compiled | None:
     return Compiled(text, tuple(params))
 
 
-def compile_update(queryset: QuerySet[Any], operation: Operation) -> Compiled | None:
-    """The UPDATE that makes the operation's changes to a queryset; None where it is known to match no row.
+def compile_merge(queryset: QuerySet[Any], operation: Operation) -> Compiled | None:
+    """The MERGE that makes the operation's changes to a queryset; None where it is known to match no row.
 
-    Not the ORM's own, which casts arrays to their columns' type and so cuts in silence.
+    What is set is not compiled by the ORM's UPDATE, which casts arrays to their columns' type and so cuts in
+    silence.
     """
     compiler = _with_new_values(queryset.order_by(), operation).query.get_compiler(using=queryset.db)
     compiler.pre_sql_setup()
@@ -112,12 +113,14 @@ def compile_update(queryset: QuerySet[Any], operation: Operation) -> Compiled | 
     new = [compiler.compile(compiler.query.annotations[_new(field)]) for field in fields]
     assignments = [assign(field, sql.SQL(text)) for field, (text, _) in zip(fields, new, strict=True)]
     assignments += touches(operation.model)
-    statement = sql.SQL("UPDATE {table} SET {assignments} WHERE {where}").format(
+    statement = sql.SQL(
+        "MERGE INTO {table} USING (SELECT 1) AS once_ ON {where} WHEN MATCHED THEN UPDATE SET {assignments}"
+    ).format(
         table=identifier(operation.model._meta.db_table),
         assignments=sql.SQL(", ").join(assignments),
         where=sql.SQL(where),
     )
-    params = [*(param for _, given in new for param in given), *where_params]
+    params = [*where_params, *(param for _, given in new for param in given)]
     return Compiled(statement.as_string(connection.connection), tuple(params))
 
 
