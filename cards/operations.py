@@ -14,6 +14,7 @@ from cards.thumbnails.stale import DRAWING, stale_cards
 from ops.models import Run
 from ops.operation import Check, Operation
 from ops.registry import register
+from ops.typed import manage
 
 
 def rarity_v2_checks() -> list[Check]:
@@ -68,7 +69,7 @@ class PromotionParams(forms.Form):
         rarity: str = self.cleaned_data[name]
         known = list(PresentationRule.objects.values_list("rarity", flat=True))
         if rarity not in known:
-            listed = ", ".join(known) or "none yet (manage.py load_rules --execute loads them)"
+            listed = ", ".join(known) or f"none yet ({manage('load_rules', '--execute')} loads them)"
             raise forms.ValidationError(f"unknown rarity {rarity!r}; the known ones: {listed}.")
         return rarity
 

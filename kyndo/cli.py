@@ -1,9 +1,11 @@
 """The command line: Django's, with the failures that an operator can mend said in words, no traceback."""
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 VENV_HINT = "Type `make demo` once, then use .venv/bin/python manage.py"
 
@@ -34,6 +36,22 @@ def main(argv: list[str]) -> int:
             _discard_output()
         return _fail(words)
     return 0
+
+
+def how_to_manage(program: Path) -> str:
+    """Return what is typed before the name of a command, for the shell that this process was started from.
+
+    It is how that shell called ``program``, manage.py; for another process, as gunicorn, this Python and it.
+    """
+    words = [sys.executable, str(program)]
+    if sys.argv[0] in sys.orig_argv and Path(sys.argv[0]).resolve() == program:
+        words = sys.orig_argv[: sys.orig_argv.index(sys.argv[0]) + 1]
+    return shlex.join(map(_from_here, words))
+
+
+def _from_here(word: str) -> str:
+    path = Path(word)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else word
 
 
 def _run_and_flush(run: Callable[[list[str]], None], argv: list[str]) -> None:

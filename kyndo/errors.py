@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 
-START = "Type: .venv/bin/python manage.py localservices start"
+from ops.typed import manage
 
 # SQLSTATE classes and codes that speak of the connection or the server, not of the statement.
 _CONNECTION = ("08", "28", "3D000", "53300", "57P")
@@ -52,7 +52,11 @@ def _is_redis_out_of_reach(exc: BaseException) -> bool:
 
 def _out_of_reach(server: str, variable: str, address: str, exc: BaseException) -> str:
     given = os.environ.get(variable)
-    todo = f"{variable} names it: check the URL and the server." if given else START
+    todo = (
+        f"{variable} names it: check the URL and the server."
+        if given
+        else f"Type: {manage('localservices', 'start')}"
+    )
     return f"{server} cannot be used at {address}: {_first_line(exc)}\n{todo}"
 
 

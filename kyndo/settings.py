@@ -9,6 +9,7 @@ from environ import Env  # type: ignore[import-untyped]
 from psycopg import IsolationLevel
 
 from kyndo import __version__
+from kyndo.cli import how_to_manage
 from kyndo.environment import Environment, read_env_file
 from kyndo.localservices.binaries import postgres_programs
 from kyndo.localservices.state import postgres_url, read_state, redis_url
@@ -24,6 +25,8 @@ require(os.environ)
 env = Environment(os.environ, BASE_DIR)
 
 VERSION = __version__
+# What stands before the name of a command wherever the reader is told what to type.
+OPS_MANAGE = env.text("MANAGE_COMMAND") or how_to_manage(BASE_DIR / "manage.py")
 DEBUG = env.flag("DEBUG", default=False)
 
 

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from ops.exceptions import ColumnClaimed
 from ops.models import Claim, Run
+from ops.typed import manage
 
 _TRIES = 20
 
@@ -40,6 +41,6 @@ def _refusal(held: Claim) -> ColumnClaimed:
     other = held.run
     return ColumnClaimed(
         f"{held.model}.{held.column} is being written by run {other.pk}"
-        f" ({other.operation}, {other.get_state_display()}). Let it end (manage.py runs show {other.pk}),"
-        f" or cancel it: manage.py runs cancel {other.pk}"
+        f" ({other.operation}, {other.get_state_display()}). Let it end ({manage('runs', 'show', other.pk)}),"
+        f" or cancel it: {manage('runs', 'cancel', other.pk)}"
     )

@@ -11,9 +11,10 @@ from django.utils import timezone
 from ops import words
 from ops.exceptions import OpsError
 from ops.models import Backup
+from ops.typed import manage
 
 _MAKE_ONE = (
-    "Make one: manage.py backup_db --verify. Or go without, which the run tells ever after: --no-backup"
+    f"Make one: {manage('backup_db', '--verify')}. Or go without, which the run tells ever after: --no-backup"
 )
 
 

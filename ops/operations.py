@@ -21,6 +21,7 @@ from ops.registry import register
 from ops.sql.audited import before, lacks, read_again, stands
 from ops.sql.compile import fields_named
 from ops.states import State
+from ops.typed import manage
 
 _SHOWN_CONFLICTS = 5
 _ENDED = (State.SUCCEEDED, State.FINISHED_WITH_FAILURES)
@@ -33,7 +34,7 @@ class RevertParams(forms.Form):
         number: int = self.cleaned_data["run"]
         run = Run.objects.filter(pk=number).first()
         if run is None:
-            raise forms.ValidationError(f"there is no run {number}. To list the runs: manage.py runs")
+            raise forms.ValidationError(f"there is no run {number}. To list the runs: {manage('runs')}")
         try:
             fields_named(apps.get_model(run.model), run.columns)
         except LookupError as exc:

@@ -19,13 +19,14 @@ from ops.exceptions import ChangedDeclaration, IllegalMove, UnknownRun
 from ops.models import Failure, Lane, Run
 from ops.operation import Operation
 from ops.states import AT_WORK, MOVES, State
+from ops.typed import manage
 
 
 def get(pk: int) -> Run:
     try:
         return Run.objects.get(pk=pk)
     except Run.DoesNotExist:
-        raise UnknownRun(f"there is no run {pk}. To list the runs: manage.py runs") from None
+        raise UnknownRun(f"there is no run {pk}. To list the runs: {manage('runs')}") from None
 
 
 def operation_of(run: Run) -> Operation:
@@ -34,7 +35,8 @@ def operation_of(run: Run) -> Operation:
     if fingerprint(operation) != run.version:
         raise ChangedDeclaration(
             f"{run.operation} is declared otherwise than when run {run.pk} began, so that run cannot go on."
-            f" Cancel it (manage.py runs cancel {run.pk}) and start anew (manage.py operate {run.operation})"
+            f" Cancel it ({manage('runs', 'cancel', run.pk)})"
+            f" and start anew ({manage('operate', run.operation)})"
         )
     return operation
 
@@ -50,7 +52,7 @@ def move(run: Run, to: State, by: str = "", **changes: Any) -> None:
         run.refresh_from_db()
         raise IllegalMove(
             f"run {run.pk} cannot become {to.label}: its state is {run.get_state_display()}."
-            f" To see it: manage.py runs show {run.pk}"
+            f" To see it: {manage('runs', 'show', run.pk)}"
         )
     run.refresh_from_db()
     tell_move(run, by)
@@ -147,14 +149,14 @@ def _refuse_to_requeue(run: Run) -> None:
         raise IllegalMove(f"run {run.pk} awaits approval, so it cannot be resumed")
     if run.state in (State.SUCCEEDED, State.CANCELLED):
         raise IllegalMove(
-            f"run {run.pk} is over ({run.get_state_display()}). To see it: manage.py runs show {run.pk}"
+            f"run {run.pk} is over ({run.get_state_display()}). To see it: {manage('runs', 'show', run.pk)}"
         )
 
 
 def pause(run: Run, by: str = "") -> None:
     """Pause the run once the batches under way have committed. Raises IllegalMove."""
     if run.state == State.PAUSED:
-        raise IllegalMove(f"run {run.pk} is paused already. To go on: manage.py runs resume {run.pk}")
+        raise IllegalMove(f"run {run.pk} is paused already. To go on: {manage('runs', 'resume', run.pk)}")
     if run.state != State.PAUSING:
         move(run, State.PAUSING, by)
     complete_halt(run)

@@ -12,6 +12,7 @@ from django.db.models import Exists, Field, Model, QuerySet
 from ops.exceptions import InvalidScope
 from ops.models import Key, Run
 from ops.sql.keys import among, key_text, store_keys
+from ops.typed import manage
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Scope:
         """The rows that failed in the run, within its filter. Raises InvalidScope where none did."""
         keys = frozenset(run.failures.values_list("object_id", flat=True))
         if not keys:
-            raise InvalidScope(f"run {run.pk} has no failed rows. To see it: manage.py runs show {run.pk}")
+            raise InvalidScope(
+                f"run {run.pk} has no failed rows. To see it: {manage('runs', 'show', run.pk)}"
+            )
         return cls(run.scope.get("filter", {}), keys)
 
     @property

@@ -24,6 +24,7 @@ SETTINGS = {
     "SECRET_KEY": "test",
     "ADMIN_KEY": "test",
     "ALLOWED_HOSTS": "",
+    "MANAGE_COMMAND": "manage.py",  # however the tests themselves were started
     "LOG_DIR": str(VAR / "test-logs"),
     "STATIC_ROOT": str(VAR / "test-static"),
 }

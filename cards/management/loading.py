@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -22,6 +21,7 @@ from ops.management.arguments import add_mode, add_person, person_flags
 from ops.management.base import OpsCommand
 from ops.report.status import status
 from ops.sql.merge import Merge, Signature
+from ops.typed import manage
 
 
 class LoadCommand(OpsCommand):
@@ -69,7 +69,7 @@ class LoadCommand(OpsCommand):
         file = [str(options["file"])] if options["file"] else []
         flags = ["--without-rarity-v2"] if options.get("without_rarity_v2") else []
         flags += person_flags(options["performed_by"])
-        return shlex.join(["manage.py", self.name, *file, *flags, "--execute"])
+        return manage(self.name, *file, *flags, "--execute")
 
 
 def add_without_rarity_v2(parser: CommandParser) -> None:

@@ -11,6 +11,7 @@ from cards.packs.illustrations import Illustrations
 from cards.packs.layout import Layout, Row, one_of
 from cards.packs.values import converter_for
 from ops.exceptions import OpsError
+from ops.typed import manage
 
 CARD_COLUMNS = (
     "card_id",
@@ -77,7 +78,7 @@ def _rarities() -> list[str]:
     known = list(PresentationRule.objects.order_by("sort_order").values_list("rarity", flat=True))
     if not known:
         raise NoRarities(
-            "There are no presentation rules yet. Load them first: manage.py load_rules --execute"
+            f"There are no presentation rules yet. Load them first: {manage('load_rules', '--execute')}"
         )
     return known
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponseNotAllowed
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern
 
@@ -16,6 +16,7 @@ from ops.admin.live import LiveAdmin, Look, share
 from ops.export import queue
 from ops.models import Export, ExportState
 from ops.report import export as report
+from ops.typed import manage
 
 
 def _can_be_cancelled(export: Export) -> bool:
@@ -46,6 +47,13 @@ class ExportAdmin(LiveAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Export]:
         rows: QuerySet[Export] = super().get_queryset(request)
         return rows.defer("asked", "summary")  # with the keys of many rows, no small ones
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        typed = {"to_type": manage("export_json", "--queue")}
+        response: HttpResponse = super().changelist_view(request, typed | (extra_context or {}))
+        return response
 
     @admin.display(description="rows", ordering="rows")
     def told_rows(self, export: Export) -> str:

@@ -23,6 +23,7 @@ from ops.models import Run
 from ops.progress import Progress, progress_of
 from ops.report import run as report
 from ops.states import MOVING, State
+from ops.typed import manage
 
 
 @admin.register(Run)
@@ -99,4 +100,4 @@ def _waiting(run: Run) -> list[str]:
     """Where no worker is called: who must go on. What workers wait for is among the facts."""
     if run.workers is not None or run.state != State.QUEUED:
         return []
-    return [f"It waits for a terminal: manage.py runs resume {run.pk}"]
+    return [f"It waits for a terminal: {manage('runs', 'resume', run.pk)}"]

@@ -16,10 +16,11 @@ from typing import Any
 
 from ops.backups.errors import BadFile, Damaged
 from ops.models import Backup
+from ops.typed import manage
 from ops.whole import sync
 
 SUFFIXES = (".dump", ".sql", ".sql.gz")
-_LIST = "To see the backups: manage.py backups"
+_LIST = f"To see the backups: {manage('backups')}"
 _PLAIN = ("database", "size", "sha256", "server_version", "program_version", "counts")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from ops.interrupts import stop_event
 from ops.models import Backup, Claim, Run
 from ops.standing import count_unapplied
 from ops.states import State
+from ops.typed import manage
 
 # Nobody goes on with them by himself.
 _PAUSED = (State.QUEUED, State.RUNNING, State.PAUSING)
@@ -39,13 +40,13 @@ class Restored:
     old: str | None = None
 
 
-def confirm(doing: str, server: Server, database: str | None, words: str) -> None:
+def confirm(doing: str, server: Server, database: str | None, words: Sequence[str]) -> None:
     """Raises NotConfirmed, which tells what to type, unless the live database was named."""
     if database != server.database:
         typed = f"{database} is not the database of these settings. " if database else ""
         raise NotConfirmed(
             f"{typed}This would {doing} the database {server.database} on {server.address}."
-            f" To do it: manage.py restore_db {words} --confirm {server.database}"
+            f" To do it: {manage('restore_db', *words, '--confirm', server.database)}"
         )
 
 

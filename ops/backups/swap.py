@@ -15,6 +15,7 @@ from ops.backups.likeness import copy_settings
 from ops.backups.scratch import base, databases, stamp
 from ops.backups.server import Connection, Server
 from ops.states import MOVING, State
+from ops.typed import manage
 
 _LOOK_AGAIN = 0.02
 _ACTIVE_RUNS = "SELECT id, operation, state FROM ops_run WHERE state = ANY(%s) ORDER BY id"
@@ -96,7 +97,7 @@ def _runs_held_still(server: Server) -> Iterator[Connection]:
 def _told(run: tuple[int, str, str]) -> str:
     number, operation, state = run
     verb = "pause" if state in (State.RUNNING, State.PAUSING) else "cancel"
-    return f"  run {number} ({operation}) is {State(state).label}: manage.py runs {verb} {number}"
+    return f"  run {number} ({operation}) is {State(state).label}: {manage('runs', verb, number)}"
 
 
 @contextmanager

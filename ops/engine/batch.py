@@ -34,6 +34,7 @@ from ops.sql.keys import key_text
 from ops.sql.lane import begin
 from ops.sqlstates import LOCK_NOT_AVAILABLE, LOST_RACES, is_of_a_row, sqlstate
 from ops.states import State
+from ops.typed import manage
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,8 @@ class Batches:
             tell(self.run, "failing", logging.WARNING, rows=failed, latest=latest, process=process())
         if most is not None and failed > most:
             raise TooManyFailures(
-                f"{failed} rows failed, {most} were allowed. To see them: manage.py runs show {self.run.pk}"
+                f"{failed} rows failed, {most} were allowed."
+                f" To see them: {manage('runs', 'show', self.run.pk)}"
             )
         refuse_futile(self.run, failed, self.raised)
 

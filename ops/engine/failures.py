@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 
 from ops.exceptions import NoneSucceeds
 from ops.models import Failure, Lane, Run
+from ops.typed import manage
 
 # A run that has failed on so many rows and changed none, fails on every row.
 FUTILE = 100
@@ -36,6 +37,7 @@ def refuse_futile(run: Run, failed: int, raised: int) -> None:
     latest = Failure.objects.filter(run=run).latest("pk")
     raise NoneSucceeds(
         f"{told}. The last one, {latest.object_id}: {latest.error.partition(chr(10))[0]}."
-        f" To see them: manage.py runs show {run.pk}. Once it is mended: manage.py runs resume {run.pk};"
+        f" To see them: {manage('runs', 'show', run.pk)}."
+        f" Once it is mended: {manage('runs', 'resume', run.pk)};"
         " where so many rows may fail, with --max-failures N"
     )

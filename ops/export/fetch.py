@@ -14,6 +14,7 @@ from ops.export.folder import new_folder
 from ops.export.read import Promise
 from ops.export.summary import SUMMARY
 from ops.models import Export
+from ops.typed import manage
 
 
 def fetch(export: Export, target: Path, *, overwrite: bool) -> None:
@@ -57,5 +58,5 @@ def _says(path: Path, summary: object) -> bool:
 def _refused(export: Export, name: str, why: str) -> BadContent:
     return BadContent(
         f"{name} of export {export.pk} is not as it was exported: {why}. Nothing was fetched."
-        f" To see what of it is whole: manage.py verify_export {export.path}"
+        f" To see what of it is whole: {manage('verify_export', export.path)}"
     )

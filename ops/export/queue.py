@@ -26,6 +26,7 @@ from ops.export.write import folder_names
 from ops.models import Export, ExportState
 from ops.queue import presence
 from ops.queue.bell import put
+from ops.typed import manage
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def get(number: int) -> Export:
     try:
         return Export.objects.get(pk=number)
     except Export.DoesNotExist as exc:
-        raise UnknownExport(f"There is no export {number}. To list them: manage.py exports") from exc
+        raise UnknownExport(f"There is no export {number}. To list them: {manage('exports')}") from exc
 
 
 def cancel(export: Export) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
@@ -40,6 +39,7 @@ from ops.report import run as report_run
 from ops.report.watchers import JsonLines, Lines, Watcher
 from ops.scope import Scope
 from ops.states import State
+from ops.typed import manage
 
 INTERRUPTED = 130
 
@@ -84,8 +84,8 @@ class OpsCommand(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(report_preview.as_json(seen), default=str))
         else:
-            asked = shlex.join(word for word in sys.argv[1:] if word != "--dry-run")
-            self.tell(report_preview.as_lines(seen, f"manage.py {asked} --execute"))
+            asked = [word for word in sys.argv[1:] if word != "--dry-run"]
+            self.tell(report_preview.as_lines(seen, manage(*asked, "--execute")))
 
     def begin(self, run: Run, as_json: bool) -> None:
         """Work on the run here, or call the workers to it."""
@@ -121,7 +121,7 @@ class OpsCommand(BaseCommand):
         except DatabaseAway as exc:
             raise CommandError(
                 f"The database is away: {exc}\n"
-                f"Nothing is lost. Once it is back, go on with: manage.py runs resume {run.pk}"
+                f"Nothing is lost. Once it is back, go on with: {manage('runs', 'resume', run.pk)}"
             ) from exc
         except Exception:
             if run.state != State.FAILED or "--traceback" in sys.argv:

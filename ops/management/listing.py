@@ -13,6 +13,7 @@ from django.db.models import Model
 from ops.management.arguments import positive, read_by
 from ops.management.base import OpsCommand
 from ops.report.table import aligned
+from ops.typed import manage
 
 
 class ListCommand(OpsCommand):
@@ -32,7 +33,7 @@ class ListCommand(OpsCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
         parser.add_argument("--last", type=positive, default=20, metavar="N", help="How many to list (20).")
-        listed = f"a number, as manage.py {self.model._meta.verbose_name_plural} lists them"
+        listed = f"a number, as {manage(self.model._meta.verbose_name_plural)} lists them"
         verbs = parser.add_subparsers(dest="verb", metavar="VERB")
         for verb, told in self.verbs.items():
             sub = verbs.add_parser(verb, help=told, description=told, allow_abbrev=False)

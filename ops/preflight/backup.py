@@ -24,9 +24,10 @@ from ops.models import Backup
 from ops.preflight.finding import Finding, Light, Situation
 from ops.schema.scratch import scratch_database
 from ops.standing import name_of
+from ops.typed import manage
 
 _FRESH = timedelta(hours=24)  # where the settings demand nothing
-_MAKE_ONE = ("manage.py backup_db --verify",)
+_MAKE_ONE = (manage("backup_db", "--verify"),)
 
 
 def fresh_backup(situation: Situation) -> Finding:
@@ -50,7 +51,9 @@ def rehearsal(situation: Situation) -> Finding:
         if not situation.migrates:
             return Finding(Light.GREEN, "There is no migration to rehearse.")
         return Finding(
-            Light.YELLOW, "The migrations were not tried on a copy.", todo=("manage.py preflight --rehearse",)
+            Light.YELLOW,
+            "The migrations were not tried on a copy.",
+            todo=(manage("preflight", "--rehearse"),),
         )
     last = newest()
     if last is None:

@@ -11,6 +11,7 @@ from ops.preflight.squawk import NoLinter
 from ops.preflight.unsafe import Unsafe, judge
 from ops.schema.drift import drift
 from ops.standing import Standing, name_of
+from ops.typed import manage
 
 _SHOWN = 12
 
@@ -23,17 +24,17 @@ def unapplied(situation: Situation) -> Finding:
         return Finding(Light.RED, "The database is ahead of this code.", names, todo)
     if now.conflicts:
         names = tuple(f"{app}: {', '.join(found)}" for app, found in now.conflicts.items())
-        todo = ("manage.py makemigrations --merge",)
+        todo = (manage("makemigrations", "--merge"),)
         return Finding(Light.RED, "There is more than one last migration.", names, todo)
     if now.undeclared:
         told = tuple(f"{app}: {what}" for app, found in now.undeclared.items() for what in found)
-        todo = ("manage.py makemigrations",)
+        todo = (manage("makemigrations"),)
         return Finding(Light.RED, "Models were changed without a migration.", told, todo)
     if not now.unapplied:
         return Finding(Light.GREEN, f"All {len(now.applied)} are applied.")
     found = f"{words.plural(len(now.unapplied), 'migration')} to apply."
     names = tuple(map(name_of, now.unapplied))
-    return Finding(Light.GREEN, found, names, ("When all is ready: manage.py migrate",))
+    return Finding(Light.GREEN, found, names, (f"When all is ready: {manage('migrate')}",))
 
 
 def unsafe(situation: Situation) -> Finding:
@@ -68,7 +69,7 @@ def drifted(situation: Situation) -> Finding:
         Light.YELLOW if harmless else Light.RED,
         f"{words.plural(len(found), 'difference')} from what the migrations make.",
         (*told[:_SHOWN], *more),
-        ("To see the definitions: manage.py schema_drift",),
+        (f"To see the definitions: {manage('schema_drift')}",),
     )
 
 

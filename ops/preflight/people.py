@@ -11,6 +11,7 @@ from typing import Any
 from ops import words
 from ops.preflight.finding import Finding, Light, Situation
 from ops.reading import read_span
+from ops.typed import manage
 
 NO = "no"
 
@@ -54,7 +55,7 @@ def monitoring(situation: Situation) -> Finding:
     if said is None:
         return Finding(Light.YELLOW, "Nobody said who watches, and what.", todo=("--monitoring",))
     if said == NO:
-        todo = ("tail -f logs/application.log; manage.py db_stats; then: --monitoring",)
+        todo = (f"tail -f logs/application.log; {manage('db_stats')}; then: --monitoring",)
         return Finding(Light.RED, "Nobody watches.", todo=todo)
     return Finding(Light.GREEN, f"In place: {said}.")
 

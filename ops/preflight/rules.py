@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ops.preflight.finding import Light
+from ops.typed import manage
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ RULES = {
         "code that does not know the column can no longer add rows", "db_default= instead of default="
     ),
     "ban-drop-not-null": _breaks("code that still runs may not expect NULL", "deploy code that does, first"),
-    "syntax-error": _breaks("cannot be read by the linter", "look at it: manage.py sqlmigrate"),
+    "syntax-error": _breaks(
+        "cannot be read by the linter", f"look at it: {manage('sqlmigrate', 'APP', 'MIGRATION')}"
+    ),
     # Ours.
     "change-of-many-rows": Rule(
         "locks every row that it changes until the migration ends", "an operation, which works in batches"

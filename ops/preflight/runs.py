@@ -15,6 +15,7 @@ from ops.models import Run
 from ops.preflight.finding import Finding, Light, Situation
 from ops.queue.presence import workers_alive
 from ops.states import MOVING, State
+from ops.typed import manage
 
 UNWELL = (State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)
 _RECENT = timedelta(days=7)
@@ -26,7 +27,7 @@ def active_runs(situation: Situation) -> Finding:
     if not runs:
         return Finding(Light.GREEN, "No run is under way.")
     light = Light.RED if situation.migrates else Light.YELLOW
-    todo = tuple(f"manage.py runs pause {run.pk}" for run in runs[:_SHOWN])
+    todo = tuple(manage("runs", "pause", run.pk) for run in runs[:_SHOWN])
     return Finding(light, f"{words.plural(len(runs), 'run')} under way.", tuple(_told(runs)), todo)
 
 
@@ -36,7 +37,7 @@ def failed_runs(situation: Situation) -> Finding:
     if not runs:
         return Finding(Light.GREEN, "No run of the last week ended badly.")
     found = f"{words.plural(len(runs), 'run')} of the last week ended badly."
-    todo = tuple(f"manage.py runs show {run.pk}" for run in runs[:_SHOWN])
+    todo = tuple(manage("runs", "show", run.pk) for run in runs[:_SHOWN])
     return Finding(Light.YELLOW, found, tuple(_told(runs)), todo)
 
 
@@ -71,4 +72,4 @@ def _told(runs: QuerySet[Run]) -> Iterator[str]:
     for run in runs[:_SHOWN]:
         yield f"run {run.pk}, {run.operation}: {run.get_state_display()}, by {run.performed_by}"
     if len(runs) > _SHOWN:
-        yield f"and {len(runs) - _SHOWN} more: manage.py runs"
+        yield f"and {len(runs) - _SHOWN} more: {manage('runs')}"

@@ -17,15 +17,18 @@ from rq.worker import BaseWorker
 
 from ops.models import Lane, Run
 from ops.states import MOVING
+from ops.typed import manage
 
 NAME = "default"
-NO_WORKER = "No worker is alive, so nothing moves until one is: manage.py rqworker (manage.py serve has one)."
+NO_WORKER = (
+    f"No worker is alive, so nothing moves until one is: {manage('rqworker')} ({manage('serve')} has one)."
+)
 # A worker beats every few seconds, busy or idle: one that missed several beats is gone.
 BEAT = timedelta(seconds=settings.RUN_BEAT)
 ALIVE = 3 * BEAT
 # A run of which no batch was heard for so long stands still.
 QUIET = timedelta(seconds=10)
-NOBODY = "nobody works on it: manage.py runs resume {}"
+NOBODY = f"nobody works on it: {manage('runs', 'resume')} {{}}"
 _PATIENCE = timedelta(seconds=2)
 
 

@@ -8,6 +8,7 @@ from ops import words
 from ops.backups.restore import Restored
 from ops.models import Backup
 from ops.report.table import aligned
+from ops.typed import manage
 
 _HEAD = ["backup", "taken", "size", "rows", "server", "verified"]
 
@@ -34,13 +35,13 @@ def made_lines(backup: Backup) -> list[str]:
     return [
         f"Backup {name}",
         *lines,
-        f"To restore it: manage.py restore_db {name} --confirm {backup.database}",
+        f"To restore it: {manage('restore_db', name, '--confirm', backup.database)}",
     ]
 
 
 def list_lines(found: list[Backup]) -> list[str]:
     if not found:
-        return ["No backup yet. To make one: manage.py backup_db --verify"]
+        return [f"No backup yet. To make one: {manage('backup_db', '--verify')}"]
     return aligned([_HEAD, *map(_line, found)])
 
 
@@ -54,19 +55,22 @@ def restored_lines(done: Restored, drop_old: bool) -> list[str]:
     if done.paused:
         numbers = ", ".join(map(str, done.paused))
         lines.append(
-            f"Paused, since they were under way then: run {numbers}. To go on: manage.py runs resume N"
+            f"Paused, since they were under way then: run {numbers}."
+            f" To go on: {manage('runs', 'resume', 'N')}"
         )
     if done.cancelled:
         numbers = ", ".join(map(str, done.cancelled))
-        lines.append(f"Cancelled, as was asked then: run {numbers}. To take it back: manage.py runs revert N")
+        lines.append(
+            f"Cancelled, as was asked then: run {numbers}. To take it back: {manage('runs', 'revert', 'N')}"
+        )
     if done.unapplied:
         lines.append(
             f"Its schema is older than this code by {words.plural(done.unapplied, 'migration')}."
-            " Check out the code of that time, or: manage.py migrate"
+            f" Check out the code of that time, or: {manage('migrate')}"
         )
     if done.old and not drop_old:
         lines.append(f"What it was before is kept as {done.old}. To drop it:")
-        lines.append(f"  manage.py restore_db --drop-old --confirm {done.database}")
+        lines.append(f"  {manage('restore_db', '--drop-old', '--confirm', done.database)}")
     return lines
 
 

@@ -16,6 +16,7 @@ from ops.models import Export as QueuedExport
 from ops.models import ExportState
 from ops.report.table import aligned
 from ops.scope import Scope
+from ops.typed import manage
 
 
 def done_lines(summary: Summary, target: Path, to_check: str) -> list[str]:
@@ -148,15 +149,15 @@ def whole(export: QueuedExport) -> list[str]:
     if export.error:
         lines.append(f"  error   {export.error}")
     if export.state == ExportState.SUCCEEDED:
-        lines.append(f"To have it: manage.py exports fetch {export.pk} --output DIR")
+        lines.append(f"To have it: {manage('exports', 'fetch', export.pk, '--output', 'DIR')}")
     elif export.state in (ExportState.QUEUED, ExportState.RUNNING):
-        lines.append(f"To stop it: manage.py exports cancel {export.pk}")
+        lines.append(f"To stop it: {manage('exports', 'cancel', export.pk)}")
     return lines
 
 
 def queued_lines(export: QueuedExport, warning: str) -> list[str]:
     lines = [f"Export {export.pk} is left to the workers, for {export.path}."]
-    return [*lines, *([warning] if warning else []), f"To see it: manage.py exports show {export.pk}"]
+    return [*lines, *([warning] if warning else []), f"To see it: {manage('exports', 'show', export.pk)}"]
 
 
 def as_json(export: QueuedExport) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ops.history import History
 from ops.models import Run
 from ops.progress import progress_of
 from ops.states import State
+from ops.typed import manage
 
 _MARKS = {State.SUCCEEDED: "✅", State.FAILED: "❌", State.VERIFICATION_FAILED: "❌"}
 _UNFINISHED = "⚠️"
@@ -113,7 +114,7 @@ def _problems(told: History) -> Iterator[str]:
         for failure in failures[:_SHOWN]:
             yield f"- Run {run.pk}, row {failure.object_id}: {failure.error.splitlines()[0]}"
         if (more := failures.count() - _SHOWN) > 0:
-            yield f"- Run {run.pk}: {more:,} more failed rows (`manage.py runs show {run.pk}`)"
+            yield f"- Run {run.pk}: {more:,} more failed rows (`{manage('runs', 'show', run.pk)}`)"
 
 
 def _clock(when: datetime) -> str:

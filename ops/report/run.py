@@ -17,6 +17,7 @@ from ops.operations import Revert
 from ops.progress import Progress, progress_of
 from ops.queue import presence
 from ops.states import AT_WORK, State
+from ops.typed import manage
 
 _SHOWN_FAILURES = 20
 _DONE = (State.SUCCEEDED, State.CANCELLED)
@@ -58,18 +59,18 @@ def checks(found: list[dict[str, Any]]) -> list[str]:
 
 def next_step(run: Run) -> str:
     """What to type next."""
-    return f"To see it again: manage.py runs show {run.pk}" if run.state in _DONE else _way_on(run)
+    return f"To see it again: {manage('runs', 'show', run.pk)}" if run.state in _DONE else _way_on(run)
 
 
 def _way_on(run: Run) -> str:
     if run.state == State.FINISHED_WITH_FAILURES:
-        return f"To try the failed rows again, once they are mended: manage.py runs retry {run.pk}"
+        return f"To try the failed rows again, once they are mended: {manage('runs', 'retry', run.pk)}"
     if run.state == State.VERIFICATION_FAILED:
-        return f"Mend what the checks found, and verify again with: manage.py runs resume {run.pk}"
+        return f"Mend what the checks found, and verify again with: {manage('runs', 'resume', run.pk)}"
     if run.workers and run.state in (State.QUEUED, State.RUNNING):
-        return f"To see it live: manage.py runs watch {run.pk}"
+        return f"To see it live: {manage('runs', 'watch', run.pk)}"
     verb = "join it" if run.state == State.RUNNING else "go on"
-    return f"To {verb}: manage.py runs resume {run.pk}"
+    return f"To {verb}: {manage('runs', 'resume', run.pk)}"
 
 
 def whole(run: Run) -> list[str]:

@@ -11,8 +11,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from ops.sqlstates import sqlstate
 from ops.standing import count_unapplied, missing_tables
+from ops.typed import manage
 
-MIGRATE = "Type: .venv/bin/python manage.py migrate"
+MIGRATE = f"Type: {manage('migrate')}"
 _LACKING = ("42P01", "42703")  # undefined table, undefined column
 
 
@@ -35,8 +36,9 @@ def _put_back(missing: list[str], database: BaseDatabaseWrapper) -> list[str]:
     name = database.settings_dict["NAME"]
     lines = [
         "All migrations are recorded as applied, so that migrate would do nothing.",
-        "To see what differs from what they make: manage.py schema_drift",
-        f"To go back to a backup: manage.py backups, then manage.py restore_db FILE --confirm {name}",
+        f"To see what differs from what they make: {manage('schema_drift')}",
+        f"To go back to a backup: {manage('backups')},"
+        f" then {manage('restore_db', 'FILE', '--confirm', name)}",
     ]
     if missing:
         lines[0] = f"Missing, although all migrations are recorded as applied: {', '.join(missing)}."
@@ -60,10 +62,11 @@ def _anew(missing: list[str], database: BaseDatabaseWrapper) -> list[str]:
     for app, undone in sorted(_undone(emptied, database).items(), key=lambda told: (-len(told[1]), told[0])):
         if undone <= emptied and app not in forgotten:
             forgotten |= undone
-            typed.append(f"manage.py migrate {app} zero --fake; ")
+            typed.append(f"{manage('migrate', app, 'zero', '--fake')}")
     if not typed:
         return []
-    return [f"To make those of {', '.join(sorted(forgotten))} anew, empty: {''.join(typed)}manage.py migrate"]
+    typed.append(manage("migrate"))
+    return [f"To make those of {', '.join(sorted(forgotten))} anew, empty: {'; '.join(typed)}"]
 
 
 def _undone(labels: set[str], database: BaseDatabaseWrapper) -> dict[str, set[str]]:

@@ -55,6 +55,7 @@ class World:
             "SECRET_KEY": "of the guide",
             "ADMIN_KEY": "of the guide",
             "ALLOWED_HOSTS": "127.0.0.1",
+            "MANAGE_COMMAND": "manage.py",
             "STATIC_ROOT": str(folder / "static"),
             "PG_BIN": str(self.postgres.bin),
             "SITE": f"http://127.0.0.1:{self.port}",

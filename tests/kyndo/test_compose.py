@@ -82,7 +82,8 @@ def test_every_optional_setting_reaches_the_containers(compose: dict[str, Any]) 
     optional = set(re.findall(r"^#(\w+)=", explained, re.MULTILINE)) - image - {"DEBUG", "PG_BIN"}
     environment = compose["services"]["worker"]["environment"]
     assert optional <= set(environment)
-    assert {environment[name] for name in optional} == {None, "${LOG_LEVEL:-INFO}"}
+    passed_on = {None, "${LOG_LEVEL:-INFO}", "${MANAGE_COMMAND:-docker compose exec web python manage.py}"}
+    assert {environment[name] for name in optional} == passed_on
 
 
 def test_every_setting_that_is_read_is_explained() -> None:

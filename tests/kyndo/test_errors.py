@@ -46,7 +46,7 @@ def test_a_missing_table_asks_for_the_migrations(manage: Manage) -> None:
     assert done.returncode == 1
     first, second = done.stderr.splitlines()
     assert 'relation "django_session" does not exist' in first
-    assert second == "Type: .venv/bin/python manage.py migrate"
+    assert second == "Type: manage.py migrate"
 
 
 def test_tables_that_were_dropped_by_hand_are_named_with_the_way_back(manage: Manage) -> None:

@@ -66,6 +66,23 @@ def test_every_requirement_is_pinned(name: str) -> None:
     assert [line for line in wanted if not re.fullmatch(r"[\w.-]+(\[\w+\])?==[\w.]+", line)] == []
 
 
+def texts(path: Path) -> set[str]:
+    """The literals of a module that are no docstrings."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    literals = (node for node in nodes if isinstance(node, ast.Constant) and node not in docstrings)
+    return {node.value for node in literals if isinstance(node.value, str)}
+
+
+def test_a_command_to_type_is_made_in_one_place() -> None:
+    """By `ops.typed.manage`; the exception is a help text, which names it without that it can be pasted."""
+    named = {module for module, path in MODULES.items() for text in texts(path) if "manage.py " in text}
+    assert named == {"kyndo.management.commands.localservices"}
+    templates = [path for package in ("kyndo", "cards", "ops") for path in (ROOT / package).rglob("*.html")]
+    assert templates
+    assert [path.name for path in templates if "manage.py" in path.read_text()] == []
+
+
 def test_no_module_has_grown_beyond_what_one_reads_at_a_time() -> None:
     long = {
         module: len(path.read_text().splitlines())

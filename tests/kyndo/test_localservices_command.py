@@ -45,7 +45,7 @@ def test_a_day_with_the_local_services(typed: Typed, lay: Lay) -> None:
     assert typed("status").splitlines() == [
         "PostgreSQL 18 does not run",
         "Valkey does not run",
-        "Type: .venv/bin/python manage.py localservices start",
+        "Type: manage.py localservices start",
     ]
     assert typed.status == 1
     first, second = typed("start").splitlines()

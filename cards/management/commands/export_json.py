@@ -1,5 +1,4 @@
 import json
-import shlex
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from ops.management.base import OpsCommand
 from ops.report.export import as_json, done_lines, queued_lines
 from ops.report.meter import meter
 from ops.scope import Scope
+from ops.typed import manage
 
 
 class Command(OpsCommand):
@@ -61,7 +61,7 @@ class Command(OpsCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"event": "exported", "path": str(target), **summary.as_json()}))
         else:
-            self.tell(done_lines(summary, target, shlex.join(["manage.py", "verify_export", str(target)])))
+            self.tell(done_lines(summary, target, manage("verify_export", target)))
 
     def leave_to_workers(self, wanted: Wanted, options: Mapping[str, Any]) -> None:
         target = str(options["output"].absolute()) if options["output"] else ""

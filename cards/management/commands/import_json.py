@@ -1,4 +1,3 @@
-import shlex
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -9,6 +8,7 @@ from ops.export.summary import open_export
 from ops.management.arguments import add_mode, add_person, path, person_flags
 from ops.management.base import OpsCommand
 from ops.report.status import status
+from ops.typed import manage
 
 
 class Command(OpsCommand):
@@ -36,7 +36,7 @@ class Command(OpsCommand):
                 empty, seen = loading.preview(staged)
                 counts = {part: preview.counts for part, preview in seen.items()}
                 words = [str(options["folder"]), *person_flags(options["performed_by"])]
-                to_execute = shlex.join(["manage.py", "import_json", *words, "--execute"])
+                to_execute = manage("import_json", *words, "--execute")
                 lines = report.preview_lines(export, empty, seen, to_execute)
         if options["json"]:
             lines = [report.as_json(empty, counts, executed=options["execute"])]

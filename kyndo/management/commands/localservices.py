@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from kyndo.localservices.binaries import postgres_bin
 from kyndo.localservices.errors import LocalServiceError
 from kyndo.localservices.services import LocalServices
+from ops.typed import manage
 
 ACTIONS = {
     "start": "start both; does nothing where they run",
@@ -59,7 +60,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{server.title} does not run")
         self._say_given()
         if silent:
-            self.stdout.write("Type: .venv/bin/python manage.py localservices start")
+            self.stdout.write(f"Type: {manage('localservices', 'start')}")
             sys.exit(1)
 
     def env(self) -> None:

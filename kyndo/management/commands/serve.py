@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from kyndo.localservices.ports import free_port, taken
 from kyndo.supervisor import run_together
+from ops.typed import manage
 
 _MOST_WORKERS = 64
 
@@ -63,7 +64,5 @@ class Command(BaseCommand):
     def announce(self, port: int, has_login: bool) -> None:
         self.stdout.write(f"\nThe site: http://127.0.0.1:{port}/admin/    Ctrl-C stops it and its workers.")
         if not has_login:
-            self.stdout.write(
-                "A login, typed in another terminal: .venv/bin/python manage.py createsuperuser"
-            )
+            self.stdout.write(f"A login, typed in another terminal: {manage('createsuperuser')}")
         self.stdout.flush()

@@ -10,6 +10,7 @@ from ops.management.arguments import path
 from ops.management.listing import ListCommand
 from ops.models import Export
 from ops.report import export as report
+from ops.typed import manage
 
 _VERBS = {
     "show": "Everything about export N.",
@@ -21,7 +22,7 @@ _VERBS = {
 class Command(ListCommand):
     help = "List the exports that were left to the workers; show, cancel or fetch one."
     model, verbs, head = Export, _VERBS, report.HEAD
-    nothing = "No export was left to the workers yet: manage.py export_json --queue"
+    nothing = f"No export was left to the workers yet: {manage('export_json', '--queue')}"
 
     def line(self, row: Export) -> list[str]:
         return report.line(row)

@@ -1,4 +1,3 @@
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from ops.management.arguments import path
 from ops.management.base import OpsCommand
 from ops.report import backups as report
 from ops.report.status import status
+from ops.typed import manage
 
 
 class Command(OpsCommand):
@@ -33,9 +33,9 @@ class Command(OpsCommand):
     def handle(self, **options: Any) -> None:
         file, server = options["file"], Server.default()
         if file is None and not options["drop_old"]:
-            raise CommandError("Name a backup to restore. To see them: manage.py backups", returncode=2)
+            raise CommandError(f"Name a backup to restore. To see them: {manage('backups')}", returncode=2)
         doing = f"put {file} in the place of" if file else "drop what restores have kept of"
-        confirm(doing, server, options["confirm"], shlex.join(self.words(file, options["drop_old"])))
+        confirm(doing, server, options["confirm"], self.words(file, options["drop_old"]))
         with told():
             if file:
                 self.restore(file, server, options["drop_old"])

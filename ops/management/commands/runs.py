@@ -19,6 +19,7 @@ from ops.report import run as report
 from ops.report.watch import watch
 from ops.scope import Scope
 from ops.states import MOVING, State
+from ops.typed import manage
 
 _VERBS = {
     "show": "Everything about run N.",
@@ -38,7 +39,7 @@ class Command(ListCommand):
     help = "List the runs; show, watch, resume, pause, cancel, retry or revert one."
     model, verbs = Run, _VERBS
     head = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
-    nothing = "No run yet. To see what can be run: manage.py operate --help"
+    nothing = f"No run yet. To see what can be run: {manage('operate', '--help')}"
 
     def line(self, row: Run) -> list[str]:
         return report.line(row)
