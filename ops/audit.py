@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import transaction
 from django.db.models import Model
 
+from ops.db import same_images
 from ops.sql.recorded import hold, stored, write_audit
 
 
@@ -18,7 +18,7 @@ def recorded(row: Model, action: str, performed_by: str) -> Iterator[None]:
     The old values are those of the locked row, the new ones those that the database then holds: what a
     trigger does besides is in them. A row that is as it was gets no audit row.
     """
-    with transaction.atomic():
+    with same_images():
         key = row.pk
         old = None if key is None else hold(row)
         yield

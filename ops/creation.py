@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 
 from ops import claims, demand
 from ops.candidates import candidates
+from ops.db import same_images
 from ops.declaration import build, fingerprint, label_of
 from ops.events import tell_created
 from ops.models import Lane, Run
@@ -48,10 +48,11 @@ def create(request: Request) -> Run:
     as_of = timezone.now()
     operation = build(request.operation, request.params, as_of)
     request.scope.check(operation.model)
-    operation.check_rows()
     without_backup = demand.overridden(request.without_backup)
-    total = candidates(operation, request.scope).count()
-    with transaction.atomic():
+    with same_images():
+        operation.check_rows()
+        total = candidates(operation, request.scope).count()
+    with same_images():
         run = Run.objects.create(
             operation=operation.name,
             model=label_of(operation.model),

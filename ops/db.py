@@ -10,13 +10,43 @@ from django.db import connection, transaction
 
 from ops.models import Lane, Run
 
+# Note [What an image depends on]
+# The JSON and the text that PostgreSQL makes of a value depend on settings of the session, which ALTER ROLE,
+# ALTER DATABASE or a pooler may give: it tells 0.1 + 0.2 as 0.3 where extra_float_digits is 0. Two logins
+# would tell one value in two ways, and a revert would take the one for a change of the other. So wherever
+# images are written or compared, and wherever a key becomes text, these are fixed until the end of the
+# transaction, and never beyond it. DateStyle goes into ranges and date keys; of it, ISO fixes how dates are
+# told, not how they are read. TimeZone is what Django reads moments in.
+_IMAGES = """
+    set_config('TimeZone', %s, true), set_config('DateStyle', 'ISO', true),
+    set_config('IntervalStyle', 'postgres', true), set_config('bytea_output', 'hex', true),
+    set_config('extra_float_digits', '1', true), set_config('lc_monetary', 'C', true)
+"""
+
+
+@contextmanager
+def same_images() -> Iterator[None]:
+    """A transaction in which the image of a value depends on the value alone: see the note."""
+    with transaction.atomic():
+        fix_images()
+        yield
+
+
+def fix_images() -> None:
+    """Until the end of the transaction: see Note [What an image depends on]."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_IMAGES}", [connection.timezone_name])
+
 
 @contextmanager
 def read_only() -> Iterator[None]:
     """One snapshot in which the database refuses every write."""
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute(
+                f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT {_IMAGES}",
+                [connection.timezone_name],
+            )
         yield
 
 
@@ -41,8 +71,8 @@ def impatient(limit: timedelta) -> Iterator[None]:
 # which rows were at fault. A process that is stopped, not killed, lets go of its rows after the idle time.
 # A batch walks along the keys, whatever the statistics say: of a table that was filled a minute ago there are
 # none, and the planner would gather and sort all the keys ahead to find the next ones.
-BATCH_SETTINGS = """
-SELECT set_config('application_name', %s, true), set_config('lock_timeout', %s, true),
+BATCH_SETTINGS = f"""
+SELECT {_IMAGES}, set_config('application_name', %s, true), set_config('lock_timeout', %s, true),
     set_config('idle_in_transaction_session_timeout', %s, true),
     set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
     set_config('jit', 'off', true);
@@ -59,7 +89,7 @@ def backend_name(run: Run) -> str:
 def batch_settings(run: Run, lane: Lane | None, lock_timeout: timedelta) -> list[str]:
     """The parameters of BATCH_SETTINGS: pg_stat_activity names the run and the lane."""
     name = backend_name(run) + (f" lane {lane.number}" if lane else "")
-    return [name, _milliseconds(lock_timeout), _milliseconds(IDLE)]
+    return [connection.timezone_name, name, _milliseconds(lock_timeout), _milliseconds(IDLE)]
 
 
 def _milliseconds(span: timedelta) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 
-from ops.db import read_only
+from ops.db import read_only, same_images
 from ops.exceptions import OpsError
 from ops.sql.merge import Merge, Signature
 from ops.sqlstates import LOST_RACES, is_of_a_row, sqlstate
@@ -89,7 +89,7 @@ def attempt(work: Callable[[], T], busy: str) -> T:
     """
     for number in range(1, ATTEMPTS + 1):
         try:
-            with transaction.atomic():
+            with same_images():
                 return work()
         except OperationalError as exc:
             if sqlstate(exc) not in LOST_RACES:

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from ops import runs
 from ops.candidates import ahead_of, candidates
-from ops.db import read_only
+from ops.db import read_only, same_images
 from ops.engine.locks import LAST_SWEEP
 from ops.models import Failure, Lane, Run
 from ops.operation import Check, Operation
@@ -45,10 +45,11 @@ def _left(run: Run, operation: Operation, scope: Scope) -> bool:
     """Whether a row is left that the next sweep would take."""
     ahead = Run(pk=run.pk, sweep=run.sweep + 1, scope=run.scope)
     rows = candidates(operation, scope, ahead)
-    return any(
-        ahead_of(Lane(lower=lane.lower, upper=lane.upper), rows).exists()
-        for lane in run.lanes.exclude(upper=None)
-    )
+    with same_images():
+        return any(
+            ahead_of(Lane(lower=lane.lower, upper=lane.upper), rows).exists()
+            for lane in run.lanes.exclude(upper=None)
+        )
 
 
 def _verdict(run: Run, checks: list[dict[str, Any]]) -> State:

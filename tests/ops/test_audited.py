@@ -13,10 +13,11 @@ from ops.operations import Revert
 from ops.preview import preview
 from tests.ops.conftest import Declare
 from tests.ops.running import Request, create, execute, failures, operation, sql
-from tests.trials.models import OfAnyType, Typed
+from tests.trials.models import Typed
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
+FIELD = Typed._meta.get_field("value")
 Fill = Callable[[str, str, str], Run]
 
 
@@ -26,7 +27,7 @@ def fill(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fill]:
     made = []
 
     def fill(kind: str, old: str, new: str) -> Run:
-        monkeypatch.setattr(OfAnyType, "current", kind)
+        monkeypatch.setattr(FIELD, "kind", kind)
         made.append(
             sql(
                 "CREATE TABLE trials_typed (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
@@ -76,7 +77,7 @@ def test_a_revert_knows_untouched_rows_after_their_column_changed_its_type(
     run = fill(kind, old, new)
     sql(f"ALTER TABLE trials_typed ALTER value TYPE {now} USING {using}")
     if model_knows:
-        monkeypatch.setattr(OfAnyType, "current", now)
+        monkeypatch.setattr(FIELD, "kind", now)
     revert = execute(Revert, params={"run": run.pk})
     assert (revert.state, failures(revert)) == ("succeeded", {})
     assert values() == [back, back]
@@ -130,6 +131,6 @@ def test_a_run_that_wrote_a_column_of_another_name_is_refused(fill: Fill) -> Non
     run = fill("text", "a", "b")
     sql("ALTER TABLE trials_typed RENAME value TO worth")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Typed._meta.get_field("value"), "column", "worth")
+        patch.setattr(FIELD, "column", "worth")
         with pytest.raises(InvalidParams, match="it wrote no column 'worth', which is what it is called now"):
             create(Revert, params={"run": run.pk})

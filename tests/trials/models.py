@@ -124,20 +124,48 @@ class Composite(models.Model):
     note = models.CharField(max_length=10, null=True)
 
 
-class OfAnyType(models.TextField):
-    """A column of whatever type the test says."""
+class OfType(models.TextField):
+    """A column of a type that the test says."""
 
-    current = "text"
+    def __init__(self, kind: str = "text", **options: Any) -> None:
+        super().__init__(**{**options, "null": True})
+        self.kind = kind
 
     def db_type(self, connection: Any) -> str:
-        return self.current
+        return self.kind
 
 
 class Typed(models.Model):
     """The test that wants the table creates it."""
 
     done = models.BooleanField(default=False)
-    value = OfAnyType(null=True)
+    value = OfType()
+
+    class Meta:
+        managed = False
+
+
+class Shown(models.Model):
+    """What PostgreSQL tells as the session wants it. The test that wants the table creates it."""
+
+    done = models.BooleanField(default=False)
+    moment = OfType("timestamptz")
+    moments = OfType("timestamptz[]")
+    span = OfType("tstzrange")
+    spans = OfType("tstzmultirange")
+    days = OfType("daterange")
+    clock = OfType("timetz")
+    while_ = OfType("interval", db_column="while")
+    whiles = OfType("interval[]")
+    raw = OfType("bytea")
+    raws = OfType("bytea[]")
+    double = OfType("float8")
+    single = OfType("float4")
+    doubles = OfType("float8[]")
+    price = OfType("money")
+    pair = OfType("trials_pair")
+    pairs = OfType("trials_pair[]")
+    data = OfType("jsonb")
 
     class Meta:
         managed = False

@@ -1,0 +1,65 @@
+"""Intervals as a session tells them, whatever its IntervalStyle."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+
+# Note [Intervals of any style]
+# psycopg reads intervals in the style `postgres` alone, and Django sets none: a role with another
+# IntervalStyle could not even look at a run. To set it for the session would be wrong behind a pooler, where
+# the session is not ours. So they are read as they come. A year has 365 days and a month 30, as in psycopg.
+_DAYS = {"year": 365, "Y": 365, "mon": 30, "M": 30, "day": 1, "D": 1}
+_SECONDS = {"hour": 3600, "H": 3600, "min": 60, "M": 60, "sec": 1, "S": 1}
+_PART = re.compile(r"([-+]?\d+(?:\.\d+)?) ?(year|mon|day|hour|min|sec|[YMDHS])")
+_CLOCK = re.compile(r"([-+]?)(\d+):(\d+):(\d+(?:\.\d+)?)$")
+_MONTHS = re.compile(r"([-+]?)(\d+)-(\d+)$")
+
+
+class AnyInterval(Loader):
+    """Loads an interval as timedelta. Raises DataError where Python has none so long."""
+
+    def load(self, data: Buffer) -> timedelta:
+        text = bytes(data).decode()
+        try:
+            return read_interval(text)
+        except (ValueError, OverflowError) as exc:
+            raise psycopg.DataError(f"can't parse interval {text!r}: {exc}") from exc
+
+
+def read_interval(text: str) -> timedelta:
+    """An interval in any of PostgreSQL's four styles. Raises ValueError, OverflowError."""
+    if text.startswith("P"):
+        days, _, time = text.partition("T")
+        return _sum(days, _DAYS, "days") + _sum(time, _SECONDS, "seconds")
+    if text.startswith("@"):
+        span = _sum(text, _DAYS, "days") + _sum(text, _SECONDS, "seconds")
+        return -span if text.endswith("ago") else span
+    if _PART.search(text):
+        days, _, clock = text.rpartition(" ") if ":" in text else (text, "", "0")
+        return _sum(days, _DAYS, "days") + _field(clock)
+    first, *others = text.split()
+    signed = first.startswith("-") and not any(other.startswith(("-", "+")) for other in others)
+    return sum((_field(f"-{other}" if signed else other) for other in others), _field(first))
+
+
+def _sum(text: str, units: dict[str, int], of: str) -> timedelta:
+    """The parts that have one of the units: ``1 year 2 mons``, ``P1Y2M``."""
+    parts = [float(number) * units[unit] for number, unit in _PART.findall(text) if unit in units]
+    return timedelta(**{of: sum(parts)})
+
+
+def _field(text: str) -> timedelta:
+    """``-04:05:06.7``, the SQL standard's ``1-2`` for a year and two months, or a number of days."""
+    if clock := _CLOCK.match(text):
+        hours, minutes = int(clock[2]), int(clock[3])
+        time = timedelta(hours=hours, minutes=minutes, seconds=float(clock[4]))
+        return -time if clock[1] == "-" else time
+    if months := _MONTHS.match(text):
+        days = timedelta(days=365 * int(months[2]) + 30 * int(months[3]))
+        return -days if months[1] == "-" else days
+    return timedelta(days=int(text))

@@ -1,0 +1,183 @@
+"""What an audit row says of a value is the same whoever writes it, whatever settings their role has."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models.expressions import RawSQL
+
+from ops import runs, upsert
+from ops.audit import recorded
+from ops.db import read_only, same_images
+from ops.engine import locks
+from ops.models import AuditLog, Run
+from ops.operations import Revert
+from ops.preview import preview
+from ops.sql.copy_out import copied_rows
+from ops.sql.merge import Merge, Signature
+from ops.sql.staging import Staging
+from tests.ops.conftest import Declare
+from tests.ops.running import Request, audited, create, execute, failures, go, operation, per_row, sql
+from tests.trials.models import Shown
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+HOSTILE = {
+    "TimeZone": "Asia/Kolkata",
+    "DateStyle": "ISO, DMY",
+    "IntervalStyle": "sql_standard",
+    "bytea_output": "escape",
+    "extra_float_digits": "0",
+}
+COLUMNS = [field for field in Shown._meta.concrete_fields if field.name not in ("id", "done")]
+PLAIN = [
+    "2024-02-28 01:00+00", "{2024-02-28 01:00+00}", "[2024-02-28 01:00+00,)", "{[2024-02-28 01:00+00,)}",
+    "[2024-02-01,2024-03-04)", "10:00+02", "1 day", "{1 day}", "\\x00ff", '{"\\\\x00ff"}', "0.3", "0.1",
+    "{0.3}", "1.50", "(0.3,2024-02-28 01:00+00)", '{"(0.3,)"}', '{"a": 0.3}',
+]  # fmt: skip
+# Of each the image is another one under HOSTILE, but for the time, the money, and the digits in a JSON.
+ODD = [
+    "2024-02-29 23:59:58.5+00", "{2024-02-29 23:59:58.5+00,NULL}", "[2024-02-29 23:59:58.5+00,)",
+    "{[2024-02-29 23:59:58.5+00,)}", "[2024-02-01,2024-04-05)", "11:00+02",
+    "-1 year -2 mons +3 days -04:05:06.7",
+    '{"1 year 2 mons -3 days 04:05:06.7"}', "\\x00ff41", '{"\\\\x00ff41"}', "0.30000000000000004",
+    "0.100000024", "{0.30000000000000004}", "2.50", '(0.30000000000000004,"2024-02-29 23:59:58.5+00")',
+    '{"(0.30000000000000004,)"}', '{"a": 0.30000000000000004}',
+]  # fmt: skip
+ROWS = Shown.objects.filter(done=False)
+Fill = Callable[[list[str]], None]
+
+
+@contextmanager
+def hostile() -> Iterator[None]:
+    """Let whoever connects from now on have other settings than the test had before."""
+    name = connection.settings_dict["NAME"]
+    for setting, value in HOSTILE.items():
+        sql(f"ALTER DATABASE \"{name}\" SET {setting} = '{value}'")
+    connection.close()
+    try:
+        assert sql("SHOW extra_float_digits") == [("0",)]
+        yield
+    finally:
+        sql(f'ALTER DATABASE "{name}" RESET ALL')
+        connection.close()
+
+
+@pytest.fixture
+def fill(transactional_db: None) -> Iterator[Fill]:
+    """``fill(values)``: the table with one row of them, anew each time."""
+    sql("CREATE TYPE trials_pair AS (number float8, moment timestamptz)")
+    columns = ", ".join(f'"{field.column}" {field.db_type(connection)}' for field in COLUMNS)
+    sql(f"CREATE TABLE trials_shown (id bigint PRIMARY KEY, done boolean DEFAULT false, {columns})")
+
+    def fill(values: list[str]) -> None:
+        sql("DELETE FROM trials_shown")
+        sql(f"INSERT INTO trials_shown VALUES (1, false{', %s' * len(values)})", *values)
+
+    yield fill
+    sql("DROP TABLE trials_shown; DROP TYPE trials_pair")
+
+
+def stored() -> list[tuple[Any, ...]]:
+    columns = ", ".join(f'"{field.column}"::text' for field in COLUMNS)
+    return sql(f"SELECT {columns} FROM trials_shown")
+
+
+def by_changes(values: list[str], declare: Declare) -> Any:
+    return audited(changed(values, declare))["1"]
+
+
+def changed(values: list[str], declare: Declare) -> Run:
+    new = {field.name: RawSQL("%s::text", [value]) for field, value in zip(COLUMNS, values, strict=True)}
+    return succeeded(execute(declare(operation(ROWS, {**new, "done": True}))))
+
+
+def by_process(values: list[str], declare: Declare) -> Any:
+    """Of arrays and pairs it takes no text."""
+    named = zip((field.name for field in COLUMNS), values, strict=True)
+    new = {name: value for name, value in named if value[0] not in "{(" and name != "data"}
+    made = per_row(ROWS, lambda found: {row.pk: {**new, "done": True} for row in found}, *new, "done")
+    return audited(succeeded(execute(declare(made))))["1"]
+
+
+def by_a_merge(values: list[str], declare: Declare) -> Any:
+    with Staging(Shown, ["id", *(field.name for field in COLUMNS)]) as staging:
+        staging.fill([[1, 1, *values]])
+        assert upsert.preview(Merge(staging, "id")).counts.changed == 1
+        upsert.execute(Merge(staging, "id"), Signature("load", "tester", {}))
+        assert upsert.preview(Merge(staging, "id")).counts.unchanged == 1
+    return AuditLog.objects.get(action="load").changes
+
+
+def by_a_person(values: list[str], declare: Declare) -> Any:
+    with recorded(Shown(pk=1), "admin_change", "tester"):
+        assignments = ", ".join(f'"{field.column}" = %s' for field in COLUMNS)
+        sql(f"UPDATE trials_shown SET {assignments}", *values)
+    return AuditLog.objects.get(action="admin_change").changes
+
+
+def succeeded(run: Run) -> Run:
+    assert run.state == "succeeded", failures(run)
+    return run
+
+
+@pytest.mark.parametrize("write", [by_changes, by_process, by_a_merge, by_a_person])
+def test_an_image_is_the_same_whoever_writes_it(declare: Declare, fill: Fill, write: Any) -> None:
+    fill(PLAIN)
+    ours = write(ODD, declare)
+    sql("SET session_replication_role = replica; DELETE FROM audit_logs; RESET session_replication_role")
+    fill(PLAIN)
+    with hostile():
+        theirs = write(ODD, declare)
+    assert theirs == ours
+
+
+@pytest.mark.parametrize(("old", "new"), [(PLAIN, ODD), (ODD, PLAIN)])
+@pytest.mark.parametrize("sweep", [1, 2, locks.LAST_SWEEP])
+def test_a_revert_by_another_login_restores_exactly(
+    declare: Declare, fill: Fill, old: list[str], new: list[str], sweep: int
+) -> None:
+    fill(old)
+    before = stored()
+    run = changed(new, declare)
+    with hostile():
+        asked = {"params": {"run": run.pk}}
+        seen = preview(Request(Revert, "tester", **asked))  # type: ignore[arg-type]
+        assert (seen.total, seen.remarks) == (1, [])
+        revert = create(Revert, **asked)
+        Run.objects.filter(pk=revert.pk).update(sweep=sweep)
+        assert succeeded(go(revert)).total == 1
+        assert list(runs.operation_of(revert).get_remarks(revert)) == []
+    assert stored() == before
+
+
+def test_a_run_by_another_login_can_be_reverted_exactly(declare: Declare, fill: Fill) -> None:
+    fill(ODD)
+    before = stored()
+    with hostile():
+        run = changed(PLAIN, declare)
+    succeeded(execute(Revert, params={"run": run.pk}))
+    assert stored() == before
+
+
+def test_an_export_tells_the_same_whoever_writes_it(fill: Fill) -> None:
+    fill(ODD)
+    ours = exported()
+    with hostile():
+        assert exported() == ours
+
+
+def exported() -> bytes:
+    with read_only(), copied_rows(Shown.objects.all(), {}) as copied:
+        return b"".join(map(bytes, copied))
+
+
+def test_nothing_is_set_beyond_the_transaction() -> None:
+    kept = [setting for setting in HOSTILE if setting != "TimeZone"]  # Django sets that one itself
+    with hostile():
+        for ask in (read_only, same_images):
+            with ask():
+                assert sql("SHOW extra_float_digits") == [("1",)]
+            assert [sql(f"SHOW {setting}")[0][0] for setting in kept] == [HOSTILE[s] for s in kept]
