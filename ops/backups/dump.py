@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from ops.backups import programs, record
 from ops.backups.errors import BadFile, Failed
+from ops.backups.properties import for_record, properties_of
 from ops.backups.server import Server
 from ops.backups.tables import count_tables
 from ops.db import read_only
@@ -63,9 +64,12 @@ def _dump(file: IO[bytes], made: Backup) -> Backup:
             "SELECT set_config('idle_in_transaction_session_timeout', '0', true),"
             " set_config('statement_timeout', '0', true),"
             " pg_export_snapshot(), now(),"
-            " current_setting('server_version'), current_setting('server_version_num')"
+            " current_setting('server_version'), current_setting('server_version_num'),"
+            " current_setting('search_path')"
         )
-        *_, snapshot, made.started_at, made.server_version, number = cursor.fetchone()
+        *_, snapshot, made.started_at, made.server_version, number, search_path = cursor.fetchone()
+        found = properties_of(server.database, cursor)
+        made.properties = {**for_record(found), "search_path": search_path} if found else None
         chosen = programs.choose(int(number) // 10_000)
         flags = (*_FORMATS[made.file.suffix], f"--snapshot={snapshot}")
         with chosen.running("pg_dump", *flags, server=server, database=server.database, stdout=file):

@@ -9,10 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
 
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
+from psycopg import sql
 
 from ops.backups import programs, record
-from ops.backups.errors import BadFile, Damaged
+from ops.backups.errors import BadFile, Damaged, Failed
 from ops.backups.programs import Programs
 from ops.backups.scratch import scratch
 from ops.backups.server import Server
@@ -48,6 +51,24 @@ def fill(database: str, backup: Backup, server: Server) -> None:
         if wrong := differences(count_tables(cursor), backup.counts):
             told = "\n  ".join(wrong[:10])
             raise Damaged(f"{backup.path} does not hold the rows that its record tells of:\n  {told}")
+
+
+def check_in_sight(backup: Backup, alias: str, live: str) -> None:
+    """Raises Failed where the backup's tables came into a schema in which its sessions do not look."""
+    table = MigrationRecorder.Migration._meta.db_table
+    schemas = [name.rpartition(".")[0] for name in backup.counts if name.rpartition(".")[2] == table]
+    with connections[alias].cursor() as cursor:
+        if not schemas or table in connections[alias].introspection.table_names(cursor):
+            return
+        cursor.execute("SHOW search_path")
+        [(path,)] = cursor.fetchall()
+    asked = sql.SQL("ALTER DATABASE {} SET search_path TO {}").format(
+        sql.Identifier(live), sql.Identifier(schemas[0])
+    )
+    raise Failed(
+        f"{backup.path} has its tables in the schema {schemas[0]}, where nobody would find them:"
+        f" sessions look into {path}. To let them look there: {asked.as_string()}"
+    )
 
 
 def _run_psql(chosen: Programs, database: str, backup: Backup, server: Server) -> None:

@@ -37,7 +37,7 @@ def check_name(file: Path) -> None:
 def as_json(backup: Backup) -> dict[str, Any]:
     return {
         "file": backup.file.name,
-        **{name: getattr(backup, name) for name in _PLAIN},
+        **{name: getattr(backup, name) for name in (*_PLAIN, "properties")},
         "started_at": backup.started_at.isoformat(),
         "seconds": backup.duration.total_seconds(),
         "verified_at": backup.verified_at and backup.verified_at.isoformat(),
@@ -70,6 +70,7 @@ def read(file: Path) -> Backup:
         return Backup(
             path=str(file.absolute()),
             **{name: told[name] for name in _PLAIN},
+            properties=told.get("properties"),
             started_at=datetime.fromisoformat(told["started_at"]),
             duration=timedelta(seconds=told["seconds"]),
             verified_at=verified and datetime.fromisoformat(verified),

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from ops.backups import record, swap
 from ops.backups.errors import NotConfirmed
-from ops.backups.load import fill
+from ops.backups.load import check_in_sight, fill
 from ops.backups.scratch import clear_left, connected, scratch
 from ops.backups.server import Server
 from ops.interrupts import stop_event
@@ -29,7 +29,10 @@ _PAUSED = (State.QUEUED, State.RUNNING, State.PAUSING)
 
 @dataclass
 class Restored:
-    """What a restore did. ``old`` is what the database is called that was live before."""
+    """What a restore did. ``old`` is what the database is called that was live before.
+
+    ``refused`` are statements that would make the new one wholly like it, and that our role may not execute.
+    """
 
     backup: Backup
     database: str
@@ -37,6 +40,7 @@ class Restored:
     paused: list[int] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
     unapplied: int = 0
+    refused: list[str] = field(default_factory=list)
     old: str | None = None
 
 
@@ -57,26 +61,29 @@ def restore(file: Path, server: Server, say: Callable[[str], None]) -> Restored:
     """
     say(f"Checking {file}")
     done = Restored(record.check(file), server.database, clear_left(server))
-    live = swap.exists(server)
+    live, remembered = swap.exists(server), done.backup.properties
     if live:
         swap.refuse_active_runs(server)
-    with scratch(server, "restore") as new:
+    path = server.search_path() if live else (remembered or {}).get("search_path")
+    with scratch(server, "restore", remembered) as new:
         say(f"Restoring {done.backup.rows:,} rows into {new}")
         fill(new, done.backup, server)
         say(f"Preparing {new}")
-        _prepare(new, done)
+        _prepare(new, path, done)
         connections.close_all()
         with stop_event():  # a Ctrl-C comes too late
             if live:
-                done.old = swap.swap(server, new)
+                done.old, done.refused = swap.swap(server, new)
             else:
-                swap.put_in_place(server, new)
+                done.refused = swap.put_in_place(server, new, remembered)
     return done
 
 
-def _prepare(new: str, done: Restored) -> None:
-    with connected(new) as alias:
+def _prepare(new: str, search_path: str | None, done: Restored) -> None:
+    with connected(new, search_path) as alias:
+        check_in_sight(done.backup, alias, done.database)
         with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', '0', false)")
             cursor.execute("ANALYZE")
             tables = connections[alias].introspection.table_names(cursor)
         if Run._meta.db_table in tables:

@@ -8,12 +8,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import sql
 
 from ops.backups.likeness import create_like
+from ops.backups.properties import Properties, properties_of
 from ops.backups.server import Connection, Server
 
 _NAME = r".+_(verify|restore|drift|rehearsal)_\d{8}_\d{6}_[0-9a-f]{4}"
@@ -35,13 +37,17 @@ def base(name: str) -> str:
 
 
 @contextmanager
-def scratch(server: Server, purpose: str) -> Iterator[str]:
-    """An empty database like the live one, gone after the block unless it has another name by then."""
+def scratch(server: Server, purpose: str, remembered: Properties | None = None) -> Iterator[str]:
+    """An empty database like the live one, gone after the block unless it has another name by then.
+
+    Where there is no live one, it is like what a backup remembers. Raises Failed.
+    """
     name = f"{base(server.database)}_{purpose}_{stamp()}_{secrets.token_hex(2)}"
     with server.maintenance() as connection:
         connection.execute(_LOCK.format("pg_advisory_lock"), [name])
         try:
-            create_like(connection, name, server.database)
+            model = properties_of(server.database, connection.cursor()) or remembered
+            create_like(connection, name, model)
             yield name
         finally:
             with suppress(psycopg.Error):  # the server is away: the next one finds it
@@ -49,16 +55,27 @@ def scratch(server: Server, purpose: str) -> Iterator[str]:
 
 
 @contextmanager
-def connected(name: str) -> Iterator[str]:
-    """An alias of Django's for another database of the same server, for this thread."""
+def connected(name: str, search_path: str | None = None) -> Iterator[str]:
+    """An alias of Django's for another database of the same server, for this thread.
+
+    It looks into the schemas of ``search_path``, whatever that database or its roles are set to.
+    """
     other = connections[DEFAULT_DB_ALIAS].copy(alias := f"on_{name}")
     other.settings_dict["NAME"] = name
+    if search_path is not None:
+        _add_option(other.settings_dict["OPTIONS"], f"search_path={search_path}")
     connections[alias] = other
     try:
         yield alias
     finally:
         other.close()
         del connections[alias]
+
+
+def _add_option(options: dict[str, Any], setting: str) -> None:
+    """A setting of the session; PostgreSQL splits them at spaces that have no backslash before them."""
+    escaped = re.sub(r"([\\\s])", r"\\\1", setting)
+    options["options"] = f"{options.get('options', '')} -c {escaped}".strip()
 
 
 def clear_left(server: Server) -> list[str]:

@@ -40,6 +40,11 @@ class Server:
         )
         return connection
 
+    def search_path(self) -> str:
+        """Where sessions of these settings look for tables in the live database."""
+        with self.connect(self.database) as connection:
+            return str(connection.execute("SHOW search_path").fetchall()[0][0])
+
     def maintenance(self) -> Connection:
         """To another database of the server: one cannot be renamed from within."""
         return self.connect("postgres" if self.database != "postgres" else "template1")

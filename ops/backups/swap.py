@@ -10,8 +10,9 @@ from threading import Event, Thread
 import psycopg
 from psycopg import sql
 
-from ops.backups.errors import InUse
-from ops.backups.likeness import copy_settings
+from ops.backups.errors import Failed, InUse
+from ops.backups.likeness import make_like
+from ops.backups.properties import Properties, properties_of
 from ops.backups.scratch import base, databases, stamp
 from ops.backups.server import Connection, Server
 from ops.states import MOVING, State
@@ -19,6 +20,10 @@ from ops.typed import manage
 
 _LOOK_AGAIN = 0.02
 _ACTIVE_RUNS = "SELECT id, operation, state FROM ops_run WHERE state = ANY(%s) ORDER BY id"
+_OWNER = """
+SELECT pg_has_role(datdba, 'USAGE'), quote_ident(pg_get_userbyid(datdba)), quote_ident(current_user)
+FROM pg_database WHERE datname = %s
+"""
 _THERE = "SELECT to_regclass('ops_run') IS NOT NULL"
 # Note [How nobody is inside]
 # A database can be renamed only while no session is in it. RENAME first locks it, so that whoever connects
@@ -35,9 +40,16 @@ ORDER BY pid = %s
 
 
 def exists(server: Server) -> bool:
+    """Whether there is a live database. Raises Failed where it is not for our role to replace."""
     with server.maintenance() as connection:
-        statement = "SELECT FROM pg_database WHERE datname = %s"
-        return connection.execute(statement, [server.database]).fetchone() is not None
+        found = connection.execute(_OWNER, [server.database]).fetchone()
+    if found and not found[0]:
+        _, owner, ours = found
+        raise Failed(
+            f"The database {server.database} is owned by {owner}, so that {ours} may not replace it."
+            f" As a superuser: GRANT {owner} TO {ours}"
+        )
+    return found is not None
 
 
 def refuse_active_runs(server: Server) -> None:
@@ -46,8 +58,10 @@ def refuse_active_runs(server: Server) -> None:
         pass
 
 
-def swap(server: Server, new: str) -> str:
-    """Put ``new`` in the place of the live database; what that one is called from now on. Raises InUse.
+def swap(server: Server, new: str) -> tuple[str, list[str]]:
+    """Put ``new`` in the place of the live database, and make it like that one. Raises InUse.
+
+    What the old one is called from now on, and the statements of `make_like` that our role may not execute.
 
     See Note [How nobody is inside].
     """
@@ -55,18 +69,23 @@ def swap(server: Server, new: str) -> str:
     with _runs_held_still(server) as guard, server.maintenance() as connection:
         try:
             with _sessions_ended(server, guard), connection.transaction():
+                model = properties_of(server.database, connection.cursor())
                 _rename(connection, server.database, old)
-                copy_settings(connection, new, old)
-                _rename(connection, new, server.database)
+                refused = _put(connection, new, server, model)
         except psycopg.errors.ObjectInUse as exc:
             raise InUse(f"{_first_line(exc)}; nothing was changed.\n{_inside(server)}") from exc
-    return old
+    return old, refused
 
 
-def put_in_place(server: Server, new: str) -> None:
-    """As `swap`, where there is no live database."""
-    with server.maintenance() as connection:
-        _rename(connection, new, server.database)
+def put_in_place(server: Server, new: str, remembered: Properties | None) -> list[str]:
+    """As `swap`, where there is no live database, but what a backup remembers of it."""
+    with server.maintenance() as connection, connection.transaction():
+        return _put(connection, new, server, remembered)
+
+
+def _put(connection: Connection, new: str, server: Server, model: Properties | None) -> list[str]:
+    _rename(connection, new, server.database)
+    return make_like(connection, server.database, model) if model else []
 
 
 def drop_old(server: Server) -> list[str]:
@@ -74,7 +93,9 @@ def drop_old(server: Server) -> list[str]:
     with server.maintenance() as connection:
         found = databases(connection, rf"{re.escape(base(server.database))}_before_\d{{8}}_\d{{6}}")
         for name in found:
-            connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+            database = sql.Identifier(name)
+            connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(database))
+            connection.execute(sql.SQL("DROP DATABASE {}").format(database))
     return found
 
 

@@ -20,6 +20,9 @@ class Backup(models.Model):
     server_version = models.CharField(max_length=64)
     program_version = models.CharField(max_length=64, help_text="That of the pg_dump that made it.")
     counts = models.JSONField(help_text="Rows by table.")
+    properties = models.JSONField(
+        null=True, help_text="What the database has of its own: owner, locale, settings, grants."
+    )
     verified_at = models.DateTimeField(
         null=True, help_text="When it was restored last, and had all its rows."
     )

@@ -15,7 +15,8 @@ from django.utils import timezone
 from ops import words
 from ops.backups import record
 from ops.backups.catalogue import newest
-from ops.backups.load import fill
+from ops.backups.errors import BadFile, Damaged
+from ops.backups.load import check_in_sight, fill
 from ops.backups.scratch import connected
 from ops.backups.server import Server
 from ops.checks import found_by_checks
@@ -62,16 +63,19 @@ def rehearsal(situation: Situation) -> Finding:
         return _rehearsed(last)
     except OpsError as exc:
         first, *rest = str(exc).splitlines()
-        return Finding(Light.RED, first, tuple(rest), _MAKE_ONE)
+        another = isinstance(exc, (BadFile, Damaged))  # else that would help no more
+        return Finding(Light.RED, first, tuple(rest), _MAKE_ONE if another else ())
 
 
 def _rehearsed(backup: Backup) -> Finding:
     clock = _Clock()
     record.check(backup.file)
+    server = Server.default()
     with scratch_database("rehearsal") as name:
-        fill(name, backup, Server.default())
+        fill(name, backup, server)
         clock.lap(f"restored {backup.file.name}")
-        with connected(name) as alias:
+        with connected(name, server.search_path()) as alias:
+            check_in_sight(backup, alias, server.database)
             try:
                 _migrate(alias, clock.lap)
             except Exception as exc:  # whatever a migration may raise

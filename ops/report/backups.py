@@ -68,6 +68,9 @@ def restored_lines(done: Restored, drop_old: bool) -> list[str]:
             f"Its schema is older than this code by {words.plural(done.unapplied, 'migration')}."
             f" Check out the code of that time, or: {manage('migrate')}"
         )
+    if done.refused:
+        lines.append("What it has not of what it was, since our role may not give it that. Whoever may:")
+        lines += [f"  {statement};" for statement in done.refused]
     if done.old and not drop_old:
         lines.append(f"What it was before is kept as {done.old}. To drop it:")
         lines.append(f"  {manage('restore_db', '--drop-old', '--confirm', done.database)}")
@@ -96,7 +99,7 @@ def _line(backup: Backup) -> list[str]:
 def _largest(backup: Backup) -> str:
     """The tables with the most rows."""
     most = sorted(backup.counts.items(), key=lambda told: -told[1])[:3]
-    return ", ".join(f"{name.removeprefix('public.')} {count:,}" for name, count in most)
+    return ", ".join(f"{name.rpartition('.')[2]} {count:,}" for name, count in most)
 
 
 def _time(backup: Backup) -> str:

@@ -15,9 +15,11 @@ from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 
+from ops.backups.errors import Failed
 from ops.backups.scratch import connected
 from ops.schema.catalog import Catalog, Thing, catalog_of
 from ops.schema.scratch import scratch_database
+from ops.sql.ask import ask
 from ops.standing import Standing
 
 _CAST_LIST = re.compile(r"\((ARRAY\[[^]]*\])\)::text\[\]")
@@ -43,11 +45,29 @@ class Difference:
 
 def drift(standing: Standing) -> list[Difference]:
     """Where the database differs from what its applied migrations make. Raises Failed."""
-    with scratch_database("drift") as name, connected(name) as alias:
+    path, schemas = _schemas()
+    with scratch_database("drift") as name, connected(name, path) as alias:
+        _make_schemas(schemas, alias)
         apply(standing.applied, alias)
         sync_unmigrated(standing, alias)
         expected = catalog_of(alias)
     return compare(expected, catalog_of(DEFAULT_DB_ALIAS))
+
+
+def _schemas() -> tuple[str, list[str]]:
+    """The search_path, and which schemas of it there are. Raises Failed where there are none."""
+    [(path, schemas)] = ask("SELECT current_setting('search_path'), current_schemas(false)")
+    if not schemas:
+        raise Failed(
+            f"No schema of the search_path ({path}) is there, or is for our role to use: CREATE SCHEMA"
+        )
+    return path, schemas
+
+
+def _make_schemas(schemas: list[str], alias: str) -> None:
+    with connections[alias].cursor() as cursor:
+        for schema in schemas:
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {connections[alias].ops.quote_name(schema)}")
 
 
 def compare(expected: Catalog, found: Catalog) -> list[Difference]:

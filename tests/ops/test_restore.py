@@ -12,12 +12,14 @@ from psycopg import sql as composed
 
 from ops.backups import record
 from ops.backups.dump import backup
-from ops.backups.errors import Damaged, InUse
+from ops.backups.errors import Damaged, Failed, InUse
+from ops.backups.properties import Properties, for_record, properties_of
 from ops.backups.restore import Restored, restore
 from ops.backups.scratch import base, clear_left, drop, scratch, stamp
 from ops.backups.server import Server
 from ops.backups.swap import drop_old, refuse_active_runs, swap
 from ops.models import Run
+from ops.report.backups import restored_lines
 from ops.states import State
 from tests.ops.running import create, operation, things
 from tests.trials.models import Thing
@@ -106,6 +108,75 @@ def test_the_restored_database_takes_the_place_of_the_live_one_with_nobody_insid
     assert names(server) == sorted([server.database, done.old or ""])
     assert ask(server, "SELECT count(*) FROM played", database=done.old) == [(5,)]
     assert drop_old(server) == [done.old]
+    assert names(server) == [server.database]
+
+
+def own(server: Server) -> Properties:
+    """Owner, locale, settings, comment, grants."""
+    with server.maintenance() as maintenance:
+        found = properties_of(server.database, maintenance.cursor())
+    assert found
+    return found
+
+
+@pytest.fixture
+def dressed(server: Server) -> Iterator[Server]:
+    """A live database that has everything of its own that one can have."""
+    name, role = server.database, f"r{server.database}"
+    with server.maintenance() as maintenance:
+        maintenance.execute(
+            f"CREATE ROLE {role};"
+            f"ALTER ROLE {role} IN DATABASE {name} SET statement_timeout = '77s';"
+            f"ALTER ROLE {role} IN DATABASE {name} SET role = '{role}';"
+            f"ALTER DATABASE {name} SET search_path = 'a \"b', game, public;"
+            f"ALTER DATABASE {name} SET temp_tablespaces = '';"
+            f"ALTER DATABASE {name} SET lock_timeout = '1ms';"
+            f"ALTER DATABASE {name} SET DateStyle = 'ISO, DMY';"
+            f"ALTER DATABASE {name} SET app.\"Secret\" = 'it''s';"
+            f"GRANT CREATE ON DATABASE {name} TO {role} WITH GRANT OPTION;"
+            f"COMMENT ON DATABASE {name} IS 'the game''s';"
+            f"ALTER DATABASE {name} OWNER TO {role}"
+        )
+    yield server
+    with server.maintenance() as maintenance:
+        for found in names(server):
+            maintenance.execute(f'DROP DATABASE "{found}"')
+        maintenance.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_what_the_live_database_has_of_its_own_it_has_after_a_restore(dressed: Server) -> None:
+    before = own(dressed)
+    with scratch(dressed, "restore") as new:
+        assert swap(dressed, new)[1] == []
+    assert own(dressed) == before
+
+
+def test_what_a_database_had_that_is_gone_comes_from_the_record_but_for_secrets(
+    tmp_path: Path, dressed: Server
+) -> None:
+    things(1)
+    kept, before = backup(tmp_path / "a.dump"), own(dressed)
+    kept.properties = {**for_record(before), "search_path": "public"}
+    record.write(kept)
+    assert "it's" not in record.record_of(kept.file).read_text()
+    with dressed.maintenance() as maintenance:
+        maintenance.execute(f"DROP DATABASE {dressed.database}")
+    done = restored(kept.file, dressed)
+    before["settings"] = [told for told in before["settings"] if told[1] != "app.Secret"]
+    assert own(dressed) == before
+    assert done.refused == [f'ALTER DATABASE "{dressed.database}" SET "app"."Secret" TO ...']
+    assert f"  {done.refused[0]};" in restored_lines(done, drop_old=False)
+
+
+def test_a_backup_whose_tables_nobody_would_find_changes_nothing(tmp_path: Path, server: Server) -> None:
+    kept = backup(tmp_path / "a.dump")
+    with server.maintenance() as maintenance:
+        maintenance.execute(f"ALTER DATABASE {server.database} SET search_path = game")
+    words = (
+        f'in the schema public, .* look into game. .* ALTER DATABASE "{server.database}" SET search_path TO'
+    )
+    with pytest.raises(Failed, match=words):
+        restored(kept.file, server)
     assert names(server) == [server.database]
 
 

@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 
 from ops.backups import record
 from ops.backups.dump import backup, new_name
-from ops.backups.errors import told
+from ops.backups.errors import Failed, told
 from ops.backups.load import verify
 from ops.backups.scratch import clear_left
 from ops.backups.server import Server
@@ -45,9 +45,13 @@ class Command(OpsCommand):
             return backup(file)
 
     def verify(self, made: Backup, say: Say) -> None:
-        with given_up(f"Interrupted: {report.shown(made.file)} is whole, but was not verified."):
+        left = f"{report.shown(made.file)} is whole, but was not verified"
+        with given_up(f"Interrupted: {left}."):
             server = Server.default()
             clear_left(server)
             say(f"Restoring {made.rows:,} rows into a scratch database")
-            verify(made, server)
+            try:
+                verify(made, server)
+            except Failed as exc:
+                raise Failed(f"{left}: {exc}") from exc
             made.save()

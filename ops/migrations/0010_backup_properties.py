@@ -1,0 +1,15 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("ops", "0009_run_without_backup_default")]
+
+    operations = [
+        migrations.AddField(
+            model_name="backup",
+            name="properties",
+            field=models.JSONField(
+                help_text="What the database has of its own: owner, locale, settings, grants.", null=True
+            ),
+        ),
+    ]
