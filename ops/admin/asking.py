@@ -14,14 +14,22 @@ from ops.operation import Operation
 F = TypeVar("F", bound=forms.Form)
 # The names of an operation's own parameters are kept apart from whatever else an address holds.
 _PREFIX, _HOW = "with", "how"
+# Told by a form that was sent, since boxes that are not ticked tell nothing.
+ANSWERED = "answered"
 
 
 def form_of(operation: type[Operation], given: QueryDict) -> forms.Form:
     """Bound once anything was answered; a form that asks nothing is answered from the beginning."""
     names = [f"{_PREFIX}-{name}" for name in operation.Params.base_fields]
-    answered = not names or any(name in given for name in names)
+    answered = not names or any(name in given for name in (ANSWERED, *names))
     form = operation.Params(given if answered else None, prefix=_PREFIX)
     return dressed(form)
+
+
+def answers_in(given: QueryDict) -> dict[str, list[str]]:
+    """Whatever of it answers an operation's form, or how the run is to be executed."""
+    names = [name for name in given if name == ANSWERED or name.startswith((f"{_PREFIX}-", f"{_HOW}-"))]
+    return {name: given.getlist(name) for name in names}
 
 
 class HowForm(forms.Form):

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from ops import words
-from ops.admin.asking import how_form, raw_params
+from ops.admin.asking import ANSWERED, answers_in, how_form, raw_params
 from ops.creation import Request, create
 from ops.exceptions import OpsError
 from ops.preview import Preview, preview
 from ops.queue.bell import ring
 from ops.report.preview import basis
 
+# The button that asks for nothing but a preview.
+PREVIEW = "preview"
 # Groups of the breakdown that are shown.
 _SHOWN = 8
 
@@ -28,8 +31,9 @@ _SHOWN = 8
 class Proposal:
     """A run that somebody is about to start.
 
-    ``asked`` lacks what the forms ask: the operation's own, if it has one to answer, and how to execute it.
-    ``hidden`` is what the address holds besides; ``back`` is the page that they came from.
+    ``asked`` lacks what the forms ask: the operation's own, if it has one to answer, which ``form`` makes of
+    what was given, and how to execute it. ``hidden`` is what the address holds besides; ``back`` is the page
+    that they came from.
     """
 
     title: str
@@ -37,18 +41,49 @@ class Proposal:
     rows: str
     asked: Request
     back: str
-    form: forms.Form | None = None
+    form: Callable[[QueryDict], forms.Form] | None = None
     hidden: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered, be it in the address or in the form that is sent to it."""
+
+    proposal: Proposal
+    form: forms.Form | None
+    how: forms.Form
+
+    @classmethod
+    def of(cls, proposal: Proposal, given: QueryDict) -> Answers:
+        return cls(proposal, proposal.form and proposal.form(given), how_form(given))
+
+    @property
+    def raw(self) -> list[dict[str, Any]]:
+        return [raw_params(form) for form in (self.form, self.how) if form is not None]
+
+    @property
+    def request(self) -> Request | None:
+        """The whole of what is asked; None while a form still lacks an answer, or has a wrong one."""
+        if not (self.how.is_valid() and (self.form is None or self.form.is_valid())):
+            return None
+        params = self.proposal.asked.params if self.form is None else raw_params(self.form)
+        return replace(self.proposal.asked, params=params, **self.how.cleaned_data)
 
 
 def confirm(request: HttpRequest, model_admin: Any, proposal: Proposal) -> HttpResponse:
     """The page for GET; for POST, the run.
 
-    Both ask the same address, so that what was seen is what starts.
+    What the address answers is what the page previewed, and what is sent is what its form shows: a run starts
+    only where both are the same. Otherwise the address of what is sent is led to, which previews that.
     """
-    seen, problem, how = None, "", how_form(request.GET)
+    answers = Answers.of(proposal, request.GET)
+    if request.method == "POST" and ANSWERED in request.POST:
+        same = Answers.of(proposal, request.POST).raw == answers.raw
+        if PREVIEW in request.POST or not same:
+            return _preview_anew(request, proposal)
+    seen, problem = None, ""
     try:
-        if asked := _answered(proposal, how):
+        if asked := answers.request:
             if request.method == "POST":
                 return _start(request, asked)
             seen = preview(asked)
@@ -61,20 +96,20 @@ def confirm(request: HttpRequest, model_admin: Any, proposal: Proposal) -> HttpR
         "proposal": proposal,
         "preview": seen and _told(seen),
         "problem": problem,
-        "how": how,
-        "hidden": [(name, value) for name, values in proposal.hidden.items() for value in _listed(values)],
+        "form": answers.form,
+        "how": answers.how,
     }
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(request, "ops/admin/confirmation.html", context, status=409 if problem else 200)
 
 
-def _answered(proposal: Proposal, how: forms.Form) -> Request | None:
-    """The whole of what is asked; None while a form still lacks an answer, or has a wrong one."""
-    form = proposal.form
-    if not (how.is_valid() and (form is None or form.is_valid())):
-        return None
-    params = proposal.asked.params if form is None else raw_params(form)
-    return replace(proposal.asked, params=params, **how.cleaned_data)
+def _preview_anew(request: HttpRequest, proposal: Proposal) -> HttpResponse:
+    if PREVIEW not in request.POST:
+        messages.warning(
+            request, "The form was changed after its preview, so nothing was started. Look again."
+        )
+    given = urlencode({**proposal.hidden, **answers_in(request.POST)}, doseq=True)
+    return HttpResponseRedirect(f"{request.path}?{given}")
 
 
 def _start(request: HttpRequest, asked: Request) -> HttpResponse:
@@ -105,7 +140,3 @@ def _told(seen: Preview) -> dict[str, Any]:
         ],
         "remarks": seen.remarks,
     }
-
-
-def _listed(values: Any) -> list[Any]:
-    return values if isinstance(values, list) else [values]

@@ -67,7 +67,7 @@ class OperationsAdmin(BoundedAdmin):
             messages.error(request, str(exc))
             return HttpResponseRedirect(back)
         asked = Request(operation, request.user.get_username(), scope=scope)
-        form = form_of(operation, request.GET)
+        form = partial(form_of, operation)
         proposal = Proposal(operation.title(), operation.summary(), rows, asked, back, form, choice.query)
         return confirm(request, self, proposal)
 

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django import forms
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.http import QueryDict
@@ -157,6 +158,79 @@ def test_what_was_answered_is_what_is_started(staff: Client, cards: dict[str, st
     assert answer.headers["Location"] == f"/admin/ops/run/{run.pk}/change/"
     assert run.params == {"from_rarity": "rare", "to_rarity": "common", "allow_demotion": True}
     assert (run.workers, run.max_rate, run.lanes.count()) == (3, 70, 3)
+
+
+def sent(page: object, **changed: str) -> dict[str, str]:
+    """What a browser sends of the page's form, with some of its fields changed: ``with_to_rarity="epic"``."""
+    context = page.context  # type: ignore[attr-defined]
+    fields = {b.html_name: b.value() for form in (context["form"], context["how"]) if form for b in form}
+    shown = {name: "on" if value is True else str(value or "") for name, value in fields.items()}
+    empty = [name for name, value in fields.items() if value is False]
+    told = shown | {name.replace("_", "-", 1): value for name, value in changed.items()}
+    return {"answered": "1"} | {name: value for name, value in told.items() if value or name not in empty}
+
+
+COMMON_TO_RARE = f"{PROMOTE}?across=1&with-from_rarity=common&with-to_rarity=rare"
+
+
+def test_the_form_as_it_was_previewed_is_what_starts(staff: Client, cards: dict[str, str]) -> None:
+    page = staff.get(COMMON_TO_RARE)
+    staff.post(COMMON_TO_RARE, sent(page))
+    assert Run.objects.get().params == {"from_rarity": "common", "to_rarity": "rare"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"with_to_rarity": "epic"},
+        {"with_from_rarity": "rare", "with_to_rarity": "common", "with_allow_demotion": "on"},
+        {"with_allow_demotion": "on"},
+        {"with_to_rarity": ""},
+        {"how_workers": "2"},
+        {"how_max_rate": "5"},
+    ],
+)
+def test_a_form_changed_after_its_preview_starts_nothing(
+    staff: Client, cards: dict[str, str], changed: dict[str, str]
+) -> None:
+    PresentationRule.objects.create(rarity="epic", frame_color="#CCCCCC", sort_order=9)
+    answer = staff.post(COMMON_TO_RARE, sent(staff.get(COMMON_TO_RARE), **changed))
+    assert not Run.objects.exists()
+    page = staff.get(answer.headers["Location"])
+    assert "changed after its preview, so nothing was started" in text(page)
+    shown = sent(page)
+    assert {name: shown[name.replace("_", "-", 1)] for name in changed} == changed
+
+
+def test_what_is_previewed_anew_can_then_be_started(staff: Client, cards: dict[str, str]) -> None:
+    PresentationRule.objects.create(rarity="epic", frame_color="#CCCCCC", sort_order=9)
+    answer = staff.post(COMMON_TO_RARE, sent(staff.get(COMMON_TO_RARE), with_to_rarity="epic"))
+    page = staff.get(answer.headers["Location"])
+    assert "common → epic" in text(page)
+    staff.post(answer.headers["Location"], sent(page))
+    assert Run.objects.get().params == {"from_rarity": "common", "to_rarity": "epic"}
+
+
+def test_preview_leads_to_the_address_of_what_was_answered(staff: Client, cards: dict[str, str]) -> None:
+    asking = posted(staff, cards["card-1"], listed="q=card&p=1", action="bulk_promote")
+    answers = sent(staff.get(asking), with_from_rarity="common", with_to_rarity="rare", preview="")
+    page = staff.get(staff.post(asking, answers).headers["Location"])
+    assert "Over 1 card, ticked." in text(page)
+    assert "1 card would change." in text(page)
+    assert "nothing was started" not in text(page)
+    assert 'href="/admin/cards/card/?q=card&amp;p=1"' in page.content.decode()
+
+
+def test_a_form_of_a_single_box_is_answered_without_a_tick(staff: Client, declare: Declare) -> None:
+    class Asks(forms.Form):
+        sure = forms.BooleanField(required=False)
+
+    Card.objects.create(card_id="a", title="A", pack_id="p")
+    declare(operation(Card.objects.filter(title="A"), {"title": "B"}, name="ask_a_box", Params=Asks))
+    asking = "/admin/cards/card/operate/ask_a_box/?across=1"
+    assert "would change" not in text(staff.get(asking))
+    page = staff.get(staff.post(asking, sent(staff.get(asking), preview="")).headers["Location"])
+    assert "1 card would change." in text(page)
 
 
 def test_a_run_that_no_worker_hears_of_is_started_with_a_warning(

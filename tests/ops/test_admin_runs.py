@@ -11,7 +11,7 @@ from ops import registry, runs
 from ops.models import AuditLog, Failure, Run
 from ops.states import State
 from tests.ops.running import create, execute, go, things
-from tests.ops.test_admin_operations import text
+from tests.ops.test_admin_operations import sent, text
 from tests.trials.models import Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -126,6 +126,17 @@ def test_a_revert_is_previewed_and_then_started(staff: Client) -> None:
     assert (revert.operation, revert.params, revert.workers) == ("revert", {"run": run.pk}, 1)
     go(revert)
     assert Thing.objects.filter(note=None).count() == 3
+
+
+def test_a_revert_asked_otherwise_than_previewed_starts_nothing(staff: Client) -> None:
+    things(3)
+    address = f"/admin/ops/run/{execute(registry.get('trials_annotate')).pk}/revert/"
+    answer = staff.post(address, sent(staff.get(address), how_max_rate="1"))
+    assert Run.objects.count() == 1
+    page = staff.get(answer.headers["Location"])
+    assert "3 things would change." in text(page)
+    staff.post(answer.headers["Location"], sent(page))
+    assert Run.objects.latest("pk").max_rate == 1
 
 
 def test_a_retry_is_of_the_failed_rows_alone(staff: Client) -> None:
