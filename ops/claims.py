@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from django.db import IntegrityError, transaction
 
+from ops import advice, outlook
 from ops.exceptions import ColumnClaimed
 from ops.models import Claim, Run
-from ops.typed import manage
 
 _TRIES = 20
 
@@ -39,8 +39,9 @@ def on(model: str, columns: Iterable[str]) -> Claim | None:
 
 def _refusal(held: Claim) -> ColumnClaimed:
     other = held.run
+    here = outlook.look(other)
+    told = f"{other.operation}, {outlook.label_of(here.status)}"
     return ColumnClaimed(
-        f"{held.model}.{held.column} is being written by run {other.pk}"
-        f" ({other.operation}, {other.get_state_display()}). Let it end ({manage('runs', 'show', other.pk)}),"
-        f" or cancel it: {manage('runs', 'cancel', other.pk)}"
+        f"{held.model}.{held.column} is being written by run {other.pk} ({told}).",
+        "\n  ".join(["Let that run end, or give it up:", *map(str, advice.steps(here))]),
     )

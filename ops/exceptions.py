@@ -5,9 +5,14 @@ class OpsError(Exception):
     """Base of every error that an operator can cause and mend.
 
     ``exit_status`` is what a command exits with: 2 where the words were wrong, 1 where the run was.
+    ``reason`` is what was wrong, without the advice, which is of the moment.
     """
 
     exit_status = 1
+
+    def __init__(self, reason: str = "", advice: str = "") -> None:
+        self.reason = reason
+        super().__init__(f"{reason} {advice}".strip())
 
 
 class InvalidDeclaration(OpsError):

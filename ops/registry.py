@@ -43,6 +43,11 @@ def all_operations() -> list[type[Operation]]:
     return [_registered[name] for name in sorted(_registered)]
 
 
+def begins_by_itself(name: str) -> bool:
+    """Whether runs of the operation of that name follow those of others."""
+    return name in _registered and bool(_registered[name].follows)
+
+
 def _exemplary(operation: type[Operation]) -> Operation:
     example = operation.example or {}
     required = {name for name, field in operation.Params.base_fields.items() if field.required}

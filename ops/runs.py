@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -11,13 +11,13 @@ from django.db import transaction
 from django.db.models import Case, DurationField, F, OuterRef, Q, Subquery, When
 from django.db.models.functions import Greatest, Now
 
-from ops import claims, followups, registry
+from ops import claims, followups, outlook
+from ops.advice import Verb, command
 from ops.db import IDLE
-from ops.declaration import build, fingerprint
 from ops.events import process, tell, tell_move
-from ops.exceptions import ChangedDeclaration, IllegalMove, UnknownRun
+from ops.exceptions import IllegalMove, UnknownRun
 from ops.models import Failure, Lane, Run
-from ops.operation import Operation
+from ops.rebuild import operation_of as operation_of
 from ops.states import AT_WORK, MOVES, State
 from ops.typed import manage
 
@@ -27,18 +27,6 @@ def get(pk: int) -> Run:
         return Run.objects.get(pk=pk)
     except Run.DoesNotExist:
         raise UnknownRun(f"there is no run {pk}. To list the runs: {manage('runs')}") from None
-
-
-def operation_of(run: Run) -> Operation:
-    """The operation as the run began with it. Raises UnknownOperation, InvalidParams, ChangedDeclaration."""
-    operation = build(registry.get(run.operation), run.params, run.as_of)
-    if fingerprint(operation) != run.version:
-        raise ChangedDeclaration(
-            f"{run.operation} is declared otherwise than when run {run.pk} began, so that run cannot go on."
-            f" Cancel it ({manage('runs', 'cancel', run.pk)})"
-            f" and start anew ({manage('operate', run.operation)})"
-        )
-    return operation
 
 
 def move(run: Run, to: State, by: str = "", **changes: Any) -> None:
@@ -51,8 +39,8 @@ def move(run: Run, to: State, by: str = "", **changes: Any) -> None:
     if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
         run.refresh_from_db()
         raise IllegalMove(
-            f"run {run.pk} cannot become {to.label}: its state is {run.get_state_display()}."
-            f" To see it: {manage('runs', 'show', run.pk)}"
+            f"run {run.pk} cannot become {to.label}: its state is {run.get_state_display()}.",
+            f"To see it: {command(run.pk, Verb.SHOW)}",
         )
     run.refresh_from_db()
     tell_move(run, by)
@@ -75,7 +63,7 @@ def start(run: Run) -> None:
     """Take up a queued run; a running one is joined."""
     if run.state != State.RUNNING:
         try:
-            move(run, State.RUNNING, started_at=run.started_at or Now(), error="")
+            move(run, State.RUNNING, started_at=run.started_at or Now(), error="", error_code="")
             return
         except IllegalMove:
             if run.state != State.RUNNING:  # else another process took it up in the same moment
@@ -112,7 +100,7 @@ def requeue(run: Run, by: str = "", **changes: Any) -> None:
         if run.state in (State.QUEUED, State.RUNNING):
             change(run, **changes)
             return
-        move(run, State.QUEUED, by, **changes, finished_at=None, checks=[], error="")
+        move(run, State.QUEUED, by, **changes, finished_at=None, checks=[], error="", error_code="")
         claims.take(run)
         Failure.objects.filter(run=run).delete()
         Lane.objects.filter(run=run).update(failed=0)
@@ -146,19 +134,21 @@ def ignore_health(run: Run, names: Iterable[str]) -> None:
 
 def _refuse_to_requeue(run: Run) -> None:
     if run.state == State.AWAITING_APPROVAL:
-        raise IllegalMove(f"run {run.pk} awaits approval, so it cannot be resumed")
+        told = f"run {run.pk} awaits approval, so it cannot be resumed."
+        raise IllegalMove(told, outlook.next_step(run))
     if run.state in (State.SUCCEEDED, State.CANCELLED):
         raise IllegalMove(
-            f"run {run.pk} is over ({run.get_state_display()}). To see it: {manage('runs', 'show', run.pk)}"
+            f"run {run.pk} is over ({run.get_state_display()}).", f"To see it: {command(run.pk, Verb.SHOW)}"
         )
 
 
 def pause(run: Run, by: str = "") -> None:
     """Pause the run once the batches under way have committed. Raises IllegalMove."""
     if run.state == State.PAUSED:
-        raise IllegalMove(f"run {run.pk} is paused already. To go on: {manage('runs', 'resume', run.pk)}")
+        raise IllegalMove(f"run {run.pk} is paused already.", outlook.next_step(run))
     if run.state != State.PAUSING:
-        move(run, State.PAUSING, by)
+        with _advised(run):
+            move(run, State.PAUSING, by)
     complete_halt(run)
 
 
@@ -172,11 +162,21 @@ def cancel(run: Run, by: str = "") -> None:
     if run.state == State.CANCELLED:
         return
     try:
-        end(run, State.CANCELLED, by)
+        with _advised(run):
+            end(run, State.CANCELLED, by)
     except IllegalMove:
         if run.state != State.RUNNING:  # else it was taken up in the same moment
             raise
         cancel(run, by)
+
+
+@contextmanager
+def _advised(run: Run) -> Iterator[None]:
+    """A refusal says what works instead."""
+    try:
+        yield
+    except IllegalMove as exc:
+        raise IllegalMove(exc.reason, outlook.next_step(run)) from exc
 
 
 @transaction.atomic
@@ -191,11 +191,14 @@ def complete_halt(run: Run) -> None:
 
 
 @transaction.atomic
-def fail(run: Run, error: str) -> None:
-    """Fail a run at work as soon as no batch is under way: until then its columns are its own."""
+def fail(run: Run, error: str, code: str = "") -> None:
+    """Fail a run at work as soon as no batch is under way: until then its columns are its own.
+
+    ``code`` is what the advice goes by: the error's SQLSTATE, or the name of its exception.
+    """
     _let_batches_end(run)
     if run.state in AT_WORK:
-        end(run, State.FAILED, error=error)
+        end(run, State.FAILED, error=error, error_code=code)
 
 
 def _let_batches_end(run: Run) -> None:

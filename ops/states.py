@@ -17,6 +17,10 @@ class State(models.TextChoices):
     FAILED = "failed", "failed"
 
 
+# What a running run is called that does not move: by its health, or because nobody works on it. Derived, and
+# stored nowhere: see `ops.outlook`.
+HELD, STALLED = "held", "stalled"
+
 _ENDS = {State.SUCCEEDED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED, State.FAILED}
 
 # Somebody works on it, or should.
@@ -24,6 +28,9 @@ MOVING = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
 
 # A process works on it, or has died at it.
 AT_WORK = (State.RUNNING, State.PAUSING, State.CANCELLING)
+
+# It has ended, and not as it should.
+UNWELL = (State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)
 
 MOVES: dict[State, set[State]] = {
     # A person must say yes first.

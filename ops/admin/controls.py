@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ops import registry, runs
+from ops.advice import Outlook, Verb
 from ops.creation import Request
 from ops.models import Run
 from ops.operations import Revert
-from ops.progress import progress_of
+from ops.outlook import look
 from ops.queue.bell import ring
 from ops.scope import Scope
-from ops.states import AT_WORK, MOVES, State
+from ops.states import HELD, State
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,22 @@ class Another(Control):
     propose: Callable[[Run, str], Request]
 
 
-def _can_become(*states: State) -> Callable[[Run], bool]:
-    return lambda run: any(state in MOVES[State(run.state)] for state in states)
+def _outlook(run: Any) -> Outlook:
+    """Found out once for a page, since each control asks for it."""
+    if "outlook" not in vars(run):
+        run.outlook = look(run)
+    found: Outlook = run.outlook
+    return found
+
+
+def _works(verb: Verb) -> Callable[[Run], bool]:
+    return lambda run: _outlook(run).works(verb)
 
 
 def _can_resume(run: Run) -> bool:
-    return run.state in (State.PAUSED, State.FAILED, State.VERIFICATION_FAILED)
-
-
-def _has_failed_rows(run: Run) -> bool:
-    return run.state not in AT_WORK and run.failures.exists()
-
-
-def _has_changed_rows(run: Run) -> bool:
-    return run.state not in (*AT_WORK, State.QUEUED) and progress_of(run).changed > 0
+    """Nobody takes a run away from the terminal that it waits for, or from those who work on it."""
+    here = _outlook(run)
+    return here.works(Verb.RESUME) and here.status not in (State.QUEUED, State.RUNNING, HELD)
 
 
 def _pause(run: Run, by: str) -> str:
@@ -83,21 +86,21 @@ def _revert(run: Run, by: str) -> Request:
 
 
 _ALL: tuple[Control, ...] = (
-    Move("pause", "pause", "Stop after the batch under way.", _can_become(State.PAUSING), _pause),
+    Move("pause", "pause", "Stop after the batch under way.", _works(Verb.PAUSE), _pause),
     Move("resume", "play_arrow", "Go on.", _can_resume, _resume),
     Move(
         "cancel",
         "stop",
         "End the run; what it changed stays changed.",
-        _can_become(State.CANCELLING, State.CANCELLED),
+        _works(Verb.CANCEL),
         _cancel,
     ),
-    Another("retry", "refresh", "Try the rows that failed again, and only them.", _has_failed_rows, _retry),
+    Another("retry", "refresh", "Try the rows that failed again, and only them.", _works(Verb.RETRY), _retry),
     Another(
         "revert",
         "undo",
         "Set back what the run changed, where it still stands so.",
-        _has_changed_rows,
+        _works(Verb.REVERT),
         _revert,
     ),
 )

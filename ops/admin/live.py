@@ -22,10 +22,11 @@ from ops import words
 from ops.admin.controls import Control
 from ops.admin.readonly import ReadOnlyAdmin
 from ops.exceptions import OpsError
-from ops.states import MOVING, State
+from ops.outlook import label_of
+from ops.states import HELD, MOVING, STALLED, State
 
 _LONGEST, _MOST_ROWS = timedelta(days=9999), 2**63
-_MOODS = {
+_MOODS: dict[str, str] = {
     State.SUCCEEDED: "good",
     State.CANCELLED: "plain",
     State.FAILED: "bad",
@@ -35,6 +36,8 @@ _MOODS = {
     State.PAUSING: "warn",
     State.CANCELLING: "warn",
     State.AWAITING_APPROVAL: "warn",
+    HELD: "warn",
+    STALLED: "warn",
 }
 
 
@@ -79,7 +82,7 @@ class LiveAdmin(ReadOnlyAdmin):
                 if self.may(request, verb, row) and control.possible(row)
             ],
             "state": badge(row.state),
-            "mood": _mood(row.state),
+            "mood": mood(row.state),
             "moves": row.state in MOVING,
         }
 
@@ -105,12 +108,12 @@ class LiveAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(reverse(self.url("change"), args=[row.pk]))
 
 
-def badge(state: str) -> str:
-    return format_html('<span class="ops-state ops-{}">{}</span>', _mood(state), State(state).label)
+def badge(status: str) -> str:
+    return format_html('<span class="ops-state ops-{}">{}</span>', mood(status), label_of(status))
 
 
-def _mood(state: str) -> str:
-    return _MOODS.get(State(state), "busy")
+def mood(status: str) -> str:
+    return _MOODS.get(status, "busy")
 
 
 @dataclass(frozen=True)

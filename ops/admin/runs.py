@@ -15,15 +15,15 @@ from django.utils.text import capfirst
 from ops import permissions, words
 from ops.admin.confirmation import Proposal, confirm
 from ops.admin.controls import CONTROLS, Another
-from ops.admin.live import LiveAdmin, Look, share
+from ops.admin.live import LiveAdmin, Look, badge, mood, share
 from ops.exceptions import OpsError
 from ops.health.health import silences
 from ops.health.hold import is_held
 from ops.models import Run
+from ops.outlook import status_of
 from ops.progress import Progress, progress_of
 from ops.report import run as report
 from ops.states import MOVING, State
-from ops.typed import manage
 
 
 @admin.register(Run)
@@ -52,6 +52,10 @@ class RunAdmin(LiveAdmin):
         failed = format_html(' · <span class="ops-bad-text">{} failed</span>', f"{run.failed:,}")
         return format_html("{} of {}{}", f"{run.changed:,}", f"{run.total:,}", failed if run.failed else "")
 
+    @admin.display(description="status", ordering="state")
+    def told_state(self, row: Run) -> str:
+        return badge(status_of(row))
+
     def may(self, request: HttpRequest, verb: str, row: Run) -> bool:
         return request.user.has_perms(permissions.for_control(verb, row))
 
@@ -62,13 +66,15 @@ class RunAdmin(LiveAdmin):
         return {
             **super().told(request, row),
             "heading": row.operation,
+            "state": badge(status := status_of(row)),
+            "mood": mood(status),
             "done": f"{done.done:,}",
             "total": f"{done.total:,}",
             "now": Look.now(done.done),
             "share": share(done.done, done.total),
             "speed": _speed(row, done, since),
             "facts": {k: v for k, v in report.facts(row).items() if k not in ("error", "changed", "held")},
-            "warnings": [*_waiting(row), *([capfirst(report.hold(row))] if is_held(row) else [])],
+            "warnings": _warnings(row),
             "remarks": [*report.remarks(row), *silences(row.silent_health)],
             "failures": failures,
             "more_failures": more_failures,
@@ -96,8 +102,10 @@ def _speed(run: Run, told: Progress, since: Look) -> str:
     return f"{words.duration(told.elapsed)}, {words.rate(told.changed, told.elapsed)}" if over else ""
 
 
-def _waiting(run: Run) -> list[str]:
-    """Where no worker is called: who must go on. What workers wait for is among the facts."""
-    if run.workers is not None or run.state != State.QUEUED:
-        return []
-    return [f"It waits for a terminal: {manage('runs', 'resume', run.pk)}"]
+def _warnings(run: Run) -> list[str]:
+    """What holds it; where no worker is called, who must go on. What workers wait for is among the facts."""
+    if is_held(run):
+        return [capfirst(report.hold(run)), *report.past_the_hold(run)]
+    if run.workers is None and run.state == State.QUEUED:
+        return [f"It waits for a terminal. {report.next_step(run)}"]
+    return []

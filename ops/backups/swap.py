@@ -10,13 +10,14 @@ from threading import Event, Thread
 import psycopg
 from psycopg import sql
 
+from ops import registry
+from ops.advice import to_halt
 from ops.backups.errors import Failed, InUse
 from ops.backups.likeness import make_like
 from ops.backups.properties import Properties, properties_of
 from ops.backups.scratch import base, databases, stamp
 from ops.backups.server import Connection, Server
 from ops.states import MOVING, State
-from ops.typed import manage
 
 _LOOK_AGAIN = 0.02
 _ACTIVE_RUNS = "SELECT id, operation, state FROM ops_run WHERE state = ANY(%s) ORDER BY id"
@@ -53,7 +54,10 @@ def exists(server: Server) -> bool:
 
 
 def refuse_active_runs(server: Server) -> None:
-    """Raises InUse while a run of the live database is, or may soon be, at work."""
+    """Raises InUse while a run of the live database is, or may soon be, at work.
+
+    Not for one that waits and has begun by itself: nobody asked for it, and given up it may come back.
+    """
     with _runs_held_still(server):
         pass
 
@@ -107,18 +111,20 @@ def _runs_held_still(server: Server) -> Iterator[Connection]:
         if connection.execute(_THERE).fetchone() == (True,):
             connection.execute("LOCK TABLE ops_run IN SHARE MODE")
             found = connection.execute(_ACTIVE_RUNS, [list(MOVING)]).fetchall()
-            if found:
-                raise InUse(
-                    "\n".join(["Runs are active, so the database is not replaced:", *map(_told, found)])
-                )
+            if told := [_told(run) for run in found if not _waits_by_itself(run)]:
+                raise InUse("\n".join(["Runs are active, so the database is not replaced:", *told]))
         yield connection
         connection.close()  # by now the server may have ended it
 
 
+def _waits_by_itself(run: tuple[int, str, str]) -> bool:
+    _, operation, state = run
+    return state == State.QUEUED and registry.begins_by_itself(operation)
+
+
 def _told(run: tuple[int, str, str]) -> str:
     number, operation, state = run
-    verb = "pause" if state in (State.RUNNING, State.PAUSING) else "cancel"
-    return f"  run {number} ({operation}) is {State(state).label}: {manage('runs', verb, number)}"
+    return f"  run {number} ({operation}) is {State(state).label}: {to_halt(number, State(state))}"
 
 
 @contextmanager

@@ -16,12 +16,13 @@ from ops.engine.pace import Pace
 from ops.engine.settle import settle
 from ops.engine.size import CEILING, TARGET, BatchSize
 from ops.events import process, tell
-from ops.exceptions import IllegalMove
+from ops.exceptions import IllegalMove, OpsError
 from ops.health.health import Health
 from ops.health.hold import Held, is_held, wait
 from ops.models import Run
 from ops.patience import LIMIT, Patience, is_away, is_transient
 from ops.scope import Scope
+from ops.sqlstates import sqlstate
 from ops.states import AT_WORK, State
 
 # Others hold the lanes that are left: look again soon, since one of them may die.
@@ -142,4 +143,5 @@ class Worker:
 
 
 def _fail(run: Run, error: Exception) -> None:
-    runs.fail(run, f"{type(error).__name__}: {error}".strip())
+    told = error.reason if isinstance(error, OpsError) else str(error)
+    runs.fail(run, f"{type(error).__name__}: {told}".strip(), sqlstate(error) or type(error).__name__)

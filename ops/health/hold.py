@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import timedelta
 from threading import Event
 
@@ -10,6 +11,7 @@ from django.db.models import DurationField, Value
 from django.db.models.functions import Now
 
 from ops.events import tell
+from ops.health.indicators import NAMES
 from ops.models import Run
 from ops.states import State
 
@@ -46,6 +48,11 @@ def is_held(run: Run) -> bool:
     told = held.values_list("held_until", "held_reason").first()
     run.held_until, run.held_reason = told or (None, "")
     return told is not None
+
+
+def holders(reason: str) -> list[str]:
+    """The names of the indicators in what a hold says."""
+    return [name for name in NAMES if re.search(rf"(?:^|; ){name}: ", reason)]
 
 
 def wait(run: Run, stop: Event) -> None:

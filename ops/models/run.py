@@ -45,6 +45,13 @@ class Run(models.Model):
     )
     follows = models.ForeignKey("self", models.SET_NULL, null=True, related_name="followed_by")
     error = models.TextField(blank=True)
+    error_code = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Its SQLSTATE, or the name of its exception.",
+    )
     checks = models.JSONField(default=list, help_text="What the checks found when the run ended.")
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)

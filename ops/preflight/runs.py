@@ -10,14 +10,15 @@ from django.utils import timezone
 from redis import RedisError
 
 from ops import words
+from ops.advice import Verb, command, to_have_over
 from ops.checks import found_by_checks
 from ops.models import Run
+from ops.outlook import label_of, status_of
 from ops.preflight.finding import Finding, Light, Situation
 from ops.queue.presence import workers_alive
-from ops.states import MOVING, State
+from ops.states import MOVING, UNWELL, State
 from ops.typed import manage
 
-UNWELL = (State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)
 _RECENT = timedelta(days=7)
 _SHOWN = 8
 
@@ -27,7 +28,7 @@ def active_runs(situation: Situation) -> Finding:
     if not runs:
         return Finding(Light.GREEN, "No run is under way.")
     light = Light.RED if situation.migrates else Light.YELLOW
-    todo = tuple(manage("runs", "pause", run.pk) for run in runs[:_SHOWN])
+    todo = tuple(line for run in runs[:_SHOWN] for line in to_have_over(run.pk, State(run.state)))
     return Finding(light, f"{words.plural(len(runs), 'run')} under way.", tuple(_told(runs)), todo)
 
 
@@ -37,7 +38,7 @@ def failed_runs(situation: Situation) -> Finding:
     if not runs:
         return Finding(Light.GREEN, "No run of the last week ended badly.")
     found = f"{words.plural(len(runs), 'run')} of the last week ended badly."
-    todo = tuple(manage("runs", "show", run.pk) for run in runs[:_SHOWN])
+    todo = tuple(command(run.pk, Verb.SHOW) for run in runs[:_SHOWN])
     return Finding(Light.YELLOW, found, tuple(_told(runs)), todo)
 
 
@@ -70,6 +71,6 @@ def rows_refused(situation: Situation) -> Finding:
 
 def _told(runs: QuerySet[Run]) -> Iterator[str]:
     for run in runs[:_SHOWN]:
-        yield f"run {run.pk}, {run.operation}: {run.get_state_display()}, by {run.performed_by}"
+        yield f"run {run.pk}, {run.operation}: {label_of(status_of(run))}, by {run.performed_by}"
     if len(runs) > _SHOWN:
         yield f"and {len(runs) - _SHOWN} more: {manage('runs')}"

@@ -28,7 +28,6 @@ BEAT = timedelta(seconds=settings.RUN_BEAT)
 ALIVE = 3 * BEAT
 # A run of which no batch was heard for so long stands still.
 QUIET = timedelta(seconds=10)
-NOBODY = f"nobody works on it: {manage('runs', 'resume')} {{}}"
 _PATIENCE = timedelta(seconds=2)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ops import words
+from ops.advice import Verb, command
 from ops.backups.restore import Restored
 from ops.models import Backup
 from ops.report.table import aligned
@@ -53,16 +54,11 @@ def restored_lines(done: Restored, drop_old: bool) -> list[str]:
         f" {len(backup.counts)} tables, as of {_time(backup)}."
     )
     if done.paused:
-        numbers = ", ".join(map(str, done.paused))
-        lines.append(
-            f"Paused, since they were under way then: run {numbers}."
-            f" To go on: {manage('runs', 'resume', 'N')}"
-        )
+        lines.append("Paused, since they were under way then. To go on:")
+        lines += [f"  {command(number, Verb.RESUME)}" for number in done.paused]
     if done.cancelled:
-        numbers = ", ".join(map(str, done.cancelled))
-        lines.append(
-            f"Cancelled, as was asked then: run {numbers}. To take it back: {manage('runs', 'revert', 'N')}"
-        )
+        lines.append("Cancelled, as was asked then. To take back what was changed:")
+        lines += [f"  {command(number, Verb.REVERT)}" for number in done.cancelled]
     if done.unapplied:
         lines.append(
             f"Its schema is older than this code by {words.plural(done.unapplied, 'migration')}."

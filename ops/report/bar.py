@@ -21,7 +21,7 @@ from rich.text import Text
 from ops.models import Run
 from ops.progress import Progress as RunProgress
 from ops.progress import progress_of
-from ops.report.run import hold
+from ops.report.run import hold, past_the_hold
 from ops.report.watchers import Watcher
 from ops.words import harmless
 
@@ -55,7 +55,7 @@ class Bar(Watcher):
         self._warn(f"waiting: {reason.partition(chr(10))[0]}")
 
     def held(self, run: Run) -> None:
-        self._warn(hold(run))
+        self._warn("\n".join([hold(run), *past_the_hold(run)]))
 
     def idle(self, reason: str) -> None:
         self._warn(reason)

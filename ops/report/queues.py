@@ -9,7 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ops import words
-from ops.states import State
+from ops.advice import past_a_hold
+from ops.health.hold import holders
+from ops.outlook import label_of
 from ops.stats.queues import COUNTS, ActiveRun, Stats
 
 
@@ -41,14 +43,17 @@ def _runs(runs: list[ActiveRun]) -> Table:
     for run in runs:
         told = run.progress
         counts = (f"{told.changed:,}", f"{told.total:,}", f"{run.percent:.0f} %", f"{told.failed:,}")
-        state = "held" if run.held else State(told.state).label
-        table.add_row(str(told.run), told.operation, state, *counts, f"{run.rate:,.0f}")
+        table.add_row(str(told.run), told.operation, label_of(run.status), *counts, f"{run.rate:,.0f}")
     return table
 
 
 def _holds(runs: list[ActiveRun]) -> list[Text]:
-    told = [f"Run {run.progress.run} is held by {words.harmless(run.held)}" for run in runs if run.held]
-    return [Text(line, "yellow") for line in told]
+    return [Text(line, "yellow") for run in runs if run.held for line in _hold(run)]
+
+
+def _hold(run: ActiveRun) -> list[str]:
+    number = run.progress.run
+    return [f"Run {number} is held by {words.harmless(run.held)}", *past_a_hold(number, holders(run.held))]
 
 
 def _table(*columns: str) -> Table:

@@ -7,17 +7,16 @@ from typing import Any
 
 from django.apps import apps
 
-from ops import runs, words
+from ops import advice, outlook, runs, words
 from ops.exceptions import OpsError
 from ops.health.health import silences
-from ops.health.hold import is_held
+from ops.health.hold import holders, is_held
 from ops.models import Failure, Run
 from ops.operation import Operation
 from ops.operations import Revert
 from ops.progress import Progress, progress_of
 from ops.queue import presence
 from ops.states import AT_WORK, State
-from ops.typed import manage
 
 _SHOWN_FAILURES = 20
 _DONE = (State.SUCCEEDED, State.CANCELLED)
@@ -44,7 +43,7 @@ def summary(run: Run) -> list[str]:
 def queued(run: Run, warning: str) -> list[str]:
     """What is said of a run that was left to the workers."""
     workers = words.plural(run.workers or 0, "worker")
-    return [f"Run {run.pk} is left to {workers}.", *([warning] if warning else []), _way_on(run)]
+    return [f"Run {run.pk} is left to {workers}.", *([warning] if warning else []), next_step(run)]
 
 
 def checks(found: list[dict[str, Any]]) -> list[str]:
@@ -59,22 +58,12 @@ def checks(found: list[dict[str, Any]]) -> list[str]:
 
 def next_step(run: Run) -> str:
     """What to type next."""
-    return f"To see it again: {manage('runs', 'show', run.pk)}" if run.state in _DONE else _way_on(run)
-
-
-def _way_on(run: Run) -> str:
-    if run.state == State.FINISHED_WITH_FAILURES:
-        return f"To try the failed rows again, once they are mended: {manage('runs', 'retry', run.pk)}"
-    if run.state == State.VERIFICATION_FAILED:
-        return f"Mend what the checks found, and verify again with: {manage('runs', 'resume', run.pk)}"
-    if run.workers and run.state in (State.QUEUED, State.RUNNING):
-        return f"To see it live: {manage('runs', 'watch', run.pk)}"
-    verb = "join it" if run.state == State.RUNNING else "go on"
-    return f"To {verb}: {manage('runs', 'resume', run.pk)}"
+    return outlook.next_step(run)
 
 
 def whole(run: Run) -> list[str]:
-    lines = [f"Run {run.pk}: {run.operation}, {run.get_state_display()}"]
+    here = outlook.look(run)
+    lines = [f"Run {run.pk}: {run.operation}, {outlook.label_of(here.status)}"]
     lines += [f"  {name:<9} {fact}" for name, fact in facts(run).items()]
     return [
         *lines,
@@ -82,7 +71,7 @@ def whole(run: Run) -> list[str]:
         *_remarks(run),
         *(f"  note    {silence}" for silence in silences(run.silent_health)),
         *_failures(run),
-        *([] if run.state in _DONE else [_way_on(run)]),
+        *([] if run.state in _DONE else [str(advice.next_step(here))]),
     ]
 
 
@@ -97,7 +86,7 @@ def facts(run: Run) -> dict[str, str]:
         "started": _time(run.started_at),
         "finished": _time(run.finished_at),
         "workers": _workers(run),
-        "stalled": _stalled(run),
+        "stalled": stalled(run),
         "took": words.duration(told.elapsed) if run.started_at else "",
         "changed": f"{told.changed:,} of {told.total:,} ({words.rate(told.changed, told.elapsed)})",
         "failed": f"{told.failed:,}" if told.failed else "",
@@ -120,20 +109,13 @@ def line(run: Run) -> list[str]:
     return [
         str(run.pk),
         run.operation,
-        _state(run),
+        outlook.label_of(outlook.status_of(run)),
         f"{told.changed:,}",
         share,
         f"{told.failed:,}" if told.failed else "-",
         run.performed_by,
         _time(run.created_at),
     ]
-
-
-def _state(run: Run) -> str:
-    """In one word; that of a running run which does not move is another one."""
-    if run.state == State.RUNNING and (is_held(run) or presence.is_quiet(run)):
-        return "held" if run.held_until else "stalled"
-    return run.get_state_display()
 
 
 def as_json(event: str, run: Run) -> dict[str, Any]:
@@ -153,6 +135,11 @@ def _health_json(run: Run) -> dict[str, Any]:
 def hold(run: Run) -> str:
     """Until when the run is held, and why."""
     return f"held until {run.held_until:%H:%M:%S} UTC by {words.harmless(run.held_reason)}"
+
+
+def past_the_hold(run: Run) -> list[str]:
+    """What lets a held run go on all the same."""
+    return advice.past_a_hold(run.pk, holders(run.held_reason))
 
 
 def hold_json(run: Run) -> dict[str, Any]:
@@ -214,9 +201,11 @@ def _workers(run: Run) -> str:
     return " ".join([f"{run.workers} asked for.", presence.missing()]).strip()
 
 
-def _stalled(run: Run) -> str:
-    belongs_here = run.workers is None and run.state in AT_WORK
-    return presence.NOBODY.format(run.pk) if belongs_here and presence.is_quiet(run) else ""
+def stalled(run: Run) -> str:
+    """Where a run at work does not move, although nothing holds it: what to do."""
+    if run.workers is None and run.state in AT_WORK and presence.is_quiet(run):
+        return f"nobody works on it: {advice.next_step(outlook.look(run)).command}"
+    return ""
 
 
 def _verb(run: Run) -> str:

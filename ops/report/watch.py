@@ -13,6 +13,7 @@ from ops.patience import Patience, is_away
 from ops.progress import Progress, progress_of
 from ops.queue import presence
 from ops.queue.presence import QUIET
+from ops.report.run import stalled
 from ops.report.watchers import Watcher
 from ops.states import MOVING
 
@@ -64,4 +65,4 @@ class Onlooker:
     def _why_nothing_moves(self) -> str:
         if self.run.workers is not None:
             return presence.missing()
-        return presence.NOBODY.format(self.run.pk) if presence.is_quiet(self.run) else ""
+        return stalled(self.run)

@@ -12,7 +12,7 @@ from ops.engine.size import BatchSize
 from ops.models import Run
 from ops.patience import LIMIT
 from ops.progress import Progress, progress_of
-from ops.report.run import hold, hold_json, progress_json
+from ops.report.run import hold, hold_json, past_the_hold, progress_json
 from ops.words import harmless
 
 
@@ -91,7 +91,8 @@ class Lines(Watcher):
         indicator, minute = run.held_reason.partition(":")[0], int(monotonic() - self.began) // 60
         if (told := f"{indicator}, {minute}") != self.waited_for:  # now and then
             self.waited_for = told
-            self.note(f"run {run.pk}: {hold(run)}")
+            for line in (f"run {run.pk}: {hold(run)}", *past_the_hold(run)):
+                self.note(line)
 
     def note(self, words: str) -> None:
         print(harmless(words), file=self.out, flush=True)
@@ -120,7 +121,8 @@ class JsonLines(Watcher):
     def held(self, run: Run) -> None:
         if (until := str(run.held_until)) != self.waited_for:  # once a hold
             self.waited_for = until
-            print(json.dumps({"event": "held", **hold_json(run)}), file=self.out, flush=True)
+            told = {"event": "held", **hold_json(run), "next": past_the_hold(run)}
+            print(json.dumps(told), file=self.out, flush=True)
 
     def note(self, words: str) -> None:
         print(json.dumps({"event": "note", "note": words}), file=self.out, flush=True)

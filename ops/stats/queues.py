@@ -13,11 +13,12 @@ from redis import RedisError
 from rq import Queue
 
 from ops.models import Run
+from ops.outlook import status_of
 from ops.patience import is_away
 from ops.progress import Progress, progress_of
 from ops.queue.presence import names_alive, the_queue
 from ops.schema import mend
-from ops.states import MOVING
+from ops.states import HELD, MOVING
 
 COUNTS = ("waiting", "active", "completed", "failed", "delayed", "total")
 
@@ -46,9 +47,10 @@ class QueueStats:
 
 @dataclass(frozen=True)
 class ActiveRun:
-    """How far a run is, for how many workers it is, and what holds it: "" where nothing does."""
+    """How far a run is, in which status, for how many workers, and what holds it: "" where nothing does."""
 
     progress: Progress
+    status: str
     workers: int | None  # None where it belongs to a terminal
     held: str
 
@@ -104,6 +106,7 @@ def as_json(stats: Stats) -> dict[str, Any]:
 def _run_as_json(run: ActiveRun) -> dict[str, Any]:
     return {
         **asdict(run.progress),
+        "status": run.status,
         "elapsed": round(run.progress.elapsed.total_seconds(), 3),
         "percent": round(run.percent, 1),
         "rate": round(run.rate),
@@ -135,11 +138,12 @@ def _first_line(error: Exception) -> str:
 
 def _active_runs() -> list[ActiveRun]:
     runs = Run.objects.filter(state__in=MOVING).order_by("pk")
-    return [ActiveRun(progress_of(run), run.workers, _held(run)) for run in runs]
+    return list(map(_active_run, runs))
 
 
-def _held(run: Run) -> str:
-    return run.held_reason if run.held_until and run.held_until > timezone.now() else ""
+def _active_run(run: Run) -> ActiveRun:
+    status = status_of(run)
+    return ActiveRun(progress_of(run), status, run.workers, run.held_reason if status == HELD else "")
 
 
 def _queues_and_workers() -> tuple[list[QueueStats], int]:

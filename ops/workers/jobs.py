@@ -73,7 +73,7 @@ def _work(run: Run, stop: Slice) -> None:
                 raise
             # Nobody can go on with it: its operation was changed or removed, and nobody looks on.
             runs.start(run)
-            runs.fail(run, str(exc))
+            runs.fail(run, exc.reason or str(exc), type(exc).__name__)
 
 
 def _put_back(run: Run) -> None:

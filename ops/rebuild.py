@@ -1,0 +1,49 @@
+"""The operation of a run, built again from what the run has stored; and how to ask the same once more."""
+
+from __future__ import annotations
+
+from ops import registry
+from ops.advice import WORKS, Verb, command
+from ops.declaration import build, fingerprint
+from ops.exceptions import ChangedDeclaration
+from ops.models import Run
+from ops.operation import Operation
+from ops.typed import manage
+
+REVERT = "revert"
+
+
+def operation_of(run: Run) -> Operation:
+    """The operation as the run began with it. Raises UnknownOperation, InvalidParams, ChangedDeclaration."""
+    operation = build(registry.get(run.operation), run.params, run.as_of)
+    if fingerprint(operation) != run.version:
+        reason = (
+            f"{run.operation} is declared otherwise than when run {run.pk} began, so that run cannot go on."
+        )
+        raise ChangedDeclaration(reason, _instead(run))
+    return operation
+
+
+def _instead(run: Run) -> str:
+    start = f"tart anew ({anew(run) or 'choose its rows again'})"
+    if Verb.CANCEL in WORKS[run.state]:
+        return f"Cancel it ({command(run.pk, Verb.CANCEL)}) and s{start}"
+    return f"S{start}"
+
+
+def anew(run: Run) -> str:
+    """The command that asks the same in a new run; "" where none can, since rows were chosen by hand."""
+    if run.scope.get("keys"):
+        return ""
+    if run.operation == REVERT:
+        return command(run.params.get("run", ""), Verb.REVERT)
+    flags = [word for name, value in run.params.items() for word in _flag(name, value)]
+    filters = [word for k, v in run.scope.get("filter", {}).items() for word in ("--filter", f"{k}={v}")]
+    return manage("operate", run.operation, *flags, *filters)
+
+
+def _flag(name: str, value: object) -> list[str]:
+    if value in (None, False, ""):
+        return []
+    flag = f"--{name.replace('_', '-')}"
+    return [flag] if value is True else [flag, str(value)]

@@ -1,0 +1,239 @@
+"""Whatever is advised about a run is typed here, in every status, and works."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Thread
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import Value
+from django.db.models.functions import Now
+from redis import Redis
+
+from ops import advice, outlook, registry, runs
+from ops.advice import WORKS, Verb
+from ops.exceptions import ColumnClaimed, IllegalMove, NeverShrinks, TooManyFailures
+from ops.management.arguments import add_ignore_health
+from ops.models import Failure, Run
+from ops.states import HELD, STALLED, State
+from tests.conftest import Manage
+from tests.ops.conftest import Declare
+from tests.ops.running import Watched, create, execute, go, operation, things
+from tests.trials.models import Thing
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+S = State
+
+
+def annotate(**asked: Any) -> Run:
+    things(3)
+    return create(registry.get("trials_annotate"), batch_size=1, **asked)
+
+
+def begun(**changes: Any) -> Run:
+    run = annotate()
+    runs.start(run)
+    Run.objects.filter(pk=run.pk).update(**changes)
+    run.refresh_from_db()
+    return run
+
+
+def halted(halt: Callable[[Run], None]) -> Run:
+    """After its first row."""
+    run = annotate()
+    return go(run, Watched(lambda number: number == 1 and halt(Run.objects.get(pk=run.pk))))
+
+
+def with_a_failed_row(state: State) -> Run:
+    run = halted(runs.cancel)
+    left = Thing.objects.filter(note=None).first()
+    assert left is not None
+    Failure.objects.create(run=run, object_id=str(left.pk), error="no")
+    Run.objects.update(state=state)
+    run.refresh_from_db()
+    return run
+
+
+def unverified() -> Run:
+    hidden = Thing.objects.create(name="hidden")
+    run = go(annotate())
+    assert run.state == State.VERIFICATION_FAILED
+    hidden.delete()  # as the advice says
+    return run
+
+
+SOON, LONG_AGO = Now() + timedelta(minutes=5), Now() - timedelta(hours=1)
+MADE: dict[str, Callable[[], Run]] = {
+    S.AWAITING_APPROVAL: lambda: begun(state=S.AWAITING_APPROVAL),
+    S.QUEUED: annotate,
+    S.RUNNING: begun,
+    HELD: lambda: begun(held_until=SOON, held_reason="maintenance: VACUUM of x; archiving: it fails"),
+    STALLED: lambda: begun(working_since=LONG_AGO),
+    S.PAUSING: lambda: begun(state=S.PAUSING),
+    S.CANCELLING: lambda: begun(state=S.CANCELLING),
+    S.PAUSED: lambda: halted(runs.pause),
+    S.FAILED: lambda: with_a_failed_row(S.FAILED),
+    S.FINISHED_WITH_FAILURES: lambda: with_a_failed_row(S.FINISHED_WITH_FAILURES),
+    S.VERIFICATION_FAILED: unverified,
+    S.SUCCEEDED: lambda: go(annotate()),
+    S.CANCELLED: lambda: with_a_failed_row(S.CANCELLED),
+}
+# A row that failed in a run that succeeded is none that can be.
+TYPED = [(status, verb) for status, verbs in WORKS.items() for verb in verbs]
+TYPED.remove((S.SUCCEEDED, Verb.RETRY))
+TYPED.remove((S.VERIFICATION_FAILED, Verb.RETRY))
+
+
+def advised(run: Run, verb: Verb) -> str:
+    """The command that is advised."""
+    commands = [step.command for step in advice.steps(outlook.look(run))]
+    [found] = [typed for typed in commands if typed.startswith(f"manage.py runs {verb} ")]
+    return found
+
+
+def type_(manage: Manage, typed: str, *more: str) -> Any:
+    program, *words = shlex.split(typed)
+    assert program == "manage.py"
+    return manage(*words, *more)
+
+
+def test_there_is_advice_for_every_state_and_every_status() -> None:
+    assert set(WORKS) == {*State, HELD, STALLED} == set(MADE)
+
+
+@pytest.mark.parametrize(("status", "verb"), TYPED)
+def test_what_is_advised_in_a_status_works_when_it_is_typed(
+    manage: Manage, redis_server: Redis, status: str, verb: Verb
+) -> None:
+    run = MADE[status]()
+    assert outlook.status_of(run) == status
+    typed = advised(run, verb)
+    others = Thread(target=lambda: (go(Run.objects.get(pk=run.pk)), connection.close()))
+    if verb == Verb.WATCH:  # somebody works on it meanwhile
+        Run.objects.update(held_until=None)
+        others.start()
+    more = ["--execute"] if verb in (Verb.RETRY, Verb.REVERT) else []
+    done = type_(manage, typed, *more)
+    if verb == Verb.WATCH:
+        others.join()
+    assert (done.returncode, done.stderr) == (0, "")
+    run.refresh_from_db()
+    ends = {Verb.RESUME: S.SUCCEEDED, Verb.WATCH: S.SUCCEEDED, Verb.PAUSE: S.PAUSED, Verb.CANCEL: S.CANCELLED}
+    assert run.state == ends.get(verb, run.state)
+    if more:
+        assert Run.objects.latest("pk").state == S.SUCCEEDED
+
+
+@pytest.mark.parametrize("status", MADE)
+def test_what_is_shown_of_a_run_ends_with_advice_of_its_status(
+    manage: Manage, redis_server: Redis, status: str
+) -> None:
+    run = MADE[status]()
+    first = str(advice.next_step(outlook.look(run)))
+    assert first in manage("runs", "show", run.pk).stdout or status in (S.SUCCEEDED, S.CANCELLED)
+
+
+@pytest.mark.parametrize("status", [S.QUEUED, S.RUNNING, HELD, STALLED, S.PAUSED])
+def test_whoever_wants_a_claimed_column_is_told_what_works(status: str) -> None:
+    run = MADE[status]()
+    with pytest.raises(ColumnClaimed) as refused:
+        annotate()
+    told = str(refused.value).splitlines()
+    assert told[0].startswith(f"trials.thing.note is being written by run {run.pk} (trials_annotate, ")
+    assert told[1:] == [f"  {step}" for step in advice.steps(outlook.look(run))]
+    resume = f"manage.py runs resume {run.pk}"
+    assert any(resume in line for line in told)
+
+
+def test_a_hold_names_the_flag_that_ignores_each_that_holds() -> None:
+    run = MADE[HELD]()
+    flags = "--ignore-health archiving --ignore-health maintenance"
+    assert sorted(shlex.split(advised(run, Verb.RESUME))[4:]) == sorted(flags.split())
+    assert add_ignore_health  # whose choices these are
+
+
+def test_a_pause_that_is_refused_says_what_works_instead() -> None:
+    run = annotate()
+    with pytest.raises(IllegalMove, match=rf"To go on: manage\.py runs resume {run.pk}$"):
+        runs.pause(run)
+
+
+def test_a_run_whose_declaration_never_shrinks_is_not_to_be_resumed(declare: Declare, manage: Manage) -> None:
+    things(1)
+    run = create(declare(operation(Thing.objects.filter(name="t1"), {"note": "x"}, name="forever")))
+    with pytest.raises(NeverShrinks):
+        go(run)
+    shown = manage("runs", "show", run.pk).stdout
+    assert "runs resume" not in shown
+    assert "Mend its declaration, then start anew: manage.py operate forever\n" in shown
+    declare(operation(Thing.objects.filter(note=None), {"note": "x"}, name="forever"))
+    done = type_(manage, "manage.py operate forever", "--execute")
+    assert done.returncode == 0
+
+
+def test_too_many_failures_say_to_mend_the_rows_and_may_bear_more(
+    declare: Declare, manage: Manage, trigger: Any
+) -> None:
+    trigger("trials_thing", "IF NEW.score = 0 THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW;")
+    things(3)
+    run = create(registry.get("trials_annotate"), max_failures=1, batch_size=1)
+    with pytest.raises(TooManyFailures):
+        go(run)
+    assert advice.next_step(outlook.look(run)).purpose == "Mend what the failed rows say, then go on"
+    more = manage("runs", "resume", run.pk, "--max-failures", 5)
+    assert (more.returncode, Run.objects.get().state) == (1, "finished_with_failures")
+
+
+def test_a_disk_that_was_full_asks_for_room_and_then_to_go_on(declare: Declare, manage: Manage) -> None:
+    run = begun()
+    runs.fail(run, "DiskFull: could not extend file", "53100")
+    shown = manage("runs", "show", run.pk).stdout
+    assert f"then go on: manage.py runs resume {run.pk}\n" in shown
+    assert "Make room on the disk of the database" in shown
+    assert manage("runs", "resume", run.pk).returncode == 0
+
+
+@pytest.mark.parametrize("state", [S.QUEUED, S.PAUSED, S.FAILED, S.RUNNING])
+def test_a_run_whose_operation_is_gone_is_not_to_be_resumed(manage: Manage, state: State) -> None:
+    run = begun(operation="gone", state=state, working_since=LONG_AGO)
+    told = [step.command for step in advice.steps(outlook.look(run))]
+    assert not any("resume" in command or "retry" in command for command in told)
+    for typed in told:
+        if "pause" not in typed and "operate" not in typed and "watch" not in typed:
+            assert type_(manage, typed).returncode in (0, 1)
+
+
+def test_what_is_started_anew_asks_the_same_as_before(manage: Manage, declare: Declare) -> None:
+    things(2)
+    asked = {"score": "7", "only_noted": True}
+    run = execute(registry.get("trials_score"), params=asked, ignored_health=[])
+    from ops.rebuild import anew
+
+    Run.objects.update(scope={"filter": {"name": "it's t1"}, "keys": False})
+    run.refresh_from_db()
+    typed = anew(run)
+    assert typed == "manage.py operate trials_score --score 7 --only-noted --filter 'name=it'\"'\"'s t1'"
+    assert type_(manage, typed).returncode == 0
+
+
+def test_a_run_over_chosen_rows_cannot_be_asked_for_anew_by_a_command() -> None:
+    from ops.rebuild import anew
+
+    run = annotate()
+    run.scope = {"filter": {}, "keys": True}
+    assert anew(run) == ""
+
+
+def test_a_declaration_that_changed_says_to_start_anew_where_nothing_is_to_cancel(declare: Declare) -> None:
+    things(2)
+    run = create(declare(operation(Thing.objects.filter(note=None), {"note": "a"})))
+    runs.start(run)
+    runs.fail(run, "no", "no")
+    declare(operation(Thing.objects.filter(note=None), {"note": Value("b")}))
+    told = [step.command for step in advice.steps(outlook.look(run))]
+    assert told == ["manage.py operate trial"]
