@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from kyndo.database import unknown_parameters
 from kyndo.environment import OFF, ON, split
 
 ALWAYS = {
@@ -19,7 +20,8 @@ IN_PRODUCTION = {
     "DATABASE_URL": "postgres://USER:PASSWORD@HOST:5432/NAME",
     "REDIS_URL": "redis://:PASSWORD@HOST:6379/0",
 }
-SCHEMES = {"DATABASE_URL": ("postgres", "postgresql"), "REDIS_URL": ("redis", "rediss", "unix")}
+DATABASES = ("DATABASE_URL", "DIRECT_DATABASE_URL")
+SCHEMES = {**dict.fromkeys(DATABASES, ("postgres", "postgresql")), "REDIS_URL": ("redis", "rediss", "unix")}
 # The unit, and the least that makes sense.
 NUMBERS = {
     "BACKUP_MAX_AGE_HOURS": ("hours", 0),
@@ -61,10 +63,13 @@ def _unreadable(environ: Mapping[str, str]) -> Iterator[str]:
     """One line for each fault. What may hold a secret is not shown."""
     for name, schemes in SCHEMES.items():
         if environ.get(name) and not _is_url(environ[name], schemes):
+            like = IN_PRODUCTION["DATABASE_URL" if name in DATABASES else name]
             yield (
-                f"{name} is not a URL like {IN_PRODUCTION[name]} (in a password, / ? # @ % are written as"
+                f"{name} is not a URL like {like} (in a password, / ? # @ % are written as"
                 " %2F %3F %23 %40 %25)"
             )
+        elif name in DATABASES:
+            yield from unknown_parameters(name, environ.get(name, ""))
     for read in (_numbers, _switches, _lists, _folders, _others):
         yield from read(environ)
 
@@ -111,6 +116,8 @@ def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
     """Whether it is one whose parts stand where they seem to: a password's own # or / would end the host."""
     with suppress(ValueError):  # of a port that is not a number
         parts = urlsplit(url)
+        hosts = parts.netloc.rpartition("@")[2].split(",")  # PostgreSQL's client tries one after the other
+        ports = [urlsplit(f"//{host}").port or 1 for host in hosts]
         rest = f"{parts.path}{parts.query}"
-        return parts.scheme in schemes and (parts.port or 1) > 0 and "#" not in url and "@" not in rest
+        return parts.scheme in schemes and min(ports) > 0 and "#" not in url and "@" not in rest
     return False

@@ -5,11 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.templatetags.static import static
-from environ import Env  # type: ignore[import-untyped]
-from psycopg import IsolationLevel
 
 from kyndo import __version__
 from kyndo.cli import how_to_manage
+from kyndo.database import database_settings, schema_of
 from kyndo.environment import Environment, read_env_file
 from kyndo.localservices.binaries import postgres_programs
 from kyndo.localservices.state import postgres_url, read_state, redis_url
@@ -91,24 +90,19 @@ AUTH_PASSWORD_VALIDATORS = [
 # Without DATABASE_URL and REDIS_URL, which production requires: the servers of `manage.py localservices`.
 _postgres = read_state(LOCAL_SERVICES_ROOT / "postgres18" / "state.json")
 _valkey = read_state(LOCAL_SERVICES_ROOT / "valkey" / "state.json")
-_database = Env.db_url_config(env.text("DATABASE_URL") or postgres_url(_postgres))
-# A server that a broken network hides is given up within a minute, not after the hours that TCP allows.
-_NOTICE = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
+_database_url = env.text("DATABASE_URL") or postgres_url(_postgres)
+DATABASE_SCHEMA = schema_of(_database_url)
 DATABASES = {
     "default": {
-        **_database,
-        "OPTIONS": {
-            **_NOTICE,
-            "tcp_user_timeout": 45_000,
-            # Whatever the server's default is: a batch sees what was committed before it had its lane.
-            "isolation_level": IsolationLevel.READ_COMMITTED,
-            **_database.get("OPTIONS", {}),
-        },
+        **database_settings(_database_url),
         # Not in development: runserver has a new thread, and so a new connection, for each request.
         "CONN_MAX_AGE": env.number("CONN_MAX_AGE", default=0 if DEBUG else 60),
         "CONN_HEALTH_CHECKS": True,
     }
 }
+# Where DATABASE_URL leads to a pooler: the server itself, for what needs a session. See docs/poolers.md.
+_direct_url = env.text("DIRECT_DATABASE_URL")
+DIRECT_DATABASE = database_settings(_direct_url) if _direct_url else None
 REDIS_URL = env.text("REDIS_URL") or redis_url(_valkey)
 DEFAULT_EXCEPTION_REPORTER_FILTER = "kyndo.reporting.NoPasswords"
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}

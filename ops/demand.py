@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from ops import words
 from ops.exceptions import OpsError
 from ops.models import Backup
+from ops.session import database_name
 from ops.typed import manage
 
 _MAKE_ONE = (
@@ -24,7 +24,7 @@ class NoBackup(OpsError):
 
 def newest_verified() -> Backup | None:
     """Of this database: a copy of another one knows of that one's backups too."""
-    ours = Backup.objects.filter(database=connection.settings_dict["NAME"], verified_at__isnull=False)
+    ours = Backup.objects.filter(database=database_name(), verified_at__isnull=False)
     return ours.order_by("started_at").last()
 
 

@@ -28,6 +28,7 @@ class LoadCommand(OpsCommand):
     """Preview a file of rows, or merge it; ``name`` is what the audit log calls it."""
 
     name: str
+    goes_direct = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_mode(parser)

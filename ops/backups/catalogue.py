@@ -7,11 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
 from ops.backups import record
 from ops.backups.errors import BadFile
 from ops.models import Backup
+from ops.session import database_name
 
 
 def known() -> list[Backup]:
@@ -29,7 +30,7 @@ def known() -> list[Backup]:
 
 def newest(before: datetime | None = None) -> Backup | None:
     """The newest backup of this database, or the newest that was begun before some time."""
-    ours = [backup for backup in known() if backup.database == connection.settings_dict["NAME"]]
+    ours = [backup for backup in known() if backup.database == database_name()]
     return next((backup for backup in ours if before is None or backup.started_at <= before), None)
 
 

@@ -22,6 +22,7 @@ from ops.backups.server import Server
 from ops.backups.tables import count_tables
 from ops.db import read_only
 from ops.models import Backup
+from ops.session import database_name
 from ops.whole import is_at, sync
 
 # Plain SQL drops what is there first: it is restored into the live database, by psql.
@@ -40,7 +41,7 @@ def new_name() -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise BadFile(f"The folder {folder} cannot be made: {exc.strerror}. BACKUP_DIR names it.") from exc
-    return folder / f"{Server.default().database}-{timezone.now():%Y%m%dT%H%M%SZ}.dump"
+    return folder / f"{database_name()}-{timezone.now():%Y%m%dT%H%M%SZ}.dump"
 
 
 def backup(file: Path) -> Backup:

@@ -10,6 +10,8 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.pq import Conninfo
 
+from ops.session import parameters, require_session
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 # As libpq itself names them: keyword of a connection, variable of the environment.
 _VARIABLES = {o.keyword.decode(): o.envvar.decode() for o in Conninfo.get_defaults() if o.envvar}
@@ -24,8 +26,9 @@ class Server:
 
     @classmethod
     def default(cls) -> Server:
-        """The one of Django's default connection."""
-        return cls(connections[DEFAULT_DB_ALIAS].get_connection_params())
+        """The one of Django's default connection. Raises NeedsSession where a pooler hides it."""
+        require_session("What makes, fills or renames databases")
+        return cls(parameters(connections[DEFAULT_DB_ALIAS]))
 
     @property
     def address(self) -> str:

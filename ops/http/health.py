@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from threading import Lock
 from time import monotonic
 
 from django.db import Error, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 
 from ops import words
@@ -56,6 +57,16 @@ class Health:
             return self.seen
 
 
+@contextmanager
+def _transaction(probe: BaseDatabaseWrapper) -> Iterator[None]:
+    """Of which no statement takes long. What is set beyond it would stay, behind a pooler, for others."""
+    probe.set_autocommit(False)
+    with probe.cursor() as cursor:
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(1000 * _SECONDS)])
+    yield
+    probe.rollback()
+
+
 def ask() -> dict[str, str]:
     """Over a connection of its own, which gives up soon; in words that give nothing away."""
     probe = connection.copy()
@@ -65,9 +76,7 @@ def ask() -> dict[str, str]:
         "tcp_user_timeout": 1000 * _SECONDS,
     }
     try:
-        with closing(probe):
-            with probe.cursor() as cursor:
-                cursor.execute("SELECT set_config('statement_timeout', %s, false)", [str(1000 * _SECONDS)])
+        with closing(probe), _transaction(probe):
             if unapplied := count_unapplied(probe):
                 return {**_UNAVAILABLE, "database": "ok", "migrations": f"{unapplied} not applied"}
             if missing := missing_tables(probe):

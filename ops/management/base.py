@@ -6,7 +6,7 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Event
 from typing import Any, ClassVar
 
@@ -38,6 +38,7 @@ from ops.report import preview as report_preview
 from ops.report import run as report_run
 from ops.report.watchers import JsonLines, Lines, Watcher
 from ops.scope import Scope
+from ops.session import direct
 from ops.states import State
 from ops.typed import manage
 
@@ -48,13 +49,14 @@ class OpsCommand(BaseCommand):
     """A command whose errors are an operator's to read."""
 
     requires_system_checks = ()
+    goes_direct: ClassVar[bool] = False  # past a pooler, where there is one: it needs a session
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         # ``--exec`` is not the same as ``--execute``: nothing is done on half a word.
         return super().create_parser(prog_name, subcommand, **{"allow_abbrev": False, **kwargs})
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        with self.told_errors():
+        with self.told_errors(), direct() if self.goes_direct else nullcontext():
             return super().execute(*args, **options)
 
     @contextmanager

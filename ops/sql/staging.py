@@ -10,6 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models, transaction
 from psycopg import sql
 
+from ops.session import require_session
 from ops.sql.compile import identifier, type_name
 
 PLACE = "_place"
@@ -35,6 +36,7 @@ class Staging:
         columns = [sql.SQL("{} bigint").format(sql.Identifier(PLACE))]
         columns += [sql.SQL("{} {}").format(column_of(f), sql.SQL(type_name(f))) for f in self.fields]
         columns += [sql.SQL("{} text").format(sql.Identifier(name)) for name in self.extra]
+        require_session("A load or an import")
         self._execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.table))
         self._execute(
             sql.SQL("CREATE TEMPORARY TABLE {} ({})").format(self._name, sql.SQL(", ").join(columns))

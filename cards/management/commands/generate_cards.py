@@ -19,6 +19,7 @@ _LONGEST_NAME = 64
 
 class Command(OpsCommand):
     help = "Make N synthetic cards for trials and benchmarks: the same ones for the same seed."
+    goes_direct = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("count", type=positive, metavar="N", help="How many cards there shall be.")

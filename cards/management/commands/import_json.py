@@ -16,6 +16,7 @@ class Command(OpsCommand):
         "Load an export of KYNDO, or of the Node backend: previewed first, then whole or not at all. Into an"
         " empty database rows come as they were; into one that is in use they are merged, and audited."
     )
+    goes_direct = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -20,6 +20,7 @@ from ops.report.status import Say, status
 
 class Command(OpsCommand):
     help = "Dump the database into a file, with a record of what it holds."
+    goes_direct = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         told = "Ends in .dump (the default; restore_db reads it fastest), .sql or .sql.gz (psql reads them)."

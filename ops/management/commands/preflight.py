@@ -19,6 +19,7 @@ from ops.report import preflight as report
 
 class Command(OpsCommand):
     help = "Go through the checklist before a migration; exits with 1 if something is red."
+    goes_direct = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         yes: dict[str, Any] = {"nargs": "?", "const": "yes", "type": people.read_yes}

@@ -20,6 +20,7 @@ class Command(OpsCommand):
         "Restore a backup into a new database, which takes the place of the live one once it is known to be"
         " whole. The old one stays, under another name, until --drop-old."
     )
+    goes_direct = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=path, nargs="?", metavar="FILE", help="What backup_db wrote.")

@@ -17,6 +17,7 @@ class Command(OpsCommand):
         "Hold the database against what its applied migrations make: columns, indexes, constraints,"
         " triggers, functions; exits with 1 if they differ."
     )
+    goes_direct = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="JSON, one object.")
