@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ops.models import Lane, Run
 
@@ -51,6 +53,22 @@ def read_only() -> Iterator[None]:
 
 
 @contextmanager
+def beside(alias: str, **options: Any) -> Iterator[BaseDatabaseWrapper]:
+    """Another connection to the database, for this thread, with some options of libpq of its own.
+
+    Under an alias, by which Django asks for migrations, whatever connection it is given.
+    """
+    other = connection.copy(alias)
+    other.settings_dict["OPTIONS"] = {**other.settings_dict["OPTIONS"], **options}
+    connections[alias] = other
+    try:
+        yield other
+    finally:
+        other.close()
+        del connections[alias]
+
+
+@contextmanager
 def lock_timeout(span: timedelta) -> Iterator[None]:
     """Wait for no lock for longer. In a transaction, until its end."""
     with connection.cursor() as cursor:
@@ -59,10 +77,10 @@ def lock_timeout(span: timedelta) -> Iterator[None]:
 
 
 @contextmanager
-def impatient(limit: timedelta) -> Iterator[None]:
+def impatient(limit: timedelta, alias: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """A transaction in which no statement takes longer."""
-    with transaction.atomic(durable=True):
-        with connection.cursor() as cursor:
+    with transaction.atomic(using=alias, durable=True):
+        with connections[alias].cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [_milliseconds(limit)])
         yield
 

@@ -49,6 +49,7 @@ def direct() -> Iterator[None]:
     ours = connections[DEFAULT_DB_ALIAS]
     other = ours.copy()
     other.settings_dict = {**ours.settings_dict, **settings.DIRECT_DATABASE}
+    _require_session(parameters(other), "This command")
     _require_same(parameters(ours), parameters(other))
     connections[DEFAULT_DB_ALIAS] = other
     try:
@@ -60,7 +61,11 @@ def direct() -> Iterator[None]:
 
 def require_session(what: str) -> None:
     """Raise NeedsSession, which names what needs it, where this thread's connection is behind a pooler."""
-    if not _is_pooled(parameters(connections[DEFAULT_DB_ALIAS])):
+    _require_session(parameters(connections[DEFAULT_DB_ALIAS]), what)
+
+
+def _require_session(params: Mapping[str, Any], what: str) -> None:
+    if not _is_pooled(params):
         return
     given = settings.DIRECT_DATABASE is not None
     found = "DIRECT_DATABASE_URL" if given else "DATABASE_URL"

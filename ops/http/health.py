@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from datetime import timedelta
 from threading import Lock
 from time import monotonic
 
-from django.db import Error, connection
+from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 
 from ops import words
+from ops.db import beside, impatient
 from ops.standing import count_unapplied, missing_tables
 
 PATH = "/healthz"
@@ -57,31 +58,21 @@ class Health:
             return self.seen
 
 
-@contextmanager
-def _transaction(probe: BaseDatabaseWrapper) -> Iterator[None]:
-    """Of which no statement takes long. What is set beyond it would stay, behind a pooler, for others."""
-    probe.set_autocommit(False)
-    with probe.cursor() as cursor:
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(1000 * _SECONDS)])
-    yield
-    probe.rollback()
-
-
 def ask() -> dict[str, str]:
     """Over a connection of its own, which gives up soon; in words that give nothing away."""
-    probe = connection.copy()
-    probe.settings_dict["OPTIONS"] = {
-        **probe.settings_dict["OPTIONS"],
-        "connect_timeout": _SECONDS,
-        "tcp_user_timeout": 1000 * _SECONDS,
-    }
     try:
-        with closing(probe), _transaction(probe):
-            if unapplied := count_unapplied(probe):
-                return {**_UNAVAILABLE, "database": "ok", "migrations": f"{unapplied} not applied"}
-            if missing := missing_tables(probe):
-                told = f"{words.plural(len(missing), 'table')} missing"
-                return {**_UNAVAILABLE, "database": told, "migrations": "applied"}
+        with beside("healthz", connect_timeout=_SECONDS, tcp_user_timeout=1000 * _SECONDS) as probe:
+            return _asked(probe)
     except Error:
         return {**_UNAVAILABLE, "database": "cannot be used"}
+
+
+def _asked(probe: BaseDatabaseWrapper) -> dict[str, str]:
+    # What is set beyond a transaction would stay, behind a pooler, on a connection that others share.
+    with impatient(timedelta(seconds=_SECONDS), probe.alias):
+        if unapplied := count_unapplied(probe):
+            return {**_UNAVAILABLE, "database": "ok", "migrations": f"{unapplied} not applied"}
+        if missing := missing_tables(probe):
+            told = f"{words.plural(len(missing), 'table')} missing"
+            return {**_UNAVAILABLE, "database": told, "migrations": "applied"}
     return {"status": "ok", "database": "ok", "migrations": "applied"}

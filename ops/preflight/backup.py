@@ -24,6 +24,7 @@ from ops.exceptions import OpsError
 from ops.models import Backup
 from ops.preflight.finding import Finding, Light, Situation
 from ops.schema.scratch import scratch_database
+from ops.session import NeedsSession
 from ops.standing import name_of
 from ops.typed import manage
 
@@ -61,6 +62,9 @@ def rehearsal(situation: Situation) -> Finding:
         return Finding(Light.RED, "There is no backup to rehearse on.", todo=_MAKE_ONE)
     try:
         return _rehearsed(last)
+    except NeedsSession as exc:
+        first, *rest = str(exc).splitlines()
+        return Finding(Light.RED, first, todo=tuple(rest))
     except OpsError as exc:
         first, *rest = str(exc).splitlines()
         another = isinstance(exc, (BadFile, Damaged))  # else that would help no more

@@ -10,6 +10,7 @@ from ops.preflight.finding import Finding, Light, Situation, worst
 from ops.preflight.squawk import NoLinter
 from ops.preflight.unsafe import Unsafe, judge
 from ops.schema.drift import drift
+from ops.session import NeedsSession
 from ops.standing import Standing, name_of
 from ops.typed import manage
 
@@ -57,7 +58,7 @@ def unsafe(situation: Situation) -> Finding:
 def drifted(situation: Situation) -> Finding:
     try:
         found = drift(situation.standing)
-    except Failed as exc:
+    except (Failed, NeedsSession) as exc:
         first, *rest = str(exc).splitlines()
         return Finding(Light.YELLOW, first, tuple(rest))
     if not found:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import suppress
 
 from django.apps import apps
-from django.db import Error, connection
+from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
+from ops.db import beside
 from ops.sqlstates import sqlstate
 from ops.standing import count_unapplied, missing_tables
 from ops.typed import manage
@@ -25,7 +26,7 @@ def is_of_schema(error: Error) -> bool:
 def explain(error: Error) -> str:
     """What the database lacks, and by what its migrations and tables say, the way back: some lines."""
     first = f"The database's schema is not the one of this code: {str(error).splitlines()[0]}"
-    with suppress(Error), closing(connection.copy()) as other:  # ours may be in a failed transaction
+    with suppress(Error), beside("mend") as other:  # ours may be in a failed transaction
         if not count_unapplied(other):
             return "\n".join([first, *_put_back(missing_tables(other), other)])
     return f"{first}\n{MIGRATE}"

@@ -1,0 +1,225 @@
+"""Behind a pooler in transaction mode: nothing is left on its backends, and what needs a session is told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from ops import registry
+from ops.backups.scratch import clear_left, databases, scratch
+from ops.backups.server import Server
+from ops.models import Run
+from ops.session import NeedsSession, direct, require_session
+from tests.conftest import Manage
+from tests.ops.conftest import Declare
+from tests.ops.running import create, go, operation, sql, things
+from tests.pgbouncer import PgBouncer, need_pgbouncer
+from tests.trials.models import Thing
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# PgBouncer itself carries these from backend to backend, for each of its clients.
+CARRIED = ("application_name", "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings")
+LEFT = f"""
+SELECT 'setting ' || name FROM pg_settings
+    WHERE source = 'session' AND setting IS DISTINCT FROM reset_val AND name NOT IN {CARRIED}
+UNION ALL SELECT 'advisory lock' FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
+UNION ALL SELECT 'statement ' || name FROM pg_prepared_statements
+UNION ALL SELECT 'cursor ' || name FROM pg_cursors WHERE name <> ''
+UNION ALL SELECT 'table ' || relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'
+UNION ALL SELECT 'listens to ' || channel FROM pg_listening_channels() AS channel
+UNION ALL SELECT 'role ' || current_user WHERE current_user <> session_user
+"""
+
+
+@pytest.fixture
+def pooler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PgBouncer]:
+    """With one backend, which everybody shares."""
+    need_pgbouncer()
+    pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=1)
+    pooler.start()
+    yield pooler
+    pooler.remove()
+
+
+def left(pooler: PgBouncer) -> list[str]:
+    """What stands on the one backend that whoever comes next would meet."""
+    with pooler.client() as other:
+        return [what for (what,) in other.execute(LEFT).fetchall()]
+
+
+def test_a_probe_leaves_no_timeout_to_others(pooler: PgBouncer, client: Client) -> None:
+    with pooler.between():
+        assert client.get("/healthz").status_code == 200
+    with pooler.client() as other:
+        assert other.execute("SHOW statement_timeout").fetchone() == ("0",)
+    assert left(pooler) == []
+
+
+COMMANDS = [
+    "check",
+    "migrate",
+    "runs",
+    "backfill_rarity_v2",
+    "backfill_rarity_v2 --execute",
+    "bulk_promote --from common --to rare",
+    "bulk_promote --from common --to rare --execute --lanes 2",
+    "verify_rarity_v2",
+    "db_stats",
+    "queue_stats",
+    "migration_log",
+    "exports",
+    "backups",
+    "preflight",
+    "export_json --output {tmp}/export",
+    "verify_export {tmp}/export",
+]
+
+
+def test_commands_work_and_leave_nothing_on_the_backend(
+    pooler: PgBouncer, manage: Manage, tmp_path: Path
+) -> None:
+    manage("load_rules", "--execute")
+    manage("generate_cards", 30)
+    with pooler.between():
+        for command in COMMANDS:
+            done = manage(*command.format(tmp=tmp_path).split())
+            assert "Traceback" not in done.stderr, done.stderr
+            assert done.returncode == 0 or command == "preflight", (command, done.stdout, done.stderr)
+            assert left(pooler) == [], command
+        last = Run.objects.latest("pk")
+        assert manage("runs", "revert", last.pk, "--execute").returncode == 0
+        assert manage("runs", "show", last.pk).returncode == 0
+    assert left(pooler) == []
+
+
+def test_two_processes_share_a_run_through_few_backends(
+    tmp_path_factory: pytest.TempPathFactory, declare: Declare
+) -> None:
+    need_pgbouncer()
+    pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=3)
+    pooler.start()
+    things(2_000)
+    declare(operation(Thing.objects.filter(score__lt=7), {"score": 7}))
+    run = create(registry.get("trial"), lanes=2, batch_size=50)
+
+    def join() -> None:
+        with pooler.between():
+            go(Run.objects.get(pk=run.pk))
+
+    try:
+        workers = [Thread(target=join) for _ in range(2)]
+        [worker.start() for worker in workers]
+        [worker.join() for worker in workers]
+    finally:
+        pooler.remove()
+    assert Run.objects.get(pk=run.pk).state == "succeeded"
+    assert not Thing.objects.exclude(score=7).exists()
+    assert sql("SELECT count(*), count(DISTINCT object_id) FROM audit_logs") == [(2000, 2000)]
+
+
+NEEDY = [
+    "backup_db {tmp}/new.dump --verify",
+    "schema_drift",
+    "load_rules",
+    "load_rules --execute",
+    "generate_cards 5",
+    "restore_db --drop-old --confirm {name}",
+]
+
+
+@pytest.mark.parametrize("command", NEEDY)
+def test_what_needs_a_session_is_refused_in_two_lines(
+    pooler: PgBouncer, manage: Manage, tmp_path: Path, command: str
+) -> None:
+    name = connection.settings_dict["NAME"]
+    with pooler.between():
+        done = manage(*command.format(tmp=tmp_path, name=name).split())
+    first, second = done.stderr.splitlines()
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert "needs a session of its own, and DATABASE_URL leads to a pooler" in first
+    assert second == "Set DIRECT_DATABASE_URL to the PostgreSQL server itself: docs/poolers.md"
+    assert left(pooler) == []
+
+
+@pytest.mark.parametrize("command", NEEDY)
+def test_what_needs_a_session_goes_past_the_pooler_by_the_second_url(
+    pooler: PgBouncer, manage: Manage, tmp_path: Path, settings: Any, command: str
+) -> None:
+    settings.DIRECT_DATABASE = connection.settings_dict.copy()
+    name = connection.settings_dict["NAME"]
+    with pooler.between():
+        done = manage(*command.format(tmp=tmp_path, name=name).split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert left(pooler) == []
+
+
+def test_a_scratch_database_in_use_is_not_dropped_by_others(pooler: PgBouncer, settings: Any) -> None:
+    settings.DIRECT_DATABASE = connection.settings_dict.copy()
+    with pooler.between(), direct():
+        server = Server.default()
+        with scratch(server, "verify") as name:
+            assert clear_left(server) == []
+            with server.maintenance() as other:
+                assert name in databases(other, ".*")
+
+
+def test_preflight_says_what_a_pooler_keeps_it_from(pooler: PgBouncer, manage: Manage) -> None:
+    with pooler.between():
+        done = manage("preflight", "--rehearse")
+    assert "Traceback" not in done.stderr
+    assert "DATABASE_URL leads to a pooler" in done.stdout
+    assert "Set DIRECT_DATABASE_URL to the PostgreSQL server itself" in done.stdout
+
+
+def test_a_second_url_that_leads_to_a_pooler_too_is_refused(
+    pooler: PgBouncer, manage: Manage, settings: Any
+) -> None:
+    with pooler.between():
+        settings.DIRECT_DATABASE = connection.settings_dict.copy()
+        done = manage("schema_drift")
+    assert done.returncode == 2
+    assert "DIRECT_DATABASE_URL leads to a pooler" in done.stderr
+    assert "Let it name the PostgreSQL server itself: docs/poolers.md" in done.stderr
+
+
+def test_a_second_url_of_another_database_is_refused(manage: Manage, settings: Any) -> None:
+    settings.DIRECT_DATABASE = {**connection.settings_dict, "NAME": "postgres"}
+    done = manage("schema_drift")
+    first, second = done.stderr.removeprefix("CommandError: ").splitlines()
+    assert done.returncode == 2
+    assert first.startswith("DIRECT_DATABASE_URL leads to another database than DATABASE_URL")
+    assert second == "Let both name the same one: docs/poolers.md"
+
+
+def test_a_server_without_a_pooler_is_not_taken_for_one() -> None:
+    require_session("This")
+
+
+def test_a_session_in_use_by_many_is_noticed_all_the_same(tmp_path_factory: pytest.TempPathFactory) -> None:
+    need_pgbouncer()
+    pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=5, extra="server_round_robin = 1")
+    pooler.start()
+    try:
+        with pooler.between(), pytest.raises(NeedsSession):
+            require_session("This")
+    finally:
+        pooler.remove()
+
+
+def test_a_pooler_in_session_mode_serves_as_a_server_does(
+    tmp_path_factory: pytest.TempPathFactory, manage: Manage
+) -> None:
+    need_pgbouncer()
+    pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=8, extra="pool_mode = session")
+    pooler.start()
+    try:
+        with pooler.between():
+            done = manage("load_rules", "--execute")
+    finally:
+        pooler.remove()
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,84 @@
+"""A real PgBouncer in transaction mode, in front of the PostgreSQL that the tests run on."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from kyndo.localservices.server import LocalServer
+from kyndo.localservices.state import State, read_state
+from tests.ops.running import django_with
+
+PROGRAM = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
+
+
+def need_pgbouncer() -> str:
+    """Skip where it is not installed, but never in CI, whose script installs it."""
+    if PROGRAM is None:
+        assert not os.environ.get("CI"), "pgbouncer is missing: .ci/run installs the package"
+        pytest.skip("no pgbouncer: apt-get install pgbouncer")
+    return PROGRAM
+
+
+class PgBouncer(LocalServer):
+    """In front of every database of the server, with ``size`` backends for each."""
+
+    title, program, stop_signal = "PgBouncer", "pgbouncer", signal.SIGKILL
+
+    def __init__(self, root: Path, size: int, extra: str = "") -> None:
+        super().__init__(root, f"pgbouncer-{size}")
+        self.size, self.extra = size, extra
+        self.behind: dict[str, Any] = connection.settings_dict.copy()
+
+    def prepare(self, password: str, lock: IO[str]) -> None:
+        pass
+
+    def command(self, state: State) -> list[str | Path]:
+        users, ini = self.place / "users", self.place / f"{self.mark}.ini"
+        users.write_text(f'"{self.behind["USER"]}" "{self.behind["PASSWORD"]}"\n')
+        ini.write_text(
+            f"[databases]\n* = host={self.behind['HOST']} port={self.behind['PORT']}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {state.port}\nunix_socket_dir =\n"
+            f"auth_type = scram-sha-256\nauth_file = {users}\npool_mode = transaction\n"
+            f"default_pool_size = {self.size}\nmax_client_conn = 200\n{self.extra}\n"
+        )
+        for path in (users, ini):
+            self.account.owns(path)
+        return [need_pgbouncer(), ini]
+
+    def answers(self, state: State) -> bool:
+        try:
+            self.client().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def client(self, **asked: Any) -> "psycopg.Connection[tuple[Any, ...]]":
+        """Somebody else who comes through the pooler, every statement a transaction of its own."""
+        state = read_state(self.state_file)
+        assert state
+        given = {"dbname": connection.settings_dict["NAME"], **asked}
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=state.port,
+            user=self.behind["USER"],
+            password=self.behind["PASSWORD"],
+            autocommit=True,
+            connect_timeout=5,
+            **given,
+        )
+
+    @contextmanager
+    def between(self) -> Iterator[None]:
+        """Let Django's connection lead through it."""
+        state = read_state(self.state_file)
+        assert state
+        with django_with(HOST="127.0.0.1", PORT=state.port):
+            yield
