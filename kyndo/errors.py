@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 
+from kyndo.schema import WrongSchema
 from ops.typed import manage
 
 # SQLSTATE classes and codes that speak of the connection or the server, not of the statement.
@@ -18,7 +19,7 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 def explain(exc: BaseException) -> str | None:
     """Return what to tell the operator, or None where a traceback serves better."""
-    if isinstance(exc, ImproperlyConfigured):
+    if isinstance(exc, (ImproperlyConfigured, WrongSchema)):
         return str(exc)
     if isinstance(exc, DatabaseError):
         return _explain_database(exc)

@@ -61,7 +61,6 @@ def test_a_probe_leaves_no_timeout_to_others(pooler: PgBouncer, client: Client) 
 
 
 COMMANDS = [
-    "check",
     "migrate",
     "runs",
     "backfill_rarity_v2",

@@ -1,0 +1,107 @@
+"""What may stand in the URL of a database, and the schema that it asks for."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from django.db import connection
+
+from kyndo.database import database_settings
+from kyndo.required import require
+from tests.conftest import Manage
+from tests.kyndo.test_settings import PRODUCTION, refused
+from tests.ops.running import sql
+
+URL = "postgres://kyndo:hidden@127.0.0.1:9/kyndo"
+
+
+def options(query: str) -> dict[str, object]:
+    kept: dict[str, object] = database_settings(f"{URL}?{query}")["OPTIONS"]
+    return kept
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DIRECT_DATABASE_URL"])
+@pytest.mark.parametrize("key", ["sslaccept", "foo", "isolation_level", "assume_role", "pool", "SSLMODE"])
+def test_a_parameter_that_nobody_knows_is_refused_in_a_line(name: str, key: str) -> None:
+    [said] = refused(**{name: f"{URL}?sslmode=require&{key}=secret"}).splitlines()
+    assert said.startswith(f"{name} has the parameter {key!r}, which PostgreSQL's client does not know.")
+    assert "secret" not in said
+    assert "hidden" not in said
+
+
+def test_a_second_url_that_is_none_is_refused() -> None:
+    assert refused(DIRECT_DATABASE_URL="localhost:5432").startswith("DIRECT_DATABASE_URL is not a URL like")
+
+
+def test_what_prisma_writes_for_its_own_pool_is_not_sent_to_the_server() -> None:
+    told = options("connection_limit=5&pool_timeout=2&pgbouncer=true&statement_cache_size=0&sslmode=require")
+    assert told["sslmode"] == "require"
+    assert not {"connection_limit", "pool_timeout", "pgbouncer", "statement_cache_size"} & told.keys()
+
+
+def test_several_hosts_are_tried_in_turn() -> None:
+    told = database_settings("postgres://u:p@one:1,two:2/db?target_session_attrs=read-write")
+    assert (told["HOST"], told["PORT"]) == ("one,two", "1,2")
+    assert refused(DATABASE_URL="postgres://u:p@one:1,two:b/db").startswith("DATABASE_URL is not a URL like")
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("schema=game", '-c search_path="game"'),
+        ("schema=my%20%22own%22", '-c search_path="my\\ ""own"""'),
+        ("schema=game&options=-c%20jit%3Doff", '-c jit=off -c search_path="game"'),
+        ("schema=public", None),
+        ("schema=game&pgbouncer=true", None),  # which refuses options
+    ],
+)
+def test_a_schema_is_sent_as_the_search_path(query: str, sent: str | None) -> None:
+    assert options(query).get("options") == sent
+
+
+@pytest.fixture
+def schema(transactional_db: None) -> Iterator[str]:
+    name = 'the "new" game'
+    quoted = psycopg.sql.Identifier(name).as_string()
+    sql(f"CREATE SCHEMA {quoted}")
+    yield name
+    sql(f"DROP SCHEMA {quoted} CASCADE")
+
+
+def test_commands_work_in_the_schema_that_the_url_asks_for(manage: Manage, schema: str) -> None:
+    env = {"DATABASE_URL": f"{manage.database_url}?schema={quote(schema)}"}
+    assert manage("migrate", env=env).returncode == 0
+    assert manage("load_rules", "--execute", env=env).returncode == 0
+    assert sql('SELECT count(*) FROM "the ""new"" game".presentation_rules') != [(0,)]
+    assert sql("SELECT count(*) FROM public.presentation_rules") == [(0,)]
+
+
+@pytest.mark.parametrize("query", ["schema=public", "schema=public&connection_limit=5&pgbouncer=true"])
+def test_a_url_as_prisma_writes_it_serves(manage: Manage, query: str) -> None:
+    done = manage("runs", env={"DATABASE_URL": f"{manage.database_url}?{query}"})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_schema_that_is_not_there_is_told_with_what_to_type(manage: Manage) -> None:
+    done = manage("runs", env={"DATABASE_URL": f"{manage.database_url}?schema=no%20game"})
+    first, second = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert first.startswith("DATABASE_URL asks for the schema no game, which ")
+    assert second == 'In psql: CREATE SCHEMA "no game";'
+
+
+def test_a_session_that_was_not_put_into_the_schema_is_told_what_to_type(manage: Manage, schema: str) -> None:
+    query = f"schema={quote(schema)}&pgbouncer=true"
+    done = manage("runs", env={"DATABASE_URL": f"{manage.database_url}?{query}"})
+    first, second = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert "the session is in public: a pooler passes no search_path on" in first
+    alter = f'ALTER ROLE "kyndo" IN DATABASE "{connection.settings_dict["NAME"]}" SET search_path = '
+    assert second == f'In psql: {alter}"the ""new"" game";'
+
+
+def test_production_may_name_all_of_it() -> None:
+    query = "schema=public&connection_limit=5&sslmode=require&target_session_attrs=read-write"
+    environ = {**PRODUCTION, "DATABASE_URL": f"{URL}?{query}", "DIRECT_DATABASE_URL": URL}
+    require({name: value for name, value in environ.items() if value is not None})
