@@ -1,7 +1,7 @@
 import psycopg
 from django.apps import AppConfig
+from django.core import checks
 from django.db.models.signals import post_migrate
-from django.utils.module_loading import autodiscover_modules
 
 from ops.sql.intervals import AnyInterval
 
@@ -11,8 +11,10 @@ class OpsConfig(AppConfig):
     verbose_name = "Operations"
 
     def ready(self) -> None:
-        autodiscover_modules("operations")
-        from ops.permissions import create_permissions  # models are there only now
+        from ops import registry, system_checks  # models are there only now
+        from ops.permissions import create_permissions
 
         psycopg.adapters.register_loader("interval", AnyInterval)
+        registry.discover()
+        checks.register(system_checks.declarations, "operations")
         post_migrate.connect(create_permissions, sender=self)

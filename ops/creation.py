@@ -11,7 +11,7 @@ from django.utils import timezone
 from ops import claims, demand
 from ops.candidates import candidates
 from ops.db import same_images
-from ops.declaration import build, fingerprint, label_of
+from ops.declaration import build_steady, fingerprint, label_of
 from ops.events import tell_created
 from ops.models import Lane, Run
 from ops.operation import Operation
@@ -43,10 +43,10 @@ class Request:
 def create(request: Request) -> Run:
     """A queued run that has claimed its columns.
 
-    Raises InvalidParams, InvalidScope, NoBackup, or ColumnClaimed.
+    Raises InvalidDeclaration, InvalidParams, InvalidScope, NoBackup, or ColumnClaimed.
     """
     as_of = timezone.now()
-    operation = build(request.operation, request.params, as_of)
+    operation = build_steady(request.operation, request.params, as_of)
     request.scope.check(operation.model)
     without_backup = demand.overridden(request.without_backup)
     with same_images():

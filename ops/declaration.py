@@ -8,13 +8,22 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist, FieldError
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models import CompositePrimaryKey, Exists, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 from django.db.models.lookups import In
 from django.db.models.sql import Query
 
+from ops.contract import (
+    asking,
+    check_changes,
+    check_checks,
+    check_class,
+    check_names,
+    check_statement,
+    rows_of,
+)
 from ops.exceptions import InvalidDeclaration, InvalidParams
 from ops.operation import Operation
 from ops.sql.compile import Compiled, fields_of, statement_of, with_changes
@@ -30,15 +39,39 @@ def label_of(model: type[models.Model]) -> str:
 
 def build(declared: type[Operation], raw: Mapping[str, Any], as_of: datetime) -> Operation:
     """The operation with validated parameters. Raises InvalidParams, or InvalidDeclaration."""
+    check_class(declared)
     form = declared.Params(data=dict(raw))
     if unknown := set(raw) - set(form.fields):
         raise InvalidParams({name: ["there is no such parameter."] for name in sorted(unknown)})
     if not form.is_valid():
         errors = form.errors.get_json_data()
         raise InvalidParams({name: [e["message"] for e in found] for name, found in errors.items()})
-    operation = declared(form.cleaned_data, as_of)
+    with asking(declared.name, "__init__()"):
+        operation = declared(form.cleaned_data, as_of)
     try_out(operation)
     return operation
+
+
+def build_steady(declared: type[Operation], raw: Mapping[str, Any], as_of: datetime) -> Operation:
+    """As ``build``, for whoever is about to begin a run: it is built again whenever a process takes it up.
+
+    Raises InvalidDeclaration, too, where it is another one each time.
+    """
+    operation, again = (build(declared, raw, as_of) for _ in range(2))
+    if fingerprint(operation) != fingerprint(again):
+        raise InvalidDeclaration(
+            f"{operation.name} is another one each time it is built{_difference(operation, again)}: no run of"
+            " it could be resumed. Take the time from self.as_of, which a run keeps, never from the clock;"
+            " and what is random from a parameter, or in the database"
+        )
+    return operation
+
+
+def _difference(operation: Operation, again: Operation) -> str:
+    """The first value in which they differ, in words."""
+    first, second = (statement_of(each) for each in (operation, again))
+    values = zip(first.params if first else (), second.params if second else (), strict=False)
+    return next((f", with {one} and then {other}" for one, other in values if str(one) != str(other)), "")
 
 
 def fingerprint(operation: Operation) -> str:
@@ -76,19 +109,21 @@ def try_out(operation: Operation) -> None:
             f"{operation.name}: {operation.model._meta.label} has a {type(key).__name__} as primary key;"
             " the engine knows integers, text, dates and UUIDs"
         )
+    check_changes(operation)
     _check_columns(operation)
     _check_follows(operation)
-    queryset = operation.get_queryset()
+    queryset = rows_of(operation)
     _check_rows(operation, "get_queryset()", queryset)
     if not operation.is_per_row():
         _check_rows(operation, "get_changes()", _changed(operation, queryset))
+    check_statement(operation)
+    check_names(operation, queryset)
+    check_checks(operation)
 
 
 def _changed(operation: Operation, queryset: QuerySet[Any]) -> QuerySet[Any]:
-    try:
+    with asking(operation.name, "get_changes()"):
         changed = with_changes(queryset, operation)
-    except FieldError as exc:
-        raise InvalidDeclaration(f"{operation.name}: get_changes(): {exc}") from exc
     changed.query.values_select = ()  # ours, not the declaration's
     changed._fields = None  # type: ignore[attr-defined]
     return changed

@@ -31,6 +31,9 @@ class Operation:
 
     Set-based operations override ``get_changes``. Those that need Python for each row name the ``columns``
     that they write and override ``process``.
+
+    It is built anew by every process that works on a run, and must be the same one each time: whoever needs
+    the time reads ``self.as_of``, when the run was created, and never the clock. See docs/operations.md.
     """
 
     name: ClassVar[str]

@@ -14,7 +14,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
 from ops import registry
-from ops.exceptions import InvalidParams, UnknownOperation
+from ops.exceptions import InvalidParams, OpsError
 from ops.models import AuditLog, Run
 from ops.operation import Operation
 from ops.registry import register
@@ -62,7 +62,7 @@ class Revert(Operation):
         self.fields = fields_named(self.model, self.run.columns)
         try:
             self.label = registry.get(self.run.operation).label
-        except UnknownOperation:
+        except OpsError:
             self.label = "pk"
 
     def get_queryset(self) -> QuerySet[Any]:

@@ -10,9 +10,10 @@ from django.db.models import Count, F, Sum
 from django.utils import timezone
 
 from ops.candidates import candidates
+from ops.contract import remarks_of
 from ops.creation import Request
 from ops.db import read_only
-from ops.declaration import build
+from ops.declaration import build_steady
 from ops.models import Run
 from ops.operation import Operation
 from ops.sql.compile import fields_of, with_changes
@@ -50,10 +51,10 @@ class Preview:
 def preview(request: Request) -> Preview:
     """Look at the rows in one READ ONLY snapshot: nothing can be written here.
 
-    Raises InvalidParams or InvalidScope.
+    Raises InvalidDeclaration, InvalidParams, or InvalidScope.
     """
     with read_only():
-        operation = build(request.operation, request.params, timezone.now())
+        operation = build_steady(request.operation, request.params, timezone.now())
         request.scope.check(operation.model)
         operation.check_rows()
         rows = candidates(operation, request.scope)
@@ -63,7 +64,7 @@ def preview(request: Request) -> Preview:
             total=rows.count(),
             breakdown=_breakdown(rows, operation.breakdown),
             samples=_samples(rows.order_by("pk"), operation),
-            remarks=list(operation.get_remarks(None)),
+            remarks=remarks_of(operation, None),
             rate=rate,
             learnt_from=learnt_from,
         )

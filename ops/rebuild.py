@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ops import registry
 from ops.advice import WORKS, Verb, command
-from ops.declaration import build, fingerprint
+from ops.declaration import build, build_steady, fingerprint
 from ops.exceptions import ChangedDeclaration
 from ops.models import Run
 from ops.operation import Operation
@@ -17,6 +17,7 @@ def operation_of(run: Run) -> Operation:
     """The operation as the run began with it. Raises UnknownOperation, InvalidParams, ChangedDeclaration."""
     operation = build(registry.get(run.operation), run.params, run.as_of)
     if fingerprint(operation) != run.version:
+        build_steady(registry.get(run.operation), run.params, run.as_of)  # may know better why
         reason = (
             f"{run.operation} is declared otherwise than when run {run.pk} began, so that run cannot go on."
         )

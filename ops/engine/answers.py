@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import errno
 import json
-import sysconfig
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
-from pathlib import Path
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error
 
+from ops import raised
 from ops.operation import Operation
 from ops.sql.compile import fields_named
 
 _OF_NO_ROW = (Error, ConnectionError, TimeoutError, MemoryError)
 _OF_A_FILE = (None, errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
-_LIBRARIES = tuple(sysconfig.get_paths()[which] for which in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 class _Encoder(DjangoJSONEncoder):
@@ -55,7 +52,7 @@ def ask(operation: Operation, rows: Sequence[Any]) -> Answers:
     except Exception as exc:
         if _is_of_no_row(exc):
             raise
-        raise Unanswered(rows, f"{_reason_of(exc)} ({_place(exc)})") from exc
+        raise Unanswered(rows, raised.told(exc)) from exc
     return _sorted(operation, rows, results)
 
 
@@ -68,18 +65,6 @@ def _is_of_no_row(error: BaseException) -> bool:
         return True
     behind = error.__cause__ or error.__context__
     return behind is not None and _is_of_no_row(behind)
-
-
-def _reason_of(error: Exception) -> str:
-    """The error with its kind: ``KeyError: 'x'``."""
-    return f"{type(error).__name__}: {error}".strip().removesuffix(":")
-
-
-def _place(error: Exception) -> str:
-    """Where it was raised: the innermost line that is no library's, where there is one."""
-    trace = traceback.extract_tb(error.__traceback__)
-    frame = next((f for f in reversed(trace) if not f.filename.startswith(_LIBRARIES)), trace[-1])
-    return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
 def _sorted(operation: Operation, rows: Sequence[Any], results: Mapping[Any, Any]) -> Answers:

@@ -14,10 +14,10 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ops import registry, words
+from ops import registry, runs, words
 from ops.creation import Request, create
 from ops.engine.work import work
-from ops.exceptions import DatabaseAway, InvalidParams, OpsError
+from ops.exceptions import ChangedDeclaration, DatabaseAway, InvalidDeclaration, InvalidParams, OpsError
 from ops.interrupts import stop_event
 from ops.management.arguments import (
     Filters,
@@ -54,6 +54,15 @@ class OpsCommand(BaseCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         # ``--exec`` is not the same as ``--execute``: nothing is done on half a word.
         return super().create_parser(prog_name, subcommand, **{"allow_abbrev": False, **kwargs})
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except CommandError as exc:  # raised before there was a parser, or by it: Django catches later ones
+            if "--traceback" in argv:
+                raise
+            self.stderr.write(f"CommandError: {exc}")
+            sys.exit(exc.returncode)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         with self.told_errors(), direct() if self.goes_direct else nullcontext():
@@ -125,6 +134,11 @@ class OpsCommand(BaseCommand):
                 f"The database is away: {exc}\n"
                 f"Nothing is lost. Once it is back, go on with: {manage('runs', 'resume', run.pk)}"
             ) from exc
+        except (ChangedDeclaration, InvalidDeclaration, InvalidParams) as exc:
+            if run.state == State.QUEUED:  # nobody can ever go on with it, and it holds its columns
+                runs.start(run)
+                runs.fail(run, str(exc))
+            raise
         except Exception:
             if run.state != State.FAILED or "--traceback" in sys.argv:
                 raise
@@ -147,7 +161,8 @@ class OperationCommand(OpsCommand):
     flags: ClassVar[Mapping[str, str]] = {}
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        self.help = registry.get(self.operation).summary()
+        with self.told_errors():
+            self.help = registry.get(self.operation).summary()
         return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:

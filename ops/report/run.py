@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import apps
 
 from ops import advice, outlook, runs, words
+from ops.contract import remarks_of
 from ops.exceptions import OpsError
 from ops.health.health import silences
 from ops.health.hold import holders, is_held
@@ -152,7 +153,7 @@ def progress_json(told: Progress) -> dict[str, Any]:
 
 def remarks(run: Run) -> list[str]:
     operation = _operation(run)
-    return list(operation.get_remarks(run)) if operation else []
+    return remarks_of(operation, run) if operation else []
 
 
 def _remarks(run: Run) -> list[str]:

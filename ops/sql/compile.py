@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connection
 from django.db.models import Expression, Field, Func, Model, QuerySet, TextField, Value
 from django.db.models.expressions import RawSQL
+from django.db.models.sql.where import WhereNode
 from psycopg import sql
 
 if TYPE_CHECKING:
@@ -162,10 +163,29 @@ def as_stored(value: Any, field: Field[Any, Any]) -> Expression:
 
 def statement_of(operation: Operation) -> Compiled | None:
     """What the declaration compiles to, for its fingerprint."""
-    queryset = operation.get_queryset()
+    queryset = operation.get_queryset().all()
+    _put_in_order(queryset.query.where, queryset.query.get_compiler(using=queryset.db))
     if not operation.is_per_row():
         queryset = with_changes(queryset.order_by("pk"), operation)
     return compile_select(queryset.order_by("pk"))
+
+
+def _put_in_order(where: WhereNode, compiler: Any) -> None:
+    """Conditions that differ by their values alone, as those made of a set, which has another order in
+    each process."""
+    for child in where.children:
+        if isinstance(child, WhereNode):
+            _put_in_order(child, compiler)
+    try:
+        told = [compiler.compile(child) for child in where.children]
+    except (EmptyResultSet, FullResultSet):
+        return
+    for text in {text for text, _ in told}:
+        places = [place for place, (other, _) in enumerate(told) if other == text]
+        order = sorted(places, key=lambda place: repr(told[place][1]))
+        moved = [where.children[place] for place in order]
+        for place, child in zip(places, moved, strict=True):
+            where.children[place] = child
 
 
 def assign(field: Field[Any, Any], value: sql.Composable) -> sql.Composable:

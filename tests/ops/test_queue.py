@@ -171,15 +171,15 @@ def test_an_error_fails_the_run_and_the_job(queue: Queue, declare: Declare) -> N
     things(1)
 
     def fails(self: Any, rows: Any) -> Any:
-        raise ZeroDivisionError("of a row")
+        raise ConnectionError("the renderer is away")
 
     run = create(
         declare(operation(Thing.objects.filter(note=None), process=fails, columns=["note"])), workers=1
     )
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ConnectionError):
         advance(run.pk)
     run.refresh_from_db()
-    assert (run.state, run.error) == (State.FAILED, "ZeroDivisionError: of a row")
+    assert (run.state, run.error) == (State.FAILED, "ConnectionError: the renderer is away")
     assert len(queue) == 0
 
 

@@ -3,11 +3,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ops import registry
 from ops.management.base import OperationCommand, add_operation_arguments
 from ops.operation import Operation
+
+
+class _Choice(CommandParser):
+    """The flags of one operation; of one that is refused, whatever is typed, the reason."""
+
+    problem = ""
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        if self.problem:
+            raise CommandError(self.problem)
+        return super().parse_known_args(*args, **kwargs)
 
 
 class Command(OperationCommand):
@@ -18,12 +29,22 @@ class Command(OperationCommand):
         return super(OperationCommand, self).create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        choices = parser.add_subparsers(dest="operation", metavar="NAME", required=True)
+        choices = parser.add_subparsers(dest="operation", metavar="NAME", required=True, parser_class=_Choice)
         for operation in registry.all_operations():
             name, summary = operation.name, operation.summary()
             add_operation_arguments(
                 choices.add_parser(name, help=summary, description=summary, allow_abbrev=False), operation
             )
+        for name, problem in registry.refused().items():
+            choices.add_parser(name, help=f"Refused: {problem}".replace("%", "%%")).problem = problem
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except SystemExit as exc:
+            if exc.code == 2:  # the name may be one of these
+                self.stderr.write("\n".join(f"{name} {why}" for name, why in registry.broken().items()))
+            raise
 
     def get_operation(self, options: Mapping[str, Any]) -> type[Operation]:
         return registry.get(options["operation"])

@@ -1,0 +1,20 @@
+"""What ``manage.py check`` says of the declarations: warnings, since an error would end `migrate` too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Warning
+
+from ops import registry
+
+_HINT = (
+    "It alone is refused until it is mended, and nothing else is. What may be declared: docs/operations.md"
+)
+
+
+def declarations(**_: Any) -> list[CheckMessage]:
+    """One for each operation that is refused, and for each ``operations`` module that cannot be imported."""
+    return [
+        Warning(problem, hint=_HINT, obj=where, id="ops.W001") for where, problem in registry.faults().items()
+    ]

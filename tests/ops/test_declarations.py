@@ -1,0 +1,417 @@
+"""A declaration that cannot be run is refused, it alone, in words; everything else goes on."""
+
+import os
+import random
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django import forms
+from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
+from django.db.models import F, QuerySet, Value
+from django.utils import timezone
+
+from ops import creation, registry, runs
+from ops.contract import RESERVED
+from ops.creation import Request
+from ops.exceptions import InvalidDeclaration
+from ops.management.base import OpsCommand, add_run_arguments
+from ops.models import Claim, Run
+from ops.operation import Check, Operation
+from ops.preview import preview
+from tests.manage import ROOT, Manage
+from tests.ops.conftest import Declare
+from tests.ops.running import create, execute, go, operation, per_row, things
+from tests.trials.models import Thing
+from tests.trials.operations import ScoreParams
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MISSING = Thing.objects.filter(note=None)
+
+
+class Reserved(forms.Form):
+    filter = forms.CharField(required=False)
+
+
+def of(**attributes: Any) -> type[Operation]:
+    """An operation that would do, but for these attributes."""
+    return operation(MISSING, {"note": Value("x")}, **attributes)
+
+
+def setting(**changes: Any) -> type[Operation]:
+    return operation(MISSING, changes)
+
+
+def over(**filters: Any) -> type[Operation]:
+    return of(get_queryset=lambda self: Thing.objects.filter(**filters))
+
+
+def giving(method: str, answer: Any) -> type[Operation]:
+    return of(**{method: lambda self: answer})
+
+
+def processing(columns: Any) -> type[Operation]:
+    return of(process=lambda self, rows: {}, columns=columns)
+
+
+def raising(self: Any, *args: Any) -> Any:
+    return {}["nope"]
+
+
+def bare(**attributes: Any) -> type[Operation]:
+    return type("Trial", (Operation,), {"name": "trial", **attributes})
+
+
+KEY_ERROR = "KeyError: 'nope' (test_declarations.py, line "
+UNKNOWN = "Cannot resolve keyword"
+# What is declared, and a part of what is said of it.
+WRONG: dict[str, tuple[Callable[[], Any], str]] = {
+    "a field of a filter": (lambda: over(nota=None), f"trial: get_queryset(): FieldError: {UNKNOWN} 'nota'"),
+    "a lookup of a filter": (lambda: over(note__is=1), "get_queryset(): FieldError: Unsupported lookup 'is'"),
+    "a value of a filter": (lambda: over(score="a"), "Field 'score' expected a number but got 'a'"),
+    "a field of a change": (lambda: setting(nota="x"), "writes 'nota', which trials.Thing does not have"),
+    "a field of an expression": (
+        lambda: setting(note=F("nam")),
+        f"get_changes(): FieldError: {UNKNOWN} 'nam'",
+    ),
+    "a value of a change": (lambda: setting(score="a"), "Field 'score' expected a number but got 'a'"),
+    "no get_queryset": (
+        lambda: bare(model=Thing, get_changes=lambda self: {"note": "x"}),
+        "trial declares no get_queryset()",
+    ),
+    "no get_changes": (lambda: operation(MISSING), "writes no column: give get_changes(), or columns and"),
+    "no rows": (lambda: giving("get_queryset", None), "get_queryset() returned nothing, not a queryset"),
+    "a manager": (lambda: giving("get_queryset", Thing.objects), "returned a manager: add .all()"),
+    "a list of rows": (lambda: giving("get_queryset", [1]), "get_queryset() returned a list, not a queryset"),
+    "rows that raise": (lambda: of(get_queryset=raising), f"trial: get_queryset(): {KEY_ERROR}"),
+    "no changes": (lambda: giving("get_changes", None), "get_changes() returned nothing, not a mapping"),
+    "a set of changes": (
+        lambda: giving("get_changes", {"note"}),
+        "get_changes() returned a set, not a mapping",
+    ),
+    "changes that raise": (lambda: of(get_changes=raising), f"trial: get_changes(): {KEY_ERROR}"),
+    "a start that raises": (lambda: of(__init__=raising), f"trial: __init__(): {KEY_ERROR}"),
+    "no checks": (lambda: giving("get_checks", None), "get_checks(): TypeError: 'NoneType'"),
+    "checks that raise": (lambda: of(get_checks=raising), f"trial: get_checks(): {KEY_ERROR}"),
+    "a bare queryset": (lambda: giving("get_checks", [MISSING]), "give Check(label, queryset)"),
+    "a sliced check": (lambda: giving("get_checks", [Check("few", MISSING[:3])]), "is sliced or combined"),
+    "a breakdown of no field": (lambda: of(breakdown="nam"), f"breakdown is 'nam': {UNKNOWN} 'nam'"),
+    "a breakdown of no text": (lambda: of(breakdown=3), "trial: breakdown is 3: "),
+    "a label of no field": (lambda: of(label="nam"), f"trial: label is 'nam': {UNKNOWN} 'nam'"),
+    "a label of no text": (lambda: of(label=None), "trial: label is None: "),
+    "no model": (bare, "trial names no model: give one, as in `model = Card`"),
+    "a model by its name": (lambda: of(model="trials.Thing"), "model is 'trials.Thing'; give the class"),
+    "params of no form": (
+        lambda: of(Params=dict),
+        "Params is <class 'dict'>, which is no form: inherit from",
+    ),
+    "params filled in": (lambda: of(Params=ScoreParams()), "which is no form: inherit from forms.Form"),
+    "a reserved name": (
+        lambda: of(Params=Reserved),
+        "parameter filter is called as an option of every command",
+    ),
+    "a bad example": (lambda: of(Params=ScoreParams, example={"score": "a"}), "score: Enter a whole number."),
+    "an example too large": (
+        lambda: of(Params=ScoreParams, example={"score": 9999}),
+        "than or equal to 2000.",
+    ),
+    "an example of nothing": (lambda: of(example={"shoe": 1}), "example gives shoe, which is no parameter"),
+    "an example in a list": (
+        lambda: of(example=["shoe"]),
+        "example is ['shoe']; give parameters by name, or",
+    ),
+    "columns in one text": (lambda: processing("note"), "columns is 'note'; give a list of names"),
+    "columns in a set": (lambda: processing({"note"}), "columns is {'note'}; give a list of names"),
+    "other columns": (lambda: of(columns=["score"]), "columns are score, and get_changes() sets note; leave"),
+    "follows in one text": (lambda: of(follows="name"), "follows is 'name'; give a list of names"),
+    "a rate of nothing": (lambda: of(guessed_rate=0), "guessed_rate is 0; give rows a second"),
+    "no operation": (lambda: Thing, "is no operation: inherit from ops.operation.Operation"),
+    "a name of no text": (lambda: of(name=7), "name is 7; use lower-case letters, digits and underscores"),
+}
+EACH = pytest.mark.parametrize(("declared", "words"), WRONG.values(), ids=WRONG)
+
+
+@EACH
+@pytest.mark.usefixtures("declare")
+def test_what_is_wrong_is_said_when_it_is_declared(declared: Any, words: str) -> None:
+    with pytest.raises(InvalidDeclaration) as refused:
+        registry.register(declared())
+    assert words in str(refused.value)
+
+
+@pytest.fixture
+def loading(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while the apps are being loaded; what is declared is forgotten when the test ends."""
+    monkeypatch.setattr(registry, "_discovered", False)
+    monkeypatch.setattr(registry, "_nameless", {})
+    monkeypatch.setattr(registry, "_broken", {})
+
+
+@EACH
+@pytest.mark.usefixtures("loading")
+def test_what_is_wrong_in_an_app_is_a_warning_and_ends_nothing(declared: Any, words: str) -> None:
+    good = registry.all_operations()
+    registry.register(declared())
+    [told] = run_checks(tags=["operations"])
+    assert (told.id, told.level, "docs/operations.md" in str(told.hint)) == ("ops.W001", 30, True)
+    assert words in told.msg
+    assert registry.all_operations() == good
+    assert registry.get("trials_annotate")
+
+
+@pytest.mark.usefixtures("loading")
+def test_an_operation_that_is_refused_says_so_whatever_is_typed() -> None:
+    registry.register(over(nota=None))
+    for typed in ([], ["--execute"], ["--score", "7"], ["--help"]):
+        with pytest.raises(CommandError, match=r"^trial: get_queryset\(\): FieldError"):
+            call_command("operate", "trial", *typed)
+
+
+@pytest.mark.usefixtures("loading")
+def test_the_second_of_one_name_is_refused_and_the_first_stays() -> None:
+    first = registry.register(of())
+    registry.register(of())
+    assert registry.get("trial") is first
+    assert "trial is registered already, by Trial" in run_checks(tags=["operations"])[0].msg
+
+
+def test_a_declaration_that_asks_the_database_is_not_asked_before_it_is_built(declare: Declare) -> None:
+    """`migrate` comes before the tables, and any command while the server is away."""
+    asked = []
+
+    def rows(self: Operation) -> QuerySet[Thing]:
+        asked.append(list(Thing.objects.values_list("note", flat=True)))
+        return Thing.objects.filter(nota=1)
+
+    trial = declare(of(get_queryset=rows))
+    assert asked == []
+    with pytest.raises(InvalidDeclaration, match="'nota'"):
+        create(trial)
+    assert asked == [[]]
+
+
+def test_no_parameter_can_be_called_as_an_option_of_a_command() -> None:
+    parser = OpsCommand().create_parser("manage.py", "operate")
+    add_run_arguments(parser)
+    flags = {flag.removeprefix("--").replace("-", "_") for a in parser._actions for flag in a.option_strings}
+    assert {
+        name for name in flags | {a.dest for a in parser._actions} if not name.startswith("_")
+    } <= RESERVED
+
+
+def now_in_rows() -> type[Operation]:
+    return over_each(lambda: {"updated_at__lt": timezone.now()})
+
+
+def over_each(filters: Callable[[], dict[str, Any]]) -> type[Operation]:
+    return of(get_queryset=lambda self: Thing.objects.filter(**filters()))
+
+
+UNSTEADY = {
+    "now in the rows": now_in_rows,
+    "now in the changes": lambda: of(get_changes=lambda self: {"updated_at": timezone.now()}),
+    "a random value": lambda: of(get_changes=lambda self: {"score": random.random() * 100 // 0.001}),
+    "random rows": lambda: over_each(lambda: {"pk__gt": random.randrange(10**9)}),
+    "now where Python makes the values": lambda: per_row(
+        MISSING, dict, "note", get_queryset=lambda self: Thing.objects.filter(updated_at__lt=timezone.now())
+    ),
+}
+
+
+@pytest.mark.parametrize("declared", UNSTEADY.values(), ids=UNSTEADY)
+@pytest.mark.parametrize("begin", [preview, creation.create], ids=["preview", "create"])
+def test_what_is_another_one_each_time_it_is_built_begins_no_run(
+    declare: Declare, declared: Any, begin: Any
+) -> None:
+    things(2)
+    with pytest.raises(
+        InvalidDeclaration, match=r"^trial is another one each time it is built, with "
+    ) as told:
+        begin(Request(declare(declared()), "me"))
+    assert "Take the time from self.as_of" in str(told.value)
+    assert not Run.objects.exists()
+    assert not Claim.objects.exists()
+
+
+def test_as_of_stays_the_same_until_the_run_ends(declare: Declare) -> None:
+    rows = of(get_queryset=lambda self: Thing.objects.filter(note=None, updated_at__lt=self.as_of))
+    things(8)
+    run = create(declare(rows), batch_size=3)
+    runs.start(run)
+    runs.pause(run)
+    runs.requeue(run)
+    assert go(run).state == "succeeded"
+
+
+def test_a_run_that_turns_out_to_be_another_one_does_not_hold_its_columns(
+    declare: Declare, manage: Manage
+) -> None:
+    """Chance may make the first two builds alike, and the third another one."""
+    built: list[Any] = []
+
+    def rows(self: Any) -> QuerySet[Thing]:
+        if self not in built:
+            built.append(self)
+        return Thing.objects.exclude(score=max(0, built.index(self) - 2))
+
+    things(1)
+    declare(of(get_queryset=rows))
+    refused = manage("operate", "trial", "--execute")
+    assert refused.returncode == 1
+    assert "trial is another one each time it is built" in refused.stderr
+    assert Run.objects.get().state == "failed"
+    assert not Claim.objects.exists()
+
+
+FINGERPRINT = """
+import django; django.setup()
+from django.db.models import Q
+from django.utils import timezone
+from functools import reduce
+from operator import or_
+from ops.declaration import build, fingerprint
+from ops.operation import Operation
+from tests.trials.models import Thing
+NAMES = {"ash", "beech", "cedar", "fir", "oak", "pine"}
+class Trial(Operation):
+    name, model, columns = "trial", Thing, ["note"]
+    def process(self, rows): return {}
+    def get_queryset(self):
+        either = reduce(or_, (Q(name__icontains=name) for name in NAMES))
+        for name in NAMES:
+            either &= ~Q(note=name)
+        return Thing.objects.filter(either, name__in=NAMES).exclude(note__in=NAMES)
+print(fingerprint(build(Trial, {}, timezone.now())))
+"""
+
+
+def test_the_order_of_a_set_makes_no_other_declaration_in_another_process() -> None:
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    told = {
+        subprocess.check_output(
+            [sys.executable, "-c", FINGERPRINT], env={**env, "PYTHONHASHSEED": str(seed)}, cwd=ROOT
+        )
+        for seed in (1, 2, 3)
+    }
+    assert len(told) == 1
+
+
+def test_remarks_that_raise_are_told_as_one(declare: Declare) -> None:
+    things(1)
+    trial = declare(of(get_remarks=raising))
+    assert preview(Request(trial, "me")).remarks[0].startswith(f"get_remarks(): {KEY_ERROR}")
+    assert execute(trial).state == "succeeded"
+
+
+OPERATIONS = """
+from django.db.models import F
+from ops.operation import Operation
+from ops.registry import register
+from tests.trials.models import Thing
+
+@register
+class Typo(Operation):
+    name, model = "spoilt_typo", Thing
+    def get_queryset(self): return Thing.objects.filter(nota=None)
+    def get_changes(self): return {"note": F("name")}
+
+@register
+class Bare(Operation):
+    name = "spoilt_bare"
+
+@register
+class Nameless(Operation):
+    model = Thing
+
+@register
+class Good(Operation):
+    name, model = "spoilt_good", Thing
+    def get_queryset(self): return Thing.objects.filter(note=None)
+    def get_changes(self): return {"note": F("name")}
+"""
+COMMAND = """
+from ops.management.base import OperationCommand
+class Command(OperationCommand):
+    operation = "spoilt_typo"
+"""
+FILES = {
+    "spoilt/__init__.py": "",
+    "spoilt/operations.py": OPERATIONS,
+    "spoilt/management/__init__.py": "",
+    "spoilt/management/commands/__init__.py": "",
+    "spoilt/management/commands/spoilt_typo.py": COMMAND,
+    "unimportable/__init__.py": "",
+    "unimportable/operations.py": "\nfrom ops.operation import Operacion\n",
+    "unreadable/__init__.py": "",
+    "unreadable/operations.py": "def get_queryset(self:\n",
+    "spoilt_settings.py": "from tests.settings import *\n"
+    "SILENCED_SYSTEM_CHECKS = ['fields.E001']\n"  # a field of the trials, which is there on purpose
+    "INSTALLED_APPS = [*INSTALLED_APPS, 'spoilt', 'unimportable', 'unreadable']\n",
+}
+Typed = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def typed(manage: Manage, tmp_path: Path) -> Typed:
+    """A command of a project with apps that are spoilt."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    env = {"DJANGO_SETTINGS_MODULE": "spoilt_settings", "PYTHONPATH": str(tmp_path)}
+    return lambda *args: manage.process(*args, env=env)
+
+
+@pytest.mark.long
+def test_a_project_with_spoilt_operations_goes_on(typed: Typed) -> None:
+    things(3)
+    checked = typed("check")
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stderr.count("ops.W001") == 5
+    for told in (
+        "spoilt.operations.Typo: (ops.W001) spoilt_typo: get_queryset(): FieldError: Cannot resolve keyword",
+        "spoilt.operations.Bare: (ops.W001) spoilt_bare names no model",
+        "spoilt.operations.Nameless: (ops.W001) Nameless.name is ''",
+        "unimportable.operations: (ops.W001) cannot be imported: ImportError: cannot import name 'Operacion'",
+        "unreadable.operations: (ops.W001) cannot be imported: SyntaxError: '(' was never closed",
+    ):
+        assert told in checked.stderr
+    for args in (["migrate"], ["runs"], ["migration_log", "--since", "1h"], ["operate", "--help"]):
+        done = typed(*args)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    done = typed("operate", "spoilt_good", "--execute")
+    assert (done.returncode, Thing.objects.filter(note=None).count()) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["operate", "spoilt_typo", "--execute"], "spoilt_typo: get_queryset(): FieldError: Cannot resolve"),
+        (["spoilt_typo"], "spoilt_typo: get_queryset(): FieldError: Cannot resolve"),
+        (["operate", "spoilt_bare"], "spoilt_bare names no model"),
+        (["operate", "spoilt_else"], "unimportable.operations cannot be imported: ImportError"),
+    ],
+)
+def test_a_spoilt_operation_is_told_in_a_line(typed: Typed, args: list[str], words: str) -> None:
+    done = typed(*args)
+    assert done.returncode in (1, 2)
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_of_an_operation_that_is_refused_since_can_be_shown_and_reverted(
+    declare: Declare, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things(2)
+    run = execute(declare(of()))
+    monkeypatch.setattr(registry, "_discovered", False)
+    declare(over(nota=None))
+    assert manage("runs", "show", run.pk).returncode == 0
+    assert "trial: get_queryset(): FieldError" in manage("runs", "resume", run.pk).stderr
+    assert manage("runs", "revert", run.pk, "--execute").returncode == 0
+    assert Thing.objects.filter(note=None).count() == 2
