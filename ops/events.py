@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from ops.models import Run
+from ops.operation import is_wrong
 from ops.progress import progress_of
 from ops.states import State
 
@@ -81,6 +82,6 @@ def _figures(run: Run) -> dict[str, Any]:
         "rate": round(told.changed / max(seconds, 0.001)),
         "batches": told.batches,
         "sweeps": told.sweep,
-        "wrong": ", ".join(f"{check['found']:,} {check['label']}" for check in run.checks if check["found"]),
+        "wrong": ", ".join(f"{check['found']:,} {check['label']}" for check in run.checks if is_wrong(check)),
         "error": run.error,
     }

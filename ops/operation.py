@@ -26,6 +26,11 @@ class Check:
     queryset: QuerySet[Any]
 
 
+def is_wrong(found: Mapping[str, Any]) -> bool:
+    """Whether what a check found, as a run keeps it, is a fault: rows that came too late are none."""
+    return bool(found["found"]) and not found.get("late")
+
+
 class Operation:
     """A change of many rows of one model, declared; the engine does the rest.
 

@@ -7,8 +7,8 @@ import re
 from django.db import DatabaseError
 from psycopg import Error
 
-# Data exceptions, broken constraints, and what a trigger raises.
-_ROW_CLASSES = ("22", "23")
+# Data exceptions, broken constraints, rows that a view does not let in, and what a trigger raises.
+_ROW_CLASSES = ("22", "23", "44")
 _RAISED = "P0001"
 _ROW_IS_TOLD = {"23502", "23514"}
 LOCK_NOT_AVAILABLE = "55P03"
@@ -31,7 +31,16 @@ def ends_session(error: BaseException) -> bool:
 def is_of_a_row(error: DatabaseError) -> bool:
     """Whether the row is at fault, and no other."""
     state = sqlstate(error)
-    return state[:2] in _ROW_CLASSES or state == _RAISED
+    return state[:2] in _ROW_CLASSES or state == _RAISED or _breaks_policy(error)
+
+
+def _breaks_policy(error: DatabaseError) -> bool:
+    """Whether the new row is one that row-level security does not let this role write.
+
+    Of the same SQLSTATE as a right that is missing, which no row is at fault for; words differ by language.
+    """
+    told = _told(error)
+    return told is not None and told.diag.source_function == "ExecWithCheckOptions"
 
 
 def first_value_of_row(error: BaseException) -> str | None:

@@ -17,7 +17,7 @@ from ops.candidates import ahead_of, candidates
 from ops.db import batch_transaction
 from ops.declaration import asks_elsewhere
 from ops.engine.answers import Answers, Unanswered, ask
-from ops.engine.failures import refuse_futile, set_aside
+from ops.engine.failures import refusal, refuse_futile, refuse_refused, set_aside
 from ops.engine.lane import Halted, Statements, reach, retake
 from ops.engine.locks import Locks
 from ops.engine.search import Search
@@ -72,6 +72,8 @@ class Batches:
     began: float = field(default=0.0, init=False)
     # Rows in a row for each of which process() raised.
     raised: int = field(default=0, init=False)
+    # Rows in a row that the database left as they were, without an error.
+    refused: int = field(default=0, init=False)
     worth_telling: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +109,7 @@ class Batches:
         if written is None:
             return None
         self.locks.won()
+        self.refused = 0 if written.changed else self.refused
         if self.stretch:
             self.stretch.lane.cursor = written.cursor
         self.size.learn(written.selected, timedelta(seconds=self.worked))
@@ -198,10 +201,10 @@ class Batches:
         """What a batch may not leave behind, looked at while its rows are locked."""
         if written.changed and not stretch.lane.changed:
             self._check_shrinks(self._rows(stretch), read)
-        nothing = written.selected and not written.changed
-        if nothing and self.locks.waits and self._rows(stretch).exists():
-            reason = "not changed: a trigger kept the row as it was, or others changed it meanwhile each time"
-            self._set_aside(stretch.lane, str(stretch.reach.key), reason)
+        waited = self.locks.waits and stretch.is_one
+        if waited and not written.changed and self._rows(stretch).exists():
+            self.refused += 1
+            self._set_aside(stretch.lane, str(stretch.reach.key), refusal(written.selected))
 
     def _check_shrinks(self, rows: QuerySet[Any], read: Sequence[Any]) -> None:
         """After the first rows that a lane changed: none of them may still match, as it was read."""
@@ -266,6 +269,10 @@ class Batches:
                 f" To see them: {manage('runs', 'show', self.run.pk)}"
             )
         refuse_futile(self.run, failed, self.raised)
+        refuse_refused(self.run, self.refused, self._count_left)
+
+    def _count_left(self) -> int:
+        return candidates(self.operation, self.scope, self.run).count()
 
 
 def _means_other(row: Any, read: Sequence[Any], annotations: Iterable[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -11,6 +13,9 @@ from ops.typed import manage
 
 # A run that has failed on so many rows and changed none, fails on every row.
 FUTILE = 100
+# So many rows, one after the other, that the database left as they were: there are more of them than anybody
+# wants to have listed.
+_REFUSED = 10_000
 
 
 def set_aside(lane: Lane, key: str, error: str) -> None:
@@ -34,8 +39,26 @@ def refuse_futile(run: Run, failed: int, raised: int) -> None:
         told = f"the first {failed} rows all failed, and none was changed"
     else:
         return
+    raise _none_succeeds(run, told)
+
+
+def refuse_refused(run: Run, refused: int, left: Callable[[], int]) -> None:
+    """Raise NoneSucceeds once the database left so many rows as they were that to try the rest is idle."""
+    if run.max_failures is None and refused >= _REFUSED:
+        told = f"the database left {refused:,} rows as they were, one after the other"
+        raise _none_succeeds(run, f"{told}; {left():,} more have not been tried since")
+
+
+def refusal(selected: int) -> str:
+    """Why a row was not changed, though it is a candidate and no error was raised."""
+    if selected:
+        return "not changed: a trigger kept the row as it was, or others changed it meanwhile each time"
+    return "not changed: this role may read the row, but not change it (row-level security)"
+
+
+def _none_succeeds(run: Run, told: str) -> NoneSucceeds:
     latest = Failure.objects.filter(run=run).latest("pk")
-    raise NoneSucceeds(
+    return NoneSucceeds(
         f"{told}. The last one, {latest.object_id}: {latest.error.partition(chr(10))[0]}."
         f" To see them: {manage('runs', 'show', run.pk)}."
         f" Once it is mended: {manage('runs', 'resume', run.pk)};"

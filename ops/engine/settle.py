@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from ops import runs
 from ops.candidates import ahead_of, candidates
 from ops.db import read_only, same_images
 from ops.engine.locks import LAST_SWEEP
 from ops.models import Failure, Lane, Run
-from ops.operation import Check, Operation
+from ops.operation import Check, Operation, is_wrong
 from ops.scope import Scope
 from ops.states import AT_WORK, State
+
+# Note [What is left after the last sweep]
+# The last sweep tries each candidate alone, and one that it sees and cannot change is a failure, whatever the
+# reason: a lock, an error, a trigger, or row-level security, which lets a role see rows that it may not
+# change. So a row that is left then, and is no failure, came to need the change while that sweep was under
+# way. Two more sweeps are for those. Where players make more of them all the while, that is no fault of the
+# run: they are told beside what the checks found, by number and by name.
+_SWEEPS = LAST_SWEEP + 2
+_SAMPLE = 5
 
 
 def settle(run: Run, operation: Operation, scope: Scope) -> None:
     """Begin the next sweep if rows are left, or verify and end the run."""
     swept = run.sweep
-    if swept < LAST_SWEEP and _left(run, operation, scope):
+    left = _left(run, operation, scope)
+    if left and swept < _SWEEPS:
         _conclude(run, swept, next_sweep=True)
         return
-    checks = verify(operation, scope, run)
+    checks = [*verify(operation, scope, run), *([_late(operation, left)] if left else [])]
     _conclude(run, swept, checks=checks, state=_verdict(run, checks))
 
 
@@ -34,28 +47,41 @@ def verify(operation: Operation, scope: Scope, run: Run | None = None) -> list[d
         rows = scope.narrow(check.queryset, run) if mine else check.queryset
         found = rows.count()
         label = operation.label if mine else "pk"
-        sample = rows.order_by("pk").values_list(label, flat=True)[:5] if found else ()
+        sample = rows.order_by("pk").values_list(label, flat=True)[:_SAMPLE] if found else ()
         return {"label": check.label, "found": found, "sample": [str(row) for row in sample]}
 
     with read_only():
         return [ask(check) for check in operation.get_checks()]
 
 
-def _left(run: Run, operation: Operation, scope: Scope) -> bool:
-    """Whether a row is left that the next sweep would take."""
+def _left(run: Run, operation: Operation, scope: Scope) -> list[QuerySet[Any]]:
+    """The rows that the next sweep would take, by lane; no lane without any."""
     ahead = Run(pk=run.pk, sweep=run.sweep + 1, scope=run.scope)
     rows = candidates(operation, scope, ahead)
     with same_images():
-        return any(
-            ahead_of(Lane(lower=lane.lower, upper=lane.upper), rows).exists()
-            for lane in run.lanes.exclude(upper=None)
+        lanes = [
+            ahead_of(Lane(lower=lane.lower, upper=lane.upper), rows) for lane in run.lanes.exclude(upper=None)
+        ]
+        return [left for left in lanes if left.exists()]
+
+
+def _late(operation: Operation, left: Sequence[QuerySet[Any]]) -> dict[str, Any]:
+    """The rows that came to need the change too late for the run, as a check's findings are told."""
+    label = (
+        f"{operation.model._meta.verbose_name_plural} that came to need it while the last sweep was under way"
+    )
+    with read_only():
+        names = chain.from_iterable(
+            rows.order_by().values_list(operation.label, flat=True)[:_SAMPLE] for rows in left
         )
+        sample = [str(name) for name in islice(names, _SAMPLE)]
+        return {"label": label, "found": sum(rows.count() for rows in left), "sample": sample, "late": True}
 
 
 def _verdict(run: Run, checks: list[dict[str, Any]]) -> State:
     if Failure.objects.filter(run=run).exists():
         return State.FINISHED_WITH_FAILURES
-    return State.VERIFICATION_FAILED if any(check["found"] for check in checks) else State.SUCCEEDED
+    return State.VERIFICATION_FAILED if any(map(is_wrong, checks)) else State.SUCCEEDED
 
 
 @transaction.atomic

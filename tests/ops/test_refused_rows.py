@@ -1,0 +1,159 @@
+"""Rows that the database leaves as they were, without an error: no run over them has succeeded."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import DatabaseError
+from django.db.models import F
+
+from ops.engine import failures as engine_failures
+from ops.engine.locks import LAST_SWEEP
+from ops.exceptions import NoneSucceeds
+from ops.models import Run
+from ops.report import run as report
+from tests.ops.conftest import Declare
+from tests.ops.running import (
+    Watched,
+    audited,
+    create,
+    django_with,
+    execute,
+    failures,
+    go,
+    keys,
+    operation,
+    per_row,
+    sql,
+    things,
+)
+from tests.trials.models import Thing
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+MISSING = Thing.objects.filter(note=None)
+FILL = operation(MISSING, {"note": F("name")})
+FILL_EACH = per_row(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
+# Roles are the server's, on which other workers test too.
+PLAIN = f"trials_plain_{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+BOTH = pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
+
+
+@pytest.fixture
+def secured(transactional_db: None) -> Iterator[Any]:
+    """``with secured(policies)``: as a plain role, under row-level security that lets it read every row."""
+    sql(
+        f"CREATE ROLE {PLAIN} LOGIN PASSWORD 'x';"
+        f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {PLAIN};"
+        f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {PLAIN};"
+        "ALTER TABLE trials_thing ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY trials_read ON trials_thing FOR SELECT USING (true)"
+    )
+
+    @contextmanager
+    def secured(policy: str) -> Iterator[None]:
+        sql(f"CREATE POLICY trials_write ON trials_thing FOR UPDATE {policy}")
+        with django_with(USER=PLAIN, PASSWORD="x"):
+            yield
+
+    yield secured
+    sql(
+        "DROP POLICY trials_read ON trials_thing; DROP POLICY IF EXISTS trials_write ON trials_thing;"
+        "ALTER TABLE trials_thing DISABLE ROW LEVEL SECURITY;"
+        f"DROP OWNED BY {PLAIN}; DROP ROLE {PLAIN}"
+    )
+
+
+@BOTH
+def test_rows_that_a_role_may_read_but_not_change_are_failures(
+    declare: Declare, secured: Any, declared: Any
+) -> None:
+    mine, theirs = things(3, score=1), things(4, score=2)
+    with secured("USING (score = 1)"):
+        run = execute(declare(declared))
+        assert run.state == "finished_with_failures"
+        assert audited(run).keys() == keys(mine)
+        told = failures(run)
+    assert told.keys() == keys(theirs)
+    assert all("not changed: " in reason for reason in told.values())
+
+
+@BOTH
+def test_rows_that_a_policy_does_not_let_be_written_fail_alone(
+    declare: Declare, secured: Any, declared: Any
+) -> None:
+    rows = things(5)
+    with secured("USING (true) WITH CHECK (note <> 't3')"):
+        run = execute(declare(declared))
+        told = failures(run)
+    assert (run.state, audited(run).keys()) == ("finished_with_failures", keys([*rows[:2], *rows[3:]]))
+    assert told.keys() == keys([rows[2]])
+    assert "violates row-level security policy" in told[str(rows[2].pk)]
+
+
+def test_a_missing_right_is_no_rows_fault(declare: Declare, secured: Any) -> None:
+    things(3)
+    sql(f"REVOKE UPDATE ON trials_thing FROM {PLAIN}; GRANT UPDATE (score) ON trials_thing TO {PLAIN}")
+    with secured("USING (true)"):
+        run = create(declare(FILL))
+        with pytest.raises(DatabaseError, match="permission denied for table trials_thing"):
+            go(run)
+        run.refresh_from_db()
+        assert (run.state, failures(run)) == ("failed", {})
+
+
+@pytest.mark.parametrize("rule", ["", "WHERE OLD.score = 2"])
+def test_a_rule_that_writes_nothing_instead_fails_the_run(declare: Declare, rule: str) -> None:
+    things(3, score=2)
+    sql(f"CREATE RULE trials_nothing AS ON UPDATE TO trials_thing {rule} DO INSTEAD NOTHING")
+    try:
+        run = create(declare(FILL))
+        with pytest.raises(DatabaseError):
+            go(run)
+    finally:
+        sql("DROP RULE trials_nothing ON trials_thing")
+    run.refresh_from_db()
+    assert (run.state, audited(run)) == ("failed", {})
+
+
+def test_a_trigger_that_keeps_rows_leaves_as_many_failures(declare: Declare, trigger: Any) -> None:
+    kept, others = things(30, score=1), things(30)
+    trigger("trials_thing", "IF OLD.score = 1 THEN RETURN NULL; END IF; RETURN NEW;")
+    run = execute(declare(FILL), lanes=3)
+    assert run.state == "finished_with_failures"
+    assert (failures(run).keys(), audited(run).keys()) == (keys(kept), keys(others))
+
+
+def test_too_many_rows_kept_one_after_the_other_stop_the_run(
+    declare: Declare, trigger: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_failures, "_REFUSED", 5)
+    things(3), things(12, score=1)
+    trigger("trials_thing", "IF OLD.score = 1 THEN RETURN NULL; END IF; RETURN NEW;")
+    run = create(declare(FILL))
+    words = "the database left 5 rows as they were, one after the other; 7 more have not been tried since"
+    with pytest.raises(NoneSucceeds, match=words):
+        go(run)
+    run.refresh_from_db()
+    assert (run.state, len(failures(run)), len(audited(run))) == ("failed", 5, 3)
+
+
+def test_rows_that_come_during_the_last_sweep_are_swept_or_told(declare: Declare) -> None:
+    rows = things(9, note="old") + things(1)
+
+    def make_late(batch: int) -> None:
+        """Whenever none is left, a player makes one more behind the cursor."""
+        if not MISSING.exists():
+            last = Thing.objects.filter(note="old").latest("pk")
+            Thing.objects.filter(pk=last.pk).update(note=None)
+
+    run = create(declare(FILL))
+    Run.objects.update(sweep=LAST_SWEEP)
+    go(run, Watched(make_late))
+    assert (run.state, failures(run)) == ("succeeded", {})
+    assert audited(run).keys() == keys([rows[7], rows[8], rows[9]])
+    label = "things that came to need it while the last sweep was under way"
+    assert run.checks == [{"label": label, "found": 1, "sample": [str(rows[6].pk)], "late": True}]
+    assert f"  note    {label}: 1, such as {rows[6].pk}" in report.summary(run)
