@@ -10,7 +10,6 @@ from kyndo import __version__
 from kyndo.cli import how_to_manage
 from kyndo.database import database_settings, schema_of
 from kyndo.environment import Environment, read_env_file
-from kyndo.localservices.binaries import postgres_programs
 from kyndo.localservices.state import postgres_url, read_state, redis_url
 from kyndo.logs import EVENTS, ApplicationLog, is_no_event
 from kyndo.required import require
@@ -145,7 +144,7 @@ STORAGES = {
 
 BACKUP_DIR = env.folder("BACKUP_DIR", default="backups")
 # Folders with pg_dump, pg_restore and psql, looked into before the usual places.
-PG_BIN: list[str] = [*filter(None, env.text("PG_BIN").split(os.pathsep)), *postgres_programs()]
+PG_BIN: list[str] = [*filter(None, env.text("PG_BIN").split(os.pathsep))]
 # A run is executed only where a verified backup is not older than this; None asks for none.
 _backup_hours = env.number("BACKUP_MAX_AGE_HOURS", default=0 if DEBUG else 24)
 OPS_BACKUP_MAX_AGE = timedelta(hours=_backup_hours) or None

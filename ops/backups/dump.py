@@ -71,7 +71,8 @@ def _dump(file: IO[bytes], made: Backup) -> Backup:
         *_, snapshot, made.started_at, made.server_version, number, search_path = cursor.fetchone()
         found = properties_of(server.database, cursor)
         made.properties = {**for_record(found), "search_path": search_path} if found else None
-        chosen = programs.choose(int(number) // 10_000)
+        encrypted = connection.connection.pgconn.ssl_in_use
+        chosen = programs.choose(int(number) // 10_000, server, encrypted)
         flags = (*_FORMATS[made.file.suffix], f"--snapshot={snapshot}")
         with chosen.running("pg_dump", *flags, server=server, database=server.database, stdout=file):
             made.counts = count_tables(cursor)

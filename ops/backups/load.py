@@ -14,7 +14,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 from psycopg import sql
 
-from ops.backups import programs, record
+from ops.backups import programs, record, versions
 from ops.backups.errors import BadFile, Damaged, Failed
 from ops.backups.programs import Programs
 from ops.backups.scratch import scratch
@@ -39,7 +39,7 @@ def fill(database: str, backup: Backup, server: Server) -> None:
 
     Raises BadFile, NoProgram, Failed, Damaged.
     """
-    chosen = programs.choose(_major(backup, server))
+    chosen = _programs(backup, server)
     if backup.file.suffix == ".dump":
         jobs = min(_MOST_JOBS, os.cpu_count() or 1)
         flags = ("--exit-on-error", f"--jobs={jobs}", f"--dbname={database}", backup.file)
@@ -85,14 +85,15 @@ def _opened(file: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
 
 
-def _major(backup: Backup, server: Server) -> int:
-    """What the programs must be able to do: read the dump, and speak with the server."""
+def _programs(backup: Backup, server: Server) -> Programs:
+    """Those that can read the dump, and speak with the server."""
     with server.maintenance() as connection:
         major = connection.info.server_version // 10_000
-    made_on = int(backup.server_version.partition(".")[0])
+        encrypted = connection.pgconn.ssl_in_use
+    made_on = versions.major_of(backup.server_version)
     if made_on > major:
         raise BadFile(
             f"{backup.path} was made on PostgreSQL {made_on}, and this server is {major}:"
             f" restore it on PostgreSQL {made_on} or newer."
         )
-    return max(major, int(backup.program_version.partition(".")[0]))
+    return programs.choose(max(major, versions.major_of(backup.program_version)), server, encrypted)

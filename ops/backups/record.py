@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ops.backups import versions
 from ops.backups.errors import BadFile, Damaged
 from ops.models import Backup
 from ops.typed import manage
@@ -67,6 +68,8 @@ def read(file: Path) -> Backup:
     try:
         told = json.loads(record.read_text())
         verified = told["verified_at"]
+        for name in ("server_version", "program_version"):
+            versions.rank(told[name])
         return Backup(
             path=str(file.absolute()),
             **{name: told[name] for name in _PLAIN},

@@ -52,6 +52,12 @@ class Server:
         """To another database of the server: one cannot be renamed from within."""
         return self.connect("postgres" if self.database != "postgres" else "template1")
 
+    def over_tls(self) -> Server:
+        """The same, for connections that are encrypted or none."""
+        strict = ("require", "verify-ca", "verify-full")
+        asked = self._params.get("sslmode")
+        return Server({**self._params, "sslmode": asked if asked in strict else "require"}, self.database)
+
     def environment(self, database: str) -> dict[str, str]:
         """For a program of PostgreSQL: where to connect to, and nothing of the caller's own PG variables."""
         ours = {_VARIABLES[keyword]: value for keyword, value in self._params.items()}

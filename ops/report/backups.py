@@ -29,6 +29,7 @@ def made_lines(backup: Backup) -> list[str]:
         "size": words.size(backup.size),
         "sha256": backup.sha256,
         "server": f"PostgreSQL {backup.server_version}, database {backup.database}",
+        "program": f"pg_dump of PostgreSQL {backup.program_version}",
         "rows": f"{backup.rows:,} in {len(backup.counts)} tables: {_largest(backup)}",
         "verified": verified,
     }

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shlex
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from kyndo.localservices.binaries import postgres_bin
 from ops import demand
-from ops.backups import programs, record
+from ops.backups import programs, record, versions
 from ops.backups.dump import _lock, backup
 from ops.backups.errors import BadFile, Damaged, Failed, NoProgram
 from ops.backups.load import fill, verify
@@ -27,6 +30,8 @@ from ops.backups.server import Server
 from ops.demand import NoBackup
 from ops.models import Backup
 from ops.report.run import whole
+from tests.debian import BIN as DEBIAN
+from tests.debian import need_debian
 from tests.ops.running import create, operation, player, sql, things
 from tests.trials.models import Thing
 
@@ -80,7 +85,7 @@ def test_plain_sql_is_restored_by_psql_over_what_is_there(tmp_path: Path) -> Non
     things(3)
     plain, zipped = backup(tmp_path / "a.sql"), backup(tmp_path / "a.sql.gz")
     server = Server.default()
-    chosen = programs.choose(int(plain.server_version.partition(".")[0]))
+    chosen = programs.choose(versions.major_of(plain.server_version))
     with scratch(server, "verify") as database:
         fill(database, zipped, server)
         command = [chosen.folder / "psql", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction"]
@@ -164,6 +169,13 @@ def test_a_file_that_is_as_its_record_says_passes(file: Path) -> None:
     assert record.check(file).size == 14
 
 
+def changed(file: Path, **facts: Any) -> Backup:
+    backup = record.read(file)
+    for name, value in facts.items():
+        setattr(backup, name, value)
+    return backup
+
+
 def _link(file: Path) -> None:
     file.rename(file.with_name("real.dump"))
     file.symlink_to(file.with_name("real.dump"))
@@ -189,6 +201,10 @@ def _folder(file: Path) -> None:
         (
             lambda file: record.record_of(file).write_bytes(b"\xff"),
             "a.dump.json is not the record of a backup",
+        ),
+        (
+            lambda file: record.write(changed(file, server_version="eighteen")),
+            "is not the record of a backup: ValueError: 'eighteen' is no version",
         ),
         (_link, "is a link to .*real.dump: name the file itself"),
         (_folder, "is a folder"),
@@ -220,23 +236,91 @@ def test_what_is_no_dump_is_told_by_pg_restore_and_nothing_is_left(file: Path) -
     assert json.loads(record.record_of(file).read_text())["verified_at"] is None
 
 
-def test_the_programs_nearest_to_the_server_are_chosen_and_too_old_ones_are_named(
-    tmp_path: Path, settings, monkeypatch: pytest.MonkeyPatch
+def pretend(folder: Path, version: str, does: str = "exit 1") -> str:
+    """Programs that say that they are of that version."""
+    folder.mkdir()
+    for name in ("pg_dump", "pg_restore", "psql"):
+        script = folder / name
+        told = f"[ $1 = --version ] && echo '{name} (PostgreSQL) {version}' && exit"
+        script.write_text(f"#!/bin/sh\n{told}\n{does}\n")
+        script.chmod(0o755)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("major", "chosen"),
+    [
+        (15, "15.20 (Debian 15.20-0+deb12u1)"),
+        (16, "18.6"),
+        (18, "18.6"),  # the newest of its major version
+        (19, "19rc1"),
+        (20, "22.1"),  # released, where the server's own version is not there
+        (23, "23devel"),
+    ],
+)
+def test_the_programs_nearest_to_the_server_are_chosen(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, major: int, chosen: str
 ) -> None:
-    monkeypatch.setattr(programs, "_INSTALLED", ())
-    monkeypatch.setenv("PATH", str(tmp_path / "19.1"))
-    for version in ("15.2", "18.4", "19.1"):
-        (tmp_path / version).mkdir()
-        for name in ("pg_dump", "pg_restore", "psql"):
-            script = tmp_path / version / name
-            script.write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) {version} (Debian)'")
-            script.chmod(0o755)
-    settings.PG_BIN = [str(tmp_path / "15.2"), str(tmp_path / "18.4")]
-    assert [programs.choose(major).version for major in (15, 16, 18, 19)] == ["15.2", "18.4", "18.4", "19.1"]
+    there = [
+        "19beta3",
+        "15.20 (Debian 15.20-0+deb12u1)",
+        "18.4",
+        "18.6",
+        "19rc1",
+        "21beta2",
+        "22.1",
+        "23devel",
+    ]
+    folders = [pretend(tmp_path / str(place), version) for place, version in enumerate(there)]
+    monkeypatch.setattr(programs, "_INSTALLED", (str(tmp_path / "[0-6]"),))
+    monkeypatch.setenv("PATH", folders[7])
+    settings.PG_BIN = []
+    assert programs.choose(major).version == chosen.split()[0]
+
+
+def test_programs_that_were_named_are_taken_where_they_fit(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "_INSTALLED", (str(tmp_path / "found"),))
+    monkeypatch.setenv("PATH", "")
+    pretend(tmp_path / "found", "18.6")
+    settings.PG_BIN = [pretend(tmp_path / "named", "18.4"), pretend(tmp_path / "old", "15.2")]
+    assert [programs.choose(major).version for major in (16, 18)] == ["18.4", "18.4"]
     with pytest.raises(
-        NoProgram, match=r"(?s)found: 15\.2 in .*, 18\.4 in .*, 19\.1 in .*postgresql-client-20"
+        NoProgram, match=r"(?s)found: 15\.2 in .*, 18\.4 in .*, 18\.6 in .*postgresql-client-20"
     ):
         programs.choose(20)
+
+
+def test_programs_without_tls_are_passed_over_where_the_server_is_reached_over_it(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_debian()
+    wheel = postgres_bin(16) / "pg_dump"
+    settings.PG_BIN = [pretend(tmp_path / "wheel", "15.99", f'exec {shlex.quote(str(wheel))} "$@"')]
+    monkeypatch.setattr(programs, "_INSTALLED", (str(DEBIAN),))
+    monkeypatch.setenv("PATH", "")
+    asked = {"host": "db", "port": "1,2", "password": "hidden"}
+    tls, plain = Server({**asked, "sslmode": "verify-full"}), Server(asked)
+    assert programs.choose(15, tls).folder == DEBIAN
+    assert programs.choose(15, plain).version == "15.99"
+    assert programs.choose(15, plain, encrypted=True).folder == DEBIAN
+    monkeypatch.setattr(programs, "_INSTALLED", ())
+    assert programs.choose(15, plain, encrypted=True).version == "15.99"  # the server may do without
+    with pytest.raises(NoProgram, match=r'15\.99 in .*: pg_dump: error: sslmode value "verify-full" invalid'):
+        programs.choose(15, tls)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_client_of_a_beta_beside_the_others_is_no_trouble(tmp_path: Path, settings: Any) -> None:
+    settings.PG_BIN = [pretend(tmp_path / "beta", "19beta1"), *settings.PG_BIN]
+    made = backup(tmp_path / "a.dump")
+    assert made.program_version != "19beta1"
+    told = json.loads(record.record_of(made.file).read_text())
+    told["server_version"] = "0rc1 (Debian)"
+    record.record_of(made.file).write_text(json.dumps(told))
+    assert record.check(made.file).server_version == "0rc1 (Debian)"
+    verify(record.check(made.file), Server.default())
 
 
 def test_the_password_is_in_no_argument_and_in_no_message(tmp_path: Path) -> None:
