@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q, QuerySet, Subquery
+from django.db.models import QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
-from ops.models import AuditLog, Failure, Lane, Run
+from ops.keyset import Keyset
+from ops.models import AuditLog, Failure, Run
 from ops.operation import Operation
 from ops.scope import Scope
 from ops.sql.keys import key_text
@@ -25,7 +26,7 @@ from ops.sql.keys import key_text
 # scalar subquery is one look into the index for each candidate, and nothing else.
 def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> QuerySet[Any]:
     """The operation's rows in scope, less those that an earlier sweep of the run dealt with."""
-    queryset = scope.narrow(operation.get_queryset(), run)
+    queryset = scope.candidates(operation.get_queryset(), run)
     if run is not None and run.sweep > 1:
         for dealt_with in (AuditLog, Failure):
             seen = dealt_with._base_manager.filter(run=run, object_id=key_text()).values("run")
@@ -33,16 +34,6 @@ def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> Qu
     return queryset
 
 
-def ahead_of(lane: Lane, queryset: QuerySet[Any]) -> QuerySet[Any]:
-    """The rows of the queryset between the lane's cursor and its end."""
-    return between(queryset, lane.position, lane.upper)
-
-
-def between(queryset: QuerySet[Any], after: Any, upper: Any) -> QuerySet[Any]:
-    """The rows with a key in ``(after, upper]``; None leaves a side open."""
-    within = Q()
-    if after is not None:
-        within &= Q(pk__gt=after)
-    if upper is not None:
-        within &= Q(pk__lte=upper)
-    return queryset.filter(within)
+def keyset_of(operation: Operation, scope: Scope, run: Run | None = None) -> Keyset:
+    """The keys among which all candidates are."""
+    return Keyset(operation.model, scope.listed(run) or operation.listed)

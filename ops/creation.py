@@ -9,10 +9,11 @@ from typing import Any
 from django.utils import timezone
 
 from ops import claims, demand
-from ops.candidates import candidates
+from ops.candidates import candidates, keyset_of
 from ops.db import same_images
 from ops.declaration import build_steady, fingerprint, label_of
 from ops.events import tell_created
+from ops.keyset import Keyset
 from ops.models import Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope
@@ -47,11 +48,10 @@ def create(request: Request) -> Run:
     """
     as_of = timezone.now()
     operation = build_steady(request.operation, request.params, as_of)
-    request.scope.check(operation.model)
+    request.scope.check_filter(operation.model)
     without_backup = demand.overridden(request.without_backup)
     with same_images():
         operation.check_rows()
-        total = candidates(operation, request.scope).count()
     with same_images():
         run = Run.objects.create(
             operation=operation.name,
@@ -62,7 +62,7 @@ def create(request: Request) -> Run:
             version=fingerprint(operation),
             as_of=as_of,
             performed_by=request.performed_by,
-            total=total,
+            total=0,
             batch_size=request.batch_size,
             max_rate=request.max_rate,
             max_failures=request.max_failures,
@@ -72,15 +72,21 @@ def create(request: Request) -> Run:
             follows=request.follows,
         )
         request.scope.store(run, operation.model)
+        keyset = keyset_of(operation, request.scope, run)
+        last = _lay_lanes(run, keyset, max(request.lanes, request.workers or 1))
+        run.total = keyset.between(candidates(operation, request.scope, run), None, last).count()
+        run.save(update_fields=["total"])
         claims.take(run)
-        _lay_lanes(run, operation, max(request.lanes, request.workers or 1))
         tell_created(run)
     return run
 
 
-def _lay_lanes(run: Run, operation: Operation, count: int) -> None:
-    """Lanes of about as many keys each over those that exist now: newer rows are not this run's."""
-    keys = operation.model._base_manager.order_by("pk").values_list("pk", flat=True)
+def _lay_lanes(run: Run, keyset: Keyset, count: int) -> str | None:
+    """Lanes of about as many keys each over those that exist now: newer rows are not this run's.
+
+    Returns the last key.
+    """
+    keys = keyset.keys()
     total = keys.count() if count > 1 else 0
     places = sorted({total * number // count for number in range(1, count)} - {0})
     bounds = [None, *(str(keys[place - 1]) for place in places)]
@@ -90,3 +96,4 @@ def _lay_lanes(run: Run, operation: Operation, count: int) -> None:
         Lane(run=run, number=number, lower=lower, upper=upper, finished=last is None)
         for number, (lower, upper) in enumerate(zip(bounds, uppers, strict=True), start=1)
     )
+    return uppers[-1]

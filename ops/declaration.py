@@ -171,7 +171,7 @@ def _problem_of(queryset: QuerySet[Any], operation: Operation) -> str | None:
         ),
         "joins another table": len(_tables(query)) > 1,
         "locks by itself": query.select_for_update,
-        "uses extra()": query.extra,
+        "uses extra()": query.extra or (query.extra_tables and not operation.listed),
         "ends in values()": getattr(queryset, "_fields", None) is not None,
         f"has a subquery over {operation.model.__name__}": any(own in _tables(q) for q in _subqueries(query)),
     }

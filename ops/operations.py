@@ -20,6 +20,7 @@ from ops.operation import Operation
 from ops.registry import register
 from ops.sql.audited import before, lacks, read_again, stands
 from ops.sql.compile import fields_named
+from ops.sql.keylist import KeyList
 from ops.states import State
 from ops.typed import manage
 
@@ -60,16 +61,18 @@ class Revert(Operation):
         self.model = apps.get_model(self.run.model)
         self.columns = self.run.columns
         self.fields = fields_named(self.model, self.run.columns)
+        self.listed: KeyList = KeyList(AuditLog, self.run.pk)
         try:
             self.label = registry.get(self.run.operation).label
         except OpsError:
             self.label = "pk"
 
     def get_queryset(self) -> QuerySet[Any]:
-        return self.model._base_manager.filter(stands(self.run.pk, self.fields))
+        rows = self.listed.join(self.model._base_manager.all())
+        return rows.filter(stands(self.listed, self.fields))
 
     def get_changes(self) -> Mapping[str, Any]:
-        return {field.name: before(self.run.pk, field) for field in self.fields}
+        return {field.name: before(self.listed, field) for field in self.fields}
 
     def check_rows(self) -> None:
         """Refuse a run whose columns have other names or types now, to which its values do not fit."""

@@ -7,21 +7,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, Field, Model, QuerySet
+from django.db import DataError, transaction
+from django.db.models import Field, Model, QuerySet
 
 from ops.exceptions import InvalidScope
-from ops.models import Key, Run
-from ops.sql.keys import among, key_text, store_keys
+from ops.models import AuditLog, Failure, Key, Run
+from ops.sql.keylist import KeyList, store_key_texts, store_keys
+from ops.sql.keys import among
 from ops.typed import manage
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which rows a run may look at, beside the operation's own queryset."""
+    """Which rows a run may look at, beside the operation's own queryset.
+
+    ``keys``, ``rows``, and the failed rows of the run ``failed_in`` are written down when the run is created;
+    the rows that the run ``changed_by`` changed are read in the audit log.
+    """
 
     filter: Mapping[str, str | None] = field(default_factory=dict)
     keys: frozenset[str] | None = None
     rows: QuerySet[Any] | None = None
+    failed_in: int | None = None
+    changed_by: int | None = None
 
     @classmethod
     def of_keys(cls, keys: Iterable[Any]) -> Scope:
@@ -29,21 +37,20 @@ class Scope:
 
     @classmethod
     def of_run(cls, run: Run) -> Scope:
-        return cls(filter=run.scope.get("filter", {}))
+        return cls(filter=run.scope.get("filter", {}), changed_by=run.scope.get("changed_by"))
 
     @classmethod
     def of_failures(cls, run: Run) -> Scope:
         """The rows that failed in the run, within its filter. Raises InvalidScope where none did."""
-        keys = frozenset(run.failures.values_list("object_id", flat=True))
-        if not keys:
+        if not run.failures.exists():
             raise InvalidScope(
                 f"run {run.pk} has no failed rows. To see it: {manage('runs', 'show', run.pk)}"
             )
-        return cls(run.scope.get("filter", {}), keys)
+        return cls(run.scope.get("filter", {}), failed_in=run.pk)
 
     @property
     def is_everything(self) -> bool:
-        return not self.filter and self.keys is None and self.rows is None
+        return self == Scope()
 
     def by_keys(self) -> Scope:
         """The same rows without a queryset, so that they can be written down: those that it finds now."""
@@ -54,18 +61,40 @@ class Scope:
 
     def check(self, model: type[Model]) -> None:
         """Raise InvalidScope where the filter or a key is none that the model can have."""
-        self._filter_of(model)
+        self.check_filter(model)
         self.keys_of(model)
+
+    def check_filter(self, model: type[Model]) -> None:
+        """The keys are checked when they are stored."""
+        self._filter_of(model)
 
     def keys_of(self, model: type[Model]) -> list[str]:
         """The keys as the database writes them: a UUID may have come in capitals. Raises InvalidScope."""
         return [str(_value(model._meta.pk, key, is_key=True)) for key in self.keys or ()]
 
     def narrow(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
-        """The rows of the queryset in scope; once the run exists, its keys are read from their table."""
+        """The rows of any queryset over the model in scope; of a run that is created, by its list of keys."""
         queryset = queryset.filter(**self._filter_of(queryset.model))
+        if listed := self.listed(run):
+            return queryset.filter(pk__in=listed.typed_keys(queryset.model))
+        return self._narrow_unlisted(queryset)
+
+    def candidates(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
+        """As ``narrow``, of a queryset over the model's own table: it is joined with the list of keys."""
+        queryset = queryset.filter(**self._filter_of(queryset.model))
+        if listed := self.listed(run):
+            return listed.join(queryset)
+        return self._narrow_unlisted(queryset)
+
+    def listed(self, run: Run | None) -> KeyList | None:
+        """What names the rows in scope one by one, if anything does."""
         if run is not None and run.scope.get("keys"):
-            return queryset.filter(Exists(Key.objects.filter(run=run, object_id=key_text())))
+            return KeyList(Key, run.pk)
+        if self.failed_in is not None:
+            return KeyList(Failure, self.failed_in)
+        return None if self.changed_by is None else KeyList(AuditLog, self.changed_by)
+
+    def _narrow_unlisted(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.keys is not None:
             keys = among(self.keys_of(queryset.model), queryset.model._meta.pk)
             queryset = queryset.filter(pk__in=keys)
@@ -74,11 +103,21 @@ class Scope:
         return queryset
 
     def store(self, run: Run, model: type[Model]) -> None:
-        """Write down the rows of a run that is just being created."""
-        keys = [Key(run=run, object_id=key) for key in self.keys_of(model)]
-        Key.objects.bulk_create(keys)
+        """Write down the rows of a run that is just being created. Raises InvalidScope."""
+        if self.keys:
+            self._store_keys(run, model)
         if self.rows is not None:
-            store_keys(run, self.rows)
+            store_keys(run, self.rows.values_list("pk"))
+        if self.failed_in is not None:
+            store_keys(run, KeyList(Failure, self.failed_in).keys())
+
+    def _store_keys(self, run: Run, model: type[Model]) -> None:
+        try:
+            with transaction.atomic():
+                store_key_texts(run, self.keys or (), model._meta.pk)
+        except DataError as exc:
+            self.keys_of(model)  # says which, and why
+            raise InvalidScope(str(exc).strip()) from exc
 
     def _filter_of(self, model: type[Model]) -> dict[str, Any]:
         table = model._meta.concrete_model or model
@@ -89,7 +128,9 @@ class Scope:
 
     def as_json(self) -> dict[str, Any]:
         """What the run stores; the keys themselves go to their table."""
-        return {"filter": dict(self.filter), "keys": (self.keys, self.rows) != (None, None)}
+        keys = (self.keys, self.rows, self.failed_in) != (None, None, None)
+        changed_by = {} if self.changed_by is None else {"changed_by": self.changed_by}
+        return {"filter": dict(self.filter), "keys": keys, **changed_by}
 
 
 def _value(field: Field[Any, Any], text: str | None, is_key: bool = False) -> Any:

@@ -13,7 +13,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Exists, QuerySet
 from django.db.models.functions import Now
 
-from ops.candidates import ahead_of, candidates
+from ops.candidates import candidates, keyset_of
 from ops.db import batch_transaction
 from ops.declaration import asks_elsewhere
 from ops.engine.answers import Answers, Unanswered, ask
@@ -77,11 +77,10 @@ class Batches:
     worth_telling: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
-        self.statements = Statements(self.operation, self.scope)
-        self.search = Search(self.operation, self.size)
-        at_once = not (self.operation.is_per_row() or asks_elsewhere(self.operation))
-        at_once = at_once and may_merge(self.operation.model)
-        self.locks = Locks(self.run, self.size, at_once)
+        self.keyset = keyset_of(self.operation, self.scope, self.run)
+        self.statements = Statements(self.operation, self.scope, self.keyset)
+        self.search = Search(self.keyset, self.size)
+        self.locks = Locks(self.run, self.size, self._may_be_at_once())
 
     def advance(self) -> int | None:
         """Do one batch; the number of rows changed, or None when no unfinished lane was free.
@@ -93,6 +92,15 @@ class Batches:
         if self.failed:
             self._check_failures()
         return written
+
+    def _may_be_at_once(self) -> bool:
+        lists = (self.operation.listed, self.scope.listed(self.run))
+        return (
+            not self.operation.is_per_row()
+            and not asks_elsewhere(self.operation)
+            and None in lists  # MERGE has one source
+            and may_merge(self.operation.model)
+        )
 
     def _attempt(self) -> int | None:
         self.began = perf_counter()
@@ -138,14 +146,16 @@ class Batches:
         self.stretch = Stretch(lane, ahead, self.run.sweep, way)
         return self.stretch
 
-    def _left_of(self, lane: Lane) -> QuerySet[Any]:
-        """The candidates ahead in the lane."""
-        return ahead_of(lane, candidates(self.operation, self.scope, self.run))
+    def _left_of(self, lane: Lane, upper: str | None = None) -> QuerySet[Any]:
+        """The candidates ahead in the lane, up to a key or to its end."""
+        rows = candidates(self.operation, self.scope, self.run)
+        return self.keyset.between(rows, lane.position, upper or lane.upper)
 
     def _rows(self, stretch: Stretch) -> QuerySet[Any]:
         """The candidates within the stretch."""
-        ahead = self._left_of(stretch.lane)
-        return ahead.filter(**{"pk" if stretch.is_one else "pk__lte": stretch.reach.key})
+        if stretch.is_one:
+            return self._left_of(stretch.lane).filter(pk=stretch.reach.key)
+        return self._left_of(stretch.lane, stretch.reach.key)
 
     def _change(self) -> Written | None:
         with transaction.atomic(durable=True):
@@ -172,7 +182,7 @@ class Batches:
             if stretch is None:
                 return None
             versioned = self._rows(stretch).annotate(row_version_=row_version(self.operation.model))
-            rows = list(versioned.order_by("pk")[: stretch.reach.limit])
+            rows = list(versioned.order_by(self.keyset.order)[: stretch.reach.limit])
             # No lock is held from here on: others look for the lane that was left alone for the longest.
             Lane.objects.filter(pk=stretch.lane.pk).update(heartbeat_at=Now())
         answers = ask(self.operation, rows)

@@ -8,7 +8,8 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet, Value
 
-from ops.candidates import between, candidates
+from ops.candidates import candidates
+from ops.keyset import Keyset
 from ops.models import Lane
 from ops.operation import Operation
 from ops.scope import Scope
@@ -37,8 +38,8 @@ class Halted(Exception):
 class Statements:
     """The statements of a run's batches, compiled once for each shape that their bounds take."""
 
-    def __init__(self, operation: Operation, scope: Scope) -> None:
-        self.operation, self.scope = operation, scope
+    def __init__(self, operation: Operation, scope: Scope, keyset: Keyset) -> None:
+        self.operation, self.scope, self.keyset = operation, scope, keyset
         self._known: dict[tuple[Any, ...], Compiled | None] = {}
 
     def look_ahead(self, lane: Lane, rows: int, keys: int) -> Reach:
@@ -52,19 +53,21 @@ class Statements:
 
     def span(self, lane: Lane, keys: int) -> Compiled | None:
         """What finds the last of the next ``keys`` keys."""
-        every = self.operation.model._base_manager.all()
-        return self._ahead(lane, "span", lambda: every, keys - 1)
+        return self._ahead(lane, "span", lambda: self.keyset.keys(*_bounds(lane)), keys - 1)
 
     def candidate(self, lane: Lane) -> Compiled | None:
         """What finds the next candidate."""
-        return self._ahead(
-            lane, "candidate", lambda: candidates(self.operation, self.scope, lane.run), passed=0
-        )
+
+        def rows() -> QuerySet[Any]:
+            ahead = self.keyset.between(candidates(self.operation, self.scope, lane.run), *_bounds(lane))
+            return ahead.order_by(self.keyset.order).values_list("pk", flat=True)
+
+        return self._ahead(lane, "candidate", rows, passed=0)
 
     def _ahead(
-        self, lane: Lane, what: str, rows: Callable[[], QuerySet[Any]], passed: int
+        self, lane: Lane, what: str, keys: Callable[[], QuerySet[Any]], passed: int
     ) -> Compiled | None:
-        ahead = self._once(lane, (what,), lambda: _compile_ahead(lane, rows()))
+        ahead = self._once(lane, (what,), lambda: _compile_ahead(keys()))
         bounds = {Slot.AFTER: lane.position, Slot.UPPER: lane.upper}
         return ahead and Compiled(ahead.sql, (*ahead.bind(bounds), passed))
 
@@ -73,9 +76,13 @@ class Statements:
         return self._once(lane, ("change", one, way), lambda: self._compile_change(lane, one, way))
 
     def _compile_change(self, lane: Lane, one: bool, way: Way) -> Compiled | None:
-        rows = _within(lane, candidates(self.operation, self.scope, lane.run))
-        rows = rows.filter(pk=Value(Slot.KEY)) if one else rows.filter(pk__lte=Value(Slot.KEY))
-        return compile_change(self.operation, rows, way)
+        after, upper = _bounds(lane)
+        rows, key = candidates(self.operation, self.scope, lane.run), Value(Slot.KEY)
+        if one:
+            rows = self.keyset.between(rows, after, upper).filter(pk=key)
+        else:
+            rows = self.keyset.between(rows, after, key)
+        return compile_change(self.operation, rows, self.keyset, way)
 
     def _once(
         self, lane: Lane, what: tuple[Any, ...], compile: Callable[[], Compiled | None]
@@ -91,11 +98,12 @@ def reach(lane: Lane, rows: int, seen: tuple[Any, ...] | None) -> Reach:
     return Reach(rows, lane.upper, last=True) if seen is None else Reach(rows, str(seen[0]), last=False)
 
 
-def _compile_ahead(lane: Lane, rows: QuerySet[Any]) -> Compiled | None:
-    ahead = compile_select(_within(lane, rows).order_by("pk").values_list("pk", flat=True))
+def _compile_ahead(keys: QuerySet[Any]) -> Compiled | None:
+    ahead = compile_select(keys)
     return ahead and Compiled(ahead.sql + " LIMIT 1 OFFSET %s", ahead.params)
 
 
-def _within(lane: Lane, rows: QuerySet[Any]) -> QuerySet[Any]:
+def _bounds(lane: Lane) -> tuple[Value | None, Value | None]:
+    """Slots for what the lane has before it."""
     after = None if lane.position is None else Value(Slot.AFTER)
-    return between(rows, after, None if lane.upper is None else Value(Slot.UPPER))
+    return after, None if lane.upper is None else Value(Slot.UPPER)

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from ops.engine.size import BatchSize
-from ops.operation import Operation
+from ops.keyset import Keyset
 from ops.sql.batch import Reach
 from ops.sqlstates import first_value_of_row
 
@@ -27,24 +27,29 @@ from ops.sqlstates import first_value_of_row
 class Search:
     """Makes the next batch smaller."""
 
-    operation: Operation
+    keyset: Keyset
     size: BatchSize
     # The key of the row that is said to be at fault.
     suspect: Any = field(default=None, init=False)
 
     def narrow(self, error: DatabaseError, tried: int) -> bool:
         """After so many rows failed; False when it was a single one."""
-        said = None if tried == 1 else _key_said(error, self.operation)
+        said = None if tried == 1 else _key_said(error, self.keyset.model)
         # Said again of fewer rows, or of one further on, it leads nowhere.
-        misled = self.suspect is not None and (said is None or said >= self.suspect)
+        misled = self.suspect is not None and (said is None or not self._is_before(said))
         self.suspect = None if misled else said
         return self.size.suspect(tried)
+
+    def _is_before(self, said: Any) -> bool:
+        """A list's order is PostgreSQL's, of text: nothing is known of it here."""
+        return self.keyset.listed is None and bool(said < self.suspect)
 
     def before_suspect(self, ahead: Callable[[], QuerySet[Any]]) -> Reach | None:
         """Up to the row that is said to be at fault; None where it is none ahead, or the first."""
         if self.suspect is None:
             return None
-        up_to_it = ahead().filter(pk__lte=self.suspect).order_by("-pk").values_list("pk", flat=True)
+        up_to_it = self.keyset.between(ahead(), None, str(self.suspect)).order_by(self.keyset.order)
+        up_to_it = up_to_it.reverse().values_list("pk", flat=True)
         last, *before = [*up_to_it[:2]] or [None]
         if last != self.suspect:
             self.suspect = None  # by the key of another table's row, or it was changed already
@@ -60,9 +65,9 @@ class Search:
             self.suspect, self.size.suspects = None, 1
 
 
-def _key_said(error: DatabaseError, operation: Operation) -> Any:
+def _key_said(error: DatabaseError, model: type[Model]) -> Any:
     """The key of the row that the error tells; None where it tells none."""
-    meta = operation.model._meta
+    meta = model._meta
     told = first_value_of_row(error) if meta.concrete_fields[0] is meta.pk else None
     try:
         return None if told is None else meta.pk.to_python(told)

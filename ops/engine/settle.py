@@ -10,10 +10,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from ops import runs
-from ops.candidates import ahead_of, candidates
+from ops.candidates import candidates, keyset_of
 from ops.db import read_only, same_images
 from ops.engine.locks import LAST_SWEEP
-from ops.models import Failure, Lane, Run
+from ops.models import Failure, Run
 from ops.operation import Check, Operation, is_wrong
 from ops.scope import Scope
 from ops.states import AT_WORK, State
@@ -57,11 +57,9 @@ def verify(operation: Operation, scope: Scope, run: Run | None = None) -> list[d
 def _left(run: Run, operation: Operation, scope: Scope) -> list[QuerySet[Any]]:
     """The rows that the next sweep would take, by lane; no lane without any."""
     ahead = Run(pk=run.pk, sweep=run.sweep + 1, scope=run.scope)
-    rows = candidates(operation, scope, ahead)
+    rows, keyset = candidates(operation, scope, ahead), keyset_of(operation, scope, run)
+    lanes = [keyset.between(rows, lane.lower, lane.upper) for lane in run.lanes.exclude(upper=None)]
     with same_images():
-        lanes = [
-            ahead_of(Lane(lower=lane.lower, upper=lane.upper), rows) for lane in run.lanes.exclude(upper=None)
-        ]
         return [left for left in lanes if left.exists()]
 
 

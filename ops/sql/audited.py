@@ -9,13 +9,11 @@ from django.db.models import (
     Count,
     Expression,
     ExpressionWrapper,
+    F,
     Field,
     Func,
     JSONField,
-    OuterRef,
     Q,
-    QuerySet,
-    Subquery,
     Value,
 )
 from django.db.models.fields.json import KeyTransform
@@ -24,7 +22,7 @@ from psycopg import sql
 
 from ops.models import AuditLog
 from ops.sql.compile import identifier, is_json
-from ops.sql.keys import key_text
+from ops.sql.keylist import Entry, KeyList
 
 _JSON_NULL = Value(None, output_field=JSONField())
 
@@ -57,9 +55,9 @@ class Restored(Func):
         super().__init__(document, output_field=field, template=template.as_string())
 
 
-def written(run_id: int) -> QuerySet[AuditLog]:
-    """The audit row that the run wrote of the row at hand."""
-    return AuditLog.objects.filter(run_id=run_id, object_id=key_text())
+def changes_of(audited: KeyList) -> Entry:
+    """What the run's audit row says of the row at hand, in a queryset that joins the run's audit rows."""
+    return audited.column("changes", JSONField())
 
 
 # Note [Alike is what has the same image as the same type]
@@ -68,29 +66,24 @@ def written(run_id: int) -> QuerySet[AuditLog]:
 # with the image of what stands. Not the values themselves: to citext "a" is "A", to interval a month is 30
 # days, and a player who wrote the one for the other must keep it; a point or a json has no equality at all.
 # As long as nobody changed the type, the images are the same as they are, and nothing is read.
-def stands(run_id: int, fields: list[Field[Any, Any]]) -> Subquery:
-    """Whether the row at hand is as the run wrote it, and was otherwise before; NULL where it wrote none.
-
-    A scalar subquery: see Note [Why scalar subqueries ask what a run audited]. PostgreSQL never turns one
-    into a join, and so evaluates it again on the newest version of a row that somebody just changed. And a
-    single one, since each is a look into the audit log for every row.
-    """
+def stands(audited: KeyList, fields: list[Field[Any, Any]]) -> Expression:
+    """Whether the row at hand is as the run wrote it, and was otherwise before."""
     differs, untouched = Q(), Q()
     for field in fields:
-        differs |= ~Q(Same(_side(field, "old"), _side(field, "new")))
-        untouched &= _is_alike(OuterRef(field.attname), _side(field, "new"), field)
-    told = written(run_id).values_list(ExpressionWrapper(differs & untouched, BooleanField()))
-    return Subquery(told[:1], output_field=BooleanField())
+        old, new = (_side(changes_of(audited), field, side) for side in ("old", "new"))
+        differs |= ~Q(Same(old, new))
+        untouched &= _is_alike(F(field.attname), new, field)
+    return ExpressionWrapper(differs & untouched, BooleanField())
 
 
-def before(run_id: int, field: Field[Any, Any]) -> Expression:
+def before(audited: KeyList, field: Field[Any, Any]) -> Expression:
     """What the column held before the run, as the column's type."""
-    return _as_column(Subquery(written(run_id).values_list(_side(field, "old"))), field)
+    return _as_column(_side(changes_of(audited), field, "old"), field)
 
 
 def read_again(run_id: int, fields: list[Field[Any, Any]]) -> None:
     """Read all that the run audited as the types that its columns have now. Raises DataError."""
-    sides = [(field, _side(field, side)) for field in fields for side in ("old", "new")]
+    sides = [(field, _side(F("changes"), field, side)) for field in fields for side in ("old", "new")]
     told = [Count(_as_column(image, field)) for field, image in sides if not is_json(field)]
     AuditLog.objects.filter(run_id=run_id).aggregate(**{f"told_{i}": count for i, count in enumerate(told)})
 
@@ -107,8 +100,8 @@ def _is_alike(now: Any, told: KeyTransform, field: Field[Any, Any]) -> Q:
     return Q(Same(Image(now), image)) | Q(Same(Image(now), Image(Restored(image, field))))
 
 
-def _side(field: Field[Any, Any], side: str) -> KeyTransform:
-    return KeyTransform(side, KeyTransform(str(field.column), "changes"))
+def _side(changes: Any, field: Field[Any, Any], side: str) -> KeyTransform:
+    return KeyTransform(side, KeyTransform(str(field.column), changes))
 
 
 def _as_column(told: Any, field: Field[Any, Any]) -> Expression:

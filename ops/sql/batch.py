@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection, models
 from psycopg import sql
 
+from ops.keyset import Keyset
 from ops.models import AuditLog, Lane
 from ops.operation import Operation
 from ops.sql.changes import Change, changes_of
@@ -22,6 +23,7 @@ from ops.sql.compile import (
     fields_of,
     identifier,
     is_json,
+    range_name,
     row_place,
     touches,
     type_name,
@@ -96,17 +98,24 @@ FROM pg_class WHERE oid = %s::regclass
 """
 
 
-def compile_change(operation: Operation, rows: models.QuerySet[Any], way: Way) -> Compiled | None:
-    """The statement that changes the rows, with slots for its bounds. In a transaction."""
+def compile_change(
+    operation: Operation, rows: models.QuerySet[Any], keyset: Keyset, way: Way
+) -> Compiled | None:
+    """The statement that changes the rows, with slots for its bounds."""
     if way is Way.AT_ONCE:
         return _compile_at_once(operation, rows)
-    locked = rows.select_for_update(skip_locked=way is Way.SKIPPING, no_key=True)
-    placed = locked.order_by("pk").annotate(place_=row_place(operation.model))
+    placed = rows.order_by(keyset.order).annotate(place_=row_place(operation.model))
     batch = compile_select(with_changes(placed, operation, "place_"))
     if batch is None:
         return None
-    source = sql.SQL(batch.sql + " LIMIT %s")
-    return Compiled(_compose(operation, source, by_place=way is Way.SKIPPING), batch.params)
+    # Of this table alone: entries of a list of keys are never locked.
+    lock = sql.SQL(" LIMIT %s FOR NO KEY UPDATE OF {table} {skip}").format(
+        table=range_name(operation.model), skip=sql.SQL("SKIP LOCKED" if way is Way.SKIPPING else "")
+    )
+    return Compiled(
+        _compose(operation, sql.SQL(batch.sql) + lock, by_place=way is Way.SKIPPING, keyset=keyset),
+        batch.params,
+    )
 
 
 def _compile_at_once(operation: Operation, rows: models.QuerySet[Any]) -> Compiled | None:
@@ -125,7 +134,7 @@ def _compile_at_once(operation: Operation, rows: models.QuerySet[Any]) -> Compil
         pk=identifier(operation.model._meta.pk.column),
         returned=sql.SQL(", ").join(returned),
         audit=_audit(operation),
-        move=_move("changed"),
+        move=_move("changed", sql.SQL("pk")),
     )
     return Compiled(statement.as_string(connection.connection), merge.params)
 
@@ -167,7 +176,7 @@ def change_processed(
         pk=identifier(meta.pk.column),
         skip=sql.SQL("" if waits else "SKIP LOCKED"),
     )
-    statement = _compose(operation, source, by_place=False)
+    statement = _compose(operation, source, by_place=False, keyset=Keyset(operation.model))
     return _execute(statement, (f"[{','.join(told)}]",), operation, lane, reach)
 
 
@@ -182,7 +191,7 @@ def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Compo
     return sql.SQL("CASE WHEN told.values ? {} THEN {} ELSE current.{} END").format(key, told, column)
 
 
-def _compose(operation: Operation, source: sql.Composable, by_place: bool) -> str:
+def _compose(operation: Operation, source: sql.Composable, by_place: bool, keyset: Keyset) -> str:
     statement = sql.SQL(
         "WITH batch ({names}) AS MATERIALIZED ({source}), changed AS ({update}), audited AS ({audit}) {move}"
     ).format(
@@ -190,7 +199,7 @@ def _compose(operation: Operation, source: sql.Composable, by_place: bool) -> st
         source=source,
         update=_update(operation, by_place),
         audit=_audit(operation),
-        move=_move("batch"),
+        move=_move("batch", sql.SQL('pk::text COLLATE "default"' if keyset.listed else "pk")),
     )
     return statement.as_string(connection.connection)
 
@@ -241,15 +250,16 @@ def _audit(operation: Operation) -> sql.Composable:
     ).format(table=identifier(AuditLog._meta.db_table), changes=changes)
 
 
-def _move(selected: str) -> sql.Composable:
-    return sql.SQL(_MOVE).format(lane=identifier(Lane._meta.db_table), selected=sql.Identifier(selected))
+def _move(selected: str, order: sql.Composable) -> sql.Composable:
+    lane = identifier(Lane._meta.db_table)
+    return sql.SQL(_MOVE).format(lane=lane, selected=sql.Identifier(selected), order=order)
 
 
 # A full batch may have left rows of its span behind, so the cursor stops at the last row that it took.
 _MOVE = """
 UPDATE {lane} SET
     cursor = CASE WHEN (SELECT count(*) FROM {selected}) < %s THEN %s
-        ELSE (SELECT pk::text FROM {selected} ORDER BY {selected}.pk DESC LIMIT 1) END,
+        ELSE (SELECT pk::text FROM {selected} ORDER BY {order} DESC LIMIT 1) END,
     finished = (SELECT count(*) FROM {selected}) < %s AND %s,
     changed = changed + (SELECT count(*) FROM audited),
     batches = batches + 1,

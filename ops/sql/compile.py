@@ -80,6 +80,12 @@ def identifier(*names: str | None) -> sql.Composable:
     return sql.SQL(".".join(quoted))
 
 
+def range_name(model: type[Model]) -> sql.Composable:
+    """What the model's table goes by in a statement that gives it no other name: without its schema."""
+    quoted = connection.ops.quote_name(model._meta.db_table)
+    return identifier(quoted.split('"."')[-1].strip('"'))
+
+
 def fields_of(operation: Operation) -> list[Field[Any, Any]]:
     """The fields that the operation writes, in the order in which the statements name them."""
     return fields_named(operation.model, operation.get_columns())
@@ -101,6 +107,8 @@ def compile_select(queryset: QuerySet[Any]) -> Compiled | None:
 def compile_merge(queryset: QuerySet[Any], operation: Operation) -> Compiled | None:
     """The MERGE that makes the operation's changes to a queryset; None where it is known to match no row.
 
+    Its source is the list that the queryset is joined with, or a single row.
+
     What is set is not compiled by the ORM's UPDATE, which casts arrays to their columns' type and so cuts in
     silence.
     """
@@ -115,9 +123,10 @@ def compile_merge(queryset: QuerySet[Any], operation: Operation) -> Compiled | N
     assignments = [assign(field, sql.SQL(text)) for field, (text, _) in zip(fields, new, strict=True)]
     assignments += touches(operation.model)
     statement = sql.SQL(
-        "MERGE INTO {table} USING (SELECT 1) AS once_ ON {where} WHEN MATCHED THEN UPDATE SET {assignments}"
+        "MERGE INTO {table} USING {source} ON {where} WHEN MATCHED THEN UPDATE SET {assignments}"
     ).format(
         table=identifier(operation.model._meta.db_table),
+        source=next(map(identifier, queryset.query.extra_tables), sql.SQL("(SELECT 1) AS once_")),
         assignments=sql.SQL(", ").join(assignments),
         where=sql.SQL(where),
     )

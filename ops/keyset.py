@@ -1,0 +1,47 @@
+"""The keys along which a run advances, each batch from where the one before it stopped.
+
+Keyset pagination: a batch costs what its own rows cost, however many lie before it. Keys are text in lanes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F, Model, QuerySet
+from django.db.models.lookups import GreaterThan, LessThanOrEqual
+
+from ops.sql.keylist import Entry, KeyList
+
+
+@dataclass(frozen=True)
+class Keyset:
+    """The keys of the model's table; or only those of a list, in the list's order, which is that of text.
+
+    ``rows`` are always querysets over the model, joined with the list where there is one.
+    """
+
+    model: type[Model]
+    listed: KeyList | None = None
+
+    def keys(self, after: Any = None, upper: Any = None) -> QuerySet[Any]:
+        """All keys in ``(after, upper]``, whether of candidates or not, in order."""
+        if self.listed:
+            return _within(self.listed.keys(), F("object_id"), after, upper)
+        every = self.model._base_manager.order_by("pk").values_list("pk", flat=True)
+        return _within(every, F("pk"), after, upper)
+
+    def between(self, rows: QuerySet[Any], after: Any, upper: Any) -> QuerySet[Any]:
+        """The rows with a key in ``(after, upper]``; None leaves a side open."""
+        return _within(rows, self.order, after, upper)
+
+    @property
+    def order(self) -> F | Entry:
+        """What to order rows by."""
+        return self.listed.key if self.listed else F("pk")
+
+
+def _within(rows: QuerySet[Any], key: F | Entry, after: Any, upper: Any) -> QuerySet[Any]:
+    if after is not None:
+        rows = rows.filter(GreaterThan(key, after))
+    return rows if upper is None else rows.filter(LessThanOrEqual(key, upper))
