@@ -10,6 +10,8 @@ from psycopg import Error
 # Data exceptions, broken constraints, rows that a view does not let in, and what a trigger raises.
 _ROW_CLASSES = ("22", "23", "44")
 _RAISED = "P0001"
+# Limits of the program; and of its memory, where the code is that of any internal error.
+_LIMITS = ("54", "XX000")
 _ROW_IS_TOLD = {"23502", "23514"}
 LOCK_NOT_AVAILABLE = "55P03"
 # Serialization failure and deadlock, too.
@@ -41,6 +43,21 @@ def _breaks_policy(error: DatabaseError) -> bool:
     """
     told = _told(error)
     return told is not None and told.diag.source_function == "ExecWithCheckOptions"
+
+
+def is_of_data(error: DatabaseError) -> bool:
+    """Whether what was to be stored is at fault: a row, or a limit of the database that it passes."""
+    return is_of_a_row(error) or sqlstate(error).startswith(_LIMITS)
+
+
+def context_of(error: BaseException) -> str:
+    """Where the server was when it met the error; empty where it does not say."""
+    told = _told(error)
+    return (told.diag.context or "") if told else ""
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def first_value_of_row(error: BaseException) -> str | None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 
+from ops import words
 from ops.db import read_only, same_images
 from ops.exceptions import OpsError
 from ops.sql.merge import Merge, Signature
-from ops.sqlstates import LOST_RACES, is_of_a_row, sqlstate
+from ops.sqlstates import LOST_RACES, is_of_data, sqlstate
 
 # Below PostgreSQL's deadlock_timeout of 1 s, so that in a deadlock it is the merge that gives way.
 LOCK_TIMEOUT = timedelta(milliseconds=800)
 ATTEMPTS = 8
+_LONGEST_LINE = 300
 T = TypeVar("T")
 Creating = Callable[[], AbstractContextManager[object]]
 
@@ -49,7 +51,8 @@ class Preview:
 
 
 def preview(merge: Merge, samples: int = 5) -> Preview:
-    with read_only():
+    """Raises ``Refused`` where the database could not even say what would change."""
+    with refusals(), read_only():
         created, changed = merge.count()
         counts = Counts(created, changed, merge.staging.total - created - changed)
         return Preview(
@@ -89,7 +92,7 @@ def attempt(work: Callable[[], T], busy: str) -> T:
     """
     for number in range(1, ATTEMPTS + 1):
         try:
-            with same_images():
+            with refusals(), same_images():
                 return work()
         except OperationalError as exc:
             if sqlstate(exc) not in LOST_RACES:
@@ -97,11 +100,19 @@ def attempt(work: Callable[[], T], busy: str) -> T:
             if number == ATTEMPTS:
                 raise Busy(busy) from exc
             time.sleep(random.uniform(0.05, 0.2) * number)  # noqa: S311
-        except DatabaseError as exc:
-            if not is_of_a_row(exc):
-                raise
-            raise Refused(f"The database refused the load: {exc}") from exc
     raise AssertionError("unreachable")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Raises ``Refused`` where the database refuses the data."""
+    try:
+        yield
+    except DatabaseError as exc:
+        if not is_of_data(exc):
+            raise
+        told = "\n".join(words.cut(line, _LONGEST_LINE) for line in str(exc).splitlines())
+        raise Refused(f"The database refused the load: {told}") from exc
 
 
 # Note [Why the merge looks again]

@@ -15,7 +15,7 @@ from cards.models import Asset, Card, PresentationRule
 from cards.packs.catalogue import CARD_COLUMNS
 from cards.packs.errors import BadValue
 from cards.packs.layout import METADATA, Layout, Row, one_of
-from cards.packs.values import Converter, converter_for, reference, to_json
+from cards.packs.values import Converter, converter_for, own_reference, reference, to_json
 from ops.models import AuditLog
 from ops.sql.adopt import ORIGIN
 from ops.sql.compile import fields_named
@@ -61,7 +61,15 @@ def asset_layout(is_ours: bool) -> Layout:
 
 
 def audit_layout(is_ours: bool) -> Layout:
-    return _layout(AuditLog, "action", _AUDIT, is_ours, converters={"changes": to_json}, once=frozenset())
+    return _layout(
+        AuditLog,
+        "action",
+        _AUDIT,
+        is_ours,
+        needed=("object_type", "object_id", "performed_by", "changes", "created_at"),
+        converters={"changes": to_json},
+        once=frozenset(),
+    )
 
 
 def _layout(
@@ -86,7 +94,8 @@ def _layout(
         needed=needed,
         aliases={**(aliases or {}), **({"id": ORIGIN} if is_ours else {})},
         converters={**as_they_were, **(converters or {})},
-        extra={ORIGIN: reference, **(extra or {})},
+        extra={ORIGIN: own_reference if is_ours else reference, **(extra or {})},
+        distinct={ORIGIN: "id"},
         prepare=_own if is_ours else _OF_NODE.get(model, _with_origin),
         once=once,
         displaces=True,
@@ -95,6 +104,8 @@ def _layout(
 
 
 def _own(raw: Row) -> Row:
+    if raw.get("id") is None:
+        raise BadValue("id is missing")
     return raw
 
 
@@ -110,7 +121,7 @@ def _audit_of_node(raw: Row) -> Row:
         **_with_origin(rest),
         "object_type": "" if card is None else Card._meta.label_lower,
         "object_id": "" if card is None else card,
-        "performed_by": raw.get("performedBy") or "",
+        "performed_by": "" if raw.get("performedBy") is None else raw["performedBy"],
         "changes": {} if raw.get("changes") is None else raw["changes"],
     }
 

@@ -14,7 +14,7 @@ from cards.exports import layouts
 from cards.models import Asset, Card, PresentationRule
 from cards.packs.errors import SHOWN, BadRows, RefusedPack
 from cards.packs.layout import Layout
-from cards.packs.loading import filled, refuse, staged
+from cards.packs.loading import check, filled, refuse, staged
 from cards.thumbnails.stale import render_stale
 from ops import upsert
 from ops.db import read_only
@@ -27,6 +27,7 @@ from ops.sql.adopt import ORIGIN, Adoption, dangling, link, reset_sequences
 from ops.sql.merge import Merge, Signature
 from ops.sql.staging import Staging
 from ops.upsert import Counts, Preview
+from ops.words import quoted
 
 MODELS: tuple[type[models.Model], ...] = (PresentationRule, Card, Asset, AuditLog)
 _BUSY = "Nothing was loaded: others hold rows that the export needs. Try again when they let go."
@@ -73,8 +74,9 @@ def staged_export(export: Export, say: Say) -> Iterator[Staged]:
             _check_owners(export.files["assets"], assets, cards)
         log = export.files["audit_logs"]
         with _named(log):
-            audit, bad = stack.enter_context(filled(log, layouts.audit_layout(export.is_ours), say))
-            refuse(log, bad)
+            layout = layouts.audit_layout(export.is_ours)
+            audit, bad = stack.enter_context(filled(log, layout, say))
+            check(audit, log, layout, bad, key=None)
         found = Staged(export, rules, cards, assets, audit)
         found.link()
         yield found
@@ -88,7 +90,7 @@ def is_empty() -> bool:
 def preview(found: Staged) -> tuple[bool, dict[str, Preview]]:
     """Whether the rows would be taken over as they are, and what would become of those of each part."""
     seen = {part: upsert.preview(merge, samples=3) for part, merge in found.merges.items()}
-    with read_only():
+    with upsert.refusals(), read_only():
         added = found.adoption.count()
         seen["audit_logs"] = Preview(_audit_counts(found, added), [], [])
         return is_empty(), seen
@@ -149,7 +151,7 @@ def _rarities(rules: Merge) -> list[str]:
 def _check_owners(file: ExportFile, assets: Merge, cards: Merge) -> None:
     bad = BadRows()
     lost, total = dangling(assets.staging, layouts.OWNER, cards, SHOWN)
-    bad.extend([(place, f"its card {key!r} is not in the export") for place, key in lost], total)
+    bad.extend([(place, f"its card {quoted(key)} is not in the export") for place, key in lost], total)
     refuse(file, bad)
 
 

@@ -12,6 +12,7 @@ from cards.packs.layout import Layout, Row, one_of
 from cards.packs.values import converter_for
 from ops.exceptions import OpsError
 from ops.typed import manage
+from ops.words import quoted
 
 CARD_COLUMNS = (
     "card_id",
@@ -103,7 +104,7 @@ def _pack_id(value: Any) -> str:
 def _card_id(value: Any) -> str:
     slug: str = _text(value)
     if _SPACE.search(slug):
-        raise BadValue(f"{slug!r} holds a space")
+        raise BadValue(f"{quoted(slug)} holds a space")
     return _visible(slug)
 
 

@@ -25,7 +25,8 @@ class BadValue(ValueError):
 
 @dataclass
 class BadRows:
-    """How many rows are bad, and the first of each kind, which are enough to show the first of all."""
+    """How many rows are bad, and the first with their reasons: of those that could not be read, and of those
+    that could, which are others."""
 
     total: int = 0
     kept: list[tuple[int, str]] = field(default_factory=list)
@@ -36,7 +37,7 @@ class BadRows:
             self.kept.append((place, reason))
 
     def extend(self, found: list[tuple[int, str]], total: int) -> None:
-        """What one query found: its first rows, and how many it has."""
+        """What one query found: the first rows that have a fault, and how many rows have."""
         self.total += total
         self.kept += found
 

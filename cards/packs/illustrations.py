@@ -13,6 +13,7 @@ from django.core.files.storage import default_storage
 from django.utils.text import slugify
 
 from cards.packs.errors import BadValue, RefusedPack
+from ops.words import quoted
 
 _REFUSED = ("javascript:", "vbscript:", "file:", "data:text")
 # Anything else, such as HTML or SVG, could bring scripts into the admin's own site.
@@ -35,11 +36,11 @@ class Illustrations:
     def place(self, image: str, pack_id: str | None) -> str:
         """The image's name in the storage if it lies beside the pack, else the image as given."""
         if image.lower().startswith(_REFUSED):
-            raise BadValue(f"image {image!r} is no address of a picture")
+            raise BadValue(f"image {quoted(image)} is no address of a picture")
         if "://" in image or image.startswith(("/", "data:")):
             return image
         if ".." in image.replace("\\", "/").split("/"):
-            raise BadValue(f"image {image!r} leads out of the pack's folder")
+            raise BadValue(f"image {quoted(image)} leads out of the pack's folder")
         path = os.path.join(self._folder, image)
         return self._name(path, pack_id or "") if os.path.lexists(path) else image
 
@@ -60,12 +61,14 @@ class Illustrations:
         real = os.path.realpath(path)
         if os.path.commonpath([self._folder, real]) != self._folder:
             raise BadValue(
-                f"image {os.path.relpath(path, self._folder)!r} is a link out of the pack's folder"
+                f"image {quoted(os.path.relpath(path, self._folder))} is a link out of the pack's folder"
             )
         if not os.path.isfile(real):
-            raise BadValue(f"image {os.path.relpath(path, self._folder)!r} is not a file")
+            raise BadValue(f"image {quoted(os.path.relpath(path, self._folder))} is not a file")
         if os.path.splitext(path)[1].lower() not in _ENDINGS:
-            raise BadValue(f"image {os.path.relpath(path, self._folder)!r} is none of {', '.join(_ENDINGS)}")
+            raise BadValue(
+                f"image {quoted(os.path.relpath(path, self._folder))} is none of {', '.join(_ENDINGS)}"
+            )
         with open(real, "rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
         stem, suffix = os.path.splitext(os.path.basename(path))

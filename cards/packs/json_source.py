@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from cards.packs.errors import RefusedPack
 from ops.json_reader import JsonReader
+from ops.words import cut
+
+_SHOWN = 8
 
 
 class JsonSource:
@@ -19,12 +23,11 @@ class JsonSource:
     def __init__(self, path: Path, file: TextIO, lists: Collection[str]) -> None:
         self.path = path
         self.top: dict[str, Any] = {}
-        self._reader = JsonReader(file)
-        self._lists = lists
-        self._starts: list[tuple[int, str]] = []
-        self._count = 0
+        self._file, self._lists = file, lists
+        self._begin()
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
+        self._begin()
         match self._reader.peek():
             case "[":
                 yield from self._rows("row ")
@@ -38,6 +41,12 @@ class JsonSource:
             self._reader.value()
             raise RefusedPack("not JSON: there is more after its end.")
 
+    def _begin(self) -> None:
+        self._file.seek(0)
+        self._reader = JsonReader(self._file)
+        self._starts: list[tuple[int, str]] = []
+        self._count = 0
+
     def where(self, place: int) -> str:
         start, name = next(found for found in reversed(self._starts) if found[0] <= place)
         return f"{name}[{place - start}]"
@@ -50,7 +59,9 @@ class JsonSource:
                 self.top[key] = self._reader.value()
         if not self._starts:
             wanted = " or ".join(f'"{name}"' for name in self._lists)
-            found = ", ".join(f'"{key}"' for key in self.top) or "nothing"
+            found = ", ".join(f'"{cut(key)}"' for key in islice(self.top, _SHOWN)) or "nothing"
+            if len(self.top) > _SHOWN:
+                found += f" and {len(self.top) - _SHOWN:,} more"
             raise RefusedPack(f"it has no list {wanted}; at its top it has {found}.")
 
     def _rows(self, name: str) -> Iterator[tuple[int, Any]]:

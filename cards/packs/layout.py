@@ -13,8 +13,10 @@ from django.db import models
 from cards.packs.errors import BadValue
 from cards.packs.values import Converter, converter_for, to_json
 from ops.json_reader import Repeated
+from ops.words import cut, quoted
 
 METADATA = "metadata"
+_LISTED = 20
 Row = dict[str, Any]
 
 
@@ -28,7 +30,8 @@ class Layout:
     converted. What has no column goes to metadata.
 
     ``extra`` are columns of the staging that the model does not have, with their converters; ``prepare``
-    turns a raw row into another, and ``once`` names the columns that only new rows take from the file. Where
+    turns a raw row into another, and ``once`` names the columns that only new rows take from the file. Of
+    ``distinct`` columns, beside the key, no two rows give the same value; they have words for them. Where
     ``displaces`` holds, a key that metadata gives too keeps both values: metadata's goes one level deeper.
     """
 
@@ -45,6 +48,7 @@ class Layout:
     extra: Mapping[str, Converter] = field(default_factory=dict)
     prepare: Callable[[Row], Row] = lambda raw: raw
     once: frozenset[str] = frozenset()
+    distinct: Mapping[str, str] = field(default_factory=dict)
     displaces: bool = False
     may_be_empty: bool = False
 
@@ -65,7 +69,7 @@ class RowReader:
         if isinstance(raw, BadValue):
             raise raw
         if isinstance(raw, Repeated):
-            raise BadValue(f'gives "{raw.key}" twice')
+            raise BadValue(f'gives "{cut(raw.key)}" twice')
         if not isinstance(raw, dict):
             raise BadValue("is not an object")
         row, rest = self._sort(self._layout.prepare(raw))
@@ -88,7 +92,7 @@ class RowReader:
             if column is None:
                 rest[name] = value
             elif column in row:
-                raise BadValue(f"{camel(column)} is given twice, the second time as {name}")
+                raise BadValue(f"{camel(column)} is given twice, the second time as {cut(name)}")
             elif value is not None:
                 row[column] = self._convert(column, value)
         for name, column in self._layout.fallbacks.items():
@@ -111,7 +115,7 @@ class RowReader:
 def _as_text(given: Row, rest: Row) -> str:
     """Metadata with what has no column of its own, as JSON."""
     if doubled := [name for name in rest if name in given and given[name] != rest[name]]:
-        raise BadValue(f"{doubled[0]} is given twice: in metadata, and beside it with another value")
+        raise BadValue(f"{cut(doubled[0])} is given twice: in metadata, and beside it with another value")
     try:
         return to_json({**given, **rest} if rest else given)
     except BadValue as exc:
@@ -140,10 +144,14 @@ def one_of(known: Iterable[str], what: str) -> Converter:
     """A converter that lets only known names pass."""
     names = list(known)
     allowed = frozenset(names)
+    listed = ", ".join(map(cut, names[:_LISTED])) + (
+        f" and {len(names) - _LISTED} more" * (len(names) > _LISTED)
+    )
 
     def convert(value: Any) -> str:
         if not isinstance(value, str) or value not in allowed:
-            raise BadValue(f"{value!r} is unknown; the {what} are {', '.join(names)}")
+            shown = quoted(value) if isinstance(value, str) else cut(str(value))
+            raise BadValue(f"{shown} is unknown; the {what} are {listed}")
         return value
 
     return convert

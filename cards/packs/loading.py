@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from cards.packs.errors import SHOWN, BadRows, BadValue, RefusedPack
 from cards.packs.layout import METADATA, Layout, Row, RowReader, camel
 from cards.packs.progress import counted
+from cards.packs.reasons import reasons
 from cards.packs.source import Source
+from ops import words
 from ops.report.status import Say
+from ops.sql.faults import Faults
 from ops.sql.merge import Merge
-from ops.sql.staging import Staging
+from ops.sql.staging import RefusedRow, Staging
+
+_LONGEST_REASON = 300
 
 
 @contextmanager
@@ -31,7 +37,10 @@ def filled(source: Source, layout: Layout, say: Say) -> Iterator[tuple[Staging, 
     """The rows of a source that can be read, and those that cannot."""
     bad = BadRows()
     with Staging(layout.model, layout.columns, tuple(layout.extra)) as staging:
-        staging.fill(_rows(counted(source, say), source.top, RowReader(layout), bad))
+        try:
+            staging.fill(_rows(counted(source, say), source.top, RowReader(layout), bad))
+        except RefusedRow as exc:
+            raise RefusedPack(f"Nothing was loaded.\n  {_where(source, layout, exc)}  {exc.reason}") from exc
         yield staging, bad
 
 
@@ -45,6 +54,13 @@ def _rows(raws: Iterable[tuple[int, Any]], top: Row, reader: RowReader, bad: Bad
             yield [place, *values]
 
 
+def _where(source: Source, layout: Layout, refused: RefusedRow) -> str:
+    """The place of a row that the database counted: read again, since no place is kept for each row."""
+    rows = _rows(source, source.top, RowReader(layout), BadRows())
+    place, *_ = next(islice(rows, refused.number - 1, None))
+    return source.where(place)
+
+
 def _complete(merge: Merge, source: Source, layout: Layout) -> None:
     """What the top of the pack says, where it says so after its rows."""
     for name, value in layout.defaults(source.top).items():
@@ -52,20 +68,25 @@ def _complete(merge: Merge, source: Source, layout: Layout) -> None:
 
 
 def _check(merge: Merge, source: Source, layout: Layout, bad: BadRows) -> None:
-    key = camel(layout.key)
-    doubled, total = merge.duplicates(SHOWN)
-    bad.extend(
-        [(at, f"{key} {value!r} was given before, in {source.where(first)}") for at, first, value in doubled],
-        total,
-    )
-    for name in layout.needed:
-        lacking, total = merge.lacking(name, SHOWN)
-        bad.extend(
-            [(at, f"{camel(name)} is missing, and {value!r} is a new row") for at, value in lacking], total
-        )
-    refuse(source, bad)
+    check(merge.staging, source, layout, bad, key=layout.key)
     if not merge.staging.total and not layout.may_be_empty:
         raise RefusedPack("it has no rows.")
+
+
+def check(staging: Staging, source: Source, layout: Layout, bad: BadRows, *, key: str | None) -> None:
+    """Raise ``RefusedPack`` for the bad rows, and those that the table would refuse; ``key`` matches rows."""
+    faults = Faults(staging, key)
+    if key:
+        faults.twice(str(staging.field(key).column), camel(key))
+    for name, told in layout.distinct.items():
+        faults.twice(name, told)
+    for name in layout.needed:
+        faults.lacking(name)
+    faults.broken()
+    faults.taken()
+    found, total = faults.find(SHOWN)
+    bad.extend(reasons(found, source, layout), total)
+    refuse(source, bad)
 
 
 def refuse(source: Source, bad: BadRows) -> None:
@@ -77,7 +98,7 @@ def refuse(source: Source, bad: BadRows) -> None:
 def _refusal(source: Source, bad: BadRows) -> str:
     first = [(source.where(place), reason) for place, reason in bad.first()]
     width = max(len(where) for where, _ in first)
-    lines = [f"  {where:<{width}}  {reason}" for where, reason in first]
+    lines = [f"  {where:<{width}}  {words.cut(reason, _LONGEST_REASON)}" for where, reason in first]
     if bad.total > len(first):
         lines.append(f"  … and {bad.total - len(first):,} more")
     rows = "1 bad row" if bad.total == 1 else f"{bad.total:,} bad rows"

@@ -8,8 +8,10 @@ from typing import Any
 
 from cards.packs.source import Source
 from ops.upsert import Counts, Preview
+from ops.words import cut
 
 _WIDTH = 76
+_PARTS = 10
 
 
 def preview_lines(source: Source, seen: Preview, to_execute: str) -> list[str]:
@@ -39,9 +41,13 @@ def as_json(counts: Counts, *, executed: bool, seen: Preview | None = None) -> s
 def _head(source: Source, counts: Counts) -> list[str]:
     """The file, what the pack says of itself, and whether it is right about its length."""
     title, version, count = (source.top.get(name) for name in ("title", "version", "count"))
-    told = " ".join(str(part) for part in (title, version) if part)
+    told = " ".join(_show(part) for part in (title, version) if part)
     total = counts.created + counts.changed + counts.unchanged
-    doubt = [f"  It says that it has {count} rows, but it has {total}."] if count not in (None, total) else []
+    doubt = (
+        [f"  It says that it has {_show(count)} rows, but it has {total}."]
+        if count not in (None, total)
+        else []
+    )
     return [f"{source.path.name}: {told}" if told else f"{source.path.name}:", *doubt, ""]
 
 
@@ -66,19 +72,23 @@ def _samples(title: str, rows: list[tuple[str, dict[str, Any]]], total: int, ren
 
 
 def _created(key: str, changes: Mapping[str, Any]) -> list[str]:
-    told = ", ".join(_show(changes[name]["new"]) for name in ("title", "rarity") if name in changes)
-    return [f"    {key}  {told}"]
+    told = [_show(changes[name]["new"]) for name in ("title", "rarity") if name in changes]
+    told = [text for text in told if text != key]
+    return [f"    {_show(key)}  {', '.join(told)}".rstrip()]
 
 
 def _changed(key: str, changes: Mapping[str, Any]) -> list[str]:
-    lines = [f"    {key}"]
+    lines = [f"    {_show(key)}"]
     for column, change in changes.items():
         old, new = change.get("old"), change.get("new")
         if isinstance(old, dict) and isinstance(new, dict):
             parts = [name for name in {**old, **new} if old.get(name) != new.get(name)]
             lines += [
-                f"      {column}.{name}: {_show(old.get(name))} -> {_show(new.get(name))}" for name in parts
+                f"      {column}.{_show(name)}: {_show(old.get(name))} -> {_show(new.get(name))}"
+                for name in parts[:_PARTS]
             ]
+            if len(parts) > _PARTS:
+                lines.append(f"      {column}: and {len(parts) - _PARTS:,} more")
         else:
             lines.append(f"      {column}: {_show(old)} -> {_show(new)}")
     return lines
@@ -86,4 +96,4 @@ def _changed(key: str, changes: Mapping[str, Any]) -> list[str]:
 
 def _show(value: Any) -> str:
     text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
+    return cut(text, _WIDTH)

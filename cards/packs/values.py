@@ -16,10 +16,16 @@ from django.db import models
 
 from cards.packs.errors import BadValue
 from ops.json_reader import Decoder, Repeated, reason_of
+from ops.words import cut, quoted
 
 Converter = Callable[[Any], Any]
 
-_TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+# What the audit log can tell of a change, in one jsonb of 268 MB: the old and the new of two such values.
+LONGEST = 60_000_000  # bytes
+_MANY = 100_000
+# As a spreadsheet writes them, in English or in Spanish. "1.000" is one or a thousand, and so is neither.
+_TRUE, _FALSE = {"true", "yes", "1", "verdadero", "sí", "si"}, {"false", "no", "0", "falso"}
+_WHOLE = re.compile(r"([+-]?[0-9]{1,18})(?:[.,]0{1,2})?")
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _encode = simplejson.JSONEncoder(ensure_ascii=False).encode
 
@@ -32,7 +38,7 @@ def converter_for(field: models.Field[Any, Any], *, blank: bool = False) -> Conv
     """
     if isinstance(field, ArrayField):
         item = _text(field.base_field.max_length, blank=blank)
-        return lambda value: [item(tag) for tag in _list(value)]
+        return lambda value: _short([item(tag) for tag in _list(value)])
     if isinstance(field, models.JSONField):
         return _object
     if isinstance(field, models.BooleanField):
@@ -47,6 +53,7 @@ def converter_for(field: models.Field[Any, Any], *, blank: bool = False) -> Conv
 def to_json(value: Any) -> str:
     """JSON as the staging takes it. Decimals leave as they were read: no float in between rounds them."""
     text = _encode(value)
+    _refuse_length(text)
     if "\\u0000" in text and _NUL.search(text):
         raise BadValue("holds a NUL character (\\u0000), which PostgreSQL cannot store")
     _refuse_surrogates(text)
@@ -59,6 +66,8 @@ def _text(max_length: int | None, *, blank: bool) -> Converter:
             raise BadValue(f"is {_kind(value)}, not text")
         if max_length and len(value) > max_length:
             raise BadValue(f"has {len(value)} characters, {max_length} at most")
+        if not max_length:
+            _refuse_length(value)
         if not blank and (not value or value.isspace()):
             raise BadValue("is empty")
         if "\x00" in value:
@@ -83,7 +92,7 @@ def _checked(field: models.Field[Any, Any], convert: Converter) -> Converter:
             for validate in validators:
                 validate(converted)
         except ValidationError as exc:
-            raise BadValue(f"is {converted!r}: {' '.join(exc.messages)}") from exc
+            raise BadValue(f"is {cut(repr(converted))}: {' '.join(exc.messages)}") from exc
         return converted
 
     return convert_and_validate
@@ -103,7 +112,7 @@ def _object(value: Any) -> dict[str, Any]:
     if isinstance(value, str):  # A cell of CSV.
         value = _decoded(value)
     if isinstance(value, Repeated):
-        raise BadValue(f'gives "{value.key}" twice')
+        raise BadValue(f'gives "{cut(value.key)}" twice')
     if not isinstance(value, dict):
         raise BadValue(f"is {_kind(value)}, not an object")
     return value
@@ -129,24 +138,44 @@ def _boolean(value: Any) -> bool:
 def _time(value: Any) -> str:
     try:
         when = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as exc:
+        # In UTC, since Python knows zones that PostgreSQL does not, as +23:00.
+        return (when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)).isoformat()
+    except (TypeError, ValueError, OverflowError) as exc:
         raise BadValue(f"is {_kind(value)}, not a time as 2026-01-31T12:00:00Z") from exc
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).isoformat()
 
 
 def reference(value: Any) -> str:
     """The key of a row in the place where it comes from: a number, or text."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+        return str(own_reference(value))
     return str(_name(value))
 
 
+def own_reference(value: Any) -> str:
+    """The key of a row of KYNDO's own: a number, or a number's text."""
+    number = _integer(value)
+    if not 0 < number < 1 << 63:
+        raise BadValue(f"is {_kind(value)}, which no row has as its key")
+    return str(number)
+
+
 def _integer(value: Any) -> int:
-    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
-        return int(value)
+    if isinstance(value, str) and (found := _WHOLE.fullmatch(value.strip())):
+        return int(found[1])
     if not isinstance(value, int) or isinstance(value, bool):
         raise BadValue(f"is {_kind(value)}, not a whole number")
     return value
+
+
+def _short(items: list[str]) -> list[str]:
+    if len(items) > _MANY:
+        _refuse_length("".join(items))
+    return items
+
+
+def _refuse_length(text: str) -> None:
+    if len(text) * 4 > LONGEST and (size := len(text.encode(errors="replace"))) > LONGEST:
+        raise BadValue(f"has {size:,} bytes, {LONGEST:,} at most")
 
 
 def _refuse_surrogates(text: str) -> None:
@@ -162,9 +191,9 @@ def _kind(value: Any) -> str:
         case bool():
             return str(value).lower()
         case int() | Decimal():
-            return f"the number {value}"
+            return f"the number {cut(str(value))}"
         case str():
-            return f"the text {value[:40]!r}"
+            return f"the text {quoted(value, 41)}"
         case list():
             return "a list"
         case None:

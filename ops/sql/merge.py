@@ -58,30 +58,6 @@ class Merge:
             "pk": column_of(meta.pk),
         }
 
-    def duplicates(self, limit: int) -> tuple[list[tuple[int, int, str]], int]:
-        """``(place, first place, key)`` of the first rows whose key an earlier row has; and how many."""
-        return _with_total(
-            self._rows(
-                "SELECT count(*) OVER (), {place}, first, {key} FROM (SELECT {place}, {key}, min({place})"
-                " OVER (PARTITION BY {key}) AS first FROM {staged} WHERE {key} IN (SELECT {key} FROM {staged}"
-                " GROUP BY {key} HAVING count(*) > 1)) AS doubled WHERE {place} > first"
-                " ORDER BY {place} LIMIT %s",
-                [limit],
-            )
-        )
-
-    def lacking(self, field: str, limit: int) -> tuple[list[tuple[int, str]], int]:
-        """``(place, key)`` of the first new rows without a field that new rows need; and how many."""
-        return _with_total(
-            self._rows(
-                "SELECT count(*) OVER (), {place}, {key} FROM {staged} AS staged WHERE {field} IS NULL"
-                " AND NOT EXISTS (SELECT FROM {table} AS target WHERE target.{key} = staged.{key})"
-                " ORDER BY {place} LIMIT %s",
-                [limit],
-                field=column_of(self.staging.field(field)),
-            )
-        )
-
     def keys(self) -> list[str]:
         """The keys of the staged rows, in their order."""
         return [key for (key,) in self._rows("SELECT {key} FROM {staged} ORDER BY {place}")]
@@ -251,10 +227,6 @@ class Merge:
                 [f'"{self.staging.model._meta.db_table}"'],
             )
         )
-
-
-def _with_total(rows: list[Any]) -> tuple[list[Any], int]:
-    return [row[1:] for row in rows], rows[0][0] if rows else 0
 
 
 def _old(field: models.Field[Any, Any]) -> sql.Composable:

@@ -10,7 +10,7 @@ from django.db import connection
 
 from cards.models import Card, PresentationRule
 from ops.models import AuditLog
-from tests.cards.conftest import card, refusal
+from tests.cards.conftest import card, load, refusal
 
 pytestmark = pytest.mark.usefixtures("rules")
 
@@ -139,6 +139,15 @@ def test_bad_rows_of_csv_are_named_by_the_line_on_which_they_begin(write: Write)
     ]
 
 
+def test_lines_count_as_in_the_file_whatever_a_spreadsheet_adds(write: Write) -> None:
+    text = 'sep=;\n;;;\ncardId;title;packId;\n;;;\na;"two\nlines";p;\n;;;\nb;;p;\nc;C;p;;more\n'
+    _, said = refusal(write(text, "p.csv"))
+    assert said.splitlines()[1:] == [
+        "  line 8  title is missing, and 'b' is a new row",
+        "  line 9  has 5 cells, the header has 3",
+    ]
+
+
 BAD_FILES: dict[str, tuple[str, str | bytes, str]] = {
     "empty": ("p.json", "", "the file is empty."),
     "empty csv": ("p.csv", "", "the file is empty."),
@@ -205,13 +214,66 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     assert refusal(pipe) == (2, f"Cannot read {pipe}: a pack is read twice, so it must be a file.")
 
 
-def test_a_constraint_that_refuses_a_new_card_is_told_without_rarity_v2_too(write: Write) -> None:
+@pytest.mark.parametrize("flags", [[], ["--execute"]])
+def test_a_check_of_the_site_is_told_before_it_refuses_the_row(write: Write, flags: list[str]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE cards ADD CONSTRAINT trial CHECK (title <> 'bad')")
-    status, said = refusal(write([card(title="bad")]), "--execute", "--without-rarity-v2")
+        cursor.execute("ALTER TABLE cards ADD CONSTRAINT trial CHECK (title NOT LIKE '%bad%' OR tags = '{}')")
+    status, said = refusal(write([card("good"), card(title="a bad one", tags=["x"])]), *flags)
+    assert status == 1
+    assert said.splitlines()[1].startswith(
+        """  row [1]  'a bad one, {x}' breaks the constraint "trial": CHECK"""
+    )
+
+
+def test_a_check_that_a_trigger_may_yet_meet_is_left_to_the_database(write: Write) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE cards ADD CONSTRAINT trial CHECK (rarity_v2 IS NOT DISTINCT FROM rarity)")
+    load(write([card(rarity="rare")]), "--execute")
+    status, said = refusal(write([card("new")]), "--execute", "--without-rarity-v2")
     assert status == 1
     assert said.startswith("The database refused the load: ")
     assert '"trial"' in said
+
+
+def test_a_row_with_several_reasons_is_one_bad_row(write: Write) -> None:
+    _, said = refusal(write("cardId,title,packId\na9,,\nb9,,\nb9,B,p\n", "count.csv"))
+    assert said.splitlines() == [
+        f"{said.split(' was')[0]} was refused: 3 bad rows. Nothing was loaded.",
+        "  line 2  title and packId are missing, and 'a9' is a new row",
+        "  line 3  title and packId are missing, and 'b9' is a new row",
+        "  line 4  cardId 'b9' was given before, in line 3",
+    ]
+
+
+LONG = "x" * 60_000
+LONG_ROWS: dict[str, Any] = {
+    "its id": card(LONG),
+    "its id, with a space": card(f"a {'x' * 120}"),
+    "a key": {**card(), "card_id": "a", f"card{'-' * 60_000}id": "b"},
+    "a key of metadata": card(**{LONG: 1}, metadata={LONG: 2}),
+    "its rarity": card(rarity=LONG),
+    "its rarity, a list": card(rarity=[LONG]),
+    "a number": '[{"cardId": %s}]' % ("9" * 4000),
+    "a number beyond": '[{"cardId": "a", "n": 1e%s}]' % ("9" * 4000),
+    "a key twice": f'[{{"{LONG}": 1, "{LONG}": 2}}]',
+    "its image": card(image=f"../{'x' * 900}"),
+    "names at its top": {f"{LONG}{i}": 1 for i in range(2000)},
+    "its packId": {"packId": {"a": LONG}, "cards": [card()]},
+}
+
+
+@pytest.mark.parametrize("content", LONG_ROWS.values(), ids=LONG_ROWS)
+def test_what_is_wrong_is_shown_in_short(write: Write, content: Any) -> None:
+    path = write(content if isinstance(content, str) or "cardId" not in content else [content])
+    status, said = refusal(path)
+    assert status == 1
+    assert max(map(len, said.splitlines())) < len(str(path)) + 700
+
+
+def test_a_header_that_names_long_columns_twice_is_shown_in_short(write: Write) -> None:
+    names = [f"{LONG}{i}" for i in range(100)]
+    _, said = refusal(write(",".join(names * 2), "p.csv"))
+    assert len(said) < 1000
 
 
 def test_without_rules_a_pack_is_refused_with_the_command_that_loads_them(write: Write) -> None:

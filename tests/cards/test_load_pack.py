@@ -120,6 +120,21 @@ def test_a_pack_that_miscounts_itself_is_loaded_and_told_so(write: Write) -> Non
     assert Card.objects.count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_a_pack_says_is_shown_in_short(write: Write) -> None:
+    long, keys = "x" * 60_000, {f"k{i}": i for i in range(5_000)}
+    load(write([card("a")]), "--execute")
+    pack = {
+        "title": long,
+        "version": {"a": long},
+        "count": [long],
+        "cards": [card("a", metadata={long: 1, **keys})],
+    }
+    lines = load(write(pack)).splitlines()
+    assert max(map(len, lines)) < 250
+    assert len(lines) < 40
+
+
 def test_the_shape_of_assets(write: Write) -> None:
     asset = {"id": "c", "title": "C", "image_url": "/c.png", "tags": ["x", 'y "z" \\'], "atk": 5, "def": 3}
     load(write({"packId": "aves", "assets": [asset]}), "--execute")
@@ -157,6 +172,28 @@ def test_csv_with_or_without_a_byte_order_mark(
     assert stored["águila"]["metadata"] == {"wing": 2.5, "atk": "7"}
     assert stored["águila"]["description"] == "two\nlines"
     assert (stored["búho"]["rarity"], stored["búho"]["metadata"]) == ("common", {})
+
+
+SHEETS: dict[str, str] = {
+    "lines of delimiters at its end": "cardId;title;packId\na;A;p\nb;B;p\n;;\n;;\n",
+    "lines of delimiters and blanks": ";;\n\ncardId;title;packId\n;;\na;A;p\n ; ;\nb;B;p\n",
+    "what Excel is told first": "sep=;\ncardId;title;packId\na;A;p\nb;B;p\n",
+    "what Excel is told first, quoted": '"sep=,"\r\ncardId,title,packId\r\na,A,p\r\nb,B,p\r\n',
+    "what Excel is told first, of a tab": "SEP=\t\ncardId\ttitle\tpackId\na\tA\tp\nb\tB\tp\n",
+    "a delimiter that only it tells": "sep=|\ncardId|title|packId\na|A|p\nb|B|p\n",
+    "a delimiter at the end of every line": "cardId;title;packId;\na;A;p;\nb;B;p;\n",
+    "delimiters at the end of some lines": "cardId,title,packId,,\na,A,p\nb,B,p,,,\n",
+    "a delimiter at the end of rows alone": "cardId,title,packId\na,A,p,\nb,B,p,\n",
+    "a header with line breaks and delimiters": 'cardId;title;packId;"a, b,\nc, d"\na;A;p;\nb;B;p;\n',
+    "the line ends of old Macs": "cardId,title,packId\ra,A,p\rb,B,p\r",
+    "a mark and no line end": "\ufeffsep=;\ncardId;title;packId\na;A;p\nb;B;p",
+}
+
+
+@pytest.mark.parametrize("text", SHEETS.values(), ids=SHEETS)
+def test_what_a_spreadsheet_adds_is_no_content(write: Write, text: str) -> None:
+    load(write(text, "p.csv"), "--execute")
+    assert {name: row["title"] for name, row in catalogue().items()} == {"a": "A", "b": "B"}
 
 
 def test_json_with_a_byte_order_mark(write: Write) -> None:

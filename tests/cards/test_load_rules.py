@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from cards.models import PresentationRule
 from ops.models import AuditLog
@@ -73,11 +74,47 @@ def test_a_bad_rule_is_named_with_its_reason(write: Write, rule: dict[str, objec
     assert status == 1
 
 
-def test_two_rules_in_one_place_are_refused_by_the_database_and_nothing_is_kept(write: Write) -> None:
+def test_numbers_and_truths_are_read_as_a_spreadsheet_writes_them(write: Write) -> None:
+    rows = ["a;#CCCCCC;10,0;VERDADERO", "b;#CCCCCC;20.00;falso", "c;#CCCCCC;30;SÍ"]
+    sheet = "\n".join(["rarity;frameColor;sortOrder;glowEffect", *rows])
+    load(write(sheet, "r.csv"), "--execute", command="load_rules")
+    assert list(PresentationRule.objects.values_list("sort_order", "glow_effect")) == [
+        (10, True),
+        (20, False),
+        (30, True),
+    ]
+    for number in ("1.000", "1,5", "1,000"):
+        _, said = refusal(
+            write(f"rarity;frameColor;sortOrder\nd;#CCCCCC;{number}\n", "r.csv"), command="load_rules"
+        )
+        assert said.endswith(f"line 2  sortOrder is the text '{number}', not a whole number")
+
+
+def test_two_rules_of_a_file_in_one_place_are_told(write: Write) -> None:
     twins = [{"rarity": name, "frameColor": "#123456", "sortOrder": 5} for name in ("a", "b")]
-    status, said = refusal(write(json.dumps(twins)), "--execute", command="load_rules")
-    assert status == 1
-    assert "presentation_rules_sort_order_unique" in said
-    assert "Key (sort_order)=(5) already exists." in said
+    for flags in ([], ["--execute"]):
+        status, said = refusal(write(json.dumps(twins)), *flags, command="load_rules")
+        assert (status, said.splitlines()[1]) == (1, "  row [1]  sortOrder 5 is already that of 'a'")
     assert rules() == []
     assert not AuditLog.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_place_that_is_taken_already_is_told_by_the_preview(write: Write) -> None:
+    load(None, "--execute", command="load_rules")
+    rule = {"rarity": "Rare Holo", "frameColor": "#888888", "sortOrder": 20}
+    _, said = refusal(write([rule]), command="load_rules")
+    assert said.splitlines()[1] == "  row [0]  sortOrder 20 is already that of 'rare'"
+    load(write([rule, {"rarity": "rare", "sortOrder": 21}]), "--execute", command="load_rules")
+
+
+def test_a_place_that_the_database_refuses_is_told_and_nothing_kept(write: Write) -> None:
+    """By an index of the site's own, which the preview cannot ask."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE UNIQUE INDEX trial ON presentation_rules (lower(rarity))")
+    twins = [{"rarity": name, "frameColor": "#123456", "sortOrder": i} for i, name in enumerate("aA")]
+    status, said = refusal(write(json.dumps(twins)), "--execute", command="load_rules")
+    assert status == 1
+    assert said.startswith("The database refused the load: ")
+    assert 'constraint "trial"' in said
+    assert rules() == []

@@ -1,0 +1,93 @@
+"""A row that only the database knows to refuse is told with its place, and nothing of its file is kept."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cards.models import PresentationRule
+from cards.packs.catalogue import card_layout, rule_layout
+from cards.packs.errors import BadValue, RefusedPack
+from cards.packs.illustrations import Illustrations
+from cards.packs.layout import Layout, RowReader
+from cards.packs.loading import filled
+from cards.packs.source import open_source
+from cards.packs.values import LONGEST
+from ops.exceptions import OpsError
+from ops.sql.staging import RefusedRow, Staging
+from tests.cards.conftest import card
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
+
+Write = Callable[..., Path]
+
+
+def unchecked() -> Layout:
+    """A layout that lets numbers pass that the column cannot hold."""
+    return replace(rule_layout(), converters={"sort_order": int})
+
+
+def rule(name: str, order: Any) -> dict[str, Any]:
+    return {"rarity": name, "frameColor": "#CCCCCC", "sortOrder": order}
+
+
+def test_the_number_of_a_row_and_its_column_are_told() -> None:
+    rows = [[number, "n", "#CCCCCC", 10**number] for number in range(3, 8)]
+    with Staging(PresentationRule, ("rarity", "frame_color", "sort_order")) as staging:
+        with pytest.raises(RefusedRow) as caught:
+            staging.fill(rows)
+        assert staging.total == 0
+    assert (caught.value.number, caught.value.reason.split(":")[0]) == (3, "sort_order")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "where"),
+    [
+        ([rule("a", 1), {"sortOrder": 2}, rule("b", 3), rule("c", 10**6)], "r.json", "row [3]"),
+        ("rarity;frameColor;sortOrder\n;;\na;#CCCCCC;1\n\nb;x;y;\nc;#CCCCCC;99999\n", "r.csv", "line 6"),
+    ],
+)
+def test_its_place_is_found_by_reading_again(write: Write, content: Any, name: str, where: str) -> None:
+    layout = unchecked()
+    with (
+        pytest.raises(RefusedPack, match="Nothing was loaded") as caught,
+        open_source(write(content, name), layout.lists) as source,
+        filled(source, layout, lambda told: None),
+    ):
+        raise AssertionError("it was staged")
+    assert f"\n  {where}  sort_order: " in str(caught.value)
+
+
+def test_what_stops_the_reading_is_told_whatever_its_length() -> None:
+    """psycopg would send it to the server, which closes the connection."""
+
+    def rows() -> Any:
+        yield [1, "a", "#CCCCCC", 1]
+        raise OpsError("x" * 60_000)
+
+    with Staging(PresentationRule, ("rarity", "frame_color", "sort_order")) as staging:
+        with pytest.raises(OpsError, match=r"^x+$"):
+            staging.fill(rows())
+        staging.fill([[1, "a", "#CCCCCC", 1]])
+        assert staging.total == 1
+
+
+@pytest.mark.usefixtures("rules")
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"description": "x" * (LONGEST + 1)}, "description has 60,000,001 bytes, 60,000,000 at most"),
+        ({"description": "é" * (LONGEST // 2 + 1)}, "description has 60,000,002 bytes, 60,000,000 at most"),
+        ({"note": "x" * LONGEST}, "metadata has 60,000,012 bytes, 60,000,000 at most"),
+        ({"tags": ["x" * 60] * 1_000_001}, "tags has 60,000,060 bytes, 60,000,000 at most"),
+    ],
+    ids=["description", "accents", "metadata", "tags"],
+)
+def test_a_value_that_the_audit_log_cannot_hold_twice_is_a_bad_row(
+    tmp_path: Path, fields: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(BadValue) as caught:
+        RowReader(card_layout(Illustrations(tmp_path))).read(card(**fields), {})
+    assert str(caught.value) == reason
