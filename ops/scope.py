@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import DataError, transaction
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Model, QuerySet
 
 from ops.exceptions import InvalidScope
+from ops.filters import conditions, value_of
 from ops.models import AuditLog, Failure, Key, Run
 from ops.sql.keylist import KeyList, store_key_texts, store_keys
 from ops.sql.keys import among
@@ -66,22 +66,22 @@ class Scope:
 
     def check_filter(self, model: type[Model]) -> None:
         """The keys are checked when they are stored."""
-        self._filter_of(model)
+        conditions(model, self.filter)
 
     def keys_of(self, model: type[Model]) -> list[str]:
         """The keys as the database writes them: a UUID may have come in capitals. Raises InvalidScope."""
-        return [str(_value(model._meta.pk, key, is_key=True)) for key in self.keys or ()]
+        return [str(value_of(model._meta.pk, key, is_key=True)) for key in self.keys or ()]
 
     def narrow(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
         """The rows of any queryset over the model in scope; of a run that is created, by its list of keys."""
-        queryset = queryset.filter(**self._filter_of(queryset.model))
+        queryset = queryset.filter(**conditions(queryset.model, self.filter))
         if listed := self.listed(run):
             return queryset.filter(pk__in=listed.typed_keys(queryset.model))
         return self._narrow_unlisted(queryset)
 
     def candidates(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
         """As ``narrow``, of a queryset over the model's own table: it is joined with the list of keys."""
-        queryset = queryset.filter(**self._filter_of(queryset.model))
+        queryset = queryset.filter(**conditions(queryset.model, self.filter))
         if listed := self.listed(run):
             return listed.join(queryset)
         return self._narrow_unlisted(queryset)
@@ -119,26 +119,8 @@ class Scope:
             self.keys_of(model)  # says which, and why
             raise InvalidScope(str(exc).strip()) from exc
 
-    def _filter_of(self, model: type[Model]) -> dict[str, Any]:
-        table = model._meta.concrete_model or model
-        fields = {field.name: field for field in table._meta.local_concrete_fields}
-        if unknown := next((name for name in self.filter if name not in fields), None):
-            raise InvalidScope(f"{model._meta.label} has no column {unknown!r}; it has {', '.join(fields)}")
-        return {name: _value(fields[name], value) for name, value in self.filter.items()}
-
     def as_json(self) -> dict[str, Any]:
         """What the run stores; the keys themselves go to their table."""
         keys = (self.keys, self.rows, self.failed_in) != (None, None, None)
         changed_by = {} if self.changed_by is None else {"changed_by": self.changed_by}
         return {"filter": dict(self.filter), "keys": keys, **changed_by}
-
-
-def _value(field: Field[Any, Any], text: str | None, is_key: bool = False) -> Any:
-    try:
-        value = field.to_python(text)
-        if is_key:  # the database refuses a number that is too large for the column
-            field.run_validators(value)
-        return value
-    except (ValidationError, ValueError) as exc:
-        reason = " ".join(exc.messages) if isinstance(exc, ValidationError) else str(exc)
-        raise InvalidScope(f"{field.name}={text}: {reason}") from exc

@@ -10,6 +10,7 @@ from typing import Any
 from ops.actor import current_user
 from ops.health.indicators import NAMES as INDICATORS
 
+FILTER_FORMS = "COLUMN__isnull=true for NULL, COLUMN__in=A,B for several, COLUMN__contains=A for lists"
 _GREATEST = 2**31 - 1
 _LONGEST_NAME = 150
 _MOST_LANES = 256
@@ -120,7 +121,7 @@ def path(text: str) -> Path:
 def pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise ArgumentTypeError(f"{text!r} is not COLUMN=VALUE")
+        raise ArgumentTypeError(f"{text!r} is not COLUMN=VALUE; {FILTER_FORMS}")
     return name, value
 
 

@@ -20,6 +20,7 @@ from ops.engine.work import work
 from ops.exceptions import ChangedDeclaration, DatabaseAway, InvalidDeclaration, InvalidParams, OpsError
 from ops.interrupts import stop_event
 from ops.management.arguments import (
+    FILTER_FORMS,
     Filters,
     add_ignore_health,
     add_mode,
@@ -198,7 +199,12 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--lanes", type=few, default=1, metavar="N", help="For N processes to advance.")
     add_workers(parser, "; as many lanes at least")
     parser.add_argument(
-        "--filter", action=Filters, default={}, type=pair, metavar="COLUMN=VALUE", help="Only these rows."
+        "--filter",
+        action=Filters,
+        default={},
+        type=pair,
+        metavar="COLUMN=VALUE",
+        help=f"Only these rows; {FILTER_FORMS}.",
     )
     add_ignore_health(parser)
     add_no_backup(parser)

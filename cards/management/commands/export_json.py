@@ -11,7 +11,7 @@ from ops.export.files import FORMATS, Form
 from ops.export.wanted import LAST, Wanted
 from ops.export.write import write_export
 from ops.interrupts import stop_event
-from ops.management.arguments import Filters, add_person, natural, pair, path
+from ops.management.arguments import FILTER_FORMS, Filters, add_person, natural, pair, path
 from ops.management.base import OpsCommand
 from ops.report.export import as_json, done_lines, queued_lines
 from ops.report.meter import meter
@@ -41,7 +41,7 @@ class Command(OpsCommand):
             default={},
             type=pair,
             metavar="COLUMN=VALUE",
-            help="Only these cards, with their assets and audit rows, and all rules.",
+            help=f"Only these cards, with their assets and audit rows, and all rules; {FILTER_FORMS}.",
         )
         parser.add_argument("--queue", action="store_true", help="Leave it to a worker, and return.")
         add_person(parser)
