@@ -40,7 +40,7 @@ def filled(source: Source, layout: Layout, say: Say) -> Iterator[tuple[Staging, 
         try:
             staging.fill(_rows(counted(source, say), source.top, RowReader(layout), bad))
         except RefusedRow as exc:
-            raise RefusedPack(f"Nothing was loaded.\n  {_where(source, layout, exc)}  {exc.reason}") from exc
+            raise RefusedPack(f"Nothing was loaded.\n  {_where(source, layout, exc)}  {exc}") from exc
         yield staging, bad
 
 

@@ -23,8 +23,8 @@ class RefusedRow(OpsError):
     """The database cannot hold a row; ``number`` counts those that were staged, from 1."""
 
     def __init__(self, number: int, reason: str) -> None:
-        self.number, self.reason = number, reason
-        super().__init__(f"Row {number:,} cannot be stored: {reason}")
+        self.number = number
+        super().__init__(reason)
 
 
 class Staging:

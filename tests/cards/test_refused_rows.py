@@ -39,7 +39,7 @@ def test_the_number_of_a_row_and_its_column_are_told() -> None:
         with pytest.raises(RefusedRow) as caught:
             staging.fill(rows)
         assert staging.total == 0
-    assert (caught.value.number, caught.value.reason.split(":")[0]) == (3, "sort_order")
+    assert (caught.value.number, str(caught.value).split(":")[0]) == (3, "sort_order")
 
 
 @pytest.mark.parametrize(
