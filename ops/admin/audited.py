@@ -8,43 +8,65 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.utils import NestedObjects
-from django.db import router, transaction
+from django.contrib.postgres.fields import ArrayField
+from django.db import models, router, transaction
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from ops.admin.editing import OPENED, EditingForm
+from ops.admin.fields import JSONField, ListField, Textarea, TextField
 from ops.admin.legible import shown
 from ops.audit import recorded
 from ops.sql.compile import touched
+from ops.sql.json_text import as_json
+
+_EXACT: dict[type[models.Field[Any, Any]], type[forms.Field]] = {
+    models.JSONField: JSONField,
+    ArrayField: ListField,
+    models.TextField: TextField,
+}
 
 
 class AuditedAdmin(ModelAdmin):  # type: ignore[misc]
     """Adding, changing and deleting write their audit row, or do not happen.
 
-    Only what a person changed in the form is saved: its other fields are as old as the page, and a run or a
-    player may have changed them since.
+    Only what a person changed in the form is saved: see EditingForm.
     """
 
+    form = EditingForm
+    change_form_after_template = "ops/admin/opened.html"
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return [name for name in super().get_fields(request, obj) if name != OPENED]
+
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """What the database alone tells is none of a row that is still to be added."""
         found = super().get_fieldsets(request, obj)
-        if obj is None or self.has_change_permission(request, obj):
+        if obj is None:
+            left_out = set(self.get_readonly_fields(request))
+            return [
+                (title, _with(told, [f for f in told["fields"] if f not in left_out]))
+                for title, told in found
+            ]
+        if self.has_change_permission(request, obj):
             return found
-        return [
-            (title, {**told, "fields": [shown(name, self.model) for name in told["fields"]]})
-            for title, told in found
-        ]
+        return [(title, _with(told, [shown(f, self.model) for f in told["fields"]])) for title, told in found]
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field is not None:
-            field.show_hidden_initial = True
-        return field
+        for kind, form_class in _EXACT.items():
+            if isinstance(db_field, kind) and not db_field.choices:
+                kwargs = {"form_class": form_class, "widget": Textarea, **kwargs}
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Model, form: forms.ModelForm[Any], change: bool) -> None:
         only = [*form.changed_data, *(field.name for field in touched(type(obj)))] if change else None
         if change and not form.changed_data:
             return
         with recorded(obj, "admin_change" if change else "admin_add", request.user.get_username()):
+            for name in form.changed_data:
+                if isinstance(field := form.fields[name], JSONField) and field.text is not None:
+                    setattr(obj, name, as_json(field.text))
             obj.save(update_fields=only)
         self.after(request, [obj])
 
@@ -74,3 +96,7 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[misc]
         for model, doomed in found.data.items():
             if isinstance(self.admin_site._registry.get(model), AuditedAdmin):
                 yield from doomed
+
+
+def _with(told: dict[str, Any], fields: list[Any]) -> dict[str, Any]:
+    return {**told, "fields": fields}

@@ -1,0 +1,70 @@
+"""A form out of a page, sent as a browser sends it."""
+
+from html.parser import HTMLParser
+from typing import Any
+
+from django.test import Client
+
+
+class _Fields(HTMLParser):
+    """The names and values of the fields of the form by its id; text as a browser shows and keeps it."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form, self.inside = form, False
+        self.found: dict[str, str] = {}
+        self.open: str | None = None
+        self.select: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.inside = told.get("id") == self.form
+        name = told.get("name", "")
+        if not self.inside:
+            return
+        if tag == "input" and name and told.get("type") not in ("submit", "button"):
+            self._read_input(name, told)
+        elif tag == "textarea":
+            self.open = name
+            self.found[name] = ""
+        elif tag == "select":
+            self.select = name
+        elif tag == "option" and self.select and ("selected" in told or self.select not in self.found):
+            self.found[self.select] = told.get("value", "")
+
+    def _read_input(self, name: str, told: dict[str, str]) -> None:
+        value = told.get("value", "")
+        if told.get("type") == "checkbox":
+            if "checked" in told:
+                self.found[name] = value or "on"
+        elif told.get("type") == "hidden":
+            self.found[name] = value
+        else:
+            self.found[name] = value.replace("\r", "").replace("\n", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea" and self.open is not None:
+            text = self.found[self.open].replace("\r\n", "\n").replace("\r", "\n")
+            self.found[self.open] = text.removeprefix("\n").replace("\n", "\r\n")
+            self.open = None
+        if tag == "select":
+            self.select = None
+        if tag == "form":
+            self.inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self.open is not None:
+            self.found[self.open] += data
+
+
+def fields_of(page: Any, form: str) -> dict[str, str]:
+    reader = _Fields(form)
+    reader.feed(page.content.decode())
+    return reader.found
+
+
+def opened(client: Client, address: str) -> dict[str, str]:
+    """What a browser would send of the change form at an address, were it saved as it is."""
+    page = client.get(address)
+    return fields_of(page, page.context["opts"].model_name + "_form")
