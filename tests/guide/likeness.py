@@ -10,6 +10,7 @@ _MASKS = [
     (r"\d{8}T\d{6}Z|\d{8}_\d{6}", "<stamp>"),
     (r"\b\d\d:\d\d:\d\d\b", "<clock>"),
     (r"\b[A-Z][a-z]{2} +\d+ \d\d:\d\d\b", "<date of ls>"),
+    (r"(?<=^[-d][-rwx]{9}) +\d+ +\S+ +\S+ ", " <owner of ls> "),
     (r" +[\d.]+[KM]?(?= <date of ls>)", " <size of ls>"),
     (r"\b[0-9a-f]{64}\b", "<sha256>"),
     (r"\b[0-9a-f]{12}…", "<sha256>"),

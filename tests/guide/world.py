@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shlex import quote
 
 from kyndo.localservices.ports import free_port, taken
 from kyndo.localservices.postgres import LocalPostgres
@@ -20,6 +21,7 @@ from tests.guide.reader import Step
 ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 120
 _CARDS = 1_247
+_UMASK = 0o022  # the guide shows permissions
 
 
 class World:
@@ -40,8 +42,10 @@ class World:
         programs = folder / "bin"
         programs.mkdir()
         shim = programs / "manage.py"
+        client = folder / "client.py"
         address, program = str(folder / "zygote"), str(self.folder / "manage.py")
-        shim.write_text(zygote.CLIENT.format(python=sys.executable, address=address, program=program))
+        client.write_text(zygote.CLIENT.format(address=address, program=program))
+        shim.write_text(zygote.SHIM.format(python=quote(sys.executable), client=quote(str(client))))
         shim.chmod(0o755)
         (folder / "static").mkdir()
         return {
@@ -72,6 +76,7 @@ class World:
             stderr=subprocess.STDOUT,
             timeout=_SECONDS,
             check=False,
+            umask=_UMASK,
         )
         told = "".join(f"{line.rstrip()}\n" for line in done.stdout.decode().splitlines())
         return f"{told}[{done.returncode}]\n" if done.returncode else told
@@ -112,7 +117,7 @@ class World:
     def _start(self, *words: str | Path) -> None:
         with (self.folder.parent / "processes.log").open("a") as log:
             self.processes.append(
-                subprocess.Popen(words, cwd=self.folder, env=self.env, stdout=log, stderr=log)
+                subprocess.Popen(words, cwd=self.folder, env=self.env, stdout=log, stderr=log, umask=_UMASK)
             )
 
     def _wait_for(self, happened: Callable[[], bool]) -> None:

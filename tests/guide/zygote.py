@@ -45,7 +45,11 @@ _LIBRARIES = [
     "simplejson",
 ]
 
-CLIENT = """#!{python} -IS
+# A shell script, since the first line of a script cannot hold a Python whose path has a space or is long.
+SHIM = """#!/bin/sh
+exec {python} -IS {client} "$@"
+"""
+CLIENT = """
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})

@@ -271,7 +271,8 @@ def test_a_folder_laid_in_wait_is_refused(tmp_path: Path) -> None:
         place.secure(open_to_all)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user to be")
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user to be: pytest -m root")
 def test_where_its_user_cannot_go_it_lives_elsewhere_and_leaves_nothing_behind(root: Path, lay: Lay) -> None:
     closed = root / "closed"
     closed.mkdir(mode=0o700)

@@ -60,7 +60,7 @@ def test_an_error_is_one_line_with_its_place() -> None:
         )
     line = Line().format(failed)
     assert 'logger=django.request said="Internal Server Error: /x" error="ValueError: first\\nsecond"' in line
-    assert re.search(rf"at={re.escape(__file__)}:\d+$", line)
+    assert re.search(rf" at=(\"?){re.escape(__file__)}:\d+\1$", line)
 
 
 def test_the_chatter_of_workers_is_left_out() -> None:
