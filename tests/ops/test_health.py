@@ -187,7 +187,7 @@ def test_lines_and_json_say_until_when_and_why_and_the_lines_not_again_and_again
 
 
 def test_the_name_of_an_indicator_is_one_that_there_is() -> None:
-    with pytest.raises(CommandError, match=r"invalid choice: 'archiver' .*'archiving'"):
+    with pytest.raises(CommandError, match=r"invalid choice: 'archiver' .*archiving"):
         call_command("operate", "trials_annotate", "--ignore-health", "archiver")
 
 
