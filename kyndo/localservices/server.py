@@ -1,6 +1,7 @@
 """What PostgreSQL and Valkey have in common: one server, started, stopped, killed and found again."""
 
 import fcntl
+import re
 import secrets
 import shutil
 import signal
@@ -9,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, ClassVar
@@ -40,8 +42,6 @@ class LocalServer:
         self.home = root.absolute() / name
         self.state_file = self.home / "state.json"
         self.log = root.absolute() / "log" / f"{name}.log"
-        # In the command line of every process of this server: pids are reused, this is not.
-        self.mark = f"kyndo-{key(self.home)}"
         self._child: subprocess.Popen[bytes] | None = None
 
     def prepare(self, password: str, lock: IO[str]) -> None:
@@ -67,6 +67,15 @@ class LocalServer:
 
     def url_for(self, state: State | None) -> str:
         raise NotImplementedError
+
+    @property
+    def mark(self) -> str:
+        """In the command line of every process of this server: pids are reused, this is not.
+
+        Of its path and its token. Containers may share a path and the process ids, but not the state file.
+        """
+        state = read_state(self.state_file)
+        return "-".join(filter(None, ["kyndo", key(self.home), state.token if state else "unknown"]))
 
     @cached_property
     def account(self) -> Account:
@@ -121,7 +130,8 @@ class LocalServer:
     def processes(self) -> list[psutil.Process]:
         """Every live process of this server, the main one and its children."""
         found = (process for process in psutil.process_iter(["name"]) if process.info["name"] == self.program)
-        return [process for process in found if self.mark in " ".join(_cmdline(process))]
+        marked = re.compile(rf"\b{re.escape(self.mark)}(?![\w-])").search
+        return [process for process in found if marked(" ".join(_cmdline(process)))]
 
     def main_process(self) -> psutil.Process | None:
         """The process that the others are children of; they show another title than the program's path."""
@@ -135,10 +145,11 @@ class LocalServer:
 
     def _launch(self, lock: IO[str]) -> None:
         state = self._state()
+        state = replace(state, token=state.token or secrets.token_hex(4))
         write_state(self.state_file, state)  # the password must outlive a kill during the next line
         self.prepare(state.password, lock)
         for _ in range(PORTS_TRIED):  # somebody may take the port between our look and the server's bind
-            state = State(free_port(state.port), state.password)
+            state = replace(state, port=free_port(state.port))
             write_state(self.state_file, state)
             self._child = self._spawn(state)
             if self._comes_up(state, self._child):

@@ -1,4 +1,4 @@
-"""What a local server has to remember between two commands: its port and its password."""
+"""What a local server has to remember between two commands: its port, its password and its token."""
 
 import json
 import os
@@ -8,8 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class State:
+    """``token`` tells this server from one of the same path in another root, whose processes we see too."""
+
     port: int
     password: str
+    token: str = ""
 
 
 def read_state(path: Path) -> State | None:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -19,7 +19,7 @@ from kyndo.localservices.errors import LocalServiceError
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.server import LocalServer
 from kyndo.localservices.valkey import LocalValkey
-from tests.kyndo.conftest import Lay
+from tests.kyndo.conftest import Lay, are_gone
 
 Make = Callable[[Path], LocalServer]
 MAKERS: list[Make] = [lambda root: LocalPostgres(root, durable=False), LocalValkey]
@@ -283,6 +283,32 @@ def test_where_its_user_cannot_go_it_lives_elsewhere_and_leaves_nothing_behind(r
     assert server.running()
     server.remove()
     assert not place.elsewhere(server.home).exists()
+
+
+@both
+def test_a_server_of_the_same_path_in_another_root_is_left_alone(root: Path, make: Make) -> None:
+    """Another root has other files at the same path: here they are moved away, and the server goes on."""
+    theirs, ours = make(root / "checkout"), make(root / "checkout")
+    theirs.start()
+    others = theirs.processes()
+    away = {path: root / f"{path.name} away" for path in (theirs.home, place.elsewhere(theirs.home))}
+    move(away)
+    assert not ours.running()
+    assert not ours.stop()
+    assert ours.start()
+    assert not {process.pid for process in others} & {process.pid for process in ours.processes()}
+    ours.remove()
+    assert all(process.is_running() for process in others)
+    move({there: here for here, there in away.items()})
+    assert theirs.running()
+    theirs.remove()
+    assert are_gone(others)
+
+
+def move(paths: Mapping[Path, Path]) -> None:
+    for path, target in paths.items():
+        if path.exists():
+            path.rename(target)
 
 
 def test_a_stop_ends_open_transactions(used: Path) -> None:
