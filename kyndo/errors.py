@@ -5,6 +5,7 @@ import os
 import sys
 from urllib.parse import urlsplit
 
+import psycopg
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
@@ -21,7 +22,7 @@ def explain(exc: BaseException) -> str | None:
     """Return what to tell the operator, or None where a traceback serves better."""
     if isinstance(exc, (ImproperlyConfigured, WrongSchema)):
         return str(exc)
-    if isinstance(exc, DatabaseError):
+    if isinstance(exc, (DatabaseError, psycopg.Error)):
         return _explain_database(exc)
     if isinstance(exc, OSError) and exc.filename is None and exc.errno in _DISK:
         return f"The output cannot be written: {exc.strerror}"
@@ -30,18 +31,19 @@ def explain(exc: BaseException) -> str | None:
     return None
 
 
-def _explain_database(exc: DatabaseError) -> str | None:
-    import psycopg
-
+def _explain_database(exc: BaseException) -> str | None:
+    from ops import trouble
     from ops.schema import mend
 
-    cause = exc.__cause__
+    cause = exc if isinstance(exc, psycopg.Error) else exc.__cause__
     code = getattr(cause, "sqlstate", None)
     if code is None and not isinstance(cause, psycopg.OperationalError):
         return None
+    if trouble.is_told(exc):
+        return trouble.explain(exc)
     if code is None or code.startswith(_CONNECTION):
         return _out_of_reach("PostgreSQL", "DATABASE_URL", _database_address(), exc)
-    if mend.is_of_schema(exc):
+    if isinstance(exc, DatabaseError) and mend.is_of_schema(exc):
         return mend.explain(exc)
     return None
 

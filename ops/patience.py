@@ -10,11 +10,12 @@ from time import monotonic
 from django.db import Error, InterfaceError, OperationalError, connection
 
 from ops.exceptions import DatabaseAway
-from ops.sqlstates import LOST_RACES, ends_session, sqlstate
+from ops.sqlstates import LOST_RACES, READ_ONLY, ends_session, sqlstate
 
 LIMIT = timedelta(seconds=60)
-# Connection exceptions; the server is shutting down, crashed, or starting.
-_AWAY = ("08", "57P0")
+# Connection exceptions; the server is shutting down, crashed, or starting; it is a standby, as the next primary
+# is until it is promoted.
+_AWAY = ("08", "57P0", READ_ONLY)
 _LONGEST_PAUSE = 2.0
 
 

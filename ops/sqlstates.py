@@ -14,6 +14,8 @@ _RAISED = "P0001"
 _LIMITS = ("54", "XX000")
 _ROW_IS_TOLD = {"23502", "23514"}
 LOCK_NOT_AVAILABLE = "55P03"
+# By a standby, as a primary is until it is promoted; or within a transaction that only reads.
+READ_ONLY = "25006"
 # Serialization failure and deadlock, too.
 LOST_RACES = {"40001", "40P01", LOCK_NOT_AVAILABLE}
 

@@ -61,7 +61,7 @@ def test_a_probe_leaves_no_timeout_to_others(pooler: PgBouncer, client: Client) 
 
 
 COMMANDS = [
-    "migrate",
+    "migrate --skip-checks",
     "runs",
     "backfill_rarity_v2",
     "backfill_rarity_v2 --execute",
