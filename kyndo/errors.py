@@ -42,7 +42,7 @@ def _explain_database(exc: BaseException) -> str | None:
     if trouble.is_told(exc):
         return trouble.explain(exc)
     if code is None or code.startswith(_CONNECTION):
-        return _out_of_reach("PostgreSQL", "DATABASE_URL", _database_address(), exc)
+        return _out_of_reach("PostgreSQL", "DATABASE_URL", trouble.address(), exc)
     if isinstance(exc, DatabaseError) and mend.is_of_schema(exc):
         return mend.explain(exc)
     return None
@@ -61,11 +61,6 @@ def _out_of_reach(server: str, variable: str, address: str, exc: BaseException) 
         else f"Type: {manage('localservices', 'start')}"
     )
     return f"{server} cannot be used at {address}: {_first_line(exc)}\n{todo}"
-
-
-def _database_address() -> str:
-    default = settings.DATABASES["default"]
-    return f"{default['HOST'] or 'localhost'}:{default['PORT'] or 5432}/{default['NAME']}"
 
 
 def _redis_address() -> str:

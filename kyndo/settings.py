@@ -60,6 +60,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "ops.http.trouble.TroubleMiddleware",
 ]
 ROOT_URLCONF = "kyndo.urls"
 WSGI_APPLICATION = "kyndo.wsgi.application"

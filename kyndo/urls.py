@@ -12,3 +12,4 @@ urlpatterns = [
     path("", include("ops.urls")),
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),  # with DEBUG only
 ]
+handler500 = "ops.http.trouble.server_error"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, InternalError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ops.exceptions import WritesWhereItReads
 from ops.models import Lane, Run
+from ops.sqlstates import READ_ONLY, sqlstate
 
 # Note [What an image depends on]
 # The JSON and the text that PostgreSQL makes of a value depend on settings of the session, which ALTER ROLE,
@@ -38,6 +41,7 @@ def fix_images() -> None:
     """Until the end of the transaction: see Note [What an image depends on]."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_IMAGES}", [connection.timezone_name])
+    _take_time()
 
 
 @contextmanager
@@ -49,7 +53,40 @@ def read_only() -> Iterator[None]:
                 f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT {_IMAGES}",
                 [connection.timezone_name],
             )
+        _take_time()
+        try:
+            yield
+        except InternalError as exc:
+            if sqlstate(exc) == READ_ONLY:
+                raise WritesWhereItReads(f"Nothing may be written while it is only looked: {exc}") from exc
+            raise
+
+
+# Note [Whose time limits]
+# A role's statement_timeout means the site's requests. What an operator asked for and waits for, and the
+# checks without which a run cannot end, take the time that they take: their transactions set the limits
+# aside, for themselves alone. Batches are short, and keep them.
+_unhurried: ContextVar[bool] = ContextVar("unhurried", default=False)
+_LIMITS = ("statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout")
+
+
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """What is looked at inside takes its time: see Note [Whose time limits]."""
+    token = _unhurried.set(True)
+    try:
         yield
+    finally:
+        _unhurried.reset(token)
+
+
+def _take_time() -> None:
+    """Until the end of the transaction. Not every server has all of the limits."""
+    if _unhurried.get():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config(name, '0', true) FROM pg_settings WHERE name = ANY(%s)", [list(_LIMITS)]
+            )
 
 
 @contextmanager

@@ -69,6 +69,14 @@ class DatabaseAway(OpsError):
     """The database did not come back in time; the run stands where its last batch left it."""
 
 
+class RunLost(OpsError):
+    """The run is no longer in the database, as after a failover to a server that had not heard of it."""
+
+
+class WritesWhereItReads(OpsError):
+    """An operation writes where it is only looked at."""
+
+
 class Interrupted(OpsError):
     """Somebody asked to stop, and what cannot be continued was given up."""
 

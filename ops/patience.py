@@ -13,8 +13,8 @@ from ops.exceptions import DatabaseAway
 from ops.sqlstates import LOST_RACES, READ_ONLY, ends_session, sqlstate
 
 LIMIT = timedelta(seconds=60)
-# Connection exceptions; the server is shutting down, crashed, or starting; it is a standby, as the next primary
-# is until it is promoted.
+# Connection exceptions; the server is shutting down, crashed, or starting; or it is a standby, as the next
+# primary is until it is promoted.
 _AWAY = ("08", "57P0", READ_ONLY)
 _LONGEST_PAUSE = 2.0
 

@@ -16,6 +16,7 @@ from ops.advice import Verb, command
 from ops.db import IDLE
 from ops.events import process, tell, tell_move
 from ops.exceptions import IllegalMove, UnknownRun
+from ops.lost import refresh
 from ops.models import Failure, Lane, Run
 from ops.rebuild import operation_of as operation_of
 from ops.states import AT_WORK, MOVES, State
@@ -37,12 +38,12 @@ def move(run: Run, to: State, by: str = "", **changes: Any) -> None:
     changes = {"held_until": None, "held_reason": "", **_clock(to), **changes}
     origins = [state for state, reachable in MOVES.items() if to in reachable]
     if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
-        run.refresh_from_db()
+        refresh(run)
         raise IllegalMove(
             f"run {run.pk} cannot become {to.label}: its state is {run.get_state_display()}.",
             f"To see it: {command(run.pk, Verb.SHOW)}",
         )
-    run.refresh_from_db()
+    refresh(run)
     tell_move(run, by)
 
 
@@ -95,7 +96,7 @@ def requeue(run: Run, by: str = "", **changes: Any) -> None:
     if run.state in (State.PAUSING, State.CANCELLING):
         complete_halt(run)
     with transaction.atomic():
-        run.refresh_from_db(from_queryset=Run.objects.select_for_update())
+        refresh(run, from_queryset=Run.objects.select_for_update())
         _refuse_to_requeue(run)
         if run.state in (State.QUEUED, State.RUNNING):
             change(run, **changes)
@@ -154,7 +155,7 @@ def pause(run: Run, by: str = "") -> None:
 
 def cancel(run: Run, by: str = "") -> None:
     """Cancel the run once the batches under way have committed. What it changed stays changed."""
-    run.refresh_from_db()
+    refresh(run)
     if run.state == State.RUNNING:
         move(run, State.CANCELLING, by)
     if run.state in (State.PAUSING, State.CANCELLING):
@@ -206,7 +207,7 @@ def _let_batches_end(run: Run) -> None:
 
     The run is locked first, as whoever sends its lanes back does it; others may still refer to it.
     """
-    run.refresh_from_db(from_queryset=Run.objects.select_for_update(no_key=True))
+    refresh(run, from_queryset=Run.objects.select_for_update(no_key=True))
     list(run.lanes.select_for_update().order_by("pk"))
 
 

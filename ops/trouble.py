@@ -80,7 +80,7 @@ def _limit(first: str, state: str) -> str:
 
 
 def _locked(first: str, state: str) -> str:
-    return f"Somebody else holds what it needs: {first}\nTo see who, before you try again: {manage('db_stats')}"
+    return f"Somebody else holds what it needs: {first}\nTo see who: {manage('db_stats')}. Then try again."
 
 
 def _forbidden(first: str, state: str) -> str:
@@ -111,7 +111,7 @@ def address() -> str:
 
 
 def _facts(setting: str) -> Facts | None:
-    """Over another connection, since ours may be in a failed transaction; None where there is none to be had."""
+    """Over another connection, since ours may be in a failed transaction; None where none is had."""
     with suppress(Error), beside("trouble") as other, other.cursor() as cursor:
         cursor.execute(_FACTS, [setting])
         return Facts(*cursor.fetchone())

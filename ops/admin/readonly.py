@@ -48,5 +48,8 @@ class ReadOnlyAdmin(BoundedAdmin):
             raise PermissionDenied
         row = self.get_object(request, str(number))
         if row is None:
-            raise Http404(f"there is no {self.opts.verbose_name} {number}")
+            raise Http404(
+                f"there is no {self.opts.verbose_name} {number}, or no more: a backup that was restored, or a"
+                " server that took over, may not know it"
+            )
         return row

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import IO
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from ops.backups import programs, record
@@ -23,6 +23,7 @@ from ops.backups.tables import count_tables
 from ops.db import read_only
 from ops.models import Backup
 from ops.session import database_name
+from ops.trouble import address
 from ops.whole import is_at, sync
 
 # Plain SQL drops what is there first: it is restored into the live database, by psql.
@@ -50,12 +51,32 @@ def backup(file: Path) -> Backup:
     Raises BadFile, NoProgram, Failed.
     """
     record.check_name(file)
+    _refuse_standby()
     with _new_file(file) as (partial, opened):
         made = _dump(opened, Backup(path=str(file.absolute())))
         made.size, made.sha256 = partial.stat().st_size, record.sha256(partial)
         record.write(made)  # before the file has its name: a dump that can be seen has its record
-    made.save()
+    _note(made)
     return made
+
+
+def _refuse_standby() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_is_in_recovery()")
+        if cursor.fetchone() == (True,):
+            raise Failed(
+                f"PostgreSQL at {address()} is a standby, where no backup can be noted; none was made.\n"
+                "Let DATABASE_URL (DIRECT_DATABASE_URL, where that is set) name the primary."
+            )
+
+
+def _note(made: Backup) -> None:
+    try:
+        made.save()
+    except DatabaseError as exc:  # as where it failed over meanwhile
+        raise Failed(
+            f"{made.path} is whole, with its record beside it, but the database could not note it: {exc}"
+        ) from exc
 
 
 def _dump(file: IO[bytes], made: Backup) -> Backup:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet, Value
 
 from ops.candidates import candidates
 from ops.keyset import Keyset
+from ops.lost import refresh
 from ops.models import Lane
 from ops.operation import Operation
 from ops.scope import Scope
@@ -25,7 +26,7 @@ def retake(lane: Lane, sweep: int) -> bool:
     """
     now = Lane.objects.select_for_update(no_key=True).get(pk=lane.pk)
     # Read after the lock, as a batch's beginning does.
-    lane.run.refresh_from_db(fields=["state", "sweep"])
+    refresh(lane.run, fields=["state", "sweep"])
     if lane.run.state != State.RUNNING:
         raise Halted
     return not now.finished and (now.cursor, lane.run.sweep) == (lane.cursor, sweep)

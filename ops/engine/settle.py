@@ -11,8 +11,9 @@ from django.db.models import QuerySet
 
 from ops import runs
 from ops.candidates import candidates, keyset_of
-from ops.db import read_only, same_images
+from ops.db import read_only, same_images, unhurried
 from ops.engine.locks import LAST_SWEEP
+from ops.lost import lost, refresh
 from ops.models import Failure, Run
 from ops.operation import Check, Operation, is_wrong
 from ops.scope import Scope
@@ -28,6 +29,7 @@ _SWEEPS = LAST_SWEEP + 2
 _SAMPLE = 5
 
 
+@unhurried()
 def settle(run: Run, operation: Operation, scope: Scope) -> None:
     """Begin the next sweep if rows are left, or verify and end the run."""
     swept = run.sweep
@@ -85,11 +87,13 @@ def _verdict(run: Run, checks: list[dict[str, Any]]) -> State:
 @transaction.atomic
 def _conclude(run: Run, swept: int, next_sweep: bool = False, **ending: Any) -> None:
     """Do what was decided, unless another process has decided since."""
-    now = Run.objects.select_for_update().get(pk=run.pk)
+    now = Run.objects.select_for_update().filter(pk=run.pk).first()
+    if now is None:
+        raise lost(run)
     swept_out = now.sweep == swept and not now.lanes.filter(finished=False).exists()
     if swept_out and now.state in AT_WORK:
         if not next_sweep:
             runs.end(now, **ending)
         elif now.state == State.RUNNING:
             runs.next_sweep(now)
-    run.refresh_from_db()
+    refresh(run)

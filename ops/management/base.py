@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ops import registry, runs, words
 from ops.creation import Request, create
+from ops.db import unhurried
 from ops.engine.work import work
 from ops.exceptions import ChangedDeclaration, DatabaseAway, InvalidDeclaration, InvalidParams, OpsError
 from ops.interrupts import stop_event
@@ -66,7 +67,7 @@ class OpsCommand(BaseCommand):
             sys.exit(exc.returncode)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        with self.told_errors(), direct() if self.goes_direct else nullcontext():
+        with self.told_errors(), unhurried(), direct() if self.goes_direct else nullcontext():
             return super().execute(*args, **options)
 
     @contextmanager

@@ -8,6 +8,7 @@ from time import monotonic
 from django.db import Error
 
 from ops.health.hold import is_held
+from ops.lost import refresh
 from ops.models import Run
 from ops.patience import Patience, is_away
 from ops.progress import Progress, progress_of
@@ -26,7 +27,7 @@ def watch(run: Run, watcher: Watcher, stop: Event) -> None:
     onlooker, waits = Onlooker(run, watcher), Patience(stop)
     while not stop.is_set():
         try:
-            run.refresh_from_db()
+            refresh(run)
             if run.state not in MOVING:
                 return
             onlooker.look()

@@ -9,6 +9,7 @@ from django.db import connection
 
 from ops.db import BATCH_SETTINGS, batch_settings
 from ops.health.hold import Held
+from ops.lost import lost
 from ops.models import Lane, Run
 from ops.sql.compile import Compiled
 from ops.states import State
@@ -40,7 +41,10 @@ def begin(
         cursor.nextset()
         found = cursor.fetchone()
         cursor.nextset()
-        run.state, run.sweep, held = cursor.fetchone()
+        told = cursor.fetchone()
+        if told is None:
+            raise lost(run)
+        run.state, run.sweep, held = told
         seen = cursor.fetchone() if ahead and cursor.nextset() else None
     if held and run.state == State.RUNNING:
         raise Held

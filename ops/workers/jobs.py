@@ -13,7 +13,8 @@ from redis import RedisError
 from ops import runs
 from ops.engine.size import BatchSize
 from ops.engine.work import work
-from ops.exceptions import DatabaseAway, IllegalMove, OpsError, UnknownRun
+from ops.exceptions import DatabaseAway, IllegalMove, OpsError, RunLost, UnknownRun
+from ops.lost import refresh
 from ops.models import Run
 from ops.patience import Patience, is_away
 from ops.queue.bell import ring, ring_blindly
@@ -52,6 +53,8 @@ def _advance(number: int, stop: Slice, waits: Patience) -> bool:
             _put_back(run)
     except UnknownRun:
         pass
+    except RunLost as exc:
+        log.warning("%s", exc)
     except Error as exc:
         if not is_away(exc):
             raise
@@ -69,7 +72,7 @@ def _work(run: Run, stop: Slice) -> None:
         try:
             work(run, Silent(), stop, leave=True)
         except OpsError as exc:
-            if isinstance(exc, (DatabaseAway, IllegalMove)) or run.state not in _MOVABLE:
+            if isinstance(exc, (DatabaseAway, IllegalMove, RunLost)) or run.state not in _MOVABLE:
                 raise
             # Nobody can go on with it: its operation was changed or removed, and nobody looks on.
             runs.start(run)
@@ -77,7 +80,7 @@ def _work(run: Run, stop: Slice) -> None:
 
 
 def _put_back(run: Run) -> None:
-    run.refresh_from_db()
+    refresh(run)
     try:
         others = jobs_at_work(run.pk, the_queue()) - 1
     except RedisError:

@@ -49,8 +49,8 @@
     const address = `${live.dataset.address}?${new URLSearchParams(looks[0])}`;
     const answer = await fetch(address, { cache: "no-store", redirect: "manual" });
     if (!answer.ok) {
-      // Signed out, or no longer permitted: the page itself says so.
-      if (answer.type === "opaqueredirect" || answer.status === 403) window.location.reload();
+      // Signed out, no longer permitted, or no longer there: the page itself says so.
+      if (answer.type === "opaqueredirect" || [403, 404].includes(answer.status)) window.location.reload();
       throw new Error(answer.status);
     }
     replace(new DOMParser().parseFromString(await answer.text(), "text/html"));

@@ -1,0 +1,251 @@
+"""A standby as DATABASE_URL, and a failover under a run: told in a line, waited out, nothing left behind."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+
+from kyndo.localservices.postgres import LocalPostgres
+from ops import registry
+from ops.engine.work import work
+from ops.exceptions import RunLost
+from ops.models import AuditLog, Run
+from ops.workers.jobs import advance
+from tests.conftest import ROOT, Manage
+from tests.ops.conftest import Declare
+from tests.ops.running import Watched, create, operation, sql, things, until
+from tests.standby import Standby, django_on
+from tests.trials.models import Thing
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
+
+
+@dataclass
+class Pair:
+    """Two servers with every table, and Ada; ``primary`` for copies alone."""
+
+    primary: LocalPostgres
+    standby: Standby
+    is_filled: bool = False
+
+    def fill(self) -> None:
+        """Once: it takes its time."""
+        if self.is_filled:
+            return
+        with django_on(self.primary):
+            ContentType.objects.clear_cache()  # of another database
+            call_command("migrate", verbosity=0, run_syncdb=True, skip_checks=True)
+            ContentType.objects.clear_cache()
+            User.objects.create_superuser("ada", password="wonder")
+            call_command("load_rules", "--execute", stdout=StringIO())
+            catch_up(self.standby)
+        self.is_filled = True
+
+
+@pytest.fixture(scope="module")
+def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    root = tmp_path_factory.mktemp("pair")
+    primary = LocalPostgres(root / "primary", durable=False)
+    primary.start()
+    standby = Standby(root / "standby", primary)
+    standby.start()
+    yield Pair(primary, standby)
+    standby.remove()
+    primary.remove()
+
+
+@pytest.fixture
+def pair(_pair: Pair) -> Pair:
+    _pair.fill()
+    return _pair
+
+
+@pytest.fixture
+def _on_standby(pair: Pair) -> Iterator[None]:
+    """Django's connection leads to it."""
+    with django_on(pair.standby):
+        yield
+
+
+def catch_up(standby: Standby) -> None:
+    """Wait until it has what Django's server has."""
+    [(wanted,)] = sql("SELECT pg_current_wal_lsn()::text")
+    with django_on(standby):
+        until(lambda: sql("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", wanted) == [(True,)])
+
+
+WRITES = [
+    "backfill_rarity_v2 --execute",
+    "bulk_promote --from common --to rare --execute",
+    "load_rules",
+    "load_rules --execute",
+    "generate_cards 5",
+    "import_json {node}",
+    "backup_db {tmp}/new.dump",
+    "backup_db {tmp}/new.dump --verify",
+    "restore_db {tmp}/none.dump --confirm kyndo",
+    "schema_drift",
+    "createsuperuser --skip-checks --noinput --username bob --email b@example.com",
+]
+READS = ["runs", "bulk_promote --from common --to rare", "verify_rarity_v2", "db_stats", "exports"]
+
+
+@pytest.mark.usefixtures("_on_standby")
+@pytest.mark.parametrize("command", WRITES)
+def test_a_command_that_writes_is_told_in_two_lines(manage: Manage, tmp_path: Path, command: str) -> None:
+    words = command.format(tmp=tmp_path, node=ROOT / "tests" / "cards" / "node_export").split()
+    done = manage(*words)
+    assert done.returncode in (1, 2), done.stdout
+    assert len(done.stderr.splitlines()) <= 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    if "none.dump" not in command:
+        assert "is a standby" in done.stderr
+        assert "name the primary" in done.stderr
+
+
+@pytest.mark.usefixtures("_on_standby")
+def test_migrate_on_a_standby_is_told_in_two_lines(manage: Manage) -> None:
+    done = manage("migrate", "cards", "zero", "--skip-checks")
+    first, second = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert "is a standby, which cannot be written" in first
+    assert second.startswith("Let DATABASE_URL name the primary")
+
+
+@pytest.mark.usefixtures("_on_standby")
+@pytest.mark.parametrize("command", READS)
+def test_a_command_that_reads_works_on_a_standby(manage: Manage, command: str) -> None:
+    done = manage(*command.split())
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.usefixtures("_on_standby")
+def test_a_login_on_a_standby_is_a_page_and_no_500(client: Client, settings: Any) -> None:
+    settings.ADMIN_KEY = "key"
+    answer = client.post("/admin/login/", {"username": "ada", "password": "wonder"})
+    assert (answer.status_code, answer["Retry-After"]) == (503, "30")
+    assert "The database cannot be written at the moment: nothing was changed." in answer.content.decode()
+    assert client.get("/metrics", headers={"x-admin-key": "key"}).status_code == 200
+
+
+def test_a_role_that_may_only_read_is_told_what_lets_it_write(manage: Manage) -> None:
+    alter = f"ALTER ROLE kyndo IN DATABASE {connection.settings_dict['NAME']} "
+    sql(f"{alter} SET default_transaction_read_only = on")
+    try:
+        done = manage("load_rules", "--execute")
+    finally:
+        sql(f"{alter} RESET default_transaction_read_only")
+    first, second = done.stderr.splitlines()
+    assert "takes no writes (default_transaction_read_only)" in first
+    assert second.startswith('In psql: ALTER ROLE "kyndo" IN DATABASE ')
+
+
+def test_an_operation_that_writes_while_it_is_looked_at_is_told(declare: Declare, manage: Manage) -> None:
+    things(1)
+    declare(operation(Thing.objects.extra(where=["nextval('trials_thing_id_seq') > 0"]), {"score": 1}))
+    done = manage("operate", "trial")
+    assert done.returncode == 1
+    assert "Nothing may be written while it is only looked" in done.stderr
+
+
+@pytest.fixture
+def couple(pair: Pair, tmp_path: Path) -> Iterator[tuple[Standby, Standby]]:
+    """A primary that may be killed, and its standby."""
+    old = Standby(tmp_path / "old", pair.primary)
+    old.start()
+    old.promote()
+    new = Standby(tmp_path / "new", old)
+    new.start()
+    yield old, new
+    new.remove()
+    old.remove()
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_failover_is_waited_out_and_a_run_that_it_lost_is_told(
+    couple: tuple[Standby, Standby], declare: Declare, lost: bool
+) -> None:
+    declare(operation(Thing.objects.filter(score__lt=7), {"score": 7}))
+    old, new = couple
+    with django_on(old):
+        things(400)
+        catch_up(new)
+        if lost:  # From here on it hears nothing.
+            new.stop()
+        run = create(registry.get("trial"), batch_size=10)
+
+    def fail_over(number: int) -> None:
+        if number == 3:
+            old.kill()
+            new.start()
+
+    watched, told = Watched(fail_over), []
+
+    def go() -> None:
+        with django_on(old, new):
+            try:
+                work(run, watched, Event())
+            except RunLost as exc:
+                told.append(str(exc))
+
+    worker = Thread(target=go)
+    worker.start()
+    until(lambda: told or any("read-only" in reason for reason in watched.waited))
+    new.promote()
+    worker.join()
+    with django_on(new):
+        if lost:
+            assert "is no longer in the database" in told[0]
+            assert not Run.objects.exists()
+        else:
+            assert Run.objects.get().state == "succeeded"
+            assert AuditLog.objects.count() == Thing.objects.filter(score=7).count() == 400
+
+
+def test_a_worker_tells_of_a_run_that_is_gone(declare: Declare, caplog: pytest.LogCaptureFixture) -> None:
+    declare(operation(Thing.objects.filter(score__lt=7), {"score": 7}))
+    things(50)
+    run = create(registry.get("trial"), batch_size=10, workers=1)
+
+    class Lose(Watched):
+        def __init__(self) -> None:
+            super().__init__(lambda number: forget(run))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ops.workers.jobs.Silent", Lose)
+        advance(run.pk)
+    assert f"Run {run.pk} is no longer in the database" in caplog.text
+
+
+def test_the_command_tells_of_a_run_that_is_gone_in_a_line(declare: Declare, manage: Manage) -> None:
+    declare(operation(Thing.objects.filter(score__lt=7), {"score": 7}))
+    things(50)
+    run = create(registry.get("trial"), batch_size=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ops.report.watchers.Lines.batch", lambda self, run, size: forget(run))
+        done = manage("runs", "resume", run.pk)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert f"Run {run.pk} is no longer in the database" in line
+
+
+def test_the_admin_tells_of_a_run_that_is_gone(admin_client: Client) -> None:
+    for what in ("change", "pause"):
+        answer = admin_client.post(f"/admin/ops/run/987/{what}/")
+        assert answer.status_code == 404
+        assert "There is no run 987, or no more: a backup that was restored" in answer.content.decode()
+
+
+def forget(run: Run) -> None:
+    sql("DELETE FROM ops_claim; DELETE FROM ops_lane; DELETE FROM ops_run")
