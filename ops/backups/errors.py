@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import psycopg
 
+from ops import trouble
 from ops.exceptions import OpsError
+from ops.sqlstates import READ_ONLY
 
 
 class BadFile(OpsError):
@@ -48,6 +50,8 @@ def told() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:
+        if exc.sqlstate == READ_ONLY and (words := trouble.explain(exc)):
+            raise Failed(words) from exc
         hint = _HINTS.get(exc.sqlstate or "")
         raise Failed(
             "\n".join([f"PostgreSQL refused: {str(exc).strip()}", *([hint] if hint else [])])

@@ -210,7 +210,7 @@ def test_a_failover_is_waited_out_and_a_run_that_it_lost_is_told(
             assert not Run.objects.exists()
         else:
             assert Run.objects.get().state == "succeeded"
-            assert AuditLog.objects.count() == Thing.objects.filter(score=7).count() == 400
+            assert AuditLog.objects.filter(run=run.pk).count() == Thing.objects.filter(score=7).count() == 400
 
 
 def test_a_worker_tells_of_a_run_that_is_gone(declare: Declare, caplog: pytest.LogCaptureFixture) -> None:
