@@ -18,6 +18,7 @@ from ops.models import Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope
 from ops.sql.compile import fields_of
+from ops.sql.types import types_of
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def create(request: Request) -> Run:
             operation=operation.name,
             model=label_of(operation.model),
             columns=[field.name for field in fields_of(operation)],
+            types=types_of(operation.model, fields_of(operation)),
             params=dict(request.params),
             scope=request.scope.as_json(),
             version=fingerprint(operation),

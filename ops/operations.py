@@ -18,9 +18,10 @@ from ops.exceptions import InvalidParams, OpsError
 from ops.models import AuditLog, Run
 from ops.operation import Operation
 from ops.registry import register
-from ops.sql.audited import before, lacks, read_again, stands
-from ops.sql.compile import fields_named
+from ops.sql.audited import altered, before, lacks, read_again, stands
+from ops.sql.compile import fields_named, is_json
 from ops.sql.keylist import KeyList
+from ops.sql.types import changed_types, types_of
 from ops.states import State
 from ops.typed import manage
 
@@ -76,13 +77,22 @@ class Revert(Operation):
 
     def check_rows(self) -> None:
         """Refuse a run whose columns have other names or types now, to which its values do not fit."""
-        if renamed := next((f.column for f in self.fields if lacks(self.run.pk, f)), None):
-            self._refuse(f"it wrote no column {renamed!r}, which is what it is called now")
+        changed = self._changed_types()
+        fields = [field for field in self.fields if field.column in changed]
+        for field in fields:
+            then, now = changed[str(field.column)]
+            if lacks(self.run.pk, field):
+                self._refuse(f"it wrote no column {field.column!r}, which is what it is called now")
+            if then and is_json(field) != then.startswith("json"):
+                self._refuse(f"{field.column} was {then} and is {now} now, where null is another thing")
         try:
             with transaction.atomic():
-                read_again(self.run.pk, self.fields)
+                read_again(self.run.pk, fields)
         except DataError as exc:
             self._refuse(f"a value does not fit its column any more: {str(exc).splitlines()[0]}")
+
+    def _changed_types(self) -> dict[str, tuple[str, str]]:
+        return changed_types(self.run.types, types_of(self.model, self.fields))
 
     def _refuse(self, why: str) -> NoReturn:
         raise InvalidParams({"run": [f"run {self.run.pk} cannot be taken back: {why}."]})
@@ -94,10 +104,20 @@ class Revert(Operation):
             noun = meta.verbose_name if conflicts == 1 else meta.verbose_name_plural
             such_as = ", ".join(self.names_of(self._conflicts(run)).values())
             sample = f", such as {such_as}" if such_as else ""
-            yield f"{conflicts:,} {noun} changed since run {self.run.pk}, left alone{sample}"
+            told = f"{conflicts:,} {noun} changed since run {self.run.pk}, left alone{sample}"
+            yield told + self._told_types()
+
+    def _told_types(self) -> str:
+        """By what else than a change of its own a row may differ from what was audited."""
+        told = [
+            f"{column} was {then} and is {now} now"
+            for column, (then, now) in self._changed_types().items()
+            if then not in ("", now)
+        ]
+        return f" ({', '.join(told)})" if told else ""
 
     def _count_conflicts(self, run: Run | None) -> int:
-        audited = AuditLog.objects.filter(run=self.run).count()
+        audited = altered(self.run.pk, self.fields).count()
         if run is None:
             return audited - self.get_queryset().count()
         # What a run under way, or one of some rows only, has left is no conflict.
@@ -110,5 +130,5 @@ class Revert(Operation):
         if run is None:
             return []
         reverted = AuditLog.objects.filter(run=run, object_id=OuterRef("object_id")).values("run")
-        left = AuditLog.objects.filter(IsNull(Subquery(reverted[:1]), True), run=self.run)
+        left = altered(self.run.pk, self.fields).filter(IsNull(Subquery(reverted[:1]), True))
         return list(left.order_by("pk").values_list("object_id", flat=True)[:_SHOWN_CONFLICTS])

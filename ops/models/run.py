@@ -18,6 +18,9 @@ class Run(models.Model):
     operation = models.CharField(max_length=64)
     model = models.CharField(max_length=64)
     columns = models.JSONField(help_text="The columns that the run writes.")
+    types = models.JSONField(
+        default=dict, db_default={}, help_text="The types that they had when the run was created, if known."
+    )
     params = models.JSONField(default=dict)
     scope = models.JSONField(default=dict)
     version = models.CharField(max_length=64)

@@ -14,6 +14,7 @@ from django.db.models import (
     Func,
     JSONField,
     Q,
+    QuerySet,
     Value,
 )
 from django.db.models.fields.json import KeyTransform
@@ -68,12 +69,15 @@ def changes_of(audited: KeyList) -> Entry:
 # As long as nobody changed the type, the images are the same as they are, and nothing is read.
 def stands(audited: KeyList, fields: list[Field[Any, Any]]) -> Expression:
     """Whether the row at hand is as the run wrote it, and was otherwise before."""
-    differs, untouched = Q(), Q()
+    changes, untouched = changes_of(audited), Q()
     for field in fields:
-        old, new = (_side(changes_of(audited), field, side) for side in ("old", "new"))
-        differs |= ~Q(Same(old, new))
-        untouched &= _is_alike(F(field.attname), new, field)
-    return ExpressionWrapper(differs & untouched, BooleanField())
+        untouched &= _is_alike(F(field.attname), _side(changes, field, "new"), field)
+    return ExpressionWrapper(_differs(changes, fields) & untouched, BooleanField())
+
+
+def altered(run_id: int, fields: list[Field[Any, Any]]) -> QuerySet[AuditLog]:
+    """The run's audit rows of the rows that were otherwise before."""
+    return AuditLog.objects.filter(_differs(F("changes"), fields), run_id=run_id)
 
 
 def before(audited: KeyList, field: Field[Any, Any]) -> Expression:
@@ -91,6 +95,13 @@ def read_again(run_id: int, fields: list[Field[Any, Any]]) -> None:
 def lacks(run_id: int, field: Field[Any, Any]) -> bool:
     """Whether the run audited rows without the column, which had another name then."""
     return AuditLog.objects.filter(run_id=run_id).exclude(changes__has_key=str(field.column)).exists()
+
+
+def _differs(changes: Any, fields: list[Field[Any, Any]]) -> Q:
+    differs = Q()
+    for field in fields:
+        differs |= ~Q(Same(_side(changes, field, "old"), _side(changes, field, "new")))
+    return differs
 
 
 def _is_alike(now: Any, told: KeyTransform, field: Field[Any, Any]) -> Q:

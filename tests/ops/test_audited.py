@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.db.models.expressions import RawSQL
 
 from ops import runs
@@ -12,8 +13,8 @@ from ops.models import Run
 from ops.operations import Revert
 from ops.preview import preview
 from tests.ops.conftest import Declare
-from tests.ops.running import Request, create, execute, failures, operation, sql
-from tests.trials.models import Typed
+from tests.ops.running import Request, audited, create, execute, failures, operation, sql, things
+from tests.trials.models import Thing, Typed
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -134,3 +135,47 @@ def test_a_run_that_wrote_a_column_of_another_name_is_refused(fill: Fill) -> Non
         patch.setattr(FIELD, "column", "worth")
         with pytest.raises(InvalidParams, match="it wrote no column 'worth', which is what it is called now"):
             create(Revert, params={"run": run.pk})
+
+
+def test_old_runs_whose_types_nobody_kept_are_read_in_full(fill: Fill) -> None:
+    run = fill("text", "rare", "epic")
+    Run.objects.update(types={})
+    sql("ALTER TABLE trials_typed ALTER value TYPE integer USING length(value)")
+    with pytest.raises(InvalidParams, match="a value does not fit its column any more"):
+        create(Revert, params={"run": run.pk})
+
+
+def test_a_column_that_is_json_now_is_refused_in_words(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = fill("text", "a", "b")
+    sql("ALTER TABLE trials_typed ALTER value TYPE jsonb USING to_jsonb(value)")
+    monkeypatch.setattr(FIELD, "kind", "jsonb")
+    with pytest.raises(InvalidParams, match="value was text and is jsonb now, where null is another thing"):
+        create(Revert, params={"run": run.pk})
+
+
+def test_conflicts_tell_that_their_column_changed_its_type(fill: Fill) -> None:
+    run = fill("timestamptz", "2024-02-28 05:00+00", "2024-02-29 06:00+00")
+    sql("ALTER TABLE trials_typed ALTER value TYPE text USING value::text")
+    revert = execute(Revert, params={"run": run.pk})
+    [told] = runs.operation_of(revert).get_remarks(revert)
+    assert told.endswith(" (value was timestamp with time zone and is text now)")
+
+
+def test_a_label_of_an_enum_that_was_renamed_is_refused(fill: Fill) -> None:
+    sql("CREATE TYPE trials_pair AS ENUM ('rare', 'epic')")
+    run = fill("trials_pair", "rare", "epic")
+    sql("ALTER TYPE trials_pair RENAME VALUE 'epic' TO 'legendary'")
+    with pytest.raises(InvalidParams, match='invalid input value for enum trials_pair: "epic"'):
+        create(Revert, params={"run": run.pk})
+
+
+def test_a_row_that_a_run_left_as_it_was_is_no_conflict(declare: Declare, trigger: Any) -> None:
+    rows = things(3)
+    trigger("trials_thing", "IF OLD.name = 't2' THEN NEW.note := OLD.note; END IF; RETURN NEW;")
+    missing = Thing.objects.filter(note=None)
+    run = execute(declare(operation(missing, {"note": F("name")})), batch_size=1)
+    assert audited(run)[str(rows[1].pk)] == {"note": {"old": None, "new": None}}
+    seen = preview(Request(Revert, "tester", params={"run": run.pk}))
+    assert (seen.total, seen.remarks) == (2, [])
+    revert = execute(Revert, params={"run": run.pk})
+    assert list(runs.operation_of(revert).get_remarks(revert)) == []
