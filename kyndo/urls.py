@@ -1,8 +1,9 @@
 from django.conf import settings
-from django.conf.urls.static import static
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
+
+from kyndo import media
 
 admin.site.site_header = admin.site.site_title = admin.site.index_title = "KYNDO"
 
@@ -10,6 +11,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("", include("ops.urls")),
-    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),  # with DEBUG only
+    # Where they lie in a bucket, their addresses are the bucket's.
+    path(f"{settings.MEDIA_URL.lstrip('/')}<path:name>", media.picture),
 ]
 handler500 = "ops.http.trouble.server_error"

@@ -48,6 +48,11 @@ def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
     assert not re.findall(r"\$\{(?:SECRET_KEY|ADMIN_KEY|\w*PASSWORD):-", text)
 
 
+def test_nobody_else_reaches_a_port_unless_that_is_asked_for(compose: dict[str, Any]) -> None:
+    published = [port for service in compose["services"].values() for port in service.get("ports", [])]
+    assert published == ["${BIND:-127.0.0.1}:${PORT:-8000}:8000"]
+
+
 def test_a_worker_can_be_scaled(compose: dict[str, Any]) -> None:
     assert not {"container_name", "ports"} & set(compose["services"]["worker"])
 
@@ -94,7 +99,7 @@ def test_every_setting_that_is_read_is_explained() -> None:
 
 
 def test_every_variable_of_the_containers_is_explained_to_who_sets_it(compose: dict[str, Any]) -> None:
-    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text())) - {"PORT"}
+    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text())) - {"BIND", "PORT"}
     asked |= set(compose["services"]["worker"]["environment"])
     explained = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert asked <= explained
