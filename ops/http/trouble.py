@@ -19,9 +19,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 30
 _READ_ONLY = "The database cannot be written at the moment: nothing was changed."
-_TOO_LONG = (
-    "The database did not do that in the time that it has for a page, or refused it: nothing was changed."
-)
+_TOO_LONG = "The database took too long for a page, or refused it: nothing was changed."
 _AWAY = "The database does not answer at the moment."
 
 

@@ -1,0 +1,161 @@
+"""A role's time limits: what an operator asked for takes its time, and what was stopped is told in words."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import DatabaseError, connection
+from django.test import Client
+
+from ops import registry
+from ops.db import read_only, unhurried
+from ops.models import Run
+from ops.operation import Check
+from ops.trouble import explain, is_told
+from tests.conftest import Manage
+from tests.ops.conftest import Declare
+from tests.ops.running import create, execute, operation, sql, things
+from tests.trials.models import Thing
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
+
+SLOW = "SELECT pg_sleep(0.2)"
+
+
+@contextmanager
+def limited(**settings: str) -> Iterator[None]:
+    """Give the role these settings from its next session on."""
+    alter = f"ALTER ROLE kyndo IN DATABASE {connection.settings_dict['NAME']}"
+    for name, value in settings.items():
+        sql(f"{alter} SET {name} = '{value}'")
+    try:
+        yield
+    finally:
+        for name in settings:
+            sql(f"{alter} RESET {name}")
+
+
+@pytest.fixture
+def slow(declare: Declare) -> Callable[[], None]:
+    """Declare an operation whose every look at its rows takes a fifth of a second."""
+
+    def make() -> None:
+        rows = Thing.objects.extra(where=["score < 7", "(SELECT pg_sleep(0.2) IS NOT NULL)"])
+        declare(operation(rows, {"score": 7}))
+
+    things(3)
+    return make
+
+
+def test_a_preview_takes_its_time_whatever_the_role_may(slow: Callable[[], None], manage: Manage) -> None:
+    slow()
+    with limited(statement_timeout="100ms", transaction_timeout="150ms"):
+        done = manage("operate", "trial")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 things" in done.stdout
+
+
+def test_a_batch_that_takes_too_long_fails_the_run_in_words(slow: Callable[[], None], manage: Manage) -> None:
+    slow()
+    with limited(statement_timeout="100ms"):
+        done = manage("operate", "trial", "--execute")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "canceling statement due to statement timeout" in done.stdout
+    assert Run.objects.get().state == "failed"
+
+
+def test_a_revert_is_previewed_and_executed_whatever_the_role_may(declare: Declare, manage: Manage) -> None:
+    things(3)
+    declare(operation(Thing.objects.filter(score__lt=7), {"score": 7}))
+    run = execute(registry.get("trial"))
+    with limited(statement_timeout="1s"):
+        assert manage("runs", "revert", run.pk).returncode == 0
+        assert manage("runs", "revert", run.pk, "--execute").returncode == 0
+
+
+def test_checks_take_their_time_since_without_them_no_run_ends(declare: Declare) -> None:
+    things(3)
+    sleepy = operation(
+        Thing.objects.filter(score__lt=7),
+        {"score": 7},
+        get_checks=lambda self: [
+            Check("slow", Thing.objects.extra(where=["score <> 7", "pg_sleep(0.2) IS NOT NULL"]))
+        ],
+    )
+    declare(sleepy)
+    with limited(statement_timeout="100ms"):
+        connection.close()
+        run = execute(registry.get("trial"))
+    assert run.state == "succeeded"
+
+
+def test_a_limit_is_set_aside_for_the_transaction_alone() -> None:
+    with unhurried(), read_only():
+        assert sql("SHOW statement_timeout") == [("0",)]
+    with limited(statement_timeout="7s"):
+        connection.close()
+        with unhurried(), read_only():
+            assert sql("SHOW statement_timeout") == [("0",)]
+        with read_only():
+            assert sql("SHOW statement_timeout") == [("7s",)]
+        assert sql("SHOW statement_timeout") == [("7s",)]
+    connection.close()
+
+
+def test_a_page_that_takes_too_long_is_told_and_no_500(admin_client: Client) -> None:
+    with limited(statement_timeout="100ms"):
+        connection.close()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ops.admin.runs.RunAdmin.changelist_view", lambda *args, **given: sql(SLOW))
+            answer = admin_client.get("/admin/ops/run/")
+    connection.close()
+    assert answer.status_code == 503
+    assert "The database took too long for a page" in answer.content.decode()
+
+
+def test_a_command_that_was_stopped_tells_which_limit_and_what_to_type(manage: Manage) -> None:
+    with limited(statement_timeout="100ms"):
+        done = manage("shell", "--no-imports", "-c", f"from tests.ops.running import sql; sql('{SLOW}')")
+    first, second = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert "(statement_timeout is 100ms for the role kyndo)" in first
+    name = connection.settings_dict["NAME"]
+    assert second == f'In psql: ALTER ROLE "kyndo" IN DATABASE "{name}" SET statement_timeout = \'10min\';'
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "todo"),
+    [
+        ("57014", "PostgreSQL stopped it: ", "Somebody ended it"),
+        ("25P03", "PostgreSQL stopped it: ", "Somebody ended it"),
+        ("25P04", "PostgreSQL stopped it: ", "Somebody ended it"),
+        ("57P05", "PostgreSQL stopped it: ", "Somebody ended it"),
+        ("55P03", "Somebody else holds what it needs: ", "To see who: "),
+        ("42501", "The role kyndo may not do that: ", "Its owner, or a superuser, can GRANT it"),
+        ("53100", "The server has no room left: ", "To see what there is: "),
+    ],
+)
+def test_what_the_server_refuses_is_told_in_two_lines(code: str, words: str, todo: str) -> None:
+    with pytest.raises(DatabaseError) as caught:
+        sql(f"DO $$ BEGIN RAISE 'so it is' USING ERRCODE = '{code}'; END $$")
+    assert is_told(caught.value)
+    told = explain(caught.value)
+    assert told is not None
+    first, second = told.splitlines()
+    assert first == f"{words}so it is"
+    assert second.startswith(todo)
+
+
+def test_what_is_the_statements_fault_is_not_the_servers() -> None:
+    with pytest.raises(DatabaseError) as caught:
+        sql("SELECT 1 / 0")
+    assert explain(caught.value) is None
+
+
+def test_creation_counts_its_rows_whatever_the_role_may(slow: Callable[[], None]) -> None:
+    slow()
+    with limited(statement_timeout="100ms"):
+        connection.close()
+        with unhurried():
+            assert create(registry.get("trial")).total == 3
+    connection.close()
