@@ -17,12 +17,15 @@ from django.db.migrations.executor import MigrationExecutor
 
 from ops.backups.errors import Failed
 from ops.backups.scratch import connected
-from ops.schema.catalog import Catalog, Thing, catalog_of
+from ops.schema.catalog import Catalog, Thing, catalog_of, catalogs_of
 from ops.schema.scratch import scratch_database
 from ops.sql.ask import ask
 from ops.standing import Standing
 
 _CAST_LIST = re.compile(r"\((ARRAY\[[^]]*\])\)::text\[\]")
+_QUALIFIED = re.compile(
+    r'(?s)\A(CREATE .*?\b(?:ON|ON ONLY|FUNCTION|PROCEDURE|STATISTICS|TO) )(?:"(?:[^"]|"")+"|\w+)\.'
+)
 _CAST_WORD = re.compile(r"\(('(?:[^']|'')*'::character varying)\)::text")
 
 
@@ -51,7 +54,19 @@ def drift(standing: Standing) -> list[Difference]:
         apply(standing.applied, alias)
         sync_unmigrated(standing, alias)
         expected = catalog_of(alias)
-    return compare(expected, catalog_of(DEFAULT_DB_ALIAS))
+    return compare(expected, _found(expected))
+
+
+def _found(expected: Catalog) -> Catalog:
+    """What the schema has that Django writes to, and of other schemas only what there should be."""
+    here, elsewhere = catalogs_of(DEFAULT_DB_ALIAS)
+    tables = {thing.name for thing in expected if thing.kind == "table"}
+    ours = {
+        thing: definition
+        for thing, definition in elsewhere.items()
+        if thing in expected or _table_of(thing, definition) in tables
+    }
+    return ours | here
 
 
 def _schemas() -> tuple[str, list[str]]:
@@ -78,7 +93,11 @@ def compare(expected: Catalog, found: Catalog) -> list[Difference]:
         if _plain(expected.get(thing)) != _plain(found.get(thing))
     ]
     whole = {d.thing.name for d in differences if d.thing.kind == "table" and None in (d.expected, d.found)}
-    return [d for d in differences if d.thing.kind == "table" or _table_of(d) not in whole]
+    return [
+        d
+        for d in differences
+        if d.thing.kind == "table" or _table_of(d.thing, d.found or d.expected or "") not in whole
+    ]
 
 
 def apply(migrations: Sequence[Migration], alias: str) -> None:
@@ -98,12 +117,17 @@ def sync_unmigrated(standing: Standing, alias: str) -> None:
 
 
 def _plain(definition: str | None) -> str | None:
-    """The same for a list in a CHECK that was restored: then each word of it is cast, not the list."""
-    return definition and _CAST_WORD.sub(r"\1", _CAST_LIST.sub(r"\1", definition))
+    """The same in whatever schema of the search_path it is, and for a list in a CHECK that was restored: then
+    each word of it is cast, not the list."""
+    if definition is None:
+        return None
+    unqualified = _QUALIFIED.sub(r"\1", definition, count=1)
+    return _CAST_WORD.sub(r"\1", _CAST_LIST.sub(r"\1", unqualified))
 
 
-def _table_of(difference: Difference) -> str:
-    definition = difference.found or difference.expected or ""
-    if difference.thing.kind == "index":
+def _table_of(thing: Thing, definition: str) -> str:
+    if thing.kind == "index":
         return definition.partition(" ON ")[2].partition(" USING ")[0].rpartition(".")[2].strip('"')
-    return difference.thing.name.partition(".")[0]
+    if thing.kind == "sequence":
+        return definition.partition(" owned by ")[2].partition(".")[0]
+    return thing.name.partition(".")[0]

@@ -9,9 +9,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from ops.backups.errors import Failed
 from ops.report.schema import as_lines
-from ops.schema.catalog import Thing
-from ops.schema.drift import compare
+from ops.schema.catalog import Thing, catalog_of
+from ops.schema.drift import compare, drift
 from ops.standing import standing
 from tests.ops.running import sql
 
@@ -80,3 +81,162 @@ def test_of_a_table_that_is_nobodys_only_the_table_is_told() -> None:
     assert [d.words for d in compare({}, spare | {Thing("index", "i"): index})] == [
         "not of a migration: table spare"
     ]
+
+
+# What one may have made by hand where a migration made something else: before, then, what is told.
+CHANGES = [
+    (
+        "",
+        "ALTER TABLE t ALTER a DROP NOT NULL, ADD CHECK (a IS NOT NULL) NOT VALID",
+        ["different: column t.a", "not of a migration: constraint t.t_a_check"],
+    ),
+    ("", "ALTER TABLE t ALTER b SET DEFAULT 8", ["different: column t.b"]),
+    ("", 'ALTER TABLE t ALTER c TYPE text COLLATE "C"', ["different: column t.c"]),
+    ("", "ALTER TABLE t ALTER c SET STORAGE EXTERNAL", ["different: column t.c"]),
+    ("", "ALTER TABLE t ALTER c SET STATISTICS 500", ["different: column t.c"]),
+    ("", "ALTER TABLE t ALTER c SET (n_distinct = 5)", ["different: column t.c"]),
+    ("", "COMMENT ON COLUMN t.c IS 'x'", ["different: column t.c"]),
+    ("", "ALTER TABLE t ALTER id SET GENERATED ALWAYS", ["different: column t.id"]),
+    ("", "ALTER TABLE t ALTER id SET INCREMENT BY 2", ["different: sequence t_id_seq"]),
+    ("", "ALTER SEQUENCE t_id_seq MAXVALUE 99", ["different: sequence t_id_seq"]),
+    ("", "ALTER SEQUENCE t_id_seq CACHE 20 CYCLE", ["different: sequence t_id_seq"]),
+    ("CREATE SEQUENCE s", "ALTER SEQUENCE s OWNED BY t.b", ["different: sequence s"]),
+    ("CREATE SEQUENCE s AS smallint", "DROP SEQUENCE s", ["missing: sequence s"]),
+    ("", "SELECT setval('t_id_seq', 50)", []),
+    ("", "ALTER TABLE t DROP e, ADD e int", ["different: column t.e"]),
+    ("", "COMMENT ON TABLE t IS 'x'", ["different: table t"]),
+    ("", "ALTER TABLE t ENABLE ROW LEVEL SECURITY", ["different: table t"]),
+    (
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE t FORCE ROW LEVEL SECURITY",
+        ["different: table t"],
+    ),
+    ("", "ALTER TABLE t SET (toast.autovacuum_enabled = off)", ["different: table t"]),
+    ("", "ALTER TABLE t REPLICA IDENTITY FULL", ["different: table t"]),
+    ("", "ALTER TABLE t REPLICA IDENTITY USING INDEX t_pkey", ["different: index t_pkey"]),
+    ("", "ALTER TABLE t SET UNLOGGED", ["different: sequence t_id_seq", "different: table t"]),
+    (
+        "CREATE TABLE p (id int) PARTITION BY HASH (id)",
+        "DROP TABLE p; CREATE TABLE p (id int)",
+        ["different: table p"],
+    ),
+    (
+        "CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE TABLE q PARTITION OF p FOR VALUES IN (1)",
+        "ALTER TABLE p DETACH PARTITION q",
+        ["different: table q"],
+    ),
+    (
+        "CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE TABLE q PARTITION OF p FOR VALUES IN (1)",
+        "ALTER TABLE p DETACH PARTITION q; ALTER TABLE p ATTACH PARTITION q FOR VALUES IN (2)",
+        ["different: table q"],
+    ),
+    ("", "ALTER TABLE t CLUSTER ON t_pkey", ["different: index t_pkey"]),
+    ("CREATE INDEX i ON t (b)", "DROP INDEX i; CREATE INDEX i ON t (b DESC)", ["different: index i"]),
+    (
+        "CREATE UNIQUE INDEX i ON t (b)",
+        "DROP INDEX i; CREATE UNIQUE INDEX i ON t (b) NULLS NOT DISTINCT",
+        ["different: index i"],
+    ),
+    (
+        "ALTER TABLE t ADD CONSTRAINT u UNIQUE (b)",
+        "ALTER TABLE t DROP CONSTRAINT u, ADD CONSTRAINT u UNIQUE (b) DEFERRABLE",
+        ["different: constraint t.u"],
+    ),
+    (
+        "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (b) REFERENCES t (id)",
+        "ALTER TABLE t DROP CONSTRAINT f, ADD CONSTRAINT f FOREIGN KEY (b) REFERENCES t (id) NOT VALID",
+        ["different: constraint t.f"],
+    ),
+    (
+        "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (b) REFERENCES t (id)",
+        "ALTER TABLE t DISABLE TRIGGER ALL",
+        ["different: constraint t.f"],
+    ),
+    (
+        "CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION f()",
+        "ALTER TABLE t ENABLE ALWAYS TRIGGER g",
+        ["different: trigger t.g"],
+    ),
+    (
+        "CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION f()",
+        "ALTER TABLE t ENABLE REPLICA TRIGGER g",
+        ["different: trigger t.g"],
+    ),
+    ("", "ALTER FUNCTION f() SECURITY DEFINER", ["different: function f()"]),
+    ("", "ALTER FUNCTION f() SET search_path = ''", ["different: function f()"]),
+    (
+        "CREATE AGGREGATE g (int) (sfunc = int4pl, stype = int)",
+        "DROP AGGREGATE g (int); CREATE AGGREGATE g (int) (sfunc = int4mi, stype = int)",
+        ["different: aggregate g(integer)"],
+    ),
+    ("CREATE VIEW v AS SELECT id FROM t", "ALTER VIEW v SET (security_barrier)", ["different: view v"]),
+    ("CREATE POLICY y ON t USING (true)", "ALTER POLICY y ON t USING (b > 0)", ["different: policy t.y"]),
+    ("CREATE POLICY y ON t", "ALTER POLICY y ON t TO CURRENT_USER", ["different: policy t.y"]),
+    ("", "CREATE RULE r AS ON DELETE TO t DO INSTEAD NOTHING", ["not of a migration: rule t.r"]),
+    ("CREATE DOMAIN m AS int", "ALTER DOMAIN m ADD CHECK (VALUE > 0)", ["different: type m"]),
+    ("CREATE DOMAIN m AS int", "ALTER DOMAIN m SET NOT NULL", ["different: type m"]),
+    ("CREATE TYPE m AS (a int)", "ALTER TYPE m ADD ATTRIBUTE b int", ["different: type m"]),
+    ("CREATE TYPE m AS RANGE (subtype = int)", "DROP TYPE m", ["missing: type m"]),
+    ("CREATE STATISTICS z ON b, c FROM t", "DROP STATISTICS z", ["missing: statistics z"]),
+    (
+        "CREATE COLLATION o (locale = 'C')",
+        "DROP COLLATION o; CREATE COLLATION o (locale = 'POSIX')",
+        ["different: collation o"],
+    ),
+]
+# From PostgreSQL 18 on.
+CHANGES_18 = [
+    (
+        "",
+        "ALTER TABLE t ALTER a DROP NOT NULL, ADD NOT NULL a NOT VALID",
+        ["different: column t.a"],
+    ),
+    ("", "ALTER TABLE t DROP e, ADD e int GENERATED ALWAYS AS (b + 1) VIRTUAL", ["different: column t.e"]),
+    (
+        "ALTER TABLE t ADD CONSTRAINT k CHECK (b > 0)",
+        "ALTER TABLE t DROP CONSTRAINT k, ADD CONSTRAINT k CHECK (b > 0) NOT ENFORCED",
+        ["different: constraint t.k"],
+    ),
+]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(("before", "change", "words"), [*CHANGES, *CHANGES_18])
+def test_a_change_by_hand_is_told(before: str, change: str, words: list[str]) -> None:
+    if (before, change, words) in CHANGES_18 and connection.pg_version < 180000:
+        pytest.skip("PostgreSQL 18 has it first")
+    sql(
+        "CREATE TABLE t (id int PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY, a int NOT NULL,"
+        " b int DEFAULT 7, c text, e int GENERATED ALWAYS AS (b + 1) STORED);"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+    )
+    sql(before or "SELECT 1")
+    expected = catalog_of("default")
+    sql(change)
+    assert [d.words for d in compare(expected, catalog_of("default"))] == words
+
+
+@pytest.mark.parametrize("schema", ["game", "The Game"])
+def test_tables_may_stand_in_any_schema_of_the_search_path(schema: str) -> None:
+    sql(f'CREATE SCHEMA "{schema}"; ALTER TABLE cards SET SCHEMA "{schema}"; CREATE TABLE public.spare ()')
+    sql(f"""SET search_path = "{schema}", public""")  # the rollback takes it back
+    assert drift(standing()) == []
+    sql(f"""ALTER TABLE trials_thing ALTER score SET DEFAULT 7; CREATE TABLE "{schema}".other ()""")
+    assert [difference.words for difference in drift(standing())] == [
+        "different: column trials_thing.score",
+        "not of a migration: table other",
+    ]
+
+
+def test_of_a_table_that_is_nobodys_its_indexes_and_sequences_are_not_told() -> None:
+    expected = catalog_of("default")
+    sql('CREATE TABLE "Spare part" (id serial PRIMARY KEY, b int UNIQUE)')
+    assert [d.words for d in compare(expected, catalog_of("default"))] == [
+        "not of a migration: table Spare part"
+    ]
+
+
+def test_without_a_schema_to_look_into_it_says_so() -> None:
+    sql("SET search_path = nowhere")
+    with pytest.raises(Failed, match=r"No schema of the search_path \(nowhere\) is there"):
+        drift(standing())
