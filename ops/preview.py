@@ -10,6 +10,7 @@ from django.db.models import Count, F, Sum
 from django.utils import timezone
 
 from ops.candidates import candidates
+from ops.cautions import cautions
 from ops.contract import remarks_of
 from ops.creation import Request
 from ops.db import read_only
@@ -64,7 +65,7 @@ def preview(request: Request) -> Preview:
             total=rows.count(),
             breakdown=_breakdown(rows, operation.breakdown),
             samples=_samples(rows.order_by("pk"), operation),
-            remarks=remarks_of(operation, None),
+            remarks=[*remarks_of(operation, None), *cautions(operation)],
             rate=rate,
             learnt_from=learnt_from,
         )

@@ -1,4 +1,7 @@
-"""The audit log: one row for every change of every object, written in the transaction of the change."""
+"""The audit log: one row for every object that KYNDO changed, written in the transaction of the change.
+
+What others change, in psql or by ``save()``, has none.
+"""
 
 import pgtrigger
 from django.db import models

@@ -1,0 +1,83 @@
+"""What a preview tells of triggers that come after, and of rows that a role may not see."""
+
+from typing import Any
+
+import pytest
+from django.db.models import F
+
+from ops import runs
+from ops.creation import Request
+from ops.operations import Revert
+from ops.preview import preview
+from tests.ops.conftest import Declare
+from tests.ops.running import audited, execute, operation, sql, things
+from tests.trials.models import Thing
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+FILL = operation(Thing.objects.filter(note=None), {"note": F("name")})
+REWRITE = (
+    "IF NEW.note <> 'mine' THEN UPDATE trials_thing SET note = 'mine' WHERE id = NEW.id; END IF; RETURN NEW;"
+)
+
+
+def remarks(declared: Any, **asked: Any) -> list[str]:
+    return preview(Request(declared, "tester", **asked)).remarks
+
+
+@pytest.mark.parametrize(
+    ("when", "is_told"),
+    [
+        ("AFTER UPDATE", True),
+        ("AFTER INSERT OR UPDATE OF note", True),
+        ("AFTER UPDATE OF updated_at", True),
+        ("AFTER UPDATE OF score", False),
+        ("AFTER INSERT OR DELETE", False),
+        ("BEFORE UPDATE", False),
+    ],
+)
+def test_a_preview_names_the_triggers_that_fire_after(
+    declare: Declare, trigger: Any, when: str, is_told: bool
+) -> None:
+    things(1)
+    trigger("trials_thing", "RETURN NEW;", when)
+    told = [
+        "after the change of a row fires trial: what it writes itself is not audited,"
+        " and a revert leaves alone what it wrote into note, updated_at"
+    ]
+    assert remarks(declare(FILL)) == (told if is_told else [])
+
+
+def test_a_disabled_trigger_is_not_told(declare: Declare, trigger: Any) -> None:
+    trigger("trials_thing", "RETURN NEW;", "AFTER UPDATE")
+    sql("ALTER TABLE trials_thing DISABLE TRIGGER trial")
+    assert remarks(declare(FILL)) == []
+
+
+def test_what_a_trigger_writes_after_is_not_audited_nor_reverted(declare: Declare, trigger: Any) -> None:
+    """As docs/house.md says."""
+    [row] = things(1)
+    trigger("trials_thing", REWRITE, "AFTER UPDATE")
+    run = execute(declare(FILL))
+    assert audited(run) == {str(row.pk): {"note": {"old": None, "new": "t1"}}}
+    revert = execute(Revert, params={"run": run.pk})
+    assert (audited(revert), Thing.objects.get().note) == ({}, "mine")
+    [told] = runs.operation_of(revert).get_remarks(revert)
+    assert told.startswith(f"1 thing changed since run {run.pk}, left alone")
+
+
+def test_a_preview_tells_that_a_role_may_not_see_all_rows(declare: Declare) -> None:
+    things(2)
+    sql(
+        "CREATE ROLE trials_blind; GRANT ALL ON ALL TABLES IN SCHEMA public TO trials_blind;"
+        "ALTER TABLE trials_thing ENABLE ROW LEVEL SECURITY; SET ROLE trials_blind"
+    )
+    try:
+        seen = preview(Request(declare(FILL), "tester"))
+    finally:
+        sql(
+            "RESET ROLE; ALTER TABLE trials_thing DISABLE ROW LEVEL SECURITY;"
+            "DROP OWNED BY trials_blind; DROP ROLE trials_blind"
+        )
+    assert (seen.total, len(seen.remarks)) == (0, 1)
+    assert seen.remarks[0].startswith("row-level security is on for this role: things that it may not read")
