@@ -35,6 +35,14 @@ class Busy(OpsError):
 
 
 @dataclass(frozen=True)
+class Settled:
+    """Rows that give a field leave nothing of it to a trigger: they are changed within ``context``."""
+
+    field: str
+    context: Creating
+
+
+@dataclass(frozen=True)
 class Counts:
     created: int
     changed: int
@@ -68,16 +76,18 @@ def execute(
     *,
     change: bool = True,
     creating: Creating = nullcontext,
+    settled: Settled | None = None,
     then: Callable[[], object] = int,
 ) -> Counts:
     """Merge in one transaction; raises what ``attempt`` does.
 
-    Without ``change`` the rows that exist stay as they are; new rows are created within ``creating``. Where
-    any was created or changed, ``then`` is called in the same transaction.
+    Without ``change`` the rows that exist stay as they are; new rows are created within ``creating``, and
+    those that ``settled`` speaks of are changed in its context. Where any was created or changed, ``then``
+    is called in the same transaction.
     """
 
     def work() -> Counts:
-        counts = merge_within(merge, signature, change=change, creating=creating)
+        counts = merge_within(merge, signature, change=change, creating=creating, settled=settled)
         if counts.created or counts.changed:
             then()
         return counts
@@ -123,7 +133,12 @@ def refusals() -> Iterator[None]:
 
 
 def merge_within(
-    merge: Merge, signature: Signature, *, change: bool = True, creating: Creating = nullcontext
+    merge: Merge,
+    signature: Signature,
+    *,
+    change: bool = True,
+    creating: Creating = nullcontext,
+    settled: Settled | None = None,
 ) -> Counts:
     """As ``execute``, in a transaction of the caller's."""
     take_turn(merge)
@@ -133,11 +148,19 @@ def merge_within(
         with creating(), transaction.atomic():
             created += merge.insert(signature)
         if change and created < merge.staging.total:
-            changed += merge.update(signature)
+            changed += _update(merge, signature, settled)
         if created == merge.staging.total or not merge.missing():
             break
     check_constraints()
     return Counts(created, changed, merge.staging.total - created - changed)
+
+
+def _update(merge: Merge, signature: Signature, settled: Settled | None) -> int:
+    if settled is None or settled.field not in {field.name for field in merge.staging.given}:
+        return merge.update(signature)
+    with settled.context(), transaction.atomic():
+        changed = merge.update(signature, giving=settled.field)
+    return changed + merge.update(signature, lacking=settled.field)
 
 
 def check_constraints() -> None:

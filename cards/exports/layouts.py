@@ -15,13 +15,15 @@ from cards.models import Asset, Card, PresentationRule
 from cards.packs.catalogue import CARD_COLUMNS
 from cards.packs.errors import BadValue
 from cards.packs.layout import METADATA, Layout, Row, one_of
-from cards.packs.values import Converter, converter_for, own_reference, reference, to_json
+from cards.packs.values import Converter, converter_for, identifier, own_reference, reference, to_json
 from ops.models import AuditLog
 from ops.sql.adopt import ORIGIN
 from ops.sql.compile import fields_named
 
 OWNER = "_owner"
 _TIMES = ("created_at", "updated_at")
+_NAMES = ("card_id", "pack_id", "rarity", "asset_key")  # composed where they are not KYNDO's already
+_EMPTIED = ("description", "imageUrl", "badgeIcon", "generatedBy")
 _RULES = ("rarity", "frame_color", "glow_effect", "badge_icon", "sort_order", METADATA)
 _ASSETS = (
     "asset_key", "asset_type", "file_path", "file_size", "mime_type", "checksum", METADATA, "generated_by",
@@ -86,6 +88,8 @@ def _layout(
 ) -> Layout:
     names = (*columns, *(name for name in _TIMES if name in once))
     as_they_were = {f.name: converter_for(f, blank=True) for f in fields_named(model, names)}
+    if not is_ours:
+        as_they_were |= {name: identifier(as_they_were[name]) for name in _NAMES if name in as_they_were}
     return Layout(
         model=model,
         key=key,
@@ -96,6 +100,7 @@ def _layout(
         converters={**as_they_were, **(converters or {})},
         extra={ORIGIN: own_reference if is_ours else reference, **(extra or {})},
         distinct={ORIGIN: "id"},
+        origin="" if is_ours else ORIGIN,
         prepare=_own if is_ours else _OF_NODE.get(model, _with_origin),
         once=once,
         displaces=True,
@@ -110,7 +115,9 @@ def _own(raw: Row) -> Row:
 
 
 def _with_origin(raw: Row) -> Row:
-    return {**raw, ORIGIN: raw.get("id")}
+    """A null is a value there, and not one that is not given: what was emptied is emptied here."""
+    emptied = {name: "" for name in _EMPTIED if name in raw and raw[name] is None}
+    return {**raw, **emptied, ORIGIN: raw.get("id")}
 
 
 def _audit_of_node(raw: Row) -> Row:

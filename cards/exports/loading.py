@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 
-import pgtrigger
 from django.db import models, transaction
 
 from cards.exports import layouts
 from cards.models import Asset, Card, PresentationRule
 from cards.packs.errors import SHOWN, BadRows, RefusedPack
 from cards.packs.layout import Layout
-from cards.packs.loading import check, filled, refuse, staged
+from cards.packs.loading import as_they_were, both_rarities, check, filled, refuse, staged
 from cards.thumbnails.stale import render_stale
 from ops import upsert
 from ops.db import read_only
@@ -31,7 +29,6 @@ from ops.words import quoted
 
 MODELS: tuple[type[models.Model], ...] = (PresentationRule, Card, Asset, AuditLog)
 _BUSY = "Nothing was loaded: others hold rows that the export needs. Try again when they let go."
-_as_they_were = partial(pgtrigger.ignore, "cards.Card:keep_rarity_equal")
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def _take_over(found: Staged) -> dict[str, Counts]:
     """Into an empty database: every row as it was, its times and, where they can be kept, its keys."""
     origin = ORIGIN if found.export.is_ours else None
     counts = {}
-    with _as_they_were(), transaction.atomic():
+    with as_they_were(), transaction.atomic():
         for part, merge in found.merges.items():
             if merge is found.assets:
                 found.link()
@@ -133,7 +130,8 @@ def _merge(found: Staged, performed_by: str) -> dict[str, Counts]:
             found.link()
         file = found.export.files[part]
         signature = Signature("import_json", performed_by, {"file": file.path.name, "sha256": file.sha256})
-        counts[part] = upsert.merge_within(merge, signature, creating=_as_they_were)
+        settled = both_rarities if merge is found.cards else None
+        counts[part] = upsert.merge_within(merge, signature, creating=as_they_were, settled=settled)
     counts["audit_logs"] = _audit_counts(found, found.adoption.insert())
     render_stale(performed_by)
     return counts

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pgtrigger
 from django.core.management.base import CommandParser
 
+from cards.models import Card
 from cards.packs import report
 from cards.packs.layout import Layout
-from cards.packs.loading import staged
+from cards.packs.loading import as_they_were, both_rarities, staged
 from cards.packs.source import Source, open_source, sha256
 from cards.thumbnails.stale import render_stale
 from ops import upsert
@@ -36,35 +36,44 @@ class LoadCommand(OpsCommand):
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def load(
-        self, file: Path, layout: Layout, options: dict[str, Any], before: Callable[[], Any] = int
+        self,
+        file: Path,
+        layout: Layout,
+        options: dict[str, Any],
+        before: Callable[[], Any] = int,
+        remarks: Callable[[], list[str]] = list,
     ) -> None:
+        """``before`` is called ahead of an execution; ``remarks`` are told of a file that was read."""
         with status() as say, open_source(file, layout.lists) as source, staged(source, layout, say) as merge:
             if options["execute"]:
                 before()
                 say(f"Merging {merge.staging.total:,} rows")
-                lines = self.execute_load(merge, source, options)
+                lines = self.execute_load(merge, source, options, remarks())
             else:
-                lines = self.preview(merge, source, options)
+                lines = self.preview(merge, source, options, remarks())
         self.tell(lines)
 
-    def preview(self, merge: Merge, source: Source, options: dict[str, Any]) -> list[str]:
+    def preview(self, merge: Merge, source: Source, options: dict[str, Any], remarks: list[str]) -> list[str]:
         seen = upsert.preview(merge)
         if options["json"]:
             return [report.as_json(seen.counts, executed=False, seen=seen)]
-        return report.preview_lines(source, seen, self.to_execute(options))
+        return report.preview_lines(source, seen, remarks, self.to_execute(options))
 
-    def execute_load(self, merge: Merge, source: Source, options: dict[str, Any]) -> list[str]:
+    def execute_load(
+        self, merge: Merge, source: Source, options: dict[str, Any], remarks: list[str]
+    ) -> list[str]:
         metadata = {"file": source.path.name, "sha256": sha256(source.path)}
         signature = Signature(self.name, options["performed_by"], metadata)
         counts = upsert.execute(
             merge,
             signature,
             creating=creating(options.get("without_rarity_v2")),
+            settled=both_rarities if merge.staging.model is Card else None,
             then=partial(render_stale, options["performed_by"]),
         )
         if options["json"]:
             return [report.as_json(counts, executed=True)]
-        return report.done_lines(source, counts)
+        return report.done_lines(source, counts, remarks)
 
     def to_execute(self, options: dict[str, Any]) -> str:
         file = [str(options["file"])] if options["file"] else []
@@ -83,4 +92,4 @@ def add_without_rarity_v2(parser: CommandParser) -> None:
 
 def creating(without_rarity_v2: bool | None) -> upsert.Creating:
     """Leave new cards as the old backend left them, for a backfill to find; changed ones keep the trigger."""
-    return partial(pgtrigger.ignore, "cards.Card:keep_rarity_equal") if without_rarity_v2 else nullcontext
+    return as_they_were if without_rarity_v2 else nullcontext

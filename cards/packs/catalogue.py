@@ -9,7 +9,7 @@ from cards.models import Card, PresentationRule
 from cards.packs.errors import BadValue, RefusedPack
 from cards.packs.illustrations import Illustrations
 from cards.packs.layout import Layout, Row, one_of
-from cards.packs.values import converter_for
+from cards.packs.values import composed, converter_for, identifier
 from ops.exceptions import OpsError
 from ops.typed import manage
 from ops.words import quoted
@@ -35,8 +35,8 @@ class NoRarities(OpsError):
 def card_layout(illustrations: Illustrations, *, without_rarity_v2: bool = False) -> Layout:
     rarity = one_of(_rarities(), "rarities")
 
-    def finish(row: Row) -> None:
-        _pair_rarities(row, without_rarity_v2)
+    def finish(row: Row, raw: Row) -> None:
+        _pair_rarities(row, without_rarity_v2, may_differ=_is_exported(raw))
         if image := row.get("image"):
             row["image"] = illustrations.place(image, row.get("pack_id"))
 
@@ -50,6 +50,7 @@ def card_layout(illustrations: Illustrations, *, without_rarity_v2: bool = False
         fallbacks={"id": "card_id"},
         converters={"card_id": _card_id, "pack_id": _pack_id, "rarity": rarity, "rarity_v2": rarity},
         defaults=_defaults,
+        prepare=_without_what_is_the_databases,
         finish=finish,
     )
 
@@ -61,6 +62,8 @@ def rule_layout() -> Layout:
         columns=("rarity", "frame_color", "glow_effect", "badge_icon", "sort_order", "metadata"),
         lists=("rules", "presentationRules", "presentation_rules"),
         needed=("frame_color", "sort_order"),
+        converters={"rarity": identifier(converter_for(PresentationRule._meta.get_field("rarity")))},
+        prepare=_without_what_is_the_databases,
     )
 
 
@@ -84,10 +87,27 @@ def _rarities() -> list[str]:
     return known
 
 
-def _pair_rarities(row: Row, without_rarity_v2: bool) -> None:
-    """A card cannot have one rarity for the old code and another for the new."""
+# What export_json writes of every row, and no pack has.
+_EXPORTED = ("id", "created_at", "updated_at")
+
+
+def _is_exported(raw: Row) -> bool:
+    """Whether it is a row of KYNDO's own export, which is keyed by the table's columns."""
+    return type(raw.get("id")) is int and raw.keys() >= {*_EXPORTED, "rarity", "metadata"}
+
+
+def _without_what_is_the_databases(raw: Row) -> Row:
+    if not _is_exported(raw):
+        return raw
+    return {name: value for name, value in raw.items() if name not in _EXPORTED}
+
+
+def _pair_rarities(row: Row, without_rarity_v2: bool, *, may_differ: bool) -> None:
+    """A card cannot have one rarity for the old code and another for the new, unless it was exported so."""
     if without_rarity_v2:
         row.pop("rarity_v2", None)
+    elif may_differ:
+        return
     elif "rarity_v2" in row and row.setdefault("rarity", row["rarity_v2"]) != row["rarity_v2"]:
         raise BadValue(f"rarity is {row['rarity']!r}, rarityV2 is {row['rarity_v2']!r}: they must be equal")
 
@@ -98,11 +118,11 @@ _pack_text = converter_for(Card._meta.get_field("pack_id"))
 
 
 def _pack_id(value: Any) -> str:
-    return _visible(_pack_text(value))
+    return _visible(composed(_pack_text(value)))
 
 
 def _card_id(value: Any) -> str:
-    slug: str = _text(value)
+    slug = composed(_text(value))
     if _SPACE.search(slug):
         raise BadValue(f"{quoted(slug)} holds a space")
     return _visible(slug)

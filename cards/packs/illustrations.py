@@ -13,11 +13,15 @@ from django.core.files.storage import default_storage
 from django.utils.text import slugify
 
 from cards.packs.errors import BadValue, RefusedPack
-from ops.words import quoted
+from cards.packs.values import composed
+from ops.words import plural, quoted
 
 _REFUSED = ("javascript:", "vbscript:", "file:", "data:text")
 # Anything else, such as HTML or SVG, could bring scripts into the admin's own site.
+_LONGEST_SLUG = 200  # bytes
 _ENDINGS = (".avif", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+# What a name in the storage begins with, as in a pack that was exported.
+_STORED = ("packs/", "thumbnails/")
 
 
 class Illustrations:
@@ -31,7 +35,9 @@ class Illustrations:
     def __init__(self, folder: Path) -> None:
         self._folder = os.path.realpath(folder)
         self._sources: dict[str, str] = {}
+        self._missing, self._first_missing = 0, ""
         self._name = lru_cache(maxsize=4096)(self._find_name)
+        self._names = lru_cache(maxsize=256)(_names_in)
 
     def place(self, image: str, pack_id: str | None) -> str:
         """The image's name in the storage if it lies beside the pack, else the image as given."""
@@ -41,8 +47,20 @@ class Illustrations:
             return image
         if ".." in image.replace("\\", "/").split("/"):
             raise BadValue(f"image {quoted(image)} leads out of the pack's folder")
-        path = os.path.join(self._folder, image)
-        return self._name(path, pack_id or "") if os.path.lexists(path) else image
+        path = self._find(image)
+        if path is None:
+            self._miss(image)
+            return image
+        return self._name(path, pack_id or "")
+
+    def remarks(self) -> list[str]:
+        """What whoever made the pack should know of its pictures."""
+        if not self._missing:
+            return []
+        count = plural(self._missing, "picture is", "pictures are")
+        return [
+            f"  {count} not beside the pack, and stay as they are named; the first: {self._first_missing}"
+        ]
 
     def store(self) -> int:
         """Put what was found into the storage; how many were not there yet."""
@@ -57,6 +75,22 @@ class Illustrations:
                 raise RefusedPack(f"Nothing was loaded: {name} cannot be stored: {exc.strerror}.") from exc
         return len(missing)
 
+    def _find(self, image: str) -> str | None:
+        """The path of a file beside the pack, whose name may be spelt decomposed, as macOS spells it."""
+        path = self._folder
+        for name in image.split("/"):
+            if not os.path.lexists(os.path.join(path, name)):
+                name = "" if name.isascii() else self._names(path).get(composed(name), "")
+                if not name:
+                    return None
+            path = os.path.join(path, name)
+        return path
+
+    def _miss(self, image: str) -> None:
+        if not image.startswith(_STORED):
+            self._missing += 1
+            self._first_missing = self._first_missing or quoted(image)
+
     def _find_name(self, path: str, pack_id: str) -> str:
         real = os.path.realpath(path)
         if os.path.commonpath([self._folder, real]) != self._folder:
@@ -69,12 +103,26 @@ class Illustrations:
             raise BadValue(
                 f"image {quoted(os.path.relpath(path, self._folder))} is none of {', '.join(_ENDINGS)}"
             )
-        with open(real, "rb") as file:
-            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with open(real, "rb") as file:
+                checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as exc:
+            told = f"image {quoted(os.path.relpath(path, self._folder))} cannot be read: {exc.strerror}"
+            raise BadValue(told) from exc
         stem, suffix = os.path.splitext(os.path.basename(path))
-        folder = slugify(pack_id, allow_unicode=True) or "pack"
-        name = (
-            f"packs/{folder}/{slugify(stem, allow_unicode=True) or 'image'}.{checksum[:12]}{suffix.lower()}"
-        )
+        name = f"packs/{_slug(pack_id, 'pack')}/{_slug(stem, 'image')}.{checksum[:12]}{suffix.lower()}"
         self._sources[name] = real
         return name
+
+
+def _slug(text: str, otherwise: str) -> str:
+    """A part of a path, as long as a file system takes it, which counts bytes."""
+    return slugify(text, allow_unicode=True).encode()[:_LONGEST_SLUG].decode(errors="ignore") or otherwise
+
+
+def _names_in(folder: str) -> dict[str, str]:
+    """The names in a folder by their composed spelling."""
+    try:
+        return {composed(name): name for name in os.listdir(folder)}
+    except OSError:
+        return {}

@@ -12,10 +12,12 @@ from ops.json_reader import JsonReader
 from ops.words import cut
 
 _SHOWN = 8
+_LINES = (".jsonl", ".ndjson")
 
 
 class JsonSource:
-    """A pack as JSON: an object with its rows in one of the lists named, or a bare list of rows.
+    """A pack as JSON: an object with its rows in one of the lists named, or a bare list of rows, or one row
+    a line in a file whose name says so.
 
     ``top`` holds what else the object says; it is complete once the rows have been read.
     """
@@ -31,6 +33,8 @@ class JsonSource:
         match self._reader.peek():
             case "[":
                 yield from self._rows("row ")
+            case "{" if self.path.suffix.lower() in _LINES:
+                yield from self._lines()
             case "{":
                 yield from self._object()
             case "":
@@ -57,12 +61,22 @@ class JsonSource:
                 yield from self._rows(key)
             else:
                 self.top[key] = self._reader.value()
+        if not self._starts and self._reader.peek() == "{":
+            raise RefusedPack(
+                "there is more after its first object: with a row on each line, call it .jsonl."
+            )
         if not self._starts:
             wanted = " or ".join(f'"{name}"' for name in self._lists)
             found = ", ".join(f'"{cut(key)}"' for key in islice(self.top, _SHOWN)) or "nothing"
             if len(self.top) > _SHOWN:
                 found += f" and {len(self.top) - _SHOWN:,} more"
             raise RefusedPack(f"it has no list {wanted}; at its top it has {found}.")
+
+    def _lines(self) -> Iterator[tuple[int, Any]]:
+        self._starts.append((0, "row "))
+        while self._reader.peek():
+            yield self._count, self._reader.value()
+            self._count += 1
 
     def _rows(self, name: str) -> Iterator[tuple[int, Any]]:
         self._starts.append((self._count, name))

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import models
 
 from cards.packs.errors import BadValue
-from cards.packs.values import Converter, converter_for, to_json
+from cards.packs.values import Converter, composed, converter_for, to_json
 from ops.json_reader import Repeated
 from ops.words import cut, quoted
 
@@ -27,11 +27,12 @@ class Layout:
     ``aliases`` are other names of columns, in snake_case; ``fallbacks`` names that stand for a column only in
     rows that do not give it otherwise. ``needed`` is what a new row cannot be without.
     ``defaults`` is what the top of a pack says for all its rows, ``finish`` mends a row whose values are
-    converted. What has no column goes to metadata.
+    converted, and is given the raw row too. What has no column goes to metadata.
 
     ``extra`` are columns of the staging that the model does not have, with their converters; ``prepare``
     turns a raw row into another, and ``once`` names the columns that only new rows take from the file. Of
-    ``distinct`` columns, beside the key, no two rows give the same value; they have words for them. Where
+    ``distinct`` columns, beside the key, no two rows give the same value; they have words for them. Rows keep
+    what the column ``origin`` says in metadata, under the same word. Where
     ``displaces`` holds, a key that metadata gives too keeps both values: metadata's goes one level deeper.
     """
 
@@ -44,11 +45,12 @@ class Layout:
     fallbacks: Mapping[str, str] = field(default_factory=dict)
     converters: Mapping[str, Converter] = field(default_factory=dict)
     defaults: Callable[[Row], Row] = lambda top: {}
-    finish: Callable[[Row], None] = lambda row: None
+    finish: Callable[[Row, Row], None] = lambda row, raw: None
     extra: Mapping[str, Converter] = field(default_factory=dict)
     prepare: Callable[[Row], Row] = lambda raw: raw
     once: frozenset[str] = frozenset()
     distinct: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
     displaces: bool = False
     may_be_empty: bool = False
 
@@ -77,7 +79,7 @@ class RowReader:
             raise BadValue(f"{camel(self._layout.key)} is missing")
         for name, value in self._layout.defaults(top).items():
             row.setdefault(name, value)
-        self._layout.finish(row)
+        self._layout.finish(row, raw)
         if rest or METADATA in row:
             given = row.get(METADATA, {})
             row[METADATA] = _as_text(*(_displaced(given, rest) if self._layout.displaces else (given, rest)))
@@ -143,15 +145,16 @@ def camel(name: str) -> str:
 def one_of(known: Iterable[str], what: str) -> Converter:
     """A converter that lets only known names pass."""
     names = list(known)
-    allowed = frozenset(names)
+    allowed = {composed(name): name for name in names} | {name: name for name in names}
     listed = ", ".join(map(cut, names[:_LISTED])) + (
         f" and {len(names) - _LISTED} more" * (len(names) > _LISTED)
     )
 
     def convert(value: Any) -> str:
-        if not isinstance(value, str) or value not in allowed:
+        found = allowed.get(value) or allowed.get(composed(value)) if isinstance(value, str) else None
+        if found is None:
             shown = quoted(value) if isinstance(value, str) else cut(str(value))
             raise BadValue(f"{shown} is unknown; the {what} are {listed}")
-        return value
+        return found
 
     return convert

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import Any
+
+import pgtrigger
 
 from cards.packs.errors import SHOWN, BadRows, BadValue, RefusedPack
 from cards.packs.layout import METADATA, Layout, Row, RowReader, camel
@@ -17,8 +20,12 @@ from ops.report.status import Say
 from ops.sql.faults import Faults
 from ops.sql.merge import Merge
 from ops.sql.staging import RefusedRow, Staging
+from ops.upsert import Settled
 
 _LONGEST_REASON = 300
+as_they_were = partial(pgtrigger.ignore, "cards.Card:keep_rarity_equal")
+# Of two rarities the trigger would copy the one that changed over the other, though both are given.
+both_rarities = Settled("rarity_v2", as_they_were)
 
 
 @contextmanager
@@ -27,6 +34,7 @@ def staged(source: Source, layout: Layout, say: Say) -> Iterator[Merge]:
     with filled(source, layout, say) as (staging, bad):
         say("Comparing with what is there")
         merge = Merge(staging, layout.key, overlaid=frozenset({METADATA}), once=layout.once)
+        merge.spell_as_stored()
         _complete(merge, source, layout)
         _check(merge, source, layout, bad)
         yield merge
@@ -80,6 +88,8 @@ def check(staging: Staging, source: Source, layout: Layout, bad: BadRows, *, key
         faults.twice(str(staging.field(key).column), camel(key))
     for name, told in layout.distinct.items():
         faults.twice(name, told)
+    if key and layout.origin:
+        faults.renamed(layout.origin, METADATA, layout.distinct[layout.origin])
     for name in layout.needed:
         faults.lacking(name)
     faults.broken()

@@ -26,6 +26,8 @@ def _told(faults: list[Fault], source: Source, layout: Layout) -> Iterator[str]:
                 yield _lacking(list(found))
             case Kind.TWICE:
                 yield from (_twice(fault, source) for fault in found)
+            case Kind.RENAMED:
+                yield from (_renamed(fault, layout) for fault in found)
             case Kind.BROKEN:
                 yield from (_broken(fault, layout) for fault in found)
             case Kind.TAKEN:
@@ -43,6 +45,12 @@ def _twice(fault: Fault, source: Source) -> str:
     return (
         f"{fault.about} {quoted(str(fault.value))} was given before, in {source.where(int(fault.other or 0))}"
     )
+
+
+def _renamed(fault: Fault, layout: Layout) -> str:
+    name, known = camel(layout.key), f"{fault.about} {quoted(str(fault.value))}"
+    old, new = quoted(str(fault.other)), quoted(str(fault.key))
+    return f"{name} {new} would be a second row of {known}, which is {old} here: give that one the name {new}"
 
 
 def _broken(fault: Fault, layout: Layout) -> str:

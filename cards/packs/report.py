@@ -14,16 +14,19 @@ _WIDTH = 76
 _PARTS = 10
 
 
-def preview_lines(source: Source, seen: Preview, to_execute: str) -> list[str]:
-    lines = [*_head(source, seen.counts), *_counts(seen.counts, "would be created", "would be changed")]
+def preview_lines(source: Source, seen: Preview, remarks: list[str], to_execute: str) -> list[str]:
+    lines = [
+        *_head(source, seen.counts, remarks),
+        *_counts(seen.counts, "would be created", "would be changed"),
+    ]
     lines += samples("", seen)
     if seen.counts.created + seen.counts.changed == 0:
         return [*lines, "", "There is nothing to do."]
     return [*lines, "", f"Nothing was written. To execute: {to_execute}"]
 
 
-def done_lines(source: Source, counts: Counts) -> list[str]:
-    return [*_head(source, counts), *_counts(counts, "created", "changed")]
+def done_lines(source: Source, counts: Counts, remarks: list[str]) -> list[str]:
+    return [*_head(source, counts, remarks), *_counts(counts, "created", "changed")]
 
 
 def generated(counts: Counts) -> str:
@@ -38,7 +41,7 @@ def as_json(counts: Counts, *, executed: bool, seen: Preview | None = None) -> s
     return json.dumps(said, ensure_ascii=False, default=str)
 
 
-def _head(source: Source, counts: Counts) -> list[str]:
+def _head(source: Source, counts: Counts, remarks: list[str]) -> list[str]:
     """The file, what the pack says of itself, and whether it is right about its length."""
     title, version, count = (source.top.get(name) for name in ("title", "version", "count"))
     told = " ".join(_show(part) for part in (title, version) if part)
@@ -48,7 +51,7 @@ def _head(source: Source, counts: Counts) -> list[str]:
         if count not in (None, total)
         else []
     )
-    return [f"{source.path.name}: {told}" if told else f"{source.path.name}:", *doubt, ""]
+    return [f"{source.path.name}: {told}" if told else f"{source.path.name}:", *doubt, *remarks, ""]
 
 
 def _counts(counts: Counts, created: str, changed: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from unicodedata import normalize
 
 import simplejson
 from django.contrib.postgres.fields import ArrayField
@@ -48,6 +49,16 @@ def converter_for(field: models.Field[Any, Any], *, blank: bool = False) -> Conv
     if isinstance(field, models.DateTimeField):
         return _time
     return _checked(field, _text(field.max_length, blank=blank or field.blank))
+
+
+def composed(text: str) -> str:
+    """As most people write it: macOS gives file names decomposed (NFD), which look the same and are not."""
+    return text if text.isascii() else normalize("NFC", text)
+
+
+def identifier(convert: Converter) -> Converter:
+    """A converter of texts that name something, composed."""
+    return lambda value: composed(convert(value))
 
 
 def to_json(value: Any) -> str:

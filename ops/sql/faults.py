@@ -23,6 +23,10 @@ class Kind(StrEnum):
         "taken"  # ``about`` are the columns of a unique index, ``other`` is the key of the row that has them
     )
 
+    RENAMED = (
+        "renamed"  # ``about`` is what a new row is known by, ``other`` is the key of the row that is too
+    )
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -51,6 +55,10 @@ SELECT {place}, 'lacking', {key}::text, {about}, NULL, NULL FROM {staged} AS sta
 WHERE {column} IS NULL AND {is_new}
 """
 _IS_NEW = "NOT EXISTS (SELECT FROM {table} AS target WHERE target.{key} = staged.{key})"
+_RENAMED = """
+SELECT {place}, 'renamed', staged.{key}::text, {about}, staged.{column}, target.{key}::text
+FROM {staged} AS staged JOIN {table} AS target ON target.{kept}->>{about} = staged.{column} WHERE {is_new}
+"""
 _BROKEN = """
 SELECT {place}, 'broken', {key}::text, verdict.name, left(verdict.value, {most}), verdict.definition
 FROM (SELECT * FROM {staged} WHERE {any}) AS staged
@@ -111,6 +119,19 @@ class Faults:
         is_new = self._composed(_IS_NEW) if self._key else sql.SQL("TRUE")
         column = column_of(self._staging.field(field))
         self._ask(_LACKING, column=column, about=_literal(field), is_new=is_new)
+
+    def renamed(self, column: str, kept: str, about: str) -> None:
+        """Is a new row known, by what is in the column, as one that has another key?
+
+        The table's rows keep that under the name ``about`` in ``kept``, a field of JSON objects.
+        """
+        self._ask(
+            _RENAMED,
+            column=sql.Identifier(column),
+            kept=column_of(self._staging.field(kept)),
+            about=_literal(about),
+            is_new=self._composed(_IS_NEW),
+        )
 
     def broken(self) -> None:
         """Does a row break a CHECK constraint of the table?"""

@@ -26,6 +26,18 @@ class Signature:
     metadata: Mapping[str, Any]
 
 
+# Each key is looked up by its two forms: the table is not walked. Other encodings have no forms.
+_SPELL = """
+UPDATE {staged} AS staged SET {key} = COALESCE(
+    (SELECT {key} FROM {table} WHERE {key} = normalize(staged.{key}, NFC)),
+    (SELECT {key} FROM {table} WHERE {key} = normalize(staged.{key}, NFD)))
+WHERE getdatabaseencoding() = 'UTF8' AND octet_length(staged.{key}) <> char_length(staged.{key})
+    AND NOT EXISTS (SELECT FROM {table} AS target WHERE target.{key} = staged.{key})
+    AND EXISTS (SELECT FROM {table} AS target
+        WHERE target.{key} IN (normalize(staged.{key}, NFC), normalize(staged.{key}, NFD)))
+"""
+
+
 class Merge:
     """Staged rows against their table, matched by one unique field.
 
@@ -57,6 +69,14 @@ class Merge:
             "table": identifier(meta.db_table),
             "pk": column_of(meta.pk),
         }
+
+    def spell_as_stored(self) -> None:
+        """Take a key for a stored one that differs in the form of its accents alone (Unicode's NFC and NFD).
+
+        Both look the same, so that another row would be a second one of the same name.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL(_SPELL).format(**self._names))
 
     def keys(self) -> list[str]:
         """The keys of the staged rows, in their order."""
@@ -108,8 +128,11 @@ class Merge:
             values=_list(self._value(f) for f in given),
         )
 
-    def update(self, signature: Signature) -> int:
-        """Change and audit the rows that differ, on their newest versions; how many. In a transaction."""
+    def update(self, signature: Signature, *, giving: str = "", lacking: str = "") -> int:
+        """Change and audit the rows that differ, on their newest versions; how many. In a transaction.
+
+        Only those that give a field, or that do not, where it is named.
+        """
         fields = self._fields
         changeable = [f for f in self._given if f is not self.key]
         if not changeable:
@@ -118,7 +141,7 @@ class Merge:
         assignments += touches(self.staging.model)
         return self._write(
             "UPDATE {table} AS target SET {assignments} FROM (SELECT target.{pk}, {old}, {new} FROM {staged}"
-            " AS staged JOIN {table} AS target ON target.{key} = staged.{key} WHERE {differs}"
+            " AS staged JOIN {table} AS target ON target.{key} = staged.{key} WHERE ({differs}) AND {among}"
             " FOR NO KEY UPDATE OF target) AS differing WHERE target.{pk} = differing.{pk}"
             " RETURNING target.*, {returned}",
             signature,
@@ -129,6 +152,7 @@ class Merge:
             old=_list(sql.SQL("{} AS {}").format(_of("target", f), _old(f)) for f in fields),
             new=_list(sql.SQL("{} AS {}").format(self._new(f), _new(f)) for f in changeable),
             differs=self._differs(),
+            among=self._among(giving, lacking),
             returned=_list(_old(f) for f in fields),
         )
 
@@ -196,6 +220,12 @@ class Merge:
     def _differs(self) -> sql.Composable:
         """Whether the staged row would change the target, as a condition on the target itself."""
         return sql.SQL(" OR ").join([sql.SQL("FALSE"), *(self._changes(f) for f in self._given)])
+
+    def _among(self, giving: str, lacking: str) -> sql.Composable:
+        among = [_given(self.staging.field(giving))] if giving else []
+        if lacking:
+            among.append(sql.SQL("NOT ({})").format(_given(self.staging.field(lacking))))
+        return sql.SQL(" AND ").join([sql.SQL("TRUE"), *among])
 
     def _changes(self, field: models.Field[Any, Any]) -> sql.Composable:
         changed = _distinct(_of("target", field), self._new(field))

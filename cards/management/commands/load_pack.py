@@ -18,11 +18,11 @@ class Command(LoadCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=path, metavar="FILE", help="JSON or CSV, in UTF-8.")
+        parser.add_argument("file", type=path, metavar="FILE", help="JSON, JSON Lines or CSV, in UTF-8.")
         add_without_rarity_v2(parser)
         super().add_arguments(parser)
 
     def handle(self, **options: Any) -> None:
         illustrations = Illustrations(options["file"].parent)
         layout = card_layout(illustrations, without_rarity_v2=options["without_rarity_v2"])
-        self.load(options["file"], layout, options, before=illustrations.store)
+        self.load(options["file"], layout, options, before=illustrations.store, remarks=illustrations.remarks)

@@ -1,0 +1,65 @@
+"""A second export of the Node backend, taken while it lived on, comes in over the first."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cards.models import Asset, Card, PresentationRule
+from tests.cards.conftest import refusal, run
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
+
+
+def rewrite(node: Path, name: str, **changes: Any) -> None:
+    """Change the first row of a file."""
+    path = node / f"{name}.json"
+    first, *rest = json.loads(path.read_text())
+    path.write_text(json.dumps([{**first, **changes}, *rest]))
+
+
+def test_what_was_emptied_there_is_emptied_here(node: Path) -> None:
+    run("import_json", node, "--execute")
+    rewrite(node, "cards", description=None, imageUrl=None, thumbnailPath=None, rarityV2=None)
+    rewrite(node, "assets", generatedBy=None)
+    rewrite(node, "presentation_rules", badgeIcon=None)
+    run("import_json", node, "--execute")
+    eagle = Card.objects.get(card_id="águila-real")
+    assert (eagle.description, eagle.image) == ("", "")
+    assert eagle.thumbnail == "thumbs/aguila.webp", "thumbnails are KYNDO's to make"
+    assert (Asset.objects.get().generated_by, PresentationRule.objects.order_by("pk")[0].badge_icon) == (
+        "",
+        "",
+    )
+    assert run("import_json", node).endswith("There is nothing to do.")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "told"),
+    [("cards", "cardId", "águila-real"), ("assets", "assetKey", "thumb:águila-real")],
+)
+def test_a_row_that_was_renamed_there_makes_no_second_one_here(
+    node: Path, name: str, key: str, told: str
+) -> None:
+    run("import_json", node, "--execute")
+    rewrite(node, name, **{key: "renamed"})
+    for flags in ([], ["--execute"]):
+        status, said = refusal(node, *flags, command="import_json")
+        assert status == 1
+        assert f"  row [0]  {key} 'renamed' would be a second row of id 'cl" in said
+        assert said.endswith(f"which is '{told}' here: give that one the name 'renamed'")
+    (Card if name == "cards" else Asset).objects.filter(
+        **{"card_id" if name == "cards" else "asset_key": told}
+    ).update(**{"card_id" if name == "cards" else "asset_key": "renamed"})
+    run("import_json", node, "--execute")
+
+
+def test_a_row_that_is_gone_there_stays_here(node: Path) -> None:
+    run("import_json", node, "--execute")
+    (node / "cards.json").write_text(json.dumps(json.loads((node / "cards.json").read_text())[:-1]))
+    summary = json.loads((node / "export_summary.json").read_text())
+    summary["counts"]["cards"] -= 1
+    (node / "export_summary.json").write_text(json.dumps(summary))
+    assert run("import_json", node).endswith("There is nothing to do.")
+    assert Card.objects.count() == 3

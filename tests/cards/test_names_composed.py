@@ -1,0 +1,120 @@
+"""Names that macOS decomposed (NFD) are those that everybody else writes (NFC): they look the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+import pytest
+from django.db import connection
+
+from cards.models import Card, PresentationRule
+from tests.cards.conftest import card, load, refusal, run
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rules"), pytest.mark.engine]
+
+Write = Callable[..., Path]
+NFC = "águila-ñandú"
+NFD = normalize("NFD", NFC)
+
+
+def ids() -> list[str]:
+    return list(Card.objects.order_by("pk").values_list("card_id", flat=True))
+
+
+@pytest.mark.parametrize(("first", "second"), [(NFC, NFD), (NFD, NFC)])
+def test_the_same_id_decomposed_makes_no_second_card(write: Write, first: str, second: str) -> None:
+    load(write([card(first, packId=first)]), "--execute")
+    load(write([card(second, packId=second, title="Changed")]), "--execute")
+    assert list(Card.objects.values_list("card_id", "pack_id", "title")) == [(NFC, NFC, "Changed")]
+
+
+def test_both_spellings_in_one_pack_are_one_id_given_twice(write: Write) -> None:
+    _, said = refusal(write([card(NFC), card(NFD)]))
+    assert said.splitlines()[1] == f"  row [1]  cardId '{NFC}' was given before, in row [0]"
+
+
+@pytest.mark.parametrize("spelling", [NFC, NFD])
+def test_a_card_stored_decomposed_is_the_one_that_a_pack_means(write: Write, spelling: str) -> None:
+    """As packs that were loaded before have left them."""
+    Card.objects.create(card_id=NFD, title="Old", pack_id="p")
+    load(write([card(spelling, title="New"), card("another-é")]), "--execute")
+    assert ids() == [NFD, "another-é"]
+    assert Card.objects.first().title == "New"
+    assert load(write([card(spelling, title="New")])).endswith("There is nothing to do.")
+
+
+def test_of_two_stored_spellings_a_pack_means_the_composed_one(write: Write) -> None:
+    for name in (NFD, NFC):
+        Card.objects.create(card_id=name, title="Old", pack_id="p")
+    load(write([card(NFD, title="New")]), "--execute")
+    assert dict(Card.objects.values_list("card_id", "title")) == {NFD: "Old", NFC: "New"}
+
+
+def test_a_rarity_is_known_in_either_spelling(write: Write) -> None:
+    rule = {"rarity": normalize("NFD", "común"), "frameColor": "#123456", "sortOrder": 50}
+    load(write([rule], "r.json"), "--execute", command="load_rules")
+    assert PresentationRule.objects.filter(rarity="común").exists()
+    PresentationRule.objects.create(rarity=normalize("NFD", "única"), frame_color="#123456", sort_order=51)
+    load(write([card("a", rarity=normalize("NFD", "común")), card("b", rarity="única")]), "--execute")
+    assert list(Card.objects.order_by("card_id").values_list("rarity", flat=True)) == [
+        "común",
+        normalize("NFD", "única"),
+    ]
+
+
+@pytest.mark.parametrize(("written", "stored"), [(NFC, NFD), (NFD, NFC), (NFD, NFD)])
+def test_a_picture_is_found_in_either_spelling_of_its_path(
+    write: Write, tmp_path: Path, written: str, stored: str
+) -> None:
+    folder = tmp_path / stored
+    folder.mkdir()
+    (folder / f"{stored}.webp").write_bytes(b"a picture")
+    said = load(write([card(packId="p", image=f"{written}/{written}.webp")]), "--execute")
+    assert Card.objects.get().image.startswith(f"packs/p/{NFC}.")
+    assert "picture" not in said
+
+
+def test_pictures_that_are_not_beside_the_pack_are_told(write: Write) -> None:
+    pack = write([
+        card("a", image=f"none/{NFC}.webp"),
+        card("b", image="none/b.webp"),
+        card("c", image="https://example.org/c.webp"),
+        card("d", image="packs/p/d.0123456789ab.webp"),
+    ])  # fmt: skip
+    told = f"  2 pictures are not beside the pack, and stay as they are named; the first: 'none/{NFC}.webp'"
+    assert load(pack).splitlines()[1] == told
+    assert load(pack, "--execute").splitlines()[1] == told
+
+
+def test_the_node_backends_names_are_composed_and_meet_those_here(node: Path) -> None:
+    for name in ("cards.json", "presentation_rules.json"):
+        (node / name).write_text(normalize("NFD", (node / name).read_text()))
+    Card.objects.create(card_id="águila-real", title="Here", pack_id="p")
+    run("import_json", node, "--execute")
+    assert ids() == ["águila-real", "copetón", "loro"]
+    assert run("import_json", node).endswith("There is nothing to do.")
+
+
+def test_an_export_keeps_the_spelling_of_names(tmp_path: Path) -> None:
+    for name in (NFD, NFC):
+        Card.objects.create(card_id=name, title="t", pack_id=name)
+    run("export_json", "--output", tmp_path / "e", "--audit-logs", "0")
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM cards; DELETE FROM presentation_rules")
+    run("import_json", tmp_path / "e", "--execute")
+    assert ids() == [NFD, NFC]
+
+
+def test_a_long_name_makes_a_file_name_that_fits(write: Write, tmp_path: Path) -> None:
+    name = "ñ" * 120
+    (tmp_path / f"{name}.webp").write_bytes(b"a picture")
+    load(write([card(packId="ж" * 128, image=f"{name}.webp")]), "--execute")
+    assert all(len(part.encode()) < 256 for part in Card.objects.get().image.split("/"))
+
+
+def test_a_card_of_another_name_is_another_card(write: Write) -> None:
+    """What looks alike without being the same, as a Greek omicron, is not for us to judge."""
+    pack: list[Any] = [card("coco"), card("c\u03bfc\u03bf")]
+    load(write(pack), "--execute")
+    assert len(ids()) == 2
