@@ -63,6 +63,9 @@ class Revert(Operation):
         self.columns = self.run.columns
         self.fields = fields_named(self.model, self.run.columns)
         self.listed: KeyList = KeyList(AuditLog, self.run.pk)
+        now = types_of(self.model, self.fields)
+        self.changed_types = changed_types(self.run.types, now)
+        self.kinds = {column: kind for column, kind in now.items() if column not in self.changed_types}
         try:
             self.label = registry.get(self.run.operation).label
         except OpsError:
@@ -70,17 +73,16 @@ class Revert(Operation):
 
     def get_queryset(self) -> QuerySet[Any]:
         rows = self.listed.join(self.model._base_manager.all())
-        return rows.filter(stands(self.listed, self.fields))
+        return rows.filter(stands(self.listed, self.fields, self.kinds))
 
     def get_changes(self) -> Mapping[str, Any]:
-        return {field.name: before(self.listed, field) for field in self.fields}
+        return {field.name: before(self.listed, field, self.kinds) for field in self.fields}
 
     def check_rows(self) -> None:
         """Refuse a run whose columns have other names or types now, to which its values do not fit."""
-        changed = self._changed_types()
-        fields = [field for field in self.fields if field.column in changed]
+        fields = [field for field in self.fields if field.column in self.changed_types]
         for field in fields:
-            then, now = changed[str(field.column)]
+            then, now = self.changed_types[str(field.column)]
             if lacks(self.run.pk, field):
                 self._refuse(f"it wrote no column {field.column!r}, which is what it is called now")
             if then and is_json(field) != then.startswith("json"):
@@ -90,9 +92,6 @@ class Revert(Operation):
                 read_again(self.run.pk, fields)
         except DataError as exc:
             self._refuse(f"a value does not fit its column any more: {str(exc).splitlines()[0]}")
-
-    def _changed_types(self) -> dict[str, tuple[str, str]]:
-        return changed_types(self.run.types, types_of(self.model, self.fields))
 
     def _refuse(self, why: str) -> NoReturn:
         raise InvalidParams({"run": [f"run {self.run.pk} cannot be taken back: {why}."]})
@@ -111,7 +110,7 @@ class Revert(Operation):
         """By what else than a change of its own a row may differ from what was audited."""
         told = [
             f"{column} was {then} and is {now} now"
-            for column, (then, now) in self._changed_types().items()
+            for column, (then, now) in self.changed_types.items()
             if then not in ("", now)
         ]
         return f" ({', '.join(told)})" if told else ""

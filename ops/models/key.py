@@ -6,7 +6,8 @@ from ops.models.run import Run
 
 
 class Key(models.Model):
-    run = models.ForeignKey(Run, models.CASCADE, related_name="keys")
+    # The unique index serves for what an index on the run would.
+    run = models.ForeignKey(Run, models.CASCADE, related_name="keys", db_index=False)
     object_id = models.TextField()
 
     class Meta:

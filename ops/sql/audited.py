@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import (
@@ -17,8 +19,8 @@ from django.db.models import (
     QuerySet,
     Value,
 )
-from django.db.models.fields.json import KeyTransform
-from django.db.models.functions import NullIf
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Collate, NullIf
 from psycopg import sql
 
 from ops.models import AuditLog
@@ -26,6 +28,12 @@ from ops.sql.compile import identifier, is_json
 from ops.sql.keylist import Entry, KeyList
 
 _JSON_NULL = Value(None, output_field=JSONField())
+# Types whose image is their text in quotes, and types that read the text of their image as it is.
+_TEXTS = {"text", "character varying"}
+_SCALARS = {
+    *_TEXTS, "smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "uuid",
+    "date", "timestamp with time zone", "timestamp without time zone",
+}  # fmt: skip
 
 
 class Same(Func):
@@ -56,6 +64,15 @@ class Restored(Func):
         super().__init__(document, output_field=field, template=template.as_string())
 
 
+class Read(Func):
+    """A text as a type that has one text for each value."""
+
+    is_as_stored = True
+
+    def __init__(self, text: Expression, kind: str, field: Field[Any, Any]) -> None:
+        super().__init__(text, output_field=field, template=f"(%(expressions)s)::{kind}")
+
+
 def changes_of(audited: KeyList) -> Entry:
     """What the run's audit row says of the row at hand, in a queryset that joins the run's audit rows."""
     return audited.column("changes", JSONField())
@@ -66,13 +83,17 @@ def changes_of(audited: KeyList) -> Entry:
 # places. So what was audited is read as the type that the column has now, and the image of that is compared
 # with the image of what stands. Not the values themselves: to citext "a" is "A", to interval a month is 30
 # days, and a player who wrote the one for the other must keep it; a point or a json has no equality at all.
-# As long as nobody changed the type, the images are the same as they are, and nothing is read.
-def stands(audited: KeyList, fields: list[Field[Any, Any]]) -> Expression:
-    """Whether the row at hand is as the run wrote it, and was otherwise before."""
+# As long as nobody changed the type, the images are the same as they are, and nothing is read: a million rows
+# are judged in half the time.
+def stands(audited: KeyList, fields: list[Field[Any, Any]], kinds: Mapping[str, str]) -> Expression:
+    """Whether the row at hand is as the run wrote it, and was otherwise before.
+
+    ``kinds`` are the types of those columns that still have the type that they had in the run.
+    """
     changes, untouched = changes_of(audited), Q()
     for field in fields:
-        untouched &= _is_alike(F(field.attname), _side(changes, field, "new"), field)
-    return ExpressionWrapper(_differs(changes, fields) & untouched, BooleanField())
+        untouched &= _is_alike(changes, field, kinds.get(str(field.column)))
+    return ExpressionWrapper(untouched & _differs(changes, fields), BooleanField())
 
 
 def altered(run_id: int, fields: list[Field[Any, Any]]) -> QuerySet[AuditLog]:
@@ -80,8 +101,10 @@ def altered(run_id: int, fields: list[Field[Any, Any]]) -> QuerySet[AuditLog]:
     return AuditLog.objects.filter(_differs(F("changes"), fields), run_id=run_id)
 
 
-def before(audited: KeyList, field: Field[Any, Any]) -> Expression:
-    """What the column held before the run, as the column's type."""
+def before(audited: KeyList, field: Field[Any, Any], kinds: Mapping[str, str]) -> Expression:
+    """What the column held before the run, as the column's type; ``kinds`` as in ``stands``."""
+    if (kind := _without_length(kinds.get(str(field.column)))) in _SCALARS:
+        return Read(_text(changes_of(audited), field, "old"), kind, field)
     return _as_column(_side(changes_of(audited), field, "old"), field)
 
 
@@ -104,11 +127,24 @@ def _differs(changes: Any, fields: list[Field[Any, Any]]) -> Q:
     return differs
 
 
-def _is_alike(now: Any, told: KeyTransform, field: Field[Any, Any]) -> Q:
+def _is_alike(changes: Any, field: Field[Any, Any], kind: str | None) -> Q:
+    now: Any = F(field.attname)
+    if _without_length(kind) in _TEXTS:
+        return Q(Same(now, Collate(_text(changes, field, "new"), "default")))
+    told = _side(changes, field, "new")
     if is_json(field):
         return Q(Same(Image(now), told))
     image = NullIf(told, _JSON_NULL)
-    return Q(Same(Image(now), image)) | Q(Same(Image(now), Image(Restored(image, field))))
+    alike = Q(Same(Image(now), image))
+    return alike if kind else alike | Q(Same(Image(now), Image(Restored(image, field))))
+
+
+def _text(changes: Any, field: Field[Any, Any], side: str) -> KeyTextTransform:
+    return KeyTextTransform(side, KeyTransform(str(field.column), changes))
+
+
+def _without_length(kind: str | None) -> str:
+    return re.sub(r"\(.*?\)", "", kind or "")
 
 
 def _side(changes: Any, field: Field[Any, Any], side: str) -> KeyTransform:

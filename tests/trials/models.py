@@ -155,7 +155,7 @@ class Shown(models.Model):
     spans = OfType("tstzmultirange")
     days = OfType("daterange")
     clock = OfType("timetz")
-    while_ = OfType("interval", db_column="while")
+    during = OfType("interval", db_column="while")
     whiles = OfType("interval[]")
     raw = OfType("bytea")
     raws = OfType("bytea[]")
