@@ -11,18 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError
-from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cards.models import Asset, Card, PresentationRule
-from ops.models import AuditLog
+from tests.cards.anything import contents, empty, outcome
 from tests.cards.conftest import run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
 
-TABLES = (AuditLog, Asset, Card, PresentationRule)
 PARTS = ("presentation_rules", "cards", "assets", "audit_logs")
 SUMMARY = "export_summary"
 NODE = Path(__file__).parent / "node_export"
@@ -126,24 +123,6 @@ def write(folder: Path, documents: dict[str, Any], *, honest: bool) -> None:
 
 def read(folder: Path) -> dict[str, Any]:
     return {name: json.loads((folder / f"{name}.json").read_text()) for name in (*PARTS, SUMMARY)}
-
-
-def empty() -> None:
-    with connection.cursor() as cursor:
-        tables = "; ".join(f'DELETE FROM "{model._meta.db_table}"' for model in TABLES)
-        cursor.execute(f"SET session_replication_role = replica; {tables}; RESET session_replication_role")
-
-
-def contents() -> list[Any]:
-    return [list(model.objects.order_by("pk").values()) for model in TABLES]
-
-
-def outcome(*words: object) -> tuple[int, str]:
-    """The status and what was said; anything but a refusal in words is an error of the test."""
-    try:
-        return 0, run(*map(str, words))
-    except CommandError as exc:
-        return exc.returncode, str(exc)
 
 
 @pytest.fixture(scope="module")
