@@ -25,6 +25,8 @@ class Verb(StrEnum):
     CANCEL = "cancel"
     RETRY = "retry"
     REVERT = "revert"
+    FAILURES = "failures"
+    CONFLICTS = "conflicts"
 
 
 # What works from each status, the likeliest first. `show` works from all of them.
@@ -144,10 +146,10 @@ def steps(here: Outlook) -> list[Step]:
     return told
 
 
-def past_a_hold(number: int, held_by: Sequence[str]) -> list[str]:
+def past_a_hold(number: int, held_by: Sequence[str]) -> list[Step]:
     """What lets a run go on that these indicators hold; nothing where none of them is known."""
     here = Outlook(number, HELD, held_by=held_by)
-    return [str(_step(here, Verb.RESUME))] if held_by else []
+    return [_step(here, Verb.RESUME)] if held_by else []
 
 
 def next_step(here: Outlook) -> Step:

@@ -28,8 +28,8 @@ def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> Qu
     """The operation's rows in scope, less those that an earlier sweep of the run dealt with."""
     queryset = scope.candidates(operation.get_queryset(), run)
     if run is not None and run.sweep > 1:
-        for dealt_with in (AuditLog, Failure):
-            seen = dealt_with._base_manager.filter(run=run, object_id=key_text()).values("run")
+        for dealt_with in (AuditLog.objects.all(), Failure.objects.counted()):
+            seen = dealt_with.filter(run=run, object_id=key_text()).values("run")
             queryset = queryset.filter(IsNull(Subquery(seen[:1]), True))
     return queryset
 

@@ -39,8 +39,14 @@ def anew(run: Run) -> str:
     if run.operation == REVERT:
         return command(run.params.get("run", ""), Verb.REVERT)
     flags = [word for name, value in run.params.items() for word in _flag(name, value)]
-    filters = [word for k, v in run.scope.get("filter", {}).items() for word in ("--filter", f"{k}={v}")]
+    filters = [
+        word for asked in run.scope.get("filter", {}).items() for word in ("--filter", _filter(*asked))
+    ]
     return manage("operate", run.operation, *flags, *filters)
+
+
+def _filter(name: str, value: str | None) -> str:
+    return f"{name}__isnull=true" if value is None else f"{name}={value}"
 
 
 def _flag(name: str, value: object) -> list[str]:

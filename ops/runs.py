@@ -103,7 +103,7 @@ def requeue(run: Run, by: str = "", **changes: Any) -> None:
             return
         move(run, State.QUEUED, by, **changes, finished_at=None, checks=[], error="", error_code="")
         claims.take(run)
-        Failure.objects.filter(run=run).delete()
+        Failure.objects.filter(run=run).update(to_retry=True)
         Lane.objects.filter(run=run).update(failed=0)
         if not run.lanes.filter(finished=False).exists():
             next_sweep(run, first=2)

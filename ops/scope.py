@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.apps import apps
 from django.db import DataError, transaction
 from django.db.models import Model, QuerySet
 
+from ops import words
 from ops.exceptions import InvalidScope
 from ops.filters import conditions, value_of
 from ops.models import AuditLog, Failure, Key, Run
@@ -124,3 +126,20 @@ class Scope:
         keys = (self.keys, self.rows, self.failed_in) != (None, None, None)
         changed_by = {} if self.changed_by is None else {"changed_by": self.changed_by}
         return {"filter": dict(self.filter), "keys": keys, **changed_by}
+
+
+def words_of(run: Run) -> str:
+    """The rows that the run was asked for; empty where that is all of them."""
+    parts = [f"{name}={words.value(value)}" for name, value in run.scope.get("filter", {}).items()]
+    if run.scope.get("keys"):
+        parts.append(f"{run.keys.count():,} {_noun(run)} by key")
+    if changed_by := run.scope.get("changed_by"):
+        parts.append(f"the {_noun(run)} that run {changed_by} changed")
+    return ", ".join(parts)
+
+
+def _noun(run: Run) -> str:
+    try:
+        return str(apps.get_model(run.model)._meta.verbose_name_plural)
+    except LookupError:
+        return "rows"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from ops.exceptions import OpsError
@@ -13,15 +14,18 @@ class NotWritten(OpsError):
     """The file could not be written; what was there before still is."""
 
 
-def write_whole(path: Path, text: str, overwrite: bool) -> None:
-    """Raises NotWritten, also where something is there that may not be overwritten."""
+def write_whole(path: Path, text: str | Iterable[str], overwrite: bool) -> None:
+    """Write a text, or one that comes in pieces.
+
+    Raises NotWritten, also where something is there that may not be overwritten.
+    """
     if path.is_dir():
         raise NotWritten(f"{path} is a folder: name a file in it")
     new = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         try:
             with new.open("x", encoding="utf-8") as file:
-                file.write(text)
+                file.writelines([text] if isinstance(text, str) else text)
                 file.flush()
                 os.fsync(file.fileno())
             if overwrite:

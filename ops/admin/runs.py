@@ -23,6 +23,7 @@ from ops.models import Run
 from ops.outlook import status_of
 from ops.progress import Progress, progress_of
 from ops.report import run as report
+from ops.scope import words_of
 from ops.states import MOVING, State
 
 
@@ -91,7 +92,7 @@ class RunAdmin(LiveAdmin):
             messages.error(request, str(exc))
             return HttpResponseRedirect(back)
         title = f"{control.verb.capitalize()} run {row.pk}"
-        return confirm(request, self, Proposal(title, control.told, report.scope(row), asked, back))
+        return confirm(request, self, Proposal(title, control.told, words_of(row), asked, back))
 
 
 def _speed(run: Run, told: Progress, since: Look) -> str:
@@ -105,7 +106,7 @@ def _speed(run: Run, told: Progress, since: Look) -> str:
 def _warnings(run: Run) -> list[str]:
     """What holds it; where no worker is called, who must go on. What workers wait for is among the facts."""
     if is_held(run):
-        return [capfirst(report.hold(run)), *report.past_the_hold(run)]
+        return [capfirst(report.hold(run)), *map(str, report.past_the_hold(run))]
     if run.workers is None and run.state == State.QUEUED:
         return [f"It waits for a terminal. {report.next_step(run)}"]
     return []

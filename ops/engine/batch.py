@@ -24,7 +24,7 @@ from ops.engine.search import Search
 from ops.engine.size import BatchSize
 from ops.events import process, tell
 from ops.exceptions import NeverShrinks, TooManyFailures
-from ops.models import AuditLog, Failure, Lane, Run
+from ops.models import AuditLog, Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope
 from ops.sql.batch import Reach, Way, Written, change_processed, change_set, may_merge
@@ -268,10 +268,10 @@ class Batches:
         self.failed = True
 
     def _check_failures(self) -> None:
-        most, failed = self.run.max_failures, Failure.objects.filter(run=self.run).count()
+        most, failed = self.run.max_failures, self.run.failures.counted().count()
         if failed >= self.worth_telling:  # the first, then ten, a hundred: a log is no list of rows
             self.worth_telling = 10 * failed
-            latest = Failure.objects.filter(run=self.run).latest("pk").error.partition("\n")[0]
+            latest = self.run.failures.counted().latest("created_at", "pk").error.partition("\n")[0]
             tell(self.run, "failing", logging.WARNING, rows=failed, latest=latest, process=process())
         if most is not None and failed > most:
             raise TooManyFailures(

@@ -22,7 +22,12 @@ def set_aside(lane: Lane, key: str, error: str) -> None:
     """Record that the row could not be changed, and let the cursor pass it. In the lane's transaction."""
     # What Python or a file name says may hold what PostgreSQL cannot store.
     reason = error.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") or "no reason was given"
-    Failure.objects.bulk_create([Failure(run=lane.run, object_id=key, error=reason)], ignore_conflicts=True)
+    Failure.objects.bulk_create(
+        [Failure(run=lane.run, object_id=key, error=reason)],
+        update_conflicts=True,
+        unique_fields=["run", "object_id"],
+        update_fields=["error", "to_retry", "created_at"],
+    )
     Lane.objects.filter(pk=lane.pk).update(cursor=key, failed=F("failed") + 1, heartbeat_at=Now())
 
 
@@ -57,10 +62,10 @@ def refusal(selected: int) -> str:
 
 
 def _none_succeeds(run: Run, told: str) -> NoneSucceeds:
-    latest = Failure.objects.filter(run=run).latest("pk")
+    latest = run.failures.counted().latest("created_at", "pk")
     return NoneSucceeds(
         f"{told}. The last one, {latest.object_id}: {latest.error.partition(chr(10))[0]}."
-        f" To see them: {manage('runs', 'show', run.pk)}."
+        f" To see them: {manage('runs', 'failures', run.pk)}."
         f" Once it is mended: {manage('runs', 'resume', run.pk)};"
         " where so many rows may fail, with --max-failures N"
     )

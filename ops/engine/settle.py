@@ -14,9 +14,9 @@ from ops.candidates import candidates, keyset_of
 from ops.db import read_only, same_images, unhurried
 from ops.engine.locks import LAST_SWEEP
 from ops.lost import lost, refresh
-from ops.models import Failure, Run
+from ops.models import Run
 from ops.operation import Check, Operation, is_wrong
-from ops.scope import Scope
+from ops.scope import Scope, words_of
 from ops.states import AT_WORK, State
 
 # Note [What is left after the last sweep]
@@ -42,7 +42,10 @@ def settle(run: Run, operation: Operation, scope: Scope) -> None:
 
 
 def verify(operation: Operation, scope: Scope, run: Run | None = None) -> list[dict[str, Any]]:
-    """What the operation's checks find, each ``{"label", "found", "sample"}``; found is 0 where it holds."""
+    """What the operation's checks find, each ``{"label", "found", "sample"}``; found is 0 where it holds.
+
+    A ``scope`` tells of which rows it was asked, where those were not all.
+    """
 
     def ask(check: Check) -> dict[str, Any]:
         mine = check.queryset.model is operation.model
@@ -50,7 +53,9 @@ def verify(operation: Operation, scope: Scope, run: Run | None = None) -> list[d
         found = rows.count()
         label = operation.label if mine else "pk"
         sample = rows.order_by("pk").values_list(label, flat=True)[:_SAMPLE] if found else ()
-        return {"label": check.label, "found": found, "sample": [str(row) for row in sample]}
+        told = {"label": check.label, "found": found, "sample": [str(row) for row in sample]}
+        within = words_of(run) if mine and run else ""
+        return {**told, "scope": within} if within else told
 
     with read_only():
         return [ask(check) for check in operation.get_checks()]
@@ -79,7 +84,7 @@ def _late(operation: Operation, left: Sequence[QuerySet[Any]]) -> dict[str, Any]
 
 
 def _verdict(run: Run, checks: list[dict[str, Any]]) -> State:
-    if Failure.objects.filter(run=run).exists():
+    if run.failures.counted().exists():
         return State.FINISHED_WITH_FAILURES
     return State.VERIFICATION_FAILED if any(map(is_wrong, checks)) else State.SUCCEEDED
 
@@ -93,6 +98,7 @@ def _conclude(run: Run, swept: int, next_sweep: bool = False, **ending: Any) -> 
     swept_out = now.sweep == swept and not now.lanes.filter(finished=False).exists()
     if swept_out and now.state in AT_WORK:
         if not next_sweep:
+            now.failures.filter(to_retry=True).delete()  # each was tried again, or needs no change any more
             runs.end(now, **ending)
         elif now.state == State.RUNNING:
             runs.next_sweep(now)

@@ -38,6 +38,7 @@ from ops.preview import preview
 from ops.queue.bell import ring
 from ops.report import preview as report_preview
 from ops.report import run as report_run
+from ops.report import run_json
 from ops.report.watchers import JsonLines, Lines, Watcher
 from ops.scope import Scope
 from ops.session import direct
@@ -107,7 +108,7 @@ class OpsCommand(BaseCommand):
             return
         warning = ring(run)
         if as_json:
-            self.stdout.write(json.dumps({**report_run.as_json("queued", run), "warning": warning}))
+            self.stdout.write(json.dumps({**run_json.as_json("queued", run), "warning": warning}))
         else:
             self.tell(report_run.queued(run, warning))
 
@@ -123,7 +124,7 @@ class OpsCommand(BaseCommand):
 
     def tell_end(self, run: Run, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps(report_run.as_json("finished", run)))
+            self.stdout.write(json.dumps(run_json.as_json("finished", run)))
         else:
             self.tell(report_run.summary(run))
 

@@ -55,7 +55,7 @@ class Bar(Watcher):
         self._warn(f"waiting: {reason.partition(chr(10))[0]}")
 
     def held(self, run: Run) -> None:
-        self._warn("\n".join([hold(run), *past_the_hold(run)]))
+        self._warn("\n".join([hold(run), *map(str, past_the_hold(run))]))
 
     def idle(self, reason: str) -> None:
         self._warn(reason)

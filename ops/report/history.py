@@ -110,11 +110,11 @@ def _problems(told: History) -> Iterator[str]:
         for check in run.checks:
             if check["found"]:
                 yield f"- Run {run.pk}: {check['label']}: {check['found']:,}"
-        failures = run.failures.order_by("pk")
+        failures = run.failures.standing().order_by("pk")
         for failure in failures[:_SHOWN]:
             yield f"- Run {run.pk}, row {failure.object_id}: {failure.error.splitlines()[0]}"
         if (more := failures.count() - _SHOWN) > 0:
-            yield f"- Run {run.pk}: {more:,} more failed rows (`{manage('runs', 'show', run.pk)}`)"
+            yield f"- Run {run.pk}: {more:,} more failed rows (`{manage('runs', 'failures', run.pk)}`)"
 
 
 def _clock(when: datetime) -> str:

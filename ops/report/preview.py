@@ -6,6 +6,7 @@ from typing import Any
 
 from ops import words
 from ops.preview import Preview, Sample
+from ops.report.document import VERSION
 
 
 def as_lines(preview: Preview, to_execute: str) -> list[str]:
@@ -30,6 +31,7 @@ def as_lines(preview: Preview, to_execute: str) -> list[str]:
 def as_json(preview: Preview) -> dict[str, Any]:
     return {
         "event": "preview",
+        "version": VERSION,
         "operation": preview.operation.name,
         "total": preview.total,
         "breakdown": {words.value(name): count for name, count in preview.breakdown},

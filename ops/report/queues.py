@@ -53,7 +53,8 @@ def _holds(runs: list[ActiveRun]) -> list[Text]:
 
 def _hold(run: ActiveRun) -> list[str]:
     number = run.progress.run
-    return [f"Run {number} is held by {words.harmless(run.held)}", *past_a_hold(number, holders(run.held))]
+    past = past_a_hold(number, holders(run.held))
+    return [f"Run {number} is held by {words.harmless(run.held)}", *map(str, past)]
 
 
 def _table(*columns: str) -> Table:

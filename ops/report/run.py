@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.apps import apps
-
 from ops import advice, outlook, runs, words
+from ops.advice import Step, Verb, command
 from ops.contract import remarks_of
 from ops.exceptions import OpsError
 from ops.health.health import silences
 from ops.health.hold import holders, is_held
-from ops.models import Failure, Run
+from ops.models import Run
 from ops.operation import Operation
-from ops.operations import Revert
-from ops.progress import Progress, progress_of
+from ops.progress import progress_of
 from ops.queue import presence
+from ops.rebuild import REVERT
+from ops.report.rows import failed
+from ops.report.run_json import SHOWN, reverts_of
+from ops.rowlist import FailedRows
+from ops.scope import words_of
 from ops.states import AT_WORK, State
 
-_SHOWN_FAILURES = 20
 _DONE = (State.SUCCEEDED, State.CANCELLED)
 
 
@@ -51,12 +53,18 @@ def checks(found: list[dict[str, Any]]) -> list[str]:
     lines = []
     for check in found:
         sample = f", such as {', '.join(check['sample'])}" if check["sample"] else ""
-        lines.append(f"  {_light(check):<6}  {check['label']}: {check['found']:,}{sample}")
+        told = f"{check['label']}: {check['found']:,}{sample}{asked_of(check)}"
+        lines.append(f"  {_light(check):<6}  {told}")
     return lines
 
 
 def _light(check: Mapping[str, Any]) -> str:
     return "note" if check.get("late") else "FAILED" if check["found"] else "ok"
+
+
+def asked_of(check: Mapping[str, Any]) -> str:
+    """Which rows a check was asked of, where those were not all of them."""
+    return f" (asked only of {check['scope']})" if check.get("scope") else ""
 
 
 def next_step(run: Run) -> str:
@@ -83,7 +91,7 @@ def facts(run: Run) -> dict[str, str]:
     told = progress_of(run)
     known = {
         "params": ", ".join(f"{k}={words.value(v)}" for k, v in run.params.items()),
-        "scope": scope(run),
+        "scope": words_of(run),
         "asked by": f"{run.performed_by}, {_time(run.created_at)}",
         "follows": f"run {run.follows_id}" if run.follows_id else "",
         "started": _time(run.started_at),
@@ -121,36 +129,14 @@ def line(run: Run) -> list[str]:
     ]
 
 
-def as_json(event: str, run: Run) -> dict[str, Any]:
-    return {
-        "event": event,
-        **progress_json(progress_of(run)),
-        "checks": run.checks,
-        "error": run.error,
-        **_health_json(run),
-    }
-
-
-def _health_json(run: Run) -> dict[str, Any]:
-    return {**hold_json(run), "ignored_health": run.ignored_health, "silent_health": run.silent_health}
-
-
 def hold(run: Run) -> str:
     """Until when the run is held, and why."""
     return f"held until {run.held_until:%H:%M:%S} UTC by {words.harmless(run.held_reason)}"
 
 
-def past_the_hold(run: Run) -> list[str]:
+def past_the_hold(run: Run) -> list[Step]:
     """What lets a held run go on all the same."""
     return advice.past_a_hold(run.pk, holders(run.held_reason))
-
-
-def hold_json(run: Run) -> dict[str, Any]:
-    return {"held_until": run.held_until and run.held_until.isoformat(), "held_reason": run.held_reason}
-
-
-def progress_json(told: Progress) -> dict[str, Any]:
-    return {**vars(told), "elapsed": round(told.elapsed.total_seconds(), 3)}
 
 
 def remarks(run: Run) -> list[str]:
@@ -159,7 +145,9 @@ def remarks(run: Run) -> list[str]:
 
 
 def _remarks(run: Run) -> list[str]:
-    return [f"  note    {remark}" for remark in remarks(run)]
+    told = remarks(run)
+    listed = [f"to list them: {command(run.pk, Verb.CONFLICTS)}"] if told and run.operation == REVERT else []
+    return [f"  note    {remark}" for remark in (*told, *listed)]
 
 
 def _followed(run: Run) -> Iterator[str]:
@@ -179,23 +167,21 @@ def _operation(run: Run) -> Operation | None:
 
 
 def _reverted(run: Run) -> Iterator[str]:
-    for revert in Run.objects.filter(operation=Revert.name, params__run=run.pk).order_by("pk"):
+    for revert in reverts_of(run):
         yield f"{progress_of(revert).changed:,} rows by run {revert.pk}"
 
 
 def failures(run: Run) -> tuple[list[tuple[str, str]], int]:
     """The first rows that failed, each with its error's first line; and how many there are besides."""
-    found = Failure.objects.filter(run=run).order_by("pk")
-    shown, operation = list(found[:_SHOWN_FAILURES]), _operation(run)
-    names = operation.names_of(f.object_id for f in shown) if operation else {}
-    told = [(names.get(f.object_id, f.object_id), f.error.splitlines()[0]) for f in shown]
-    return told, found.count() - len(shown)
+    found = FailedRows(run)
+    shown = found.page(SHOWN)
+    return [(row.name, failed(row)) for row in shown], found.count() - len(shown)
 
 
 def _failures(run: Run) -> list[str]:
     told, rest = failures(run)
     lines = [f"  failed    {name}: {error}" for name, error in told]
-    return [*lines, *([f"  and {rest:,} more"] if rest else [])]
+    return [*lines, *([f"  and {rest:,} more: {command(run.pk, Verb.FAILURES)}"] if rest else [])]
 
 
 def _workers(run: Run) -> str:
@@ -219,21 +205,6 @@ def _verb(run: Run) -> str:
         if run.state in (State.PAUSED, State.RUNNING)
         else run.get_state_display()
     )
-
-
-def scope(run: Run) -> str:
-    """The rows that the run was asked for; empty where that is all of them."""
-    parts = [f"{k}={words.value(v)}" for k, v in run.scope.get("filter", {}).items()]
-    if run.scope.get("keys"):
-        parts.append(f"{run.keys.count():,} {_noun(run)} by key")
-    return ", ".join(parts)
-
-
-def _noun(run: Run) -> str:
-    try:
-        return str(apps.get_model(run.model)._meta.verbose_name_plural)
-    except LookupError:
-        return "rows"
 
 
 def _time(when: Any) -> str:

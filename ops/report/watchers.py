@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from time import monotonic
-from typing import TextIO
+from typing import Any, TextIO
 
 from ops import words
 from ops.engine.size import BatchSize
 from ops.models import Run
 from ops.patience import LIMIT
 from ops.progress import Progress, progress_of
-from ops.report.run import hold, hold_json, past_the_hold, progress_json
+from ops.report.document import document
+from ops.report.run import hold, past_the_hold
+from ops.report.run_json import hold_json, progress_json
 from ops.words import harmless
 
 
@@ -92,7 +94,7 @@ class Lines(Watcher):
         if (told := f"{indicator}, {minute}") != self.waited_for:  # now and then
             self.waited_for = told
             for line in (f"run {run.pk}: {hold(run)}", *past_the_hold(run)):
-                self.note(line)
+                self.note(str(line))
 
     def note(self, words: str) -> None:
         print(harmless(words), file=self.out, flush=True)
@@ -104,16 +106,10 @@ class JsonLines(Watcher):
     interval = 1.0
 
     def show(self, told: Progress, rows: int) -> None:
-        event = {
-            "event": "progress",
-            **progress_json(told),
-            "rate": round(self.rate(told)),
-            "batch_size": rows,
-        }
-        print(json.dumps(event), file=self.out, flush=True)
+        self.tell("progress", **progress_json(told), rate=round(self.rate(told)), batch_size=rows)
 
     def waiting(self, reason: str) -> None:
-        print(json.dumps({"event": "waiting", "reason": reason}), file=self.out, flush=True)
+        self.tell("waiting", reason=reason)
 
     def idle(self, reason: str) -> None:
         self.waiting(reason)
@@ -121,8 +117,10 @@ class JsonLines(Watcher):
     def held(self, run: Run) -> None:
         if (until := str(run.held_until)) != self.waited_for:  # once a hold
             self.waited_for = until
-            told = {"event": "held", **hold_json(run), "next": past_the_hold(run)}
-            print(json.dumps(told), file=self.out, flush=True)
+            self.tell("held", **hold_json(run), next=[step._asdict() for step in past_the_hold(run)])
 
     def note(self, words: str) -> None:
-        print(json.dumps({"event": "note", "note": words}), file=self.out, flush=True)
+        self.tell("note", note=words)
+
+    def tell(self, event: str, **facts: Any) -> None:
+        print(json.dumps(document(event, **facts)), file=self.out, flush=True)

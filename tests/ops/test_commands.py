@@ -90,7 +90,7 @@ def test_failed_rows_are_told_and_the_exit_status_is_1(manage: Manage) -> None:
         status=1,
     )
     shown = manage("runs", "show", Run.objects.get().pk)
-    assert shown.returncode == 0
+    assert shown.returncode == 1
     assert shown.stdout.count('violates check constraint "trials_thing_score_small"') == 3
 
 

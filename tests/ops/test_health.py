@@ -20,6 +20,7 @@ from ops.health import health
 from ops.health.limits import Limits
 from ops.models import Run
 from ops.report import run as report
+from ops.report.document import VERSION
 from ops.report.watchers import JsonLines, Lines
 from tests.conftest import ROOT
 from tests.ops.conftest import Declare
@@ -182,7 +183,7 @@ def test_lines_and_json_say_until_when_and_why_and_the_lines_not_again_and_again
     past = f"To go on all the same: manage.py runs resume {run.pk} --ignore-health archiving"
     assert lines.getvalue() == f"run {run.pk}: held until 03:04:05 UTC by archiving: \\u001bfails\n{past}\n"
     told = {"event": "held", "held_until": "2026-01-02T03:04:05+00:00", "held_reason": "archiving: \x1bfails"}
-    told["next"] = [past]
+    told |= {"version": VERSION, "next": [dict(zip(("purpose", "command"), past.split(": "), strict=True))]}
     assert [json.loads(line) for line in documents.getvalue().splitlines()] == [told]
 
 

@@ -8,21 +8,28 @@ from dataclasses import replace
 from typing import Any
 
 from ops import registry, runs
+from ops.advice import Verb
+from ops.conflicts import Conflicts
 from ops.creation import Request
 from ops.interrupts import stop_event
 from ops.management.arguments import add_ignore_health, add_pace, add_person, add_workers
 from ops.management.base import INTERRUPTED, add_run_arguments, request_of
 from ops.management.listing import ListCommand
+from ops.management.rows import add_page, told_rows
 from ops.models import Run
 from ops.operations import Revert
 from ops.report import run as report
+from ops.report.run_json import as_json
 from ops.report.watch import watch
+from ops.rowlist import FailedRows
 from ops.scope import Scope
-from ops.states import MOVING, State
+from ops.states import MOVING, UNWELL, State
 from ops.typed import manage
 
 _VERBS = {
-    "show": "Everything about run N.",
+    "show": "Everything about run N; exits with 1 where it has ended and not succeeded.",
+    "failures": "The rows that failed in run N, and why.",
+    "conflicts": "The rows that the revert N left alone, since they were changed meanwhile.",
     "watch": "Look on while run N works elsewhere; Ctrl-C leaves it alone.",
     "resume": "Go on with run N, or join it, the way it was begun: here in the foreground or on the workers.",
     "pause": "Pause run N within a batch.",
@@ -31,12 +38,13 @@ _VERBS = {
     "revert": "Set back what run N changed, where it still stands so, in a new run.",
 }
 _STARTS_A_RUN = {"retry", "revert"}
+_ROWS = {"failures", "conflicts"}
 _PACE = ("batch_size", "max_rate", "max_failures")
 _BY_SOMEBODY = {"resume", "pause", "cancel"}
 
 
 class Command(ListCommand):
-    help = "List the runs; show, watch, resume, pause, cancel, retry or revert one."
+    help = "List the runs; show, watch, resume, pause, cancel, retry or revert one, or list its rows."
     model, verbs = Run, _VERBS
     head = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
     nothing = f"No run yet. To see what can be run: {manage('operate', '--help')}"
@@ -45,13 +53,15 @@ class Command(ListCommand):
         return report.line(row)
 
     def row_json(self, row: Run) -> dict[str, Any]:
-        return report.as_json("run", row)
+        return as_json("run", row)
 
     def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:
         if verb in _STARTS_A_RUN:
             add_run_arguments(parser)
             return
         super().add_verb_arguments(parser, verb)
+        if verb in _ROWS:
+            add_page(parser)
         if verb in _BY_SOMEBODY:
             add_person(parser)
         if verb == "resume":
@@ -74,17 +84,24 @@ class Command(ListCommand):
             getattr(self, options["verb"])(run, options)
 
     def show(self, run: Run, options: Mapping[str, Any]) -> None:
-        self.tell([json.dumps(report.as_json("run", run))] if options["json"] else report.whole(run))
+        self.tell([json.dumps(as_json("run", run))] if options["json"] else report.whole(run))
+        if run.state in (*UNWELL, State.CANCELLED):
+            sys.exit(1)
+
+    def failures(self, run: Run, options: Mapping[str, Any]) -> None:
+        self.tell(told_rows(run, Verb.FAILURES, FailedRows(run), options))
+
+    def conflicts(self, run: Run, options: Mapping[str, Any]) -> None:
+        self.tell(told_rows(run, Verb.CONFLICTS, Conflicts(run), options))
 
     def watch(self, run: Run, options: Mapping[str, Any]) -> None:
-        as_json = options["json"]
-        with stop_event() as stop, self.watcher(run, as_json) as watcher:
+        with stop_event() as stop, self.watcher(run, options["json"]) as watcher:
             watch(run, watcher, stop)
         if stop.is_set() and run.state in MOVING:
-            if not as_json:
+            if not options["json"]:
                 self.tell([f"Run {run.pk} goes on without you.", report.next_step(run)])
             sys.exit(INTERRUPTED)
-        self.tell_end(run, as_json)
+        self.tell_end(run, options["json"])
         if run.state != State.SUCCEEDED:
             sys.exit(1)
 
@@ -112,5 +129,5 @@ class Command(ListCommand):
     def revert(self, run: Run, options: Mapping[str, Any]) -> Request:
         return request_of(Revert, options, run=run.pk)
 
-    def settled(self, run: Run, as_json: bool) -> None:
-        self.tell([json.dumps(report.as_json("run", run))] if as_json else report.summary(run))
+    def settled(self, run: Run, machine: bool) -> None:
+        self.tell([json.dumps(as_json("run", run))] if machine else report.summary(run))

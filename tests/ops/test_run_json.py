@@ -1,0 +1,191 @@
+"""What commands tell machines: the names are held still here, and go with the version of the format."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.db.models.functions import Now
+
+from ops import registry, runs
+from ops.models import Failure, Run
+from ops.operations import Revert
+from ops.progress import progress_of
+from ops.report.document import VERSION
+from ops.report.watchers import JsonLines
+from ops.states import State
+from ops.stats import queues as stats
+from tests.conftest import Manage
+from tests.ops.running import create, execute, things
+from tests.trials.models import Thing
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# To change or take away one of these is to raise VERSION.
+PROGRESS = {"run", "operation", "state", "total", "changed", "failed", "batches", "sweep", "elapsed"}
+HOLD = {"held_until", "held_reason"}
+RUN = {
+    "event",
+    "version",
+    *PROGRESS,
+    *HOLD,
+    "status",
+    "params",
+    "scope",
+    "model",
+    "columns",
+    "performed_by",
+    "follows",
+    "without_backup",
+    "workers",
+    "batch_size",
+    "max_rate",
+    "max_failures",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "checks",
+    "error",
+    "error_code",
+    "ignored_health",
+    "silent_health",
+    "reverts",
+    "reverted_by",
+    "failures",
+    "failures_total",
+    "conflicts",
+    "conflicts_total",
+    "next",
+}
+PREVIEW = {"event", "version", "operation", "total", "breakdown", "samples", "remarks", "seconds"}
+FAILURE = {"object_id", "row", "error", "at", "to_retry"}
+CONFLICT = {"object_id", "row", "gone", "columns"}
+
+
+def told(manage: Manage, *words: object, status: int = 0) -> list[dict[str, Any]]:
+    done = manage(*words)
+    assert (done.returncode, done.stderr) == (status, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_version_of_the_format_is_the_one_of_these_names() -> None:
+    assert VERSION == 1
+
+
+def test_every_document_of_a_run_has_these_names_and_no_other(manage: Manage, redis_server: Any) -> None:
+    things(3)
+    [preview] = told(manage, "operate", "trials_annotate", "--json")
+    [queued] = told(manage, "operate", "trials_annotate", "--json", "--execute", "--queue")
+    [cancelled] = told(manage, "runs", "cancel", queued["run"], "--json")
+    *_, finished = told(manage, "operate", "trials_annotate", "--json", "--execute")
+    [shown] = told(manage, "runs", "show", finished["run"], "--json")
+    listed = told(manage, "runs", "--json")
+    assert set(preview) == PREVIEW
+    assert set(queued) == RUN | {"warning"}
+    for document in (cancelled, finished, shown, *listed):
+        assert set(document) == RUN
+    assert {document["version"] for document in (preview, queued, finished, shown)} == {VERSION}
+
+
+def test_what_is_told_meanwhile_has_these_names() -> None:
+    run, out = create(registry.get("trials_annotate")), StringIO()
+    run.held_until, run.held_reason = run.created_at, "disk: full"
+    watcher = JsonLines(run, out)
+    watcher.show(progress_of(run), 5)
+    watcher.waiting("why")
+    watcher.held(run)
+    watcher.note("so")
+    progress, waiting, held, note = map(json.loads, out.getvalue().splitlines())
+    assert set(progress) == {"event", "version", *PROGRESS, "rate", "batch_size"}
+    assert set(waiting) == {"event", "version", "reason"}
+    assert set(held) == {"event", "version", *HOLD, "next"}
+    assert set(note) == {"event", "version", "note"}
+
+
+def test_failures_and_conflicts_are_told_with_their_number(manage: Manage) -> None:
+    rows = things(30)
+    run = execute(registry.get("trials_annotate"))
+    Thing.objects.update(note="mine")
+    Failure.objects.bulk_create(Failure(run=run, object_id=str(row.pk), error="no") for row in rows)
+    revert = execute(Revert, params={"run": run.pk})
+    [failed] = told(manage, "runs", "show", run.pk, "--json")
+    assert (len(failed["failures"]), failed["failures_total"]) == (20, 30)
+    assert set(failed["failures"][0]) == FAILURE
+    assert (failed["conflicts"], failed["conflicts_total"], failed["reverted_by"]) == ([], 0, [revert.pk])
+    [left] = told(manage, "runs", "show", revert.pk, "--json")
+    assert (len(left["conflicts"]), left["conflicts_total"], left["reverts"]) == (20, 30, run.pk)
+    assert set(left["conflicts"][0]) == CONFLICT
+    assert [set(row) for row in told(manage, "runs", "conflicts", revert.pk, "--json", "--limit", 1)] == [
+        {"event", "version", "run", *CONFLICT},
+        {"event", "version", "run", "told", "more", "next"},
+    ]
+    assert set(told(manage, "runs", "failures", run.pk, "--json", "--limit", 1)[0]) == {
+        "event",
+        "version",
+        "run",
+        *FAILURE,
+    }
+
+
+def test_who_asked_for_what_and_when_is_told(manage: Manage) -> None:
+    things(1, score=3)
+    manage("operate", "trials_score", "--score", 5, "--filter", "name=t1", "--execute", "--as", "ada")
+    [run] = told(manage, "runs", "--json")
+    assert (run["params"], run["performed_by"]) == ({"score": "5"}, "ada")
+    assert run["scope"] == {"filter": {"name": "t1"}, "keys": False}
+    assert run["created_at"] <= run["started_at"] <= run["finished_at"]
+    assert [step["command"] for step in run["next"]] == [
+        f"manage.py runs show {run['run']}",
+        f"manage.py runs revert {run['run']}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"working_since": Now() - timedelta(minutes=1)}, "stalled"),
+        ({"held_until": Now() + timedelta(minutes=1), "held_reason": "disk: full"}, "held"),
+        ({}, "running"),
+    ],
+)
+def test_a_run_has_one_status_wherever_it_is_told(
+    manage: Manage, redis_server: Any, changes: dict[str, Any], status: str
+) -> None:
+    things(1)
+    run = create(registry.get("trials_annotate"))
+    runs.start(run)
+    Run.objects.update(**changes)
+    [document] = told(manage, "runs", "--json")
+    [shown] = told(manage, "runs", "show", run.pk, "--json")
+    [active] = stats.as_json(stats.read())["runs"]
+    listed = manage("runs").stdout.splitlines()[1].split()[2]
+    head = manage("runs", "show", run.pk).stdout.splitlines()[0]
+    in_table = manage("queue_stats").stdout
+    assert [document["status"], shown["status"], active["status"], listed] == [status] * 4
+    assert head == f"Run {run.pk}: trials_annotate, {status}"
+    assert f"trials_annotate  {status}" in in_table
+    assert document["state"] == "running"  # what is stored, and what moves are allowed from
+
+
+@pytest.mark.parametrize("state", State)
+def test_to_show_a_run_exits_with_1_where_it_ended_without_success(manage: Manage, state: State) -> None:
+    run = create(registry.get("trials_annotate"))
+    Run.objects.update(state=state)
+    ended_badly = {State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED, State.CANCELLED}
+    for words in (["runs", "show", run.pk], ["runs", "show", run.pk, "--json"]):
+        assert manage(*words).returncode == (state in ended_badly)
+    assert manage("runs").returncode == 0
+
+
+def test_a_check_says_of_which_rows_it_was_asked(manage: Manage) -> None:
+    things(2)
+    Thing.objects.create(name="other", score=7)
+    done = manage("operate", "trials_annotate", "--filter", "score=7", "--execute")
+    assert "  ok      things without a note: 0 (asked only of score=7)\n" in done.stdout
+    [run] = told(manage, "runs", "--json")
+    assert run["checks"] == [{"label": "things without a note", "found": 0, "sample": [], "scope": "score=7"}]
+    whole = manage("operate", "trials_annotate", "--execute")
+    assert "  ok      things without a note: 0\n" in whole.stdout
