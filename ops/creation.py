@@ -11,7 +11,7 @@ from django.utils import timezone
 from ops import claims, demand
 from ops.candidates import candidates, keyset_of
 from ops.db import same_images
-from ops.declaration import build_steady, fingerprint, label_of
+from ops.declaration import build_steady, check_on_server, fingerprint, label_of
 from ops.events import tell_created
 from ops.keyset import Keyset
 from ops.models import Lane, Run
@@ -52,6 +52,7 @@ def create(request: Request) -> Run:
     request.scope.check_filter(operation.model)
     without_backup = demand.overridden(request.without_backup)
     with same_images():
+        check_on_server(operation)
         operation.check_rows()
     with same_images():
         run = Run.objects.create(

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db import models
+from django.db import ProgrammingError, models, transaction
 from django.db.models import CompositePrimaryKey, Exists, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 from django.db.models.lookups import In
@@ -27,6 +27,7 @@ from ops.contract import (
 from ops.exceptions import InvalidDeclaration, InvalidParams
 from ops.operation import Operation
 from ops.sql.compile import Compiled, fields_of, statement_of, with_changes
+from ops.sqlstates import is_of_statement
 
 # Keys that Python and PostgreSQL write alike, as cursors, audit rows and failures keep them.
 _KEYS = (models.IntegerField, models.CharField, models.TextField, models.UUIDField, models.DateField)
@@ -95,6 +96,21 @@ def _told(compiled: Compiled) -> list[str]:
         last = first + found.group(1).count("%s")
         told[first:last] = sorted(told[first:last])
     return told
+
+
+def check_on_server(operation: Operation) -> None:
+    """Raise InvalidDeclaration where PostgreSQL cannot plan the statement, as of kinds that do not mix."""
+    queryset = operation.get_queryset()
+    if not operation.is_per_row():
+        queryset = with_changes(queryset, operation)
+    try:
+        with transaction.atomic():
+            queryset.order_by().explain()
+    except ProgrammingError as exc:
+        if not is_of_statement(exc):
+            raise
+        first = str(exc).partition("\n")[0]
+        raise InvalidDeclaration(f"{operation.name}: PostgreSQL refuses its statement: {first}") from exc
 
 
 def try_out(operation: Operation) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.db import DataError, transaction
 from django.db.models import Count, F, Sum
 from django.utils import timezone
 
@@ -14,7 +15,8 @@ from ops.cautions import cautions
 from ops.contract import remarks_of
 from ops.creation import Request
 from ops.db import read_only
-from ops.declaration import build_steady
+from ops.declaration import build_steady, check_on_server
+from ops.foreseen import LOOKED_AT, MADE_LATER, refusals
 from ops.models import Run
 from ops.operation import Operation
 from ops.sql.compile import fields_of, with_changes
@@ -57,15 +59,17 @@ def preview(request: Request) -> Preview:
     with read_only():
         operation = build_steady(request.operation, request.params, timezone.now())
         request.scope.check(operation.model)
+        check_on_server(operation)
         operation.check_rows()
         rows = candidates(operation, request.scope)
         rate, learnt_from = _rate(operation)
+        samples, foreseen = _samples(rows.order_by("pk"), operation)
         return Preview(
             operation=operation,
             total=rows.count(),
             breakdown=_breakdown(rows, operation.breakdown),
-            samples=_samples(rows.order_by("pk"), operation),
-            remarks=[*remarks_of(operation, None), *cautions(operation)],
+            samples=samples,
+            remarks=[*(foreseen if samples else ()), *remarks_of(operation, None), *cautions(operation)],
             rate=rate,
             learnt_from=learnt_from,
         )
@@ -78,22 +82,37 @@ def _breakdown(rows: Any, field: str | None) -> list[tuple[Any, int]]:
     return sorted(counted, key=lambda pair: (-pair[1], str(pair[0])))
 
 
-def _samples(rows: Any, operation: Operation) -> list[Sample]:
-    columns = [field.name for field in fields_of(operation)]
+def _samples(rows: Any, operation: Operation) -> tuple[list[Sample], list[str]]:
+    """The first rows, and what can be foreseen of their new values and of those after them."""
     if operation.is_per_row():
-        told = rows.values_list(operation.label, *columns)[:_SAMPLES]
-        return [
-            Sample(str(row[0]), {c: (old,) for c, old in zip(columns, row[1:], strict=True)}) for row in told
-        ]
-    told = with_changes(rows.annotate(row_label_=F(operation.label)), operation, "row_label_")[:_SAMPLES]
-    count = len(columns)
-    return [
-        Sample(
-            str(row[0]),
-            dict(zip(columns, zip(row[2 : 2 + count], row[2 + count :], strict=True), strict=True)),
-        )
-        for row in told
-    ]
+        return _old_values(rows, operation), [MADE_LATER]
+    try:
+        with transaction.atomic():
+            found = _new_values(rows[:LOOKED_AT], operation)
+    except DataError as exc:
+        reason = str(exc).strip().partition("\n")[0]
+        told = f"the new values of some rows cannot be computed, and these rows would fail: {reason}"
+        return _old_values(rows, operation), [told]
+    labels = [sample.label for sample in found]
+    fields = fields_of(operation)
+    foreseen = (refusals(each, labels, [sample.values[each.name][-1] for sample in found]) for each in fields)
+    return found[:_SAMPLES], [told for lines in foreseen for told in lines]
+
+
+def _old_values(rows: Any, operation: Operation) -> list[Sample]:
+    columns = [field.name for field in fields_of(operation)]
+    told = rows.values_list(operation.label, *columns)[:_SAMPLES]
+    return [Sample(str(row[0]), {c: (old,) for c, old in zip(columns, row[1:], strict=True)}) for row in told]
+
+
+def _new_values(rows: Any, operation: Operation) -> list[Sample]:
+    columns = [field.name for field in fields_of(operation)]
+    labelled = with_changes(rows.annotate(row_label_=F(operation.label)), operation, "row_label_")
+    found = []
+    for label, _, *values in labelled:
+        pairs = zip(values[: len(columns)], values[len(columns) :], strict=True)
+        found.append(Sample(str(label), dict(zip(columns, pairs, strict=True))))
+    return found
 
 
 def _rate(operation: Operation) -> tuple[float, int | None]:

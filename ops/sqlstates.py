@@ -13,6 +13,7 @@ _RAISED = "P0001"
 # Limits of the program; and of its memory, where the code is that of any internal error.
 _LIMITS = ("54", "XX000")
 _ROW_IS_TOLD = {"23502", "23514"}
+_OF_SCHEMA_OR_ROLE = {"42P01", "42703", "42501"}
 LOCK_NOT_AVAILABLE = "55P03"
 # By a standby, as a primary is until it is promoted; or within a transaction that only reads.
 READ_ONLY = "25006"
@@ -60,6 +61,12 @@ def context_of(error: BaseException) -> str:
 
 def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def is_of_statement(error: DatabaseError) -> bool:
+    """Whether the statement itself is wrong, and no table or column is lacking, nor a right."""
+    state = sqlstate(error)
+    return state.startswith("42") and state not in _OF_SCHEMA_OR_ROLE
 
 
 def first_value_of_row(error: BaseException) -> str | None:

@@ -1,21 +1,23 @@
 """A preview tells what a run would do, and can do nothing itself."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import InternalError
-from django.db.models import BooleanField, F, Func, Value
-from django.db.models.functions import Concat
+from django.db.models import BooleanField, F, Func, IntegerField, JSONField, Value
+from django.db.models.functions import Cast, Concat
 
+from ops import creation
 from ops.creation import Request
-from ops.exceptions import InvalidParams
+from ops.exceptions import InvalidDeclaration, InvalidParams
 from ops.models import AuditLog, Claim, Run
 from ops.preview import Sample, preview
 from tests.ops.conftest import Declare
 from tests.ops.running import create, execute, go, operation, per_row, sql, things
-from tests.trials.models import Thing
+from tests.trials.models import Sort, Thing
 from tests.trials.operations import SetScore
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -42,6 +44,71 @@ def test_it_tells_only_the_old_values_where_python_makes_the_new_ones(declare: D
     seen = preview(Request(declare(per_row(MISSING, calls.append, "note", "score", **TOLD)), "me"))
     assert seen.samples == [Sample("t1", {"note": (None,), "score": (3,)})]
     assert calls == []
+
+
+def test_it_says_that_python_makes_the_new_values_when_it_is_executed(declare: Declare) -> None:
+    made = declare(per_row(MISSING, dict, "note"))
+    assert preview(Request(made, "me")).remarks == []
+    things(1)
+    [told] = preview(Request(made, "me")).remarks
+    assert told == "the new values are made row by row, by process(), when it is executed"
+
+
+SORTS = Sort.objects.filter(done=False)
+TOO_LONG = "is longer than the 5 characters that the column takes"
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"short": Value("abcdef")}, f"the new short {TOO_LONG}"),
+    ({"short": F("text")}, f"the new short {TOO_LONG}"),
+    ({"words": ["ok", "abcdef"]}, f"the new words {TOO_LONG}"),
+    ({"price": Value(Decimal("9999.995"))}, "the new price has more than the 4 digits before the point"),
+    ({"done": Value(None)}, "the new done would be NULL, which the column does not take"),
+    ({"number": F("number") / Value(0)}, "cannot be computed, and these rows would fail: division by zero"),
+    ({"number": F("number") * 2}, "cannot be computed, and these rows would fail: integer out of range"),
+    ({"number": Cast("text", IntegerField())}, "would fail: invalid input syntax for type integer"),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), REFUSED)
+def test_it_says_which_new_values_their_columns_refuse(
+    declare: Declare, changes: dict[str, Any], words: str
+) -> None:
+    Sort.objects.create(text="way too long", number=2**31 - 1, done=False)
+    trial = declare(operation(SORTS, changes))
+    seen = preview(Request(trial, "me"))
+    assert [words in told for told in seen.remarks] == [True]
+    assert "would fail" in seen.remarks[0]
+    assert seen.samples[0].values.keys() == changes.keys()
+    assert execute(trial).state == "finished_with_failures", "as was foreseen"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"short": Value("abcde   "), "words": ["abcde"], "price": Value(Decimal("9999.994"))},
+        {"short": Value("ñandú"), "words": [], "data": Value(None, JSONField())},
+        {"short": Value(None), "price": Value(None), "text": Value("x" * 100_000)},
+    ],
+)
+def test_it_says_nothing_of_values_that_their_columns_take(declare: Declare, changes: dict[str, Any]) -> None:
+    row = Sort.objects.create()
+    trial = declare(operation(Sort.objects.filter(day=None), {**changes, "day": Value(date(2000, 1, 1))}))
+    assert preview(Request(trial, "me")).remarks == []
+    assert (execute(trial).state, Sort.objects.get().pk) == ("succeeded", row.pk)
+
+
+def test_it_counts_the_refused_among_the_first_rows_and_names_one(declare: Declare) -> None:
+    things(9), Thing.objects.create(name="much too long")
+    trial = declare(operation(MISSING, {"note": F("name")}, label="name"))
+    [told] = preview(Request(trial, "me")).remarks
+    assert told.startswith("1 of the first 10 rows would fail, such as much too long: the new note is longer")
+
+
+@pytest.mark.parametrize("begin", [preview, creation.create])
+def test_kinds_that_do_not_mix_are_refused_before_a_run_is_made(declare: Declare, begin: Any) -> None:
+    trial = declare(operation(MISSING, {"score": F("score") + F("name")}))
+    with pytest.raises(InvalidDeclaration, match=r"^trial: PostgreSQL refuses its statement: operator"):
+        begin(Request(trial, "me"))
+    assert not Run.objects.exists()
 
 
 def test_it_counts_without_a_breakdown_and_names_rows_by_their_key(declare: Declare) -> None:
