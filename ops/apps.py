@@ -1,14 +1,21 @@
+from typing import Any
+
 import psycopg
 from django.apps import AppConfig
 from django.core import checks
 from django.db.models.signals import post_migrate
 
+from ops import defaults
 from ops.sql.intervals import AnyInterval
 
 
 class OpsConfig(AppConfig):
     name = "ops"
     verbose_name = "Operations"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        defaults.give()  # before any module reads one
 
     def ready(self) -> None:
         from ops import registry, system_checks  # models are there only now

@@ -46,11 +46,15 @@ def fix_images() -> None:
 
 @contextmanager
 def read_only() -> Iterator[None]:
-    """One snapshot in which the database refuses every write."""
+    """One snapshot in which the database refuses every write.
+
+    Inside a TestCase, which is in the midst of a transaction, it is no snapshot.
+    """
+    snapshot = "" if connection.in_atomic_block else "ISOLATION LEVEL REPEATABLE READ,"
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT {_IMAGES}",
+                f"SET TRANSACTION {snapshot} READ ONLY; SELECT {_IMAGES}",
                 [connection.timezone_name],
             )
         _take_time()

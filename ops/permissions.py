@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps.registry import Apps
+from django.apps.registry import apps as all_apps
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 
@@ -33,12 +34,13 @@ def for_control(verb: str, run: Run) -> list[str]:
     return [to_control(verb), *started]
 
 
-def create_permissions(using: str, apps: Apps, **_: Any) -> None:
-    """After every migration: a new operation has its permission from then on."""
+def create_permissions(using: str, apps: Apps = all_apps, **_: Any) -> None:
+    """After every migration and flush: a new operation has its permission from then on."""
     try:
         apps.get_model("auth", "Permission")
     except LookupError:  # its table comes with a later migration
         return
+    ContentType.objects.clear_cache()  # the flush gives them other numbers
     runs = ContentType.objects.db_manager(using).get_for_model(Run)
     Permission.objects.using(using).bulk_create(
         [Permission(content_type=runs, codename=codename, name=name) for codename, name in _wanted()],

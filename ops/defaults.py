@@ -1,0 +1,31 @@
+"""The settings that a project need not give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from ops.health.limits import Limits
+
+_DEFAULTS: dict[str, Any] = {
+    "BACKUP_DIR": Path("backups"),
+    "DIRECT_DATABASE": None,
+    "EXPORT_ROOT": Path("exports"),
+    "FOLLOW_UP_WORKERS": 2,
+    "OPS_BACKUP_MAX_AGE": None,
+    "OPS_HEALTH": Limits(),
+    "PG_BIN": [],
+    "RQ_QUEUES": {"default": {"URL": "redis://localhost:6379/0"}},
+    "RUN_BEAT": 5,
+    "RUN_SLICE": 60,
+    "VERSION": "",
+}
+
+
+def give() -> None:
+    """Set those that the project did not set; their meaning stands in kyndo/settings.py."""
+    for name, value in _DEFAULTS.items():
+        if not hasattr(settings, name):
+            setattr(settings, name, value)

@@ -1,0 +1,234 @@
+"""Operations are tested in any project, by Django's runner and by pytest-django, inside a TestCase too."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from django.db import InternalError, connection
+from django.db.models import F, Func, TextField
+from psycopg import sql as psql
+
+from ops import testing
+from ops.models import AuditLog, Run
+from tests.manage import ROOT, Manage
+from tests.ops.conftest import Declare
+from tests.ops.running import operation, sql, things
+from tests.trials.models import Thing
+from tests.trials.operations import Annotate
+
+MISSING = Thing.objects.filter(note=None)
+
+
+@pytest.fixture(params=["db", "transactional_db"], ids=["TestCase", "TransactionTestCase"])
+def database(request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(request.param)
+
+
+@pytest.mark.usefixtures("database")
+def test_an_operation_is_previewed_executed_and_taken_back() -> None:
+    rows = things(3)
+    assert testing.preview(Annotate).total == 3
+    run = testing.execute("trials_annotate", lanes=2, batch_size=1)
+    assert (run.state, run.performed_by, testing.failures(run)) == ("succeeded", "tests", {})
+    assert testing.changes(run)[str(rows[1].pk)] == {"note": {"old": None, "new": "t2"}}
+    assert testing.revert(run).state == "succeeded"
+    assert Thing.objects.filter(note=None).count() == 3
+
+
+@pytest.mark.usefixtures("database")
+def test_rows_at_fault_fail_alone_and_the_test_goes_on(declare: Declare) -> None:
+    things(4), things(1, score=600)
+    raised = {"note": F("name"), "score": F("score") + 500}
+    run = testing.execute(declare(operation(MISSING, raised)))
+    assert (run.state, len(testing.changes(run))) == ("finished_with_failures", 4)
+    assert "trials_thing_score_small" in "".join(testing.failures(run).values())
+    Thing.objects.create(name="goes on")
+
+
+@pytest.mark.usefixtures("database")
+def test_params_are_raw_as_a_command_gives_them() -> None:
+    things(2)
+    assert len(testing.changes(testing.execute("trials_score", {"score": "7", "only_noted": ""}))) == 2
+
+
+@pytest.mark.django_db
+def test_a_preview_inside_a_testcase_cannot_write_and_what_follows_can(declare: Declare) -> None:
+    things(1)
+    sql(
+        "CREATE FUNCTION trial_meddle() RETURNS text LANGUAGE sql AS $$"
+        " UPDATE trials_thing SET note = 'meddled' RETURNING note $$"
+    )
+    declare(operation(MISSING, {"note": Func(function="trial_meddle", output_field=TextField())}))
+    with pytest.raises(InternalError, match="read-only transaction"):
+        testing.preview("trial")
+    assert Thing.objects.update(note="x") == 1
+
+
+@pytest.mark.django_db
+def test_the_rest_of_a_testcase_has_its_settings_back() -> None:
+    names = ["enable_seqscan", "lock_timeout", "idle_in_transaction_session_timeout", "application_name"]
+
+    def settings() -> list[Any]:
+        return [sql(f"SHOW {name}")[0][0] for name in names]
+
+    before = settings()
+    things(1)
+    testing.execute(Annotate)
+    assert settings() == before
+    Thing.objects.create(name="before its owner", owner_id=77)  # deferred, as it was
+    Thing.objects.filter(owner=77).delete()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_flush_is_refused_in_a_line_and_deletes_nothing(manage: Manage) -> None:
+    things(1)
+    testing.execute(Annotate)
+    done = manage.process("flush", "--no-input", "--skip-checks")
+    assert done.returncode == 1
+    assert done.stderr.startswith("CommandError: audit_logs is append-only, so nothing was deleted. For an")
+    assert len(done.stderr.splitlines()) == 1
+    assert (Thing.objects.count(), AuditLog.objects.count(), Run.objects.count()) == (1, 1, 1)
+
+
+SETTINGS = """
+SECRET_KEY = "shop"
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "pgtrigger", "ops", "shop"]
+DATABASES = {{"default": {{"ENGINE": "django.db.backends.postgresql", **{database}}}}}
+"""
+OPERATIONS = '''
+from django.db.models import F
+from ops.operation import Check, Operation
+from ops.registry import register
+from shop.models import Order
+
+@register
+class FillVat(Operation):
+    """Fill in the VAT of every order that lacks it."""
+
+    name = "fill_vat"
+    model = Order
+    label = "number"
+
+    def get_queryset(self):
+        return Order.objects.filter(vat=None)
+
+    def get_changes(self):
+        return {"vat": F("net") / 5}
+
+    def get_checks(self):
+        return [Check("orders without VAT", Order.objects.filter(vat=None))]
+'''
+MODELS = """
+from django.db import models
+
+class Order(models.Model):
+    number = models.CharField(max_length=10)
+    net = models.IntegerField()
+    vat = models.IntegerField(null=True)
+"""
+TESTS = """
+from django.contrib.auth.models import Permission
+from django.db import Error, transaction
+from django.test import TestCase, TransactionTestCase
+from ops import testing
+from ops.models import AuditLog, Run
+from shop.models import Order
+from shop.operations import FillVat
+
+class Shared:
+    def setUp(self):
+        self.order = Order.objects.create(number="a", net=100)
+
+    def test_preview(self):
+        seen = testing.preview(FillVat)
+        self.assertEqual((seen.total, seen.samples[0].values), (1, {"vat": (None, 20)}))
+
+    def test_execute_and_revert(self):
+        run = testing.execute("fill_vat")
+        self.assertEqual(run.state, "succeeded")
+        self.assertEqual(testing.changes(run), {str(self.order.pk): {"vat": {"old": None, "new": 20}}})
+        self.assertEqual(testing.revert(run).state, "succeeded")
+        self.order.refresh_from_db()
+        self.assertIsNone(self.order.vat)
+
+    def test_nothing_is_left_of_another_test(self):
+        self.assertEqual([m.objects.count() for m in (Order, AuditLog, Run)], [1, 0, 0])
+
+    def test_the_audit_log_is_append_only(self):
+        testing.execute("fill_vat")
+        with self.assertRaisesMessage(Error, "Cannot update or delete"), transaction.atomic():
+            AuditLog.objects.all().delete()
+
+    def test_permissions_are_there(self):
+        self.assertTrue(Permission.objects.filter(codename="run_fill_vat").exists())
+
+class InTestCase(Shared, TestCase):
+    pass
+
+class InTransactionTestCase(Shared, TransactionTestCase):
+    pass
+"""
+MANAGE = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+RUNNERS = {
+    "Django's runner": ["manage.py", "test", "--no-input", "--shuffle"],
+    "pytest-django": ["-m", "pytest", "-q", "-p", "no:cacheprovider"],
+}
+
+
+@pytest.fixture
+def plain_owner(db: None) -> Iterator[dict[str, str]]:
+    """A role that may make databases and nothing else, and the server, as Django takes them."""
+    name, url = f"shop_of_{connection.settings_dict['NAME']}", urlsplit(os.environ["DATABASE_URL"])
+    role, database = psql.Identifier(name), psql.Identifier(f"test_{name}")
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        server.execute(psql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD 'shop'").format(role))
+        where = {"HOST": str(url.hostname), "PORT": str(url.port)}
+        yield {"NAME": name, "USER": name, "PASSWORD": "shop", **where}
+        server.execute(psql.SQL("DROP DATABASE IF EXISTS {}").format(database))
+        server.execute(psql.SQL("DROP ROLE {}").format(role))
+
+
+@pytest.fixture
+def project(tmp_path: Path, plain_owner: dict[str, str]) -> Path:
+    """Another project that has `ops` for an app, with a model and an operation of its own."""
+    files = {
+        "manage.py": MANAGE,
+        "settings.py": SETTINGS.format(database=plain_owner),
+        "pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = settings\npython_files = tests.py\n",
+        "shop/__init__.py": "",
+        "shop/models.py": MODELS,
+        "shop/operations.py": OPERATIONS,
+        "shop/tests.py": TESTS,
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    return tmp_path
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("runner", RUNNERS.values(), ids=RUNNERS)
+def test_another_project_tests_its_operation(project: Path, runner: list[str]) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DJANGO"))}
+    done = subprocess.run(
+        [sys.executable, *runner],
+        cwd=project,
+        env={**env, "PYTHONPATH": f"{project}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 passed" in done.stdout or "Ran 10 tests" in done.stderr
