@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from django.db import InternalError, connection
+from django.db import connection
 from django.db.models import F, Func, TextField
 from psycopg import sql as psql
 
 from ops import testing
+from ops.exceptions import WritesWhereItReads
 from ops.models import AuditLog, Run
 from tests.manage import ROOT, Manage
 from tests.ops.conftest import Declare
@@ -66,7 +67,7 @@ def test_a_preview_inside_a_testcase_cannot_write_and_what_follows_can(declare: 
         " UPDATE trials_thing SET note = 'meddled' RETURNING note $$"
     )
     declare(operation(MISSING, {"note": Func(function="trial_meddle", output_field=TextField())}))
-    with pytest.raises(InternalError, match="read-only transaction"):
+    with pytest.raises(WritesWhereItReads, match="read-only transaction"):
         testing.preview("trial")
     assert Thing.objects.update(note="x") == 1
 
@@ -138,6 +139,7 @@ from django.contrib.auth.models import Permission
 from django.db import Error, transaction
 from django.test import TestCase, TransactionTestCase
 from ops import testing
+from ops.exceptions import WritesWhereItReads
 from ops.models import AuditLog, Run
 from shop.models import Order
 from shop.operations import FillVat
