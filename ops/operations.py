@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from django import forms
 from django.apps import apps
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import NON_FIELD_ERRORS, FieldDoesNotExist
 from django.db import DataError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.lookups import IsNull
@@ -91,10 +91,11 @@ class Revert(Operation):
             with transaction.atomic():
                 read_again(self.run.pk, fields)
         except DataError as exc:
-            self._refuse(f"a value does not fit its column any more: {str(exc).splitlines()[0]}")
+            reason = str(exc).splitlines()[0] + self._told_types()
+            self._refuse(f"a value does not fit its column any more: {reason}")
 
     def _refuse(self, why: str) -> NoReturn:
-        raise InvalidParams({"run": [f"run {self.run.pk} cannot be taken back: {why}."]})
+        raise InvalidParams({NON_FIELD_ERRORS: [f"run {self.run.pk} cannot be taken back: {why}."]})
 
     def get_remarks(self, run: Run | None) -> Iterable[str]:
         """The conflicts: rows of the run that were changed since, and so the revert leaves alone."""

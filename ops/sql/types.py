@@ -32,4 +32,8 @@ def changed_types(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str
     Before it was kept, nobody knows: ``before`` is empty then.
     """
     changed = {column: (before.get(column, ""), kind) for column, kind in now.items()}
-    return {c: kinds for c, kinds in changed.items() if kinds[0] != kinds[1] or kinds[1].endswith(_OWN)}
+    return {
+        column: (then.removesuffix(_OWN), kind.removesuffix(_OWN))
+        for column, (then, kind) in changed.items()
+        if then != kind or kind.endswith(_OWN)
+    }
