@@ -62,5 +62,6 @@ def write_audit(
 
 
 def _change(field: Field[Any, Any]) -> Change:
+    """By their text: values that count as equal, as 1.1 and 1.10 in JSON, may be told in two ways."""
     old, new = identifier("old", field.column), identifier("new", field.column)
-    return Change(field, old, new, when=sql.SQL("{} IS DISTINCT FROM {}").format(old, new))
+    return Change(field, old, new, when=sql.SQL("{}::text IS DISTINCT FROM {}::text").format(old, new))

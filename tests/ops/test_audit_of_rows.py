@@ -1,7 +1,8 @@
 """What a person does to a single row is audited with it, or not done."""
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models.expressions import RawSQL
 
 from ops.audit import recorded
 from ops.models import AuditLog
@@ -66,3 +67,12 @@ def test_what_fails_leaves_neither_the_change_nor_the_audit_row() -> None:
         Thing.objects.update(note="y", score=1000)
     assert told() == []
     assert Thing.objects.get().note == "x"
+
+
+def test_a_number_in_json_with_more_digits_is_a_change() -> None:
+    row = Sort.objects.create(data=RawSQL("""'{"a": 1.1}'::jsonb""", ()))
+    with recorded(row, "admin_change", "ada"):
+        Sort.objects.filter(pk=row.pk).update(data=RawSQL("""'{"a": 1.10}'::jsonb""", ()))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT changes::text FROM audit_logs")
+        assert cursor.fetchall() == [('{"data": {"new": {"a": 1.10}, "old": {"a": 1.1}}}',)]
