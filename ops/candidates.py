@@ -7,11 +7,11 @@ from typing import Any
 from django.db.models import QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
-from ops.keyset import Keyset
 from ops.models import AuditLog, Failure, Run
 from ops.operation import Operation
 from ops.scope import Scope
 from ops.sql.keys import key_text
+from ops.sql.keyset import Keyset
 
 
 # Note [Why sweeps are needed]

@@ -13,11 +13,11 @@ from ops.candidates import candidates, keyset_of
 from ops.db import same_images
 from ops.declaration import build_steady, check_on_server, fingerprint, label_of
 from ops.events import tell_created
-from ops.keyset import Keyset
 from ops.models import Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope
 from ops.sql.compile import fields_of
+from ops.sql.keyset import Keyset
 from ops.sql.types import types_of
 
 

@@ -16,7 +16,6 @@ from django import forms
 from django.db.models import Model, QuerySet
 
 from ops.models import Run
-from ops.sql.keylist import KeyList
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ class Operation:
     # Columns on which what it writes depends: a run that changed one of them is followed by a run of this
     # operation, on the workers, if a row needs it.
     follows: Sequence[str] = ()
-    # What names the rows that can need the change, where a list of keys does; get_queryset() joins it.
-    listed: KeyList | None = None
+    # The KeyList that names the rows which can need the change, where one does; get_queryset() joins it.
+    listed: Any = None
     # Rows a second, guessed until a run has shown what this server does.
     guessed_rate: ClassVar[float] = 10_000.0
     # To be raised when process() changes its meaning, so that no run resumes under another one.

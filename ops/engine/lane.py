@@ -9,13 +9,13 @@ from django.db import connection
 from django.db.models import QuerySet, Value
 
 from ops.candidates import candidates
-from ops.keyset import Keyset
 from ops.lost import refresh
 from ops.models import Lane
 from ops.operation import Operation
 from ops.scope import Scope
 from ops.sql.batch import Reach, Way, compile_change
 from ops.sql.compile import Compiled, Slot, compile_select
+from ops.sql.keyset import Keyset
 from ops.states import State
 
 

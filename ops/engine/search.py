@@ -11,8 +11,8 @@ from django.db import DatabaseError
 from django.db.models import Model, QuerySet
 
 from ops.engine.size import BatchSize
-from ops.keyset import Keyset
 from ops.sql.batch import Reach
+from ops.sql.keyset import Keyset
 from ops.sqlstates import first_value_of_row
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain, islice
 from typing import Any
 
 from django.db import transaction
@@ -11,12 +9,13 @@ from django.db.models import QuerySet
 
 from ops import runs
 from ops.candidates import candidates, keyset_of
-from ops.db import read_only, same_images, unhurried
+from ops.db import read_only, unhurried
 from ops.engine.locks import LAST_SWEEP
 from ops.lost import lost, refresh
 from ops.models import Run
-from ops.operation import Check, Operation, is_wrong
+from ops.operation import Operation, is_wrong
 from ops.scope import Scope, words_of
+from ops.sql.counts import counts
 from ops.states import AT_WORK, State
 
 # Note [What is left after the last sweep]
@@ -34,53 +33,67 @@ def settle(run: Run, operation: Operation, scope: Scope) -> None:
     """Begin the next sweep if rows are left, or verify and end the run."""
     swept = run.sweep
     left = _left(run, operation, scope)
-    if left and swept < _SWEEPS:
+    number, checks = _look(operation, scope, run, left)
+    if number and swept < _SWEEPS:
         _conclude(run, swept, next_sweep=True)
         return
-    checks = [*verify(operation, scope, run), *([_late(operation, left)] if left else [])]
+    checks += [_late(operation, left, number)] if number else []
     _conclude(run, swept, checks=checks, state=_verdict(run, checks))
 
 
-def verify(operation: Operation, scope: Scope, run: Run | None = None) -> list[dict[str, Any]]:
+def verify(operation: Operation, scope: Scope) -> list[dict[str, Any]]:
     """What the operation's checks find, each ``{"label", "found", "sample"}``; found is 0 where it holds.
 
     A ``scope`` tells of which rows it was asked, where those were not all.
     """
+    return _look(operation, scope, None, operation.model._base_manager.none())[1]
 
-    def ask(check: Check) -> dict[str, Any]:
-        mine = check.queryset.model is operation.model
-        rows = scope.narrow(check.queryset, run) if mine else check.queryset
-        found = rows.count()
-        label = operation.label if mine else "pk"
-        sample = rows.order_by("pk").values_list(label, flat=True)[:_SAMPLE] if found else ()
-        told = {"label": check.label, "found": found, "sample": [str(row) for row in sample]}
-        within = words_of(run) if mine and run else ""
-        return {**told, "scope": within} if within else told
 
+def _look(
+    operation: Operation, scope: Scope, run: Run | None, left: QuerySet[Any]
+) -> tuple[int, list[dict[str, Any]]]:
+    """How many rows are left, and what the checks find: of one snapshot, and mostly in one scan."""
+    checks = list(operation.get_checks())
+    mine = [check.queryset.model is operation.model for check in checks]
+    rows = [
+        scope.narrow(check.queryset, run) if own else check.queryset
+        for check, own in zip(checks, mine, strict=True)
+    ]
     with read_only():
-        return [ask(check) for check in operation.get_checks()]
+        number, *found = counts([left, *rows])
+        samples = [
+            _sample(of.order_by("pk"), operation.label if own else "pk") if number else []
+            for of, own, number in zip(rows, mine, found, strict=True)
+        ]
+    within = {"scope": words_of(run)} if run and words_of(run) else {}
+    return number, [
+        {"label": check.label, "found": number, "sample": sample, **(within if own else {})}
+        for check, own, number, sample in zip(checks, mine, found, samples, strict=True)
+    ]
 
 
-def _left(run: Run, operation: Operation, scope: Scope) -> list[QuerySet[Any]]:
-    """The rows that the next sweep would take, by lane; no lane without any."""
+def _left(run: Run, operation: Operation, scope: Scope) -> QuerySet[Any]:
+    """The rows that the next sweep would take."""
     ahead = Run(pk=run.pk, sweep=run.sweep + 1, scope=run.scope)
-    rows, keyset = candidates(operation, scope, ahead), keyset_of(operation, scope, run)
-    lanes = [keyset.between(rows, lane.lower, lane.upper) for lane in run.lanes.exclude(upper=None)]
-    with same_images():
-        return [left for left in lanes if left.exists()]
+    last = run.lanes.exclude(upper=None).order_by("number").last()
+    if last is None:  # The table was empty.
+        return operation.model._base_manager.none()
+    rows = candidates(operation, scope, ahead)
+    return keyset_of(operation, scope, run).between(rows, None, last.upper)
 
 
-def _late(operation: Operation, left: Sequence[QuerySet[Any]]) -> dict[str, Any]:
+def _late(operation: Operation, left: QuerySet[Any], number: int) -> dict[str, Any]:
     """The rows that came to need the change too late for the run, as a check's findings are told."""
     label = (
         f"{operation.model._meta.verbose_name_plural} that came to need it while the last sweep was under way"
     )
     with read_only():
-        names = chain.from_iterable(
-            rows.order_by().values_list(operation.label, flat=True)[:_SAMPLE] for rows in left
-        )
-        sample = [str(name) for name in islice(names, _SAMPLE)]
-        return {"label": label, "found": sum(rows.count() for rows in left), "sample": sample, "late": True}
+        sample = _sample(left.order_by(), operation.label)
+    return {"label": label, "found": number, "sample": sample, "late": True}
+
+
+def _sample(rows: QuerySet[Any], label: str) -> list[str]:
+    return [str(name) for name in rows.values_list(label, flat=True)[:_SAMPLE]]
 
 
 def _verdict(run: Run, checks: list[dict[str, Any]]) -> State:

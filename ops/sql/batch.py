@@ -10,7 +10,6 @@ from typing import Any
 from django.db import connection, models
 from psycopg import sql
 
-from ops.keyset import Keyset
 from ops.models import AuditLog, Lane
 from ops.operation import Operation
 from ops.sql.changes import Change, changes_of
@@ -29,6 +28,7 @@ from ops.sql.compile import (
     type_name,
     with_changes,
 )
+from ops.sql.keyset import Keyset
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,18 @@ from ops.operations import Revert
 from ops.states import State
 from ops.workers.jobs import advance
 from tests.ops.conftest import Declare
-from tests.ops.running import WAITING, audited, create, execute, operation, per_row, player, things, until
+from tests.ops.running import (
+    WAITING,
+    audited,
+    create,
+    execute,
+    operation,
+    per_row,
+    player,
+    sql,
+    things,
+    until,
+)
 from tests.trials.models import Owner, Thing
 from tests.trials.operations import ScoreParams
 
@@ -66,6 +77,27 @@ def test_so_is_its_revert(rescore: type[Operation]) -> None:
     execute(Revert, params={"run": first.pk})
     advance(begun()[1].pk)
     assert set(Thing.objects.values_list("note", flat=True)) == {"0"}
+
+
+@pytest.mark.usefixtures("follower")
+def test_what_follows_a_run_of_few_rows_looks_at_those_rows(declare: Declare) -> None:
+    rows = things(40, note="0", score=5)
+    sql("ANALYZE trials_thing")
+    Thing.objects.filter(pk=rows[3].pk).update(score=7)
+    run = execute(declare(operation(Thing.objects.filter(score=7), {"score": 8}, name="rescore")))
+    (next_run,) = begun()
+    assert (next_run.total, next_run.scope["changed_by"]) == (1, run.pk)
+    advance(next_run.pk)
+    assert (audited(next_run).keys(), Thing.objects.filter(note="0").count()) == ({str(rows[3].pk)}, 39)
+
+
+@pytest.mark.usefixtures("follower")
+def test_what_follows_a_run_of_many_rows_looks_at_the_table(rescore: type[Operation]) -> None:
+    things(40, note="0")
+    sql("ANALYZE trials_thing")
+    execute(rescore)
+    (next_run,) = begun()
+    assert (next_run.total, "changed_by" in next_run.scope) == (40, False)
 
 
 @pytest.mark.usefixtures("follower")
