@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from typing import LiteralString
+
 from psycopg import sql
 
 from ops.preflight.finding import Finding, Light, Situation
@@ -11,11 +14,12 @@ _INDEXES = """
 SELECT c.relname, indrelid::regclass::text, EXISTS (
     SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = indexrelid OR p.relid = indrelid)
 FROM pg_index JOIN pg_class c ON c.oid = indexrelid
-WHERE NOT (indisvalid AND indisready) AND relnamespace = current_schema()::regnamespace ORDER BY 1
+    JOIN pg_namespace n ON n.oid = relnamespace
+WHERE NOT (indisvalid AND indisready) AND nspname = ANY (current_schemas(false)) ORDER BY 1
 """
 _CONSTRAINTS = """
-SELECT conname, conrelid::regclass::text FROM pg_constraint
-WHERE NOT convalidated AND connamespace = current_schema()::regnamespace ORDER BY 1
+SELECT conname, conrelid::regclass::text FROM pg_constraint JOIN pg_namespace n ON n.oid = connamespace
+WHERE NOT convalidated AND nspname = ANY (current_schemas(false)) ORDER BY 1
 """
 
 
@@ -28,7 +32,7 @@ def invalid_indexes(situation: Situation) -> Finding:
         f"{index} on {table}{', being built now' if built else ''}" for index, table, built in found
     )
     broken = [index for index, _, built in found if not built]
-    todo = tuple(_psql("DROP INDEX CONCURRENTLY {}", index) for index in broken)
+    todo = tuple(_psql("DROP INDEX CONCURRENTLY {}", sql.Identifier(index)) for index in broken)
     light = Light.RED if broken else Light.YELLOW
     return Finding(light, f"{len(found)} invalid.", details, todo)
 
@@ -38,11 +42,14 @@ def unvalidated_constraints(situation: Situation) -> Finding:
     if not found:
         return Finding(Light.GREEN, "All are validated.")
     details = tuple(f"{name} on {table}" for name, table in found)
-    todo = tuple(_psql(f"ALTER TABLE {table} VALIDATE CONSTRAINT {{}}", name) for name, table in found)
+    todo = tuple(
+        _psql("ALTER TABLE {} VALIDATE CONSTRAINT {}", sql.SQL(table), sql.Identifier(name))
+        for name, table in found
+    )
     told = f"{len(found)} hold for new rows only."
     return Finding(Light.YELLOW, told, details, todo)
 
 
-def _psql(statement: str, name: str) -> str:
-    written = sql.SQL(statement).format(sql.Identifier(name)).as_string()
-    return f"psql \"$DATABASE_URL\" -c '{written}'"
+def _psql(statement: LiteralString, *names: sql.Composable) -> str:
+    written = sql.SQL(statement).format(*names).as_string()
+    return f'psql "$DATABASE_URL" -c {shlex.quote(written)}'

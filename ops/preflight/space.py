@@ -49,8 +49,9 @@ def local_disk(situation: Situation) -> Finding:
 def _sizes() -> tuple[int, str, int]:
     """The bytes of the largest table with its indexes, its name, and the bytes of the database."""
     found = ask(
-        "SELECT pg_total_relation_size(oid), relname, pg_database_size(current_database()) FROM pg_class"
-        " WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace ORDER BY 1 DESC LIMIT 1"
+        "SELECT pg_total_relation_size(c.oid), relname, pg_database_size(current_database()) FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = relnamespace"
+        " WHERE relkind IN ('r', 'm') AND nspname !~ '^pg_' ORDER BY 1 DESC LIMIT 1"
     )
     bytes_, name, total = found[0] if found else (0, "no table", 0)
     return bytes_, name, total

@@ -16,7 +16,7 @@ _GB = 2**30
 _TABLES = """
 SELECT c.relname, greatest(reltuples, n_live_tup, 0)::bigint * %s + pg_relation_size(c.oid) AS wal
 FROM pg_class c LEFT JOIN pg_stat_user_tables ON relid = c.oid
-WHERE c.relname = ANY(%s) AND relnamespace = current_schema()::regnamespace ORDER BY wal DESC LIMIT 1
+WHERE c.relname = ANY(%s) AND pg_table_is_visible(c.oid) ORDER BY wal DESC LIMIT 1
 """
 _SETTINGS = """
 SELECT current_setting('max_wal_size'), pg_size_bytes(current_setting('max_wal_size')),

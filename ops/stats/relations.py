@@ -10,7 +10,7 @@ from ops.sql.ask import ask
 _TABLES = """
 SELECT relname, n_live_tup, n_dead_tup, pg_total_relation_size(relid), pg_indexes_size(relid),
     greatest(last_autovacuum, last_vacuum), greatest(last_autoanalyze, last_analyze)
-FROM pg_stat_user_tables WHERE schemaname = current_schema()
+FROM pg_stat_user_tables WHERE schemaname = ANY (current_schemas(false)) AND pg_table_is_visible(relid)
 ORDER BY pg_total_relation_size(relid) DESC, relname LIMIT %s
 """
 _INDEXES = """
@@ -18,7 +18,7 @@ SELECT indexrelname, relname, pg_relation_size(s.indexrelid), idx_scan,
     idx_scan = 0 AND NOT indisunique AND NOT EXISTS (
         SELECT FROM pg_constraint WHERE conindid = s.indexrelid)
 FROM pg_stat_user_indexes s JOIN pg_index USING (indexrelid)
-WHERE schemaname = current_schema() ORDER BY 3 DESC, 1
+WHERE schemaname = ANY (current_schemas(false)) AND pg_table_is_visible(relid) ORDER BY 3 DESC, 1
 """
 
 

@@ -27,6 +27,7 @@ from ops.preflight.checklist import go_through
 from ops.preflight.finding import Answers, Finding, Light, Situation
 from ops.report import preflight as report
 from ops.states import State
+from ops.stats.relations import largest_tables
 from tests.ops.running import django_with, player, sql, things, until
 from tests.trials.operations import Annotate
 
@@ -212,6 +213,26 @@ def test_a_constraint_not_validated_is_yellow_until_it_is_validated_as_the_line_
         assert objects.unvalidated_constraints(Situation(SAID)).light == Light.GREEN
     finally:
         sql("ALTER TABLE trials_thing DROP CONSTRAINT positive")
+
+
+def test_objects_are_found_in_whichever_schema_the_tables_stand() -> None:
+    sql("""CREATE SCHEMA "It's {} game"; CREATE TABLE "It's {} game"."t {}" (name text)""")
+    mine = connection.settings_dict["OPTIONS"]
+    path = {"options": r"""-c search_path=public,"It's\ {}\ game\""""}
+    try:
+        with django_with(OPTIONS=mine | path):
+            sql("""INSERT INTO "t {}" VALUES ('same'), ('same')""")
+            sql("""ALTER TABLE "t {}" ADD CONSTRAINT "No '" CHECK (name <> '') NOT VALID""")
+            with pytest.raises(IntegrityError):
+                sql("""CREATE UNIQUE INDEX CONCURRENTLY "Half '" ON "t {}" (name)""")
+            for check in (objects.invalid_indexes, objects.unvalidated_constraints):
+                line = check(Situation(SAID))
+                assert line.details[0].endswith(""" on "t {}\"""")
+                do(line)
+                assert check(Situation(SAID)).light == Light.GREEN
+            assert "t {}" in {table.name for table in largest_tables(100)}
+    finally:
+        sql("""DROP SCHEMA "It's {} game" CASCADE""")
 
 
 def test_a_long_transaction_is_told_and_ended_as_the_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
