@@ -87,11 +87,13 @@ def _dump(file: IO[bytes], made: Backup) -> Backup:
             " set_config('statement_timeout', '0', true),"
             " pg_export_snapshot(), now(),"
             " current_setting('server_version'), current_setting('server_version_num'),"
-            " current_setting('search_path')"
+            " current_setting('search_path'),"
+            " ARRAY(SELECT extname::text FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1)"
         )
-        *_, snapshot, made.started_at, made.server_version, number, search_path = cursor.fetchone()
+        *_, snapshot, made.started_at, made.server_version, number, path, extensions = cursor.fetchone()
         found = properties_of(server.database, cursor)
-        made.properties = {**for_record(found), "search_path": search_path} if found else None
+        ours = {"search_path": path, "extensions": extensions}
+        made.properties = {**for_record(found), **ours} if found else None
         encrypted = connection.connection.pgconn.ssl_in_use
         chosen = programs.choose(int(number) // 10_000, server, encrypted)
         flags = (*_FORMATS[made.file.suffix], f"--snapshot={snapshot}")

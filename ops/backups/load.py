@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import shutil
-from contextlib import suppress
-from pathlib import Path
-from typing import IO, cast
+import tempfile
 
+import psycopg
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
@@ -18,15 +15,19 @@ from ops.backups import programs, record, versions
 from ops.backups.errors import BadFile, Damaged, Failed
 from ops.backups.programs import Programs
 from ops.backups.scratch import scratch
+from ops.backups.script import (
+    TIMEOUT,
+    TIMEOUT_SINCE,
+    about_extension,
+    opened,
+    run_psql,
+    without_extensions,
+)
 from ops.backups.server import Server
 from ops.backups.tables import count_tables, differences
 from ops.models import Backup
 
 _MOST_JOBS = 4
-# From 17 on pg_dump and pg_restore begin with this, which an older server refuses.
-_WITH_TIMEOUT, _TIMEOUT = 17, b"SET transaction_timeout = 0;\n"
-_HEAD = 1 << 16  # bytes, of which it stands in the first few hundred
-_PSQL = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-")
 
 
 def verify(backup: Backup, server: Server) -> None:
@@ -37,28 +38,72 @@ def verify(backup: Backup, server: Server) -> None:
     record.write(backup)
 
 
-def fill(database: str, backup: Backup, server: Server) -> None:
+def fill(database: str, backup: Backup, server: Server) -> list[str]:
     """Load the backup into the empty database, and hold its rows against the record.
 
+    The extensions that our role may not make are left out, and returned as what to type.
     Raises BadFile, NoProgram, Failed, Damaged.
     """
-    chosen, foreign = _programs(backup, server)
-    if backup.file.suffix != ".dump":
-        with _opened(backup.file) as opened:
-            _run_psql(chosen, database, opened, foreign, server)
-    elif foreign:
-        written = ("--file=-", backup.file)
-        with chosen.running("pg_restore", *written, server=server, database=database, stdout=-1) as process:
-            _run_psql(chosen, database, process.stdout, foreign, server)
+    chosen, major = _programs(backup, server)
+    refused = _refused_extensions(database, backup, server)
+    if backup.file.suffix == ".dump":
+        _restore_archive(chosen, major, database, backup, refused, server)
     else:
-        jobs = min(_MOST_JOBS, os.cpu_count() or 1)
-        flags = ("--exit-on-error", f"--jobs={jobs}", f"--dbname={database}", backup.file)
-        with chosen.running("pg_restore", *flags, server=server, database=database):
-            pass
+        made_by = versions.major_of(backup.program_version)
+        with opened(backup.file) as script:
+            run_psql(chosen, database, script, _left_out(made_by, major, refused), server)
     with server.connect(database) as connection, connection.transaction(), connection.cursor() as cursor:
         if wrong := differences(count_tables(cursor), backup.counts):
             told = "\n  ".join(wrong[:10])
             raise Damaged(f"{backup.path} does not hold the rows that its record tells of:\n  {told}")
+    return [sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(name)).as_string() for name in refused]
+
+
+def _restore_archive(
+    chosen: Programs, major: int, database: str, backup: Backup, refused: list[str], server: Server
+) -> None:
+    if chosen.major >= TIMEOUT_SINCE > major:
+        written = ("--file=-", backup.file)
+        with chosen.running("pg_restore", *written, server=server, database=database, stdout=-1) as process:
+            assert process.stdout  # noqa: S101 - for mypy: it is a pipe
+            run_psql(chosen, database, process.stdout, _left_out(chosen.major, major, refused), server)
+        return
+    with tempfile.NamedTemporaryFile("w") as entries:
+        jobs = min(_MOST_JOBS, os.cpu_count() or 1)
+        flags = ["--exit-on-error", f"--jobs={jobs}", f"--dbname={database}"]
+        if refused:
+            entries.write(without_extensions(_entries(chosen, database, backup, server), refused))
+            entries.flush()
+            flags.append(f"--use-list={entries.name}")
+        with chosen.running("pg_restore", *flags, backup.file, server=server, database=database):
+            pass
+
+
+def _entries(chosen: Programs, database: str, backup: Backup, server: Server) -> str:
+    listed = ("--list", backup.file)
+    with chosen.running("pg_restore", *listed, server=server, database=database, stdout=-1) as process:
+        assert process.stdout  # noqa: S101 - for mypy: it is a pipe
+        return process.stdout.read().decode()
+
+
+def _left_out(made_by: int, major: int, refused: list[str]) -> list[bytes]:
+    timeout = [TIMEOUT.encode()] if made_by >= TIMEOUT_SINCE > major else []
+    return [*timeout, *(start for name in refused for start in about_extension(name))]
+
+
+def _refused_extensions(database: str, backup: Backup, server: Server) -> list[str]:
+    """Those of the backup that our role may not make, as pg_stat_statements, which a superuser has made."""
+    refused = []
+    with server.connect(database) as connection:
+        for name in (backup.properties or {}).get("extensions", []):
+            try:
+                with connection.transaction(force_rollback=True):
+                    connection.execute(sql.SQL("CREATE EXTENSION {} CASCADE").format(sql.Identifier(name)))
+            except psycopg.errors.InsufficientPrivilege:
+                refused.append(name)
+            except psycopg.Error:
+                continue  # pg_restore tells why
+    return refused
 
 
 def check_in_sight(backup: Backup, alias: str, live: str) -> None:
@@ -79,23 +124,8 @@ def check_in_sight(backup: Backup, alias: str, live: str) -> None:
     )
 
 
-def _run_psql(
-    chosen: Programs, database: str, script: IO[bytes] | None, foreign: bytes, server: Server
-) -> None:
-    with chosen.running("psql", *_PSQL, server=server, database=database, stdin=-1) as process:
-        assert script  # noqa: S101 - for mypy: they are pipes
-        assert process.stdin  # noqa: S101
-        with suppress(BrokenPipeError), process.stdin:  # psql says itself why it ended
-            process.stdin.write(script.read(_HEAD).replace(foreign, b"", 1))
-            shutil.copyfileobj(script, process.stdin, 1 << 18)
-
-
-def _opened(file: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
-
-
-def _programs(backup: Backup, server: Server) -> tuple[Programs, bytes]:
-    """Those that can read the dump and speak with the server, and what of theirs it would not know."""
+def _programs(backup: Backup, server: Server) -> tuple[Programs, int]:
+    """Those that can read the dump and speak with the server, and that one's major version."""
     with server.maintenance() as connection:
         major = connection.info.server_version // 10_000
         encrypted = connection.pgconn.ssl_in_use
@@ -105,6 +135,4 @@ def _programs(backup: Backup, server: Server) -> tuple[Programs, bytes]:
             f"{backup.path} was made on PostgreSQL {made_on}, and this server is {major}:"
             f" restore it on PostgreSQL {made_on} or newer."
         )
-    chosen = programs.choose(max(major, made_by), server, encrypted)
-    writer = chosen.major if backup.file.suffix == ".dump" else made_by
-    return chosen, _TIMEOUT if writer >= _WITH_TIMEOUT > major else b""
+    return programs.choose(max(major, made_by), server, encrypted), major

@@ -67,7 +67,7 @@ def restore(file: Path, server: Server, say: Callable[[str], None]) -> Restored:
     path = server.search_path() if live else (remembered or {}).get("search_path")
     with scratch(server, "restore", remembered) as new:
         say(f"Restoring {done.backup.rows:,} rows into {new}")
-        fill(new, done.backup, server)
+        unmade = fill(new, done.backup, server)
         say(f"Preparing {new}")
         _prepare(new, path, done)
         connections.close_all()
@@ -76,6 +76,7 @@ def restore(file: Path, server: Server, say: Callable[[str], None]) -> Restored:
                 done.old, done.refused = swap.swap(server, new)
             else:
                 done.refused = swap.put_in_place(server, new, remembered)
+    done.refused += unmade
     return done
 
 
