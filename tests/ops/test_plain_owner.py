@@ -109,7 +109,7 @@ def test_createdb_is_enough_wherever_the_tables_are(
         with Server(connection.get_connection_params()).connect(owner) as superuser_there:
             superuser_there.execute("CREATE EXTENSION vector")
     with django_with(**live):
-        run = create(operation(Thing.objects.filter(note=None), {"note": "x"}))
+        create(operation(Thing.objects.filter(note=None), {"note": "x"}))
         manage = Manage()
         done = manage("backup_db", file, "--verify")
         assert (done.returncode, done.stderr) == (0, "")
