@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import FileSystemStorage
-from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
+from django.http import FileResponse, HttpRequest, HttpResponseBase, HttpResponseNotFound
 from django.views.decorators.http import require_safe
 
 # What packs and thumbnails store. HTML or SVG could bring scripts into the site of the admin.
@@ -28,13 +28,13 @@ _HEADERS = {
 
 @require_safe
 def picture(request: HttpRequest, name: str) -> HttpResponseBase:
-    """The file of that name. Raises Http404 where it is no picture, half written or outside of the folder."""
+    """The file of that name; 404, without a page, where it is no picture, half written or out of the folder."""
     path = PurePosixPath(name)
     kind = TYPES.get(path.suffix.lower())
     if kind is None or any(part.startswith(".") for part in path.parts):
-        raise Http404
+        return HttpResponseNotFound()
     try:
         file = FileSystemStorage(settings.MEDIA_ROOT).open(name)
     except (OSError, ValueError, SuspiciousFileOperation):
-        raise Http404 from None
+        return HttpResponseNotFound()
     return FileResponse(file, content_type=kind, headers=_HEADERS)
