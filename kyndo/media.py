@@ -28,7 +28,7 @@ _HEADERS = {
 
 @require_safe
 def picture(request: HttpRequest, name: str) -> HttpResponseBase:
-    """The file of that name; 404, without a page, where it is no picture, half written or out of the folder."""
+    """The file of that name; 404, without a page, for no picture, a half written one or one outside."""
     path = PurePosixPath(name)
     kind = TYPES.get(path.suffix.lower())
     if kind is None or any(part.startswith(".") for part in path.parts):
