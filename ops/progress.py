@@ -16,6 +16,7 @@ from ops.states import AT_WORK
 class Progress:
     """Rows changed and failed of the rows that needed the change when the run was created.
 
+    ``total`` is never less than what is done: rows may come to need the change while the run is under way.
     ``elapsed`` is the time that the run was running; pauses do not count.
     """
 
@@ -37,13 +38,14 @@ class Progress:
 def progress_of(run: Run) -> Progress:
     """Read from the lanes, so that the work of every process is in it."""
     told = run.lanes.aggregate(changed=Sum("changed"), failed=Sum("failed"), batches=Sum("batches"))
+    changed, failed = told["changed"] or 0, told["failed"] or 0
     return Progress(
         run=run.pk,
         operation=run.operation,
         state=run.state,
-        total=run.total,
-        changed=told["changed"] or 0,
-        failed=told["failed"] or 0,
+        total=max(run.total, changed + failed),
+        changed=changed,
+        failed=failed,
         batches=told["batches"] or 0,
         sweep=run.sweep,
         elapsed=_worked(run),

@@ -76,3 +76,9 @@ def rows(operation_model: Any, count: int) -> str:
     """``1 card``, ``1,247 cards``."""
     meta = operation_model._meta
     return f"{count:,} {meta.verbose_name if count == 1 else meta.verbose_name_plural}"
+
+
+def left(rows: int, rate: float) -> str:
+    """How long so many rows take at a rate. Without any, the run still looks whether there are others."""
+    seconds = min(rows / max(rate, 0.001), timedelta(days=999).total_seconds())
+    return f"{duration(timedelta(seconds=seconds))} left" if rows else "checking the rest"

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar
 
@@ -25,7 +24,7 @@ from ops.exceptions import OpsError
 from ops.outlook import label_of
 from ops.states import HELD, MOVING, STALLED, State
 
-_LONGEST, _MOST_ROWS = timedelta(days=9999), 2**63
+_MOST_ROWS = 2**63
 _MOODS: dict[str, str] = {
     State.SUCCEEDED: "good",
     State.CANCELLED: "plain",
@@ -141,8 +140,7 @@ class Look:
         rate = max(0, done - self.done) / max(time.time() - self.at, 0.001)
         if not rate:
             return ""
-        left = min(max(0, total - done) / rate, _LONGEST.total_seconds())
-        return f"{rate:,.0f} rows/s, {words.duration(timedelta(seconds=left))} left"
+        return f"{rate:,.0f} rows/s, {words.left(max(0, total - done), rate)}"
 
 
 def share(done: int, total: int) -> float:

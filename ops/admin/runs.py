@@ -51,7 +51,12 @@ class RunAdmin(LiveAdmin):
     @admin.display(description="changed")
     def progress(self, run: Any) -> str:
         failed = format_html(' · <span class="ops-bad-text">{} failed</span>', f"{run.failed:,}")
-        return format_html("{} of {}{}", f"{run.changed:,}", f"{run.total:,}", failed if run.failed else "")
+        return format_html(
+            "{} of {}{}",
+            f"{run.changed:,}",
+            f"{max(run.total, run.changed + run.failed):,}",
+            failed if run.failed else "",
+        )
 
     @admin.display(description="status", ordering="state")
     def told_state(self, row: Run) -> str:

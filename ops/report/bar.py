@@ -34,7 +34,7 @@ class Bar(Watcher):
         self.run = run
         self.progress = rows_bar(out)
         self.task = self.progress.add_task(
-            f"Run {run.pk}", total=run.total, completed=self.first.done, told=""
+            f"Run {run.pk}", total=self.first.total, completed=self.first.done, told=""
         )
 
     def __enter__(self) -> Bar:
@@ -43,13 +43,15 @@ class Bar(Watcher):
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if error is None:  # The last batches came after the last look.
-            self.progress.update(self.task, completed=progress_of(self.run).done, told="")
+            last = progress_of(self.run)
+            self.progress.update(self.task, completed=last.done, total=last.total, told="")
         self.progress.stop()
 
     def show(self, told: RunProgress, rows: int) -> None:
         failed = f" · [red]{told.failed:,} failed[/]" if told.failed else ""
-        text = f"{self.rate(told):,.0f} rows/s · batches of {rows:,}{failed}"
-        self.progress.update(self.task, completed=told.done, told=text)
+        pace = f"{self.rate(told):,.0f} rows/s" if told.done < told.total else "checking the rest"
+        text = f"{pace} · batches of {rows:,}{failed}"
+        self.progress.update(self.task, completed=told.done, total=told.total, told=text)
 
     def waiting(self, reason: str) -> None:
         self._warn(f"waiting: {reason.partition(chr(10))[0]}")

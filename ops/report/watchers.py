@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from time import monotonic
 from typing import Any, TextIO
 
@@ -70,12 +69,12 @@ class Lines(Watcher):
     """One line every two seconds, for a log."""
 
     def show(self, told: Progress, rows: int) -> None:
-        left = words.duration(timedelta(seconds=self.seconds_left(told)))
+        left = words.left(told.total - told.done, self.rate(told))
         share = 100 * told.done / told.total if told.total else 100
         failed = f", {told.failed:,} failed" if told.failed else ""
         line = f"run {told.run}: {told.changed:,} of {told.total:,} ({share:.0f} %){failed}"
         print(
-            f"{line}, {self.rate(told):,.0f} rows/s, {left} left, batches of {rows:,}",
+            f"{line}, {self.rate(told):,.0f} rows/s, {left}, batches of {rows:,}",
             file=self.out,
             flush=True,
         )

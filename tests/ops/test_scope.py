@@ -4,16 +4,19 @@ import uuid
 from collections.abc import Mapping
 
 import pytest
+from django.db import connection
 from django.db.models import F
 
 from ops.creation import Request
 from ops.exceptions import InvalidScope
 from ops.models import Key
+from ops.operations import Revert
 from ops.preview import preview
+from ops.progress import progress_of
 from ops.scope import Scope
 from tests.ops.conftest import Declare
-from tests.ops.running import audited, create, execute, go, keys, operation, per_row, things
-from tests.trials.models import Owner, TextKeyed, Thing, UuidKeyed
+from tests.ops.running import audited, create, execute, failures, go, keys, operation, per_row, sql, things
+from tests.trials.models import Elsewhere, Owner, TextKeyed, Thing, UuidKeyed
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -123,3 +126,76 @@ def test_a_uuid_in_capitals_is_the_same_key(declare: Declare) -> None:
     missing = UuidKeyed.objects.filter(note=None)
     run = execute(declare(operation(missing, {"note": "x"})), scope=Scope.of_keys([str(row.pk).upper()]))
     assert (run.total, audited(run).keys()) == (1, {str(row.pk)})
+
+
+def test_a_total_is_never_less_than_what_is_done(declare: Declare) -> None:
+    rows = things(4)
+    Thing.objects.filter(pk__in=[row.pk for row in rows[2:]]).update(note="x")
+    run = create(declare(FILL), batch_size=1)
+    Thing.objects.update(note=None)  # between the count and the first batch
+    go(run)
+    told = progress_of(run)
+    assert (run.total, told.changed, told.total) == (2, 4, 4)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
+def test_keys_are_walked_whatever_their_order_as_text(declare: Declare, declared: type, lanes: int) -> None:
+    rows = things(120)
+    wanted = [row for number, row in enumerate(rows) if number % 3]
+    run = execute(declare(declared), scope=Scope.of_keys(r.pk for r in wanted), lanes=lanes, batch_size=7)
+    assert (run.state, run.sweep, audited(run).keys()) == ("succeeded", 1, keys(wanted))
+
+
+def test_a_run_over_few_keys_reads_few_rows(declare: Declare) -> None:
+    rows = things(3000)
+    sql("VACUUM ANALYZE trials_thing")
+    before = rows_read()
+    run = execute(declare(FILL), scope=Scope.of_keys(row.pk for row in rows[::500]))
+    assert (run.state, len(audited(run))) == ("succeeded", 6)
+    assert rows_read() - before < 300
+    before = rows_read()
+    assert len(audited(execute(Revert, params={"run": run.pk}))) == 6
+    assert rows_read() - before < 300
+
+
+def test_a_retry_reads_the_failed_rows_alone(declare: Declare) -> None:
+    rows = things(3000)
+    Thing.objects.filter(pk__in=[rows[5].pk, rows[2000].pk]).update(name="far too long")
+    run = execute(declare(FILL))
+    assert failures(run).keys() == keys([rows[5], rows[2000]])
+    Thing.objects.update(name="t")
+    before = rows_read()
+    again = execute(FILL, scope=Scope.of_failures(run))
+    assert (again.state, audited(again).keys()) == ("succeeded", keys([rows[5], rows[2000]]))
+    assert rows_read() - before < 200
+
+
+def rows_read() -> int:
+    """Rows of things that were read so far, by whatever way."""
+    sql("SELECT pg_stat_force_next_flush()")
+    [(read,)] = sql(
+        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables"
+        " WHERE relname = 'trials_thing'"
+    )
+    return int(read)
+
+
+def test_many_keys_are_stored_once_each_however_they_are_written(declare: Declare) -> None:
+    row = UuidKeyed.objects.create()
+    missing = UuidKeyed.objects.filter(note=None)
+    spelt = [str(row.pk), str(row.pk).upper(), row.pk.hex]
+    run = execute(declare(operation(missing, {"note": "x"})), scope=Scope.of_keys(spelt))
+    assert (run.total, list(run.keys.values_list("object_id", flat=True))) == (1, [str(row.pk)])
+
+
+def test_keys_with_a_collation_of_their_own_find_their_rows(declare: Declare) -> None:
+    sql('CREATE SCHEMA "Other schema"')
+    with connection.schema_editor() as editor:
+        editor.create_model(Elsewhere)
+    Elsewhere.objects.bulk_create(Elsewhere(code=code, after="x") for code in "aBcDe")
+    fill = declare(operation(Elsewhere.objects.filter(note=None), {"note": "x"}))
+    run = execute(fill, scope=Scope.of_keys("aBD"), batch_size=2)
+    reverted = execute(Revert, params={"run": run.pk})
+    sql('DROP SCHEMA "Other schema" CASCADE')
+    assert (audited(run).keys(), audited(reverted).keys()) == ({"a", "B", "D"}, {"a", "B", "D"})
