@@ -14,6 +14,7 @@ from ops.models import Run
 from ops.operation import is_wrong
 from ops.progress import progress_of
 from ops.states import State
+from ops.words import per_second
 
 log = logging.getLogger("ops.runs")
 
@@ -79,7 +80,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "of": told.total,
         "failed": told.failed,
         "seconds": round(seconds, 1),
-        "rate": round(told.changed / max(seconds, 0.001)),
+        "rate": round(per_second(told.changed, told.elapsed)),
         "batches": told.batches,
         "sweeps": told.sweep,
         "wrong": ", ".join(f"{check['found']:,} {check['label']}" for check in run.checks if is_wrong(check)),

@@ -1,5 +1,7 @@
 """What can go wrong, in words for the person who reads them."""
 
+from django.db import InternalError
+
 
 class OpsError(Exception):
     """Base of every error that an operator can cause and mend.
@@ -73,7 +75,7 @@ class RunLost(OpsError):
     """The run is no longer in the database, as after a failover to a server that had not heard of it."""
 
 
-class WritesWhereItReads(OpsError):
+class WritesWhereItReads(OpsError, InternalError):
     """An operation writes where it is only looked at."""
 
 

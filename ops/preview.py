@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import DataError, transaction
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, Max, Sum
 from django.utils import timezone
 
 from ops.candidates import candidates
@@ -20,6 +20,7 @@ from ops.foreseen import LOOKED_AT, MADE_LATER, refusals
 from ops.models import Run
 from ops.operation import Operation
 from ops.sql.compile import fields_of, with_changes
+from ops.words import per_second
 
 _SAMPLES = 5
 # A run of fewer rows than this says more of its start than of its rate.
@@ -118,8 +119,8 @@ def _new_values(rows: Any, operation: Operation) -> list[Sample]:
 def _rate(operation: Operation) -> tuple[float, int | None]:
     """Rows a second of the newest run of the operation that changed enough of them, without a cap."""
     ended = Run.objects.filter(operation=operation.name, worked__gt=timedelta(), finished_at__isnull=False)
-    counted = ended.filter(max_rate=None).annotate(changed=Sum("lanes__changed"))
+    counted = ended.filter(max_rate=None).annotate(changed=Sum("lanes__changed"), busiest=Max("lanes__busy"))
     run = counted.filter(changed__gte=_TELLING).order_by("-pk").first()
     if run is None:
         return operation.guessed_rate, None
-    return max(run.changed / max(run.worked.total_seconds(), 0.001), 1.0), run.pk
+    return max(per_second(run.changed, max(run.worked, run.busiest)), 1.0), run.pk

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Sum
-from django.utils import timezone
+from django.db.models import DurationField, ExpressionWrapper, F, Max, Sum
+from django.db.models.functions import Now
 
 from ops.models import Run
 from ops.states import AT_WORK
+
+_NONE = timedelta()
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Progress:
     """Rows changed and failed of the rows that needed the change when the run was created.
 
     ``total`` is never less than what is done: rows may come to need the change while the run is under way.
-    ``elapsed`` is the time that the run was running; pauses do not count.
+    ``elapsed`` is the time that the run was running, by the database's clock; pauses do not count.
     """
 
     run: int
@@ -37,7 +39,13 @@ class Progress:
 
 def progress_of(run: Run) -> Progress:
     """Read from the lanes, so that the work of every process is in it."""
-    told = run.lanes.aggregate(changed=Sum("changed"), failed=Sum("failed"), batches=Sum("batches"))
+    told = run.lanes.aggregate(
+        changed=Sum("changed"),
+        failed=Sum("failed"),
+        batches=Sum("batches"),
+        busiest=Max("busy"),
+        ticking=Max(ExpressionWrapper(Now() - F("run__working_since"), DurationField())),
+    )
     changed, failed = told["changed"] or 0, told["failed"] or 0
     return Progress(
         run=run.pk,
@@ -48,11 +56,11 @@ def progress_of(run: Run) -> Progress:
         failed=failed,
         batches=told["batches"] or 0,
         sweep=run.sweep,
-        elapsed=_worked(run),
+        elapsed=_worked(run, told["ticking"] or _NONE, told["busiest"] or _NONE),
     )
 
 
-def _worked(run: Run) -> timedelta:
-    if run.working_since is None or run.state not in AT_WORK:
-        return run.worked
-    return run.worked + (timezone.now() - run.working_since)
+def _worked(run: Run, ticking: timedelta, busiest: timedelta) -> timedelta:
+    """The batches of a lane came one after another: so long it took at least, whatever the clock says."""
+    now = ticking if run.state in AT_WORK else _NONE
+    return max(run.worked + max(now, _NONE), busiest)

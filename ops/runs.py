@@ -35,7 +35,7 @@ def move(run: Run, to: State, by: str = "", **changes: Any) -> None:
 
     Raises IllegalMove.
     """
-    changes = {"held_until": None, "held_reason": "", **_clock(to), **changes}
+    changes = {"held_until": None, "held_for": None, "held_reason": "", **_clock(to), **changes}
     origins = [state for state, reachable in MOVES.items() if to in reachable]
     if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
         refresh(run)
@@ -55,7 +55,7 @@ def _clock(to: State) -> dict[str, Any]:
         return {}
     # A run that a restore paused still has the clock of its backup, and nobody worked on it since.
     ticking = Q(state__in=AT_WORK, working_since__isnull=False)
-    since = When(ticking, then=Now() - F("working_since"))
+    since = When(ticking, then=Greatest(Now() - F("working_since"), timedelta()))
     span = Case(since, default=timedelta(), output_field=DurationField())
     return {"working_since": None, "worked": F("worked") + span}
 
@@ -128,8 +128,8 @@ def ignore_health(run: Run, names: Iterable[str]) -> None:
     """Let these indicators hold the run no more; a hold under way ends, and the others are asked anew."""
     if added := {*names} - {*run.ignored_health}:
         run.ignored_health = sorted({*run.ignored_health} | added)
-        run.held_until, run.held_reason = None, ""
-        run.save(update_fields=["ignored_health", "held_until", "held_reason"])
+        run.held_until, run.held_for, run.held_reason = None, None, ""
+        run.save(update_fields=["ignored_health", "held_until", "held_for", "held_reason"])
         tell(run, "ignores", indicators=", ".join(run.ignored_health))
 
 

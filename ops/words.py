@@ -12,7 +12,7 @@ _STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 
 def duration(span: timedelta) -> str:
     """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    seconds = span.total_seconds()
+    seconds = max(0.0, span.total_seconds())
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -45,8 +45,13 @@ def estimate(span: timedelta) -> str:
     return f"about {duration(span)}" if span >= timedelta(seconds=1) else "less than a second"
 
 
+def per_second(rows: float, span: timedelta) -> float:
+    """0 where the time is too short to tell, as where a clock went back."""
+    return rows / span.total_seconds() if span >= timedelta(milliseconds=1) else 0.0
+
+
 def rate(rows: float, span: timedelta) -> str:
-    return f"{rows / max(span.total_seconds(), 0.001):,.0f} rows/s"
+    return f"{per_second(rows, span):,.0f} rows/s"
 
 
 def size(count: int) -> str:

@@ -137,7 +137,8 @@ class Look:
 
     def pace(self, done: int, total: int) -> str:
         """Since then: rows a second and the time left; "" while nothing moves."""
-        rate = max(0, done - self.done) / max(time.time() - self.at, 0.001)
+        passed = time.time() - self.at  # below 0 where this machine's clock went back
+        rate = max(0, done - self.done) / passed if passed > 0 else 0
         if not rate:
             return ""
         return f"{rate:,.0f} rows/s, {words.left(max(0, total - done), rate)}"

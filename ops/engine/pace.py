@@ -6,8 +6,7 @@ from datetime import timedelta
 from threading import Event
 from time import monotonic
 
-from django.db.models.functions import Now
-
+from ops.clock import recent
 from ops.models import Run
 
 # A lane that moved this recently has a process on it.
@@ -31,7 +30,7 @@ class Pace:
     def rest(self, changed: int) -> None:
         """Wait until this process's share of the rate allows another batch."""
         if self.run.max_rate:
-            moving = self.run.lanes.filter(heartbeat_at__gt=Now() - _RECENT).count()
+            moving = self.run.lanes.filter(recent("heartbeat_at", _RECENT)).count()
             due = self.began + changed * max(1, moving) / self.run.max_rate
             self.stop.wait(max(0.0, due - monotonic()))
         self.began = monotonic()

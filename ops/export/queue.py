@@ -14,10 +14,10 @@ from typing import BinaryIO
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 from redis import RedisError
 
+from ops.clock import recent
 from ops.exceptions import OpsError
 from ops.export.folder import check
 from ops.export.summary import SUMMARY
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 JOB = "ops.export.jobs.perform"
 ATTEMPTS = 3
 MOVING = (ExportState.QUEUED, ExportState.RUNNING, ExportState.CANCELLING)
-LOST = Q(heartbeat_at__isnull=True) | Q(heartbeat_at__lt=Now() - presence.ALIVE)
+LOST = ~recent("heartbeat_at", presence.ALIVE)
 
 
 class UnknownExport(OpsError):

@@ -17,10 +17,8 @@ from threading import Event, Lock, Thread
 
 from django.conf import settings
 from django.db import Error, connection
-from django.db.models import Q
-from django.db.models.functions import Now
 
-from ops.health.hold import hold, let_go
+from ops.health.hold import held, hold, let_go
 from ops.health.indicator import Indicator, Sick, rows
 from ops.health.indicators import INDICATORS
 from ops.models import Run
@@ -84,8 +82,7 @@ class Health:
 
     def _asked(self) -> tuple[list[str], Mapping[str, str]] | None:
         """The names that the run ignores, and those known to be silent; None where nothing is to be asked."""
-        free = Q(held_until=None) | Q(held_until__lte=Now())
-        run = Run.objects.filter(free, pk=self.run.pk, state=State.RUNNING)
+        run = Run.objects.filter(~held(), pk=self.run.pk, state=State.RUNNING)
         return run.values_list("ignored_health", "silent_health").first()
 
     def answers(self, ignored: Collection[str] = ()) -> tuple[dict[str, Sick], dict[str, str]]:

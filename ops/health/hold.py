@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 from threading import Event
 
-from django.db.models import DurationField, Value
+from django.db.models import DurationField, F, Q, Value
 from django.db.models.functions import Now
 
 from ops.events import tell
@@ -23,6 +23,12 @@ class Held(Exception):
     """The run is held: no batch begins before its time is over."""
 
 
+def held() -> Q:
+    """Of runs: whether they are held, by the database's clock; see Note [Clocks that step]."""
+    theirs = Q(held_for=None) | Q(held_until__lte=Now() + F("held_for"))
+    return Q(held_until__gt=Now()) & theirs
+
+
 def hold(run: Run, reason: str, span: timedelta) -> None:
     """Hold the run for that long, by the database's clock, unless it no longer runs.
 
@@ -30,22 +36,24 @@ def hold(run: Run, reason: str, span: timedelta) -> None:
     """
     until = Now() + Value(span, DurationField())
     running = Run.objects.filter(pk=run.pk, state=State.RUNNING)
-    if running.filter(held_until=None).update(held_until=until, held_reason=reason):
+    told = {"held_until": until, "held_for": span, "held_reason": reason}
+    if running.filter(held_until=None).update(**told):
         tell(run, "held", logging.WARNING, reason=reason)
     else:
-        running.update(held_until=until, held_reason=reason)
+        running.update(**told)
 
 
 def let_go(run: Run) -> None:
     """Forget a hold whose time is over."""
-    if Run.objects.filter(pk=run.pk, held_until__lte=Now()).update(held_until=None, held_reason=""):
+    over = Run.objects.filter(~held(), pk=run.pk, held_until__isnull=False)
+    if over.update(held_until=None, held_for=None, held_reason=""):
         tell(run, "let go")
 
 
 def is_held(run: Run) -> bool:
     """Whether the run must wait, read from the database with the time and the reason."""
-    held = Run.objects.filter(pk=run.pk, state=State.RUNNING, held_until__gt=Now())
-    told = held.values_list("held_until", "held_reason").first()
+    now = Run.objects.filter(held(), pk=run.pk, state=State.RUNNING)
+    told = now.values_list("held_until", "held_reason").first()
     run.held_until, run.held_reason = told or (None, "")
     return told is not None
 

@@ -32,6 +32,6 @@ class Maintenance(Indicator):
         for command, pid, automatic, seconds in rows(_MAINTENANCE, table):
             if not automatic:
                 return self.sick(f"{command} of {table} by process {pid}")
-            if seconds < self.limits.autovacuum_seconds:
+            if 0 <= seconds < self.limits.autovacuum_seconds:
                 return self.sick(f"autovacuum of {table} has just begun")
         return None

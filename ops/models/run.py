@@ -36,6 +36,9 @@ class Run(models.Model):
     )
     max_failures = models.PositiveIntegerField(null=True, help_text="More of them fail the run.")
     held_until = models.DateTimeField(null=True, help_text="No batch begins before; see ops.health.")
+    held_for = models.DurationField(
+        null=True, help_text="How long that was to be: what is farther from now was told by another clock."
+    )
     held_reason = models.TextField(blank=True, db_default="")
     ignored_health = models.JSONField(
         default=list, db_default=[], help_text="The indicators that do not hold the run."

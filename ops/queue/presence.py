@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Coalesce, Now
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Coalesce
 from django_rq import get_queue
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
@@ -15,6 +15,8 @@ from rq import Queue, Worker
 from rq.executions import Execution
 from rq.worker import BaseWorker
 
+from ops.clock import recent
+from ops.health.hold import held
 from ops.models import Lane, Run
 from ops.states import MOVING
 from ops.typed import manage
@@ -72,11 +74,11 @@ def is_quiet(run: Run) -> bool:
 
     A hold, and the checks once every lane is finished, are no reason to call for somebody.
     """
-    lanes, recently = Lane.objects.filter(run=OuterRef("pk")), Now() - QUIET
-    free = Q(held_until=None) | Q(held_until__lt=recently)
+    lanes = Lane.objects.filter(run=OuterRef("pk"))
+    free = ~held() & ~recent("held_until", QUIET)
     moving = Run.objects.filter(free, pk=run.pk, state__in=MOVING)
-    began = moving.alias(began=Coalesce("working_since", "created_at")).filter(began__lt=recently)
-    ahead, beating = Exists(lanes.filter(finished=False)), Exists(lanes.filter(heartbeat_at__gt=recently))
+    began = moving.alias(began=Coalesce("working_since", "created_at")).exclude(recent("began", QUIET))
+    ahead, beating = Exists(lanes.filter(finished=False)), Exists(lanes.filter(recent("heartbeat_at", QUIET)))
     return began.filter(ahead, ~beating).exists()
 
 
@@ -111,4 +113,4 @@ def _beats(job: str, execution: str, queue: Queue) -> bool:
 
 
 def _is_recent(beat: datetime | None) -> bool:
-    return beat is not None and datetime.now(UTC) - beat < ALIVE
+    return beat is not None and abs(datetime.now(UTC) - beat) < ALIVE

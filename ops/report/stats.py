@@ -126,7 +126,7 @@ def _span(span: timedelta) -> str:
 def _ago(when: datetime | None) -> str:
     if when is None:
         return "never"
-    minutes = int((datetime.now(UTC) - when).total_seconds() // 60)
+    minutes = max(0, int((datetime.now(UTC) - when).total_seconds() // 60))
     if minutes < 120:
         return f"{minutes} min ago"
     return f"{minutes // 60} h ago" if minutes < 48 * 60 else f"{minutes // 1440} days ago"

@@ -263,7 +263,7 @@ UPDATE {lane} SET
     finished = (SELECT count(*) FROM {selected}) < %s AND %s,
     changed = changed + (SELECT count(*) FROM audited),
     batches = batches + 1,
-    busy = busy + (clock_timestamp() - transaction_timestamp()),
+    busy = busy + least(greatest(clock_timestamp() - transaction_timestamp(), '0'), '10 min'),
     heartbeat_at = clock_timestamp()
 WHERE id = %s
 RETURNING (SELECT count(*) FROM {selected}), (SELECT count(*) FROM audited), cursor

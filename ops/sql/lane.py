@@ -21,7 +21,9 @@ _BEGIN = f"""
 {BATCH_SETTINGS}
 SELECT {", ".join(_COLUMNS)} FROM {Lane._meta.db_table} WHERE run_id = %s AND NOT finished
     ORDER BY id IS DISTINCT FROM %s, heartbeat_at NULLS FIRST, number LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
-SELECT state, sweep, held_until > clock_timestamp() FROM {Run._meta.db_table} WHERE id = %s
+SELECT state, sweep,
+    held_until > clock_timestamp() AND (held_for IS NULL OR held_until <= clock_timestamp() + held_for)
+    FROM {Run._meta.db_table} WHERE id = %s
 """  # noqa: S608
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from redis import RedisError
 from rq import Queue
 
+from ops import words
 from ops.models import Run
 from ops.outlook import status_of
 from ops.patience import is_away
@@ -57,7 +58,7 @@ class ActiveRun:
     @property
     def rate(self) -> float:
         """Rows changed a second, since the run was first taken up."""
-        return self.progress.changed / max(self.progress.elapsed.total_seconds(), 0.001)
+        return words.per_second(self.progress.changed, self.progress.elapsed)
 
     @property
     def percent(self) -> float:
@@ -173,5 +174,5 @@ def _oldest_waiting(queue: Queue) -> float | None:
     for job_id in queue.get_job_ids(0, 1):
         job = queue.fetch_job(job_id)
         if job and job.enqueued_at:
-            return round((timezone.now() - job.enqueued_at).total_seconds(), 3)
+            return round(max(0.0, (timezone.now() - job.enqueued_at).total_seconds()), 3)
     return None

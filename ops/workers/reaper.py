@@ -7,10 +7,10 @@ from contextlib import suppress
 from datetime import timedelta
 
 from django.db import Error, OperationalError, connection, transaction
-from django.db.models.functions import Now
 from redis import Redis, RedisError
 
 from ops import runs
+from ops.clock import recent
 from ops.db import lock_timeout
 from ops.export import queue as exports
 from ops.models import Run
@@ -58,5 +58,5 @@ def reap() -> None:
 
 def _at_work(run: Run) -> int:
     """By the lanes, since the queue may have forgotten who works; by the queue, where batches are slow."""
-    moving = run.lanes.filter(finished=False, heartbeat_at__gt=Now() - ALIVE).count()
+    moving = run.lanes.filter(recent("heartbeat_at", ALIVE), finished=False).count()
     return max(moving, jobs_at_work(run.pk, the_queue()))
