@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from django import forms
 from django.apps import apps
 from django.core.exceptions import NON_FIELD_ERRORS, FieldDoesNotExist
-from django.db import DataError, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
@@ -22,10 +22,13 @@ from ops.sql.audited import altered, before, lacks, read_again, stands
 from ops.sql.compile import fields_named, is_json
 from ops.sql.keylist import KeyList
 from ops.sql.types import changed_types, types_of
+from ops.sqlstates import sqlstate
 from ops.states import State
 from ops.typed import manage
 
 _SHOWN_CONFLICTS = 5
+# Data exceptions, a domain that forbids the value, and what an extension's type calls a syntax error.
+_UNREADABLE = ("22", "23", "42")
 _ENDED = (State.SUCCEEDED, State.FINISHED_WITH_FAILURES)
 
 
@@ -90,7 +93,9 @@ class Revert(Operation):
         try:
             with transaction.atomic():
                 read_again(self.run.pk, fields)
-        except DataError as exc:
+        except DatabaseError as exc:
+            if sqlstate(exc)[:2] not in _UNREADABLE:
+                raise
             reason = str(exc).splitlines()[0] + self._told_types()
             self._refuse(f"a value does not fit its column any more: {reason}")
 

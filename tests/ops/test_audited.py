@@ -169,6 +169,14 @@ def test_a_label_of_an_enum_that_was_renamed_is_refused(fill: Fill) -> None:
         create(Revert, params={"run": run.pk})
 
 
+def test_a_value_that_its_domain_forbids_now_is_refused(fill: Fill) -> None:
+    sql("CREATE DOMAIN trials_pair AS text")
+    run = fill("trials_pair", "rare", "epic")
+    sql("ALTER DOMAIN trials_pair ADD CONSTRAINT trials_not_rare CHECK (VALUE <> 'rare') NOT VALID")
+    with pytest.raises(InvalidParams, match='violates check constraint "trials_not_rare"'):
+        create(Revert, params={"run": run.pk})
+
+
 def test_a_row_that_a_run_left_as_it_was_is_no_conflict(declare: Declare, trigger: Any) -> None:
     rows = things(3)
     trigger("trials_thing", "IF OLD.name = 't2' THEN NEW.note := OLD.note; END IF; RETURN NEW;")
