@@ -28,7 +28,7 @@ from ops.typed import manage
 
 _SHOWN_CONFLICTS = 5
 # Data exceptions, a domain that forbids the value, and what an extension's type calls a syntax error.
-_UNREADABLE = ("22", "23", "42")
+_UNREADABLE = ("22", "23", "42", "XX")
 _ENDED = (State.SUCCEEDED, State.FINISHED_WITH_FAILURES)
 
 
