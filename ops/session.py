@@ -49,6 +49,7 @@ def direct() -> Iterator[None]:
     ours = connections[DEFAULT_DB_ALIAS]
     other = ours.copy()
     other.settings_dict = {**ours.settings_dict, **settings.DIRECT_DATABASE}
+    _require_answer(parameters(other))
     _require_session(parameters(other), "This command")
     _require_same(parameters(ours), parameters(other))
     connections[DEFAULT_DB_ALIAS] = other
@@ -91,6 +92,23 @@ def _is_pooled(params: Mapping[str, Any]) -> bool:
                 pids |= {pid for (pid,) in connection.execute("SELECT pg_backend_pid()").fetchall()}
         return len(seen[0]) > 1 or len(seen[1]) > 1 or seen[0] == seen[1]
     return False
+
+
+def _require_answer(params: Mapping[str, Any]) -> None:
+    """Of the server: the database itself may be gone, and a restore is what brings it back."""
+    server = {**params, "dbname": "postgres" if params.get("dbname") != "postgres" else "template1"}
+    try:
+        try:
+            _opened(params).close()
+        except psycopg.OperationalError:
+            _opened(server).close()
+    except psycopg.OperationalError as exc:
+        address = f"{params.get('host', 'localhost')}:{params.get('port', 5432)}/{params.get('dbname')}"
+        first = (str(exc).strip() or type(exc).__name__).splitlines()[0]
+        raise NeedsSession(
+            f"PostgreSQL cannot be used at {address}: {first}"
+            f"\nDIRECT_DATABASE_URL names it: check the URL and the server. {_PAGE}"
+        ) from exc
 
 
 def _require_same(ours: Mapping[str, Any], other: Mapping[str, Any]) -> None:

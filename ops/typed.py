@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from django.conf import settings
+
+
+def psql(*statements: str) -> str:
+    """Return the command with which psql does these statements, one after the other."""
+    typed = (f"-c {_in_shell(statement)}" for statement in statements)
+    return " ".join(['psql "$DATABASE_URL"', *typed])
+
+
+def _in_shell(text: str) -> str:
+    """In double quotes where a shell reads nothing into them: SQL is full of the single ones."""
+    return f'"{text}"' if re.fullmatch(r"[^\"$`\\!\n]*", text) else shlex.quote(text)
 
 
 def manage(*words: object) -> str:

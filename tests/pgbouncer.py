@@ -16,6 +16,8 @@ from kyndo.localservices.server import LocalServer
 from kyndo.localservices.state import State, read_state
 from tests.ops.running import django_with
 
+# What the pooler calls the database, beside its own name.
+ALIAS = "by_another_name"
 PROGRAM = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
 
 
@@ -36,6 +38,8 @@ class PgBouncer(LocalServer):
         super().__init__(root, f"pgbouncer-{size}")
         self.size, self.extra = size, extra
         self.behind: dict[str, Any] = connection.settings_dict.copy()
+        where = f"host={self.behind['HOST']} port={self.behind['PORT']}"
+        self.alias = f"{ALIAS} = {where} dbname={self.behind['NAME']}\n"
 
     def prepare(self, password: str, lock: IO[str]) -> None:
         pass
@@ -44,7 +48,7 @@ class PgBouncer(LocalServer):
         users, ini = self.place / "users", self.place / f"{self.mark}.ini"
         users.write_text(f'"{self.behind["USER"]}" "{self.behind["PASSWORD"]}"\n')
         ini.write_text(
-            f"[databases]\n* = host={self.behind['HOST']} port={self.behind['PORT']}\n"
+            f"[databases]\n{self.alias}* = host={self.behind['HOST']} port={self.behind['PORT']}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {state.port}\nunix_socket_dir =\n"
             f"auth_type = scram-sha-256\nauth_file = {users}\npool_mode = transaction\n"
             f"default_pool_size = {self.size}\nmax_client_conn = 200\n{self.extra}\n"
@@ -76,9 +80,9 @@ class PgBouncer(LocalServer):
         )
 
     @contextmanager
-    def between(self) -> Iterator[None]:
+    def between(self, **settings: Any) -> Iterator[None]:
         """Let Django's connection lead through it."""
         state = read_state(self.state_file)
         assert state
-        with django_with(HOST="127.0.0.1", PORT=state.port):
+        with django_with(HOST="127.0.0.1", PORT=state.port, **settings):
             yield

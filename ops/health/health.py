@@ -17,6 +17,7 @@ from threading import Event, Lock, Thread
 
 from django.conf import settings
 from django.db import Error, connection
+from psycopg import sql
 
 from ops.health.hold import held, hold, let_go
 from ops.health.indicator import Indicator, Sick, rows
@@ -114,7 +115,8 @@ class Health:
             return
         [(allowed, user)] = rows("SELECT pg_has_role(%s, 'USAGE'), current_user", role)
         if not allowed:
-            raise Silence(f'The role "{user}" lacks {role}: GRANT {role} TO "{user}"')
+            named = sql.Identifier(user).as_string()
+            raise Silence(f"The role {named} lacks {role}: GRANT {role} TO {named}")
         self._granted.add(role)
 
     def _record(self, silent: Mapping[str, str], known: Mapping[str, str]) -> None:

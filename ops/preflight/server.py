@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from psycopg import sql
+
 from ops import words
 from ops.preflight.finding import Finding, Light, Situation, worst
 from ops.sql.ask import ask
+from ops.typed import psql
 
 _LONG, _TOO_LONG = timedelta(minutes=1), timedelta(minutes=10)
 _LAG, _TOO_FAR = 2**24, 2**28  # bytes of WAL
@@ -45,7 +48,7 @@ def long_transactions(situation: Situation) -> Finding:
     )
     light = Light.RED if found[0][3] >= _TOO_LONG else Light.YELLOW
     end = " ".join(f"SELECT pg_terminate_backend({pid});" for pid, *_ in found)
-    todo = ("Wait for them, or end them:", f'psql "$DATABASE_URL" -c "{end}"')
+    todo = ("Wait for them, or end them:", psql(end))
     told = f"{words.plural(len(found), 'transaction')} older than {words.duration(_LONG)}."
     return Finding(light, told, details, todo)
 
@@ -56,9 +59,8 @@ def prepared_transactions(situation: Situation) -> Finding:
     if not found:
         return Finding(Light.GREEN, "No prepared transaction holds locks.")
     details = tuple(f"{gid}, of {owner}, {words.duration(age)} ago" for gid, owner, age in found)
-    todo = tuple(
-        f'psql "$DATABASE_URL" -c "ROLLBACK PREPARED \'{gid}\'", or COMMIT PREPARED' for gid, *_ in found
-    )
+    ends = [sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)).as_string() for gid, *_ in found]
+    todo = tuple(f"{psql(end)}, or COMMIT PREPARED" for end in ends)
     told = f"{words.plural(len(found), 'prepared transaction')} will hold its locks until it is ended."
     return Finding(Light.RED, told, details, todo)
 

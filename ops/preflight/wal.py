@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ops import registry, words
 from ops.preflight.finding import Finding, Light, Situation
 from ops.sql.ask import ask
+from ops.typed import psql
 
 # With forced checkpoints a million rows on 630 MB of pages wrote 1.6 GB, 100 MB a second; with room 1.1 GB.
 _ROW = 1_000  # bytes of WAL: its new version, its audit row and that one's index entries
@@ -65,7 +66,4 @@ def _tables() -> list[str]:
 
 def _psql(asked: int) -> str:
     """Two commands, since ALTER SYSTEM stands in no transaction with another."""
-    return (
-        f'psql "$DATABASE_URL" -c "ALTER SYSTEM SET max_wal_size = \'{asked}GB\'"'
-        ' -c "SELECT pg_reload_conf()"'
-    )
+    return psql(f"ALTER SYSTEM SET max_wal_size = '{asked}GB'", "SELECT pg_reload_conf()")

@@ -8,6 +8,7 @@ from datetime import timedelta
 from psycopg import sql
 
 from ops.sql.ask import ask
+from ops.typed import psql
 
 NAME = "pg_stat_statements"
 _TOP = """
@@ -70,9 +71,9 @@ def _missing() -> Missing | None:
 
 
 def _preload() -> tuple[str, ...]:
-    listed = ", ".join(f"'{library}'" for library in [*_preloaded(), NAME])
+    listed = sql.SQL(", ").join(map(sql.Literal, [*_preloaded(), NAME])).as_string()
     return (
-        f'psql "$DATABASE_URL" -c "ALTER SYSTEM SET shared_preload_libraries = {listed}"',
+        psql(f"ALTER SYSTEM SET shared_preload_libraries = {listed}"),
         "Restart the server (docker compose restart postgres).",
     )
 

@@ -12,12 +12,13 @@ from django.test import Client
 from ops import registry
 from ops.backups.scratch import clear_left, databases, scratch
 from ops.backups.server import Server
+from ops.demand import newest_verified
 from ops.models import Run
 from ops.session import NeedsSession, direct, require_session
 from tests.conftest import Manage
 from tests.ops.conftest import Declare
 from tests.ops.running import create, go, operation, sql, things
-from tests.pgbouncer import PgBouncer, need_pgbouncer
+from tests.pgbouncer import ALIAS, PgBouncer, need_pgbouncer
 from tests.trials.models import Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -184,6 +185,25 @@ def test_a_second_url_that_leads_to_a_pooler_too_is_refused(
     assert done.returncode == 2
     assert "DIRECT_DATABASE_URL leads to a pooler" in done.stderr
     assert "Let it name the PostgreSQL server itself: docs/poolers.md" in done.stderr
+
+
+def test_a_pooler_may_call_the_database_by_another_name(
+    pooler: PgBouncer, manage: Manage, tmp_path: Path, settings: Any
+) -> None:
+    settings.DIRECT_DATABASE = connection.settings_dict.copy()
+    with pooler.between(NAME=ALIAS):
+        assert manage("backup_db", tmp_path / "new.dump", "--verify").returncode == 0
+        assert newest_verified() is not None
+        assert manage("schema_drift").returncode in (0, 1)
+
+
+def test_a_second_url_that_does_not_answer_is_named_itself(manage: Manage, settings: Any) -> None:
+    settings.DIRECT_DATABASE = {**connection.settings_dict, "PORT": 9}
+    done = manage("backup_db")
+    first, second = done.stderr.removeprefix("CommandError: ").splitlines()
+    assert done.returncode == 2
+    assert first.startswith(f"PostgreSQL cannot be used at 127.0.0.1:9/{connection.settings_dict['NAME']}: ")
+    assert second.startswith("DIRECT_DATABASE_URL names it: check the URL and the server.")
 
 
 def test_a_second_url_of_another_database_is_refused(manage: Manage, settings: Any) -> None:
