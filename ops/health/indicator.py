@@ -13,7 +13,7 @@ from ops.health.limits import Limits
 from ops.models import Run
 
 # An indicator that takes longer is a burden itself.
-_PATIENCE = timedelta(seconds=5)
+PATIENCE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Indicator:
 
 def rows(statement: str, *params: Any) -> list[tuple[Any, ...]]:
     """The rows of a query, in a short transaction of its own."""
-    with impatient(_PATIENCE), connection.cursor() as cursor:
+    with impatient(PATIENCE), connection.cursor() as cursor:
         cursor.execute(statement, params)
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ops.health.archiving import Archiving
 from ops.health.connections import Connections
+from ops.health.disk import Disk
 from ops.health.indicator import Indicator
 from ops.health.maintenance import Maintenance
 from ops.health.players import PlayerLatency
@@ -15,6 +16,7 @@ INDICATORS: tuple[type[Indicator], ...] = (
     ReplicaLag,
     Archiving,
     Connections,
+    Disk,
     Waiters,
     PlayerLatency,
 )

@@ -9,8 +9,11 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from ops.reading import read_size
+
 PREFIX = "OPS_HEALTH_"
-_PROBE = "player_probe"
+_PROBE, _DISK = "player_probe", "database_disk"
+_TEXTS = {_PROBE, _DISK}
 _MAY_BE_0 = {_PROBE, "autovacuum_seconds"}
 _GREATEST = 2**31 - 1
 
@@ -26,6 +29,9 @@ class Limits:
     # An autovacuum has the table to itself for so long. It paces itself, and comes again and again because of
     # the run: five seconds each time halved the speed of a run of a million rows.
     autovacuum_seconds: int = 0
+    # Of the database. Where that is elsewhere: how big its disk is, as 200GB; unknown where empty.
+    disk_free_mb: int = 1024
+    database_disk: str = ""
     lock_wait_ms: int = 500
     lock_waiters: int = 8
     connections_percent: int = 90
@@ -46,7 +52,7 @@ class Limits:
             raise ImproperlyConfigured("\n".join(problems))
         values = {known[name]: value for name, value in given.items()}
         limits: dict[str, Any] = {
-            name: value if name == _PROBE else int(value) for name, value in values.items()
+            name: value if name in _TEXTS else int(value) for name, value in values.items()
         }
         return cls(**limits)
 
@@ -55,7 +61,17 @@ def _problems(given: Mapping[str, str], known: Mapping[str, str]) -> Iterator[st
     for name, value in given.items():
         if name not in known:
             yield f"{name} is no setting. There are: {', '.join(known)}"
+        elif known[name] == _DISK:
+            yield from _of_size(name, value)
         elif known[name] != _PROBE and not (value.isdecimal() and int(value) <= _GREATEST):
             yield f"{name} is {value!r}, and should be a whole number"
         elif value.isdecimal() and not int(value) and known[name] not in _MAY_BE_0:
             yield f"{name} is {value!r}, and should be above 0"
+
+
+def _of_size(name: str, value: str) -> Iterator[str]:
+    try:
+        if value:
+            read_size(value)
+    except ValueError:
+        yield f"{name} is {value!r}, and should be a size, as 500GB or 1.5TB"

@@ -6,15 +6,13 @@ import shutil
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection
 
-from ops import words
+from ops import disk, words
 from ops.preflight.finding import Finding, Light, Situation
 from ops.sql.ask import ask
 
 _MARGIN = 2**30  # bytes: WAL and sort files of a migration of small tables
 _LOOK = "On the server: df -h. Then: --database-free 200GB"
-_LOCAL = ("", "localhost", "127.0.0.1", "::1")
 
 
 def database_disk(situation: Situation) -> Finding:
@@ -22,15 +20,19 @@ def database_disk(situation: Situation) -> Finding:
     largest, table, total = _sizes()
     need = 2 * largest + _MARGIN
     told = f"the database has {words.size(total)}, {table} {words.size(largest)}"
-    free = situation.answers.database_free
-    if free is None:
-        free = _free_of_data_directory()
+    free = free_of(situation)
     if free is None:
         found = f"Not to be known from here: {told}. {words.size(need)} should be free."
         return Finding(Light.YELLOW, found, todo=(_LOOK,))
     light = Light.GREEN if free >= need else Light.RED if free < largest + _MARGIN else Light.YELLOW
     todo = () if light == Light.GREEN else (f"Make room: {words.size(need)} should be free.",)
     return Finding(light, f"{words.size(free)} free; {told}.", todo=todo)
+
+
+def free_of(situation: Situation) -> int | None:
+    """The free bytes of the database's disk, as somebody told or as it can be known."""
+    told = situation.answers.database_free
+    return disk.free() if told is None else told
 
 
 def local_disk(situation: Situation) -> Finding:
@@ -55,18 +57,6 @@ def _sizes() -> tuple[int, str, int]:
     )
     bytes_, name, total = found[0] if found else (0, "no table", 0)
     return bytes_, name, total
-
-
-def _free_of_data_directory() -> int | None:
-    """None where the server is elsewhere, or its folder is not for us to see."""
-    if connection.settings_dict["HOST"] not in _LOCAL:
-        return None
-    if not ask("SELECT pg_has_role('pg_read_all_settings', 'MEMBER')")[0][0]:
-        return None
-    try:
-        return shutil.disk_usage(ask("SHOW data_directory")[0][0]).free
-    except OSError:
-        return None
 
 
 def _folders() -> dict[str, Path]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ops import registry, words
+from ops.disk import wal_taken
 from ops.preflight.finding import Finding, Light, Situation
+from ops.preflight.space import free_of
 from ops.sql.ask import ask
 from ops.typed import psql
 
@@ -27,11 +29,19 @@ SELECT current_setting('max_wal_size'), pg_size_bytes(current_setting('max_wal_s
 
 @dataclass(frozen=True)
 class _Settings:
-    """max_wal_size as PostgreSQL tells it and in bytes, and the seconds between two checkpoints."""
+    """max_wal_size as PostgreSQL tells it and in bytes, the seconds between two checkpoints.
+
+    ``taken`` are the bytes of the WAL that there is; None where our role may not see it.
+    """
 
     told: str
     room: int
     timeout: int
+    taken: int | None
+
+    def growth(self, room: int) -> int:
+        """Bytes that the WAL may still take of its disk where max_wal_size is ``room``."""
+        return max(0, room - (self.taken or 0))
 
 
 def room_for_wal(situation: Situation) -> Finding:
@@ -39,18 +49,35 @@ def room_for_wal(situation: Situation) -> Finding:
     found = ask(_TABLES, _ROW, _tables())
     if not found:
         return Finding(Light.GREEN, "No operation has a table yet.")
-    [(table, wal)], settings = found, _Settings(*ask(_SETTINGS)[0])
+    [(table, wal)], settings = found, _settings()
     told = f"A run over {table} would write about {words.size(wal)}; max_wal_size is {settings.told}."
     # However much is written: a checkpoint comes by the clock too, and is spread, so that nobody feels it.
     need = 2 * min(wal, _SPEED * settings.timeout)
-    if need <= settings.room:
-        return Finding(Light.GREEN, told)
-    asked = gigabytes(need)
+    asked = max(settings.room, gigabytes(need) * _GB if need > settings.room else 0)
+    free, growth = free_of(situation), settings.growth(asked)
+    if free is not None and free < growth:
+        return _no_room(told, growth, free, free < settings.growth(settings.room))
+    return Finding(Light.GREEN, told) if need <= settings.room else _more_wal(told, asked // _GB)
+
+
+def _settings() -> _Settings:
+    told, room, timeout = ask(_SETTINGS)[0]
+    return _Settings(told, room, timeout, wal_taken())
+
+
+def _more_wal(told: str, asked: int) -> Finding:
     details = (
         "Checkpoints would be forced, and players who commit meanwhile wait for a third of a second.",
         f"The WAL may then take {asked} GB of its disk.",
     )
     return Finding(Light.YELLOW, told, details, (_psql(asked),))
+
+
+def _no_room(told: str, growth: int, free: int, already: bool) -> Finding:
+    """More WAL is no help where its disk has no room for it; ``already`` not for what it may take now."""
+    detail = f"The WAL may take {words.size(growth)} more of its disk, which has {words.size(free)} free."
+    light = Light.RED if already else Light.YELLOW
+    return Finding(light, told, (detail,), (f"Make room first: {words.size(growth)} should be free.",))
 
 
 def gigabytes(need: int) -> int:
