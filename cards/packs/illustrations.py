@@ -57,10 +57,8 @@ class Illustrations:
         """What whoever made the pack should know of its pictures."""
         if not self._missing:
             return []
-        count = plural(self._missing, "picture is", "pictures are")
-        return [
-            f"  {count} not beside the pack, and stay as they are named; the first: {self._first_missing}"
-        ]
+        count = plural(self._missing, "picture")
+        return [f"  Not beside the pack, and left as named: {count}; the first is {self._first_missing}"]
 
     def store(self) -> int:
         """Put what was found into the storage; how many were not there yet."""

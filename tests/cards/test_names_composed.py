@@ -72,7 +72,7 @@ def test_a_picture_is_found_in_either_spelling_of_its_path(
     (folder / f"{stored}.webp").write_bytes(b"a picture")
     said = load(write([card(packId="p", image=f"{written}/{written}.webp")]), "--execute")
     assert Card.objects.get().image.startswith(f"packs/p/{NFC}.")
-    assert "picture" not in said
+    assert "Not beside" not in said
 
 
 def test_pictures_that_are_not_beside_the_pack_are_told(write: Write) -> None:
@@ -82,7 +82,7 @@ def test_pictures_that_are_not_beside_the_pack_are_told(write: Write) -> None:
         card("c", image="https://example.org/c.webp"),
         card("d", image="packs/p/d.0123456789ab.webp"),
     ])  # fmt: skip
-    told = f"  2 pictures are not beside the pack, and stay as they are named; the first: 'none/{NFC}.webp'"
+    told = f"  Not beside the pack, and left as named: 2 pictures; the first is 'none/{NFC}.webp'"
     assert load(pack).splitlines()[1] == told
     assert load(pack, "--execute").splitlines()[1] == told
 
