@@ -9,6 +9,7 @@ import psycopg
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
+from django.db.migrations.exceptions import MigrationSchemaMissing
 
 from kyndo.schema import WrongSchema
 from ops.typed import manage
@@ -20,8 +21,12 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 def explain(exc: BaseException) -> str | None:
     """Return what to tell the operator, or None where a traceback serves better."""
+    from ops.schema import mend
+
     if isinstance(exc, (ImproperlyConfigured, WrongSchema)):
         return str(exc)
+    if isinstance(exc, MigrationSchemaMissing):
+        return mend.explain_no_room(exc)
     if isinstance(exc, (DatabaseError, psycopg.Error)):
         return _explain_database(exc)
     if isinstance(exc, OSError) and exc.filename is None and exc.errno in _DISK:

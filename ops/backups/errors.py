@@ -38,12 +38,6 @@ class InUse(OpsError):
     """Runs are active, or sessions cannot be ended: the database cannot be replaced now."""
 
 
-_HINTS = {
-    "42501": "A role that makes databases needs the right to: ALTER ROLE ... CREATEDB, as a superuser.",
-    "3D000": "DATABASE_URL names the server; its database postgres is needed to make others from.",
-}
-
-
 @contextmanager
 def told() -> Iterator[None]:
     """What the server said becomes an error for the operator."""
@@ -52,7 +46,4 @@ def told() -> Iterator[None]:
     except psycopg.Error as exc:
         if exc.sqlstate == READ_ONLY and (words := trouble.explain(exc)):
             raise Failed(words) from exc
-        hint = _HINTS.get(exc.sqlstate or "")
-        raise Failed(
-            "\n".join([f"PostgreSQL refused: {str(exc).strip()}", *([hint] if hint else [])])
-        ) from exc
+        raise Failed(f"PostgreSQL refused: {str(exc).strip()}") from exc

@@ -15,7 +15,7 @@ from django.utils import timezone
 from ops.backups import record, swap
 from ops.backups.errors import NotConfirmed
 from ops.backups.load import check_in_sight, fill
-from ops.backups.scratch import clear_left, connected, scratch
+from ops.backups.scratch import UNHURRIED, clear_left, connected, scratch
 from ops.backups.server import Server
 from ops.interrupts import stop_event
 from ops.models import Backup, Claim, Run
@@ -81,10 +81,9 @@ def restore(file: Path, server: Server, say: Callable[[str], None]) -> Restored:
 
 
 def _prepare(new: str, search_path: str | None, done: Restored) -> None:
-    with connected(new, search_path) as alias:
+    with connected(new, search_path, **UNHURRIED) as alias:
         check_in_sight(done.backup, alias, done.database)
         with connections[alias].cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', '0', false)")
             cursor.execute("ANALYZE")
             tables = connections[alias].introspection.table_names(cursor)
         if Run._meta.db_table in tables:

@@ -20,6 +20,7 @@ from ops.backups.server import Connection, Server
 
 _NAME = r".+_(verify|restore|drift|rehearsal)_\d{8}_\d{6}_[0-9a-f]{4}"
 _LONGEST = 63 - len("_rehearsal_20240128_143000_00aa")  # bytes: PostgreSQL cuts a name at 63
+UNHURRIED = {"statement_timeout": "0", "lock_timeout": "0"}  # whatever our role has to live with elsewhere
 # Whoever made one holds this lock as long as it lives; PostgreSQL lets go of it when the process is killed.
 _LOCK = "SELECT {}(hashtextextended(%s, 0))"
 
@@ -55,15 +56,18 @@ def scratch(server: Server, purpose: str, remembered: Properties | None = None) 
 
 
 @contextmanager
-def connected(name: str, search_path: str | None = None) -> Iterator[str]:
+def connected(name: str, search_path: str | None = None, **settings: str) -> Iterator[str]:
     """An alias of Django's for another database of the same server, for this thread.
 
-    It looks into the schemas of ``search_path``, whatever that database or its roles are set to.
+    It looks into the schemas of ``search_path``, whatever that database or its roles are set to; ``settings``
+    are others of its session.
     """
     other = connections[DEFAULT_DB_ALIAS].copy(alias := f"on_{name}")
     other.settings_dict["NAME"] = name
     if search_path is not None:
-        _add_option(other.settings_dict["OPTIONS"], f"search_path={search_path}")
+        settings["search_path"] = search_path
+    for setting in settings.items():
+        _add_option(other.settings_dict["OPTIONS"], "=".join(setting))
     connections[alias] = other
     try:
         yield alias

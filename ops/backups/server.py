@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -49,8 +50,18 @@ class Server:
             return str(connection.execute("SHOW search_path").fetchall()[0][0])
 
     def maintenance(self) -> Connection:
-        """To another database of the server: one cannot be renamed from within."""
-        return self.connect("postgres" if self.database != "postgres" else "template1")
+        """To another database of the server: one cannot be renamed from within.
+
+        Not every role may connect to postgres, and not every server has it.
+        """
+        if self.database == "postgres":
+            return self.connect("template1")
+        try:
+            return self.connect("postgres")
+        except psycopg.OperationalError:
+            with suppress(psycopg.OperationalError):
+                return self.connect("template1")
+            raise
 
     def over_tls(self) -> Server:
         """The same, for connections that are encrypted or none."""
@@ -71,6 +82,7 @@ class Server:
 
 _WAITS = [
     "statement_timeout",
+    "lock_timeout",
     "idle_in_transaction_session_timeout",
     "idle_session_timeout",
     "transaction_timeout",

@@ -16,7 +16,7 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 
 from ops.backups.errors import Failed
-from ops.backups.scratch import connected
+from ops.backups.scratch import UNHURRIED, connected
 from ops.schema.catalog import Catalog, Thing, catalog_of, catalogs_of
 from ops.schema.scratch import scratch_database
 from ops.sql.ask import ask
@@ -49,7 +49,7 @@ class Difference:
 def drift(standing: Standing) -> list[Difference]:
     """Where the database differs from what its applied migrations make. Raises Failed."""
     path, schemas = _schemas()
-    with scratch_database("drift") as name, connected(name, path) as alias:
+    with scratch_database("drift") as name, connected(name, path, **UNHURRIED) as alias:
         _make_schemas(schemas, alias)
         apply(standing.applied, alias)
         sync_unmigrated(standing, alias)
@@ -74,7 +74,8 @@ def _schemas() -> tuple[str, list[str]]:
     [(path, schemas)] = ask("SELECT current_setting('search_path'), current_schemas(false)")
     if not schemas:
         raise Failed(
-            f"No schema of the search_path ({path}) is there, or is for our role to use: CREATE SCHEMA"
+            f"Sessions look for tables in {path} (search_path), and there is no such schema, or none"
+            " that our role may use."
         )
     return path, schemas
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from django.apps import apps
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.migrations.executor import MigrationExecutor
 
 from ops.db import beside
@@ -16,6 +17,12 @@ from ops.typed import manage
 
 MIGRATE = f"Type: {manage('migrate')}"
 _LACKING = ("42P01", "42703")  # undefined table, undefined column
+
+
+_WHERE = """
+SELECT quote_ident(current_database()), current_setting('search_path'), quote_ident(current_schema()),
+    quote_ident(current_user)
+"""
 
 
 def is_of_schema(error: Error) -> bool:
@@ -30,6 +37,24 @@ def explain(error: Error) -> str:
         if not count_unapplied(other):
             return "\n".join([first, *_put_back(missing_tables(other), other)])
     return f"{first}\n{MIGRATE}"
+
+
+def explain_no_room(error: MigrationSchemaMissing) -> str:
+    """Why not even the first table can be made: no schema to make it in, or no right to; two lines."""
+    cause = error.__context__
+    first = f"No table can be made: {str(cause or error).splitlines()[0]}."
+    with suppress(Error), beside("mend") as other, other.cursor() as cursor:
+        cursor.execute(_WHERE)
+        database, path, schema, role = cursor.fetchone()
+        if schema is None:
+            return (
+                f"{first} Sessions look into {path}, and there is no such schema.\n"
+                f"CREATE SCHEMA makes one; or to let them look elsewhere: ALTER DATABASE {database}"
+                " SET search_path TO public"
+            )
+        if cause and sqlstate(cause) == "42501":
+            return f"{first}\nAs the owner of the database: GRANT CREATE ON SCHEMA {schema} TO {role}"
+    return first
 
 
 def _put_back(missing: list[str], database: BaseDatabaseWrapper) -> list[str]:

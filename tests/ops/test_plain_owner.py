@@ -197,3 +197,21 @@ def test_what_our_role_may_not_restore_of_a_database_is_told_to_be_typed(owner: 
         finally:
             maintenance.execute(f"DROP TABLESPACE {owner}")
             maintenance.execute(f"DROP ROLE {owner}_x")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("ALTER DATABASE {o} SET search_path = nowhere", "Sessions look into nowhere, and there is no such"),
+        ("ALTER DATABASE {o} OWNER TO CURRENT_USER", "GRANT CREATE ON SCHEMA public TO {o}"),
+    ],
+)
+def test_where_no_table_can_be_made_migrate_says_why(owner: str, given: str, words: str) -> None:
+    settings = settled(owner, "public")
+    with superuser() as maintenance:
+        maintenance.execute(given.format(o=owner))
+    with django_with(**settings):
+        done = Manage()("migrate")
+    assert done.returncode == 1
+    assert done.stderr.startswith("No table can be made: ")
+    assert words.format(o=owner) in done.stderr

@@ -238,5 +238,5 @@ def test_of_a_table_that_is_nobodys_its_indexes_and_sequences_are_not_told() -> 
 
 def test_without_a_schema_to_look_into_it_says_so() -> None:
     sql("SET search_path = nowhere")
-    with pytest.raises(Failed, match=r"No schema of the search_path \(nowhere\) is there"):
+    with pytest.raises(Failed, match="Sessions look for tables in nowhere"):
         drift(standing())
