@@ -6,6 +6,7 @@ import sys
 from urllib.parse import urlsplit
 
 import psycopg
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
@@ -33,7 +34,17 @@ def explain(exc: BaseException) -> str | None:
         return f"The output cannot be written: {exc.strerror}"
     if _is_redis_out_of_reach(exc):
         return _out_of_reach("Redis", "REDIS_URL", _redis_address(), exc)
-    return None
+    return _explain_import(exc)
+
+
+def _explain_import(exc: BaseException) -> str | None:
+    """Of a command that needs an `operations` module which cannot be imported."""
+    if not apps.ready:
+        return None
+    from ops import raised, registry
+
+    told = raised.told(exc)
+    return next((f"{name} {why}" for name, why in registry.broken().items() if why.endswith(told)), None)
 
 
 def _explain_database(exc: BaseException) -> str | None:

@@ -44,16 +44,18 @@ def discover() -> None:
 def register(operation: O) -> O:
     """Class decorator. Raises InvalidDeclaration where the engine could not run the operation exactly.
 
-    Not while the apps are being loaded, when it would end every command: see ``refused``.
+    Not while the apps are being loaded, when it would end every command: see ``faults``.
     """
+    # A module that failed to be imported is begun anew by whoever imports it once more.
+    again = getattr(operation, "__module__", "") in _broken
     try:
         name = name_of(operation)
-        if name in _registered:
+        if name in _registered and not again:
             raise InvalidDeclaration(f"{name} is registered already, by {_registered[name].__qualname__}")
-        if _discovered and (problem := problem_of(operation)):
+        if _discovered and not again and (problem := problem_of(operation)):
             raise InvalidDeclaration(problem)
     except InvalidDeclaration as exc:
-        if _discovered:
+        if _discovered and not again:
             raise
         _nameless[_place(operation)] = str(exc)
         return operation

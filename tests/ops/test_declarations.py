@@ -340,6 +340,7 @@ from ops.management.base import OperationCommand
 class Command(OperationCommand):
     operation = "spoilt_typo"
 """
+OTHERS = OPERATIONS.replace("spoilt_", "other_")
 FILES = {
     "spoilt/__init__.py": "",
     "spoilt/operations.py": OPERATIONS,
@@ -347,7 +348,11 @@ FILES = {
     "spoilt/management/commands/__init__.py": "",
     "spoilt/management/commands/spoilt_typo.py": COMMAND,
     "unimportable/__init__.py": "",
-    "unimportable/operations.py": "\nfrom ops.operation import Operacion\n",
+    "unimportable/operations.py": OPERATIONS.replace("spoilt_", "other_")
+    + "from ops.operation import Operacion\n",
+    "unimportable/management/__init__.py": "",
+    "unimportable/management/commands/__init__.py": "",
+    "unimportable/management/commands/needs_it.py": "from unimportable.operations import Anything",
     "unreadable/__init__.py": "",
     "unreadable/operations.py": "def get_queryset(self:\n",
     "spoilt_settings.py": "from tests.settings import *\n"
@@ -372,7 +377,7 @@ def test_a_project_with_spoilt_operations_goes_on(typed: Typed) -> None:
     things(3)
     checked = typed("check")
     assert checked.returncode == 0, checked.stderr
-    assert checked.stderr.count("ops.W001") == 5
+    assert checked.stderr.count("ops.W001") == 8
     for told in (
         "spoilt.operations.Typo: (ops.W001) spoilt_typo: get_queryset(): FieldError: Cannot resolve keyword",
         "spoilt.operations.Bare: (ops.W001) spoilt_bare names no model",
@@ -394,6 +399,10 @@ def test_a_project_with_spoilt_operations_goes_on(typed: Typed) -> None:
         (["operate", "spoilt_typo", "--execute"], "spoilt_typo: get_queryset(): FieldError: Cannot resolve"),
         (["spoilt_typo"], "spoilt_typo: get_queryset(): FieldError: Cannot resolve"),
         (["operate", "spoilt_bare"], "spoilt_bare names no model"),
+        (
+            ["needs_it"],
+            "unimportable.operations cannot be imported: ImportError: cannot import name",
+        ),
         (["operate", "spoilt_else"], "unimportable.operations cannot be imported: ImportError"),
     ],
 )
