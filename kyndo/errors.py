@@ -22,12 +22,8 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 def explain(exc: BaseException) -> str | None:
     """Return what to tell the operator, or None where a traceback serves better."""
-    from ops.schema import mend
-
     if isinstance(exc, (ImproperlyConfigured, WrongSchema)):
         return str(exc)
-    if isinstance(exc, MigrationSchemaMissing):
-        return mend.explain_no_room(exc)
     if isinstance(exc, (DatabaseError, psycopg.Error)):
         return _explain_database(exc)
     if isinstance(exc, OSError) and exc.filename is None and exc.errno in _DISK:
@@ -51,6 +47,8 @@ def _explain_database(exc: BaseException) -> str | None:
     from ops import trouble
     from ops.schema import mend
 
+    if isinstance(exc, MigrationSchemaMissing):
+        return mend.explain_no_room(exc)
     cause = exc if isinstance(exc, psycopg.Error) else exc.__cause__
     code = getattr(cause, "sqlstate", None)
     if code is None and not isinstance(cause, psycopg.OperationalError):
