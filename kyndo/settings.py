@@ -195,7 +195,8 @@ LOGGING = {
         },
         "application": {"()": ApplicationLog, "folder": Path(LOG_DIR)},
     },
-    "loggers": {EVENTS: {"level": "INFO"}},
+    # psycopg warns of what fails while another error is under way, as a rollback on a lost connection.
+    "loggers": {EVENTS: {"level": "INFO"}, "psycopg": {"level": "ERROR"}},
     "root": {"handlers": ["console", "application"], "level": LOG_LEVEL},
 }
 

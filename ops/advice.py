@@ -101,6 +101,7 @@ class Outlook:
             return False
         wants = {
             Verb.RESUME: self.goes_on,
+            Verb.WATCH: self.goes_on,
             Verb.RETRY: self.goes_on and self.failed > 0,
             Verb.REVERT: self.reverts,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ops import registry
 from ops.advice import WORKS, Verb, command
 from ops.declaration import build, build_steady, fingerprint
-from ops.exceptions import ChangedDeclaration
+from ops.exceptions import ChangedDeclaration, UnknownOperation
 from ops.models import Run
 from ops.operation import Operation
 from ops.typed import manage
@@ -15,14 +15,24 @@ REVERT = "revert"
 
 def operation_of(run: Run) -> Operation:
     """The operation as the run began with it. Raises UnknownOperation, InvalidParams, ChangedDeclaration."""
-    operation = build(registry.get(run.operation), run.params, run.as_of)
+    try:
+        declared = registry.get(run.operation)
+    except UnknownOperation as exc:
+        raise UnknownOperation(exc.reason, f"Run {run.pk} needs its code: {_without_code(run)}") from exc
+    operation = build(declared, run.params, run.as_of)
     if fingerprint(operation) != run.version:
-        build_steady(registry.get(run.operation), run.params, run.as_of)  # may know better why
+        build_steady(declared, run.params, run.as_of)  # may know better why
         reason = (
             f"{run.operation} is declared otherwise than when run {run.pk} began, so that run cannot go on."
         )
         raise ChangedDeclaration(reason, _instead(run))
     return operation
+
+
+def _without_code(run: Run) -> str:
+    if Verb.CANCEL in WORKS[run.state]:
+        return f"bring that back, or give it up: {command(run.pk, Verb.CANCEL)}"
+    return f"bring that back. To see it: {command(run.pk, Verb.SHOW)}"
 
 
 def _instead(run: Run) -> str:

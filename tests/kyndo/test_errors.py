@@ -102,6 +102,20 @@ def test_the_traceback_is_there_for_who_asks(manage: Manage) -> None:
     assert done.stderr.startswith("Traceback")
 
 
+LOST = """
+from ops.backups.server import Server
+server = Server.default()
+with server.maintenance() as other, server.maintenance() as ours, ours.transaction():
+    other.execute("SELECT pg_terminate_backend(%s, 10000)", [ours.info.backend_pid])
+    raise SystemExit("told")
+"""
+
+
+def test_a_failure_is_told_alone_where_the_connection_is_lost_besides(manage: Manage) -> None:
+    done = manage.process("shell", "--no-imports", "-c", LOST)
+    assert (done.returncode, done.stderr) == (1, "told\n")
+
+
 def test_redis_out_of_reach_is_said_in_words(manage: Manage, settings: Any) -> None:
     settings.REDIS_URL = "redis://:hidden@127.0.0.1:9/3"
     settings.RQ_QUEUES = {"default": {"URL": settings.REDIS_URL}}

@@ -278,7 +278,30 @@ def test_a_run_of_an_operation_that_was_removed_can_be_shown_and_cancelled(manag
     refused = manage("runs", "resume", run.pk)
     assert refused.returncode == 2
     assert "no operation is called 'gone'; the registered ones: " in refused.stderr
+    give_up = f"manage.py runs cancel {run.pk}"
+    assert refused.stderr.endswith(
+        f" Run {run.pk} needs its code: bring that back, or give it up: {give_up}\n"
+    )
+    assert manage("runs", "show", run.pk).stdout.splitlines()[-1] == f"To give it up: {give_up}"
     assert manage("runs", "cancel", run.pk).returncode == 0
+    ended = manage("runs", "resume", run.pk)
+    assert ended.stderr.endswith(f": bring that back. To see it: manage.py runs show {run.pk}\n")
+
+
+def test_a_revert_of_a_run_that_cannot_be_taken_back_names_no_flag_that_is_none(manage: Manage) -> None:
+    run = Run.objects.create(operation="gone", model="no.more", columns=["x"], as_of=timezone.now(), total=0)
+    refused = manage("runs", "revert", run.pk)
+    assert refused.returncode == 2
+    assert refused.stderr == f"CommandError: run {run.pk} changed no.more, which is no model any more.\n"
+
+
+def test_a_retry_whose_parameters_are_refused_by_now_names_no_flag_that_is_none(manage: Manage) -> None:
+    run = create(Request(SetScore, "ada", params={"score": "5"}))
+    Run.objects.filter(pk=run.pk).update(params={"score": "much"})
+    run.failures.create(object_id="1", error="x")
+    refused = manage("runs", "retry", run.pk)
+    assert refused.returncode == 2
+    assert refused.stderr == "CommandError: what was asked for score: Enter a whole number.\n"
 
 
 def test_an_error_in_python_fails_the_run_in_words(manage: Manage) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from django.core.exceptions import NON_FIELD_ERRORS
+
 from ops import registry, runs
 from ops.advice import Verb
 from ops.conflicts import Conflicts
@@ -48,6 +50,10 @@ class Command(ListCommand):
     model, verbs = Run, _VERBS
     head = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
     nothing = f"No run yet. To see what can be run: {manage('operate', '--help')}"
+
+    def told_error(self, param: str, message: str) -> str:
+        """No verb has a flag for what an operation is asked: it is that of run N, or N itself."""
+        return message if param in ("run", NON_FIELD_ERRORS) else f"what was asked for {param}: {message}"
 
     def line(self, row: Run) -> list[str]:
         return report.line(row)
