@@ -9,10 +9,35 @@ never less than nothing. What one process measures itself it measures by its mon
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import timedelta
+from time import monotonic
 
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Greatest, Now
+
+
+@dataclass(frozen=True)
+class Attended:
+    """How long a process has worked on a run, by its own clock, which never steps.
+
+    ``throughout``: it has taken the run up itself, so that no clock but its own is needed.
+    """
+
+    throughout: bool
+    since: float = field(default_factory=monotonic)
+
+    @property
+    def span(self) -> timedelta:
+        return timedelta(seconds=monotonic() - self.since)
+
+
+def passed(since: str, attended: Attended | None) -> Combinable:
+    """How long it is since that moment: see Note [Clocks that step]."""
+    if attended and attended.throughout:
+        return Value(attended.span)
+    return Greatest(Now() - F(since), Value(attended.span if attended else timedelta()))
 
 
 def recent(column: str, span: timedelta) -> Q:

@@ -13,6 +13,7 @@ from django.db.models.functions import Greatest, Now
 
 from ops import claims, followups, outlook
 from ops.advice import Verb, command
+from ops.clock import Attended, passed
 from ops.db import IDLE
 from ops.events import process, tell, tell_move
 from ops.exceptions import IllegalMove, UnknownRun
@@ -35,7 +36,7 @@ def move(run: Run, to: State, by: str = "", **changes: Any) -> None:
 
     Raises IllegalMove.
     """
-    changes = {"held_until": None, "held_for": None, "held_reason": "", **_clock(to), **changes}
+    changes = {"held_until": None, "held_for": None, "held_reason": "", **_clock(run, to), **changes}
     origins = [state for state, reachable in MOVES.items() if to in reachable]
     if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
         refresh(run)
@@ -47,7 +48,7 @@ def move(run: Run, to: State, by: str = "", **changes: Any) -> None:
     tell_move(run, by)
 
 
-def _clock(to: State) -> dict[str, Any]:
+def _clock(run: Run, to: State) -> dict[str, Any]:
     """The time that the run is worked on is counted while it is running, halting or not."""
     if to == State.RUNNING:
         return {"working_since": Now()}
@@ -55,7 +56,7 @@ def _clock(to: State) -> dict[str, Any]:
         return {}
     # A run that a restore paused still has the clock of its backup, and nobody worked on it since.
     ticking = Q(state__in=AT_WORK, working_since__isnull=False)
-    since = When(ticking, then=Greatest(Now() - F("working_since"), timedelta()))
+    since = When(ticking, then=passed("working_since", run.attended))
     span = Case(since, default=timedelta(), output_field=DurationField())
     return {"working_since": None, "worked": F("worked") + span}
 
@@ -65,11 +66,13 @@ def start(run: Run) -> None:
     if run.state != State.RUNNING:
         try:
             move(run, State.RUNNING, started_at=run.started_at or Now(), error="", error_code="")
+            run.attended = Attended(throughout=True)
             return
         except IllegalMove:
             if run.state != State.RUNNING:  # else another process took it up in the same moment
                 raise
     _skip_silence(run)
+    run.attended = Attended(throughout=False)
     tell(run, "joined", process=process())
 
 

@@ -108,6 +108,7 @@ def _conclude(run: Run, swept: int, next_sweep: bool = False, **ending: Any) -> 
     now = Run.objects.select_for_update().filter(pk=run.pk).first()
     if now is None:
         raise lost(run)
+    now.attended = run.attended
     swept_out = now.sweep == swept and not now.lanes.filter(finished=False).exists()
     if swept_out and now.state in AT_WORK:
         if not next_sweep:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.db import models
 from django.db.models.functions import Now
 
+from ops.clock import Attended
 from ops.states import State
 
 
@@ -66,6 +67,8 @@ class Run(models.Model):
         default=timedelta, db_default=timedelta(), help_text="How long it was running before."
     )
     finished_at = models.DateTimeField(null=True)
+
+    attended: Attended | None = None  # by this process, as long as it works on the run
 
     class Meta:
         constraints = [

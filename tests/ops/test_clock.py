@@ -96,6 +96,20 @@ def test_a_run_under_way_when_the_clock_went_back_tells_what_can_be(begun: Calla
     assert " -" not in summary(run)[0]
 
 
+@pytest.mark.parametrize("step", [STEP, -STEP])
+def test_a_run_that_one_process_did_took_what_its_own_clock_says(declare: Declare, step: timedelta) -> None:
+    declare(operation(Thing.objects.filter(score__lt=7), {"score": 7}))
+    things(40)
+
+    def shift(number: int) -> None:
+        if number == 2:
+            go_back(step)
+
+    run = go(create(registry.get("trial"), batch_size=10), Watched(shift))
+    assert run.state == State.SUCCEEDED
+    assert timedelta(0) < run.worked < timedelta(minutes=10)
+
+
 def test_a_rate_is_not_learnt_from_a_clock_that_went_back(begun: Callable[..., Run]) -> None:
     run = begun(99)
     Lane.objects.update(changed=100_000, busy=timedelta(seconds=10))
