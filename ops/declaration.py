@@ -41,10 +41,12 @@ def label_of(model: type[models.Model]) -> str:
 def build(declared: type[Operation], raw: Mapping[str, Any], as_of: datetime) -> Operation:
     """The operation with validated parameters. Raises InvalidParams, or InvalidDeclaration."""
     check_class(declared)
-    form = declared.Params(data=dict(raw))
-    if unknown := set(raw) - set(form.fields):
-        raise InvalidParams({name: ["there is no such parameter."] for name in sorted(unknown)})
-    if not form.is_valid():
+    with asking(declared.name, "Params"):
+        form = declared.Params(data=dict(raw))
+        if unknown := set(raw) - set(form.fields):
+            raise InvalidParams({name: ["there is no such parameter."] for name in sorted(unknown)})
+        is_valid = form.is_valid()
+    if not is_valid:
         errors = form.errors.get_json_data()
         raise InvalidParams({name: [e["message"] for e in found] for name, found in errors.items()})
     with asking(declared.name, "__init__()"):
@@ -59,13 +61,18 @@ def build_steady(declared: type[Operation], raw: Mapping[str, Any], as_of: datet
     Raises InvalidDeclaration, too, where it is another one each time.
     """
     operation, again = (build(declared, raw, as_of) for _ in range(2))
+    check_steady(operation, again)
+    return operation
+
+
+def check_steady(operation: Operation, again: Operation) -> None:
+    """Raise InvalidDeclaration where the two, built alike, are not one and the same declaration."""
     if fingerprint(operation) != fingerprint(again):
         raise InvalidDeclaration(
             f"{operation.name} is another one each time it is built{_difference(operation, again)}: no run of"
             " it could be resumed. Take the time from self.as_of, which a run keeps, never from the clock;"
             " and what is random from a parameter, or in the database"
         )
-    return operation
 
 
 def _difference(operation: Operation, again: Operation) -> str:

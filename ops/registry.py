@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from django.utils.module_loading import module_has_submodule
 
 from ops import raised
 from ops.contract import asking, check_class, exemplary_params, name_of
-from ops.declaration import try_out
+from ops.declaration import check_steady, try_out
 from ops.exceptions import InvalidDeclaration, UnknownOperation
 from ops.operation import Operation
 
@@ -113,15 +114,32 @@ def _find_problem(operation: type[Operation]) -> str | None:
         check_class(operation)
         with _without_database():
             if operation.example is not None:
-                params = exemplary_params(operation)
-                with asking(operation.name, "__init__()"):
-                    exemplary = operation(params, timezone.now())
-                try_out(exemplary)
+                try_out(_exemplary(operation, timezone.now()))
     except InvalidDeclaration as exc:
         return str(exc)
     except Error:
         pass  # It asks the database, which may lack its tables yet: it is tried out when it is built.
     return None
+
+
+def unsteady() -> dict[str, str]:
+    """What is another one each time it is built, by where it is; no run of it is made."""
+    found, as_of = {}, timezone.now()
+    for operation in (each for each in all_operations() if each.example is not None):
+        try:
+            with _without_database():
+                check_steady(_exemplary(operation, as_of), _exemplary(operation, as_of))
+        except InvalidDeclaration as exc:
+            found[_place(operation)] = str(exc)
+        except Error:
+            continue  # as above
+    return found
+
+
+def _exemplary(operation: type[Operation], as_of: datetime) -> Operation:
+    params = exemplary_params(operation)
+    with asking(operation.name, "__init__()"):
+        return operation(params, as_of)
 
 
 def _place(operation: Any) -> str:

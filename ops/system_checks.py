@@ -15,6 +15,9 @@ _HINT = (
 
 def declarations(**_: Any) -> list[CheckMessage]:
     """One for each operation that is refused, and for each ``operations`` module that cannot be imported."""
+    found = {"ops.W001": registry.faults(), "ops.W002": registry.unsteady()}
     return [
-        Warning(problem, hint=_HINT, obj=where, id="ops.W001") for where, problem in registry.faults().items()
+        Warning(problem, hint=_HINT, obj=where, id=number)
+        for number, faults in found.items()
+        for where, problem in faults.items()
     ]

@@ -46,6 +46,11 @@ natural = whole(0, _GREATEST)
 few = whole(1, _MOST_LANES)
 
 
+def literal(text: str) -> str:
+    """The text for argparse's help, where a percent sign means more than itself."""
+    return text.replace("%", "%%")
+
+
 def add_mode(parser: ArgumentParser) -> None:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--dry-run", action="store_true", help="Preview only; this is the default.")

@@ -30,6 +30,7 @@ from ops.management.arguments import (
     add_person,
     add_workers,
     few,
+    literal,
     pair,
 )
 from ops.models import Run
@@ -186,7 +187,7 @@ def add_operation_arguments(
 ) -> None:
     for name, field in operation.Params.base_fields.items():
         flag = (flags or {}).get(name, f"--{name.replace('_', '-')}")
-        told = str(field.help_text or field.label or name.replace("_", " "))
+        told = literal(str(field.help_text or field.label or name.replace("_", " ")))
         if isinstance(field, forms.BooleanField):
             parser.add_argument(flag, dest=name, action="store_true", default=None, help=told)
         else:

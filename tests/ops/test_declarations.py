@@ -239,6 +239,36 @@ def test_what_is_another_one_each_time_it_is_built_begins_no_run(
     assert not Claim.objects.exists()
 
 
+@pytest.mark.usefixtures("loading")
+@pytest.mark.parametrize("declared", UNSTEADY.values(), ids=UNSTEADY)
+def test_what_is_another_one_each_time_it_is_built_is_a_warning(declared: Any) -> None:
+    registry.register(declared())
+    [told] = run_checks(tags=["operations"])
+    assert (told.id, "Take the time from self.as_of" in told.msg) == ("ops.W002", True)
+
+
+def test_params_that_raise_are_told_in_a_line(declare: Declare) -> None:
+    class Raising(forms.Form):
+        clean = raising
+
+    with pytest.raises(InvalidDeclaration, match=r"^trial: Params: KeyError: 'nope' \(test_declarations.py"):
+        create(declare(of(Params=Raising)))
+
+
+def test_a_percent_sign_in_words_is_one_in_the_help(
+    declare: Declare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Raise(forms.Form):
+        by = forms.IntegerField(help_text="By so many % of the price.")
+
+    declare(of(Params=Raise, example={"by": 10}, __doc__="Raise prices by 10 % each."))
+    for typed in (["operate", "--help"], ["operate", "trial", "--help"]):
+        with pytest.raises(SystemExit):
+            call_command(*typed)
+    told = capsys.readouterr().out
+    assert ("Raise prices by 10 % each." in told, "By so many % of the price." in told) == (True, True)
+
+
 def test_as_of_stays_the_same_until_the_run_ends(declare: Declare) -> None:
     rows = of(get_queryset=lambda self: Thing.objects.filter(note=None, updated_at__lt=self.as_of))
     things(8)

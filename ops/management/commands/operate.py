@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ops import registry
+from ops.management.arguments import literal
 from ops.management.base import OperationCommand, add_operation_arguments
 from ops.operation import Operation
 
@@ -33,17 +34,19 @@ class Command(OperationCommand):
         for operation in registry.all_operations():
             name, summary = operation.name, operation.summary()
             add_operation_arguments(
-                choices.add_parser(name, help=summary, description=summary, allow_abbrev=False), operation
+                choices.add_parser(name, help=literal(summary), description=summary, allow_abbrev=False),
+                operation,
             )
         for name, problem in registry.refused().items():
-            choices.add_parser(name, help=f"Refused: {problem}".replace("%", "%%")).problem = problem
+            choices.add_parser(name, help=literal(f"Refused: {problem}")).problem = problem
 
     def run_from_argv(self, argv: list[str]) -> None:
         try:
             super().run_from_argv(argv)
         except SystemExit as exc:
             if exc.code == 2:  # the name may be one of these
-                self.stderr.write("\n".join(f"{name} {why}" for name, why in registry.broken().items()))
+                for name, why in registry.broken().items():
+                    self.stderr.write(f"{name} {why}")
             raise
 
     def get_operation(self, options: Mapping[str, Any]) -> type[Operation]:
