@@ -144,7 +144,7 @@ class _Stopped(Exception):
 
 # Note [What stops a COPY has no message]
 # psycopg sends the message of an exception that ends a COPY on to the server, which closes the connection on
-# one of more than 10,000 bytes (tried: psycopg 3.3.9, PostgreSQL 15 to 18).
+# one of more than 10,000 bytes: see findings/psycopg-copy-long-exception.sh.
 def _stopping(rows: Iterable[list[Any]]) -> Iterator[list[Any]]:
     try:
         yield from rows
