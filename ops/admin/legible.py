@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
+import simplejson
 from django.contrib import admin
 from django.db.models import Field, JSONField, Model
 from django.utils.html import format_html
 
+from ops.sql.json_text import pretty_columns
+
+
+def exact(text: str) -> Any:
+    """JSON whose numbers are kept as they were written, for ``legible`` and ``line``."""
+    return simplejson.loads(text, use_decimal=True, parse_int=Decimal)
+
 
 def legible(told: Any) -> str:
-    return json.dumps(told, indent=2, ensure_ascii=False)
+    return simplejson.dumps(told, indent=2, ensure_ascii=False)
+
+
+def line(told: Any) -> str:
+    """A value in a line: text as it is."""
+    if told is None:
+        return "NULL"
+    return told if isinstance(told, str) else simplejson.dumps(told, ensure_ascii=False)
 
 
 def shown(name: str, model: type[Model]) -> str | Callable[[Model], str]:
@@ -24,7 +39,7 @@ def shown(name: str, model: type[Model]) -> str | Callable[[Model], str]:
 def _legibly(field: Field[Any, Any]) -> Callable[[Model], str]:
     @admin.display(description=str(field.verbose_name))
     def told(row: Model) -> str:
-        return format_html('<pre class="ops-json">{}</pre>', legible(field.value_from_object(row)))
+        return format_html('<pre class="ops-json">{}</pre>', pretty_columns(row, [field.name])[field.name])
 
     told.__name__ = field.name
     return told

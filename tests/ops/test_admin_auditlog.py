@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -74,3 +75,19 @@ def test_only_who_may_see_an_object_is_led_to_it(client: Client, others: list[st
     shown = page(client, object_id=str(card.pk), run_id=7)
     assert (address in shown, "cóndor" in shown) == ("view_card" in others, "view_card" in others)
     assert "<dd>7</dd>" in shown
+
+
+def test_numbers_are_shown_with_the_digits_that_were_written(staff: Client) -> None:
+    shown = page(staff, object_id="1", changes={})
+    changes = '{"n": {"old": 1.10, "new": {"x": 0.12345678901234567890123}}}'
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO audit_logs (action, object_type, object_id, performed_by, changes, metadata)"
+            " VALUES ('a', 't', '1', 'p', %s, '[1.0]')",
+            [changes],
+        )
+    row = AuditLog.objects.latest("pk")
+    shown = staff.get(f"/admin/ops/auditlog/{row.pk}/change/").content.decode()
+    for digits in (">1.10<", "0.12345678901234567890123", "1.0\n"):
+        assert digits in shown
+    assert "n: 1.10 → " in staff.get("/admin/ops/auditlog/").content.decode()
