@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.files.storage import default_storage
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from cards.admin.badge import badge
+from cards.admin.rarity import RaritySelect, rarities, unknown
 from cards.models import Card, PresentationRule
+from cards.thumbnails.problem import problem_of
 from cards.thumbnails.stale import is_elsewhere, render_stale
 from ops.admin.audited import AuditedAdmin
 from ops.admin.exporting import ExportingAdmin
@@ -23,7 +26,7 @@ class RarityFilter(ValueFilter):
     """The rarities are those that have a rule."""
 
     def values(self) -> Iterable[str]:
-        return PresentationRule.objects.values_list("rarity", flat=True)
+        return rarities()
 
 
 @admin.register(Card)
@@ -62,24 +65,38 @@ class CardAdmin(ExportingAdmin, AuditedAdmin):
         rule = PresentationRule.objects.filter(rarity=OuterRef("rarity"))
         return rows.annotate(frame_color=Subquery(rule.values("frame_color")[:1]))
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in ("rarity", "rarity_v2") and rarities():
+            kwargs["widget"] = RaritySelect
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
     def after(self, request: HttpRequest, saved: list[Any]) -> None:
-        if saved:
-            render_stale(request.user.get_username(), *(card.pk for card in saved))
+        keys = [card.pk for card in saved]
+        if keys:
+            render_stale(request.user.get_username(), *keys)
+        for rarity in Card.objects.filter(pk__in=keys).values_list("rarity", flat=True):
+            if told := unknown(rarity):
+                messages.warning(request, f"{told} The card gets no thumbnail until a rule has it.")
 
     @admin.display(description="")
-    def picture(self, card: Card) -> str:
-        return _picture(card, "cards-small")
+    def picture(self, card: Any) -> str:
+        without_rule = card.frame_color is None and card.image and not is_elsewhere(card.image)
+        mark = '<span class="cards-problem" title="{}">!</span>'
+        shown = _picture(card, "cards-small")
+        return shown + format_html(mark, unknown(card.rarity)) if without_rule else shown
 
     @admin.display(description="picture")
     def large_picture(self, card: Card) -> str:
-        return _picture(card, "cards-large")
+        problem, shown = problem_of(card), _picture(card, "cards-large")
+        note = '<p class="ops-note ops-warn" id="problem">Its thumbnail cannot be rendered: {}.</p>'
+        return shown + format_html(note, problem.rstrip(".")) if problem else shown
 
     @admin.display(description="rarity", ordering="rarity")
     def told_rarity(self, card: Any) -> str:
         return badge(card.rarity, card.frame_color)
 
 
-def _picture(card: Card, size: str) -> str:
+def _picture(card: Card, size: str) -> SafeString:
     """The thumbnail, or else the illustration; one that stands elsewhere in the web is not loaded."""
     name = card.pk and (card.thumbnail or card.image)
     if not name or is_elsewhere(name):

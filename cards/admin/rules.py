@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from cards.admin.badge import badge
-from cards.models import PresentationRule
+from cards.admin.rarity import unknown
+from cards.models import Card, PresentationRule
+from cards.thumbnails.badges import BADGES
 from cards.thumbnails.stale import render_stale
 from ops.admin.audited import AuditedAdmin
 
@@ -18,6 +20,31 @@ class PresentationRuleAdmin(AuditedAdmin):
 
     class Media:
         css = {"all": ["ops/admin.css", "cards/admin.css"]}
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "badge_icon":
+            field.help_text = f"{', '.join(BADGES)}, or none."
+        return field
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if obj.badge_icon not in ("", *BADGES):
+            messages.warning(
+                request,
+                f"{obj} is drawn without its badge “{obj.badge_icon}”; there are: {', '.join(BADGES)}.",
+            )
+        if change and "rarity" in form.changed_data:
+            self._tell_left_without(request, [form.base["rarity"]])
+
+    def _delete(self, request: HttpRequest, rows: list[Any]) -> None:
+        super()._delete(request, rows)
+        self._tell_left_without(request, [rule.rarity for rule in rows])
+
+    def _tell_left_without(self, request: HttpRequest, rarities: list[str]) -> None:
+        for rarity in rarities:
+            if (told := unknown(rarity)) and Card.objects.filter(rarity=rarity).exists():
+                messages.warning(request, f"{told} Cards of it get no thumbnail until a rule has it.")
 
     def after(self, request: HttpRequest, saved: list[Any]) -> None:
         render_stale(request.user.get_username())
