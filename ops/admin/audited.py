@@ -12,11 +12,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models, router, transaction
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from ops.admin.editing import OPENED, EditingForm
 from ops.admin.fields import JSONField, ListField, Textarea, TextField
 from ops.admin.legible import shown
+from ops.admin.ticked import KeySelect, TickedAdmin
 from ops.audit import recorded
 from ops.sql.compile import touched
 from ops.sql.json_text import as_json
@@ -28,7 +28,7 @@ _EXACT: dict[type[models.Field[Any, Any]], type[forms.Field]] = {
 }
 
 
-class AuditedAdmin(ModelAdmin):  # type: ignore[misc]
+class AuditedAdmin(TickedAdmin):
     """Adding, changing and deleting write their audit row, or do not happen.
 
     Only what a person changed in the form is saved: see EditingForm.
@@ -58,6 +58,11 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[misc]
             if isinstance(db_field, kind) and not db_field.choices:
                 kwargs = {"form_class": form_class, "widget": Textarea, **kwargs}
         return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs.setdefault("widget", KeySelect(db_field, self.admin_site))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Model, form: forms.ModelForm[Any], change: bool) -> None:
         only = [*form.changed_data, *(field.name for field in touched(type(obj)))] if change else None

@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 from django.contrib.admin import ShowFacets
-from django.core.paginator import Paginator
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.paginator import InvalidPage, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
-from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
+
+from ops.admin.ticked import TickedAdmin
 
 # Beyond this nobody turns pages, and each page would cost as much as all those before it.
 COUNTED = 10_000
@@ -58,16 +60,28 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 class BoundedChangeList(ChangeList):  # type: ignore[misc]
     """Reads the rows of a page by the keys that its paginator found: a search goes through the table once."""
 
+    def get_filters_params(self, params: Any = None) -> Any:
+        found = super().get_filters_params(params)
+        if any("\0" in value for values in found.values() for value in values):
+            raise IncorrectLookupParameters("no text of the database holds the character NUL")
+        return found
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         if not (self.show_all and self.can_show_all):
-            rows = self.root_queryset.filter(pk__in=self.paginator.keys_of_page(self.page_num))
+            rows = self.root_queryset.filter(pk__in=self._keys())
             self.result_list = self.apply_select_related(rows).order_by(*self.queryset.query.order_by)
         if not (self.query or self.has_active_filters):
             self.full_result_count = self.result_count  # so that nobody is offered to see "all"
 
+    def _keys(self) -> list[Any]:
+        try:
+            return list(self.paginator.keys_of_page(self.page_num))
+        except InvalidPage as exc:
+            raise IncorrectLookupParameters from exc
 
-class BoundedAdmin(ModelAdmin):  # type: ignore[misc]
+
+class BoundedAdmin(TickedAdmin):
     """A list of any length."""
 
     paginator = BoundedPaginator
