@@ -91,6 +91,13 @@ def _forbidden(first: str, state: str) -> str:
     )
 
 
+def _no_schema(first: str, state: str) -> str:
+    return (
+        f"A schema is missing: {first}\n"
+        "CREATE SCHEMA makes it. One function of the triggers stands in public, wherever the tables are."
+    )
+
+
 def _full(first: str, state: str) -> str:
     return f"The server has no room left: {first}\nTo see what there is: {manage('preflight')}"
 
@@ -98,6 +105,7 @@ def _full(first: str, state: str) -> str:
 _TOLD: dict[str, Callable[[str, str], str | None]] = {
     READ_ONLY: _read_only,
     LOCK_NOT_AVAILABLE: _locked,
+    "3F000": _no_schema,
     "42501": _forbidden,
     "53100": _full,
     "53200": _full,

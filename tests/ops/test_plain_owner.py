@@ -199,6 +199,17 @@ def test_what_our_role_may_not_restore_of_a_database_is_told_to_be_typed(owner: 
             maintenance.execute(f"DROP ROLE {owner}_x")
 
 
+def test_without_the_schema_public_migrate_says_what_is_missing(owner: str) -> None:
+    settings = settled(owner, "database")
+    with django_with(**settings):
+        sql("DROP SCHEMA public")
+        done = Manage().process("migrate", "-v0", "--skip-checks", env={"DATABASE_URL": _url(settings)})
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        1,
+        'A schema is missing: schema "public" does not exist',
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
