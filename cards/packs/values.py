@@ -24,6 +24,9 @@ Converter = Callable[[Any], Any]
 # What the audit log can tell of a change, in one jsonb of 268 MB: the old and the new of two such values.
 LONGEST = 60_000_000  # bytes
 _MANY = 100_000
+DEEPEST = 500
+_TOO_DEEP = f"is nested more than {DEEPEST} deep"
+_NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 # As a spreadsheet writes them, in English or in Spanish. "1.000" is one or a thousand, and so is neither.
 _TRUE, _FALSE = {"true", "yes", "1", "verdadero", "sí", "si"}, {"false", "no", "0", "falso"}
 _WHOLE = re.compile(r"([+-]?[0-9]{1,18})(?:[.,]0{1,2})?")
@@ -63,8 +66,12 @@ def identifier(convert: Converter) -> Converter:
 
 def to_json(value: Any) -> str:
     """JSON as the staging takes it. Decimals leave as they were read: no float in between rounds them."""
-    text = _encode(value)
+    try:
+        text = _encode(value)
+    except RecursionError as exc:
+        raise BadValue(_TOO_DEEP) from exc
     _refuse_length(text)
+    _refuse_depth(text)
     if "\\u0000" in text and _NUL.search(text):
         raise BadValue("holds a NUL character (\\u0000), which PostgreSQL cannot store")
     _refuse_surrogates(text)
@@ -187,6 +194,17 @@ def _short(items: list[str]) -> list[str]:
 def _refuse_length(text: str) -> None:
     if len(text) * 4 > LONGEST and (size := len(text.encode(errors="replace"))) > LONGEST:
         raise BadValue(f"has {size:,} bytes, {LONGEST:,} at most")
+
+
+def _refuse_depth(text: str) -> None:
+    """Of what is nested deeper than Python's own reader of JSON goes, nothing could be shown."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
+    depth = 0
+    for found in _NESTING.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+        if depth > DEEPEST:
+            raise BadValue(_TOO_DEEP)
 
 
 def _refuse_surrogates(text: str) -> None:

@@ -1,5 +1,6 @@
 """A row that only the database knows to refuse is told with its place, and nothing of its file is kept."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,10 @@ from cards.packs.illustrations import Illustrations
 from cards.packs.layout import Layout, RowReader
 from cards.packs.loading import filled
 from cards.packs.source import open_source
-from cards.packs.values import LONGEST
+from cards.packs.values import DEEPEST, LONGEST
 from ops.exceptions import OpsError
 from ops.sql.staging import RefusedRow, Staging
-from tests.cards.conftest import card
+from tests.cards.conftest import card, load, refusal
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
 
@@ -72,6 +73,23 @@ def test_what_stops_the_reading_is_told_whatever_its_length() -> None:
             staging.fill(rows())
         staging.fill([[1, "a", "#CCCCCC", 1]])
         assert staging.total == 1
+
+
+@pytest.mark.usefixtures("rules")
+@pytest.mark.parametrize("depth", [DEEPEST - 3, DEEPEST - 2, 900, 985, 990, 993, 996, 5_000, 50_000])
+def test_what_is_nested_is_loaded_and_shown_or_refused(write: Write, depth: int) -> None:
+    """Reading, writing, the database and the preview each have a limit of their own."""
+    flat = json.dumps([{"]": "["}] * DEEPEST)
+    nested = f"{'[' * depth}{flat}{']' * depth}"
+    path = write(f'[{{"cardId": "c", "title": "C", "packId": "p", "deep": {nested}}}]')
+    if depth + 3 <= DEEPEST:
+        assert "1  would be created" in load(path)
+        load(path, "--execute")
+        assert load(path).endswith("There is nothing to do.")
+        return
+    status, said = refusal(path)
+    assert status == 1
+    assert "metadata is nested more than 500 deep" in said or "Nested too deeply" in said
 
 
 @pytest.mark.usefixtures("rules")

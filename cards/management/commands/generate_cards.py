@@ -7,6 +7,7 @@ from cards.management.loading import add_without_rarity_v2, creating
 from cards.models import Card
 from cards.packs import report, synthetic
 from cards.packs.progress import counted
+from cards.packs.values import composed
 from ops import upsert
 from ops.management.arguments import add_person, positive
 from ops.management.base import OpsCommand
@@ -46,4 +47,4 @@ def pack_name(text: str) -> str:
     """The card ids begin with it, and must stay within their column."""
     if not text.strip() or len(text) > _LONGEST_NAME:
         raise ArgumentTypeError(f"{text!r} is no pack name: 1 to {_LONGEST_NAME} characters")
-    return text
+    return composed(text)
