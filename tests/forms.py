@@ -19,7 +19,7 @@ class _Fields(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         told = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.inside = told.get("id") == self.form
+            self.inside = told.get("id", "") == self.form
         name = told.get("name", "")
         if not self.inside:
             return

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from django import forms
-from django.contrib.admin.utils import NestedObjects
+from django.contrib import messages
+from django.contrib.admin.utils import NestedObjects, unquote
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, router, transaction
 from django.db.models import Field, Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from ops.admin.editing import OPENED, EditingForm
 from ops.admin.fields import JSONField, ListField, Textarea, TextField
 from ops.admin.legible import shown
 from ops.admin.ticked import KeySelect, TickedAdmin
 from ops.audit import recorded
-from ops.sql.compile import touched
+from ops.sql.compile import row_place, row_version, touched
 from ops.sql.json_text import as_json
 
 _EXACT: dict[type[models.Field[Any, Any]], type[forms.Field]] = {
@@ -79,6 +81,31 @@ class AuditedAdmin(TickedAdmin):
         """In the transaction of a change: rows were saved; where there are none, deleted."""
 
     @transaction.atomic
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Deletes what its page showed, as it was shown; otherwise the page is shown again."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return super().delete_view(request, object_id, extra_context)  # type: ignore[no-any-return]
+        if request.method == "POST":  # Nothing can come to refer to a row that is locked.
+            self.model._base_manager.select_for_update().filter(pk=row.pk).first()
+        seen = self._digest(row)
+        if request.POST.get("seen", seen) != seen:
+            messages.warning(
+                request, "It was changed since this page was shown, so nothing was deleted. Look again."
+            )
+            return HttpResponseRedirect(request.get_full_path())
+        context = {**(extra_context or {}), "seen": seen}
+        return super().delete_view(request, object_id, context)  # type: ignore[no-any-return]
+
+    def _digest(self, row: Model) -> str:
+        """Of the row and all that falls with it, each as it stands now."""
+        told = []
+        for model, rows in self._collected([row]).items():
+            stored = model._base_manager.filter(pk__in=[each.pk for each in rows])
+            told += [(model._meta.label, *row) for row in stored.values_list("pk", *_version(model))]
+        return hashlib.sha256(repr(sorted(told)).encode()).hexdigest()
+
+    @transaction.atomic
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         self._delete(request, [obj])
 
@@ -96,11 +123,18 @@ class AuditedAdmin(TickedAdmin):
         self.after(request, [])
 
     def _doomed(self, rows: list[Model]) -> Iterator[Model]:
-        found = NestedObjects(using=router.db_for_write(self.model))
-        found.collect(rows)
-        for model, doomed in found.data.items():
+        for model, doomed in self._collected(rows).items():
             if isinstance(self.admin_site._registry.get(model), AuditedAdmin):
                 yield from doomed
+
+    def _collected(self, rows: list[Model]) -> Mapping[type[Model], Collection[Model]]:
+        found = NestedObjects(using=router.db_for_write(self.model))
+        found.collect(rows)
+        return found.data
+
+
+def _version(model: type[Model]) -> list[Any]:
+    return [row_version(model), row_place(model)]
 
 
 def _with(told: dict[str, Any], fields: list[Any]) -> dict[str, Any]:

@@ -242,9 +242,7 @@ def test_a_conflict_in_one_field_brings_back_no_other_old_value(staff: Client, c
 
 
 def test_rules_and_assets_have_the_same_care(staff: Client, card: Card) -> None:
-    asset = Asset.objects.create(
-        asset_key="k", asset_type="t", file_path="f ", file_size=1, mime_type="a/b", card=card
-    )
+    asset = add_asset(card)
     PresentationRule.objects.exclude(rarity="rare").delete()
     for row, changed in (
         (asset, {"generated_by": "x"}),
@@ -258,6 +256,25 @@ def test_rules_and_assets_have_the_same_care(staff: Client, card: Card) -> None:
         assert staff.post(page_of(row), second | dict.fromkeys(changed, "other")).status_code == 200
     assert held("file_path", "assets") == "f "
     assert [list(each) for each in changes()] == [["generated_by"], ["badge_icon"]]
+
+
+def add_asset(card: Card) -> Asset:
+    return Asset.objects.create(
+        asset_key="k", asset_type="t", file_path="f ", file_size=1, mime_type="a/b", card=card
+    )
+
+
+@pytest.mark.parametrize("meanwhile", [add_asset, lambda card: put("title", "Other")], ids=["asset", "title"])
+def test_only_what_its_page_showed_is_deleted(staff: Client, card: Card, meanwhile: Any) -> None:
+    page = reverse("admin:cards_card_delete", args=[card.pk])
+    shown = fields_of(staff.get(page), "")
+    meanwhile(card)
+    again = staff.post(page, shown, follow=True)
+    assert "It was changed since this page was shown" in again.content.decode()
+    assert Card.objects.exists()
+    assert staff.post(page, fields_of(again, "")).status_code == 302
+    assert not Card.objects.exists()
+    assert set(AuditLog.objects.values_list("action", flat=True)) == {"admin_delete"}
 
 
 @pytest.mark.parametrize("token", ["", "x", "eyJ0aXRsZSI6NX0:1a:abc", "\0"])
