@@ -134,7 +134,7 @@ def _compile_at_once(operation: Operation, rows: models.QuerySet[Any]) -> Compil
         pk=identifier(operation.model._meta.pk.column),
         returned=sql.SQL(", ").join(returned),
         audit=_audit(operation),
-        move=_move("changed", sql.SQL("pk")),
+        move=_move("changed", sql.SQL("changed.pk")),
     )
     return Compiled(statement.as_string(connection.connection), merge.params)
 
@@ -199,7 +199,7 @@ def _compose(operation: Operation, source: sql.Composable, by_place: bool, keyse
         source=source,
         update=_update(operation, by_place),
         audit=_audit(operation),
-        move=_move("batch", sql.SQL('pk::text COLLATE "default"' if keyset.listed else "pk")),
+        move=_move("batch", sql.SQL('batch.pk::text COLLATE "default"' if keyset.listed else "batch.pk")),
     )
     return statement.as_string(connection.connection)
 
@@ -252,6 +252,7 @@ def _audit(operation: Operation) -> sql.Composable:
 
 def _move(selected: str, order: sql.Composable) -> sql.Composable:
     lane = identifier(Lane._meta.db_table)
+    # Qualified: a bare pk would be the text that is selected.
     return sql.SQL(_MOVE).format(lane=lane, selected=sql.Identifier(selected), order=order)
 
 

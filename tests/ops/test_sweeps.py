@@ -89,6 +89,16 @@ def test_a_span_is_changed_at_once_and_after_a_row_that_a_player_holds_around_su
     assert ways == ["at once"] * tried + ["skipping"] * (len(ways) - tried)
 
 
+def test_the_cursor_stops_at_the_last_key_in_its_own_order(declare: Declare) -> None:
+    """As text, 99 comes after 100."""
+    rows = Thing.objects.bulk_create(Thing(pk=pk, name="t") for pk in range(79, 131))
+    with player() as other:
+        other.execute(HOLD, [[79]])
+        watched = Watched(lambda number: number > 5 and other.rollback())
+        run = execute(declare(FILL), watched, batch_size=11)
+    assert (run.state, failures(run), audited(run).keys()) == ("succeeded", {}, keys(rows))
+
+
 def test_a_process_that_slept_until_the_last_sweep_waits_for_rows_as_that_one_must(declare: Declare) -> None:
     things(2)
     run = create(declare(FILL))

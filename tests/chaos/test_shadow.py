@@ -1,0 +1,119 @@
+"""Runs killed again and again beside players who write the run's own columns, held against a shadow table.
+
+The shadow table is filled by an AFTER trigger with what each update replaced: what was audited must be that.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+import psycopg
+import pytest
+
+from tests.chaos.conftest import Dose
+from tests.chaos.trial import Trial, prepare
+from tests.conftest import Manage
+
+SHADOW = """
+CREATE TABLE shadow (
+    id bigserial, key text, who text, old_rarity text, new_rarity text, old_v2 text, new_v2 text);
+CREATE FUNCTION shadow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO shadow (key, who, old_rarity, new_rarity, old_v2, new_v2)
+    VALUES (NEW.id, current_setting('application_name'),
+        OLD.rarity, NEW.rarity, OLD.rarity_v2, NEW.rarity_v2);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER shadow AFTER UPDATE ON cards FOR EACH ROW EXECUTE FUNCTION shadow();
+"""
+PLAYS = [
+    "UPDATE cards SET rarity_v2 = NULL WHERE id = %s",
+    "UPDATE cards SET rarity_v2 = 'mine' WHERE id = %s",
+    "UPDATE cards SET rarity = 'rare', rarity_v2 = NULL WHERE id = %s",
+    "UPDATE cards SET rarity = 'common' WHERE id = %s",
+    "UPDATE cards SET title = title || '.' WHERE id = %s",
+]
+# In one statement, old and new of both columns as the shadow table has them, and as they were audited.
+DIFFERENCES = """
+WITH happened AS (
+    SELECT key, old_v2, new_v2, old_rarity, new_rarity FROM shadow WHERE who ~ %(who)s),
+told AS (
+    SELECT object_id, changes -> 'rarity_v2' ->> 'old', changes -> 'rarity_v2' ->> 'new',
+        CASE WHEN changes ? 'rarity' THEN changes -> 'rarity' ->> 'old' END,
+        CASE WHEN changes ? 'rarity' THEN changes -> 'rarity' ->> 'new' END
+    FROM audit_logs WHERE run_id = %(run)s),
+comparable AS (
+    SELECT key, old_v2, new_v2, CASE WHEN %(both)s THEN old_rarity END, CASE WHEN %(both)s THEN new_rarity END
+    FROM happened)
+(TABLE comparable EXCEPT ALL TABLE told) UNION ALL (TABLE told EXCEPT ALL TABLE comparable)
+"""
+
+
+@contextmanager
+def players(trial: Trial, cards: int, count: int = 3) -> Iterator[None]:
+    """So many of them write single cards, one after the other, as fast as they can."""
+    stop = Event()
+
+    def play(seed: int) -> None:
+        chance = random.Random(seed)
+        with psycopg.connect(trial.url, autocommit=True, application_name="a player") as connection:
+            [(first,)] = connection.execute("SELECT min(id) FROM cards")
+            while not stop.wait(0.002):
+                connection.execute(chance.choice(PLAYS), [first + chance.randrange(cards)])
+
+    threads = [Thread(target=play, args=[seed]) for seed in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def killed_and_resumed(trial: Trial, kills: int, *words: object) -> tuple[int, int]:
+    """Execute, kill and resume until the run has ended; the run, and how often it was killed at work."""
+    last, done = trial.newest(), 0
+    process = trial.start(*words, "--execute", "--batch-size", 20)
+    run = trial.await_new_run(last)
+    while done < kills and trial.await_work(run, process):
+        trial.kill(process)
+        done += 1
+        if trial.state(run) != "running":  # killed after its last word
+            return run, done
+        process = trial.start("runs", "resume", run)
+    _, err = process.communicate(timeout=600)
+    assert "Traceback" not in err
+    # What players did meanwhile may be no success: the checks see it.
+    failed = trial.query("SELECT object_id, error FROM ops_failure WHERE run_id = %s LIMIT 5", run)
+    assert trial.state(run) in ("succeeded", "verification_failed"), (err, failed)
+    return run, done
+
+
+@pytest.mark.engine
+@pytest.mark.long
+def test_what_is_audited_is_what_was_replaced_beside_players(
+    manage: Manage, dose: Dose, record_property
+) -> None:
+    trial = Trial(manage.database_url)
+    prepare(manage, dose.cards)
+    trial.query(SHADOW)
+    kills = 0
+    with players(trial, dose.cards):
+        for words in (
+            ["backfill_rarity_v2"],
+            ["bulk_promote", "--from", "common", "--to", "rare"],
+            ["runs", "revert"],
+        ):
+            target = [trial.newest()] if words[-1] == "revert" else []
+            both = words[0] != "backfill_rarity_v2"
+            run, killed = killed_and_resumed(trial, dose.kills, *words, *target)
+            kills += killed
+            asked = {"who": f"^kyndo run {run}\\M", "run": run, "both": both}
+            with psycopg.connect(trial.url) as connection:
+                assert connection.execute(DIFFERENCES, asked).fetchall() == []
+            assert trial.query("SELECT count(*) FROM audit_logs WHERE run_id = %s", run) > [(0,)]
+    record_property("kills", kills)
+    print(f"{kills} kills over {dose.cards:,} cards beside players")
+    assert kills > 0
