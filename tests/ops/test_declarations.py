@@ -181,7 +181,7 @@ def test_the_second_of_one_name_is_refused_and_the_first_stays() -> None:
     assert "trial is registered already, by Trial" in run_checks(tags=["operations"])[0].msg
 
 
-def test_a_declaration_that_asks_the_database_is_not_asked_before_it_is_built(declare: Declare) -> None:
+def test_a_declaration_that_asks_the_database_is_asked_once_it_is_built(declare: Declare) -> None:
     """`migrate` comes before the tables, and any command while the server is away."""
     asked = []
 
@@ -443,7 +443,7 @@ def test_a_spoilt_operation_is_told_in_a_line(typed: Typed, args: list[str], wor
     assert "Traceback" not in done.stderr
 
 
-def test_a_run_of_an_operation_that_is_refused_since_can_be_shown_and_reverted(
+def test_a_run_of_an_operation_refused_since_is_shown_and_reverted(
     declare: Declare, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     things(2)
