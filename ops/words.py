@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
-_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def duration(span: timedelta) -> str:
@@ -23,7 +23,10 @@ def duration(span: timedelta) -> str:
 
 
 def harmless(text: str) -> str:
-    """Without what would steer a terminal: control characters and changes of direction are spelled out."""
+    """Without what would steer a terminal: control characters and changes of direction are spelled out.
+
+    So are halves of characters, for which Python takes the bytes of a file's name that are not UTF-8.
+    """
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

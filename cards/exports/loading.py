@@ -14,7 +14,7 @@ from cards.packs.errors import SHOWN, BadRows, RefusedPack
 from cards.packs.layout import Layout
 from cards.packs.loading import as_they_were, both_rarities, check, filled, refuse, staged
 from cards.thumbnails.stale import render_stale
-from ops import upsert
+from ops import upsert, words
 from ops.db import read_only
 from ops.exceptions import BadContent
 from ops.export.read import ExportFile
@@ -129,7 +129,9 @@ def _merge(found: Staged, performed_by: str) -> dict[str, Counts]:
         if merge is found.assets:
             found.link()
         file = found.export.files[part]
-        signature = Signature("import_json", performed_by, {"file": file.path.name, "sha256": file.sha256})
+        signature = Signature(
+            "import_json", performed_by, {"file": words.harmless(file.path.name), "sha256": file.sha256}
+        )
         settled = both_rarities if merge is found.cards else None
         counts[part] = upsert.merge_within(merge, signature, creating=as_they_were, settled=settled)
     counts["audit_logs"] = _audit_counts(found, found.adoption.insert())

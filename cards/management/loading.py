@@ -16,7 +16,7 @@ from cards.packs.layout import Layout
 from cards.packs.loading import as_they_were, both_rarities, staged
 from cards.packs.source import Source, open_source, sha256
 from cards.thumbnails.stale import render_stale
-from ops import upsert
+from ops import upsert, words
 from ops.management.arguments import add_mode, add_person, person_flags
 from ops.management.base import OpsCommand
 from ops.report.status import status
@@ -62,7 +62,7 @@ class LoadCommand(OpsCommand):
     def execute_load(
         self, merge: Merge, source: Source, options: dict[str, Any], remarks: list[str]
     ) -> list[str]:
-        metadata = {"file": source.path.name, "sha256": sha256(source.path)}
+        metadata = {"file": words.harmless(source.path.name), "sha256": sha256(source.path)}
         signature = Signature(self.name, options["performed_by"], metadata)
         counts = upsert.execute(
             merge,

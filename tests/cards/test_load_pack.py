@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -313,3 +314,14 @@ def test_the_command_line_tells_a_bad_pack_without_a_traceback(manage: Any, writ
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[0].endswith("1 bad row. Nothing was loaded.")
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_whose_name_is_not_utf8_is_loaded_and_named(manage: Any, write: Write) -> None:
+    """As old archives leave them; Python has halves of characters for such bytes."""
+    path = write([card()])
+    odd = path.rename(os.fsdecode(os.fsencode(path.parent) + b"/c\xf3ndor\n.json"))
+    strict = {"PYTHONIOENCODING": "utf-8:strict"}
+    assert manage.process("load_pack", odd, env=strict).returncode == 0
+    done = manage.process("load_pack", odd, "--execute", env=strict)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert AuditLog.objects.filter(action="load_pack").get().metadata["file"] == "c\\udcf3ndor\n.json"
