@@ -48,7 +48,7 @@ def card_layout(illustrations: Illustrations, *, without_rarity_v2: bool = False
         needed=("title", "pack_id"),
         aliases={"image_url": "image", "thumbnail_url": "thumbnail"},
         fallbacks={"id": "card_id"},
-        converters={"card_id": _card_id, "pack_id": _pack_id, "rarity": rarity, "rarity_v2": rarity},
+        converters={"card_id": _card_id, "pack_id": pack_id, "rarity": rarity, "rarity_v2": rarity},
         defaults=_defaults,
         prepare=_without_what_is_the_databases,
         finish=finish,
@@ -73,7 +73,7 @@ def _defaults(top: Row) -> Row:
     if value is None:
         return {}
     try:
-        return {"pack_id": _pack_id(value)}
+        return {"pack_id": pack_id(value)}
     except BadValue as exc:
         raise RefusedPack(f"packId {exc}.") from exc
 
@@ -117,7 +117,8 @@ _text = converter_for(Card._meta.get_field("card_id"))
 _pack_text = converter_for(Card._meta.get_field("pack_id"))
 
 
-def _pack_id(value: Any) -> str:
+def pack_id(value: Any) -> str:
+    """Raises ``BadValue``."""
     return _visible(composed(_pack_text(value)))
 
 

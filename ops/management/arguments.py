@@ -114,7 +114,16 @@ def add_no_backup(parser: ArgumentParser) -> None:
 def person(text: str) -> str:
     if not 1 <= len(text.strip()) <= _LONGEST_NAME:
         raise ArgumentTypeError(f"a name has 1 to {_LONGEST_NAME} characters, not {len(text.strip())}")
-    return text.strip()
+    return characters(text.strip())
+
+
+def characters(text: str) -> str:
+    """Of bytes that are no UTF-8 Python makes halves of characters, which the database does not take."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentTypeError(f"{text!r} is not UTF-8") from None
+    return text
 
 
 def path(text: str) -> Path:
@@ -127,7 +136,7 @@ def pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise ArgumentTypeError(f"{text!r} is not COLUMN=VALUE; {FILTER_FORMS}")
-    return name, value
+    return characters(name), characters(value)
 
 
 class Filters(Action):

@@ -71,7 +71,20 @@ def test_a_pack_name_of_several_words_makes_card_ids_without_spaces() -> None:
     }
 
 
-@pytest.mark.parametrize("words", [["0"], ["-5"], ["many"], ["5", "--pack", ""], ["5", "--pack", "x" * 129]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["0"],
+        ["-5"],
+        ["many"],
+        ["5", "--pack", ""],
+        ["5", "--pack", "x" * 129],
+        ["5", "--pack", "a\nb"],
+        ["5", "--pack", "a\u200b"],
+        ["5", "--pack", "\udcff"],
+        ["5", "--as", "\udcff"],
+    ],
+)
 def test_wrong_words_are_refused(words: list[str]) -> None:
     refusal(*words, command="generate_cards")
     assert not Card.objects.exists()

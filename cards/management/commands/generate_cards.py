@@ -6,8 +6,9 @@ from django.core.management.base import CommandParser
 from cards.management.loading import add_without_rarity_v2, creating
 from cards.models import Card
 from cards.packs import report, synthetic
+from cards.packs.catalogue import pack_id
+from cards.packs.errors import BadValue
 from cards.packs.progress import counted
-from cards.packs.values import composed
 from ops import upsert
 from ops.management.arguments import add_person, positive
 from ops.management.base import OpsCommand
@@ -47,4 +48,7 @@ def pack_name(text: str) -> str:
     """The card ids begin with it, and must stay within their column."""
     if not text.strip() or len(text) > _LONGEST_NAME:
         raise ArgumentTypeError(f"{text!r} is no pack name: 1 to {_LONGEST_NAME} characters")
-    return composed(text)
+    try:
+        return pack_id(text)
+    except BadValue as exc:
+        raise ArgumentTypeError(f"{text!r} is no pack name: it {exc}") from exc
