@@ -41,8 +41,8 @@ def schema_of(url: str) -> str:
     return dict(parse_qsl(urlsplit(url).query)).get(_SCHEMA, "")
 
 
-def database_settings(url: str) -> dict[str, Any]:
-    """One of Django's DATABASES.
+def database_settings(url: str, schema: str = "") -> dict[str, Any]:
+    """One of Django's DATABASES; ``schema`` is what the other URL asks for, where this one asks for none.
 
     A schema goes to the server as its search_path with the first message of a session, which poolers refuse:
     not where the URL names one (``pgbouncer=true``), nor for ``public``, which is mostly the default anyway.
@@ -51,7 +51,7 @@ def database_settings(url: str) -> dict[str, Any]:
     settings: dict[str, Any] = Env.db_url_config(url)
     asked = settings.get("OPTIONS", {})
     options = {key: value for key, value in asked.items() if key in _OF_LIBPQ}
-    schema = str(asked.get(_SCHEMA, ""))
+    schema = str(asked.get(_SCHEMA, "")) or schema
     if schema not in ("", "public") and str(asked.get("pgbouncer", "")).lower() != "true":
         options["options"] = f"{options.get('options', '')} -c search_path={_quoted(schema)}".strip()
     # Whatever the server's default is: a batch sees what was committed before it had its lane.

@@ -102,7 +102,7 @@ DATABASES = {
 }
 # Where DATABASE_URL leads to a pooler: the server itself, for what needs a session. See docs/poolers.md.
 _direct_url = env.text("DIRECT_DATABASE_URL")
-DIRECT_DATABASE = database_settings(_direct_url) if _direct_url else None
+DIRECT_DATABASE = database_settings(_direct_url, DATABASE_SCHEMA) if _direct_url else None
 REDIS_URL = env.text("REDIS_URL") or redis_url(_valkey)
 DEFAULT_EXCEPTION_REPORTER_FILTER = "kyndo.reporting.NoPasswords"
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}

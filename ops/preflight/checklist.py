@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from django.db import ProgrammingError
+from django.db import DatabaseError, ProgrammingError
 
 from ops.preflight import backup, health, migrations, objects, people, runs, server, space, wal
 from ops.preflight.finding import Finding, Light, Situation, worst
+from ops.trouble import is_told
 
 CHECKS: dict[str, Callable[[Situation], Finding]] = {
     "backup": backup.fresh_backup,
@@ -42,7 +43,9 @@ def go_through(situation: Situation) -> Iterator[tuple[str, Finding]]:
     for name, check in CHECKS.items():
         try:
             yield name, check(situation)
-        except ProgrammingError as exc:
+        except DatabaseError as exc:
+            if not isinstance(exc, ProgrammingError) and not is_told(exc):
+                raise
             yield name, Finding(Light.YELLOW, f"Cannot be seen: {str(exc).splitlines()[0]}")
 
 

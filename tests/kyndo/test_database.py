@@ -60,6 +60,11 @@ def test_a_schema_is_sent_as_the_search_path(query: str, sent: str | None) -> No
     assert options(query).get("options") == sent
 
 
+def test_the_second_url_is_in_the_schema_of_the_first() -> None:
+    assert database_settings(URL, "game")["OPTIONS"]["options"] == '-c search_path="game"'
+    assert database_settings(f"{URL}?schema=other", "game")["OPTIONS"]["options"] == '-c search_path="other"'
+
+
 @pytest.fixture
 def schema(transactional_db: None) -> Iterator[str]:
     name = 'the "new" game'

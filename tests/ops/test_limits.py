@@ -11,6 +11,7 @@ from ops import registry
 from ops.db import read_only, unhurried
 from ops.models import Run
 from ops.operation import Check
+from ops.preflight.checklist import CHECKS
 from ops.trouble import explain, is_told
 from tests.conftest import Manage
 from tests.ops.conftest import Declare
@@ -122,6 +123,16 @@ def test_a_command_that_was_stopped_tells_which_limit_and_what_to_type(manage: M
     assert "(statement_timeout is 100ms for the role kyndo)" in first
     name = connection.settings_dict["NAME"]
     assert second == f'In psql: ALTER ROLE "kyndo" IN DATABASE "{name}" SET statement_timeout = \'10min\';'
+
+
+def test_a_line_of_the_checklist_that_was_stopped_leaves_the_others(
+    manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CHECKS, "prepared", lambda situation: sql(SLOW))
+    with limited(statement_timeout="150ms"):
+        done = manage("preflight")
+    assert "Cannot be seen: canceling statement due to statement timeout" in done.stdout
+    assert "local disk" in done.stdout
 
 
 @pytest.mark.parametrize(
