@@ -2,65 +2,42 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Iterator
 from typing import Any
 
-from django.db import connection
-from django.db.models import Field
+from django.db.models import Field, QuerySet
 
-from ops.sql.compile import is_json
+from ops.operation import Operation
+from ops.sql.compile import fields_of
+from ops.sql.refusals import refused, size_of
 
 # Of so many rows the new values are looked at.
 LOOKED_AT = 1_000
 MADE_LATER = "the new values are made row by row, by process(), when it is executed"
-_SIZES = re.compile(r"(char|character varying|numeric)\((\d+)(?:, *(\d+))?\)")
-# Why a value is refused; None where it is not.
-Refuse = Callable[[Any], str | None]
 
 
-def refusals(field: Field[Any, Any], labels: Sequence[str], values: Sequence[Any]) -> Iterator[str]:
-    """In words, how many of the rows would fail for what the column does not take, a line a reason."""
-    refuse = _refusal_of(field)
-    found: dict[str, list[str]] = {}
-    for label, value in zip(labels, values, strict=True):
-        if reason := refuse(value):
-            found.setdefault(reason, []).append(label)
-    for reason, rows in found.items():
-        counted = f"{len(rows):,} of the first {len(labels):,} rows would fail, such as {rows[0]}"
-        yield f"{counted}: the new {field.name} {reason}"
+def refusals(rows: QuerySet[Any], operation: Operation) -> Iterator[str]:
+    """In words, how many of the first rows would fail, a line for each column and reason."""
+    found = refused(rows[:LOOKED_AT], operation, operation.label)
+    for field in fields_of(operation):
+        reasons = [(why[field.name], label) for label, why in found if field.name in why]
+        for reason in dict.fromkeys(reason for reason, _ in reasons):
+            named = [label for other, label in reasons if other == reason]
+            counted = f"{len(named):,} of the first {len(found):,} rows would fail, such as {named[0]}"
+            yield f"{counted}: the new {field.name} {_WORDS[reason](field)}"
 
 
-def _refusal_of(field: Field[Any, Any]) -> Refuse:
-    sized = _SIZES.search(field.db_type(connection) or "")
-
-    def refuse(value: Any) -> str | None:
-        if value is None:
-            # None may be JSON's own null, which is a value.
-            return None if field.null or is_json(field) else "would be NULL, which the column does not take"
-        if not sized:
-            return None
-        if isinstance(value, Decimal):
-            return _too_large(value, int(sized[2]), int(sized[3] or 0))
-        longest = max(map(_length, value if isinstance(value, list) else [value]), default=0)
-        return _too_long(longest, int(sized[2]))
-
-    return refuse
+def _too_long(field: Field[Any, Any]) -> str:
+    return f"is longer than the {size_of(field)[0]:,} characters that the column takes"
 
 
-def _length(value: Any) -> int:
-    """In characters, without the spaces at its end, which PostgreSQL cuts off where they are too many."""
-    return len(value.rstrip(" ")) if isinstance(value, str) else 0
+def _too_large(field: Field[Any, Any]) -> str:
+    size, places = size_of(field)
+    return f"has more than the {size - places} digits before the point"
 
 
-def _too_long(length: int, limit: int) -> str | None:
-    return f"is longer than the {limit:,} characters that the column takes" if length > limit else None
+def _null(field: Field[Any, Any]) -> str:
+    return "would be NULL, which the column does not take"
 
 
-def _too_large(value: Decimal, digits: int, places: int) -> str | None:
-    if not value.is_finite():
-        return None
-    rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
-    room = digits - places
-    return f"has more than the {room} digits before the point" if abs(rounded) >= 10**room else None
+_WORDS = {"null": _null, "long": _too_long, "large": _too_large}

@@ -16,7 +16,7 @@ from ops.contract import remarks_of
 from ops.creation import Request
 from ops.db import read_only
 from ops.declaration import build_steady, check_on_server
-from ops.foreseen import LOOKED_AT, MADE_LATER, refusals
+from ops.foreseen import MADE_LATER, refusals
 from ops.models import Run
 from ops.operation import Operation
 from ops.sql.compile import fields_of, with_changes
@@ -89,15 +89,12 @@ def _samples(rows: Any, operation: Operation) -> tuple[list[Sample], list[str]]:
         return _old_values(rows, operation), [MADE_LATER]
     try:
         with transaction.atomic():
-            found = _new_values(rows[:LOOKED_AT], operation)
+            told = list(refusals(rows, operation))
+            return _new_values(rows[:_SAMPLES], operation), told
     except DataError as exc:
         reason = str(exc).strip().partition("\n")[0]
-        told = f"the new values of some rows cannot be computed, and these rows would fail: {reason}"
-        return _old_values(rows, operation), [told]
-    labels = [sample.label for sample in found]
-    fields = fields_of(operation)
-    foreseen = (refusals(each, labels, [sample.values[each.name][-1] for sample in found]) for each in fields)
-    return found[:_SAMPLES], [told for lines in foreseen for told in lines]
+        told = [f"the new values of some rows cannot be computed, and these rows would fail: {reason}"]
+    return _old_values(rows, operation), told
 
 
 def _old_values(rows: Any, operation: Operation) -> list[Sample]:

@@ -112,14 +112,14 @@ def compile_merge(queryset: QuerySet[Any], operation: Operation) -> Compiled | N
     What is set is not compiled by the ORM's UPDATE, which casts arrays to their columns' type and so cuts in
     silence.
     """
-    compiler = _with_new_values(queryset.order_by(), operation).query.get_compiler(using=queryset.db)
+    compiler = with_new_values(queryset.order_by(), operation).query.get_compiler(using=queryset.db)
     compiler.pre_sql_setup()
     try:
         where, where_params = compiler.compile(queryset.query.where)
     except EmptyResultSet:
         return None
     fields = fields_of(operation)
-    new = [compiler.compile(compiler.query.annotations[_new(field)]) for field in fields]
+    new = [compiler.compile(compiler.query.annotations[new_name(field)]) for field in fields]
     assignments = [assign(field, sql.SQL(text)) for field, (text, _) in zip(fields, new, strict=True)]
     assignments += touches(operation.model)
     statement = sql.SQL(
@@ -137,21 +137,21 @@ def compile_merge(queryset: QuerySet[Any], operation: Operation) -> Compiled | N
 def with_changes(queryset: QuerySet[Any], operation: Operation, *labels: str) -> QuerySet[Any]:
     """Rows of ``(*labels, pk, old..., new...)``, old and new in the order of ``fields_of``."""
     fields = fields_of(operation)
-    old, new = [field.attname for field in fields], [_new(field) for field in fields]
-    rows: QuerySet[Any] = _with_new_values(queryset, operation).values_list(*labels, "pk", *old, *new)
+    old, new = [field.attname for field in fields], [new_name(field) for field in fields]
+    rows: QuerySet[Any] = with_new_values(queryset, operation).values_list(*labels, "pk", *old, *new)
     return rows
 
 
-def _with_new_values(queryset: QuerySet[Any], operation: Operation) -> QuerySet[Any]:
+def with_new_values(queryset: QuerySet[Any], operation: Operation) -> QuerySet[Any]:
     changes = operation.get_changes()
     fields = dict(zip(operation.get_columns(), fields_of(operation), strict=True))
     rows: QuerySet[Any] = queryset.annotate(
-        **{_new(field): as_stored(changes[name], field) for name, field in fields.items()}
+        **{new_name(field): as_stored(changes[name], field) for name, field in fields.items()}
     )
     return rows
 
 
-def _new(field: Field[Any, Any]) -> str:
+def new_name(field: Field[Any, Any]) -> str:
     """An annotation's name; with an underscore at its end it is no field's, since Django refuses those."""
     return f"new_{field.name}_"
 
