@@ -1,0 +1,233 @@
+"""``python -m bench.chosen``: what a run over chosen rows costs, in a small table and in a large one.
+
+A run over K keys, its revert, and a retry of K failed rows, from the request to the end of the work: in both
+tables by turns, so that the ratio between them is one of the same moments. In the large one also a run over
+everything, a promotion and its revert, and the keys of a run beside a bare COPY of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from statistics import median
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from bench.engine.__main__ import server
+from bench.engine.databases import ROOT, environment
+
+_SIZES = {"small": 50_000, "large": 5_000_000}
+_COUNTS = [50, 5_000, 1_000_000]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.chosen", description=__doc__)
+    parser.add_argument("--small", type=int, default=_SIZES["small"], help="Cards in the small table.")
+    parser.add_argument("--large", type=int, default=_SIZES["large"], help="Cards in the large one.")
+    parser.add_argument("--keys", type=int, nargs="+", default=_COUNTS, help="50 5000 1000000")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--build", action="store_true", help="Only make the tables that are not there yet.")
+    parser.add_argument(
+        "--on", metavar="JSON", help=argparse.SUPPRESS
+    )  # one measurement, in a process of its own
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    if options.on:
+        print(json.dumps(_measure(**json.loads(options.on))))
+        return
+    with server(None) as url:
+        sizes = {"small": options.small, "large": options.large}
+        urls = {name: _built(url, name, rows) for name, rows in sizes.items()}
+        if not options.build:
+            _report(urls, options)
+
+
+def _built(url: str, name: str, rows: int) -> str:
+    """The URL of a database with so many cards, made unless it is there."""
+    target = urlsplit(url)._replace(path=f"/chosen_{name}_{rows}").geturl()
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT 1 FROM pg_database WHERE datname = %s", [target.rpartition("/")[2]]
+        )
+        if found.fetchone():
+            return target
+        connection.execute(f"CREATE DATABASE chosen_{name}_{rows} TEMPLATE template0")
+    for words in (["migrate", "--verbosity", "0"], ["generate_cards", str(rows), "--without-rarity-v2"]):
+        command = [sys.executable, str(ROOT / "manage.py"), *words]
+        subprocess.run(command, env=environment(target), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    with psycopg.connect(target, autocommit=True) as connection:
+        connection.execute("VACUUM (FREEZE, ANALYZE)")
+    return target
+
+
+def _report(urls: dict[str, str], options: argparse.Namespace) -> None:
+    print("| what | K | small, s | large, s | large / small |\n|---|---:|---:|---:|---:|", flush=True)
+    for count in options.keys:
+        rounds = [
+            {
+                name: _ask(url, "chosen", count)
+                for name, url in urls.items()
+                if count <= getattr(options, name)
+            }
+            for _ in range(options.rounds)
+        ]
+        for what in ("run", "revert", "retry"):
+            small, large = (
+                [each[name][what] for each in rounds if name in each] for name in ("small", "large")
+            )
+            print(_line(what, count, small, large), flush=True)
+    alone = [_ask(urls["large"], "everything", max(options.keys)) for _ in range(options.rounds)]
+    print("\n| in the large table | median | rounds |\n|---|---:|---|")
+    for name in alone[0]:
+        values = [each[name] for each in alone]
+        print(f"| {name} | {median(values):,.2f} | {', '.join(f'{value:,.2f}' for value in values)} |")
+
+
+def _line(what: str, count: int, small: list[float], large: list[float]) -> str:
+    ratio = median(b / a for a, b in zip(small, large, strict=True)) if small else None
+    cells = [f"{median(small):.3f}" if small else "", f"{median(large):.3f}"]
+    return f"| {what} | {count:,} | {' | '.join(cells)} | {f'{ratio:.2f}' if ratio else ''} |"
+
+
+def _ask(url: str, kind: str, count: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.chosen", "--on", json.dumps({"kind": kind, "count": count})]
+    done = subprocess.run(
+        command, env=environment(url), cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE
+    )
+    told: dict[str, float] = json.loads(done.stdout)
+    return told
+
+
+def _measure(kind: str, count: int) -> dict[str, float]:
+    import django
+
+    django.setup()
+    return (_chosen if kind == "chosen" else _everything)(count)
+
+
+def _chosen(count: int) -> dict[str, float]:
+    """Seconds of a run over so many keys, of its revert, and of a retry of as many rows."""
+    from cards.models import Card
+    from ops.scope import Scope
+
+    every = Card.objects.order_by("pk")
+    step = every.count() // count
+    keys = [pk for number, pk in enumerate(every.values_list("pk", flat=True)) if number % step == 0][:count]
+    run, seconds = _timed("backfill_rarity_v2", scope=Scope.of_keys(keys))
+    _, back = _timed("revert", params={"run": run.pk})
+    _fail(run)
+    again, retried = _timed("backfill_rarity_v2", scope=Scope.of_failures(run))
+    _timed("revert", params={"run": again.pk})
+    return {"run": seconds, "revert": back, "retry": retried}
+
+
+def _fail(run: Any) -> None:
+    """Let all that the run changed have failed."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO ops_failure (run_id, object_id, error)"
+            " SELECT run_id, object_id, 'made by the benchmark' FROM audit_logs WHERE run_id = %s",
+            [run.pk],
+        )
+
+
+def _everything(count: int) -> dict[str, float]:
+    """A run over so many chosen cards, one over all of them, both reverts; the keys beside a bare COPY."""
+    from cards.models import Card
+    from ops.scope import Scope
+
+    total = Card.objects.count()
+    keys = list(Card.objects.order_by("pk").values_list("pk", flat=True)[:: total // count][:count])
+    chosen, some = _timed("backfill_rarity_v2", scope=Scope.of_keys(keys), from_its_start=True)
+    _, back = _timed("revert", params={"run": chosen.pk}, from_its_start=True)
+    run, all_of_them = _timed("backfill_rarity_v2", from_its_start=True)
+    _, all_back = _timed("revert", params={"run": run.pk}, from_its_start=True)
+    copied, stored = _copied(keys), _stored(keys)
+    return {
+        "chosen, rows/s": count / some,
+        "everything, rows/s": total / all_of_them,
+        "chosen, of everything": (count / some) / (total / all_of_them),
+        "revert of the chosen, of the run": some / back,
+        "revert of everything, of the run": all_of_them / all_back,
+        "keys stored, in times of a bare COPY": stored / copied,
+    }
+
+
+def _timed(name: str, from_its_start: bool = False, **asked: Any) -> tuple[Any, float]:
+    """The run, and the seconds from its request, or from the start of its work, to its end."""
+    from threading import Event
+
+    from bench.engine.worker import Ends
+    from ops import registry, runs
+    from ops.creation import Request, create
+    from ops.engine.work import work
+
+    began = monotonic()
+    run = create(Request(registry.get(name), "benchmark", **asked))
+    runs.start(run)
+    began = monotonic() if from_its_start else began
+    state = work(run, Ends(), Event())
+    if state not in ("succeeded", "verification_failed"):  # the checks of a run over some rows see the others
+        raise RuntimeError(f"run {run.pk} ended {state}: {run.error}")
+    return run, monotonic() - began
+
+
+def _rolled_back(store: Callable[[], object]) -> float:
+    from django.db import transaction
+
+    with transaction.atomic():
+        began = monotonic()
+        store()
+        seconds = monotonic() - began
+        transaction.set_rollback(True)
+    return seconds
+
+
+def _copied(keys: list[int]) -> float:
+    """Seconds of a bare COPY of the keys into their table."""
+    from django.db import connection
+
+    run = _empty_run()
+    lines = "".join(f"{run.pk}\t{key}\n" for key in keys)
+
+    def copy() -> None:
+        with (
+            connection.connection.cursor() as cursor,
+            cursor.copy("COPY ops_key (run_id, object_id) FROM STDIN") as into,
+        ):
+            into.write(lines)
+
+    return _rolled_back(copy)
+
+
+def _stored(keys: list[int]) -> float:
+    from cards.models import Card
+    from ops.scope import Scope
+
+    run, scope = _empty_run(), Scope.of_keys(keys)
+    return _rolled_back(lambda: scope.store(run, Card))
+
+
+def _empty_run() -> Any:
+    from ops.models import Run
+
+    return Run.objects.create(
+        operation="benchmark", model="cards.card", columns=[], as_of="2026-01-01T00:00Z", total=0
+    )
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    main()
