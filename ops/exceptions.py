@@ -87,3 +87,7 @@ class Interrupted(OpsError):
 
 class BadContent(OpsError):
     """A file can be read, but not as what it should be."""
+
+
+class Held(Exception):
+    """The run is held: no batch begins before its time is over."""

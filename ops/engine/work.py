@@ -16,9 +16,9 @@ from ops.engine.pace import Pace
 from ops.engine.settle import settle
 from ops.engine.size import CEILING, TARGET, BatchSize
 from ops.events import process, tell
-from ops.exceptions import IllegalMove, OpsError
+from ops.exceptions import Held, IllegalMove, OpsError
 from ops.health.health import Health
-from ops.health.hold import Held, is_held, wait
+from ops.health.hold import is_held, wait
 from ops.models import Run
 from ops.patience import LIMIT, Patience, is_away, is_transient
 from ops.scope import Scope

@@ -19,10 +19,6 @@ from ops.states import State
 _LOOK = timedelta(milliseconds=250)
 
 
-class Held(Exception):
-    """The run is held: no batch begins before its time is over."""
-
-
 def held() -> Q:
     """Of runs: whether they are held, by the database's clock; see Note [Clocks that step]."""
     theirs = Q(held_for=None) | Q(held_until__lte=Now() + F("held_for"))

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from ops.db import BATCH_SETTINGS, batch_settings
-from ops.health.hold import Held
+from ops.exceptions import Held
 from ops.lost import lost
 from ops.models import Lane, Run
 from ops.sql.compile import Compiled
