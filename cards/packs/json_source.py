@@ -56,7 +56,11 @@ class JsonSource:
         return f"{name}[{place - start}]"
 
     def _object(self) -> Iterator[tuple[int, Any]]:
+        seen: set[str] = set()
         for key in self._reader.names():
+            if key in seen:
+                raise RefusedPack(f'it gives "{cut(key)}" twice.')
+            seen.add(key)
             if key in self._lists and self._reader.peek() == "[":
                 yield from self._rows(key)
             else:

@@ -179,6 +179,8 @@ BAD_FILES: dict[str, tuple[str, str | bytes, str]] = {
         '{"birds": []}',
         'it has no list "cards" or "assets"; at its top it has "birds".',
     ),
+    "a name twice": ("p.json", '{"packId": "p", "cards": [], "packId": "q"}', 'it gives "packId" twice.'),
+    "a list twice": ("p.json", '{"cards": [{"cardId": "c"}], "cards": []}', 'it gives "cards" twice.'),
     "a bad packId": (
         "p.json",
         '{"packId": 5, "cards": [{"cardId": "c"}]}',
