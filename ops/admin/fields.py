@@ -90,7 +90,8 @@ class ListField(ExactField, SimpleArrayField):
     def __init__(self, base_field: forms.Field, **kwargs: Any) -> None:
         if isinstance(base_field, forms.CharField):
             base_field.strip = False
-        super().__init__(base_field, **kwargs)
+        help_text = kwargs.pop("help_text", "") or "One a line, which may hold commas."
+        super().__init__(base_field, help_text=help_text, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, list):

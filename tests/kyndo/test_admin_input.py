@@ -11,7 +11,7 @@ from redis import Redis
 from cards.models import Asset, Card, PresentationRule
 from ops.models import Export, Run
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 # None is of the kind that is asked for, wherever it stands.
 ODD = ("\0", "x", "9" * 30, "-1")
