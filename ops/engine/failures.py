@@ -57,7 +57,8 @@ def refuse_refused(run: Run, refused: int, left: Callable[[], int]) -> None:
 def refusal(selected: int) -> str:
     """Why a row was not changed, though it is a candidate and no error was raised."""
     if selected:
-        return "not changed: a trigger kept the row as it was, or others changed it meanwhile each time"
+        kept = "a trigger or row-level security kept the row as it was"
+        return f"not changed: {kept}, or others changed it meanwhile each time"
     return "not changed: this role may read the row, but not change it (row-level security)"
 
 
