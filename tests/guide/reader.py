@@ -6,6 +6,11 @@
     ```diff               a change of the code, applied
     ```python PATH        put at the end of that file, or a new one
 
+The runbook is a chapter of its own world. What makes its troubles stands in comments, which no reader sees:
+
+    <!-- $ command -->    typed, and must go well
+    <!-- stop redis -->   or start, and postgres
+
 Any other block is only read.
 """
 
@@ -16,8 +21,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+RUNBOOK = "10-runbook.md"
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
 _BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HIDDEN = re.compile(r"^<!-- (\$|stop|start) ((?:(?!-->).)+?) -->$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^\$ (.*(?:\n> .*|\n>$)*)\n?", re.MULTILINE)
 
 
@@ -40,7 +47,18 @@ class Step:
 
 
 def chapters() -> list[Path]:
-    return sorted(GUIDE.glob("[0-9]*.md"))
+    """Those that are gone through one after the other."""
+    return sorted(path for path in GUIDE.glob("[0-9]*.md") if path.name != RUNBOOK)
+
+
+def with_troubles(chapter: Path) -> list[Step]:
+    """Its steps, and among them what makes the troubles that they are about."""
+    text = chapter.read_text()
+    hidden = [
+        Step(chapter, _line(text, found.start()), "hidden" if found[1] == "$" else found[1], "", found[2])
+        for found in _HIDDEN.finditer(text)
+    ]
+    return sorted([*steps(chapter), *hidden], key=lambda step: step.line)
 
 
 def steps(chapter: Path) -> Iterator[Step]:

@@ -15,7 +15,7 @@ import pytest
 from kyndo.localservices.postgres import LocalPostgres
 from tests.debian import DebianPostgres, need_debian
 from tests.guide.likeness import alike, lines
-from tests.guide.reader import Step, chapters, steps, written
+from tests.guide.reader import GUIDE, RUNBOOK, Step, chapters, steps, with_troubles, written
 from tests.guide.world import World, world
 
 pytestmark = pytest.mark.long
@@ -39,6 +39,17 @@ def test_what_needs_pg_stat_statements_says_so_too(tmp_path: Path, pytestconfig:
         here.must("manage.py backup_db --verify")
         told = gone_through(here, "debian")
     settle(told, pytestconfig.getoption("record"))
+
+
+def test_every_command_of_the_runbook_says_what_the_runbook_says(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    with world(tmp_path, LocalPostgres(tmp_path / "servers", durable=False)) as here:
+        here.must("manage.py migrate && manage.py load_rules --execute")
+        here.must("manage.py generate_cards 300 --pack birds && manage.py backup_db --verify")
+        told = {step: here.do(step) for step in with_troubles(GUIDE / RUNBOOK)}
+    typed = {step: text for step, text in told.items() if step.kind == "console"}
+    settle(typed, pytestconfig.getoption("record"))
 
 
 def test_without_curl_only_what_is_typed_with_it_is_left_out(

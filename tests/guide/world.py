@@ -14,6 +14,7 @@ from shlex import quote
 
 from kyndo.localservices.ports import free_port, taken
 from kyndo.localservices.postgres import LocalPostgres
+from kyndo.localservices.server import LocalServer
 from kyndo.localservices.valkey import LocalValkey
 from tests.guide import zygote
 from tests.guide.reader import Step
@@ -29,6 +30,7 @@ class World:
 
     def __init__(self, folder: Path, postgres: LocalPostgres, valkey: LocalValkey) -> None:
         self.folder, self.postgres = folder / "kyndo", postgres
+        self.services: dict[str, LocalServer] = {"redis": valkey, "postgres": postgres}
         for package in ("kyndo", "cards", "ops"):
             shutil.copytree(ROOT / package, self.folder / package)
         shutil.copy(ROOT / "manage.py", self.folder)
@@ -54,6 +56,7 @@ class World:
             "LOGNAME": "ada",
             "LANG": "C.UTF-8",
             "COLUMNS": "100",
+            "PYTHON": sys.executable,
             "DATABASE_URL": self.postgres.url,
             "REDIS_URL": valkey.url,
             "SECRET_KEY": "of the guide",
@@ -82,6 +85,12 @@ class World:
         return f"{told}[{done.returncode}]\n" if done.returncode else told
 
     def do(self, step: Step) -> str:
+        if step.kind in ("stop", "start"):
+            getattr(self.services[step.typed], step.kind)()
+            return ""
+        if step.kind == "hidden":
+            self.must(f"set -e\n{step.typed}")
+            return ""
         if step.kind == "console":
             return self.type(step.typed)
         if step.kind == "diff":
@@ -137,7 +146,7 @@ class World:
     def must(self, command: str) -> None:
         """For what goes before the guide, and tells it nothing."""
         told = self.type(command)
-        assert not told.endswith("]\n"), told
+        assert not told.endswith("]\n"), f"{command}\n{told}"
 
 
 @contextmanager
