@@ -92,7 +92,6 @@ WRITES = [
     "import_json {node}",
     "backup_db {tmp}/new.dump",
     "backup_db {tmp}/new.dump --verify",
-    "restore_db {tmp}/none.dump --confirm kyndo",
     "schema_drift",
     "createsuperuser --skip-checks --noinput --username bob --email b@example.com",
 ]
@@ -100,17 +99,26 @@ READS = ["runs", "bulk_promote --from common --to rare", "verify_rarity_v2", "db
 
 
 @pytest.mark.usefixtures("_on_standby")
-@pytest.mark.parametrize("command", WRITES)
-def test_a_command_that_writes_is_told_in_two_lines(manage: Manage, tmp_path: Path, command: str) -> None:
-    words = command.format(tmp=tmp_path, node=ROOT / "tests" / "cards" / "node_export").split()
-    done = manage(*words)
-    assert done.returncode in (1, 2), done.stdout
-    assert len(done.stderr.splitlines()) <= 3, done.stderr
-    assert "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == []
-    if "none.dump" not in command:
-        assert "is a standby" in done.stderr
-        assert "name the primary" in done.stderr
+def test_commands_that_write_are_told_in_two_lines_and_leave_nothing(manage: Manage, tmp_path: Path) -> None:
+    for command in WRITES:
+        words = command.format(tmp=tmp_path, node=ROOT / "tests" / "cards" / "node_export").split()
+        done = manage(*words)
+        assert done.returncode in (1, 2), command
+        assert len(done.stderr.splitlines()) == 2, (command, done.stderr)
+        assert "is a standby" in done.stderr, (command, done.stderr)
+        assert "name the primary" in done.stderr, (command, done.stderr)
+        assert list(tmp_path.iterdir()) == [], command
+
+
+def test_a_restore_on_a_standby_is_told_in_two_lines(pair: Pair, manage: Manage, tmp_path: Path) -> None:
+    file = tmp_path / "primary.dump"
+    with django_on(pair.primary):
+        assert manage("backup_db", file).returncode == 0
+    with django_on(pair.standby):
+        done = manage("restore_db", file, "--confirm", "kyndo")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 2
+    assert "is a standby" in done.stderr
 
 
 @pytest.mark.usefixtures("_on_standby")
@@ -123,11 +131,10 @@ def test_migrate_on_a_standby_is_told_in_two_lines(manage: Manage) -> None:
 
 
 @pytest.mark.usefixtures("_on_standby")
-@pytest.mark.parametrize("command", READS)
-def test_a_command_that_reads_works_on_a_standby(manage: Manage, command: str) -> None:
-    done = manage(*command.split())
-    assert done.returncode in (0, 1), done.stderr
-    assert done.stderr == ""
+def test_commands_that_read_work_on_a_standby(manage: Manage) -> None:
+    for command in READS:
+        done = manage(*command.split())
+        assert (done.returncode, done.stderr) == (0, ""), command
 
 
 @pytest.mark.usefixtures("_on_standby")
