@@ -97,6 +97,29 @@ def test_commands_work_and_leave_nothing_on_the_backend(
     assert left(pooler) == []
 
 
+PAGES = [
+    "/admin/",
+    "/admin/cards/card/",
+    "/admin/cards/card/add/",
+    "/admin/auth/user/add/",
+    "/admin/auth/group/add/",  # a choice of rows, which Django reads by a cursor of the server
+    "/admin/ops/run/",
+    "/admin/ops/auditlog/",
+    "/admin/ops/export/",
+    "/metrics",
+]
+
+
+def test_pages_work_and_leave_nothing_on_the_backend(
+    pooler: PgBouncer, admin_client: Client, settings: Any
+) -> None:
+    settings.ADMIN_KEY = "key"
+    with pooler.between():
+        for page in PAGES:
+            assert admin_client.get(page, headers={"x-admin-key": "key"}).status_code == 200, page
+            assert left(pooler) == [], page
+
+
 def test_two_processes_share_a_run_through_few_backends(
     tmp_path_factory: pytest.TempPathFactory, declare: Declare
 ) -> None:
