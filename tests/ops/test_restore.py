@@ -21,6 +21,7 @@ from ops.backups.swap import drop_old, refuse_active_runs, swap
 from ops.models import Run
 from ops.report.backups import restored_lines
 from ops.states import State
+from tests.ops.conftest import Declare
 from tests.ops.running import create, operation, things
 from tests.trials.models import Thing
 
@@ -201,6 +202,18 @@ def test_active_runs_refuse_the_restore(server: Server) -> None:
             with pytest.raises(InUse):
                 swap(server, new)
     assert names(server) == [server.database]
+
+
+def test_a_run_that_waits_since_it_begins_by_itself_refuses_no_restore(
+    server: Server, declare: Declare
+) -> None:
+    declare(operation(Thing.objects.filter(note=None), {"note": "x"}, name="promote", follows=["score"]))
+    with server.connect(server.database) as live:
+        live.execute("INSERT INTO ops_run VALUES (7, 'promote', 'queued')")
+        refuse_active_runs(server)
+        live.execute("UPDATE ops_run SET state = 'running'")
+    with pytest.raises(InUse, match=r"run 7 \(promote\) is running: manage\.py runs pause 7"):
+        refuse_active_runs(server)
 
 
 def test_a_backup_without_all_its_rows_changes_nothing(tmp_path: Path, server: Server) -> None:
