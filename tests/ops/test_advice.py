@@ -17,8 +17,8 @@ from redis import Redis
 from ops import advice, outlook, registry, runs
 from ops.advice import WORKS, Verb
 from ops.exceptions import ColumnClaimed, IllegalMove, NeverShrinks, TooManyFailures
-from ops.management.arguments import add_ignore_health
 from ops.models import Failure, Run
+from ops.rebuild import anew
 from ops.states import HELD, STALLED, State
 from tests.conftest import Manage
 from tests.ops.conftest import Declare
@@ -154,7 +154,6 @@ def test_a_hold_names_the_flag_that_ignores_each_that_holds() -> None:
     run = MADE[HELD]()
     flags = "--ignore-health archiving --ignore-health maintenance"
     assert sorted(shlex.split(advised(run, Verb.RESUME))[4:]) == sorted(flags.split())
-    assert add_ignore_health  # whose choices these are
 
 
 def test_a_pause_that_is_refused_says_what_works_instead() -> None:
@@ -212,8 +211,6 @@ def test_what_is_started_anew_asks_the_same_as_before(manage: Manage, declare: D
     things(2)
     asked = {"score": "7", "only_noted": True}
     run = execute(registry.get("trials_score"), params=asked, ignored_health=[])
-    from ops.rebuild import anew
-
     Run.objects.update(scope={"filter": {"name": "it's t1"}, "keys": False})
     run.refresh_from_db()
     typed = anew(run)
@@ -222,14 +219,12 @@ def test_what_is_started_anew_asks_the_same_as_before(manage: Manage, declare: D
 
 
 def test_a_run_over_chosen_rows_cannot_be_asked_for_anew_by_a_command() -> None:
-    from ops.rebuild import anew
-
     run = annotate()
     run.scope = {"filter": {}, "keys": True}
     assert anew(run) == ""
 
 
-def test_a_declaration_that_changed_says_to_start_anew_where_nothing_is_to_cancel(declare: Declare) -> None:
+def test_a_failed_run_of_a_changed_declaration_is_started_anew(declare: Declare) -> None:
     things(2)
     run = create(declare(operation(Thing.objects.filter(note=None), {"note": "a"})))
     runs.start(run)

@@ -54,7 +54,7 @@ class TestWhatIsKnown:
         told = said(disk_free_mb=2**31 - 1)
         assert told.endswith(" free of the disk of the data directory (limit 2147.5 TB)")
 
-    def test_without_a_role_that_may_ask_the_folders_are_looked_at_all_the_same(self) -> None:
+    def test_the_folders_are_looked_at_whatever_the_role_may_ask(self) -> None:
         sql("CREATE ROLE plain")
         try:
             sql("SET ROLE plain")
@@ -202,7 +202,7 @@ def test_a_disk_that_gets_full_holds_the_run_until_there_is_room(
 
 
 @pytest.mark.long
-def test_a_full_disk_fails_the_run_and_no_row_and_the_run_goes_on_once_there_is_room(small: Path) -> None:
+def test_a_full_disk_fails_the_run_which_goes_on_once_there_is_room(small: Path) -> None:
     things(2000)
     run = create(Request(registry.get("trials_annotate"), "ada", ignored_health=["disk"]))
     ballast = fill(small)

@@ -15,6 +15,7 @@ from ops.conflicts import Conflicts
 from ops.models import Run
 from ops.operations import Revert
 from ops.rowlist import FailedRows
+from ops.scope import Scope
 from tests.conftest import Manage
 from tests.ops.conftest import Declare
 from tests.ops.running import Watched, create, execute, failures, go, operation, things
@@ -71,7 +72,7 @@ def test_a_row_that_was_mended_is_no_failure_any_more_and_the_other_one_is(half_
     assert run.failures.count() == 1
 
 
-def test_a_failure_whose_row_needs_no_change_any_more_does_not_outlive_the_run(half_failed: Run) -> None:
+def test_a_failure_whose_row_needs_no_change_any_more_ends_with_the_run(half_failed: Run) -> None:
     run = half_failed
     Thing.objects.filter(name__in=["t1", "t2"]).delete()
     runs.requeue(run)
@@ -187,8 +188,6 @@ def test_conflicts_of_a_revert_of_some_rows_are_those_among_them() -> None:
     rows = things(6)
     run = execute(registry.get("trials_annotate"))
     Thing.objects.filter(name__in=["t1", "t4"]).update(note="mine", score=5)
-    from ops.scope import Scope
-
     by_key = execute(Revert, params={"run": run.pk}, scope=Scope.of_keys([rows[0].pk, rows[1].pk]))
     assert [row.name for row in Conflicts(by_key)] == ["t1"]
     filtered = execute(Revert, params={"run": run.pk}, scope=Scope(filter={"name": "t4"}))
