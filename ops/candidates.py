@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet, Subquery
-from django.db.models.lookups import IsNull
+from django.db.models.lookups import Exact, IsNull
 
 from ops.models import AuditLog, Failure, Run
 from ops.operation import Operation
@@ -26,7 +26,9 @@ from ops.sql.keyset import Keyset
 # scalar subquery is one look into the index for each candidate, and nothing else.
 def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> QuerySet[Any]:
     """The operation's rows in scope, less those that an earlier sweep of the run dealt with."""
-    queryset = scope.candidates(operation.get_queryset(), run)
+    queryset, listed = scope.candidates(operation.get_queryset(), run), scope.listed(run)
+    if listed and operation.listed:  # so that the entry in the one is found by that in the other
+        queryset = queryset.filter(Exact(operation.listed.key, listed.key))
     if run is not None and run.sweep > 1:
         for dealt_with in (AuditLog.objects.all(), Failure.objects.counted()):
             seen = dealt_with.filter(run=run, object_id=key_text()).values("run")

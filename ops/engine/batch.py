@@ -154,7 +154,7 @@ class Batches:
     def _rows(self, stretch: Stretch) -> QuerySet[Any]:
         """The candidates within the stretch."""
         if stretch.is_one:
-            return self._left_of(stretch.lane).filter(pk=stretch.reach.key)
+            return self.keyset.one(self._left_of(stretch.lane), stretch.reach.key)
         return self._left_of(stretch.lane, stretch.reach.key)
 
     def _change(self) -> Written | None:

@@ -80,7 +80,7 @@ class Statements:
         after, upper = _bounds(lane)
         rows, key = candidates(self.operation, self.scope, lane.run), Value(Slot.KEY)
         if one:
-            rows = self.keyset.between(rows, after, upper).filter(pk=key)
+            rows = self.keyset.one(self.keyset.between(rows, after, upper), key)
         else:
             rows = self.keyset.between(rows, after, key)
         return compile_change(self.operation, rows, self.keyset, way)

@@ -65,16 +65,12 @@ class KeyList:
         return self.column(_COLUMN, TextField())
 
     def join(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """The rows that the list names, each joined with its entry.
+        """The rows that the list names, each joined with its entry, which PostgreSQL reads first.
 
-        Both conditions say the same: by the first PostgreSQL finds the row of an entry, by the second the
-        entry of a row. Entries never change, so that a row which somebody changes meanwhile keeps its own.
+        Entries never change, so that a row which somebody changes meanwhile keeps its own.
         """
         meta, collation = rows.model._meta, _collation(_target(rows.model))
-        told = sql.SQL(
-            "{list}.run_id = %s AND {key} = {list}.{column}::{type}{collate}"
-            ' AND {list}.{column} = {key}::text COLLATE "default"'
-        ).format(
+        told = sql.SQL("{list}.run_id = %s AND {key} = {list}.{column}::{type}{collate}").format(
             list=identifier(self.table._meta.db_table),
             column=identifier(_COLUMN),
             key=identifier(meta.db_table, meta.pk.column),

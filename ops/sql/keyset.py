@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import F, Model, QuerySet
-from django.db.models.lookups import GreaterThan, LessThanOrEqual
+from django.db.models.lookups import Exact, GreaterThan, LessThanOrEqual
 
 from ops.sql.keylist import Entry, KeyList
 
@@ -34,6 +34,11 @@ class Keyset:
     def between(self, rows: QuerySet[Any], after: Any, upper: Any) -> QuerySet[Any]:
         """The rows with a key in ``(after, upper]``; None leaves a side open."""
         return _within(rows, self.order, after, upper)
+
+    def one(self, rows: QuerySet[Any], key: Any) -> QuerySet[Any]:
+        """The row with this key, as text."""
+        rows = rows.filter(pk=key)
+        return rows.filter(Exact(self.listed.key, key)) if self.listed else rows
 
     @property
     def order(self) -> F | Entry:

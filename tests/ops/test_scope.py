@@ -199,3 +199,12 @@ def test_keys_with_a_collation_of_their_own_find_their_rows(declare: Declare) ->
     reverted = execute(Revert, params={"run": run.pk})
     sql('DROP SCHEMA "Other schema" CASCADE')
     assert (audited(run).keys(), audited(reverted).keys()) == ({"a", "B", "D"}, {"a", "B", "D"})
+
+
+def test_a_revert_of_some_keys_finds_their_audit_rows(declare: Declare) -> None:
+    rows = things(30)
+    run = execute(declare(FILL))
+    some = Scope.of_keys(row.pk for row in rows[::7])
+    assert audited(execute(Revert, params={"run": run.pk}, scope=some)).keys() == keys(rows[::7])
+    rest = execute(Revert, params={"run": run.pk})
+    assert audited(rest).keys() == keys([row for row in rows if row not in rows[::7]])
