@@ -34,6 +34,7 @@ class CsvSource:
         self._file = file
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
+        csv.field_size_limit(_LARGEST_CELL)
         before, delimiter = self._beginning()
         rows = self._filled(before, delimiter)
         _, header = next(rows, (0, None))
@@ -62,7 +63,6 @@ class CsvSource:
 
     def _filled(self, before: int, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         """The header, then the rows that hold something, each with the line on which it begins."""
-        csv.field_size_limit(_LARGEST_CELL)
         self._file.seek(0)
         for _ in range(before):
             self._file.readline()
@@ -79,7 +79,10 @@ class CsvSource:
 
 def _count(line: str, delimiter: str) -> int:
     """How many cells a line has; a delimiter within quotes stands between none."""
-    return len(next(csv.reader([line], delimiter=delimiter), []))
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), []))
+    except csv.Error:  # one cell, too long to be one
+        return 0
 
 
 def _names(cells: list[str]) -> list[str]:

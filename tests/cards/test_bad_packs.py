@@ -216,6 +216,12 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     assert refusal(pipe) == (2, f"Cannot read {pipe}: a pack is read twice, so it must be a file.")
 
 
+def test_a_header_that_is_one_endless_cell_is_refused_in_words(write: Write) -> None:
+    _, said = refusal(write("x" * (16 << 20) + "x\na\n", "p.csv"))
+    told = "not CSV: a cell has more than 16,777,216 characters in the row that begins at line 1."
+    assert said.endswith(f"was refused: {told}")
+
+
 @pytest.mark.parametrize("flags", [[], ["--execute"]])
 def test_a_check_of_the_site_is_told_before_it_refuses_the_row(write: Write, flags: list[str]) -> None:
     with connection.cursor() as cursor:
