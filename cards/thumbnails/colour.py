@@ -5,11 +5,25 @@ from __future__ import annotations
 import io
 
 from PIL import Image, ImageCms, ImageMath
+from PIL.PngImagePlugin import PngImageFile
 
 _SRGB = ImageCms.createProfile("sRGB")
 # What an ICC profile calls the space that it describes, by the mode of a picture that is counted in it.
 _SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 _FULL_16, _FULL_8 = 65535, 255
+# By how much Pillow multiplies grey in few bits, but not the grey that is to be clear.
+_SCALES = {"L;2": 85, "L;4": 17}
+
+
+def mend_clear_colour(image: Image.Image) -> None:
+    """Of a PNG that is not loaded yet: the colour that is to be clear, as its pixels will have it."""
+    if not (isinstance(image, PngImageFile) and image.tile):
+        return
+    clear, how = image.info.get("transparency"), image.tile[0].args
+    if isinstance(clear, int) and how in _SCALES:
+        image.info["transparency"] = clear * _SCALES[how]
+    elif isinstance(clear, tuple) and how == "RGB;16B":
+        image.info["transparency"] = tuple(channel >> 8 for channel in clear)
 
 
 def in_8_bits(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ from django.core.files.storage import default_storage
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from cards.thumbnails.colour import in_8_bits, in_srgb
+from cards.thumbnails.colour import in_8_bits, in_srgb, mend_clear_colour
 
 # Those that load_pack stores. Pillow knows others that start programs, as EPS does.
 _FORMATS = ("AVIF", "GIF", "JPEG", "PNG", "WEBP")
@@ -50,6 +50,7 @@ def fitted(name: str, size: tuple[int, int]) -> Image.Image:
         profile = image.info.get("icc_profile")
         if isinstance(image, JpegImageFile):
             image.draft(None, _least(image, size))
+        mend_clear_colour(image)
         image.load()
         return in_srgb(_covering(in_8_bits(_upright(image)), size), profile)
 

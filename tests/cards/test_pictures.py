@@ -62,7 +62,7 @@ def grey(value: int) -> bytes:
     return struct.pack(">H", value)
 
 
-# A picture of one pixel, 16 bits a channel, and what is to be seen of it.
+# A picture of one pixel, mostly of 16 bits a channel, and what is to be seen of it.
 DEEP: dict[str, tuple[bytes, tuple[int, ...]]] = {
     "black": (png(1, 1, b"\0" + grey(0), depth=16, kind=0), (0, 0, 0)),
     "dark": (png(1, 1, b"\0" + grey(20 * 257), depth=16, kind=0), (20, 20, 20)),
@@ -70,6 +70,20 @@ DEEP: dict[str, tuple[bytes, tuple[int, ...]]] = {
     "white": (png(1, 1, b"\0" + grey(65535), depth=16, kind=0), (255, 255, 255)),
     "clear": (png(1, 1, b"\0" + grey(770), depth=16, kind=0, tRNS=grey(770)), (0, 0, 0, 0)),
     "opaque": (png(1, 1, b"\0" + grey(771), depth=16, kind=0, tRNS=grey(770)), (3, 3, 3, 255)),
+    "clear rgb": (
+        png(
+            1,
+            1,
+            b"\0" + grey(32768) + grey(4660) + grey(65535),
+            depth=16,
+            kind=2,
+            tRNS=grey(32768) + grey(4660) + grey(65535),
+        ),
+        (0, 0, 0, 0),
+    ),
+    "clear in 2 bits": (png(1, 1, b"\0\x80", depth=2, kind=0, tRNS=grey(2)), (0, 0, 0, 0)),
+    "clear in 4 bits": (png(1, 1, b"\0\x70", depth=4, kind=0, tRNS=grey(7)), (0, 0, 0, 0)),
+    "opaque in 2 bits": (png(1, 1, b"\0\x80", depth=2, kind=0, tRNS=grey(1)), (170, 170, 170, 255)),
     "rgb": (png(1, 1, b"\0" + grey(5140) + grey(51400) + grey(0), depth=16, kind=2), (20, 200, 0)),
     "grey and alpha": (png(1, 1, b"\0" + grey(51400) + grey(65535), depth=16, kind=4), (200, 200, 200, 255)),
     "rgba": (
@@ -80,7 +94,7 @@ DEEP: dict[str, tuple[bytes, tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize("name", DEEP)
-def test_a_picture_in_16_bits_has_the_brightness_that_it_had(name: str) -> None:
+def test_a_picture_of_any_depth_is_as_bright_and_clear_as_it_was(name: str) -> None:
     content, seen = DEEP[name]
     assert shown(content).getcolors() == [(WINDOW[0] * WINDOW[1], seen)]
 
