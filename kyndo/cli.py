@@ -49,6 +49,11 @@ def how_to_manage(program: Path) -> str:
     return shlex.join(map(_from_here, words))
 
 
+def how_to_install(*packages: str) -> str:
+    """Return what is typed to install packages for the Python that runs this."""
+    return shlex.join([_from_here(sys.executable), "-m", "pip", "install", *packages])
+
+
 def _from_here(word: str) -> str:
     path = Path(word)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else word

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from kyndo.cli import how_to_install
 from kyndo.database import unknown_parameters
 from kyndo.environment import OFF, ON, split
 
@@ -105,7 +106,8 @@ def _folders(environ: Mapping[str, str]) -> Iterator[str]:
 
 def _others(environ: Mapping[str, str]) -> Iterator[str]:
     if environ.get("S3_BUCKET") and not find_spec("storages"):
-        yield "S3_BUCKET is set, but django-storages is not installed: pip install 'django-storages[s3]'"
+        typed = how_to_install("django-storages[s3]")
+        yield f"S3_BUCKET is set, but django-storages is not installed: {typed}"
     if (url := environ.get("S3_ENDPOINT_URL")) and urlsplit(url).scheme not in ("http", "https"):
         yield f"S3_ENDPOINT_URL is {url!r}, and should be a URL, as https://s3.example.com"
     if (level := environ.get("LOG_LEVEL", "WARNING")).upper() not in LEVELS:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from kyndo.cli import how_to_install
 from kyndo.localservices.account import Account
 from kyndo.localservices.errors import LocalServiceError
 from kyndo.localservices.place import elsewhere, secure, usable
@@ -20,7 +21,7 @@ def package(name: str) -> Path:
     if spec is None or spec.origin is None:
         raise LocalServiceError(
             f"The package {name} is not installed: local services are for development.\n"
-            "Type: .venv/bin/python -m pip install -r requirements-dev.txt\n"
+            f"Type: {how_to_install('-r', 'requirements-dev.txt')}\n"
             "Or set DATABASE_URL and REDIS_URL to servers of your own."
         )
     return Path(spec.origin).parent

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shlex
 import stat
 import tempfile
 from pathlib import Path
@@ -48,6 +49,6 @@ def secure(folder: Path) -> Path:
         if not ours or found.st_mode & 0o022:
             raise LocalServiceError(
                 f"{folder} was made by somebody else, or others may write to it.\n"
-                f"Look at it, then remove it: rm -r {folder}"
+                f"Look at it, then remove it: rm -r {shlex.quote(str(folder))}"
             ) from None
     return folder

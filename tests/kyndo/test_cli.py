@@ -59,3 +59,12 @@ def test_words_that_a_shell_would_take_apart_are_quoted(settings: "Settings") ->
     assert typed("restore_db", "a b.dump", "--confirm", 'it\'s "x"') == (
         "python manage.py restore_db 'a b.dump' --confirm 'it'\"'\"'s \"x\"'"
     )
+
+
+def test_what_is_told_to_install_is_for_the_python_that_tells_it(manage: Manage) -> None:
+    told = shell("S3_BUCKET=x " + f"'{sys.executable}' manage.py check", ROOT, manage)
+    typed = told.stderr.strip().rpartition("not installed: ")[2]
+    assert typed.endswith(" -m pip install 'django-storages[s3]'")
+    python = typed.removesuffix(" -m pip install 'django-storages[s3]'")
+    done = shell(f"{python} -c 'import sys; print(sys.executable)'", ROOT, manage)
+    assert Path(done.stdout.strip()).samefile(sys.executable)

@@ -60,7 +60,7 @@ def test_everything_that_is_missing_is_named_at_once_by_whatever_is_typed(manage
         ("DEBUG", "perhaps", "DEBUG is 'perhaps', and should be on or off"),
         ("TRUST_PROXY", "maybe", "TRUST_PROXY is 'maybe', and should be on or off"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud', and should be one of DEBUG, INFO, "),
-        ("S3_BUCKET", "cards", "S3_BUCKET is set, but django-storages is not installed: pip install "),
+        ("S3_BUCKET", "cards", "S3_BUCKET is set, but django-storages is not installed: "),
         ("CONN_MAX_AGE", "soon", "CONN_MAX_AGE is 'soon', and should be a number of seconds"),
         ("CONN_MAX_AGE", "٣", "CONN_MAX_AGE is '٣', and should be a number of seconds"),
         ("RUN_BEAT", "0", "RUN_BEAT is '0', and should be a number of seconds above 0"),
