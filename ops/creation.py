@@ -17,6 +17,7 @@ from ops.models import Lane, Run
 from ops.operation import Operation
 from ops.scope import Scope
 from ops.sql.compile import fields_of
+from ops.sql.counts import whole_joins
 from ops.sql.keyset import Keyset
 from ops.sql.types import types_of
 
@@ -77,7 +78,8 @@ def create(request: Request) -> Run:
         request.scope.store(run, operation.model)
         keyset = keyset_of(operation, request.scope, run)
         last = _lay_lanes(run, keyset, max(request.lanes, request.workers or 1))
-        run.total = keyset.between(candidates(operation, request.scope, run), None, last).count()
+        with whole_joins(keyset):
+            run.total = keyset.between(candidates(operation, request.scope, run), None, last).count()
         run.save(update_fields=["total"])
         claims.take(run)
         tell_created(run)

@@ -25,14 +25,12 @@ from ops.progress import progress_of
 from ops.queue.bell import ring
 from ops.scope import Scope
 from ops.sql.compile import fields_of
-from ops.sql.counts import estimate
+from ops.sql.counts import is_much
 
 log = logging.getLogger(__name__)
 
 # Lanes of unlike length: whoever is done with one takes the next.
 _LANES_A_WORKER = 4
-# Reading the table through is cheaper from a fourth of its rows on.
-_MUCH = 4
 
 
 def request(name: str, performed_by: str, *, scope: Scope | None = None, follows: Run | None = None) -> None:
@@ -75,8 +73,8 @@ def wake(run: Run) -> None:
 
 def _scope(run: Run, changed: int) -> Scope:
     """The rows that the run changed; where they are a good part of the table, it is read through instead."""
-    is_much = changed * _MUCH > estimate(apps.get_model(run.model)) > 0
-    return Scope() if is_much else Scope(changed_by=run.pk)
+    is_whole = is_much(changed, apps.get_model(run.model))
+    return Scope() if is_whole else Scope(changed_by=run.pk)
 
 
 def _followers(run: Run) -> list[str]:

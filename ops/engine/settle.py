@@ -15,7 +15,7 @@ from ops.lost import lost, refresh
 from ops.models import Run
 from ops.operation import Operation, is_wrong
 from ops.scope import Scope, words_of
-from ops.sql.counts import counts
+from ops.sql.counts import counts, whole_joins
 from ops.states import AT_WORK, State
 
 # Note [What is left after the last sweep]
@@ -59,7 +59,7 @@ def _look(
         scope.narrow(check.queryset, run) if own else check.queryset
         for check, own in zip(checks, mine, strict=True)
     ]
-    with read_only():
+    with read_only(), whole_joins(keyset_of(operation, scope, run)):
         number, *found = counts([left, *rows])
         samples = [
             _sample(of.order_by("pk"), operation.label if own else "pk") if number else []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -12,7 +13,10 @@ from psycopg import sql
 
 from ops.sql.ask import ask
 from ops.sql.compile import Compiled, identifier
+from ops.sql.keyset import Keyset
 
+# A fourth of the table.
+_MUCH = 4
 _NOTHING, _EVERYTHING = Compiled("FALSE", ()), Compiled("TRUE", ())
 
 
@@ -29,11 +33,26 @@ def counts(querysets: Sequence[QuerySet[Any]]) -> list[int]:
     return [numbers[i] if i in numbers else rows.count() for i, rows in enumerate(querysets)]
 
 
-def estimate(model: type[Model]) -> int:
-    """The rows of the model's table as PostgreSQL last estimated them; 0 where it never did."""
+def is_much(rows: int, model: type[Model]) -> bool:
+    """Whether so many rows are better found by reading their whole table than one by one."""
     table = connection.ops.quote_name(model._meta.db_table)
-    [(rows,)] = ask("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", table)
-    return max(0, int(rows))
+    [(estimate,)] = ask("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", table)
+    return bool(rows * _MUCH > estimate > 0)
+
+
+@contextmanager
+def whole_joins(keyset: Keyset) -> Iterator[None]:
+    """Let a list that names much of the table be joined with all of it at once. In a transaction.
+
+    PostgreSQL, whose statistics are older than the list, expects a single entry, and would look for the row
+    of each by itself.
+    """
+    is_whole = keyset.listed is not None and is_much(keyset.keys().count(), keyset.model)
+    if is_whole:
+        ask("SELECT set_config('enable_nestloop', 'off', true)")
+    yield
+    if is_whole:
+        ask("SELECT set_config('enable_nestloop', 'on', true)")
 
 
 def _is_alone(rows: QuerySet[Any]) -> bool:
