@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from cards.models import Asset, Card, PresentationRule
 from ops import permissions, registry
+from ops.declaration import build, fingerprint
 from ops.models import AuditLog, Export, Failure, Run
 
 pytestmark = pytest.mark.django_db
@@ -53,11 +54,12 @@ def one_of_each() -> None:
     PresentationRule.objects.create(pk=KEY, rarity="common", frame_color="#CCCCCC", sort_order=1)
     asset = {"asset_type": "a", "file_path": "a", "file_size": 1, "mime_type": "a/b", "checksum": "ab" * 32}
     Asset.objects.create(pk=KEY, asset_key="a", card=card, **asset)
+    declared = registry.get("backfill_rarity_v2")
     asked = {
-        "operation": "backfill_rarity_v2",
+        "operation": declared.name,
         "model": "cards.card",
         "columns": ["rarity_v2"],
-        "version": "1",
+        "version": fingerprint(build(declared, {}, timezone.now())),
     }
     Run.objects.create(pk=KEY, **asked, as_of=timezone.now(), performed_by="ada", total=0)
     Export.objects.create(pk=KEY, asked={}, performed_by="ada")
