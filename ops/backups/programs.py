@@ -136,7 +136,7 @@ def _installed() -> Iterator[Programs]:
 
 
 def _version(folder: Path) -> str | None:
-    if not all((folder / name).is_file() for name in ("pg_dump", "pg_restore", "psql")):
+    if not all(os.access(folder / name, os.X_OK) for name in ("pg_dump", "pg_restore", "psql")):
         return None
     try:
         asked: list[str | Path] = [folder / "pg_dump", "--version"]

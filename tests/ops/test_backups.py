@@ -279,6 +279,17 @@ def test_the_programs_nearest_to_the_server_are_chosen(
     assert programs.choose(major).version == chosen.split()[0]
 
 
+def test_a_folder_of_the_path_that_cannot_be_looked_into_is_passed_over(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "_INSTALLED", ())
+    (closed := tmp_path / "closed").mkdir(mode=0)  # to root it is open, but no name is that long
+    unreadable = [str(closed), str(tmp_path / ("long" * 100))]
+    monkeypatch.setenv("PATH", os.pathsep.join([*unreadable, pretend(tmp_path / "found", "18.6")]))
+    settings.PG_BIN = []
+    assert programs.choose(18).version == "18.6"
+
+
 def test_programs_that_were_named_are_taken_where_they_fit(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
