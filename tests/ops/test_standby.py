@@ -101,7 +101,8 @@ READS = ["runs", "bulk_promote --from common --to rare", "verify_rarity_v2", "db
 @pytest.mark.usefixtures("_on_standby")
 def test_commands_that_write_are_told_in_two_lines_and_leave_nothing(manage: Manage, tmp_path: Path) -> None:
     for command in WRITES:
-        words = command.format(tmp=tmp_path, node=ROOT / "tests" / "cards" / "node_export").split()
+        node = ROOT / "tests" / "cards" / "node_export"
+        words = [word.format(tmp=tmp_path, node=node) for word in command.split()]
         done = manage(*words)
         assert done.returncode in (1, 2), command
         assert len(done.stderr.splitlines()) == 2, (command, done.stderr)
