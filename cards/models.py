@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from cards.constraints import holds_no_null, is_object, matches, not_empty, unique
-from cards.triggers import keep_rarity_equal
+from cards.triggers import rarity_triggers
 
 
 class Card(models.Model):
@@ -35,7 +35,7 @@ class Card(models.Model):
             is_object("metadata", name="cards_metadata_object"),
         ]
         indexes = [models.Index(fields=["pack_id", "rarity"], name="idx_cards_pack_rarity")]
-        triggers = [keep_rarity_equal]
+        triggers = rarity_triggers
 
     def __str__(self) -> str:
         return self.title

@@ -12,8 +12,9 @@ from cards.exports import layouts
 from cards.models import Asset, Card, PresentationRule
 from cards.packs.errors import SHOWN, BadRows, RefusedPack
 from cards.packs.layout import Layout
-from cards.packs.loading import as_they_were, both_rarities, check, filled, refuse, staged
+from cards.packs.loading import both_rarities, check, filled, refuse, staged
 from cards.thumbnails.stale import render_stale
+from cards.triggers import as_they_were
 from ops import upsert, words
 from ops.db import read_only
 from ops.exceptions import BadContent

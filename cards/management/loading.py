@@ -13,9 +13,10 @@ from django.core.management.base import CommandParser
 from cards.models import Card
 from cards.packs import report
 from cards.packs.layout import Layout
-from cards.packs.loading import as_they_were, both_rarities, staged
+from cards.packs.loading import both_rarities, staged
 from cards.packs.source import Source, open_source, sha256
 from cards.thumbnails.stale import render_stale
+from cards.triggers import as_they_were
 from ops import upsert, words
 from ops.management.arguments import add_mode, add_person, person_flags
 from ops.management.base import OpsCommand
@@ -91,5 +92,5 @@ def add_without_rarity_v2(parser: CommandParser) -> None:
 
 
 def creating(without_rarity_v2: bool | None) -> upsert.Creating:
-    """Leave new cards as the old backend left them, for a backfill to find; changed ones keep the trigger."""
+    """Leave new cards as the old backend left them, for a backfill to find. Changed ones stay equal."""
     return as_they_were if without_rarity_v2 else nullcontext

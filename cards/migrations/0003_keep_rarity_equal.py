@@ -11,6 +11,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        # A trigger that is removed leaves its function behind: on the way back it is dropped last.
+        migrations.RunSQL(
+            migrations.RunSQL.noop, reverse_sql="DROP FUNCTION IF EXISTS pgtrigger_keep_rarity_equal_ef94f()"
+        ),
         pgtrigger.migrations.AddTrigger(
             model_name="card",
             trigger=pgtrigger.compiler.Trigger(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import islice
 from typing import Any
-
-import pgtrigger
 
 from cards.packs.errors import SHOWN, BadRows, BadValue, RefusedPack
 from cards.packs.layout import METADATA, Layout, Row, RowReader, camel
 from cards.packs.progress import counted
 from cards.packs.reasons import reasons
 from cards.packs.source import Source
+from cards.triggers import as_they_were
 from ops import words
 from ops.report.status import Say
 from ops.sql.faults import Faults
@@ -23,8 +21,7 @@ from ops.sql.staging import RefusedRow, Staging
 from ops.upsert import Settled
 
 _LONGEST_REASON = 300
-as_they_were = partial(pgtrigger.ignore, "cards.Card:keep_rarity_equal")
-# Of two rarities the trigger would copy the one that changed over the other, though both are given.
+# Of two rarities a trigger would copy the one that changed over the other, though both are given.
 both_rarities = Settled("rarity_v2", as_they_were)
 
 

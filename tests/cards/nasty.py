@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pgtrigger
 from django.db import connection
 
 from cards.models import Asset, Card, PresentationRule
+from cards.triggers import as_they_were
 from ops.models import AuditLog
 
 # Quotes, backslashes, the line ends of every system, emoji, a line separator, what COPY and CSV take for
@@ -30,7 +30,7 @@ def fill() -> None:
         PresentationRule.objects.create(
             rarity=rarity, frame_color="#CCCCCC", sort_order=order, badge_icon=text[:64], metadata=document
         )
-    with pgtrigger.ignore("cards.Card:keep_rarity_equal"):
+    with as_they_were():
         for number, (rarity, both) in enumerate(
             [("common", "\\rare\\"), ("\\rare\\", None), ("common", "common")]
         ):

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-import pgtrigger
 import pytest
 
 from cards.models import Card, PresentationRule
 from cards.operations import BulkPromote
+from cards.triggers import as_they_were
 from ops.creation import Request, create
 from ops.models import AuditLog, Run
 from tests.conftest import Manage
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("rules")
 
 def cards(rarities: str, **values: Any) -> None:
     """Cards as the old backend left them, one for each word."""
-    with pgtrigger.ignore("cards.Card:keep_rarity_equal"):
+    with as_they_were():
         Card.objects.bulk_create(
             Card(card_id=f"card-{n}", title=f"Card {n}", rarity=rarity, pack_id="aves", **values)
             for n, rarity in enumerate(rarities.split(), start=1)

@@ -9,6 +9,10 @@ from django.db.migrations import AddField, AlterField
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import NOT_PROVIDED
 
+from ops.schema.drift import drift
+from ops.standing import standing
+from tests.cards.rarities import inserted, updated
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -59,6 +63,20 @@ def test_the_index_of_packs_and_rarities_is_valid_and_rarity_v2_has_none() -> No
     definitions = {name: definition for name, definition, valid in rows if valid}
     assert definitions["idx_cards_pack_rarity"].endswith("(pack_id, rarity)")
     assert not any("rarity_v2" in definition for definition in definitions.values())
+
+
+def test_two_triggers_do_to_every_row_what_the_one_before_them_did(migrate: Any) -> None:
+    now = inserted(), updated()
+    migrate("0006_asset_checksum_unknown")
+    assert (inserted(), updated()) == now
+
+
+@pytest.mark.parametrize("name", ["0006_asset_checksum_unknown", "0002_card_rarity_v2"])
+def test_migrating_back_leaves_no_function_of_a_trigger_behind(migrate: Any, name: str) -> None:
+    migrate(name)
+    assert drift(standing()) == []
+    migrate("0007_split_keep_rarity_equal")
+    assert drift(standing()) == []
 
 
 @pytest.mark.parametrize("app", ["cards", "ops"])

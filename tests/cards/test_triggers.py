@@ -3,11 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
-import pgtrigger
 import pytest
 from django.db import connection
 
 from cards.models import Card
+from cards.triggers import as_they_were
+from tests.cards.rarities import (
+    CHANGES,
+    PAIRS,
+    after_insert,
+    after_update,
+    calls_by_update,
+    inserted,
+    updated,
+)
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
 
@@ -88,8 +97,8 @@ CASES = {
 
 
 def stored(rarity: str, rarity_v2: str | None) -> Card:
-    """A card with these two values, whatever the trigger thinks of them."""
-    with pgtrigger.ignore("cards.Card:keep_rarity_equal"):
+    """A card with these two values, whatever the triggers think of them."""
+    with as_they_were():
         card = Card.objects.create(card_id="c", title="C", pack_id="p", rarity=rarity, rarity_v2=rarity_v2)
     return Card.objects.get(pk=card.pk)
 
@@ -122,13 +131,13 @@ def test_an_upsert_proposes_a_new_row_so_that_its_null_is_filled_before_it_confl
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_ignore_sets_the_trigger_aside_for_every_writer(write: Write) -> None:
+def test_triggers_are_set_aside_for_every_writer(write: Write) -> None:
     card = stored("common", "common")
-    with pgtrigger.ignore("cards.Card:keep_rarity_equal"):
+    with as_they_were():
         write(card, {"rarity": "rare"})
     assert rarities(card) == ("rare", "common")
     write(card, {"rarity": "epic"})
-    assert rarities(card) == ("epic", "epic"), "the trigger is back"
+    assert rarities(card) == ("epic", "epic"), "the triggers are back"
 
 
 INSERTS = {
@@ -155,3 +164,21 @@ def test_a_new_row_without_rarity_v2_gets_it(
         with connection.cursor() as cursor:
             cursor.execute(f"INSERT INTO cards ({names}) VALUES ({marks})", list(row.values()))
     assert rarities(Card.objects.get()) == after
+
+
+def test_every_update_of_any_values_to_any_others_is_as_the_table_says() -> None:
+    assert updated() == {(old, new): after_update(old, new) for old, new in CHANGES}
+
+
+def test_only_an_update_that_changes_what_was_written_calls_a_function() -> None:
+    assert calls_by_update() == sum(after_update(old, new) != new for old, new in CHANGES)
+
+
+def test_every_insert_of_any_values_is_as_the_table_says() -> None:
+    assert inserted() == {new: after_insert(new) for new in PAIRS}
+
+
+def test_where_the_triggers_are_set_aside_all_stands_as_written() -> None:
+    with as_they_were():
+        assert inserted() == {new: new for new in PAIRS}
+        assert updated() == {(old, new): new for old, new in CHANGES}

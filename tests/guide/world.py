@@ -107,8 +107,6 @@ class World:
         self.must(f"manage.py generate_cards {_CARDS} --without-rarity-v2 --pack birds")
         self.must("manage.py migrate cards 0001")
         self.sql("UPDATE django_migrations SET applied = applied - interval '30 days'")
-        # Migrating back leaves the trigger's function, of which the old backend's database knows nothing.
-        self.sql("DROP FUNCTION pgtrigger_keep_rarity_equal_ef94f")
 
     def open(self) -> None:
         """The site and a worker start."""

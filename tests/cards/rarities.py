@@ -1,0 +1,92 @@
+"""Every pair of rarity and rarity_v2, NULL included, and what becomes of it in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import product
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from cards.triggers import as_they_were
+
+Pair = tuple[str | None, str | None]
+
+_VALUES = ("common", "rare", "epic", None)
+PAIRS: list[Pair] = list(product(_VALUES, _VALUES))
+CHANGES: list[tuple[Pair, Pair]] = list(product(PAIRS, PAIRS))
+
+_ROWS = "unnest(%s::int[], %s::text[], %s::text[]) AS given(n, rarity, rarity_v2)"
+_INSERT = f"""
+INSERT INTO cards (card_id, title, pack_id, rarity, rarity_v2)
+SELECT n, 'C', 'p', rarity, rarity_v2 FROM {_ROWS}
+"""
+_UPDATE = f"""
+UPDATE cards SET rarity = given.rarity, rarity_v2 = given.rarity_v2 FROM {_ROWS} WHERE card_id = n::text
+"""
+
+
+def after_insert(new: Pair) -> Pair:
+    rarity, rarity_v2 = new
+    return rarity, rarity if rarity_v2 is None else rarity_v2
+
+
+def after_update(old: Pair, new: Pair) -> Pair:
+    """Who changes one of the two means both, but for a rarity_v2 that is emptied."""
+    rarity, rarity_v2 = new
+    match rarity != old[0], rarity_v2 != old[1]:
+        case True, False:
+            return rarity, rarity
+        case False, True if rarity_v2 is not None:
+            return rarity_v2, rarity_v2
+    return new
+
+
+def inserted() -> dict[Pair, Pair]:
+    """What each pair is once it is inserted."""
+    with _no_cards() as cursor:
+        cursor.execute(_INSERT, _columns(PAIRS))
+        return dict(zip(PAIRS, _stored(cursor), strict=True))
+
+
+def updated() -> dict[tuple[Pair, Pair], Pair]:
+    """What each pair is once each other is changed to it."""
+    with _cards_to_update() as cursor:
+        cursor.execute(_UPDATE, _columns([new for _, new in CHANGES]))
+        return dict(zip(CHANGES, _stored(cursor), strict=True))
+
+
+def calls_by_update() -> int:
+    """How often triggers called a function while ``updated`` did its work."""
+    with _cards_to_update() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {_UPDATE}", _columns([new for _, new in CHANGES]))
+        [[plan]] = cursor.fetchone()
+        return sum(trigger["Calls"] for trigger in plan["Triggers"])
+
+
+@contextmanager
+def _no_cards() -> Iterator[CursorWrapper]:
+    """A catalogue that takes a NULL rarity too, until the end."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE cards ALTER rarity DROP NOT NULL")
+        yield cursor
+        transaction.set_rollback(True)
+
+
+@contextmanager
+def _cards_to_update() -> Iterator[CursorWrapper]:
+    with _no_cards() as cursor:
+        with as_they_were():
+            cursor.execute(_INSERT, _columns([old for old, _ in CHANGES]))
+        yield cursor
+
+
+def _columns(rows: Sequence[Pair]) -> list[Sequence[Any]]:
+    return [list(range(len(rows))), *map(list, zip(*rows, strict=True))]
+
+
+def _stored(cursor: CursorWrapper) -> list[Pair]:
+    cursor.execute("SELECT rarity, rarity_v2 FROM cards ORDER BY card_id::int")
+    return cursor.fetchall()
