@@ -31,6 +31,8 @@ _MASKS = [
     (r"\s+", " "),
 ]
 
+_PROGRESS = re.compile(r"run \d+: [\d,]+ of [\d,]+ \(")
+
 
 def alike(read: str, told: str) -> bool:
     """``read`` is the guide's, where ``...`` stands for anything, and on a line of its own for any lines."""
@@ -43,8 +45,8 @@ def _anything(line: str) -> str:
 
 
 def lines(text: str) -> list[str]:
-    """Its lines, masked, without the empty ones at its end."""
-    return [_masked(line) for line in text.rstrip().splitlines()]
+    """Its lines, masked, without empty ones at its end and those of progress: slow machines tell more."""
+    return [_masked(line) for line in text.rstrip().splitlines() if not _PROGRESS.match(line)]
 
 
 def _masked(line: str) -> str:
