@@ -59,8 +59,9 @@ def _look(
         scope.narrow(check.queryset, run) if own else check.queryset
         for check, own in zip(checks, mine, strict=True)
     ]
-    with read_only(), whole_joins(keyset_of(operation, scope, run)):
-        number, *found = counts([left, *rows])
+    keyset = keyset_of(operation, scope, run)
+    with read_only(), whole_joins(keyset):
+        number, *found = counts([left, *rows], together=keyset.listed is None)
         samples = [
             _sample(of.order_by("pk"), operation.label if own else "pk") if number else []
             for of, own, number in zip(rows, mine, found, strict=True)

@@ -20,13 +20,14 @@ _MUCH = 4
 _NOTHING, _EVERYTHING = Compiled("FALSE", ()), Compiled("TRUE", ())
 
 
-def counts(querysets: Sequence[QuerySet[Any]]) -> list[int]:
+def counts(querysets: Sequence[QuerySet[Any]], together: bool = True) -> list[int]:
     """The number of rows of each; those over one table and no other are counted in one scan of it.
 
-    At a million rows a scan takes as long as some dozen batches.
+    At a million rows a scan takes as long as some dozen batches; but not ``together`` where a list of keys
+    finds the rows without one.
     """
     numbers: dict[int, int] = {}
-    for model in dict.fromkeys(rows.model for rows in querysets):
+    for model in dict.fromkeys(rows.model for rows in querysets) if together else ():
         alone = [i for i, rows in enumerate(querysets) if rows.model is model and _is_alone(rows)]
         if len(alone) > 1:
             numbers |= zip(alone, _scan(model, [querysets[i] for i in alone]), strict=True)
@@ -59,7 +60,10 @@ def _is_alone(rows: QuerySet[Any]) -> bool:
     """Whether it is its table and a condition, and nothing else."""
     query = rows.query
     tables = [alias for alias, references in query.alias_refcount.items() if references]
-    more = (query.distinct, query.is_sliced, query.combinator, query.extra_tables, query.select_for_update)
+    more = (
+        *(query.distinct, query.is_sliced, query.combinator, query.extra_tables, query.select_for_update),
+        query.where.contains_over_clause,
+    )
     return len(tables) <= 1 and query.group_by is None and not any(more)
 
 

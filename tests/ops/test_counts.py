@@ -2,7 +2,7 @@
 
 import pytest
 from django.db import connection
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q, Window
 from django.test.utils import CaptureQueriesContext
 
 from ops.sql.counts import counts
@@ -30,6 +30,8 @@ OTHERS = [
     Thing.objects.values("score").annotate(many=Count("pk")).filter(many__gt=1),
     Thing.objects.filter(score=1).union(Thing.objects.filter(score=2)),
     Thing.objects.extra(tables=["trials_owner"], where=["trials_owner.id = trials_thing.owner_id"]),
+    Thing.objects.annotate(many=Window(Count("*"), partition_by="score")).filter(many__gt=2),
+    Thing.objects.annotate(many=Window(Count("*"), partition_by="score")),
     Owner.objects.all(),
 ]
 
