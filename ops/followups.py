@@ -58,8 +58,9 @@ def wake(run: Run) -> None:
     left = FollowUp.objects.filter(holder=run)
     wanted = {name: (by, Scope()) for name, by in left.values_list("operation", "performed_by")}
     left.delete()
-    if changed := progress_of(run).changed:
-        wanted = dict.fromkeys(_followers(run), (run.performed_by, _scope(run, changed))) | wanted
+    changed, followers = progress_of(run).changed, _followers(run)
+    if changed and followers:  # else its table may be gone
+        wanted = dict.fromkeys(followers, (run.performed_by, _scope(run, changed))) | wanted
     for name, (performed_by, scope) in sorted(wanted.items()):
         try:
             with transaction.atomic():

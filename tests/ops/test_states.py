@@ -233,3 +233,12 @@ def test_a_run_that_is_moved_in_the_same_moment_is_halted_or_left_at_its_end(
         other.commit()
     asking.join(timeout=30)
     assert (Run.objects.get(pk=run.pk).state, run.state, refused) == (becomes, becomes, [])
+
+
+def test_a_run_whose_model_is_gone_is_cancelled_and_its_column_free(declare: Declare) -> None:
+    things(6)
+    run = create(declare(FILL), batch_size=2)
+    go(run, Watched(lambda number: runs.pause(run)))
+    Run.objects.update(model="trials.gone")
+    runs.cancel(runs.get(run.pk))
+    assert (Run.objects.get().state, Claim.objects.count()) == (S.CANCELLED, 0)
