@@ -149,7 +149,7 @@ class Batches:
     def _left_of(self, lane: Lane, upper: str | None = None) -> QuerySet[Any]:
         """The candidates ahead in the lane, up to a key or to its end."""
         rows = candidates(self.operation, self.scope, self.run)
-        return self.keyset.between(rows, lane.position, upper or lane.upper)
+        return self.keyset.between(rows, lane.position, lane.upper if upper is None else upper)
 
     def _rows(self, stretch: Stretch) -> QuerySet[Any]:
         """The candidates within the stretch."""
@@ -234,7 +234,7 @@ class Batches:
         if stretch.way is Way.AT_ONCE and sqlstate(error) == LOCK_NOT_AVAILABLE:
             self.locks.met_one()
             return
-        if lost and self.locks.may_lose():
+        if lost and self.locks.may_lose(sqlstate(error)):
             raise error
         if self.locks.waits or not self.search.narrow(error, stretch.reach.limit):
             self._pass_over(stretch, self._reason(error, stretch, lost))

@@ -8,6 +8,7 @@ from datetime import timedelta
 from ops.engine.size import BatchSize
 from ops.models import Run
 from ops.sql.batch import Way
+from ops.sqlstates import LOCK_NOT_AVAILABLE
 
 # The last sweep waits for locked rows. Below deadlock_timeout (1 s), so that it is always the engine that
 # yields to the player.
@@ -64,7 +65,11 @@ class Locks:
         """A batch AT_ONCE met a row that somebody holds."""
         self.careful = _CAREFUL
 
-    def may_lose(self) -> bool:
-        """After a batch that lost a lock: whether the same batch is worth another try."""
+    def may_lose(self, state: str) -> bool:
+        """After a batch that lost a lock: whether the same batch is worth another try.
+
+        In the last sweep it is where nobody holds the row any more: a player has moved it to another partition.
+        """
         self.losses += 1
-        return not self.waits and self.losses < _LOSSES
+        waited = self.waits and state == LOCK_NOT_AVAILABLE
+        return not waited and self.losses < _LOSSES

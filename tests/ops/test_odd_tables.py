@@ -141,3 +141,46 @@ def _entries_read() -> int:
     told = "SELECT sum(idx_tup_read)::int FROM pg_stat_user_indexes WHERE relname = 'audit_logs'"
     [(read,)] = sql(told)
     return int(read)
+
+
+@pytest.fixture
+def partitioned(transactional_db: None) -> Iterator[list[Thing]]:
+    """Twenty things in a table of partitions, by their score: 0, and any other."""
+    rows = things(20)
+    sql(
+        "CREATE TABLE parted (LIKE trials_thing INCLUDING DEFAULTS INCLUDING GENERATED)"
+        " PARTITION BY LIST (score);"
+        "CREATE TABLE parted_none PARTITION OF parted FOR VALUES IN (0);"
+        "CREATE TABLE parted_some PARTITION OF parted DEFAULT;"
+        "ALTER TABLE parted ADD PRIMARY KEY (id, score);"
+        "INSERT INTO parted (id, name, score, updated_at)"
+        " SELECT id, name, score, updated_at FROM trials_thing;"
+        "ALTER TABLE trials_thing RENAME TO kept; ALTER TABLE parted RENAME TO trials_thing"
+    )
+    yield rows
+    sql("DROP TABLE trials_thing; ALTER TABLE kept RENAME TO trials_thing")
+
+
+def test_a_run_may_move_rows_to_another_partition(declare: Declare, partitioned: list[Thing]) -> None:
+    run = execute(declare(operation(Thing.objects.filter(score=0), {"score": 5, "note": F("name")})))
+    assert audited(run) == {
+        str(row.pk): {"score": {"old": 0, "new": 5}, "note": {"old": None, "new": row.name}}
+        for row in partitioned
+    }
+    reverted = execute(registry.get("revert"), params={"run": run.pk})
+    assert audited(reverted).keys() == keys(partitioned)
+    assert Thing.objects.filter(score=0, note=None).count() == 20
+
+
+@pytest.mark.parametrize("sweep", [1, locks.LAST_SWEEP])
+def test_a_row_that_a_player_moves_to_another_partition_is_changed_there(
+    declare: Declare, partitioned: list[Thing], sweep: int
+) -> None:
+    run = create(declare(operation(Thing.objects.filter(note=None), {"note": F("name")})))
+    Run.objects.update(sweep=sweep)
+    with player() as other:
+        other.execute("UPDATE trials_thing SET score = 3 WHERE name = 't3'")
+        with letting_go(other):
+            go(run)
+    assert (run.state, failures(run)) == ("succeeded", {})
+    assert audited(run).keys() == keys(partitioned)
