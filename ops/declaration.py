@@ -194,9 +194,9 @@ def _problem_of(queryset: QuerySet[Any], operation: Operation) -> str | None:
         "uses a window function": any(
             _is_windowed(node) for node in (query.where, *query.annotations.values())
         ),
-        "joins another table": len(_tables(query)) > 1,
+        "joins another table": len(_tables(query)) > (2 if operation.listed else 1),
         "locks by itself": query.select_for_update,
-        "uses extra()": query.extra or (query.extra_tables and not operation.listed),
+        "uses extra()": query.extra or query.extra_tables,
         "ends in values()": getattr(queryset, "_fields", None) is not None,
         f"has a subquery over {operation.model.__name__}": any(own in _tables(q) for q in _subqueries(query)),
     }

@@ -103,7 +103,7 @@ def compile_change(
 ) -> Compiled | None:
     """The statement that changes the rows, with slots for its bounds."""
     if way is Way.AT_ONCE:
-        return _compile_at_once(operation, rows)
+        return _compile_at_once(operation, rows, keyset)
     placed = rows.order_by(keyset.order).annotate(place_=row_place(operation.model))
     batch = compile_select(with_changes(placed, operation, "place_"))
     if batch is None:
@@ -118,8 +118,9 @@ def compile_change(
     )
 
 
-def _compile_at_once(operation: Operation, rows: models.QuerySet[Any]) -> Compiled | None:
-    merge = compile_merge(rows, operation)
+def _compile_at_once(operation: Operation, rows: models.QuerySet[Any], keyset: Keyset) -> Compiled | None:
+    source = keyset.listed.source if keyset.listed else sql.SQL("(SELECT 1) AS once_")
+    merge = compile_merge(rows, operation, source)
     if merge is None:
         return None
     columns = [identifier(field.column) for field in fields_of(operation)]

@@ -104,10 +104,10 @@ def compile_select(queryset: QuerySet[Any]) -> Compiled | None:
     return Compiled(text, tuple(params))
 
 
-def compile_merge(queryset: QuerySet[Any], operation: Operation) -> Compiled | None:
+def compile_merge(queryset: QuerySet[Any], operation: Operation, source: sql.Composable) -> Compiled | None:
     """The MERGE that makes the operation's changes to a queryset; None where it is known to match no row.
 
-    Its source is the list that the queryset is joined with, or a single row.
+    Its ``source`` is the list that the queryset is joined with, or a single row.
 
     What is set is not compiled by the ORM's UPDATE, which casts arrays to their columns' type and so cuts in
     silence.
@@ -126,7 +126,7 @@ def compile_merge(queryset: QuerySet[Any], operation: Operation) -> Compiled | N
         "MERGE INTO {table} USING {source} ON {where} WHEN MATCHED THEN UPDATE SET {assignments}"
     ).format(
         table=identifier(operation.model._meta.db_table),
-        source=next(map(identifier, queryset.query.extra_tables), sql.SQL("(SELECT 1) AS once_")),
+        source=source,
         assignments=sql.SQL(", ").join(assignments),
         where=sql.SQL(where),
     )

@@ -8,12 +8,13 @@ from itertools import islice
 from typing import Any
 
 from django.db import connection
-from django.db.models import Expression, Field, Model, QuerySet, TextField
-from django.db.models.functions import Cast, Collate
+from django.db.models import Expression, F, Field, Model, QuerySet, TextField
+from django.db.models.functions import Collate
+from django.db.models.sql.datastructures import BaseTable
 from psycopg import sql
 
 from ops.models import AuditLog, Failure, Key, Run
-from ops.sql.compile import compile_select, identifier, type_name
+from ops.sql.compile import AsStored, compile_select, identifier, type_name
 
 _COLUMN = "object_id"
 # So many keys are a statement of some 2 MB.
@@ -25,10 +26,28 @@ class Entry(Expression):
 
     def __init__(self, table: str, column: str, output_field: Field[Any, Any]) -> None:
         super().__init__(output_field=output_field)
-        self.table, self.column = table, column
+        self.name = identifier(table, _listed(column))
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
-        return identifier(self.table, self.column).as_string(), []
+        return self.name.as_string(), []
+
+
+class Entries(BaseTable):
+    """A list in FROM, under names of its own: raw SQL may name the model's columns and not their table."""
+
+    def __init__(self, source: sql.Composable, alias: str) -> None:
+        super().__init__(alias, alias)
+        self.source = source
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return f"CROSS JOIN {self.source.as_string()}", []
+
+    def relabeled_clone(self, change_map: Any) -> Entries:
+        return self
+
+
+def _listed(name: str) -> str:
+    return f"listed_{name}_"
 
 
 @dataclass(frozen=True)
@@ -49,7 +68,8 @@ class KeyList:
     def typed_keys(self, model: type[Model]) -> QuerySet[Any]:
         """The keys as the model's, for ``pk__in``."""
         field = _target(model)
-        key: Any = Cast(_COLUMN, field)
+        # Without the column's length: a cast to it would cut a key that is no row's to one that is.
+        key: Any = AsStored(F(_COLUMN), output_field=field)
         if collation := _collation(field):
             key = Collate(key, collation)
         keys: QuerySet[Any] = self.entries().annotate(key_=key).values("key_")
@@ -57,7 +77,7 @@ class KeyList:
 
     def column(self, name: str, output_field: Field[Any, Any]) -> Entry:
         """A column of the entry, in a queryset that joins the list."""
-        return Entry(self.table._meta.db_table, name, output_field)
+        return Entry(self.alias, name, output_field)
 
     @property
     def key(self) -> Entry:
@@ -70,15 +90,36 @@ class KeyList:
         Entries never change, so that a row which somebody changes meanwhile keeps its own.
         """
         meta, collation = rows.model._meta, _collation(_target(rows.model))
-        told = sql.SQL("{list}.run_id = %s AND {key} = {list}.{column}::{type}{collate}").format(
-            list=identifier(self.table._meta.db_table),
-            column=identifier(_COLUMN),
+        told = sql.SQL("{key} = {entry}::{type}{collate}").format(
             key=identifier(meta.db_table, meta.pk.column),
+            entry=self.key.name,
             type=sql.SQL(type_name(meta.pk)),
             collate=sql.SQL(" COLLATE {}").format(identifier(collation)) if collation else sql.SQL(""),
         )
-        table = self.table._meta.db_table
-        return rows.extra(tables=[table], where=[told.as_string()], params=[self.run])  # noqa: S610
+        joined = rows.extra(where=[told.as_string()])  # noqa: S610
+        joined.query.get_initial_alias()
+        joined.query.alias_map[self.alias] = Entries(self.source, self.alias)
+        joined.query.alias_refcount[self.alias] = 1
+        return joined
+
+    @property
+    def alias(self) -> str:
+        return _listed(self.table._meta.db_table)
+
+    @property
+    def source(self) -> sql.Composable:
+        """The entries, as FROM or USING names them."""
+        told = {str(field.column) for field in self.table._meta.concrete_fields} & {_COLUMN, "changes"}
+        columns = (
+            sql.SQL("{} AS {}").format(identifier(column), identifier(_listed(column)))
+            for column in sorted(told)
+        )
+        return sql.SQL("(SELECT {} FROM {} WHERE run_id = {}) AS {}").format(
+            sql.SQL(", ").join(columns),
+            identifier(self.table._meta.db_table),
+            sql.Literal(self.run),
+            identifier(self.alias),
+        )
 
 
 def store_keys(run: Run, chosen: QuerySet[Any]) -> None:

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 
 import pytest
 from django.db import connection
-from django.db.models import F
+from django.db.models import CharField, F, Model
+from django.db.models.expressions import RawSQL
+from django.test.utils import isolate_apps
 
 from ops.creation import Request
 from ops.exceptions import InvalidScope
 from ops.models import Key
+from ops.operation import Check
 from ops.operations import Revert
 from ops.preview import preview
 from ops.progress import progress_of
@@ -159,6 +162,20 @@ def test_a_run_over_few_keys_reads_few_rows(declare: Declare) -> None:
     assert rows_read() - before < 300
 
 
+def test_the_checks_of_a_run_over_few_keys_read_few_rows(declare: Declare) -> None:
+    rows = things(3000)
+    sql("VACUUM ANALYZE trials_thing")
+    checks = [
+        Check("without a note", MISSING),
+        Check("of another note", Thing.objects.exclude(note=F("name"))),
+    ]
+    fill = declare(operation(MISSING, {"note": F("name")}, get_checks=lambda self: checks))
+    before = rows_read()
+    run = execute(fill, scope=Scope.of_keys(row.pk for row in rows[::500]))
+    assert (run.state, [found["found"] for found in run.checks]) == ("succeeded", [0, 0])
+    assert rows_read() - before < 300
+
+
 def test_a_retry_reads_the_failed_rows_alone(declare: Declare) -> None:
     rows = things(3000)
     Thing.objects.filter(pk__in=[rows[5].pk, rows[2000].pk]).update(name="far too long")
@@ -208,3 +225,35 @@ def test_a_revert_of_some_keys_finds_their_audit_rows(declare: Declare) -> None:
     assert audited(execute(Revert, params={"run": run.pk}, scope=some)).keys() == keys(rows[::7])
     rest = execute(Revert, params={"run": run.pk})
     assert audited(rest).keys() == keys([row for row in rows if row not in rows[::7]])
+
+
+def test_raw_sql_need_not_name_the_table_beside_a_list_of_keys(declare: Declare) -> None:
+    """Such a list has columns called id, run_id and object_id."""
+    rows = things(30)
+    missing = Thing.objects.extra(where=["id > 0"]).alias(is_raw=RawSQL("id = id", ())).filter(is_raw=True)
+    fill = declare(operation(missing.filter(note=None), {"note": RawSQL("'n' || id", ())}))
+    some = rows[::7]
+    run = execute(fill, scope=Scope.of_keys(row.pk for row in some), batch_size=3)
+    assert {key: told["note"]["new"] for key, told in audited(run).items()} == {
+        str(row.pk): f"n{row.pk}" for row in some
+    }
+
+
+@isolate_apps("tests.trials")
+def test_a_key_that_is_too_long_is_not_cut_to_that_of_another_row(declare: Declare) -> None:
+    class Short(Model):
+        code = CharField(max_length=3, primary_key=True)
+        note = CharField(max_length=10, null=True)
+
+        class Meta:
+            app_label = "trials"
+
+    with connection.schema_editor() as editor:
+        editor.create_model(Short)
+    missing = Short._base_manager.filter(note=None)
+    Short._base_manager.bulk_create(Short(code=code) for code in ("abc", "x"))
+    fill = operation(missing, {"note": "x"}, get_checks=lambda self: [Check("without a note", missing)])
+    run = execute(declare(fill), scope=Scope.of_keys(["abcd", "x"]))
+    with connection.schema_editor() as editor:
+        editor.delete_model(Short)
+    assert (run.state, audited(run).keys()) == ("succeeded", {"x"})
