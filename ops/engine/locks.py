@@ -68,7 +68,7 @@ class Locks:
     def may_lose(self, state: str) -> bool:
         """After a batch that lost a lock: whether the same batch is worth another try.
 
-        In the last sweep it is where nobody holds the row any more: a player has moved it to another partition.
+        In the last sweep it is where nobody holds the row any more: it was moved to another partition.
         """
         self.losses += 1
         waited = self.waits and state == LOCK_NOT_AVAILABLE
