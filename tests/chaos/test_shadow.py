@@ -51,14 +51,14 @@ comparable AS (
 
 @contextmanager
 def players(trial: Trial, cards: int, count: int = 3) -> Iterator[None]:
-    """So many of them write single cards, one after the other, as fast as they can."""
+    """So many of them write single cards, one after the other, some hundred times a second in all."""
     stop = Event()
 
     def play(seed: int) -> None:
         chance = random.Random(seed)
         with psycopg.connect(trial.url, autocommit=True, application_name="a player") as connection:
             [(first,)] = connection.execute("SELECT min(id) FROM cards")
-            while not stop.wait(0.002):
+            while not stop.wait(0.03):
                 connection.execute(chance.choice(PLAYS), [first + chance.randrange(cards)])
 
     threads = [Thread(target=play, args=[seed]) for seed in range(count)]
