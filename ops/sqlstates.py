@@ -7,8 +7,9 @@ import re
 from django.db import DatabaseError
 from psycopg import Error
 
-# Data exceptions, broken constraints, rows that a view does not let in, and what a trigger raises.
-_ROW_CLASSES = ("22", "23", "44")
+# Data exceptions, broken constraints, rows that a trigger has changed in the same statement, rows that a view
+# does not let in, and what a trigger raises.
+_ROW_CLASSES = ("22", "23", "27", "44")
 _RAISED = "P0001"
 # Limits of the program; and of its memory, where the code is that of any internal error.
 _LIMITS = ("54", "XX000")

@@ -232,3 +232,30 @@ def test_a_lost_race_is_run_again(declare: Declare, trigger: Any) -> None:
         sql("DROP SEQUENCE trial_tries")
     assert (run.state, audited(run).keys()) == ("succeeded", keys(rows))
     assert [reason.splitlines()[0] for reason in watched.waited] == ["lost", "lost"]
+
+
+@BOTH
+def test_a_trigger_that_changes_another_row_of_the_batch_fails_no_row(
+    declare: Declare, trigger: Any, declared: Any
+) -> None:
+    """In one statement PostgreSQL refuses it; one after the other they are changed."""
+    rows = things(20)
+    trigger(
+        "trials_thing",
+        "IF NEW.name = 't5' AND OLD.note IS NULL THEN"
+        " UPDATE trials_thing SET score = 7 WHERE name = 't15'; END IF; RETURN NEW;",
+    )
+    run = execute(declare(declared))
+    assert (run.state, failures(run), audited(run).keys()) == ("succeeded", {}, keys(rows))
+    assert Thing.objects.get(name="t15").score == 507
+
+
+def test_a_row_that_its_own_trigger_changes_as_well_fails_alone(declare: Declare, trigger: Any) -> None:
+    rows = things(20)
+    trigger(
+        "trials_thing",
+        "IF NEW.note = 't5' THEN UPDATE trials_thing SET note = '' WHERE name = 't5'; END IF; RETURN NEW;",
+    )
+    run = execute(declare(FILL))
+    assert "already modified" in failures(run)[str(rows[4].pk)]
+    assert audited(run).keys() == keys(rows) - failures(run).keys()
