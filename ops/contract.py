@@ -176,9 +176,11 @@ def check_checks(operation: Operation) -> None:
             raise InvalidDeclaration(
                 f"{operation.name}: get_checks() gives {_kind(check)}; give Check(label, queryset)"
             )
-        if check.queryset.query.is_sliced or check.queryset.query.combinator:
+        query = check.queryset.query
+        if query.is_sliced or query.combinator or query.select_for_update:
             raise InvalidDeclaration(
-                f"{operation.name}: the check {check.label!r} is sliced or combined: filter its queryset"
+                f"{operation.name}: the check {check.label!r} is sliced, combined or locks:"
+                " filter its queryset"
             )
 
 

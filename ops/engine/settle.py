@@ -63,7 +63,7 @@ def _look(
     with read_only(), whole_joins(keyset):
         number, *found = counts([left, *rows], together=keyset.listed is None)
         samples = [
-            _sample(of.order_by("pk"), operation.label if own else "pk") if number else []
+            _sample(_in_order(of), operation.label if own else "pk") if number else []
             for of, own, number in zip(rows, mine, found, strict=True)
         ]
     within = {"scope": words_of(run)} if run and words_of(run) else {}
@@ -91,6 +91,11 @@ def _late(operation: Operation, left: QuerySet[Any], number: int) -> dict[str, A
     with read_only():
         sample = _sample(left.order_by(), operation.label)
     return {"label": label, "found": number, "sample": sample, "late": True}
+
+
+def _in_order(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """DISTINCT ON keeps the order by which it chooses."""
+    return rows if rows.query.distinct_fields else rows.order_by("pk")
 
 
 def _sample(rows: QuerySet[Any], label: str) -> list[str]:

@@ -100,7 +100,14 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "no checks": (lambda: giving("get_checks", None), "get_checks(): TypeError: 'NoneType'"),
     "checks that raise": (lambda: of(get_checks=raising), f"trial: get_checks(): {KEY_ERROR}"),
     "a bare queryset": (lambda: giving("get_checks", [MISSING]), "give Check(label, queryset)"),
-    "a sliced check": (lambda: giving("get_checks", [Check("few", MISSING[:3])]), "is sliced or combined"),
+    "a sliced check": (
+        lambda: giving("get_checks", [Check("few", MISSING[:3])]),
+        "is sliced, combined or locks",
+    ),
+    "a locking check": (
+        lambda: giving("get_checks", [Check("all", MISSING.select_for_update())]),
+        "is sliced, combined or locks",
+    ),
     "a breakdown of no field": (lambda: of(breakdown="nam"), f"breakdown is 'nam': {UNKNOWN} 'nam'"),
     "a breakdown of no text": (lambda: of(breakdown=3), "trial: breakdown is 3: "),
     "a label of no field": (lambda: of(label="nam"), f"trial: label is 'nam': {UNKNOWN} 'nam'"),
