@@ -49,6 +49,15 @@ comparable AS (
 """
 
 
+@pytest.fixture
+def shadowed(manage: Manage) -> Iterator[Trial]:
+    """A trial whose cards are shadowed until its end."""
+    trial = Trial(manage.database_url)
+    trial.query(SHADOW)
+    yield trial
+    trial.query("DROP FUNCTION shadow CASCADE; DROP TABLE shadow")
+
+
 @contextmanager
 def players(trial: Trial, cards: int, count: int = 3) -> Iterator[None]:
     """So many of them write single cards, one after the other, some hundred times a second in all."""
@@ -94,11 +103,10 @@ def killed_and_resumed(trial: Trial, kills: int, *words: object) -> tuple[int, i
 @pytest.mark.engine
 @pytest.mark.long
 def test_what_is_audited_is_what_was_replaced_beside_players(
-    manage: Manage, dose: Dose, record_property
+    manage: Manage, shadowed: Trial, dose: Dose, record_property
 ) -> None:
-    trial = Trial(manage.database_url)
+    trial = shadowed
     prepare(manage, dose.cards)
-    trial.query(SHADOW)
     kills = 0
     with players(trial, dose.cards):
         for words in (

@@ -108,7 +108,7 @@ def test_a_page_that_takes_too_long_is_told_and_no_500(admin_client: Client) -> 
     with limited(statement_timeout="100ms"):
         connection.close()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ops.admin.runs.RunAdmin.changelist_view", lambda *args, **given: sql(SLOW))
+            patch.setattr("ops.admin.runs.RunAdmin.get_queryset", lambda *args, **given: sql(SLOW))
             answer = admin_client.get("/admin/ops/run/")
     connection.close()
     assert answer.status_code == 503

@@ -15,7 +15,7 @@ def test_too_little_room_is_yellow_until_it_is_made_as_the_line_says(monkeypatch
     things(100)
     sql("ANALYZE trials_thing")
     assert wal.room_for_wal(Situation()).light == Light.GREEN
-    monkeypatch.setattr(wal, "_ROW", 2**30)  # of 100 rows that are as many as a hundred millions
+    monkeypatch.setattr(wal, "_ROW", 2**24)  # of 100 rows that are as many as a million and a half
     line = wal.room_for_wal(Situation())
     assert (line.light, line.found.endswith(f"; max_wal_size is {sql('SHOW max_wal_size')[0][0]}.")) == (
         Light.YELLOW,
