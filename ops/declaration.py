@@ -227,7 +227,8 @@ def _nodes(node: Any) -> Iterator[Any]:
     inner = [*getattr(node, "children", []), *(getattr(node, name, None) for name in ("lhs", "rhs", "query"))]
     if hasattr(node, "get_source_expressions"):
         inner += node.get_source_expressions()
-    for child in inner:
+    # A lookup tells its sides both ways: each is looked at once, else every level doubles the work.
+    for child in {id(child): child for child in inner}.values():
         if child is not None and child is not node:
             yield from _nodes(child)
 
