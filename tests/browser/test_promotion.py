@@ -68,6 +68,7 @@ def test_a_run_is_seen_to_advance_and_obeys_its_buttons(page: Page) -> None:
     page.get_by_label("Max rate").fill("150")
     page.get_by_role("button", name="Preview").click()
     page.get_by_role("button", name="Start the run").click()
+    expect(page).to_have_url(re.compile(r"/ops/run/\d+/"))
     # Nobody reloads the page: it is fetched anew while it moves.
     page.evaluate("document.body.dataset.same = 'page'")
     expect(page.locator("#speed")).to_have_text(re.compile(r"\d+ rows/s, .* left"))

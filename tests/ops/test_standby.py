@@ -192,6 +192,8 @@ def test_a_failover_is_waited_out_and_a_run_that_it_lost_is_told(
         if lost:  # From here on it hears nothing.
             new.stop()
         run = create(registry.get("trial"), batch_size=10)
+        if not lost:
+            catch_up(new)
 
     def fail_over(number: int) -> None:
         if number == 3:
