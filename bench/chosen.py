@@ -56,18 +56,21 @@ def _built(url: str, name: str, rows: int) -> str:
     """The URL of a database with so many cards, made unless it is there."""
     target = urlsplit(url)._replace(path=f"/chosen_{name}_{rows}").geturl()
     with psycopg.connect(url, autocommit=True) as connection:
-        found = connection.execute(
-            "SELECT 1 FROM pg_database WHERE datname = %s", [target.rpartition("/")[2]]
-        )
-        if found.fetchone():
-            return target
-        connection.execute(f"CREATE DATABASE chosen_{name}_{rows} TEMPLATE template0")
-    for words in (["migrate", "--verbosity", "0"], ["generate_cards", str(rows), "--without-rarity-v2"]):
-        command = [sys.executable, str(ROOT / "manage.py"), *words]
-        subprocess.run(command, env=environment(target), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    with psycopg.connect(target, autocommit=True) as connection:
-        connection.execute("VACUUM (FREEZE, ANALYZE)")
+        database = urlsplit(target).path.strip("/")
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
+        if not found:
+            connection.execute(f"CREATE DATABASE {database} TEMPLATE template0")
+    _manage(target, "migrate", "--verbosity", "0")
+    if not found:
+        _manage(target, "generate_cards", str(rows), "--without-rarity-v2")
+        with psycopg.connect(target, autocommit=True) as connection:
+            connection.execute("VACUUM (FREEZE, ANALYZE)")
     return target
+
+
+def _manage(url: str, *words: str) -> None:
+    command = [sys.executable, str(ROOT / "manage.py"), *words]
+    subprocess.run(command, env=environment(url), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def _report(urls: dict[str, str], options: argparse.Namespace) -> None:
