@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--large", type=int, default=_SIZES["large"], help="Cards in the large one.")
     parser.add_argument("--keys", type=int, nargs="+", default=_COUNTS, help="50 5000 1000000")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--everything", action="store_true", help="Also what needs minutes in the large one.")
     parser.add_argument("--build", action="store_true", help="Only make the tables that are not there yet.")
     parser.add_argument(
         "--on", metavar="JSON", help=argparse.SUPPRESS
@@ -89,6 +90,8 @@ def _report(urls: dict[str, str], options: argparse.Namespace) -> None:
                 [each[name][what] for each in rounds if name in each] for name in ("small", "large")
             )
             print(_line(what, count, small, large), flush=True)
+    if not options.everything:
+        return
     alone = [_ask(urls["large"], "everything", max(options.keys)) for _ in range(options.rounds)]
     print("\n| in the large table | median | rounds |\n|---|---:|---|")
     for name in alone[0]:
@@ -120,18 +123,24 @@ def _measure(kind: str, count: int) -> dict[str, float]:
 
 def _chosen(count: int) -> dict[str, float]:
     """Seconds of a run over so many keys, of its revert, and of a retry of as many rows."""
-    from cards.models import Card
     from ops.scope import Scope
 
-    every = Card.objects.order_by("pk")
-    step = every.count() // count
-    keys = [pk for number, pk in enumerate(every.values_list("pk", flat=True)) if number % step == 0][:count]
+    keys = _keys(count)
     run, seconds = _timed("backfill_rarity_v2", scope=Scope.of_keys(keys))
     _, back = _timed("revert", params={"run": run.pk})
     _fail(run)
     again, retried = _timed("backfill_rarity_v2", scope=Scope.of_failures(run))
     _timed("revert", params={"run": again.pk})
     return {"run": seconds, "revert": back, "retry": retried}
+
+
+def _keys(count: int) -> list[int]:
+    """Those of neighbours in the middle of the table, which lie on as many pages in every table."""
+    from cards.models import Card
+
+    cards = Card.objects.order_by("pk").values_list("pk", flat=True)
+    first = (cards.count() - count) // 2
+    return list(cards[first : first + count])
 
 
 def _fail(run: Any) -> None:
@@ -151,8 +160,7 @@ def _everything(count: int) -> dict[str, float]:
     from cards.models import Card
     from ops.scope import Scope
 
-    total = Card.objects.count()
-    keys = list(Card.objects.order_by("pk").values_list("pk", flat=True)[:: total // count][:count])
+    total, keys = Card.objects.count(), _keys(count)
     chosen, some = _timed("backfill_rarity_v2", scope=Scope.of_keys(keys), from_its_start=True)
     _, back = _timed("revert", params={"run": chosen.pk}, from_its_start=True)
     run, all_of_them = _timed("backfill_rarity_v2", from_its_start=True)
