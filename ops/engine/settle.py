@@ -15,7 +15,7 @@ from ops.lost import lost, refresh
 from ops.models import Run
 from ops.operation import Operation, is_wrong
 from ops.scope import Scope, words_of
-from ops.sql.counts import counts, whole_joins
+from ops.sql.counts import counts, is_over, whole_joins
 from ops.states import AT_WORK, State
 
 # Note [What is left after the last sweep]
@@ -56,12 +56,12 @@ def _look(
     checks = list(operation.get_checks())
     mine = [check.queryset.model is operation.model for check in checks]
     rows = [
-        scope.narrow(check.queryset, run) if own else check.queryset
+        _in_scope(scope, check.queryset, run) if own else check.queryset
         for check, own in zip(checks, mine, strict=True)
     ]
     keyset = keyset_of(operation, scope, run)
     with read_only(), whole_joins(keyset):
-        number, *found = counts([left, *rows], together=keyset.listed is None)
+        number, *found = counts([left, *rows], keyset.listed)
         samples = [
             _sample(_in_order(of), operation.label if own else "pk") if number else []
             for of, own, number in zip(rows, mine, found, strict=True)
@@ -71,6 +71,10 @@ def _look(
         {"label": check.label, "found": number, "sample": sample, **(within if own else {})}
         for check, own, number, sample in zip(checks, mine, found, samples, strict=True)
     ]
+
+
+def _in_scope(scope: Scope, rows: QuerySet[Any], run: Run | None) -> QuerySet[Any]:
+    return scope.candidates(rows, run) if is_over(rows) else scope.narrow(rows, run)
 
 
 def _left(run: Run, operation: Operation, scope: Scope) -> QuerySet[Any]:

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from ops.sql.ask import ask
 from ops.sql.compile import Compiled, identifier
+from ops.sql.keylist import KeyList
 from ops.sql.keyset import Keyset
 
 # A fourth of the table.
@@ -20,18 +21,31 @@ _MUCH = 4
 _NOTHING, _EVERYTHING = Compiled("FALSE", ()), Compiled("TRUE", ())
 
 
-def counts(querysets: Sequence[QuerySet[Any]], together: bool = True) -> list[int]:
+def counts(querysets: Sequence[QuerySet[Any]], listed: KeyList | None = None) -> list[int]:
     """The number of rows of each; those over one table and no other are counted in one scan of it.
 
-    At a million rows a scan takes as long as some dozen batches; but not ``together`` where a list of keys
-    finds the rows without one.
+    So are those over one table and the list ``listed``, by which its rows are found. At a million rows a scan
+    takes as long as some dozen batches.
     """
     numbers: dict[int, int] = {}
-    for model in dict.fromkeys(rows.model for rows in querysets) if together else ():
-        alone = [i for i, rows in enumerate(querysets) if rows.model is model and _is_alone(rows)]
-        if len(alone) > 1:
-            numbers |= zip(alone, _scan(model, [querysets[i] for i in alone]), strict=True)
+    for model in dict.fromkeys(rows.model for rows in querysets):
+        for source in {None, listed}:
+            alike = [i for i, rows in enumerate(querysets) if rows.model is model and is_over(rows, source)]
+            if len(alike) > 1:
+                numbers |= zip(alike, _scan(model, source, [querysets[i] for i in alike]), strict=True)
     return [numbers[i] if i in numbers else rows.count() for i, rows in enumerate(querysets)]
+
+
+def is_over(rows: QuerySet[Any], listed: KeyList | None = None) -> bool:
+    """Whether it is its table, joined with the list or with none, and a condition, and nothing else."""
+    query = rows.query
+    tables = [alias for alias, references in query.alias_refcount.items() if references]
+    more = (
+        *(query.distinct, query.is_sliced, query.combinator, query.extra_tables, query.select_for_update),
+        query.where.contains_over_clause,
+    )
+    is_joined = len(tables) == 2 and tables[1] == listed.alias if listed else len(tables) <= 1
+    return is_joined and query.group_by is None and not any(more)
 
 
 def is_much(rows: int, model: type[Model]) -> bool:
@@ -56,22 +70,19 @@ def whole_joins(keyset: Keyset) -> Iterator[None]:
         ask("SELECT set_config('enable_nestloop', 'on', true)")
 
 
-def _is_alone(rows: QuerySet[Any]) -> bool:
-    """Whether it is its table and a condition, and nothing else."""
-    query = rows.query
-    tables = [alias for alias, references in query.alias_refcount.items() if references]
-    more = (
-        *(query.distinct, query.is_sliced, query.combinator, query.extra_tables, query.select_for_update),
-        query.where.contains_over_clause,
-    )
-    return len(tables) <= 1 and query.group_by is None and not any(more)
-
-
-def _scan(model: type[Model], querysets: Sequence[QuerySet[Any]]) -> tuple[int, ...]:
+def _scan(model: type[Model], listed: KeyList | None, querysets: Sequence[QuerySet[Any]]) -> tuple[int, ...]:
     conditions = [_condition(rows) for rows in querysets]
     counted = [sql.SQL("count(*) FILTER (WHERE {})").format(sql.SQL(each.sql)) for each in conditions]
-    statement = sql.SQL("SELECT {} FROM {}").format(
-        sql.SQL(", ").join(counted), identifier(model._meta.db_table)
+    every = model._base_manager.all()
+    source: sql.Composable = sql.SQL("")
+    if listed:
+        every, source = listed.join(every), sql.SQL("CROSS JOIN {}").format(listed.source)
+    conditions.append(_condition(every))
+    statement = sql.SQL("SELECT {counted} FROM {table} {source} WHERE {every}").format(
+        counted=sql.SQL(", ").join(counted),
+        table=identifier(model._meta.db_table),
+        source=source,
+        every=sql.SQL(conditions[-1].sql),
     )
     with connection.cursor() as cursor:
         cursor.execute(statement.as_string(), [param for each in conditions for param in each.params])

@@ -132,9 +132,10 @@ def store_keys(run: Run, chosen: QuerySet[Any]) -> None:
 def store_key_texts(run: Run, texts: Iterable[str], field: Field[Any, Any]) -> None:
     """Make these the keys of the run, as the database writes them: a UUID may have come in capitals.
 
-    Raises DataError where one is none of the field's type.
+    In order, since entries that come in any other take five times as long to be indexed. Raises DataError
+    where one is none of the field's type.
     """
-    source, rest = sql.SQL("unnest(%s::text[]) AS chosen (key)"), iter(texts)
+    source, rest = sql.SQL("unnest(%s::text[]) AS chosen (key)"), iter(sorted(texts))
     while some := list(islice(rest, _AT_ONCE)):
         _insert(run, source, f"key::{type_name(field)}", some)
 
