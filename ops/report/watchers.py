@@ -61,9 +61,6 @@ class Watcher:
         """Rows a second since this process began to watch."""
         return (told.done - self.first.done) / max(monotonic() - self.began, 0.001)
 
-    def seconds_left(self, told: Progress) -> float:
-        return max(0, told.total - told.done) / max(self.rate(told), 0.001)
-
 
 class Lines(Watcher):
     """One line every two seconds, for a log."""

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from ops.models import AuditLog, Lane
 from ops.operation import Operation
+from ops.sql.ask import ask
 from ops.sql.changes import Change, changes_of
 from ops.sql.compile import (
     Compiled,
@@ -87,9 +88,8 @@ def may_merge(model: type[models.Model]) -> bool:
     version: int = connection.pg_version  # type: ignore[attr-defined]
     if version < 180_000:
         return False
-    with connection.cursor() as cursor:
-        cursor.execute(_MERGEABLE, [connection.ops.quote_name(model._meta.db_table)])
-        return bool(cursor.fetchone()[0])
+    [(is_mergeable,)] = ask(_MERGEABLE, connection.ops.quote_name(model._meta.db_table))
+    return bool(is_mergeable)
 
 
 _MERGEABLE = """
