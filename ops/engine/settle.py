@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 
 from ops import runs
 from ops.candidates import candidates, keyset_of
@@ -16,6 +16,7 @@ from ops.models import Run
 from ops.operation import Operation, is_wrong
 from ops.scope import Scope, words_of
 from ops.sql.counts import counts, is_over, whole_joins
+from ops.sql.keyset import Keyset
 from ops.states import AT_WORK, State
 
 # Note [What is left after the last sweep]
@@ -61,6 +62,8 @@ def _look(
     ]
     keyset = keyset_of(operation, scope, run)
     with read_only(), whole_joins(keyset):
+        if run and _is_dealt_with(run, keyset):
+            left = left.none()
         number, *found = counts([left, *rows], keyset.listed)
         samples = [
             _sample(_in_order(of), operation.label if own else "pk") if number else []
@@ -71,6 +74,17 @@ def _look(
         {"label": check.label, "found": number, "sample": sample, **(within if own else {})}
         for check, own, number, sample in zip(checks, mine, found, samples, strict=True)
     ]
+
+
+def _is_dealt_with(run: Run, keyset: Keyset) -> bool:
+    """Whether the run changed each row of its list, or failed on it, so that none can be left.
+
+    To look at each row and its entry once more takes a fourth as long as it took to change them all.
+    """
+    if keyset.listed is None:
+        return False
+    changed = run.lanes.aggregate(all=Sum("changed"))["all"] or 0
+    return keyset.keys().count() == changed + run.failures.counted().count()
 
 
 def _in_scope(scope: Scope, rows: QuerySet[Any], run: Run | None) -> QuerySet[Any]:

@@ -64,10 +64,10 @@ def whole_joins(keyset: Keyset) -> Iterator[None]:
     """
     is_whole = keyset.listed is not None and is_much(keyset.keys().count(), keyset.model)
     if is_whole:
-        ask("SELECT set_config('enable_nestloop', 'off', true)")
+        ask("SELECT set_config('enable_nestloop', 'off', true), set_config('enable_indexscan', 'off', true)")
     yield
     if is_whole:
-        ask("SELECT set_config('enable_nestloop', 'on', true)")
+        ask("SELECT set_config('enable_nestloop', 'on', true), set_config('enable_indexscan', 'on', true)")
 
 
 def _scan(model: type[Model], listed: KeyList | None, querysets: Sequence[QuerySet[Any]]) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from ops import runs
 from ops.engine.locks import LAST_SWEEP
 from ops.engine.work import Worker
 from ops.models import Lane, Run
+from ops.operations import Revert
 from ops.sql.batch import may_merge
 from tests.ops.conftest import Declare
 from tests.ops.running import (
@@ -181,3 +182,29 @@ def test_a_trigger_that_keeps_a_row_as_it_was_leaves_a_failure(
     assert run.state == "finished_with_failures"
     assert failures(run).keys() == {str(rows[1].pk)}
     assert audited(run).keys() == {str(rows[0].pk), str(rows[2].pk)}
+
+
+def test_a_revert_of_every_row_joins_none_of_them_once_more(declare: Declare) -> None:
+    things(6)
+    run = execute(declare(FILL))
+    with CaptureQueriesContext(connection) as told:
+        reverted = execute(Revert, params={"run": run.pk})
+    statements = [query["sql"] for query in told]
+    batches = [at for at, text in enumerate(statements) if 'INSERT INTO "audit_logs"' in text]
+    assert (reverted.state, len(audited(reverted)), len(batches)) == ("succeeded", 6, 1)
+    assert [text for text in statements[batches[0] + 1 :] if "listed_audit_logs_" in text] == []
+
+
+def test_a_row_that_stands_again_as_written_is_reverted_in_a_later_sweep(declare: Declare) -> None:
+    rows = things(6)
+    run = execute(declare(FILL))
+    first = Thing.objects.filter(pk=min(keys(rows)))
+    first.update(note="of a player")
+
+    def change_back(batches: int) -> None:
+        if batches == 1:
+            first.update(note=F("name"))
+
+    reverted = execute(Revert, Watched(change_back), params={"run": run.pk}, batch_size=3)
+    assert (reverted.state, reverted.sweep) == ("succeeded", 2)
+    assert audited(reverted).keys() == keys(rows)
