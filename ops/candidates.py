@@ -23,8 +23,8 @@ from ops.sql.keyset import Keyset
 # Note [Why scalar subqueries ask what a run audited]
 # EXISTS may be hashed or joined, and the planner, whose statistics are older than the run, takes what the run
 # audited for a row or two: each batch would read all of it, or worse, compare it with every row. A correlated
-# scalar subquery is one look into the index for each candidate, and nothing else. Where a list names the rows,
-# it asks for the entry's key too: so it cannot be asked of every row of the table before the two are joined.
+# scalar subquery is one look into the index for each candidate, and nothing else. Where a list names the rows
+# it compares the entry's key too, so that it cannot run for every row of the table before the two are joined.
 def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> QuerySet[Any]:
     """The operation's rows in scope, less those that an earlier sweep of the run dealt with."""
     queryset, listed = scope.candidates(operation.get_queryset(), run), scope.listed(run)

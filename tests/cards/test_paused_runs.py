@@ -1,7 +1,7 @@
 """Runs that an older version of this code paused go on under the code of today.
 
 `paused/` holds the rows of databases of twelve cards, as commit 0d048a0 left them after a batch of five. What
-a run stores of its declaration (the fingerprint, scope, types) must mean the same to whatever code resumes it.
+a run stores of its declaration (fingerprint, scope, types) must mean the same to whatever code resumes it.
 """
 
 import json
