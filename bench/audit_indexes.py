@@ -18,15 +18,15 @@ from statistics import median
 import psycopg
 from psycopg import sql
 
-from bench.engine.__main__ import server
-from bench.engine.databases import ROOT, Databases
-from bench.engine.results import machine
+from bench.engine.__main__ import benchmark_server
+from bench.engine.databases import ROOT, BenchmarkDatabases
+from bench.engine.results import describe_machine
 
-_BATCH = 1_000
+_BATCH_SIZE = 1_000
 
 
 @dataclass(frozen=True)
-class Variant:
+class IndexVariant:
     """What is done to the table first; ``columns`` and ``values`` are what an audit row has besides."""
 
     change: str
@@ -34,22 +34,22 @@ class Variant:
     values: str = ""
 
 
-VARIANTS = {
-    "as it is": Variant(""),
-    "no index on the object": Variant("DROP INDEX idx_audit_logs_object"),
-    "no unique (run, object)": Variant("DROP INDEX audit_logs_run_object_uniq"),
-    "one unique (object, run) for both": Variant(
+INDEX_VARIANTS = {
+    "as it is": IndexVariant(""),
+    "no index on the object": IndexVariant("DROP INDEX idx_audit_logs_object"),
+    "no unique (run, object)": IndexVariant("DROP INDEX audit_logs_run_object_uniq"),
+    "one unique (object, run) for both": IndexVariant(
         "DROP INDEX idx_audit_logs_object, audit_logs_run_object_uniq;"
         "CREATE UNIQUE INDEX ON audit_logs (object_id, run_id)"
     ),
-    "no primary key": Variant("ALTER TABLE audit_logs DROP CONSTRAINT audit_logs_pkey"),
-    "BRIN on created_at added": Variant("CREATE INDEX ON audit_logs USING brin (created_at)"),
-    "btree on created_at added": Variant("CREATE INDEX ON audit_logs (created_at)"),
-    "foreign key to the run added": Variant(
+    "no primary key": IndexVariant("ALTER TABLE audit_logs DROP CONSTRAINT audit_logs_pkey"),
+    "BRIN on created_at added": IndexVariant("CREATE INDEX ON audit_logs USING brin (created_at)"),
+    "btree on created_at added": IndexVariant("CREATE INDEX ON audit_logs (created_at)"),
+    "foreign key to the run added": IndexVariant(
         "CREATE TABLE trial_run (id bigint PRIMARY KEY); INSERT INTO trial_run VALUES (1);"
         "ALTER TABLE audit_logs ADD FOREIGN KEY (run_id) REFERENCES trial_run"
     ),
-    "foreign key to the card added, with its index": Variant(
+    "foreign key to the card added, with its index": IndexVariant(
         "ALTER TABLE audit_logs ADD card_id bigint REFERENCES cards ON DELETE SET NULL;"
         "CREATE INDEX ON audit_logs (card_id)",
         ", card_id",
@@ -57,7 +57,7 @@ VARIANTS = {
     ),
 }
 
-_STATEMENT = """
+_BACKFILL_SQL = """
 WITH batch AS (
     SELECT id, rarity_v2 AS old, rarity AS new FROM cards
     WHERE rarity_v2 IS NULL AND id > %s AND id <= %s ORDER BY id FOR NO KEY UPDATE SKIP LOCKED),
@@ -71,7 +71,7 @@ SELECT 1, 'backfill_rarity_v2', 'cards.card', id::text, 'bench', jsonb_build_obj
 
 
 @dataclass(frozen=True)
-class Cost:
+class RowCost:
     """Of one row: seconds by the clock, seconds of the server's process, bytes of WAL."""
 
     clock: float
@@ -79,27 +79,27 @@ class Cost:
     wal: float
 
 
-def measure(url: str, variant: Variant, rows: int) -> Cost:
+def measure_cost(url: str, variant: IndexVariant, rows: int) -> RowCost:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL(variant.change) if variant.change else "SELECT 1")
         connection.execute("VACUUM (ANALYZE) cards, audit_logs")
         connection.execute("CHECKPOINT")
-        statement = _STATEMENT.format(columns=variant.columns, values=variant.values)
+        statement = _BACKFILL_SQL.format(columns=variant.columns, values=variant.values)
         (last,) = connection.execute("SELECT max(id) FROM cards").fetchone() or (0,)
-        before = _wal(connection), _cpu(connection), time.perf_counter()
-        for start in range(0, last, _BATCH):
-            connection.execute(statement, (start, start + _BATCH))
-        after = _wal(connection), _cpu(connection), time.perf_counter()
+        before = _wal_position(connection), _backend_cpu_seconds(connection), time.perf_counter()
+        for start in range(0, last, _BATCH_SIZE):
+            connection.execute(statement, (start, start + _BATCH_SIZE))
+        after = _wal_position(connection), _backend_cpu_seconds(connection), time.perf_counter()
     wal, cpu, clock = (end - begin for begin, end in zip(before, after, strict=True))
-    return Cost(clock / rows, cpu / rows, wal / rows)
+    return RowCost(clock / rows, cpu / rows, wal / rows)
 
 
-def _wal(connection: psycopg.Connection) -> float:
+def _wal_position(connection: psycopg.Connection) -> float:
     (position,) = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'").fetchone() or (0,)
     return float(position)
 
 
-def _cpu(connection: psycopg.Connection) -> float:
+def _backend_cpu_seconds(connection: psycopg.Connection) -> float:
     """Seconds that the server's process has computed; of use where the machine has other work too."""
     stat = Path(f"/proc/{connection.info.backend_pid}/stat")
     if not stat.exists():
@@ -108,25 +108,25 @@ def _cpu(connection: psycopg.Connection) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def rounds(databases: Databases, rows: int, count: int) -> list[dict[str, Cost]]:
+def run_rounds(databases: BenchmarkDatabases, rows: int, count: int) -> list[dict[str, RowCost]]:
     """Round after round of all variants, so that what else the machine does falls on all alike."""
     found = []
     for number in range(count):
         costs = {}
-        for name, variant in VARIANTS.items():
+        for name, variant in INDEX_VARIANTS.items():
             with databases.copy("kyndo") as url:
-                costs[name] = measure(url, variant, rows)
+                costs[name] = measure_cost(url, variant, rows)
             print(f"{number + 1}: {name}: {costs[name].cpu * 1e6:.1f} µs", file=sys.stderr, flush=True)
         found.append(costs)
     return found
 
 
-def table(found: list[dict[str, Cost]]) -> str:
+def format_table(found: list[dict[str, RowCost]]) -> str:
     lines = [
         "| audit_logs | server time | of it | clock | WAL a row | of it |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for name in VARIANTS:
+    for name in INDEX_VARIANTS:
         base = [costs["as it is"] for costs in found]
         mine = [costs[name] for costs in found]
         cpu = median(m.cpu / b.cpu for m, b in zip(mine, base, strict=True)) if base[0].cpu else 0
@@ -144,16 +144,16 @@ def main() -> None:
     parser.add_argument("--server", help="URL of a database on another server than one of its own.")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "audit-indexes.md")
     options = parser.parse_args()
-    with server(options.server) as url, closing(Databases(url)) as databases:
+    with benchmark_server(options.server) as url, closing(BenchmarkDatabases(url)) as databases:
         databases.build(options.cards, set())
-        found = rounds(databases, options.cards, options.rounds)
-        told = f"{options.cards:,} cards, medians of {options.rounds} rounds, {machine(url)}."
-    head, _, _ = options.docs.read_text().partition(_MARK)
-    options.docs.write_text(f"{head}{_MARK}\n\n{told}\n\n{table(found)}\n")
-    print(table(found))
+        found = run_rounds(databases, options.cards, options.rounds)
+        told = f"{options.cards:,} cards, medians of {options.rounds} rounds, {describe_machine(url)}."
+    head, _, _ = options.docs.read_text().partition(_DOCS_MARKER)
+    options.docs.write_text(f"{head}{_DOCS_MARKER}\n\n{told}\n\n{format_table(found)}\n")
+    print(format_table(found))
 
 
-_MARK = "<!-- written by python -m bench.audit_indexes -->"
+_DOCS_MARKER = "<!-- written by python -m bench.audit_indexes -->"
 
 if __name__ == "__main__":
     main()

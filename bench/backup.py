@@ -16,16 +16,16 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
-from bench.engine.__main__ import server
-from bench.engine.databases import ROOT, Databases, environment
-from kyndo.localservices.binaries import postgres_bin
+from bench.engine.__main__ import benchmark_server
+from bench.engine.databases import ROOT, BenchmarkDatabases, build_environment
+from kyndo.localservices.binaries import find_postgres_bin
 
 
-def timed(command: list[object], url: str) -> float:
+def time_command(command: list[object], url: str) -> float:
     began = time.perf_counter()
     done = subprocess.run(
         [str(word) for word in command],
-        env=environment(url),
+        env=build_environment(url),
         cwd=ROOT,
         check=False,
         stdout=subprocess.DEVNULL,
@@ -35,24 +35,24 @@ def timed(command: list[object], url: str) -> float:
     return time.perf_counter() - began
 
 
-def steps(url: str, folder: Path) -> dict[str, Callable[[], float]]:
+def build_steps(url: str, folder: Path) -> dict[str, Callable[[], float]]:
     manage: list[object] = [sys.executable, ROOT / "manage.py"]
     name = urlsplit(url).path.strip("/")
-    bare = [postgres_bin(18) / "pg_dump", "--format=custom", f"--file={folder / 'bare.dump'}", url]
+    bare = [find_postgres_bin(18) / "pg_dump", "--format=custom", f"--file={folder / 'bare.dump'}", url]
     return {
-        "bare pg_dump": lambda: timed(bare, url),
-        "backup_db": lambda: timed([*manage, "backup_db", folder / "kyndo.dump"], url),
-        "restore_db": lambda: timed(
+        "bare pg_dump": lambda: time_command(bare, url),
+        "backup_db": lambda: time_command([*manage, "backup_db", folder / "kyndo.dump"], url),
+        "restore_db": lambda: time_command(
             [*manage, "restore_db", folder / "kyndo.dump", "--confirm", name, "--drop-old"], url
         ),
     }
 
 
-def measure(url: str, rounds: int) -> dict[str, list[float]]:
+def run_rounds(url: str, rounds: int) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            for name, step in steps(url, Path(folder)).items():
+            for name, step in build_steps(url, Path(folder)).items():
                 found.setdefault(name, []).append(step())
                 print(f"{number + 1}: {name}: {found[name][-1]:.1f} s", file=sys.stderr, flush=True)
     return found
@@ -64,10 +64,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--server", help="URL of a database on another server than one of its own.")
     options = parser.parse_args()
-    with server(options.server) as url, closing(Databases(url)) as databases:
+    with benchmark_server(options.server) as url, closing(BenchmarkDatabases(url)) as databases:
         databases.build(options.cards, set())
         with databases.copy("kyndo") as trial:
-            found = measure(trial, options.rounds)
+            found = run_rounds(trial, options.rounds)
     base = median(found["bare pg_dump"])
     print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
     print("|              | seconds | of bare pg_dump |")

@@ -20,18 +20,18 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from bench.engine.__main__ import server
-from bench.engine.databases import ROOT, environment
+from bench.engine.__main__ import benchmark_server
+from bench.engine.databases import ROOT, build_environment
 
-_SIZES = {"small": 50_000, "large": 5_000_000}
-_COUNTS = [50, 5_000, 1_000_000]
+_TABLE_SIZES = {"small": 50_000, "large": 5_000_000}
+_KEY_COUNTS = [50, 5_000, 1_000_000]
 
 
-def arguments() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.chosen", description=__doc__)
-    parser.add_argument("--small", type=int, default=_SIZES["small"], help="Cards in the small table.")
-    parser.add_argument("--large", type=int, default=_SIZES["large"], help="Cards in the large one.")
-    parser.add_argument("--keys", type=int, nargs="+", default=_COUNTS, help="50 5000 1000000")
+    parser.add_argument("--small", type=int, default=_TABLE_SIZES["small"], help="Cards in the small table.")
+    parser.add_argument("--large", type=int, default=_TABLE_SIZES["large"], help="Cards in the large one.")
+    parser.add_argument("--keys", type=int, nargs="+", default=_KEY_COUNTS, help="50 5000 1000000")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--everything", action="store_true", help="Also what needs minutes in the large one.")
     parser.add_argument("--build", action="store_true", help="Only make the tables that are not there yet.")
@@ -42,18 +42,18 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    options = arguments()
+    options = parse_arguments()
     if options.on:
-        print(json.dumps(_measure(**json.loads(options.on))))
+        print(json.dumps(_run_measurement(**json.loads(options.on))))
         return
-    with server(None) as url:
+    with benchmark_server(None) as url:
         sizes = {"small": options.small, "large": options.large}
-        urls = {name: _built(url, name, rows) for name, rows in sizes.items()}
+        urls = {name: _build_database(url, name, rows) for name, rows in sizes.items()}
         if not options.build:
-            _report(urls, options)
+            _print_report(urls, options)
 
 
-def _built(url: str, name: str, rows: int) -> str:
+def _build_database(url: str, name: str, rows: int) -> str:
     """The URL of a database with so many cards, made unless it is there."""
     target = urlsplit(url)._replace(path=f"/chosen_{name}_{rows}").geturl()
     with psycopg.connect(url, autocommit=True) as connection:
@@ -61,25 +61,25 @@ def _built(url: str, name: str, rows: int) -> str:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
         if not found:
             connection.execute(f"CREATE DATABASE {database} TEMPLATE template0")
-    _manage(target, "migrate", "--verbosity", "0")
+    _run_manage(target, "migrate", "--verbosity", "0")
     if not found:
-        _manage(target, "generate_cards", str(rows), "--without-rarity-v2")
+        _run_manage(target, "generate_cards", str(rows), "--without-rarity-v2")
         with psycopg.connect(target, autocommit=True) as connection:
             connection.execute("VACUUM (FREEZE, ANALYZE)")
     return target
 
 
-def _manage(url: str, *words: str) -> None:
+def _run_manage(url: str, *words: str) -> None:
     command = [sys.executable, str(ROOT / "manage.py"), *words]
-    subprocess.run(command, env=environment(url), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=build_environment(url), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
-def _report(urls: dict[str, str], options: argparse.Namespace) -> None:
+def _print_report(urls: dict[str, str], options: argparse.Namespace) -> None:
     print("| what | K | small, s | large, s | large / small |\n|---|---:|---:|---:|---:|", flush=True)
     for count in options.keys:
         rounds = [
             {
-                name: _ask(url, "chosen", count)
+                name: _measure_in_subprocess(url, "chosen", count)
                 for name, url in urls.items()
                 if count <= getattr(options, name)
             }
@@ -89,52 +89,54 @@ def _report(urls: dict[str, str], options: argparse.Namespace) -> None:
             small, large = (
                 [each[name][what] for each in rounds if name in each] for name in ("small", "large")
             )
-            print(_line(what, count, small, large), flush=True)
+            print(_format_row(what, count, small, large), flush=True)
     if not options.everything:
         return
-    alone = [_ask(urls["large"], "everything", max(options.keys)) for _ in range(options.rounds)]
+    alone = [
+        _measure_in_subprocess(urls["large"], "everything", max(options.keys)) for _ in range(options.rounds)
+    ]
     print("\n| in the large table | median | rounds |\n|---|---:|---|")
     for name in alone[0]:
         values = [each[name] for each in alone]
         print(f"| {name} | {median(values):,.2f} | {', '.join(f'{value:,.2f}' for value in values)} |")
 
 
-def _line(what: str, count: int, small: list[float], large: list[float]) -> str:
+def _format_row(what: str, count: int, small: list[float], large: list[float]) -> str:
     ratio = median(b / a for a, b in zip(small, large, strict=True)) if small else None
     cells = [f"{median(small):.3f}" if small else "", f"{median(large):.3f}"]
     return f"| {what} | {count:,} | {' | '.join(cells)} | {f'{ratio:.2f}' if ratio else ''} |"
 
 
-def _ask(url: str, kind: str, count: int) -> dict[str, float]:
+def _measure_in_subprocess(url: str, kind: str, count: int) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.chosen", "--on", json.dumps({"kind": kind, "count": count})]
     done = subprocess.run(
-        command, env=environment(url), cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE
+        command, env=build_environment(url), cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE
     )
     told: dict[str, float] = json.loads(done.stdout)
     return told
 
 
-def _measure(kind: str, count: int) -> dict[str, float]:
+def _run_measurement(kind: str, count: int) -> dict[str, float]:
     import django
 
     django.setup()
-    return (_chosen if kind == "chosen" else _everything)(count)
+    return (_measure_chosen if kind == "chosen" else _measure_everything)(count)
 
 
-def _chosen(count: int) -> dict[str, float]:
+def _measure_chosen(count: int) -> dict[str, float]:
     """Seconds of a run over so many keys, of its revert, and of a retry of as many rows."""
-    from ops.scope import Scope
+    from ops.operations.scope import Scope
 
-    keys = _keys(count)
-    run, seconds = _timed("backfill_rarity_v2", scope=Scope.of_keys(keys))
-    _, back = _timed("revert", params={"run": run.pk})
-    _fail(run)
-    again, retried = _timed("backfill_rarity_v2", scope=Scope.of_failures(run))
-    _timed("revert", params={"run": again.pk})
+    keys = _select_middle_keys(count)
+    run, seconds = _time_run("backfill_rarity_v2", scope=Scope.of_keys(keys))
+    _, back = _time_run("revert", params={"run": run.pk})
+    _insert_failures(run)
+    again, retried = _time_run("backfill_rarity_v2", scope=Scope.of_failures(run))
+    _time_run("revert", params={"run": again.pk})
     return {"run": seconds, "revert": back, "retry": retried}
 
 
-def _keys(count: int) -> list[int]:
+def _select_middle_keys(count: int) -> list[int]:
     """Those of neighbours in the middle of the table, which lie on as many pages in every table."""
     from cards.models import Card
 
@@ -143,7 +145,7 @@ def _keys(count: int) -> list[int]:
     return list(cards[first : first + count])
 
 
-def _fail(run: Any) -> None:
+def _insert_failures(run: Any) -> None:
     """Let all that the run changed have failed."""
     from django.db import connection
 
@@ -155,17 +157,17 @@ def _fail(run: Any) -> None:
         )
 
 
-def _everything(count: int) -> dict[str, float]:
+def _measure_everything(count: int) -> dict[str, float]:
     """A run over so many chosen cards, one over all of them, both reverts; the keys beside a bare COPY."""
     from cards.models import Card
-    from ops.scope import Scope
+    from ops.operations.scope import Scope
 
-    total, keys = Card.objects.count(), _keys(count)
-    chosen, some = _timed("backfill_rarity_v2", scope=Scope.of_keys(keys), from_its_start=True)
-    _, back = _timed("revert", params={"run": chosen.pk}, from_its_start=True)
-    run, all_of_them = _timed("backfill_rarity_v2", from_its_start=True)
-    _, all_back = _timed("revert", params={"run": run.pk}, from_its_start=True)
-    copied, stored = _copied(keys), _stored(keys)
+    total, keys = Card.objects.count(), _select_middle_keys(count)
+    chosen, some = _time_run("backfill_rarity_v2", scope=Scope.of_keys(keys), from_its_start=True)
+    _, back = _time_run("revert", params={"run": chosen.pk}, from_its_start=True)
+    run, all_of_them = _time_run("backfill_rarity_v2", from_its_start=True)
+    _, all_back = _time_run("revert", params={"run": run.pk}, from_its_start=True)
+    copied, stored = _time_bare_copy(keys), _time_scope_store(keys)
     return {
         "chosen, rows/s": count / some,
         "everything, rows/s": total / all_of_them,
@@ -176,26 +178,27 @@ def _everything(count: int) -> dict[str, float]:
     }
 
 
-def _timed(name: str, from_its_start: bool = False, **asked: Any) -> tuple[Any, float]:
+def _time_run(name: str, from_its_start: bool = False, **asked: Any) -> tuple[Any, float]:
     """The run, and the seconds from its request, or from the start of its work, to its end."""
     from threading import Event
 
-    from bench.engine.worker import Ends
-    from ops import registry, runs
-    from ops.creation import Request, create
-    from ops.engine.work import work
+    from bench.engine.worker import BatchEndRecorder
+    from ops.engine.loop import run_batches
+    from ops.operations import registry
+    from ops.runs import lifecycle
+    from ops.runs.creation import RunRequest, create_run
 
     began = monotonic()
-    run = create(Request(registry.get(name), "benchmark", **asked))
-    runs.start(run)
+    run = create_run(RunRequest(registry.get_operation(name), "benchmark", **asked))
+    lifecycle.start(run)
     began = monotonic() if from_its_start else began
-    state = work(run, Ends(), Event())
+    state = run_batches(run, BatchEndRecorder(), Event())
     if state not in ("succeeded", "verification_failed"):  # the checks of a run over some rows see the others
         raise RuntimeError(f"run {run.pk} ended {state}: {run.error}")
     return run, monotonic() - began
 
 
-def _rolled_back(store: Callable[[], object]) -> float:
+def _time_rolled_back(store: Callable[[], object]) -> float:
     from django.db import transaction
 
     with transaction.atomic():
@@ -206,11 +209,11 @@ def _rolled_back(store: Callable[[], object]) -> float:
     return seconds
 
 
-def _copied(keys: list[int]) -> float:
+def _time_bare_copy(keys: list[int]) -> float:
     """Seconds of a bare COPY of the keys into their table."""
     from django.db import connection
 
-    run = _empty_run()
+    run = _create_empty_run()
     lines = "".join(f"{run.pk}\t{key}\n" for key in keys)
 
     def copy() -> None:
@@ -220,18 +223,18 @@ def _copied(keys: list[int]) -> float:
         ):
             into.write(lines)
 
-    return _rolled_back(copy)
+    return _time_rolled_back(copy)
 
 
-def _stored(keys: list[int]) -> float:
+def _time_scope_store(keys: list[int]) -> float:
     from cards.models import Card
-    from ops.scope import Scope
+    from ops.operations.scope import Scope
 
-    run, scope = _empty_run(), Scope.of_keys(keys)
-    return _rolled_back(lambda: scope.store(run, Card))
+    run, scope = _create_empty_run(), Scope.of_keys(keys)
+    return _time_rolled_back(lambda: scope.store(run, Card))
 
 
-def _empty_run() -> Any:
+def _create_empty_run() -> Any:
     from ops.models import Run
 
     return Run.objects.create(

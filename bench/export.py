@@ -21,19 +21,19 @@ from statistics import median
 
 import psycopg
 
-from bench.engine.__main__ import server
-from bench.engine.databases import ROOT, Databases, environment
-from bench.export_ways import LIMIT
-from bench.load_pack import RULES
-from kyndo.localservices.binaries import postgres_bin
+from bench.engine.__main__ import benchmark_server
+from bench.engine.databases import ROOT, BenchmarkDatabases, build_environment
+from bench.export_ways import BASELINE_COPY
+from bench.load_pack import INSERT_RULES_SQL
+from kyndo.localservices.binaries import find_postgres_bin
 
-_MANAGE = [sys.executable, str(ROOT / "manage.py")]
-_WAY = [sys.executable, "-m", "bench.export_ways"]
-_TABLES = "cards, assets, presentation_rules, audit_logs"
+_MANAGE_COMMAND = [sys.executable, str(ROOT / "manage.py")]
+_WRITER_COMMAND = [sys.executable, "-m", "bench.export_ways"]
+_EXPORTED_TABLES = "cards, assets, presentation_rules, audit_logs"
 
 
 @dataclass(frozen=True)
-class Took:
+class ProcessUsage:
     """Of one process: seconds from its birth to its end, MiB that it held at most, and rows that it wrote."""
 
     seconds: float
@@ -41,10 +41,12 @@ class Took:
     rows: int
 
 
-def run(command: Sequence[str], url: str, file: Path | None = None, most: float = 3600) -> Took:
+def run_process(
+    command: Sequence[str], url: str, file: Path | None = None, most: float = 3600
+) -> ProcessUsage:
     """Run a process to its end, or for ``most`` seconds; the lines in ``file`` are the rows it wrote."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, env=environment(url), cwd=ROOT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=build_environment(url), cwd=ROOT, stdout=subprocess.DEVNULL)
     while (waited := os.wait4(process.pid, os.WNOHANG))[0] == 0:
         if time.perf_counter() - began > most:
             process.kill()
@@ -52,40 +54,52 @@ def run(command: Sequence[str], url: str, file: Path | None = None, most: float 
     seconds = time.perf_counter() - began
     if os.waitstatus_to_exitcode(waited[1]) not in (0, -9):
         raise SystemExit(f"{' '.join(command)} failed; its words are above")
-    return Took(seconds, waited[2].ru_maxrss / 1024, lines(file) if file else 0)
+    return ProcessUsage(seconds, waited[2].ru_maxrss / 1024, count_lines(file) if file else 0)
 
 
-def lines(path: Path) -> int:
+def count_lines(path: Path) -> int:
     with path.open("rb") as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-class Bench:
+class ExportBenchmark:
     def __init__(self, url: str, folder: Path, cards: int) -> None:
         self.url, self.folder, self.cards = url, folder, cards
         self.file = folder / "cards.jsonl"
-        self.found: dict[str, list[Took]] = {}
+        self.found: dict[str, list[ProcessUsage]] = {}
 
-    def take(self, name: str, measure: Callable[[], Took]) -> None:
+    def take(self, name: str, measure: Callable[[], ProcessUsage]) -> None:
         os.sync()  # else one pays for what the system still has to write of another
         self.found.setdefault(name, []).append(took := measure())
         print(f"{name}: {took.seconds:.1f} s, {took.mib:.0f} MiB", file=sys.stderr, flush=True)
 
-    def psql(self) -> Took:
-        psql = str(postgres_bin(18) / "psql")
-        return run([psql, self.url, "-qX", "-c", LIMIT, "-o", str(self.file)], self.url, self.file)
+    def psql(self) -> ProcessUsage:
+        psql = str(find_postgres_bin(18) / "psql")
+        return run_process(
+            [psql, self.url, "-qX", "-c", BASELINE_COPY, "-o", str(self.file)], self.url, self.file
+        )
 
-    def export(self, *flags: str) -> Took:
+    def export(self, *flags: str) -> ProcessUsage:
         target = self.folder / "export"
         shutil.rmtree(target, ignore_errors=True)
-        return run([*_MANAGE, "export_json", "--output", str(target), "--audit-logs", "0", *flags], self.url)
+        return run_process(
+            [*_MANAGE_COMMAND, "export_json", "--output", str(target), "--audit-logs", "0", *flags], self.url
+        )
 
-    def way(self, name: str, most: float = 3600) -> Took:
-        return run([*_WAY, name, str(self.file)], self.url, self.file, most)
+    def way(self, name: str, most: float = 3600) -> ProcessUsage:
+        return run_process([*_WRITER_COMMAND, name, str(self.file)], self.url, self.file, most)
 
-    def dumpdata(self, most: float) -> Took:
-        command = [*_MANAGE, "dumpdata", "cards.card", "--format", "jsonl", "--output", str(self.file)]
-        return run(command, self.url, self.file, most)
+    def dumpdata(self, most: float) -> ProcessUsage:
+        command = [
+            *_MANAGE_COMMAND,
+            "dumpdata",
+            "cards.card",
+            "--format",
+            "jsonl",
+            "--output",
+            str(self.file),
+        ]
+        return run_process(command, self.url, self.file, most)
 
     def rounds(self, count: int, most: float) -> None:
         for number in range(count):
@@ -102,15 +116,18 @@ class Bench:
         """Into empty tables: the export, and beside it COPY's own text into a table without an index."""
         self.export()
         text = self.folder / "cards.copy"
-        psql = [str(postgres_bin(18) / "psql"), self.url, "-qX", "-v", "ON_ERROR_STOP=1"]
-        run([*psql, "-c", f"\\copy cards TO '{text}'"], self.url)
+        psql = [str(find_postgres_bin(18) / "psql"), self.url, "-qX", "-v", "ON_ERROR_STOP=1"]
+        run_process([*psql, "-c", f"\\copy cards TO '{text}'"], self.url)
         with psycopg.connect(self.url) as connection:
             connection.execute("SET session_replication_role = replica")
-            connection.execute(f"CREATE TABLE bare (LIKE cards); TRUNCATE {_TABLES}")
-        self.take("bare COPY", lambda: run([*psql, "-c", f"\\copy bare FROM '{text}'"], self.url))
+            connection.execute(f"CREATE TABLE bare (LIKE cards); TRUNCATE {_EXPORTED_TABLES}")
+        self.take("bare COPY", lambda: run_process([*psql, "-c", f"\\copy bare FROM '{text}'"], self.url))
         target = str(self.folder / "export")
-        self.take("import_json", lambda: run([*_MANAGE, "import_json", target, "--execute"], self.url))
-        self.take("verify_export", lambda: run([*_MANAGE, "verify_export", target], self.url))
+        self.take(
+            "import_json",
+            lambda: run_process([*_MANAGE_COMMAND, "import_json", target, "--execute"], self.url),
+        )
+        self.take("verify_export", lambda: run_process([*_MANAGE_COMMAND, "verify_export", target], self.url))
 
     def table(self) -> list[str]:
         size = (self.folder / "export" / "cards.json").stat().st_size / self.cards  # bytes of a row
@@ -158,14 +175,14 @@ def main() -> None:
     parser.add_argument("--server", help="URL of a database on another server than one of its own.")
     options = parser.parse_args()
     with (
-        server(options.server) as url,
+        benchmark_server(options.server) as url,
         tempfile.TemporaryDirectory(dir=ROOT / "var") as folder,
-        closing(Databases(url)) as databases,
+        closing(BenchmarkDatabases(url)) as databases,
     ):
         databases.build(options.cards, set())
         with psycopg.connect(databases.url_of("kyndo")) as connection:
-            connection.execute(RULES)
-        bench = Bench(databases.url_of("kyndo"), Path(folder), options.cards)
+            connection.execute(INSERT_RULES_SQL)
+        bench = ExportBenchmark(databases.url_of("kyndo"), Path(folder), options.cards)
         bench.rounds(options.rounds, options.most)
         if not options.no_import:
             bench.back()

@@ -9,49 +9,49 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 # As ops.sql.copy_out says it: the order of the rows and the columns included.
-COLUMNS = (
+CARD_COLUMNS = (
     "id, card_id, title, description, image, thumbnail, rarity, rarity_v2, pack_id, tags, metadata,"
     " created_at, updated_at"
 )
-LIMIT = (
-    f"COPY (SELECT row_to_json(c) FROM (SELECT {COLUMNS} FROM cards ORDER BY id) c)"  # noqa: S608
+BASELINE_COPY = (
+    f"COPY (SELECT row_to_json(c) FROM (SELECT {CARD_COLUMNS} FROM cards ORDER BY id) c)"  # noqa: S608
     " TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"
 )
-_BLOCK = 1 << 20
+_BUFFER_BYTES = 1 << 20
 
 
-def psycopg_copy() -> Iterator[Any]:
+def iter_psycopg_copy() -> Iterator[Any]:
     import psycopg
 
     with (
         psycopg.connect(os.environ["DATABASE_URL"]) as connection,
         connection.cursor() as cursor,
-        cursor.copy(LIMIT) as copy,
+        cursor.copy(BASELINE_COPY) as copy,
     ):
         yield from copy
 
 
-def iterator_orjson() -> Iterator[Any]:
+def iter_orjson() -> Iterator[Any]:
     import orjson
 
-    for row in _cards().values().iterator():
+    for row in _ordered_cards().values().iterator():
         yield orjson.dumps(row) + b"\n"
 
 
-def iterator_json() -> Iterator[Any]:
-    for row in _cards().values().iterator():
+def iter_json() -> Iterator[Any]:
+    for row in _ordered_cards().values().iterator():
         yield json.dumps(row, default=str).encode() + b"\n"
 
 
-def instances() -> Iterator[Any]:
+def iter_model_instances() -> Iterator[Any]:
     from django.forms.models import model_to_dict
 
-    for card in _cards().iterator():
+    for card in _ordered_cards().iterator():
         times = {"created_at": card.created_at, "updated_at": card.updated_at}
         yield json.dumps({**model_to_dict(card), **times}, default=str).encode() + b"\n"
 
 
-def _cards() -> Any:
+def _ordered_cards() -> Any:
     import django
 
     django.setup()
@@ -60,18 +60,18 @@ def _cards() -> Any:
     return Card.objects.order_by("pk")
 
 
-WAYS: dict[str, Callable[[], Iterator[Any]]] = {
-    "psycopg": psycopg_copy,
-    "orjson": iterator_orjson,
-    "json": iterator_json,
-    "instances": instances,
+WRITERS: dict[str, Callable[[], Iterator[Any]]] = {
+    "psycopg": iter_psycopg_copy,
+    "orjson": iter_orjson,
+    "json": iter_json,
+    "instances": iter_model_instances,
 }
 
 
 def main() -> None:
     name, path = sys.argv[1:]
-    with open(path, "wb", buffering=_BLOCK) as file:
-        for piece in WAYS[name]():
+    with open(path, "wb", buffering=_BUFFER_BYTES) as file:
+        for piece in WRITERS[name]():
             file.write(piece)
 
 

@@ -21,17 +21,17 @@ from typing import Any
 
 import psycopg
 
-from bench.engine.__main__ import server
-from bench.engine.databases import ROOT, Databases, environment
-from cards.packs.synthetic import cards
+from bench.engine.__main__ import benchmark_server
+from bench.engine.databases import ROOT, BenchmarkDatabases, build_environment
+from cards.packs.synthetic import iter_cards
 
 # The least that a load can do: rows into a staging table, from there into the catalogue and the audit log.
-_COPY = "COPY staged FROM STDIN"
-_STAGING = """
+_COPY_SQL = "COPY staged FROM STDIN"
+_STAGING_TABLE_SQL = """
 CREATE TEMPORARY TABLE staged (card_id varchar, title varchar, description text, rarity varchar,
     pack_id varchar, tags varchar[], metadata jsonb)
 """
-_MERGE = """
+_MERGE_SQL = """
 WITH created AS (
     INSERT INTO cards (card_id, title, description, rarity, pack_id, tags, metadata) SELECT * FROM staged
     ON CONFLICT (card_id) DO NOTHING RETURNING *)
@@ -47,14 +47,14 @@ SELECT 'load_pack', 'cards.card', id::text, 'bench', jsonb_build_object(
     'metadata', jsonb_build_object('new', metadata)) FROM created
 """
 
-RULES = """
+INSERT_RULES_SQL = """
 INSERT INTO presentation_rules (rarity, frame_color, sort_order)
 VALUES ('common', '#CCCCCC', 1), ('rare', '#4A90E2', 2), ('epic', '#9B59B6', 3), ('legendary', '#F39C12', 4)
 """
 
 
-def rows(count: int) -> Iterator[dict[str, Any]]:
-    for _, card_id, title, description, rarity, _, pack, tags, metadata in cards(count, 1, "bench"):
+def iter_card_rows(count: int) -> Iterator[dict[str, Any]]:
+    for _, card_id, title, description, rarity, _, pack, tags, metadata in iter_cards(count, 1, "bench"):
         yield {
             "cardId": card_id,
             "title": title,
@@ -69,7 +69,7 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
 def write_json(path: Path, count: int) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write('{"packId": "bench", "title": "Bench", "cards": [\n')
-        for number, row in enumerate(rows(count)):
+        for number, row in enumerate(iter_card_rows(count)):
             file.write((",\n" if number else "") + json.dumps(row, ensure_ascii=False))
         file.write("\n]}\n")
 
@@ -77,7 +77,7 @@ def write_json(path: Path, count: int) -> None:
 def write_csv(path: Path, count: int) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        for number, row in enumerate(rows(count)):
+        for number, row in enumerate(iter_card_rows(count)):
             if not number:
                 table.writerow(row)
             metadata = json.dumps(row["metadata"], ensure_ascii=False)
@@ -86,48 +86,48 @@ def write_csv(path: Path, count: int) -> None:
 
 def write_copy(path: Path, count: int) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for row in rows(count):
+        for row in iter_card_rows(count):
             tags = "{" + ",".join(f'"{tag}"' for tag in row["tags"]) + "}"
             metadata = json.dumps(row["metadata"], ensure_ascii=False)
             file.write("\t".join([*list(row.values())[:5], tags, metadata]) + "\n")
 
 
-def bare(url: str, path: Path) -> tuple[float, float]:
+def time_bare_copy(url: str, path: Path) -> tuple[float, float]:
     began = time.perf_counter()
     with psycopg.connect(url) as connection, connection.cursor() as cursor, path.open("rb") as file:
-        cursor.execute(_STAGING)
-        with cursor.copy(_COPY) as copy:
+        cursor.execute(_STAGING_TABLE_SQL)
+        with cursor.copy(_COPY_SQL) as copy:
             while block := file.read(1 << 16):
                 copy.write(block)
-        cursor.execute(_MERGE)
+        cursor.execute(_MERGE_SQL)
     return time.perf_counter() - began, 0.0
 
 
-def load(url: str, path: Path, *flags: str) -> tuple[float, float]:
+def time_load_pack(url: str, path: Path, *flags: str) -> tuple[float, float]:
     """Seconds, and the MiB that the process held at most."""
     began = time.perf_counter()
     command = [sys.executable, str(ROOT / "manage.py"), "load_pack", str(path), *flags]
-    process = subprocess.Popen(command, env=environment(url), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=build_environment(url), stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"load_pack ended with {os.waitstatus_to_exitcode(status)}")
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 
-def measure(
-    databases: Databases, folder: Path, count: int, rounds: int
+def run_rounds(
+    databases: BenchmarkDatabases, folder: Path, count: int, rounds: int
 ) -> dict[str, list[tuple[float, float]]]:
     writers = {"copy": write_copy, "json": write_json, "csv": write_csv}
     for name, write in writers.items():
         write(folder / f"pack.{name}", count)
     steps: dict[str, list[tuple[str, Callable[[str, Path], tuple[float, float]]]]] = {
-        "copy": [("bare COPY and merge", bare)],
+        "copy": [("bare COPY and merge", time_bare_copy)],
         "json": [
-            ("JSON, created", lambda url, path: load(url, path, "--execute")),
-            ("JSON, a second time", lambda url, path: load(url, path, "--execute")),
-            ("JSON, a preview of that", load),
+            ("JSON, created", lambda url, path: time_load_pack(url, path, "--execute")),
+            ("JSON, a second time", lambda url, path: time_load_pack(url, path, "--execute")),
+            ("JSON, a preview of that", time_load_pack),
         ],
-        "csv": [("CSV, created", lambda url, path: load(url, path, "--execute"))],
+        "csv": [("CSV, created", lambda url, path: time_load_pack(url, path, "--execute"))],
     }
     found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(rounds):
@@ -146,14 +146,14 @@ def main() -> None:
     parser.add_argument("--server", help="URL of a database on another server than one of its own.")
     options = parser.parse_args()
     with (
-        server(options.server) as url,
+        benchmark_server(options.server) as url,
         tempfile.TemporaryDirectory() as folder,
-        closing(Databases(url)) as databases,
+        closing(BenchmarkDatabases(url)) as databases,
     ):
         databases.build(1, set())
         with psycopg.connect(databases.url_of("kyndo")) as connection:
-            connection.execute(RULES)
-        found = measure(databases, Path(folder), options.cards, options.rounds)
+            connection.execute(INSERT_RULES_SQL)
+        found = run_rounds(databases, Path(folder), options.cards, options.rounds)
     base = median(seconds for seconds, _ in found["bare COPY and merge"])
     print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
     print("|                         | seconds | of bare | rows/s  | MiB |")

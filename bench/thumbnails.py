@@ -17,19 +17,19 @@ from statistics import median
 
 import psycopg
 
-from bench.engine.__main__ import server
-from bench.engine.databases import ROOT, Databases, environment
+from bench.engine.__main__ import benchmark_server
+from bench.engine.databases import ROOT, BenchmarkDatabases, build_environment
 
-_PACK = "cards/sample/colombia-birds.json"
+_SAMPLE_PACK = "cards/sample/colombia-birds.json"
 # As many cards as asked for, with the illustrations of the sample pack in turn.
-_CARDS = """
+_INSERT_CARDS_SQL = """
 INSERT INTO cards (card_id, title, image, rarity, rarity_v2, pack_id)
 SELECT 'card-' || n, 'Card', birds.image, birds.rarity, birds.rarity, 'bench' FROM generate_series(1, %s) AS n
 JOIN (SELECT row_number() OVER (ORDER BY id) AS number, count(*) OVER () AS many, image, rarity FROM cards
     WHERE image <> '')
     AS birds ON birds.number = 1 + n %% birds.many
 """
-_PLAIN = """
+_PLAIN_PILLOW_SCRIPT = """
 import sys, time
 from pathlib import Path
 import django
@@ -48,18 +48,18 @@ print(time.perf_counter() - began)
 """
 
 
-def manage(env: dict[str, str], *args: str) -> None:
+def run_manage(env: dict[str, str], *args: str) -> None:
     subprocess.run(
         [sys.executable, ROOT / "manage.py", *args], env=env, cwd=ROOT, check=True, stdout=subprocess.DEVNULL
     )
 
 
-def plain(env: dict[str, str], processes: int) -> float:
+def time_plain_pillow(env: dict[str, str], processes: int) -> float:
     """The seconds of the slowest of so many loops side by side."""
     with tempfile.TemporaryDirectory() as folder:
         loops = [
             subprocess.Popen(
-                [sys.executable, "-c", _PLAIN, str(number), str(processes), folder],
+                [sys.executable, "-c", _PLAIN_PILLOW_SCRIPT, str(number), str(processes), folder],
                 env=env,
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
@@ -70,14 +70,14 @@ def plain(env: dict[str, str], processes: int) -> float:
         return max(float(loop.communicate()[0]) for loop in loops)
 
 
-def run(env: dict[str, str], url: str, processes: int) -> float:
+def time_run(env: dict[str, str], url: str, processes: int) -> float:
     """The seconds of a run that so many processes advance."""
     create = (
         "from ops import creation, registry;"
         "creation.create(creation.Request("
         "registry.get('render_thumbnails'), 'bench', lanes={}, without_backup=True))"
     )
-    manage(env, "shell", "--no-imports", "-c", create.format(4 * processes))
+    run_manage(env, "shell", "--no-imports", "-c", create.format(4 * processes))
     resume = [sys.executable, str(ROOT / "manage.py"), "runs", "resume", "1"]
     workers = [
         subprocess.Popen(resume, env=env, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(processes)
@@ -92,14 +92,14 @@ def run(env: dict[str, str], url: str, processes: int) -> float:
 
 
 @contextmanager
-def catalogue(databases: Databases, cards: int) -> Iterator[tuple[str, dict[str, str]]]:
+def temporary_catalogue(databases: BenchmarkDatabases, cards: int) -> Iterator[tuple[str, dict[str, str]]]:
     """A fresh database of so many cards, and the environment in which its pictures are found."""
     with databases.copy("kyndo") as url, tempfile.TemporaryDirectory() as media:
-        env = environment(url) | {"MEDIA_ROOT": media}
-        manage(env, "load_rules", "--execute")
-        manage(env, "load_pack", _PACK, "--execute")
+        env = build_environment(url) | {"MEDIA_ROOT": media}
+        run_manage(env, "load_rules", "--execute")
+        run_manage(env, "load_pack", _SAMPLE_PACK, "--execute")
         with psycopg.connect(url) as connection:
-            connection.execute(_CARDS, [cards])
+            connection.execute(_INSERT_CARDS_SQL, [cards])
             connection.execute("DELETE FROM cards WHERE pack_id <> 'bench'")
             connection.execute("DELETE FROM ops_claim")
             connection.execute("TRUNCATE ops_run RESTART IDENTITY CASCADE")
@@ -113,13 +113,13 @@ def main() -> None:
     parser.add_argument("--server", help="URL of a database on another server than one of its own.")
     options = parser.parse_args()
     found: dict[tuple[str, int], list[float]] = {}
-    with server(options.server) as url, closing(Databases(url)) as databases:
+    with benchmark_server(options.server) as url, closing(BenchmarkDatabases(url)) as databases:
         databases.build(1, set())
         for _ in range(options.rounds):
             for processes in (1, 2):
-                with catalogue(databases, options.cards) as (copy, env):
-                    found.setdefault(("plain", processes), []).append(plain(env, processes))
-                    found.setdefault(("run", processes), []).append(run(env, copy, processes))
+                with temporary_catalogue(databases, options.cards) as (copy, env):
+                    found.setdefault(("plain", processes), []).append(time_plain_pillow(env, processes))
+                    found.setdefault(("run", processes), []).append(time_run(env, copy, processes))
                     print({key: times[-1] for key, times in found.items()}, file=sys.stderr, flush=True)
     print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
     print("| processes | plain Pillow, cards/s | a run, cards/s | of plain |")

@@ -14,25 +14,27 @@ from django.db.models import (
 from django.db.models.lookups import Exact, IsNull
 
 
-def unique(field: str, *, name: str, message: str, deferrable: Deferrable | None = None) -> UniqueConstraint:
+def unique_constraint(
+    field: str, *, name: str, message: str, deferrable: Deferrable | None = None
+) -> UniqueConstraint:
     """A constraint and not ``unique=True``, which adds a second index for LIKE to every text column."""
     return UniqueConstraint(fields=[field], name=name, deferrable=deferrable, violation_error_message=message)
 
 
-def not_empty(field: str, *, name: str) -> CheckConstraint:
+def not_empty_check(field: str, *, name: str) -> CheckConstraint:
     return CheckConstraint(
         condition=~Q(**{field: ""}), name=name, violation_error_message=f"{field} may not be empty."
     )
 
 
-def matches(pattern: str, field: str, *, name: str, message: str) -> CheckConstraint:
+def regex_check(pattern: str, field: str, *, name: str, message: str) -> CheckConstraint:
     """PostgreSQL's ``$`` is the end of the text: no line feed passes before it, as one would in Python."""
     return CheckConstraint(
         condition=Q(**{f"{field}__regex": pattern}), name=name, violation_error_message=message
     )
 
 
-def is_object(field: str, *, name: str) -> CheckConstraint:
+def json_object_check(field: str, *, name: str) -> CheckConstraint:
     kind = Func(F(field), function="jsonb_typeof", output_field=TextField())
     return CheckConstraint(
         condition=Exact(kind, Value("object")),
@@ -41,7 +43,7 @@ def is_object(field: str, *, name: str) -> CheckConstraint:
     )
 
 
-def holds_no_null(field: str, *, name: str) -> CheckConstraint:
+def no_nulls_check(field: str, *, name: str) -> CheckConstraint:
     first_null = Func(F(field), Value(None), function="array_position", output_field=IntegerField())
     return CheckConstraint(
         condition=IsNull(first_null, True),

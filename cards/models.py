@@ -5,7 +5,13 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from cards.constraints import holds_no_null, is_object, matches, not_empty, unique
+from cards.constraints import (
+    json_object_check,
+    no_nulls_check,
+    not_empty_check,
+    regex_check,
+    unique_constraint,
+)
 from cards.triggers import rarity_triggers
 
 
@@ -26,13 +32,17 @@ class Card(models.Model):
     class Meta:
         db_table = "cards"
         constraints = [
-            unique("card_id", name="cards_card_id_unique", message="Another card has this card id."),
-            matches(r"^\S+$", "card_id", name="cards_card_id_no_space", message="A card id holds no spaces."),
-            not_empty("title", name="cards_title_not_empty"),
-            not_empty("rarity", name="cards_rarity_not_empty"),
-            not_empty("pack_id", name="cards_pack_id_not_empty"),
-            holds_no_null("tags", name="cards_tags_no_null"),
-            is_object("metadata", name="cards_metadata_object"),
+            unique_constraint(
+                "card_id", name="cards_card_id_unique", message="Another card has this card id."
+            ),
+            regex_check(
+                r"^\S+$", "card_id", name="cards_card_id_no_space", message="A card id holds no spaces."
+            ),
+            not_empty_check("title", name="cards_title_not_empty"),
+            not_empty_check("rarity", name="cards_rarity_not_empty"),
+            not_empty_check("pack_id", name="cards_pack_id_not_empty"),
+            no_nulls_check("tags", name="cards_tags_no_null"),
+            json_object_check("metadata", name="cards_metadata_object"),
         ]
         indexes = [models.Index(fields=["pack_id", "rarity"], name="idx_cards_pack_rarity")]
         triggers = rarity_triggers
@@ -61,22 +71,24 @@ class PresentationRule(models.Model):
         db_table = "presentation_rules"
         ordering = ["sort_order"]
         constraints = [
-            unique("rarity", name="presentation_rules_rarity_unique", message="This rarity has a rule."),
+            unique_constraint(
+                "rarity", name="presentation_rules_rarity_unique", message="This rarity has a rule."
+            ),
             # Deferred, so that two rules can change places in one transaction.
-            unique(
+            unique_constraint(
                 "sort_order",
                 name="presentation_rules_sort_order_unique",
                 message="Another rule has this sort order.",
                 deferrable=models.Deferrable.DEFERRED,
             ),
-            not_empty("rarity", name="presentation_rules_rarity_not_empty"),
-            matches(
+            not_empty_check("rarity", name="presentation_rules_rarity_not_empty"),
+            regex_check(
                 r"^#[0-9A-Fa-f]{6}$",
                 "frame_color",
                 name="presentation_rules_frame_color_hex",
                 message="A frame colour is hexadecimal, as #4A90E2.",
             ),
-            is_object("metadata", name="presentation_rules_metadata_object"),
+            json_object_check("metadata", name="presentation_rules_metadata_object"),
         ]
 
     def __str__(self) -> str:
@@ -103,23 +115,25 @@ class Asset(models.Model):
     class Meta:
         db_table = "assets"
         constraints = [
-            unique("asset_key", name="assets_asset_key_unique", message="Another asset has this key."),
-            not_empty("asset_key", name="assets_asset_key_not_empty"),
-            not_empty("asset_type", name="assets_asset_type_not_empty"),
-            not_empty("file_path", name="assets_file_path_not_empty"),
-            matches(
+            unique_constraint(
+                "asset_key", name="assets_asset_key_unique", message="Another asset has this key."
+            ),
+            not_empty_check("asset_key", name="assets_asset_key_not_empty"),
+            not_empty_check("asset_type", name="assets_asset_type_not_empty"),
+            not_empty_check("file_path", name="assets_file_path_not_empty"),
+            regex_check(
                 r"^[^/[:space:]]+/[^/[:space:]]+$",
                 "mime_type",
                 name="assets_mime_type_shape",
                 message="A MIME type is two words, as image/webp.",
             ),
-            matches(
+            regex_check(
                 r"^[0-9a-f]{64}$",
                 "checksum",
                 name="assets_checksum_sha256",
                 message="A checksum is SHA-256: 64 hexadecimal digits, in lower case.",
             ),
-            is_object("metadata", name="assets_metadata_object"),
+            json_object_check("metadata", name="assets_metadata_object"),
         ]
 
     def __str__(self) -> str:

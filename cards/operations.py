@@ -10,11 +10,10 @@ from django.db.models import F, QuerySet
 
 from cards.models import Card, PresentationRule
 from cards.thumbnails.badges import BADGES
-from cards.thumbnails.stale import DRAWING, stale_cards
+from cards.thumbnails.stale import DRAWING_VERSION, stale_cards
+from ops.command_lines import manage_command
 from ops.models import Run
-from ops.operation import Check, Operation
-from ops.registry import register
-from ops.typed import manage
+from ops.operations import Check, Operation, register
 
 
 def rarity_v2_checks() -> list[Check]:
@@ -47,18 +46,18 @@ class BackfillRarityV2(Operation):
         return rarity_v2_checks()
 
 
-def rarities() -> list[tuple[str, str]]:
+def rarity_choices() -> list[tuple[str, str]]:
     names = PresentationRule.objects.values_list("rarity", flat=True)
     return [("", "Choose …"), *((name, name) for name in names)]
 
 
 class PromotionParams(forms.Form):
     from_rarity = forms.CharField(
-        widget=forms.Select(choices=rarities),  # type: ignore[arg-type]
+        widget=forms.Select(choices=rarity_choices),  # type: ignore[arg-type]
         help_text="The rarity of the cards to promote: one that has a presentation rule, as common.",
     )
     to_rarity = forms.CharField(
-        widget=forms.Select(choices=rarities),  # type: ignore[arg-type]
+        widget=forms.Select(choices=rarity_choices),  # type: ignore[arg-type]
         help_text="The rarity that they get, higher in the order of the rules, as rare.",
     )
     allow_demotion = forms.BooleanField(
@@ -69,7 +68,7 @@ class PromotionParams(forms.Form):
         rarity: str = self.cleaned_data[name]
         known = list(PresentationRule.objects.values_list("rarity", flat=True))
         if rarity not in known:
-            listed = ", ".join(known) or f"none yet ({manage('load_rules', '--execute')} loads them)"
+            listed = ", ".join(known) or f"none yet ({manage_command('load_rules', '--execute')} loads them)"
             raise forms.ValidationError(f"unknown rarity {rarity!r}; the known ones: {listed}.")
         return rarity
 
@@ -126,7 +125,7 @@ class RenderThumbnails(Operation):
     guessed_rate = 40.0
     breakdown = "rarity"
     label = "card_id"
-    version = DRAWING
+    version = DRAWING_VERSION
 
     def get_queryset(self) -> QuerySet[Card]:
         return stale_cards()
@@ -137,6 +136,8 @@ class RenderThumbnails(Operation):
             yield f"{rule.rarity} is drawn without its badge {badge!r}: there are {known}"
 
     def process(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any] | Exception]:
-        from cards.thumbnails.making import make  # Pillow takes a twentieth of a second to import
+        from cards.thumbnails.generate import (
+            generate_thumbnails,  # Pillow takes a twentieth of a second to import
+        )
 
-        return make(rows)
+        return generate_thumbnails(rows)

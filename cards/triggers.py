@@ -8,7 +8,7 @@ from pgtrigger import F, Q
 # Every writer passes here: the ORM, bulk updates, psql, old code still running. Both changed, or rarity_v2
 # set to NULL, stands as written, so that a backfill can be reverted. The conditions let pass only what is
 # then changed, since a call for every row is a third of the price of a bulk operation.
-_differ = Q(new__rarity__df=F("new__rarity_v2"))
+_rarities_differ = Q(new__rarity__df=F("new__rarity_v2"))
 _only_rarity_changed = Q(new__rarity__df=F("old__rarity"), new__rarity_v2__ndf=F("old__rarity_v2"))
 _only_rarity_v2_changed = Q(new__rarity__ndf=F("old__rarity"), new__rarity_v2__df=F("old__rarity_v2"))
 
@@ -16,7 +16,8 @@ keep_rarity_equal = pgtrigger.Trigger(
     name="keep_rarity_equal",
     when=pgtrigger.Before,
     operation=pgtrigger.UpdateOf("rarity", "rarity_v2"),  # type: ignore[no-untyped-call]
-    condition=_differ & (_only_rarity_changed | (_only_rarity_v2_changed & Q(new__rarity_v2__isnull=False))),
+    condition=_rarities_differ
+    & (_only_rarity_changed | (_only_rarity_v2_changed & Q(new__rarity_v2__isnull=False))),
     func="""
         IF NEW.rarity IS DISTINCT FROM OLD.rarity THEN
             NEW.rarity_v2 := NEW.rarity;
@@ -35,4 +36,6 @@ fill_rarity_v2 = pgtrigger.Trigger(
 )
 
 rarity_triggers = [fill_rarity_v2, keep_rarity_equal]
-as_they_were = partial(pgtrigger.ignore, *(f"cards.Card:{trigger.name}" for trigger in rarity_triggers))
+ignore_rarity_triggers = partial(
+    pgtrigger.ignore, *(f"cards.Card:{trigger.name}" for trigger in rarity_triggers)
+)

@@ -8,18 +8,18 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from ops.admin.ticked import TickedAdmin
+from ops.admin.ticked import KeyValidatingAdmin
 
 admin.site.unregister([User, Group])
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, TickedAdmin):  # type: ignore[type-arg]
+class UserAdmin(DjangoUserAdmin, KeyValidatingAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, TickedAdmin):
+class GroupAdmin(DjangoGroupAdmin, KeyValidatingAdmin):
     pass

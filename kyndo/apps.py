@@ -4,14 +4,14 @@ from django.apps import AppConfig
 from django.db.backends.signals import connection_created
 
 # PostgreSQL's numbers, those of JSON too, may have so many before the point; Python refuses a page of them.
-_DIGITS = 131_072
+_MAX_INT_DIGITS = 131_072
 
 
 class KyndoConfig(AppConfig):
     name = "kyndo"
 
     def ready(self) -> None:
-        sys.set_int_max_str_digits(_DIGITS)
+        sys.set_int_max_str_digits(_MAX_INT_DIGITS)
         from kyndo.schema import check_schema
 
         connection_created.connect(check_schema)

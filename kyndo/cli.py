@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
     try:
         from django.core.management import execute_from_command_line
     except ImportError as exc:
-        return _fail(f"{exc.msg}, for the Python that runs this ({sys.executable}).\n{VENV_HINT}")
+        return _print_error(f"{exc.msg}, for the Python that runs this ({sys.executable}).\n{VENV_HINT}")
     try:
         _run_and_flush(execute_from_command_line, argv)
     except KeyboardInterrupt:
@@ -27,18 +27,18 @@ def main(argv: list[str]) -> int:
         _discard_output()
         return 128 + signal.SIGPIPE
     except Exception as exc:
-        from kyndo.errors import explain
+        from kyndo.errors import explain_error
 
-        words = None if "--traceback" in argv else explain(exc)
+        words = None if "--traceback" in argv else explain_error(exc)
         if words is None:
             raise
         if isinstance(exc, OSError):
             _discard_output()
-        return _fail(words)
+        return _print_error(words)
     return 0
 
 
-def how_to_manage(program: Path) -> str:
+def get_manage_command(program: Path) -> str:
     """Return what is typed before the name of a command, for the shell that this process was started from.
 
     It is how that shell called ``program``, manage.py; for another process, as gunicorn, this Python and it.
@@ -46,15 +46,15 @@ def how_to_manage(program: Path) -> str:
     words = [sys.executable, str(program)]
     if sys.argv[0] in sys.orig_argv and Path(sys.argv[0]).resolve() == program:
         words = sys.orig_argv[: sys.orig_argv.index(sys.argv[0]) + 1]
-    return shlex.join(map(_from_here, words))
+    return shlex.join(map(_relative_to_cwd, words))
 
 
-def how_to_install(*packages: str) -> str:
+def get_install_command(*packages: str) -> str:
     """Return what is typed to install packages for the Python that runs this."""
-    return shlex.join([_from_here(sys.executable), "-m", "pip", "install", *packages])
+    return shlex.join([_relative_to_cwd(sys.executable), "-m", "pip", "install", *packages])
 
 
-def _from_here(word: str) -> str:
+def _relative_to_cwd(word: str) -> str:
     path = Path(word)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else word
 
@@ -71,6 +71,6 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(words: str) -> int:
+def _print_error(words: str) -> int:
     print(words, file=sys.stderr)
     return 1

@@ -10,14 +10,14 @@ from environ import Env  # type: ignore[import-untyped]
 from psycopg import IsolationLevel
 from psycopg.pq import Conninfo
 
-_OF_LIBPQ = {option.keyword.decode() for option in Conninfo.get_defaults()}
-_OF_DJANGO = {"conn_max_age"}
+_LIBPQ_OPTIONS = {option.keyword.decode() for option in Conninfo.get_defaults()}
+_DJANGO_OPTIONS = {"conn_max_age"}
 # Prisma writes them for the pool that it keeps itself; connections are one a thread here.
-_OF_PRISMAS_POOL = {"connection_limit", "pool_timeout", "statement_cache_size", "pgbouncer"}
-_SCHEMA = "schema"
-_KNOWN = {*_OF_LIBPQ, *_OF_DJANGO, *_OF_PRISMAS_POOL, _SCHEMA}
+_PRISMA_POOL_OPTIONS = {"connection_limit", "pool_timeout", "statement_cache_size", "pgbouncer"}
+_SCHEMA_OPTION = "schema"
+_KNOWN_OPTIONS = {*_LIBPQ_OPTIONS, *_DJANGO_OPTIONS, *_PRISMA_POOL_OPTIONS, _SCHEMA_OPTION}
 # A server that a broken network hides is given up within a minute, not after the hours that TCP allows.
-_NOTICE = {
+_KEEPALIVE_OPTIONS = {
     "connect_timeout": 10,
     "keepalives_idle": 20,
     "keepalives_interval": 10,
@@ -26,22 +26,22 @@ _NOTICE = {
 }
 
 
-def unknown_parameters(name: str, url: str) -> Iterator[str]:
+def iter_unknown_parameters(name: str, url: str) -> Iterator[str]:
     """What is wrong with the query of the URL in that variable, in words; its values are not shown."""
     for key, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-        if key.lower() not in _OF_DJANGO and key not in _KNOWN:
+        if key.lower() not in _DJANGO_OPTIONS and key not in _KNOWN_OPTIONS:
             yield (
                 f"{name} has the parameter {key!r}, which PostgreSQL's client does not know. Take it out;"
                 " what there is: https://www.postgresql.org/docs/current/libpq-connect.html"
             )
 
 
-def schema_of(url: str) -> str:
+def parse_schema(url: str) -> str:
     """The schema that the URL asks for, as Prisma writes it: ``?schema=game``; "" where it asks for none."""
-    return dict(parse_qsl(urlsplit(url).query)).get(_SCHEMA, "")
+    return dict(parse_qsl(urlsplit(url).query)).get(_SCHEMA_OPTION, "")
 
 
-def database_settings(url: str, schema: str = "") -> dict[str, Any]:
+def parse_database_url(url: str, schema: str = "") -> dict[str, Any]:
     """One of Django's DATABASES; ``schema`` is what the other URL asks for, where this one asks for none.
 
     A schema goes to the server as its search_path with the first message of a session, which poolers refuse:
@@ -50,18 +50,20 @@ def database_settings(url: str, schema: str = "") -> dict[str, Any]:
     """
     settings: dict[str, Any] = Env.db_url_config(url)
     asked = settings.get("OPTIONS", {})
-    options = {key: value for key, value in asked.items() if key in _OF_LIBPQ}
-    schema = str(asked.get(_SCHEMA, "")) or schema
+    options = {key: value for key, value in asked.items() if key in _LIBPQ_OPTIONS}
+    schema = str(asked.get(_SCHEMA_OPTION, "")) or schema
     if schema not in ("", "public") and str(asked.get("pgbouncer", "")).lower() != "true":
-        options["options"] = f"{options.get('options', '')} -c search_path={_quoted(schema)}".strip()
+        options["options"] = (
+            f"{options.get('options', '')} -c search_path={_quote_identifier(schema)}".strip()
+        )
     # Whatever the server's default is: a batch sees what was committed before it had its lane.
-    settings["OPTIONS"] = {**_NOTICE, "isolation_level": IsolationLevel.READ_COMMITTED, **options}
+    settings["OPTIONS"] = {**_KEEPALIVE_OPTIONS, "isolation_level": IsolationLevel.READ_COMMITTED, **options}
     # A cursor that outlives its transaction needs a session, which a pooler does not give.
     settings["DISABLE_SERVER_SIDE_CURSORS"] = True
     return settings
 
 
-def _quoted(schema: str) -> str:
+def _quote_identifier(schema: str) -> str:
     """An identifier, within the options of a connection, where a space ends an option."""
     identifier = '"' + schema.replace('"', '""') + '"'
     return identifier.replace("\\", "\\\\").replace(" ", "\\ ")

@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 
-def write_env(path: Path) -> bool:
+def write_env_file(path: Path) -> bool:
     """Write random keys and DEBUG=on, whole or not at all; return False where the file is already there."""
     text = (
         "# Development only, made once by make. Variables of the environment win over these.\n"
@@ -24,4 +24,4 @@ def write_env(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    write_env(Path(".env"))
+    write_env_file(Path(".env"))

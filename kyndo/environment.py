@@ -9,8 +9,8 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from dotenv.parser import parse_stream
 
-ON = ("on", "true", "yes", "y", "ok", "1")
-OFF = ("off", "false", "no", "n", "0")
+TRUE_VALUES = ("on", "true", "yes", "y", "ok", "1")
+FALSE_VALUES = ("off", "false", "no", "n", "0")
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class Environment:
         return self.variables.get(name, default)
 
     def flag(self, name: str, default: bool) -> bool:
-        return self.variables[name].lower() in ON if name in self.variables else default
+        return self.variables[name].lower() in TRUE_VALUES if name in self.variables else default
 
     def number(self, name: str, default: int) -> int:
         return int(self.variables.get(name, default))
 
     def items(self, name: str) -> list[str]:
         """What stands between the commas, without the spaces around it; none where it is empty or not set."""
-        return split(self.variables.get(name, ""))
+        return split_items(self.variables.get(name, ""))
 
     def folder(self, name: str, default: str) -> str:
         return str(self.base / self.variables.get(name, default))
 
 
-def split(value: str) -> list[str]:
+def split_items(value: str) -> list[str]:
     """The items of a list with commas, without the spaces around them."""
     return [item.strip() for item in value.split(",")] if value.strip() else []
 

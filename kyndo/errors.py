@@ -13,23 +13,23 @@ from django.db import Error as DatabaseError
 from django.db.migrations.exceptions import MigrationSchemaMissing
 
 from kyndo.schema import WrongSchema
-from ops.typed import manage
+from ops.command_lines import manage_command
 
 # SQLSTATE classes and codes that speak of the connection or the server, not of the statement.
-_CONNECTION = ("08", "28", "3D000", "53300", "57P")
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_CONNECTION_SQLSTATES = ("08", "28", "3D000", "53300", "57P")
+_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
-def explain(exc: BaseException) -> str | None:
+def explain_error(exc: BaseException) -> str | None:
     """Return what to tell the operator, or None where a traceback serves better."""
     if isinstance(exc, (ImproperlyConfigured, WrongSchema)):
         return str(exc)
     if isinstance(exc, (DatabaseError, psycopg.Error)):
         return _explain_database(exc)
-    if isinstance(exc, OSError) and exc.filename is None and exc.errno in _DISK:
+    if isinstance(exc, OSError) and exc.filename is None and exc.errno in _DISK_ERRNOS:
         return f"The output cannot be written: {exc.strerror}"
-    if _is_redis_out_of_reach(exc):
-        return _out_of_reach("Redis", "REDIS_URL", _redis_address(), exc)
+    if _is_redis_unavailable(exc):
+        return _format_unavailable("Redis", "REDIS_URL", _get_redis_address(), exc)
     return _explain_import(exc)
 
 
@@ -37,47 +37,49 @@ def _explain_import(exc: BaseException) -> str | None:
     """Of a command that needs an `operations` module which cannot be imported."""
     if not apps.ready:
         return None
-    from ops import raised, registry
+    from ops.operations import registry, user_code
 
-    told = raised.told(exc)
-    return next((f"{name} {why}" for name, why in registry.broken().items() if why.endswith(told)), None)
+    told = user_code.format_exception(exc)
+    return next(
+        (f"{name} {why}" for name, why in registry.get_import_errors().items() if why.endswith(told)), None
+    )
 
 
 def _explain_database(exc: BaseException) -> str | None:
-    from ops import trouble
-    from ops.schema import mend
+    from ops import server_errors
+    from ops.schema import hints
 
     if isinstance(exc, MigrationSchemaMissing):
-        return mend.explain_no_room(exc)
+        return hints.explain_missing_schema(exc)
     cause = exc if isinstance(exc, psycopg.Error) else exc.__cause__
     code = getattr(cause, "sqlstate", None)
     if code is None and not isinstance(cause, psycopg.OperationalError):
         return None
-    if trouble.is_told(exc):
-        return trouble.explain(exc)
-    if code is None or code.startswith(_CONNECTION):
-        return _out_of_reach("PostgreSQL", "DATABASE_URL", trouble.address(), exc)
-    if isinstance(exc, DatabaseError) and mend.is_of_schema(exc):
-        return mend.explain(exc)
+    if server_errors.is_server_error(exc):
+        return server_errors.explain_server_error(exc)
+    if code is None or code.startswith(_CONNECTION_SQLSTATES):
+        return _format_unavailable("PostgreSQL", "DATABASE_URL", server_errors.server_address(), exc)
+    if isinstance(exc, DatabaseError) and hints.is_schema_error(exc):
+        return hints.explain_schema_error(exc)
     return None
 
 
-def _is_redis_out_of_reach(exc: BaseException) -> bool:
+def _is_redis_unavailable(exc: BaseException) -> bool:
     errors = sys.modules.get("redis.exceptions")  # not imported means that it is not one of its errors
     return errors is not None and isinstance(exc, (errors.ConnectionError, errors.TimeoutError))
 
 
-def _out_of_reach(server: str, variable: str, address: str, exc: BaseException) -> str:
+def _format_unavailable(server: str, variable: str, address: str, exc: BaseException) -> str:
     given = os.environ.get(variable)
     todo = (
         f"{variable} names it: check the URL and the server."
         if given
-        else f"Type: {manage('localservices', 'start')}"
+        else f"Type: {manage_command('localservices', 'start')}"
     )
     return f"{server} cannot be used at {address}: {_first_line(exc)}\n{todo}"
 
 
-def _redis_address() -> str:
+def _get_redis_address() -> str:
     parts = urlsplit(settings.REDIS_URL)
     return f"{parts.hostname}:{parts.port or 6379}{parts.path}"
 

@@ -17,30 +17,32 @@ from typing import Any
 
 from concurrent_log_handler import ConcurrentRotatingFileHandler
 
-EVENTS = "ops.runs"
-_BYTES = 10 * 1024 * 1024
-_FILES = 10
-_LONGEST = 1000
-_BARE = re.compile(r"[\w.,:;/@%+*<>()-]+")
+EVENT_LOGGER = "ops.events"
+_MAX_BYTES = 10 * 1024 * 1024
+_BACKUP_COUNT = 10
+_MAX_VALUE_LENGTH = 1000
+_UNQUOTED_VALUE = re.compile(r"[\w.,:;/@%+*<>()-]+")
 
 
-class Line(logging.Formatter):
+class LogfmtFormatter(logging.Formatter):
     """``TIME LEVEL EVENT run=N key=value ...``: no value can begin a line of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).isoformat(sep=" ", timespec="milliseconds")
-        event, facts = _told(record)
-        pairs = " ".join(f"{quoted(name)}={quoted(fact)}" for name, fact in _flat(facts))
+        event, facts = _extract_event(record)
+        pairs = " ".join(f"{quote_value(name)}={quote_value(fact)}" for name, fact in _iter_flattened(facts))
         return f"{when.removesuffix('+00:00')}Z {record.levelname:<7} {event:<10} {pairs}"
 
 
-class ApplicationLog(ConcurrentRotatingFileHandler):
+class ApplicationLogHandler(ConcurrentRotatingFileHandler):
     """A rotated file in a folder that is made when missing; where it cannot be written, that is said once."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "application.log", maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
-        self.setFormatter(Line())
-        self.addFilter(is_worth_a_line)
+        super().__init__(
+            folder / "application.log", maxBytes=_MAX_BYTES, backupCount=_BACKUP_COUNT, encoding="utf-8"
+        )
+        self.setFormatter(LogfmtFormatter())
+        self.addFilter(is_loggable)
         self.told = False
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -59,50 +61,50 @@ class ApplicationLog(ConcurrentRotatingFileHandler):
 
 
 def is_event(record: logging.LogRecord) -> bool:
-    return record.name == EVENTS
+    return record.name == EVENT_LOGGER
 
 
-def is_no_event(record: logging.LogRecord) -> bool:
+def is_not_event(record: logging.LogRecord) -> bool:
     return not is_event(record)
 
 
-def is_worth_a_line(record: logging.LogRecord) -> bool:
+def is_loggable(record: logging.LogRecord) -> bool:
     """A worker's own chatter is not."""
     return is_event(record) or record.levelno >= logging.WARNING
 
 
-def quoted(value: Any) -> str:
+def quote_value(value: Any) -> str:
     """The value as it stands where that is plain, else in quotes, with what cannot be seen spelled out."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    if len(text) > _LONGEST:
-        text = text[: _LONGEST - 1] + "…"
-    if _BARE.fullmatch(text):
+    if len(text) > _MAX_VALUE_LENGTH:
+        text = text[: _MAX_VALUE_LENGTH - 1] + "…"
+    if _UNQUOTED_VALUE.fullmatch(text):
         return text
     escaped = json.dumps(text, ensure_ascii=False)
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in escaped)
 
 
-def _flat(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _iter_flattened(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """``{"params": {"to": "rare"}}`` is ``params.to=rare``."""
     for name, fact in facts.items():
         if isinstance(fact, Mapping):
-            yield from _flat(fact, f"{above}{name}.")
+            yield from _iter_flattened(fact, f"{above}{name}.")
         else:
             yield above + name, fact
 
 
-def _told(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
+def _extract_event(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
     """The event and its facts; of what is no event of a run, who says what."""
     if hasattr(record, "event"):
         return record.event, {"run": getattr(record, "run", None), **getattr(record, "facts", {})}
     facts = {"logger": record.name, "said": record.getMessage()}
     if record.exc_info and (error := record.exc_info[1]):
         facts["error"] = f"{type(error).__name__}: {error}"
-        facts["at"] = _place(error)
+        facts["at"] = _format_location(error)
     return "log", facts
 
 
-def _place(error: BaseException) -> str:
+def _format_location(error: BaseException) -> str:
     """Where it was raised; the whole traceback is on stderr."""
     trace = error.__traceback__
     while trace and trace.tb_next:

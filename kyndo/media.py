@@ -11,7 +11,7 @@ from django.http import FileResponse, HttpRequest, HttpResponseBase, HttpRespons
 from django.views.decorators.http import require_safe
 
 # What packs and thumbnails store. HTML or SVG could bring scripts into the site of the admin.
-TYPES = {
+CONTENT_TYPES = {
     ".avif": "image/avif",
     ".gif": "image/gif",
     ".jpeg": "image/jpeg",
@@ -27,10 +27,10 @@ _HEADERS = {
 
 
 @require_safe
-def picture(request: HttpRequest, name: str) -> HttpResponseBase:
+def serve_picture(request: HttpRequest, name: str) -> HttpResponseBase:
     """The file of that name; 404, without a page, for no picture, a half written one or one outside."""
     path = PurePosixPath(name)
-    kind = TYPES.get(path.suffix.lower())
+    kind = CONTENT_TYPES.get(path.suffix.lower())
     if kind is None or any(part.startswith(".") for part in path.parts):
         return HttpResponseNotFound()
     try:

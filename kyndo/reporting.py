@@ -7,7 +7,7 @@ import re
 from django.views.debug import SafeExceptionReporterFilter
 
 
-class NoPasswords(SafeExceptionReporterFilter):
+class PasswordFilter(SafeExceptionReporterFilter):
     """Hides the URLs that hold a password too: of the servers, in the settings and in the environment."""
 
     hidden_settings = re.compile(

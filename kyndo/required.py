@@ -8,23 +8,26 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from kyndo.cli import how_to_install
-from kyndo.database import unknown_parameters
-from kyndo.environment import OFF, ON, split
+from kyndo.cli import get_install_command
+from kyndo.database import iter_unknown_parameters
+from kyndo.environment import FALSE_VALUES, TRUE_VALUES, split_items
 
-ALWAYS = {
+REQUIRED_VARIABLES = {
     "SECRET_KEY": "50 or more random characters; they sign sessions",
     "ADMIN_KEY": "a random key, asked of whoever calls the operators' endpoints",
 }
-IN_PRODUCTION = {
+PRODUCTION_VARIABLES = {
     "ALLOWED_HOSTS": "the host names that are served, as cards.example.com,www.example.com",
     "DATABASE_URL": "postgres://USER:PASSWORD@HOST:5432/NAME",
     "REDIS_URL": "redis://:PASSWORD@HOST:6379/0",
 }
-DATABASES = ("DATABASE_URL", "DIRECT_DATABASE_URL")
-SCHEMES = {**dict.fromkeys(DATABASES, ("postgres", "postgresql")), "REDIS_URL": ("redis", "rediss", "unix")}
+DATABASE_URL_VARIABLES = ("DATABASE_URL", "DIRECT_DATABASE_URL")
+URL_SCHEMES = {
+    **dict.fromkeys(DATABASE_URL_VARIABLES, ("postgres", "postgresql")),
+    "REDIS_URL": ("redis", "rediss", "unix"),
+}
 # The unit, and the least that makes sense.
-NUMBERS = {
+NUMERIC_VARIABLES = {
     "BACKUP_MAX_AGE_HOURS": ("hours", 0),
     "CONN_MAX_AGE": ("seconds", 0),
     "FOLLOW_UP_WORKERS": ("workers", 1),
@@ -32,89 +35,95 @@ NUMBERS = {
     "RUN_SLICE": ("seconds", 1),
     "SECURE_HSTS_SECONDS": ("seconds", 0),
 }
-GREATEST = 2**31 - 1
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-SWITCHES = ("DEBUG", "SECURE_SSL_REDIRECT", "TRUST_PROXY")
-FOLDERS = ("BACKUP_DIR", "EXPORT_ROOT", "LOG_DIR", "MEDIA_ROOT", "STATIC_ROOT")
-_HOST = r"\*|\.?[\w.-]+|\[[0-9A-Fa-f:.]+\]"
-_ORIGIN = r"https?://((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?"
+MAX_NUMBER = 2**31 - 1
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+BOOLEAN_VARIABLES = ("DEBUG", "SECURE_SSL_REDIRECT", "TRUST_PROXY")
+FOLDER_VARIABLES = ("BACKUP_DIR", "EXPORT_ROOT", "LOG_DIR", "MEDIA_ROOT", "STATIC_ROOT")
+_HOST_PATTERN = r"\*|\.?[\w.-]+|\[[0-9A-Fa-f:.]+\]"
+_ORIGIN_PATTERN = r"https?://((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?"
 # How each item looks, and in words; None: it may be anything, and is a secret.
-LISTS: dict[str, tuple[str | None, str]] = {
-    "ALLOWED_HOSTS": (_HOST, "a host name, as cards.example.com"),
-    "CSRF_TRUSTED_ORIGINS": (_ORIGIN, "an origin, as https://cards.example.com"),
-    "IMAGE_ORIGINS": (rf"{_ORIGIN}(/[^\s;]*)?", "an origin, as https://media.example.com"),
+LIST_VARIABLES: dict[str, tuple[str | None, str]] = {
+    "ALLOWED_HOSTS": (_HOST_PATTERN, "a host name, as cards.example.com"),
+    "CSRF_TRUSTED_ORIGINS": (_ORIGIN_PATTERN, "an origin, as https://cards.example.com"),
+    "IMAGE_ORIGINS": (rf"{_ORIGIN_PATTERN}(/[^\s;]*)?", "an origin, as https://media.example.com"),
     "SECRET_KEY_FALLBACKS": (None, "a key"),
 }
 
 
-def require(environ: Mapping[str, str]) -> None:
+def validate_environment(environ: Mapping[str, str]) -> None:
     """Raise `ImproperlyConfigured` that names every variable that is missing, empty or unreadable."""
-    debug = environ.get("DEBUG", "").lower() in ON
-    wanted = ALWAYS if debug else {**ALWAYS, **IN_PRODUCTION}
+    debug = environ.get("DEBUG", "").lower() in TRUE_VALUES
+    wanted = REQUIRED_VARIABLES if debug else {**REQUIRED_VARIABLES, **PRODUCTION_VARIABLES}
     missing = [f"  {name}: {what}" for name, what in wanted.items() if not environ.get(name)]
     if missing:
         missing.insert(0, "Set these in the environment or in .env:")
         if not debug:
             missing.append("For development instead, `make demo` writes a .env with DEBUG=on.")
-    if problems := [*_unreadable(environ), *missing]:
+    if problems := [*_iter_invalid_values(environ), *missing]:
         raise ImproperlyConfigured("\n".join(problems))
 
 
-def _unreadable(environ: Mapping[str, str]) -> Iterator[str]:
+def _iter_invalid_values(environ: Mapping[str, str]) -> Iterator[str]:
     """One line for each fault. What may hold a secret is not shown."""
-    for name, schemes in SCHEMES.items():
-        if environ.get(name) and not _is_url(environ[name], schemes):
-            like = IN_PRODUCTION["DATABASE_URL" if name in DATABASES else name]
+    for name, schemes in URL_SCHEMES.items():
+        if environ.get(name) and not _is_valid_url(environ[name], schemes):
+            like = PRODUCTION_VARIABLES["DATABASE_URL" if name in DATABASE_URL_VARIABLES else name]
             yield (
                 f"{name} is not a URL like {like} (in a password, / ? # @ % are written as"
                 " %2F %3F %23 %40 %25)"
             )
-        elif name in DATABASES:
-            yield from unknown_parameters(name, environ.get(name, ""))
-    for read in (_numbers, _switches, _lists, _folders, _others):
+        elif name in DATABASE_URL_VARIABLES:
+            yield from iter_unknown_parameters(name, environ.get(name, ""))
+    for read in (
+        _iter_invalid_numbers,
+        _iter_invalid_booleans,
+        _iter_invalid_lists,
+        _iter_invalid_folders,
+        _iter_other_problems,
+    ):
         yield from read(environ)
 
 
-def _numbers(environ: Mapping[str, str]) -> Iterator[str]:
-    for name, (unit, least) in NUMBERS.items():
+def _iter_invalid_numbers(environ: Mapping[str, str]) -> Iterator[str]:
+    for name, (unit, least) in NUMERIC_VARIABLES.items():
         value = environ.get(name, str(least))
-        if not (re.fullmatch("[0-9]{1,10}", value) and least <= int(value) <= GREATEST):
+        if not (re.fullmatch("[0-9]{1,10}", value) and least <= int(value) <= MAX_NUMBER):
             above = " above 0" if least else ""
             yield f"{name} is {value!r}, and should be a number of {unit}{above}"
 
 
-def _switches(environ: Mapping[str, str]) -> Iterator[str]:
-    for name in SWITCHES:
-        if environ.get(name, "off").lower() not in (*ON, *OFF):
+def _iter_invalid_booleans(environ: Mapping[str, str]) -> Iterator[str]:
+    for name in BOOLEAN_VARIABLES:
+        if environ.get(name, "off").lower() not in (*TRUE_VALUES, *FALSE_VALUES):
             yield f"{name} is {environ[name]!r}, and should be on or off"
 
 
-def _lists(environ: Mapping[str, str]) -> Iterator[str]:
-    for name, (look, words) in LISTS.items():
-        for item in split(environ.get(name, "")):
+def _iter_invalid_lists(environ: Mapping[str, str]) -> Iterator[str]:
+    for name, (look, words) in LIST_VARIABLES.items():
+        for item in split_items(environ.get(name, "")):
             if look is None and not item:
                 yield f"{name} has {words} that is empty: it begins or ends with a comma, or has two in a row"
             elif look and not re.fullmatch(look, item):
                 yield f"{name} has {item!r}, and each of it should be {words}"
 
 
-def _folders(environ: Mapping[str, str]) -> Iterator[str]:
-    for name in FOLDERS:
+def _iter_invalid_folders(environ: Mapping[str, str]) -> Iterator[str]:
+    for name in FOLDER_VARIABLES:
         if not environ.get(name, ".").strip():
             yield f"{name} is {environ[name]!r}, and should be a folder"
 
 
-def _others(environ: Mapping[str, str]) -> Iterator[str]:
+def _iter_other_problems(environ: Mapping[str, str]) -> Iterator[str]:
     if environ.get("S3_BUCKET") and not find_spec("storages"):
-        typed = how_to_install("django-storages[s3]")
+        typed = get_install_command("django-storages[s3]")
         yield f"S3_BUCKET is set, but django-storages is not installed: {typed}"
     if (url := environ.get("S3_ENDPOINT_URL")) and urlsplit(url).scheme not in ("http", "https"):
         yield f"S3_ENDPOINT_URL is {url!r}, and should be a URL, as https://s3.example.com"
-    if (level := environ.get("LOG_LEVEL", "WARNING")).upper() not in LEVELS:
-        yield f"LOG_LEVEL is {level!r}, and should be one of {', '.join(LEVELS)}"
+    if (level := environ.get("LOG_LEVEL", "WARNING")).upper() not in LOG_LEVELS:
+        yield f"LOG_LEVEL is {level!r}, and should be one of {', '.join(LOG_LEVELS)}"
 
 
-def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
+def _is_valid_url(url: str, schemes: tuple[str, ...]) -> bool:
     """Whether it is one whose parts stand where they seem to: a password's own # or / would end the host."""
     with suppress(ValueError):  # of a port that is not a number
         parts = urlsplit(url)

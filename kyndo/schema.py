@@ -31,10 +31,10 @@ def check_schema(connection: BaseDatabaseWrapper, **_: Any) -> None:
         found, exists, user, database = cursor.fetchone()
     if found != wanted:
         connection.close()
-        raise WrongSchema(_told(wanted, found, exists, user, database))
+        raise WrongSchema(_format_wrong_schema(wanted, found, exists, user, database))
 
 
-def _told(wanted: str, found: str | None, exists: bool, user: str, database: str) -> str:
+def _format_wrong_schema(wanted: str, found: str | None, exists: bool, user: str, database: str) -> str:
     if not exists:
         make = sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(wanted)).as_string()
         return f"DATABASE_URL asks for the schema {wanted}, which {database} does not have.\nIn psql: {make};"

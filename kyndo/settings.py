@@ -7,24 +7,24 @@ from pathlib import Path
 from django.templatetags.static import static
 
 from kyndo import __version__
-from kyndo.cli import how_to_manage
-from kyndo.database import database_settings, schema_of
+from kyndo.cli import get_manage_command
+from kyndo.database import parse_database_url, parse_schema
 from kyndo.environment import Environment, read_env_file
 from kyndo.localservices.state import postgres_url, read_state, redis_url
-from kyndo.logs import EVENTS, ApplicationLog, is_no_event
-from kyndo.required import require
-from ops.health.limits import Limits
+from kyndo.logs import EVENT_LOGGER, ApplicationLogHandler, is_not_event
+from kyndo.required import validate_environment
+from ops.health.limits import HealthLimits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_SERVICES_ROOT = BASE_DIR / "var"
 
 read_env_file(BASE_DIR / ".env", os.environ)
-require(os.environ)
+validate_environment(os.environ)
 env = Environment(os.environ, BASE_DIR)
 
 VERSION = __version__
 # What stands before the name of a command wherever the reader is told what to type.
-OPS_MANAGE = env.text("MANAGE_COMMAND") or how_to_manage(BASE_DIR / "manage.py")
+OPS_MANAGE = env.text("MANAGE_COMMAND") or get_manage_command(BASE_DIR / "manage.py")
 DEBUG = env.flag("DEBUG", default=False)
 
 
@@ -60,7 +60,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
-    "ops.http.trouble.TroubleMiddleware",
+    "ops.http.trouble.DatabaseErrorMiddleware",
 ]
 ROOT_URLCONF = "kyndo.urls"
 WSGI_APPLICATION = "kyndo.wsgi.application"
@@ -91,10 +91,10 @@ AUTH_PASSWORD_VALIDATORS = [
 _postgres = read_state(LOCAL_SERVICES_ROOT / "postgres18" / "state.json")
 _valkey = read_state(LOCAL_SERVICES_ROOT / "valkey" / "state.json")
 _database_url = env.text("DATABASE_URL") or postgres_url(_postgres)
-DATABASE_SCHEMA = schema_of(_database_url)
+DATABASE_SCHEMA = parse_schema(_database_url)
 DATABASES = {
     "default": {
-        **database_settings(_database_url),
+        **parse_database_url(_database_url),
         # Not in development: runserver has a new thread, and so a new connection, for each request.
         "CONN_MAX_AGE": env.number("CONN_MAX_AGE", default=0 if DEBUG else 60),
         "CONN_HEALTH_CHECKS": True,
@@ -102,9 +102,9 @@ DATABASES = {
 }
 # Where DATABASE_URL leads to a pooler: the server itself, for what needs a session. See docs/poolers.md.
 _direct_url = env.text("DIRECT_DATABASE_URL")
-DIRECT_DATABASE = database_settings(_direct_url, DATABASE_SCHEMA) if _direct_url else None
+DIRECT_DATABASE = parse_database_url(_direct_url, DATABASE_SCHEMA) if _direct_url else None
 REDIS_URL = env.text("REDIS_URL") or redis_url(_valkey)
-DEFAULT_EXCEPTION_REPORTER_FILTER = "kyndo.reporting.NoPasswords"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "kyndo.reporting.PasswordFilter"
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 RQ_SHOW_ADMIN_LINK = False
 RQ = {"WORKER_CLASS": "ops.workers.worker.RunWorker"}
@@ -117,7 +117,7 @@ FOLLOW_UP_WORKERS = env.number("FOLLOW_UP_WORKERS", default=2)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Where the engine holds its runs: docs/health.md.
-OPS_HEALTH = Limits.of(os.environ)
+OPS_HEALTH = HealthLimits.of(os.environ)
 
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -137,7 +137,7 @@ _S3 = {"bucket_name": S3_BUCKET, "endpoint_url": env.text("S3_ENDPOINT_URL") or 
 STORAGES = {
     "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": _S3}
     if S3_BUCKET
-    else {"BACKEND": "kyndo.storage.WholeFileStorage"},
+    else {"BACKEND": "kyndo.storage.AtomicFileStorage"},
     "staticfiles": {
         "BACKEND": _STATIC if DEBUG else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
@@ -186,17 +186,17 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     # A command tells of its run itself: on its stderr the events are only for who asks.
-    "filters": {"no_event": {"()": "django.utils.log.CallbackFilter", "callback": is_no_event}},
+    "filters": {"no_event": {"()": "django.utils.log.CallbackFilter", "callback": is_not_event}},
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "plain",
             "filters": [] if LOG_LEVEL in ("DEBUG", "INFO") else ["no_event"],
         },
-        "application": {"()": ApplicationLog, "folder": Path(LOG_DIR)},
+        "application": {"()": ApplicationLogHandler, "folder": Path(LOG_DIR)},
     },
     # psycopg warns of what fails while another error is under way, as a rollback on a lost connection.
-    "loggers": {EVENTS: {"level": "INFO"}, "psycopg": {"level": "ERROR"}},
+    "loggers": {EVENT_LOGGER: {"level": "INFO"}, "psycopg": {"level": "ERROR"}},
     "root": {"handlers": ["console", "application"], "level": LOG_LEVEL},
 }
 

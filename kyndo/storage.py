@@ -10,7 +10,7 @@ from django.core.files import File
 from django.core.files.storage import FileSystemStorage
 
 
-class WholeFileStorage(FileSystemStorage):
+class AtomicFileStorage(FileSystemStorage):
     """Writes beside and renames: whoever is killed in between leaves no part of a file under its name.
 
     Files are named by their checksum, so that a second one of the same name is the same and takes its place.
@@ -28,14 +28,14 @@ class WholeFileStorage(FileSystemStorage):
                 part.flush()
                 os.fsync(part.fileno())
                 # Django moves what has a path, and gives it the permissions that the settings ask for.
-                saved: str = super()._save(name, _Placed(part.name))  # type: ignore[misc]
+                saved: str = super()._save(name, _FileWithPath(part.name))  # type: ignore[misc]
             except BaseException:
                 os.unlink(part.name)
                 raise
         return saved
 
 
-class _Placed(File):  # type: ignore[type-arg]
+class _FileWithPath(File):  # type: ignore[type-arg]
     def __init__(self, path: str) -> None:
         super().__init__(None, path)
 

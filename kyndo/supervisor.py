@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import NoReturn
 
 # Told of process groups, it ends them once nobody is left to tell it more: when this process was killed.
-_GUARD = 'while read -r group; do groups="$groups -$group"; done; kill -s TERM -- $groups'
-MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
+_GUARD_SCRIPT = 'while read -r group; do groups="$groups -$group"; done; kill -s TERM -- $groups'
+MANAGE_PY = Path(__file__).resolve().parent.parent / "manage.py"
 
 
-def start(args: Sequence[str]) -> "subprocess.Popen[bytes]":
+def start_command(args: Sequence[str]) -> "subprocess.Popen[bytes]":
     """Start a command of manage.py as the head of a process group, so that its own children end with it."""
-    return subprocess.Popen([sys.executable, MANAGE, *args], stdin=subprocess.DEVNULL, process_group=0)
+    return subprocess.Popen([sys.executable, MANAGE_PY, *args], stdin=subprocess.DEVNULL, process_group=0)
 
 
 def start_guard() -> "subprocess.Popen[bytes]":
     """Start what ends the others when this process is killed; it reads their process groups, one a line."""
-    return subprocess.Popen(["/bin/sh", "-c", _GUARD], stdin=subprocess.PIPE, process_group=0)
+    return subprocess.Popen(["/bin/sh", "-c", _GUARD_SCRIPT], stdin=subprocess.PIPE, process_group=0)
 
 
-def run_together(
+def run_processes(
     commands: Mapping[str, Sequence[str]], *, ready: Callable[[], bool], announce: Callable[[], None]
 ) -> str:
     """Run commands of manage.py until one ends, or Ctrl-C or SIGTERM comes; leave none of them behind.
@@ -33,23 +33,23 @@ def run_together(
     Returns why it ended: the title of the one that did, with its exit status, or "" for a signal.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        signal.signal(number, _raise_interrupt)
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         children["The guard"] = guard = start_guard()
         for title, args in commands.items():
-            children[title] = start(args)
+            children[title] = start_command(args)
             os.write(guard.stdin.fileno(), b"%d\n" % children[title].pid)  # type: ignore[union-attr]
         if _wait_until(ready):
             announce()
-        return _first_to_end(children)
+        return _wait_for_first_exit(children)
     except KeyboardInterrupt:
         return ""
     finally:
-        _stop([child for child in children.values() if child.returncode is None])
+        _stop_all([child for child in children.values() if child.returncode is None])
 
 
-def _interrupt(number: int, frame: object) -> NoReturn:
+def _raise_interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
@@ -62,13 +62,13 @@ def _wait_until(ready: Callable[[], bool]) -> bool:
     return False
 
 
-def _first_to_end(children: "Mapping[str, subprocess.Popen[bytes]]") -> str:
+def _wait_for_first_exit(children: "Mapping[str, subprocess.Popen[bytes]]") -> str:
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
     ended = next(title for title, child in children.items() if child.poll() is not None)
     return f"{ended} ended with status {children[ended].returncode}"
 
 
-def _stop(children: "list[subprocess.Popen[bytes]]") -> None:
+def _stop_all(children: "list[subprocess.Popen[bytes]]") -> None:
     """Ask until they are gone: a worker finishes its batch first."""
     while children := [child for child in children if child.poll() is None]:
         for child in children:

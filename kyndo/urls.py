@@ -12,6 +12,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("ops.urls")),
     # Where they lie in a bucket, their addresses are the bucket's.
-    path(f"{settings.MEDIA_URL.lstrip('/')}<path:name>", media.picture),
+    path(f"{settings.MEDIA_URL.lstrip('/')}<path:name>", media.serve_picture),
 ]
 handler500 = "ops.http.trouble.server_error"

@@ -2,11 +2,11 @@ from typing import Any
 
 import psycopg
 from django.apps import AppConfig
-from django.core import checks
+from django.core.checks import register
 from django.db.models.signals import post_migrate
 
 from ops import defaults
-from ops.sql.intervals import AnyInterval
+from ops.sql.intervals import IntervalLoader
 
 
 class OpsConfig(AppConfig):
@@ -15,13 +15,14 @@ class OpsConfig(AppConfig):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        defaults.give()  # before any module reads one
+        defaults.apply_default_settings()  # before any module reads one
 
     def ready(self) -> None:
-        from ops import registry, system_checks  # models are there only now
+        from ops.checks import check_declarations  # models are there only now
+        from ops.operations import registry
         from ops.permissions import create_permissions
 
-        psycopg.adapters.register_loader("interval", AnyInterval)
-        registry.discover()
-        checks.register(system_checks.declarations, "operations")
+        psycopg.adapters.register_loader("interval", IntervalLoader)
+        registry.autodiscover()
+        register(check_declarations, "operations")
         post_migrate.connect(create_permissions, sender=self)

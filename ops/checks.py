@@ -1,34 +1,23 @@
-"""What the checks of the operations find, asked of all of them."""
+"""What ``manage.py check`` says of the declarations: warnings, since an error would end `migrate` too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, ProgrammingError
-from django.utils import timezone
+from django.core.checks import CheckMessage, Warning
 
-from ops import registry
-from ops.declaration import build
-from ops.exceptions import OpsError
-from ops.operation import Operation
+from ops.operations import registry
 
-
-def found_by_checks(alias: str = DEFAULT_DB_ALIAS) -> dict[str, int | None]:
-    """Rows by the label of each check; None for an operation whose columns the database does not have yet."""
-    found: dict[str, int | None] = {}
-    for operation in _exemplary():
-        try:
-            found |= {check.label: check.queryset.using(alias).count() for check in operation.get_checks()}
-        except ProgrammingError:
-            found[operation.name] = None
-    return found
+_HINT = (
+    "It alone is refused until it is mended, and nothing else is. What may be declared: docs/operations.md"
+)
 
 
-def _exemplary() -> Iterator[Operation]:
-    """The operations that can be built without anybody's parameters."""
-    for declared in registry.all_operations():
-        if declared.example is not None:
-            try:
-                yield build(declared, declared.example, timezone.now())
-            except OpsError:
-                continue  # its example needs rows that are not there
+def check_declarations(**_: Any) -> list[CheckMessage]:
+    """One for each operation that is refused, and for each ``operations`` module that cannot be imported."""
+    found = {"ops.W001": registry.collect_errors(), "ops.W002": registry.find_nondeterministic()}
+    return [
+        Warning(problem, hint=_HINT, obj=where, id=number)
+        for number, faults in found.items()
+        for where, problem in faults.items()
+    ]

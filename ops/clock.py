@@ -19,7 +19,7 @@ from django.db.models.functions import Greatest, Now
 
 
 @dataclass(frozen=True)
-class Attended:
+class WorkTimer:
     """How long a process has worked on a run, by its own clock, which never steps.
 
     ``throughout``: it has taken the run up itself, so that no clock but its own is needed.
@@ -33,13 +33,13 @@ class Attended:
         return timedelta(seconds=monotonic() - self.since)
 
 
-def passed(since: str, attended: Attended | None) -> Combinable:
+def elapsed_since(since: str, attended: WorkTimer | None) -> Combinable:
     """How long it is since that moment: see Note [Clocks that step]."""
     if attended and attended.throughout:
         return Value(attended.span)
     return Greatest(Now() - F(since), Value(attended.span if attended else timedelta()))
 
 
-def recent(column: str, span: timedelta) -> Q:
+def is_recent(column: str, span: timedelta) -> Q:
     """Whether the moment lies within ``span`` of now: see Note [Clocks that step]."""
     return Q(**{f"{column}__gt": Now() - span, f"{column}__lt": Now() + span})

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from ops.health.limits import Limits
+from ops.health.limits import HealthLimits
 
 _DEFAULTS: dict[str, Any] = {
     "BACKUP_DIR": Path("backups"),
@@ -15,7 +15,7 @@ _DEFAULTS: dict[str, Any] = {
     "EXPORT_ROOT": Path("exports"),
     "FOLLOW_UP_WORKERS": 2,
     "OPS_BACKUP_MAX_AGE": None,
-    "OPS_HEALTH": Limits(),
+    "OPS_HEALTH": HealthLimits(),
     "PG_BIN": [],
     "RQ_QUEUES": {"default": {"URL": "redis://localhost:6379/0"}},
     "RUN_BEAT": 5,
@@ -24,7 +24,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def give() -> None:
+def apply_default_settings() -> None:
     """Set those that the project did not set; their meaning stands in kyndo/settings.py."""
     for name, value in _DEFAULTS.items():
         if not hasattr(settings, name):

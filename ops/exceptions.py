@@ -2,6 +2,8 @@
 
 from django.db import InternalError
 
+from ops.command_lines import manage_command
+
 
 class OpsError(Exception):
     """Base of every error that an operator can cause and mend.
@@ -43,7 +45,7 @@ class InvalidScope(OpsError):
     exit_status = 2
 
 
-class IllegalMove(OpsError):
+class InvalidTransition(OpsError):
     """A run was asked to leave its state for one that the table of moves does not allow."""
 
 
@@ -51,11 +53,11 @@ class ColumnClaimed(OpsError):
     """Another run writes one of the columns."""
 
 
-class ChangedDeclaration(OpsError):
+class DeclarationChanged(OpsError):
     """The operation is no longer the one that the run began with."""
 
 
-class NeverShrinks(OpsError):
+class NonTerminating(OpsError):
     """Rows that the operation changed still match its queryset."""
 
 
@@ -63,19 +65,25 @@ class TooManyFailures(OpsError):
     """More rows failed than the run was told to bear."""
 
 
-class NoneSucceeds(OpsError):
+class AllRowsFailed(OpsError):
     """So many rows failed, and none succeeded, that no row can be at fault."""
 
 
-class DatabaseAway(OpsError):
+class DatabaseUnavailable(OpsError):
     """The database did not come back in time; the run stands where its last batch left it."""
 
 
 class RunLost(OpsError):
     """The run is no longer in the database, as after a failover to a server that had not heard of it."""
 
+    def __init__(self, run: int) -> None:
+        super().__init__(
+            f"Run {run} is no longer in the database: a server that took over, or a restored backup,"
+            f" does not know it. To see the runs: {manage_command('runs')}"
+        )
 
-class WritesWhereItReads(OpsError, InternalError):
+
+class WriteInReadOnlyTransaction(OpsError, InternalError):
     """An operation writes where it is only looked at."""
 
 
@@ -85,9 +93,9 @@ class Interrupted(OpsError):
     exit_status = 130
 
 
-class BadContent(OpsError):
+class InvalidContent(OpsError):
     """A file can be read, but not as what it should be."""
 
 
-class Held(Exception):
+class RunHeld(Exception):
     """The run is held: no batch begins before its time is over."""

@@ -11,15 +11,15 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model, Q
 from redis import RedisError
 
-from ops import registry
-from ops.backups.catalogue import newest
-from ops.checks import found_by_checks
+from ops.backups.listing import latest_backup
 from ops.models import Backup, Run
-from ops.queue.presence import workers_alive
+from ops.operations import registry
+from ops.operations.verification import count_violations
+from ops.queue.liveness import count_live_workers
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedMigration:
     """A migration and when it was applied."""
 
     name: str
@@ -36,7 +36,7 @@ class History:
     since: datetime
     began: datetime | None
     ended: datetime | None
-    migrations: list[Applied]
+    migrations: list[AppliedMigration]
     runs: list[Run]
     counts: dict[str, int]
     backup: Backup | None
@@ -49,9 +49,9 @@ class History:
         return sorted({run.performed_by for run in self.runs})
 
 
-def history(since: datetime) -> History:
+def read_history(since: datetime) -> History:
     """Read from the database, and from the records beside the backups."""
-    migrations = _migrations(since)
+    migrations = _read_migrations(since)
     runs = list(Run.objects.filter(Q(created_at__gte=since) | Q(finished_at__gte=since)).order_by("pk"))
     times = [m.at for m in migrations] + [
         at for run in runs for at in (run.created_at, run.finished_at) if at
@@ -63,30 +63,30 @@ def history(since: datetime) -> History:
         ended=max(times, default=None),
         migrations=migrations,
         runs=runs,
-        counts={model._meta.db_table: model._base_manager.count() for model in _models()},
-        backup=newest(began),
-        checks=found_by_checks(),
-        workers=_workers(),
+        counts={model._meta.db_table: model._base_manager.count() for model in _operation_models()},
+        backup=latest_backup(began),
+        checks=count_violations(),
+        workers=_worker_summary(),
     )
 
 
-def _migrations(since: datetime) -> list[Applied]:
+def _read_migrations(since: datetime) -> list[AppliedMigration]:
     rows = MigrationRecorder(connection).migration_qs.filter(applied__gte=since).order_by("applied", "pk")
-    return [Applied(f"{row.app}.{row.name}", row.applied) for row in rows]
+    return [AppliedMigration(f"{row.app}.{row.name}", row.applied) for row in rows]
 
 
-def _models() -> list[type[Model]]:
+def _operation_models() -> list[type[Model]]:
     """The models that an operation is declared for."""
     wanted = {
         operation.model._meta.label
-        for operation in registry.all_operations()
+        for operation in registry.list_operations()
         if operation.example is not None
     }
     return [apps.get_model(label) for label in sorted(wanted)]
 
 
-def _workers() -> str:
+def _worker_summary() -> str:
     try:
-        return f"{workers_alive()} alive"
+        return f"{count_live_workers()} alive"
     except RedisError as exc:
         return f"not known, since Redis is away: {exc}"

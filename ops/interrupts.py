@@ -6,6 +6,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
 from types import FrameType
 
 from ops.exceptions import Interrupted
@@ -36,7 +38,7 @@ def stop_event() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def given_up(words: str) -> Iterator[None]:
+def interruptible(words: str) -> Iterator[None]:
     """Ctrl-C and SIGTERM end the block, which undoes what it began; ``words`` tell what there is now.
 
     Raises Interrupted.
@@ -51,3 +53,23 @@ def given_up(words: str) -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+
+
+# Set in a work-horse when its worker is told to stop.
+stop_requested = threading.Event()
+
+
+class Deadline(threading.Event):
+    """An event that time sets, or the wish of the worker to stop."""
+
+    def __init__(self, length: timedelta) -> None:
+        super().__init__()
+        self.ends = monotonic() + length.total_seconds()
+
+    def is_set(self) -> bool:
+        return stop_requested.is_set() or monotonic() >= self.ends
+
+    def wait(self, timeout: float | None = None) -> bool:
+        left = max(0.0, self.ends - monotonic())
+        stop_requested.wait(left if timeout is None else min(timeout, left))
+        return self.is_set()

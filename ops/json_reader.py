@@ -9,57 +9,60 @@ from typing import Any, TextIO
 
 import simplejson
 
-from ops.exceptions import BadContent
-from ops.words import cut
+from ops.exceptions import InvalidContent
+from ops.formatting import truncate
 
-CHUNK = 1 << 20
+CHUNK_SIZE = 1 << 20
 # How near the end of the text an error stands when the text was cut off inside a number, a name or an escape.
-_TOKEN = 16
+_TOKEN_MARGIN = 16
 # PostgreSQL's numeric, which holds the numbers of jsonb: digits after the point, and fewer than before it.
-_LONGEST_FRACTION = 16_383
-_LARGEST_EXPONENT = 16_000
-_LONGEST_WHOLE = 4_300
+_MAX_FRACTION_DIGITS = 16_383
+_MAX_EXPONENT = 16_000
+_MAX_INTEGER_DIGITS = 4_300
 
 
 @dataclass(frozen=True)
-class Repeated:
+class DuplicateKey:
     """Stands for a value in which an object names a key twice: which of the two is meant?"""
 
     key: str
 
 
-def _refuse(constant: str) -> None:
+def _reject_constant(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON number")
 
 
-def _whole(text: str) -> int:
+def _parse_integer(text: str) -> int:
     """Python's own limit may be set otherwise, and tells a programmer how."""
-    if len(text) > _LONGEST_WHOLE:
+    if len(text) > _MAX_INTEGER_DIGITS:
         raise ValueError("A whole number has too many digits")
     return int(text)
 
 
-def _exact(text: str) -> Decimal:
+def _parse_decimal(text: str) -> Decimal:
     try:
         number = Decimal(text)
     except InvalidOperation:  # the exponent is beyond even Decimal's
-        raise ValueError(_beyond(text)) from None
+        raise ValueError(_out_of_range_message(text)) from None
     # A number's exponent is an integer: only NaN and infinity have another.
-    if number.adjusted() > _LARGEST_EXPONENT or -int(number.as_tuple().exponent) > _LONGEST_FRACTION:
-        raise ValueError(_beyond(text))
+    if number.adjusted() > _MAX_EXPONENT or -int(number.as_tuple().exponent) > _MAX_FRACTION_DIGITS:
+        raise ValueError(_out_of_range_message(text))
     return number
 
 
-def _beyond(text: str) -> str:
-    return f"The number {cut(text)} is beyond the database's"
+def _out_of_range_message(text: str) -> str:
+    return f"The number {truncate(text)} is beyond the database's"
 
 
-class Decoder(simplejson.JSONDecoder):
+class ExactDecoder(simplejson.JSONDecoder):
     """Numbers with a point or an exponent become Decimals, so that none of their digits is lost."""
 
     def __init__(self) -> None:
         super().__init__(
-            parse_float=_exact, parse_int=_whole, parse_constant=_refuse, object_pairs_hook=self._object
+            parse_float=_parse_decimal,
+            parse_int=_parse_integer,
+            parse_constant=_reject_constant,
+            object_pairs_hook=self._object,
         )
         self._repeated: str | None = None
 
@@ -69,7 +72,7 @@ class Decoder(simplejson.JSONDecoder):
             value, end = super().raw_decode(text, at)
         except RecursionError:
             raise ValueError("Nested too deeply") from None
-        return (value if self._repeated is None else Repeated(self._repeated)), end
+        return (value if self._repeated is None else DuplicateKey(self._repeated)), end
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -79,7 +82,7 @@ class Decoder(simplejson.JSONDecoder):
         return found
 
 
-def reason_of(error: simplejson.JSONDecodeError) -> str:
+def format_decode_error(error: simplejson.JSONDecodeError) -> str:
     """What is wrong, without the place: the library's own words leave a %r and an "at" open."""
     char = repr(error.doc[error.pos : error.pos + 1])
     return str(error.msg).replace("%r", char).removesuffix(" at").removesuffix(" starting")
@@ -91,11 +94,11 @@ class JsonReader:
     The standard way to stream JSON, ijson, can neither say the line of an error nor see a repeated key.
     """
 
-    def __init__(self, file: TextIO, chunk: int = CHUNK) -> None:
+    def __init__(self, file: TextIO, chunk: int = CHUNK_SIZE) -> None:
         self._file, self._chunk = file, chunk
         self._text, self._at = "", 0
         self._line, self._column = 1, 1
-        self._decoder = Decoder()
+        self._decoder = ExactDecoder()
 
     def peek(self) -> str:
         """The next character that is not white space; empty at the end."""
@@ -124,10 +127,10 @@ class JsonReader:
             except simplejson.JSONDecodeError as exc:
                 if self._is_cut_off(exc) and self._more():
                     continue
-                raise self.error(reason_of(exc), exc.pos) from None
+                raise self.error(format_decode_error(exc), exc.pos) from None
             except ValueError as exc:
                 raise self.error(str(exc), self._at) from None
-            if end > len(self._text) - _TOKEN and self._more():
+            if end > len(self._text) - _TOKEN_MARGIN and self._more():
                 continue  # A number may go on in what was not read yet.
             self._at = end
             return value
@@ -158,12 +161,12 @@ class JsonReader:
             if self.take(",}") == "}":
                 return
 
-    def error(self, reason: str, at: int) -> BadContent:
+    def error(self, reason: str, at: int) -> InvalidContent:
         line, column = self._position(at)
-        return BadContent(f"not JSON: {reason} at line {line}, column {column}.")
+        return InvalidContent(f"not JSON: {reason} at line {line}, column {column}.")
 
     def _is_cut_off(self, exc: simplejson.JSONDecodeError) -> bool:
-        return exc.msg.startswith("Unterminated string") or exc.pos >= len(self._text) - _TOKEN
+        return exc.msg.startswith("Unterminated string") or exc.pos >= len(self._text) - _TOKEN_MARGIN
 
     def _more(self) -> bool:
         """Forget what was read, and read on: at least as much again as is held, so that time stays linear."""

@@ -10,28 +10,28 @@ from django.apps.registry import apps as all_apps
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 
-from ops import registry
 from ops.models import Run
-from ops.operation import Operation
+from ops.operations import registry
+from ops.operations.base import Operation
 
-CONTROLS = ("pause", "resume", "cancel", "retry", "revert")
+CONTROL_VERBS = ("pause", "resume", "cancel", "retry", "revert")
 # To ask for an export, to see all of them, to cancel one, and to have its files.
-EXPORT = "ops.export_data"
+EXPORT_PERMISSION = "ops.export_data"
 
 
-def to_run(operation: type[Operation]) -> str:
+def run_permission(operation: type[Operation]) -> str:
     """The permission to start the operation, as ``has_perm`` takes it."""
     return f"ops.run_{operation.name}"
 
 
-def to_control(verb: str) -> str:
+def control_permission(verb: str) -> str:
     return f"ops.{verb}_run"
 
 
-def for_control(verb: str, run: Run) -> list[str]:
+def required_permissions(verb: str, run: Run) -> list[str]:
     """All that is needed to use a control of this run: to retry it is to start its operation again."""
     started = [f"ops.run_{run.operation}"] if verb == "retry" else []
-    return [to_control(verb), *started]
+    return [control_permission(verb), *started]
 
 
 def create_permissions(using: str, apps: Apps = all_apps, **_: Any) -> None:
@@ -43,14 +43,17 @@ def create_permissions(using: str, apps: Apps = all_apps, **_: Any) -> None:
     ContentType.objects.clear_cache()  # the flush gives them other numbers
     runs = ContentType.objects.db_manager(using).get_for_model(Run)
     Permission.objects.using(using).bulk_create(
-        [Permission(content_type=runs, codename=codename, name=name) for codename, name in _wanted()],
+        [
+            Permission(content_type=runs, codename=codename, name=name)
+            for codename, name in _iter_permissions()
+        ],
         ignore_conflicts=True,
     )
 
 
-def _wanted() -> Iterator[tuple[str, str]]:
-    for operation in registry.all_operations():
-        yield to_run(operation).removeprefix("ops."), f"Can run {operation.name}"
-    for verb in CONTROLS:
-        yield to_control(verb).removeprefix("ops."), f"Can {verb} a run"
-    yield EXPORT.removeprefix("ops."), "Can export data"
+def _iter_permissions() -> Iterator[tuple[str, str]]:
+    for operation in registry.list_operations():
+        yield run_permission(operation).removeprefix("ops."), f"Can run {operation.name}"
+    for verb in CONTROL_VERBS:
+        yield control_permission(verb).removeprefix("ops."), f"Can {verb} a run"
+    yield EXPORT_PERMISSION.removeprefix("ops."), "Can export data"

@@ -23,12 +23,12 @@ from psycopg.pq import Conninfo
 
 from ops.exceptions import OpsError
 
-_ROUNDS = 8
-_PAGE = "docs/poolers.md"
-KEYWORDS = {option.keyword.decode() for option in Conninfo.get_defaults()}
+_PROBE_ROUNDS = 8
+_DOCS_PAGE = "docs/poolers.md"
+LIBPQ_KEYWORDS = {option.keyword.decode() for option in Conninfo.get_defaults()}
 
 
-class NeedsSession(OpsError):
+class SessionRequired(OpsError):
     """A pooler stands where a session is needed, or the second URL leads elsewhere."""
 
     exit_status = 2
@@ -41,7 +41,7 @@ def database_name() -> str:
 
 
 @contextmanager
-def direct() -> Iterator[None]:
+def direct_connection() -> Iterator[None]:
     """Have this thread's connection lead over DIRECT_DATABASE_URL, if set. Raises NeedsSession."""
     if settings.DIRECT_DATABASE is None:
         yield
@@ -49,9 +49,9 @@ def direct() -> Iterator[None]:
     ours = connections[DEFAULT_DB_ALIAS]
     other = ours.copy()
     other.settings_dict = {**ours.settings_dict, **settings.DIRECT_DATABASE}
-    _require_answer(parameters(other))
-    _require_session(parameters(other), "This command")
-    _require_same(parameters(ours), parameters(other))
+    _require_reachable(libpq_parameters(other))
+    _require_unpooled(libpq_parameters(other), "This command")
+    _require_same_database(libpq_parameters(ours), libpq_parameters(other))
     connections[DEFAULT_DB_ALIAS] = other
     try:
         yield
@@ -62,68 +62,68 @@ def direct() -> Iterator[None]:
 
 def require_session(what: str) -> None:
     """Raise NeedsSession, which names what needs it, where this thread's connection is behind a pooler."""
-    _require_session(parameters(connections[DEFAULT_DB_ALIAS]), what)
+    _require_unpooled(libpq_parameters(connections[DEFAULT_DB_ALIAS]), what)
 
 
-def _require_session(params: Mapping[str, Any], what: str) -> None:
+def _require_unpooled(params: Mapping[str, Any], what: str) -> None:
     if not _is_pooled(params):
         return
     given = settings.DIRECT_DATABASE is not None
     found = "DIRECT_DATABASE_URL" if given else "DATABASE_URL"
     todo = "Let it name" if given else "Set DIRECT_DATABASE_URL to"
-    raise NeedsSession(
+    raise SessionRequired(
         f"{what} needs a session of its own, and {found} leads to a pooler that gives each transaction"
-        f" another one.\n{todo} the PostgreSQL server itself: {_PAGE}"
+        f" another one.\n{todo} the PostgreSQL server itself: {_DOCS_PAGE}"
     )
 
 
-def parameters(connection: BaseDatabaseWrapper) -> dict[str, Any]:
+def libpq_parameters(connection: BaseDatabaseWrapper) -> dict[str, Any]:
     """What libpq is told of a connection of Django's."""
     told = connection.get_connection_params()
-    return {key: value for key, value in told.items() if key in KEYWORDS and value not in (None, "")}
+    return {key: value for key, value in told.items() if key in LIBPQ_KEYWORDS and value not in (None, "")}
 
 
 def _is_pooled(params: Mapping[str, Any]) -> bool:
     """See Note [How a pooler is noticed]. Of what cannot be reached, whoever goes there tells."""
-    with suppress(psycopg.OperationalError), _opened(params) as one, _opened(params) as other:
+    with suppress(psycopg.OperationalError), _connect(params) as one, _connect(params) as other:
         seen: tuple[set[int], set[int]] = (set(), set())
-        for _ in range(_ROUNDS):
+        for _ in range(_PROBE_ROUNDS):
             for connection, pids in zip((one, other), seen, strict=True):
                 pids |= {pid for (pid,) in connection.execute("SELECT pg_backend_pid()").fetchall()}
         return len(seen[0]) > 1 or len(seen[1]) > 1 or seen[0] == seen[1]
     return False
 
 
-def _require_answer(params: Mapping[str, Any]) -> None:
+def _require_reachable(params: Mapping[str, Any]) -> None:
     """Of the server: the database itself may be gone, and a restore is what brings it back."""
     server = {**params, "dbname": "postgres" if params.get("dbname") != "postgres" else "template1"}
     try:
         try:
-            _opened(params).close()
+            _connect(params).close()
         except psycopg.OperationalError:
-            _opened(server).close()
+            _connect(server).close()
     except psycopg.OperationalError as exc:
         address = f"{params.get('host', 'localhost')}:{params.get('port', 5432)}/{params.get('dbname')}"
         first = (str(exc).strip() or type(exc).__name__).splitlines()[0]
-        raise NeedsSession(
+        raise SessionRequired(
             f"PostgreSQL cannot be used at {address}: {first}"
-            f"\nDIRECT_DATABASE_URL names it: check the URL and the server. {_PAGE}"
+            f"\nDIRECT_DATABASE_URL names it: check the URL and the server. {_DOCS_PAGE}"
         ) from exc
 
 
-def _require_same(ours: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+def _require_same_database(ours: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     """An advisory lock of a transaction is the database's: what holds it there is met here."""
     key = [secrets.randbits(62)]
-    with suppress(psycopg.OperationalError), _opened(ours) as here, _opened(other) as there:
+    with suppress(psycopg.OperationalError), _connect(ours) as here, _connect(other) as there:
         with there.transaction():
             there.execute("SELECT pg_advisory_xact_lock(%s)", key)
             [free] = here.execute("SELECT pg_try_advisory_xact_lock(%s)", key).fetchone() or [False]
         if free:
-            raise NeedsSession(
+            raise SessionRequired(
                 "DIRECT_DATABASE_URL leads to another database than DATABASE_URL, so nothing was done."
-                f"\nLet both name the same one: {_PAGE}"
+                f"\nLet both name the same one: {_DOCS_PAGE}"
             )
 
 
-def _opened(params: Mapping[str, Any]) -> psycopg.Connection[tuple[Any, ...]]:
+def _connect(params: Mapping[str, Any]) -> psycopg.Connection[tuple[Any, ...]]:
     return psycopg.connect(**params, autocommit=True, prepare_threshold=None)

@@ -18,31 +18,31 @@ class State(models.TextChoices):
 
 
 # What a running run is called that does not move: by its health, or because nobody works on it. Derived, and
-# stored nowhere: see `ops.outlook`.
+# stored nowhere: see `ops.runs.outlook`.
 HELD, STALLED = "held", "stalled"
 
-_ENDS = {State.SUCCEEDED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED, State.FAILED}
+_OUTCOMES = {State.SUCCEEDED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED, State.FAILED}
 
 # Somebody works on it, or should.
-MOVING = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
+ACTIVE = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
 
 # A process works on it, or has died at it.
-AT_WORK = (State.RUNNING, State.PAUSING, State.CANCELLING)
+IN_PROGRESS = (State.RUNNING, State.PAUSING, State.CANCELLING)
 
 # It has ended, and not as it should.
-UNWELL = (State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)
+UNSUCCESSFUL = (State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)
 
-MOVES: dict[State, set[State]] = {
+TRANSITIONS: dict[State, set[State]] = {
     # A person must say yes first.
     State.AWAITING_APPROVAL: {State.QUEUED, State.CANCELLED},
     # Waiting for a process to take it up.
     State.QUEUED: {State.RUNNING, State.CANCELLED},
     # A dead process leaves its run here until another takes over.
-    State.RUNNING: {State.PAUSING, State.CANCELLING, *_ENDS},
+    State.RUNNING: {State.PAUSING, State.CANCELLING, *_OUTCOMES},
     # The batch under way may still be the last one.
-    State.PAUSING: {State.PAUSED, *_ENDS},
+    State.PAUSING: {State.PAUSED, *_OUTCOMES},
     State.PAUSED: {State.QUEUED, State.CANCELLED},
-    State.CANCELLING: {State.CANCELLED, *_ENDS},
+    State.CANCELLING: {State.CANCELLED, *_OUTCOMES},
     # Resume, or retry of what failed.
     State.FAILED: {State.QUEUED},
     State.FINISHED_WITH_FAILURES: {State.QUEUED},

@@ -15,22 +15,23 @@ from unittest.mock import patch
 
 from django.db import connection
 
-from ops import creation, registry
-from ops import preview as previews
-from ops.creation import Request
-from ops.engine.work import work
-from ops.health.indicators import NAMES as INDICATORS
+from ops.engine.loop import run_batches
+from ops.health.indicators import INDICATOR_NAMES as INDICATORS
 from ops.models import AuditLog, Run
-from ops.operation import Operation
-from ops.operations import Revert
-from ops.preview import Preview
-from ops.workers.jobs import Silent
+from ops.operations import registry
+from ops.operations.base import Operation
+from ops.operations.revert import Revert
+from ops.runs import creation
+from ops.runs import preview as previews
+from ops.runs.creation import RunRequest
+from ops.runs.preview import Preview
+from ops.workers.jobs import NullListener
 
 __all__ = ["changes", "execute", "failures", "preview", "revert"]
 
-_WHO = "tests"
+_PERFORMED_BY = "tests"
 # What a batch sets until the end of its transaction, which is that of a TestCase.
-_SETTINGS = (
+_SAVED_SETTINGS = (
     "application_name",
     "enable_bitmapscan",
     "enable_seqscan",
@@ -49,7 +50,7 @@ def preview(
     ``params`` are raw, as the command line gives them; ``asked`` is what else a `Request` takes: ``scope``.
     Raises what the preview of the command raises.
     """
-    return previews.preview(_request(operation, params, asked))
+    return previews.build_preview(_build_request(operation, params, asked))
 
 
 def execute(operation: type[Operation] | str, params: Mapping[str, Any] | None = None, **asked: Any) -> Run:
@@ -57,9 +58,9 @@ def execute(operation: type[Operation] | str, params: Mapping[str, Any] | None =
 
     Raises the error that fails it.
     """
-    run = creation.create(_request(operation, params, asked))
-    with _settings_kept(), patch("ops.followups.ring", return_value=""):
-        work(run, Silent(), Event())
+    run = creation.create_run(_build_request(operation, params, asked))
+    with _preserve_settings(), patch("ops.runs.followups.ring", return_value=""):
+        run_batches(run, NullListener(), Event())
     run.refresh_from_db()
     return run
 
@@ -79,28 +80,30 @@ def failures(run: Run) -> dict[str, str]:
     return dict(run.failures.values_list("object_id", "error"))
 
 
-def _request(operation: type[Operation] | str, params: Mapping[str, Any] | None, asked: Any) -> Request:
+def _build_request(
+    operation: type[Operation] | str, params: Mapping[str, Any] | None, asked: Any
+) -> RunRequest:
     name = operation if isinstance(operation, str) else operation.name
     always = {"ignored_health": INDICATORS, "without_backup": True}
-    return Request(registry.get(name), _WHO, params=params or {}, **{**always, **asked})
+    return RunRequest(registry.get_operation(name), _PERFORMED_BY, params=params or {}, **{**always, **asked})
 
 
 @contextmanager
-def _settings_kept() -> Iterator[None]:
+def _preserve_settings() -> Iterator[None]:
     """Inside a TestCase, the rest of it waits for locks as before, and defers its foreign keys again."""
     nested = connection.in_atomic_block
-    before = _current() if nested else ()
+    before = _current_settings() if nested else ()
     try:
         yield
     finally:
         if nested and not connection.needs_rollback:
             with connection.cursor() as cursor:
-                for name, value in zip(_SETTINGS, before, strict=True):
+                for name, value in zip(_SAVED_SETTINGS, before, strict=True):
                     cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
                 cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
-def _current() -> tuple[str, ...]:
+def _current_settings() -> tuple[str, ...]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join('current_setting(%s)' for _ in _SETTINGS)}", _SETTINGS)
+        cursor.execute(f"SELECT {', '.join('current_setting(%s)' for _ in _SAVED_SETTINGS)}", _SAVED_SETTINGS)
         return tuple(cursor.fetchone())

@@ -9,31 +9,33 @@ import pytest
 
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.state import read_state
-from tests.ops.running import django_with
+from tests.ops.running import override_connection
 
-BIN = Path("/usr/lib/postgresql/15/bin")
+BIN_DIR = Path("/usr/lib/postgresql/15/bin")
 
 
 class DebianPostgres(LocalPostgres):
     """A cluster of its own, run by Debian's programs."""
 
-    bin = BIN
+    bin = BIN_DIR
 
     def __init__(self, root: Path, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(root, 15, durable=False, settings=settings)
 
 
-def need_debian() -> None:
+def require_debian_postgres() -> None:
     """Skip where there is no such package, but never in CI, whose script installs it."""
-    if not (BIN / "postgres").exists():
-        assert not os.environ.get("CI"), f"{BIN} is missing: .ci/run installs the package postgresql-15"
-        pytest.skip(f"no Debian PostgreSQL 15 in {BIN}: apt-get install postgresql-15")
+    if not (BIN_DIR / "postgres").exists():
+        assert not os.environ.get("CI"), f"{BIN_DIR} is missing: .ci/run installs the package postgresql-15"
+        pytest.skip(f"no Debian PostgreSQL 15 in {BIN_DIR}: apt-get install postgresql-15")
 
 
 @contextmanager
-def django_on(server: LocalPostgres) -> Iterator[None]:
+def connect_django_to_server(server: LocalPostgres) -> Iterator[None]:
     """Let Django's connection lead to that server."""
     state = read_state(server.state_file)
     assert state
-    with django_with(HOST="127.0.0.1", PORT=state.port, USER="kyndo", PASSWORD=state.password, NAME="kyndo"):
+    with override_connection(
+        HOST="127.0.0.1", PORT=state.port, USER="kyndo", PASSWORD=state.password, NAME="kyndo"
+    ):
         yield

@@ -6,7 +6,7 @@ from typing import Any
 from django.test import Client
 
 
-class _Fields(HTMLParser):
+class _FormFieldParser(HTMLParser):
     """The names and values of the fields of the form by its id; text as a browser shows and keeps it."""
 
     def __init__(self, form: str) -> None:
@@ -58,13 +58,13 @@ class _Fields(HTMLParser):
             self.found[self.open] += data
 
 
-def fields_of(page: Any, form: str) -> dict[str, str]:
-    reader = _Fields(form)
+def parse_form_fields(page: Any, form: str) -> dict[str, str]:
+    reader = _FormFieldParser(form)
     reader.feed(page.content.decode())
     return reader.found
 
 
-def opened(client: Client, address: str) -> dict[str, str]:
+def fetch_change_form_fields(client: Client, address: str) -> dict[str, str]:
     """What a browser would send of the change form at an address, were it saved as it is."""
     page = client.get(address)
-    return fields_of(page, page.context["opts"].model_name + "_form")
+    return parse_form_fields(page, page.context["opts"].model_name + "_form")

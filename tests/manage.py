@@ -25,7 +25,7 @@ from kyndo.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
-_COLUMNS = "100"
+_TERMINAL_WIDTH = "100"
 
 
 class Manage:
@@ -46,9 +46,9 @@ class Manage:
             return self.process(*args, stdin=stdin, env=env)
         argv = [str(ROOT / "manage.py"), *map(str, args)]
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            with _as_a_process(argv, out, err):
-                status = _status(argv)
-            return subprocess.CompletedProcess(argv, status, _whole(out), _whole(err))
+            with _simulate_process(argv, out, err):
+                status = _exit_status(argv)
+            return subprocess.CompletedProcess(argv, status, _read_all(out), _read_all(err))
 
     def process(
         self, *args: object, stdin: str | None = None, env: Mapping[str, str | None] | None = None
@@ -72,7 +72,7 @@ class Manage:
         return subprocess.Popen(**self._process(args, env), **{**pipes, **popen})
 
     def _process(self, args: tuple[object, ...], env: Mapping[str, str | None] | None) -> dict[str, Any]:
-        changed = {"DATABASE_URL": self.database_url, "COLUMNS": _COLUMNS, **(env or {})}
+        changed = {"DATABASE_URL": self.database_url, "COLUMNS": _TERMINAL_WIDTH, **(env or {})}
         return {
             "args": [sys.executable, ROOT / "manage.py", *map(str, args)],
             "env": {k: v for k, v in {**os.environ, **changed}.items() if v is not None},
@@ -81,7 +81,7 @@ class Manage:
         }
 
 
-def _status(argv: list[str]) -> int:
+def _exit_status(argv: list[str]) -> int:
     """The status that the interpreter would exit with."""
     try:
         return main(argv)
@@ -95,25 +95,25 @@ def _status(argv: list[str]) -> int:
 
 
 @contextmanager
-def _as_a_process(argv: list[str], out: IO[str], err: IO[str]) -> Iterator[None]:
+def _simulate_process(argv: list[str], out: IO[str], err: IO[str]) -> Iterator[None]:
     """What a process of its own would have: files for its output, no input, a connection that is its own."""
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))
         stack.enter_context(patch.object(sys, "stdin", stack.enter_context(open(os.devnull))))
         stack.enter_context(patch.object(sys, "argv", argv))
-        stack.enter_context(patch.dict(os.environ, COLUMNS=_COLUMNS))
+        stack.enter_context(patch.dict(os.environ, COLUMNS=_TERMINAL_WIDTH))
         stack.enter_context(chdir(ROOT))
         # Without its settings the logging stays as it is, and pytest goes on seeing what is logged.
         stack.enter_context(override_settings(LOGGING_CONFIG=None))
-        stack.enter_context(_logging_to(err))
-        stack.enter_context(_signals_kept())
-        stack.enter_context(_connection_of_its_own())
+        stack.enter_context(_redirect_logging(err))
+        stack.enter_context(_preserve_signal_handlers())
+        stack.enter_context(_separate_connection())
         yield
 
 
 @contextmanager
-def _logging_to(err: IO[str]) -> Iterator[None]:
+def _redirect_logging(err: IO[str]) -> Iterator[None]:
     """The handlers of the console write where stderr is now."""
     consoles = [h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler]
     before = [handler.setStream(err) for handler in consoles]
@@ -125,7 +125,7 @@ def _logging_to(err: IO[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _signals_kept() -> Iterator[None]:
+def _preserve_signal_handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
         yield
@@ -135,7 +135,7 @@ def _signals_kept() -> Iterator[None]:
 
 
 @contextmanager
-def _connection_of_its_own() -> Iterator[None]:
+def _separate_connection() -> Iterator[None]:
     """So that a lock, a transaction or a setting of the test's session is somebody else's."""
     before = connections["default"]
     connections["default"] = before.copy()
@@ -146,6 +146,6 @@ def _connection_of_its_own() -> Iterator[None]:
         connections["default"] = before
 
 
-def _whole(file: IO[str]) -> str:
+def _read_all(file: IO[str]) -> str:
     file.seek(0)
     return file.read()

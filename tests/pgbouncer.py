@@ -13,20 +13,20 @@ import pytest
 from django.db import connection
 
 from kyndo.localservices.server import LocalServer
-from kyndo.localservices.state import State, read_state
-from tests.ops.running import django_with
+from kyndo.localservices.state import ServerState, read_state
+from tests.ops.running import override_connection
 
 # What the pooler calls the database, beside its own name.
-ALIAS = "by_another_name"
-PROGRAM = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
+DATABASE_ALIAS = "by_another_name"
+PGBOUNCER_PATH = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
 
 
-def need_pgbouncer() -> str:
+def require_pgbouncer() -> str:
     """Skip where it is not installed, but never in CI, whose script installs it."""
-    if PROGRAM is None:
+    if PGBOUNCER_PATH is None:
         assert not os.environ.get("CI"), "pgbouncer is missing: .ci/run installs the package"
         pytest.skip("no pgbouncer: apt-get install pgbouncer")
-    return PROGRAM
+    return PGBOUNCER_PATH
 
 
 class PgBouncer(LocalServer):
@@ -39,12 +39,12 @@ class PgBouncer(LocalServer):
         self.size, self.extra = size, extra
         self.behind: dict[str, Any] = connection.settings_dict.copy()
         where = f"host={self.behind['HOST']} port={self.behind['PORT']}"
-        self.alias = f"{ALIAS} = {where} dbname={self.behind['NAME']}\n"
+        self.alias = f"{DATABASE_ALIAS} = {where} dbname={self.behind['NAME']}\n"
 
     def prepare(self, password: str, lock: IO[str]) -> None:
         pass
 
-    def command(self, state: State) -> list[str | Path]:
+    def command(self, state: ServerState) -> list[str | Path]:
         users, ini = self.place / "users", self.place / f"{self.mark}.ini"
         users.write_text(f'"{self.behind["USER"]}" "{self.behind["PASSWORD"]}"\n')
         ini.write_text(
@@ -55,9 +55,9 @@ class PgBouncer(LocalServer):
         )
         for path in (users, ini):
             self.account.owns(path)
-        return [need_pgbouncer(), ini]
+        return [require_pgbouncer(), ini]
 
-    def answers(self, state: State) -> bool:
+    def answers(self, state: ServerState) -> bool:
         try:
             self.client().close()
         except psycopg.OperationalError:
@@ -84,5 +84,5 @@ class PgBouncer(LocalServer):
         """Let Django's connection lead through it."""
         state = read_state(self.state_file)
         assert state
-        with django_with(HOST="127.0.0.1", PORT=state.port, **settings):
+        with override_connection(HOST="127.0.0.1", PORT=state.port, **settings):
             yield

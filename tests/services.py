@@ -18,18 +18,18 @@ from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.server import LocalServer
 from kyndo.localservices.valkey import LocalValkey
 
-VAR = Path(__file__).resolve().parent.parent / "var"
-SETTINGS = {
+VAR_DIR = Path(__file__).resolve().parent.parent / "var"
+TEST_ENVIRONMENT = {
     "DEBUG": "on",
     "SECRET_KEY": "test",
     "ADMIN_KEY": "test",
     "ALLOWED_HOSTS": "",
     "MANAGE_COMMAND": "manage.py",  # however the tests themselves were started
-    "LOG_DIR": str(VAR / "test-logs"),
-    "STATIC_ROOT": str(VAR / "test-static"),
+    "LOG_DIR": str(VAR_DIR / "test-logs"),
+    "STATIC_ROOT": str(VAR_DIR / "test-static"),
 }
 # Where the suite runs on the PostgreSQL that the shell named, nobody promised which one it is.
-GIVEN = "KYNDO_TEST_DATABASE_GIVEN"
+DATABASE_GIVEN_VARIABLE = "KYNDO_TEST_DATABASE_GIVEN"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,11 +49,13 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(wrapper=True)  # before pytest-django reads the settings
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     options = early_config.known_args_namespace
-    os.environ.update(SETTINGS)
+    os.environ.update(TEST_ENVIRONMENT)
     # Else each of the suite's hundreds of processes compiles the whole house again: a fifth of a second.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
-    Path(SETTINGS["STATIC_ROOT"]).mkdir(parents=True, exist_ok=True)  # WhiteNoise warns where it is missing
+    Path(TEST_ENVIRONMENT["STATIC_ROOT"]).mkdir(
+        parents=True, exist_ok=True
+    )  # WhiteNoise warns where it is missing
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None and not (options.help or options.version or options.collectonly):
         _start_servers(early_config, options.pg)
@@ -65,11 +67,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def _start_servers(config: pytest.Config, version: int) -> None:
-    os.environ[GIVEN] = "yes" if os.environ.get("DATABASE_URL") else ""
+    os.environ[DATABASE_GIVEN_VARIABLE] = "yes" if os.environ.get("DATABASE_URL") else ""
     missing = [name for name in ("DATABASE_URL", "REDIS_URL") if not os.environ.get(name)]
     if not missing:
         return
-    lock = _take_slot()
+    lock = _lock_session_folder()
     config.add_cleanup(lock.close)
     root = Path(lock.name).parent
     servers: dict[str, LocalServer] = {
@@ -84,11 +86,11 @@ def _start_servers(config: pytest.Config, version: int) -> None:
         os.environ[name] = servers[name].url
 
 
-def _take_slot() -> TextIO:
+def _lock_session_folder() -> TextIO:
     """Lock a folder for this session: a new one, or one that a killed session left, its servers with it."""
     number = 0
     while True:
-        folder = VAR / ("test" if number == 0 else f"test-{number}")
+        folder = VAR_DIR / ("test" if number == 0 else f"test-{number}")
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
         try:

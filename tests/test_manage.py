@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from tests.manage import Manage
-from tests.ops.running import things
+from tests.ops.running import create_things
 from tests.trials.models import Thing
 
 ALL_THERE_IS = """
@@ -33,7 +33,7 @@ RECITE_WRONG = "from tests.trials.models import Thing; print('so far'); Thing.ob
     ids=lambda words: " ".join(words)[:40],
 )
 def test_words_and_status_are_those_of_a_process(manage: Manage, words: list[str]) -> None:
-    things(2)
+    create_things(2)
     here, there = manage(*words), manage.process(*words, stdin="")
     assert here.returncode == there.returncode
     assert _timeless(here.stdout) == _timeless(there.stdout)
@@ -61,7 +61,7 @@ def test_the_process_of_the_test_is_as_it_was(manage: Manage, monkeypatch: pytes
 
     monkeypatch.delenv("COLUMNS", raising=False)
     manage("operate", "trials_annotate", "--execute")  # Opens the log of events.
-    things(2)
+    create_things(2)
     before = state()
     assert manage("operate", "trials_annotate", "--execute").returncode == 0
     assert manage("operate").returncode == 2
@@ -73,7 +73,7 @@ def test_its_session_is_not_the_test_s_own(manage: Manage) -> None:
         "from django.db import connection as c; c.ensure_connection(); print(c.connection.info.backend_pid)"
     )
     with transaction.atomic():
-        things(2)
+        create_things(2)
         ours = connection.connection.info.backend_pid
         there = int(manage("shell", "--no-imports", "-c", print_it).stdout)
         assert "No thing needs the change." in manage("operate", "trials_annotate").stdout

@@ -7,11 +7,12 @@ import pytest
 from django.utils import timezone
 
 from cards.models import Card
-from ops import registry, testing
+from ops import testing
 from ops.exceptions import InvalidDeclaration
+from ops.operations import registry
 from tests.manage import ROOT
-from tests.ops.conftest import Declare, declare
-from tests.ops.running import operation
+from tests.ops.conftest import RegisterOperation, declare
+from tests.ops.running import make_operation
 from tests.trials.models import Thing
 
 __all__ = ["declare"]
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the examples define, the operations registered until the test ends."""
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setattr(registry, "_operations", dict(registry._operations))
     names: dict[str, Any] = {}
     for example in EXAMPLES:
         exec(example, names)
@@ -51,9 +52,9 @@ def test_the_tests_pass(page: dict[str, Any]) -> None:
     page["test_cards_of_yesterday_are_not_quiet"]()
 
 
-def test_what_it_says_of_the_clock_is_what_is_said(declare: Declare) -> None:
+def test_what_it_says_of_the_clock_is_what_is_said(declare: RegisterOperation) -> None:
     rows = lambda self: Thing.objects.filter(updated_at__lt=timezone.now())  # noqa: E731
-    declare(operation(Thing.objects.all(), {"note": "x"}, get_queryset=rows))
+    declare(make_operation(Thing.objects.all(), {"note": "x"}, get_queryset=rows))
     with pytest.raises(InvalidDeclaration) as refused:
         testing.preview("trial")
     [told] = re.findall(r"```\n(trial is .*?)```", PAGE, flags=re.DOTALL)

@@ -7,10 +7,10 @@ from threading import Event
 import pytest
 
 from cards.models import Card
-from ops import registry
-from ops.creation import Request, create
-from ops.engine.work import work
+from ops.engine.loop import run_batches
 from ops.models import AuditLog
+from ops.operations import registry
+from ops.runs.creation import RunRequest, create_run
 from ops.states import State
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -32,7 +32,7 @@ class Nobody:
 
 @pytest.fixture
 def operation(monkeypatch):
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setattr(registry, "_operations", dict(registry._operations))
     [code, *_] = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     namespace = {}
     exec(code, namespace)
@@ -45,13 +45,15 @@ def test_the_readmes_ten_lines_are_an_operation_that_runs_is_audited_and_reverts
         Card(card_id=f"c{n}", title="A card", pack_id=pack)
         for n, pack in enumerate(["Andes", "andes", "PÁRAMO"])
     )
-    run = create(Request(operation, performed_by="test"))
-    assert work(run, Nobody(), Event()) == State.SUCCEEDED
+    run = create_run(RunRequest(operation, performed_by="test"))
+    assert run_batches(run, Nobody(), Event()) == State.SUCCEEDED
     assert set(Card.objects.values_list("pack_id", flat=True)) == {"andes", "páramo"}
     assert AuditLog.objects.filter(run=run).count() == 2
 
-    revert = create(Request(registry.get("revert"), performed_by="test", params={"run": run.pk}))
-    assert work(revert, Nobody(), Event()) == State.SUCCEEDED
+    revert = create_run(
+        RunRequest(registry.get_operation("revert"), performed_by="test", params={"run": run.pk})
+    )
+    assert run_batches(revert, Nobody(), Event()) == State.SUCCEEDED
     assert set(Card.objects.values_list("pack_id", flat=True)) == {"Andes", "andes", "PÁRAMO"}
 
 

@@ -9,37 +9,43 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bench.engine import plot, report, rounds
-from bench.engine.databases import ROOT, Databases
-from bench.engine.measure import Bench
-from bench.engine.results import Results, Round, machine
+from bench.engine.databases import ROOT, BenchmarkDatabases
+from bench.engine.measure import Benchmark
+from bench.engine.results import ResultStore, RoundResults, describe_machine
 from bench.engine.variants import VARIANTS
 from kyndo.localservices.postgres import LocalPostgres
 
-_TARGETS = [5, 10, 20, 30, 50, 100]
-_LARGE = 1_000_000
+_CURVE_TARGETS = [5, 10, 20, 30, 50, 100]
+_LARGE_TABLE_ROWS = 1_000_000
 # At the default of 1 GB a million rows force a checkpoint every seven seconds, and a player who commits while
 # it syncs waits for 100 to 350 ms. What a server needs for work of this size, not what is measured here.
-_ROOM = {"max_wal_size": "8GB"}
+_WAL_SETTINGS = {"max_wal_size": "8GB"}
 
 
-def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.engine", description=__doc__)
     add = parser.add_argument
     known = ", ".join(VARIANTS)
-    add("--cards", type=_number, nargs="+", default=[100_000, _LARGE], help="100000 1000000; also 10000000")
-    add("--rounds", type=_number, help="Rounds (5; 3 from 1,000,000 cards on).")
+    add(
+        "--cards",
+        type=_parse_count,
+        nargs="+",
+        default=[100_000, _LARGE_TABLE_ROWS],
+        help="100000 1000000; also 10000000",
+    )
+    add("--rounds", type=_parse_count, help="Rounds (5; 3 from 1,000,000 cards on).")
     add("--variants", nargs="*", choices=list(VARIANTS), metavar="NAME", help=f"Of {known} (all).")
     add("--players", nargs="*", choices=list(VARIANTS), metavar="NAME", help="Beside what (adaptive).")
     add(
         "--curve",
-        type=_number,
+        type=_parse_count,
         nargs="*",
         metavar="MS",
         help="Targets against throughput and p99 (5 to 100).",
     )
     add("--add", action="store_true", help="Keep the rounds on record of these sizes, and add these.")
     add("--only-curve", action="store_true", help="Neither speeds nor players but the curve.")
-    add("--sample", type=_number, default=10_000, help="Cards that the slowest ways change (10000).")
+    add("--sample", type=_parse_count, default=10_000, help="Cards that the slowest ways change (10000).")
     add("--idle", type=float, default=15.0, help="Seconds of a player alone (15).")
     add(
         "--server", help="URL of a database on another server than one of its own; it makes others beside it."
@@ -48,7 +54,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _number(text: str) -> int:
+def _parse_count(text: str) -> int:
     number = int(text.replace(",", "").replace("_", ""))
     if number < 1:
         raise ValueError
@@ -56,12 +62,12 @@ def _number(text: str) -> int:
 
 
 @contextmanager
-def server(url: str | None) -> Iterator[str]:
+def benchmark_server(url: str | None) -> Iterator[str]:
     """A server of our own with the defaults of durability and room for WAL, unless one was named."""
     if url:
         yield url
         return
-    own = LocalPostgres(ROOT / "var" / "bench", settings=_ROOM, durable=True)
+    own = LocalPostgres(ROOT / "var" / "bench", settings=_WAL_SETTINGS, durable=True)
     own.start()
     try:
         yield own.url
@@ -69,40 +75,42 @@ def server(url: str | None) -> Iterator[str]:
         own.stop()
 
 
-def measure(options: argparse.Namespace, url: str, rows: int, results: Results) -> None:
+def measure_table_size(options: argparse.Namespace, url: str, rows: int, results: ResultStore) -> None:
     """One size: everything that was asked for, kept as soon as it is measured."""
     names = list(VARIANTS) if options.variants is None else options.variants
     beside = ["adaptive"] if options.players is None else options.players
-    targets = _TARGETS if options.curve == [] or (options.only_curve and not options.curve) else options.curve
-    count = options.rounds or (3 if rows >= _LARGE else 5)
-    databases, told = Databases(url), machine(url)
+    targets = (
+        _CURVE_TARGETS if options.curve == [] or (options.only_curve and not options.curve) else options.curve
+    )
+    count = options.rounds or (3 if rows >= _LARGE_TABLE_ROWS else 5)
+    databases, told = BenchmarkDatabases(url), describe_machine(url)
 
-    def keep(section: str, found: list[Round]) -> None:
+    def keep(section: str, found: list[RoundResults]) -> None:
         results.keep(section, rows, found, told, beside=options.add)
 
     with closing(databases):
         print(f"-- {rows:,} cards", file=sys.stderr, flush=True)
         databases.build(rows, {"kyndo"} | {VARIANTS[name].schema for name in [*names, *beside]})
-        bench = Bench(databases, rows, options.sample)
+        bench = Benchmark(databases, rows, options.sample)
         if names and not options.only_curve:
-            keep("speed", rounds.speeds(bench, names, count))
+            keep("speed", rounds.run_throughput_rounds(bench, names, count))
         if beside and not options.only_curve:
-            keep("players", rounds.players(bench, beside, count, options.idle))
+            keep("players", rounds.run_player_rounds(bench, beside, count, options.idle))
         if targets:
-            keep("curve", rounds.curve(bench, targets, count))
+            keep("curve", rounds.run_curve_rounds(bench, targets, count))
 
 
 def main() -> None:
-    options = arguments()
-    results = Results(options.docs / "benchmarks.json")
-    with server(options.server) as url:
+    options = parse_arguments()
+    results = ResultStore(options.docs / "benchmarks.json")
+    with benchmark_server(options.server) as url:
         for rows in options.cards:
-            measure(options, url, rows, results)
+            measure_table_size(options, url, rows, results)
     options.docs.mkdir(parents=True, exist_ok=True)
-    text = report.markdown(results)
+    text = report.render_markdown(results)
     print(text)
     (options.docs / "benchmarks.md").write_text(text)
-    for name, drawing in plot.drawings(results).items():
+    for name, drawing in plot.render_plots(results).items():
         (options.docs / name).write_text(drawing)
 
 

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from bench.engine.reference import REFERENCE
+from bench.engine.reference import REFERENCE_SCHEMA_SQL
 
 ROOT = Path(__file__).resolve().parents[2]
-NO_REDIS = "redis://127.0.0.1:1/0"
+UNREACHABLE_REDIS_URL = "redis://127.0.0.1:1/0"
 # Not of the shell: with DEBUG on, Django keeps every statement, and a given Redis is not ours to use.
-_SETTINGS = {
+_ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "kyndo.settings",
     "DEBUG": "off",
     "SECRET_KEY": "benchmark",
@@ -29,12 +29,12 @@ _SETTINGS = {
 }
 
 
-def environment(url: str, redis: str = NO_REDIS) -> dict[str, str]:
+def build_environment(url: str, redis: str = UNREACHABLE_REDIS_URL) -> dict[str, str]:
     """What a process needs to run on the database."""
-    return {**os.environ, **_SETTINGS, "DATABASE_URL": url, "REDIS_URL": redis}
+    return {**os.environ, **_ENVIRONMENT, "DATABASE_URL": url, "REDIS_URL": redis}
 
 
-class Databases:
+class BenchmarkDatabases:
     """Databases on one server, their names beginning with that of the database in ``url``."""
 
     def __init__(self, url: str) -> None:
@@ -49,7 +49,7 @@ class Databases:
         if "reference" in schemas:
             self._create("reference", template="kyndo")
             with psycopg.connect(self.url_of("reference")) as connection:
-                connection.execute(REFERENCE)
+                connection.execute(REFERENCE_SCHEMA_SQL)
         for schema in sorted(schemas | {"kyndo"}):
             with psycopg.connect(self.url_of(schema), autocommit=True) as connection:
                 connection.execute("VACUUM (FREEZE, ANALYZE)")
@@ -97,7 +97,7 @@ class Databases:
     def _manage(self, *args: str) -> None:
         done = subprocess.run(
             [sys.executable, ROOT / "manage.py", *args],
-            env=environment(self.url_of("kyndo")),
+            env=build_environment(self.url_of("kyndo")),
             cwd=ROOT,
             check=False,
             stdout=subprocess.DEVNULL,

@@ -12,10 +12,10 @@ from django.utils import timezone
 from cards.models import Card
 from ops.models import AuditLog
 
-_BATCH = 1_000
+_BATCH_SIZE = 1_000
 
 
-def _audit(card: Card) -> AuditLog:
+def _build_audit_row(card: Card) -> AuditLog:
     return AuditLog(
         run_id=1,
         action="backfill_rarity_v2",
@@ -26,38 +26,38 @@ def _audit(card: Card) -> AuditLog:
     )
 
 
-def _set_based(cards: list[Card]) -> None:
+def _update_queryset(cards: list[Card]) -> None:
     pks = [card.pk for card in cards]
     Card.objects.filter(pk__in=pks).update(rarity_v2=F("rarity"), updated_at=timezone.now())
-    AuditLog.objects.bulk_create([_audit(card) for card in cards])
+    AuditLog.objects.bulk_create([_build_audit_row(card) for card in cards])
 
 
 def _bulk_update(cards: list[Card]) -> None:
     for card in cards:
         card.rarity_v2, card.updated_at = card.rarity, timezone.now()
     Card.objects.bulk_update(cards, ["rarity_v2", "updated_at"])
-    AuditLog.objects.bulk_create([_audit(card) for card in cards])
+    AuditLog.objects.bulk_create([_build_audit_row(card) for card in cards])
 
 
-def _save(cards: list[Card]) -> None:
+def _save_each(cards: list[Card]) -> None:
     for card in cards:
         with transaction.atomic():
             card.rarity_v2 = card.rarity
             card.save()
-            _audit(card).save()
+            _build_audit_row(card).save()
 
 
-def _batches(change: Callable[[list[Card]], None], locked: bool) -> Iterator[int]:
+def _iter_batches(change: Callable[[list[Card]], None], locked: bool) -> Iterator[int]:
     """Change the cards in batches in key order; those that are locked are each a transaction."""
     last = 0
     while True:
         rows: Any = Card.objects.filter(rarity_v2__isnull=True, pk__gt=last).order_by("pk")
         if not locked:
-            cards = list(rows[:_BATCH])
+            cards = list(rows[:_BATCH_SIZE])
             change(cards)
         else:
             with transaction.atomic():
-                cards = list(rows.select_for_update()[:_BATCH])
+                cards = list(rows.select_for_update()[:_BATCH_SIZE])
                 change(cards)
         if not cards:
             return
@@ -65,8 +65,8 @@ def _batches(change: Callable[[list[Card]], None], locked: bool) -> Iterator[int
         yield len(cards)
 
 
-WAYS: dict[str, Callable[[], Iterator[int]]] = {
-    "django_set": lambda: _batches(_set_based, locked=True),
-    "django_bulk": lambda: _batches(_bulk_update, locked=True),
-    "django_save": lambda: _batches(_save, locked=False),
+DJANGO_STRATEGIES: dict[str, Callable[[], Iterator[int]]] = {
+    "django_set": lambda: _iter_batches(_update_queryset, locked=True),
+    "django_bulk": lambda: _iter_batches(_bulk_update, locked=True),
+    "django_save": lambda: _iter_batches(_save_each, locked=False),
 }

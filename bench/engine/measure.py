@@ -14,15 +14,15 @@ import psutil
 import psycopg
 
 from bench.engine import crew
-from bench.engine.databases import NO_REDIS, Databases
-from bench.engine.process import Process, ask
+from bench.engine.databases import UNREACHABLE_REDIS_URL, BenchmarkDatabases
+from bench.engine.process import BenchmarkProcess, run_module
 from bench.engine.variants import Variant
 
-_WARM_UP = 1.0
+_WARM_UP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Speed:
+class Throughput:
     """``seconds`` from the first batch to the end of the work; batches in milliseconds, memory in bytes.
 
     ``busy`` is the share of the machine's CPUs that had work, whoever's: 0 to 1.
@@ -53,7 +53,7 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkResult:
     """What the processes told of one piece of work; the WAL written and the CPUs busy meanwhile."""
 
     told: list[dict[str, Any]]
@@ -75,17 +75,17 @@ class Work:
         return [(after - before) * 1000 for one in ends for before, after in pairwise(one)]
 
 
-class Bench:
+class Benchmark:
     """Measures on the copies of one pair of templates, of ``rows`` cards each."""
 
-    def __init__(self, databases: Databases, rows: int, sample: int) -> None:
+    def __init__(self, databases: BenchmarkDatabases, rows: int, sample: int) -> None:
         self.databases, self.rows = databases, rows
         self.sample = min(sample, rows)
 
-    def speed(self, variant: Variant) -> Speed:
+    def speed(self, variant: Variant) -> Throughput:
         with self.databases.copy(variant.schema) as url, self._workers(variant, url) as workers:
-            sleep(_WARM_UP)  # as beside a player
-            return self._speed(_work(workers, url), variant, url)
+            sleep(_WARM_UP_SECONDS)  # as beside a player
+            return self._speed(_run_work(workers, url), variant, url)
 
     def idle(self, seconds: float) -> Latency:
         """What a player feels where nothing else is done."""
@@ -94,7 +94,7 @@ class Bench:
             sleep(seconds)
             return finish(began, monotonic())
 
-    def beside(self, variant: Variant) -> tuple[Speed, Latency]:
+    def beside(self, variant: Variant) -> tuple[Throughput, Latency]:
         """What a player feels beside the work, and what the work does beside a player."""
         # The player last: a process that starts takes the time of one that plays.
         with (
@@ -102,25 +102,29 @@ class Bench:
             self._workers(variant, url) as workers,
             self._player(url) as finish,
         ):
-            work = _work(workers, url)
+            work = _run_work(workers, url)
             return self._speed(work, variant, url), finish(work.began, work.ended)
 
     @contextmanager
-    def _workers(self, variant: Variant, url: str) -> Iterator[list[Process]]:
+    def _workers(self, variant: Variant, url: str) -> Iterator[list[BenchmarkProcess]]:
         order = {**asdict(variant), "rows": self.sample if variant.sampled else 0}
         if variant.kind in ("engine", "queue"):
-            order["run"] = ask("worker", url, {**order, "kind": "create"})
+            order["run"] = run_module("worker", url, {**order, "kind": "create"})
         with ExitStack() as stack:
-            redis = stack.enter_context(crew.at_work(variant.workers, url)) if variant.workers else NO_REDIS
-            workers = [Process("worker", url, order, redis) for _ in range(variant.processes)]
+            redis = (
+                stack.enter_context(crew.running_workers(variant.workers, url))
+                if variant.workers
+                else UNREACHABLE_REDIS_URL
+            )
+            workers = [BenchmarkProcess("worker", url, order, redis) for _ in range(variant.processes)]
             for worker in workers:
                 stack.callback(worker.kill)
             yield workers
 
-    def _speed(self, work: Work, variant: Variant, url: str) -> Speed:
+    def _speed(self, work: WorkResult, variant: Variant, url: str) -> Throughput:
         rows = self.sample if variant.sampled else self.rows
-        batches = crew.batches(url) if variant.workers else work.batches
-        return Speed(
+        batches = crew.read_batch_durations(url) if variant.workers else work.batches
+        return Throughput(
             rows=rows,
             seconds=work.ended - work.began,
             batch_median=median(batches),
@@ -132,42 +136,44 @@ class Bench:
 
     @contextmanager
     def _player(self, url: str) -> Iterator[Any]:
-        player = Process("player", url, {"url": url, "cards": self.rows})
+        player = BenchmarkProcess("player", url, {"url": url, "cards": self.rows})
 
         def finish(began: float, ended: float) -> Latency:
             player.say()
-            return latency([one for one in player.told() if began <= one[0] <= ended])
+            return summarize_latency([one for one in player.told() if began <= one[0] <= ended])
 
         try:
             player.say()
-            sleep(_WARM_UP)
+            sleep(_WARM_UP_SECONDS)
             yield finish
         finally:
             player.kill()
 
 
-def _work(workers: list[Process], url: str) -> Work:
-    before = _wal(url)
+def _run_work(workers: list[BenchmarkProcess], url: str) -> WorkResult:
+    before = _wal_position(url)
     psutil.cpu_times_percent()  # from here on
     for worker in workers:
         worker.say()
     told = [worker.told() for worker in workers]
     cpus = psutil.cpu_times_percent()
-    return Work(told, _wal(url) - before, busy=1 - (cpus.idle + cpus.iowait) / 100)
+    return WorkResult(told, _wal_position(url) - before, busy=1 - (cpus.idle + cpus.iowait) / 100)
 
 
-def latency(updates: list[list[float]]) -> Latency:
+def summarize_latency(updates: list[list[float]]) -> Latency:
     """Of ``[due, sent, done]``, in seconds."""
     late = sorted((done - due) * 1000 for due, _, done in updates)
     sent = sorted((done - began) * 1000 for _, began, done in updates)
-    return Latency(len(late), _share(late, 0.5), _share(late, 0.99), late[-1], _share(sent, 0.99))
+    return Latency(
+        len(late), _percentile(late, 0.5), _percentile(late, 0.99), late[-1], _percentile(sent, 0.99)
+    )
 
 
-def _share(ordered: list[float], share: float) -> float:
+def _percentile(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-def _wal(url: str) -> int:
+def _wal_position(url: str) -> int:
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
     return int(row[0]) if row else 0

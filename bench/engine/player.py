@@ -15,11 +15,11 @@ from time import monotonic, sleep
 
 import psycopg
 
-RATE = 200
-_UPDATE = "UPDATE cards SET description = %s, updated_at = now() WHERE id = %s"
+UPDATES_PER_SECOND = 200
+_UPDATE_SQL = "UPDATE cards SET description = %s, updated_at = now() WHERE id = %s"
 
 
-def schedule() -> Iterator[float]:
+def iter_due_times() -> Iterator[float]:
     """When each update is due, until a line comes in. What was due before is still done, however late."""
     due = monotonic()
     until: float | None = None
@@ -27,16 +27,16 @@ def schedule() -> Iterator[float]:
         if until is None and select.select([sys.stdin], [], [], 0)[0]:
             until = monotonic()
         yield due
-        due += 1 / RATE
+        due += 1 / UPDATES_PER_SECOND
 
 
-def play(connection: psycopg.Connection[object], cards: int) -> list[tuple[float, float, float]]:
+def run_updates(connection: psycopg.Connection[object], cards: int) -> list[tuple[float, float, float]]:
     chance = random.Random(1)  # noqa: S311
     told = []
-    for due in schedule():
+    for due in iter_due_times():
         sleep(max(0.0, due - monotonic()))
         sent = monotonic()
-        connection.execute(_UPDATE, (f"seen at {due}", chance.randint(1, cards)), prepare=True)
+        connection.execute(_UPDATE_SQL, (f"seen at {due}", chance.randint(1, cards)), prepare=True)
         told.append((due, sent, monotonic()))
     return told
 
@@ -46,7 +46,7 @@ def main() -> None:
     with psycopg.connect(order["url"], autocommit=True) as connection:
         print("ready", flush=True)
         sys.stdin.readline()
-        print(json.dumps(play(connection, order["cards"])), flush=True)
+        print(json.dumps(run_updates(connection, order["cards"])), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,17 @@ import subprocess
 import sys
 from typing import Any
 
-from bench.engine.databases import NO_REDIS, ROOT, environment
+from bench.engine.databases import ROOT, UNREACHABLE_REDIS_URL, build_environment
 
 
-class Process:
+class BenchmarkProcess:
     """``python -m bench.engine.MODULE ORDER`` on a database, ready to begin when this returns."""
 
-    def __init__(self, module: str, url: str, order: dict[str, Any], redis: str = NO_REDIS) -> None:
+    def __init__(
+        self, module: str, url: str, order: dict[str, Any], redis: str = UNREACHABLE_REDIS_URL
+    ) -> None:
         self.popen = subprocess.Popen(
-            _command(module, order), env=environment(url, redis), cwd=ROOT, text=True,
+            _module_command(module, order), env=build_environment(url, redis), cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._read()
@@ -43,11 +45,11 @@ class Process:
         raise SystemExit(f"a process of the benchmark failed (exit {self.popen.wait()}); its words are above")
 
 
-def ask(module: str, url: str, order: dict[str, Any]) -> Any:
+def run_module(module: str, url: str, order: dict[str, Any]) -> Any:
     """Run one that needs no word to begin, and return what it tells."""
     done = subprocess.run(
-        _command(module, order),
-        env=environment(url),
+        _module_command(module, order),
+        env=build_environment(url),
         cwd=ROOT,
         text=True,
         check=True,
@@ -56,5 +58,5 @@ def ask(module: str, url: str, order: dict[str, Any]) -> Any:
     return json.loads(done.stdout)
 
 
-def _command(module: str, order: dict[str, Any]) -> list[str]:
+def _module_command(module: str, order: dict[str, Any]) -> list[str]:
     return [sys.executable, "-m", f"bench.engine.{module}", json.dumps(order)]

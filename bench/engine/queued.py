@@ -11,47 +11,49 @@ import psutil
 from django.db import connection
 from rq import Worker
 
-from bench.engine.crew import LOG
-from bench.engine.memory import peak
-from ops import runs
+from bench.engine.crew import WORKER_LOG
+from bench.engine.memory import read_peak_memory
 from ops.models import Run
-from ops.queue.bell import ring
-from ops.queue.presence import the_queue, workers_alive
-from ops.states import MOVING
+from ops.queue.enqueue import enqueue_run
+from ops.queue.liveness import connect_queue, count_live_workers
+from ops.runs import lifecycle
+from ops.states import ACTIVE
 
-_LOOK_EVERY = 0.2
-_PATIENCE = 60.0
+_POLL_INTERVAL = 0.2
+_WORKER_START_TIMEOUT = 60.0
 
 
-def queued(order: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+def prepare_queued_run(order: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Ready when all workers are."""
-    run = runs.get(order["run"])
-    _await_workers(order["workers"])
-    workers = [psutil.Process(worker.pid) for worker in Worker.all(queue=the_queue())]
+    run = lifecycle.get_run(order["run"])
+    _wait_for_workers(order["workers"])
+    workers = [psutil.Process(worker.pid) for worker in Worker.all(queue=connect_queue())]
 
     def go() -> dict[str, Any]:
-        ring(run)
+        enqueue_run(run)
         memory = 0
-        while run.state in MOVING:
-            sleep(_LOOK_EVERY)
-            memory = max([memory, *map(_peak_of_horses, workers)])
+        while run.state in ACTIVE:
+            sleep(_POLL_INTERVAL)
+            memory = max([memory, *map(_peak_work_horse_memory, workers)])
             run.refresh_from_db()
         if run.state != "succeeded":
             raise RuntimeError(f"the run ended {run.state}")
-        return _times(run) | {"memory": memory}
+        return _read_run_times(run) | {"memory": memory}
 
     return go
 
 
-def _await_workers(count: int) -> None:
-    until = monotonic() + _PATIENCE
-    while workers_alive() < count:
+def _wait_for_workers(count: int) -> None:
+    until = monotonic() + _WORKER_START_TIMEOUT
+    while count_live_workers() < count:
         if monotonic() > until:
-            raise SystemExit(f"Of {count} workers not all came within {_PATIENCE:.0f} s: {LOG} says why.")
-        sleep(_LOOK_EVERY)
+            raise SystemExit(
+                f"Not all of {count} workers started within {_WORKER_START_TIMEOUT:.0f} s: see {WORKER_LOG}."
+            )
+        sleep(_POLL_INTERVAL)
 
 
-def _times(run: Run) -> dict[str, float]:
+def _read_run_times(run: Run) -> dict[str, float]:
     """When the run was taken up and when it ended, on the clock of this process."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -64,7 +66,7 @@ def _times(run: Run) -> dict[str, float]:
     return {"began": now - began, "ended": now - ended}
 
 
-def _peak_of_horses(worker: psutil.Process) -> int:
+def _peak_work_horse_memory(worker: psutil.Process) -> int:
     with suppress(psutil.Error, OSError):  # It ends in this moment.
-        return max([peak(horse.pid) for horse in worker.children()], default=0)
+        return max([read_peak_memory(horse.pid) for horse in worker.children()], default=0)
     return 0

@@ -2,7 +2,7 @@
 
 # Five indexes on the cards, two of them on the columns of the change, one of those built before the backfill;
 # four indexes and a foreign key on the audit table. The same cards, the same audit rows of their creation.
-REFERENCE = """
+REFERENCE_SCHEMA_SQL = """
 ALTER TABLE cards RENAME TO old_cards;
 ALTER TABLE audit_logs RENAME TO old_audit_logs;
 
@@ -38,21 +38,21 @@ DROP TABLE old_cards CASCADE;
 DROP TABLE old_audit_logs CASCADE;
 """
 
-_CHANGED = """
+_CHANGED_CTE = """
 WITH changed AS (
     UPDATE cards SET rarity_v2 = rarity, updated_at = now() WHERE rarity_v2 IS NULL
     RETURNING id, NULL::text AS old, rarity_v2 AS new)
 """
 
 # One statement that changes and audits everything, by schema.
-BARE = {
-    "kyndo": _CHANGED
+BARE_STATEMENTS = {
+    "kyndo": _CHANGED_CTE
     + """
 INSERT INTO audit_logs (run_id, action, object_type, object_id, performed_by, changes)
 SELECT 1, 'backfill_rarity_v2', 'cards.card', id::text, 'benchmark',
     jsonb_build_object('rarity_v2', jsonb_build_object('old', old, 'new', new)) FROM changed
 """,
-    "reference": _CHANGED
+    "reference": _CHANGED_CTE
     + """
 INSERT INTO audit_logs (action, card_id, performed_by, changes)
 SELECT 'backfill_rarity_v2', id, 'benchmark',

@@ -6,13 +6,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.engine import plot
-from bench.engine.player import RATE
-from bench.engine.results import Results, Spread, rate, ratio, spread
+from bench.engine.player import UPDATES_PER_SECOND
+from bench.engine.results import (
+    ResultStore,
+    Spread,
+    compute_spread,
+    compute_throughput_ratio,
+    rows_per_second,
+)
 from bench.engine.rounds import IDLE
-from bench.engine.targets import targets
-from bench.engine.variants import LIMIT, ONE_WORKER, TWO_WORKERS, VARIANTS
+from bench.engine.targets import render_targets
+from bench.engine.variants import BASELINE, ONE_WORKER, TWO_WORKERS, VARIANTS
 
-_HEAD = """# How fast the engine is
+_INTRODUCTION = """# How fast the engine is
 
 Written by `make bench` (`python -m bench.engine --help`); the figures of every round are in
 `benchmarks.json`. The work is the backfill of `rarity_v2` on every card, with its audit rows. Every
@@ -25,20 +31,21 @@ of the engine included. Workers are processes of `manage.py rqworker`, called by
 batch of theirs counts to the beginning of the next one. The reference schema is an ordinary one: five indexes
 on the cards, four and a foreign key on the audit table.
 """
-_PLAYERS = f"""A second connection updates single random cards {RATE} times a second, on a schedule.
+_PLAYERS_INTRODUCTION = f"""A second connection updates single random cards,
+{UPDATES_PER_SECOND} times a second, on a schedule.
 Milliseconds from when an update was due, so that those count which had to queue behind a stalled one.
 """
 
 
-def markdown(results: Results) -> str:
-    parts = [_HEAD, *targets(results)]
-    parts += [_speed(results, rows) for rows in results.sizes("speed")]
-    parts += [_players(results, rows) for rows in results.sizes("players")]
-    parts += [_curve(results, rows) for rows in results.sizes("curve")]
+def render_markdown(results: ResultStore) -> str:
+    parts = [_INTRODUCTION, *render_targets(results)]
+    parts += [_throughput_section(results, rows) for rows in results.sizes("speed")]
+    parts += [_players_section(results, rows) for rows in results.sizes("players")]
+    parts += [_curve_section(results, rows) for rows in results.sizes("curve")]
     return "\n".join(parts)
 
 
-def _speed(results: Results, rows: int) -> str:
+def _throughput_section(results: ResultStore, rows: int) -> str:
     rounds = results.rounds("speed", rows)
     head = [
         "way",
@@ -50,24 +57,25 @@ def _speed(results: Results, rows: int) -> str:
         "memory, MiB",
         "CPUs busy",
     ]
-    lines = _table(head, (_speed_row(rounds, name) for name in _measured(rounds)))
+    lines = _format_table(head, (_throughput_row(rounds, name) for name in _measured_variants(rounds)))
     sample = next((one[n]["rows"] for one in rounds for n in one if VARIANTS[n].sampled), rows)
     slow = (
         f"\nWays marked * are so slow that only {sample:,} of the cards were changed.\n"
         if sample < rows
         else ""
     )
-    picture = f"\n![Ratios to the limit]({plot.speed_name(rows)})\n"
-    return f"{_title('Throughput', 'speed', results, rows)}\n{lines}{slow}{_workers(rounds)}{picture}"
+    picture = f"\n![Ratios to the limit]({plot.throughput_filename(rows)})\n"
+    title = _section_title("Throughput", "speed", results, rows)
+    return f"{title}\n{lines}{slow}{_describe_worker_scaling(rounds)}{picture}"
 
 
-def _workers(rounds: list[dict[str, Any]]) -> str:
+def _describe_worker_scaling(rounds: list[dict[str, Any]]) -> str:
     """What a second worker gives, and what bounds it; nothing where that was not measured."""
-    gain = ratio(rounds, TWO_WORKERS, ONE_WORKER)
-    busy = spread(rounds, ONE_WORKER, lambda told: float(told["busy"]))
+    gain = compute_throughput_ratio(rounds, TWO_WORKERS, ONE_WORKER)
+    busy = compute_spread(rounds, ONE_WORKER, lambda told: float(told["busy"]))
     if not gain or not busy:
         return ""
-    told = f"\nTwo workers do {with_spread(gain)} times what one does. They share the CPUs with PostgreSQL"
+    told = f"\nTwo workers do {format_spread(gain)} times what one does. They share the CPUs with PostgreSQL"
     most = 1 / busy.middle
     if gain.middle > most:
         return f"{told}, and here with others, so that nothing is told of what bounds them.\n"
@@ -77,20 +85,20 @@ def _workers(rounds: list[dict[str, Any]]) -> str:
     )
 
 
-def _speed_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
+def _throughput_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
     def of(key: str, unit: float = 1) -> str:
-        return _number(spread(rounds, name, lambda told: float(told[key]) / unit))
+        return _format_median(compute_spread(rounds, name, lambda told: float(told[key]) / unit))
 
     variant = VARIANTS[name]
-    longest = spread(rounds, name, lambda told: float(told["batch_longest"]))
+    longest = compute_spread(rounds, name, lambda told: float(told["batch_longest"]))
     # Not there where it was measured by an older benchmark.
-    busy = spread(
+    busy = compute_spread(
         [one for one in rounds if "busy" in one.get(name, {})], name, lambda told: float(told["busy"])
     )
     return [
         variant.title + (" *" if variant.sampled else ""),
-        _number(spread(rounds, name, rate)),
-        with_spread(ratio(rounds, name, LIMIT)),
+        _format_median(compute_spread(rounds, name, rows_per_second)),
+        format_spread(compute_throughput_ratio(rounds, name, BASELINE)),
         of("batch_median"),
         f"{longest.most:,.0f}" if longest else "",
         # Who calls workers looks at them now and then: too seldom for these.
@@ -100,37 +108,38 @@ def _speed_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
     ]
 
 
-def _players(results: Results, rows: int) -> str:
+def _players_section(results: ResultStore, rows: int) -> str:
     rounds = results.rounds("players", rows)
     names = [name for name in [IDLE, *VARIANTS] if any(name in one for one in rounds)]
     head = ["beside", "p50", "p99", "longest", "updates a round", "p99 from when sent", "rows/s of the work"]
-    lines = _table(head, (_player_row(rounds, name) for name in names))
-    return f"{_title('Players', 'players', results, rows)}\n{_PLAYERS}\n{lines}"
+    lines = _format_table(head, (_player_row(rounds, name) for name in names))
+    return f"{_section_title('Players', 'players', results, rows)}\n{_PLAYERS_INTRODUCTION}\n{lines}"
 
 
 def _player_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
     def of(key: str) -> Spread | None:
-        return spread(rounds, name, lambda told: float(told[key]))
+        return compute_spread(rounds, name, lambda told: float(told[key]))
 
     longest = of("longest")
     title = "nothing (idle)" if name == IDLE else VARIANTS[name].title
-    speed = "" if name == IDLE else _number(spread(rounds, name, rate))
+    speed = "" if name == IDLE else _format_median(compute_spread(rounds, name, rows_per_second))
     most = f"{longest.most:,.0f}" if longest else ""
     return [
         title,
-        with_spread(of("p50")),
-        with_spread(of("p99")),
+        format_spread(of("p50")),
+        format_spread(of("p99")),
         most,
-        _number(of("count")),
-        _number(of("sent_p99")),
+        _format_median(of("count")),
+        _format_median(of("sent_p99")),
         speed,
     ]
 
 
-def _curve(results: Results, rows: int) -> str:
+def _curve_section(results: ResultStore, rows: int) -> str:
     rounds = results.rounds("curve", rows)
     names = sorted(
-        {name for one in rounds for name in one if name != LIMIT}, key=lambda name: int(name.split("-")[-1])
+        {name for one in rounds for name in one if name != BASELINE},
+        key=lambda name: int(name.split("-")[-1]),
     )
     head = [
         "target, ms",
@@ -141,34 +150,34 @@ def _curve(results: Results, rows: int) -> str:
         "p99 from due",
         "longest",
     ]
-    lines = _table(head, (_curve_row(rounds, name) for name in names))
-    picture = f"\n![Targets, throughput and latency]({plot.curve_name(rows)})\n"
-    return f"{_title('The target of a batch', 'curve', results, rows)}\n{lines}{picture}"
+    lines = _format_table(head, (_curve_row(rounds, name) for name in names))
+    picture = f"\n![Targets, throughput and latency]({plot.curve_filename(rows)})\n"
+    return f"{_section_title('The target of a batch', 'curve', results, rows)}\n{lines}{picture}"
 
 
 def _curve_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
     def of(key: str, shape: Callable[[Spread | None], str]) -> str:
-        return shape(spread(rounds, name, lambda told: float(told[key])))
+        return shape(compute_spread(rounds, name, lambda told: float(told[key])))
 
     def most(found: Spread | None) -> str:
         return f"{found.most:,.0f}" if found else ""
 
     return [
         name,
-        _number(spread(rounds, name, rate)),
-        with_spread(ratio(rounds, name, LIMIT)),
-        of("batch_median", _number),
+        _format_median(compute_spread(rounds, name, rows_per_second)),
+        format_spread(compute_throughput_ratio(rounds, name, BASELINE)),
+        of("batch_median", _format_median),
         of("batch_longest", most),
-        of("p99", with_spread),
+        of("p99", format_spread),
         of("longest", most),
     ]
 
 
-def _measured(rounds: list[dict[str, Any]]) -> list[str]:
+def _measured_variants(rounds: list[dict[str, Any]]) -> list[str]:
     return [name for name in VARIANTS if any(name in one for one in rounds)]
 
 
-def _title(title: str, section: str, results: Results, rows: int) -> str:
+def _section_title(title: str, section: str, results: ResultStore, rows: int) -> str:
     rounds = results.rounds(section, rows)
     counts = {sum(name in one for one in rounds) for one in rounds for name in one}
     count = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
@@ -176,19 +185,19 @@ def _title(title: str, section: str, results: Results, rows: int) -> str:
     return f"\n## {title}, {rows:,} cards\n\n{count} round{plural}; {results.machine(section, rows)}.\n"
 
 
-def _table(head: list[str], rows: Iterator[list[str]]) -> str:
+def _format_table(head: list[str], rows: Iterator[list[str]]) -> str:
     body = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in body)
 
 
-def with_spread(found: Spread | None) -> str:
+def format_spread(found: Spread | None) -> str:
     if found is None:
         return ""
     places = 2 if found.most < 10 else 0
     return f"{found.middle:,.{places}f} ({found.least:,.{places}f} to {found.most:,.{places}f})"
 
 
-def _number(found: Spread | None) -> str:
+def _format_median(found: Spread | None) -> str:
     if found is None:
         return ""
     return f"{found.middle:,.{0 if found.middle >= 100 else 1}f}"

@@ -13,10 +13,10 @@ from typing import Any
 
 import psycopg
 
-Round = dict[str, dict[str, Any]]
+RoundResults = dict[str, dict[str, Any]]
 
 
-class Results:
+class ResultStore:
     """``section`` ("speed", "players", "curve") and number of cards to the rounds and their machine."""
 
     def __init__(self, path: Path) -> None:
@@ -24,7 +24,7 @@ class Results:
         self.told: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
 
     def keep(
-        self, section: str, rows: int, rounds: list[Round], machine: str, *, beside: bool = False
+        self, section: str, rows: int, rounds: list[RoundResults], machine: str, *, beside: bool = False
     ) -> None:
         """In place of what is there of that size, or ``beside`` it."""
         of_section = self.told.setdefault(section, {})
@@ -38,8 +38,8 @@ class Results:
     def sizes(self, section: str) -> list[int]:
         return sorted(map(int, self.told.get(section, {})))
 
-    def rounds(self, section: str, rows: int) -> list[Round]:
-        found: list[Round] = self.told.get(section, {}).get(str(rows), {}).get("rounds", [])
+    def rounds(self, section: str, rows: int) -> list[RoundResults]:
+        found: list[RoundResults] = self.told.get(section, {}).get(str(rows), {}).get("rounds", [])
         return found
 
     def machine(self, section: str, rows: int) -> str:
@@ -53,26 +53,30 @@ class Spread:
         self.middle, self.least, self.most = median(values), min(values), max(values)
 
 
-def spread(rounds: list[Round], name: str, figure: Callable[[dict[str, Any]], float]) -> Spread | None:
+def compute_spread(
+    rounds: list[RoundResults], name: str, figure: Callable[[dict[str, Any]], float]
+) -> Spread | None:
     values = [figure(one[name]) for one in rounds if name in one]
     return Spread(values) if values else None
 
 
-def ratio(rounds: list[Round], name: str, to: str) -> Spread | None:
+def compute_throughput_ratio(rounds: list[RoundResults], name: str, to: str) -> Spread | None:
     """Of the rows a second of two ways, taken within each round."""
-    pairs = [(rate(one[name]), rate(one[to])) for one in rounds if name in one and to in one]
+    pairs = [
+        (rows_per_second(one[name]), rows_per_second(one[to])) for one in rounds if name in one and to in one
+    ]
     return Spread([mine / other for mine, other in pairs]) if pairs else None
 
 
-def rate(speed: dict[str, Any]) -> float:
+def rows_per_second(speed: dict[str, Any]) -> float:
     return float(speed["rows"] / speed["seconds"])
 
 
-def as_told(measured: Any) -> dict[str, Any]:
+def to_dict(measured: Any) -> dict[str, Any]:
     return asdict(measured)
 
 
-def machine(url: str) -> str:
+def describe_machine(url: str) -> str:
     """What the figures were measured on, and how busy it was."""
     with psycopg.connect(url) as connection:
         version = connection.execute("SHOW server_version").fetchone()

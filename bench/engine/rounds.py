@@ -6,51 +6,51 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench.engine.measure import Bench, Latency, Speed
-from bench.engine.results import Round, as_told
-from bench.engine.variants import LIMIT, VARIANTS, Variant, aimed_at
+from bench.engine.measure import Benchmark, Latency, Throughput
+from bench.engine.results import RoundResults, to_dict
+from bench.engine.variants import BASELINE, VARIANTS, Variant, variant_with_target
 
 IDLE = "idle"
 
 
-def speeds(bench: Bench, names: Sequence[str], count: int) -> list[Round]:
+def run_throughput_rounds(bench: Benchmark, names: Sequence[str], count: int) -> list[RoundResults]:
     def measure(name: str) -> dict[str, Any]:
         speed = bench.speed(VARIANTS[name])
-        return say(name, speed) and as_told(speed)
+        return print_measurement(name, speed) and to_dict(speed)
 
-    return _rounds("speed", names, count, measure)
+    return _run_alternating_rounds("speed", names, count, measure)
 
 
-def players(bench: Bench, names: Sequence[str], count: int, idle: float) -> list[Round]:
+def run_player_rounds(bench: Benchmark, names: Sequence[str], count: int, idle: float) -> list[RoundResults]:
     def measure(name: str) -> dict[str, Any]:
         if name != IDLE:
-            return _beside(bench, VARIANTS[name])
+            return _measure_beside_player(bench, VARIANTS[name])
         felt = bench.idle(idle)
-        return say(name, felt) and as_told(felt)
+        return print_measurement(name, felt) and to_dict(felt)
 
-    return _rounds("players", [IDLE, *names], count, measure)
+    return _run_alternating_rounds("players", [IDLE, *names], count, measure)
 
 
-def curve(bench: Bench, targets: Sequence[int], count: int) -> list[Round]:
+def run_curve_rounds(bench: Benchmark, targets: Sequence[int], count: int) -> list[RoundResults]:
     """Throughput and latency at each target; the limit has no player beside it, who would stop it or wait."""
 
     def measure(name: str) -> dict[str, Any]:
-        if name == LIMIT:
-            return as_told(bench.speed(VARIANTS[LIMIT]))
-        return _beside(bench, aimed_at(int(name)))
+        if name == BASELINE:
+            return to_dict(bench.speed(VARIANTS[BASELINE]))
+        return _measure_beside_player(bench, variant_with_target(int(name)))
 
-    return _rounds("curve", [LIMIT, *map(str, targets)], count, measure)
+    return _run_alternating_rounds("curve", [BASELINE, *map(str, targets)], count, measure)
 
 
-def _beside(bench: Bench, variant: Variant) -> dict[str, Any]:
+def _measure_beside_player(bench: Benchmark, variant: Variant) -> dict[str, Any]:
     speed, felt = bench.beside(variant)
-    say(variant.name, speed, felt)
-    return as_told(speed) | as_told(felt)
+    print_measurement(variant.name, speed, felt)
+    return to_dict(speed) | to_dict(felt)
 
 
-def _rounds(
+def _run_alternating_rounds(
     title: str, names: Sequence[str], count: int, measure: Callable[[str], dict[str, Any]]
-) -> list[Round]:
+) -> list[RoundResults]:
     rounds = []
     for number in range(count):
         print(f"-- {title}, round {number + 1} of {count}", file=sys.stderr, flush=True)
@@ -59,14 +59,14 @@ def _rounds(
     return rounds
 
 
-def say(name: str, *told: Speed | Latency) -> bool:
+def print_measurement(name: str, *told: Throughput | Latency) -> bool:
     """A line for whoever waits."""
-    print(f"{name:>12}", *map(_line, told), sep="  ", file=sys.stderr, flush=True)
+    print(f"{name:>12}", *map(_format_measurement, told), sep="  ", file=sys.stderr, flush=True)
     return True
 
 
-def _line(told: Speed | Latency) -> str:
-    if isinstance(told, Speed):
+def _format_measurement(told: Throughput | Latency) -> str:
+    if isinstance(told, Throughput):
         return (
             f"{told.rate:>8,.0f} rows/s; batches {told.batch_median:,.1f} ms, to {told.batch_longest:,.0f};"
             f" {told.wal_per_row:,.0f} bytes of WAL a row; {told.memory / 2**20:,.0f} MiB"

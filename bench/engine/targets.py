@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from bench.engine.results import Results, Spread, ratio, spread
+from bench.engine.results import ResultStore, Spread, compute_spread, compute_throughput_ratio
 from bench.engine.rounds import IDLE
-from bench.engine.variants import LIMIT
-from ops.engine.size import TARGET
+from bench.engine.variants import BASELINE
+from ops.engine.batch_size import TARGET_DURATION
 
-_SMALL, _LARGE = 100_000, 1_000_000
-_LONGEST_WAIT = 250
-Line = tuple[str, float, float, bool]
+_SMALL_TABLE_ROWS, _LARGE_TABLE_ROWS = 100_000, 1_000_000
+_MAX_WAIT_MS = 250
+TargetRow = tuple[str, float, float, bool]
 
 
-def targets(results: Results) -> list[str]:
+def render_targets(results: ResultStore) -> list[str]:
     """A section, or nothing where 1,000,000 cards were not measured."""
-    found = [*_ratios(results), *_sizes(results), *_waits(results)]
+    found = [*_throughput_targets(results), *_table_size_targets(results), *_latency_targets(results)]
     if not found:
         return []
     lines = [
@@ -32,25 +32,28 @@ def targets(results: Results) -> list[str]:
     return [*head, *lines, ""]
 
 
-def _ratios(results: Results) -> Iterator[Line]:
-    rounds = results.rounds("speed", _LARGE)
+def _throughput_targets(results: ResultStore) -> Iterator[TargetRow]:
+    rounds = results.rounds("speed", _LARGE_TABLE_ROWS)
     for name, to, wanted, what in [
-        ("adaptive", LIMIT, 0.95, "adaptive, of the limit, at least"),
+        ("adaptive", BASELINE, 0.95, "adaptive, of the limit, at least"),
         ("adaptive", "reference", 1.2, "adaptive, of the bare statement on the reference schema, at least"),
         ("two", "adaptive", 1.3, "two processes, of one, at least"),
     ]:
-        if found := ratio(rounds, name, to):
+        if found := compute_throughput_ratio(rounds, name, to):
             yield what, wanted, found.middle, found.middle >= wanted
 
 
-def _sizes(results: Results) -> Iterator[Line]:
-    small, large = (results.rounds("speed", rows) for rows in (_SMALL, _LARGE))
-    before, after = ratio(small, "adaptive", LIMIT), ratio(large, "adaptive", LIMIT)
+def _table_size_targets(results: ResultStore) -> Iterator[TargetRow]:
+    small, large = (results.rounds("speed", rows) for rows in (_SMALL_TABLE_ROWS, _LARGE_TABLE_ROWS))
+    before, after = (
+        compute_throughput_ratio(small, "adaptive", BASELINE),
+        compute_throughput_ratio(large, "adaptive", BASELINE),
+    )
     if before and after:
         share = after.middle / before.middle
         yield "its share of the limit, of that at 100,000, at least", 0.9, share, share >= 0.9
     lean, full = (
-        spread(rounds, "adaptive", lambda told: told["memory"] / 2**20) for rounds in (small, large)
+        compute_spread(rounds, "adaptive", lambda told: told["memory"] / 2**20) for rounds in (small, large)
     )
     if lean and full:
         yield (
@@ -61,12 +64,14 @@ def _sizes(results: Results) -> Iterator[Line]:
         )
 
 
-def _waits(results: Results) -> Iterator[Line]:
-    rounds = results.rounds("players", _LARGE)
-    idle, beside = (spread(rounds, name, lambda told: float(told["p99"])) for name in (IDLE, "adaptive"))
-    longest: Spread | None = spread(rounds, "adaptive", lambda told: float(told["longest"]))
+def _latency_targets(results: ResultStore) -> Iterator[TargetRow]:
+    rounds = results.rounds("players", _LARGE_TABLE_ROWS)
+    idle, beside = (
+        compute_spread(rounds, name, lambda told: float(told["p99"])) for name in (IDLE, "adaptive")
+    )
+    longest: Spread | None = compute_spread(rounds, "adaptive", lambda told: float(told["longest"]))
     if idle and beside and longest:
-        wanted = idle.middle + TARGET / timedelta(milliseconds=1)
+        wanted = idle.middle + TARGET_DURATION / timedelta(milliseconds=1)
         yield (
             "a player's p99 from due, ms: idle's and the target, at most",
             wanted,
@@ -75,7 +80,7 @@ def _waits(results: Results) -> Iterator[Line]:
         )
         yield (
             "a player's longest wait, ms, at most",
-            _LONGEST_WAIT,
+            _MAX_WAIT_MS,
             longest.most,
-            longest.most <= _LONGEST_WAIT,
+            longest.most <= _MAX_WAIT_MS,
         )

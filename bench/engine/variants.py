@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LIMIT = "limit"
+BASELINE = "limit"
 ONE_WORKER, TWO_WORKERS = "worker", "workers"
 
 
@@ -32,7 +32,7 @@ class Variant:
 VARIANTS = {
     variant.name: variant
     for variant in [
-        Variant(LIMIT, "The limit: one bare statement on the same tables", "bare"),
+        Variant(BASELINE, "The limit: one bare statement on the same tables", "bare"),
         Variant("reference", "The same bare statement on the reference schema", "bare", schema="reference"),
         Variant("adaptive", "Engine, adaptive", "engine"),
         Variant("pinned-50", "Engine, batches of 50", "engine", batch_size=50),
@@ -53,6 +53,6 @@ VARIANTS = {
 }
 
 
-def aimed_at(milliseconds: int) -> Variant:
+def variant_with_target(milliseconds: int) -> Variant:
     """The adaptive engine with another target."""
     return Variant(f"target-{milliseconds}", f"Target of {milliseconds} ms", "engine", target=milliseconds)

@@ -15,10 +15,10 @@ from typing import Any
 
 import django
 
-from bench.engine.memory import peak
+from bench.engine.memory import read_peak_memory
 
 
-class Ends:
+class BatchEndRecorder:
     """When each batch ended; an engine's watcher too."""
 
     def __init__(self) -> None:
@@ -37,16 +37,16 @@ class Ends:
         print(words, file=sys.stderr)
 
 
-def engine(order: dict[str, Any], ends: Ends) -> Callable[[], object]:
-    from ops import runs
-    from ops.engine import work
+def prepare_engine(order: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
+    from ops.engine import loop
+    from ops.runs import lifecycle
 
     if order["target"]:
-        work.TARGET = timedelta(milliseconds=order["target"])
-    run = runs.get(order["run"])
+        loop.TARGET = timedelta(milliseconds=order["target"])
+    run = lifecycle.get_run(order["run"])
 
     def go() -> None:
-        state = work.work(run, ends, Event())
+        state = loop.run_batches(run, ends, Event())
         if state != "succeeded":
             raise RuntimeError(f"the run ended {state}")
 
@@ -55,36 +55,37 @@ def engine(order: dict[str, Any], ends: Ends) -> Callable[[], object]:
 
 def create_run(order: dict[str, Any]) -> int:
     """A run of the backfill, for processes to join or for workers to take up."""
-    from ops import registry, runs
-    from ops.creation import Request, create
+    from ops.operations import registry
+    from ops.runs import lifecycle
+    from ops.runs.creation import RunRequest, create_run
 
-    operation = registry.get("backfill_rarity_v2")
+    operation = registry.get_operation("backfill_rarity_v2")
     asked = {name: order[name] for name in ("lanes", "workers", "batch_size")}
-    run = create(Request(operation, "benchmark", **asked))
+    run = create_run(RunRequest(operation, "benchmark", **asked))
     if not order["workers"]:
-        runs.start(run)
+        lifecycle.start(run)
     return int(run.pk)
 
 
-def bare(order: dict[str, Any], ends: Ends) -> Callable[[], object]:
+def prepare_bare_statement(order: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
     from django.db import connection
 
-    from bench.engine.reference import BARE
+    from bench.engine.reference import BARE_STATEMENTS
 
     def go() -> None:
         with connection.cursor() as cursor:
-            cursor.execute(BARE[order["schema"]])
+            cursor.execute(BARE_STATEMENTS[order["schema"]])
         ends.batch()
 
     return go
 
 
-def django_way(order: dict[str, Any], ends: Ends) -> Callable[[], object]:
-    from bench.engine.django_ways import WAYS
+def prepare_django_strategy(order: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
+    from bench.engine.django_ways import DJANGO_STRATEGIES
 
     def go() -> None:
         done = 0
-        for changed in WAYS[order["kind"]]():
+        for changed in DJANGO_STRATEGIES[order["kind"]]():
             ends.batch()
             done += changed
             if done >= (order["rows"] or done + 1):
@@ -93,10 +94,10 @@ def django_way(order: dict[str, Any], ends: Ends) -> Callable[[], object]:
     return go
 
 
-def queue(order: dict[str, Any], ends: Ends) -> Callable[[], object]:
-    from bench.engine.queued import queued
+def prepare_queue(order: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
+    from bench.engine.queued import prepare_queued_run
 
-    return queued(order)
+    return prepare_queued_run(order)
 
 
 def main() -> None:
@@ -105,13 +106,15 @@ def main() -> None:
     if order["kind"] == "create":
         print(create_run(order))
         return
-    ends = Ends()
-    go = {"engine": engine, "bare": bare, "queue": queue}.get(order["kind"], django_way)(order, ends)
+    ends = BatchEndRecorder()
+    go = {"engine": prepare_engine, "bare": prepare_bare_statement, "queue": prepare_queue}.get(
+        order["kind"], prepare_django_strategy
+    )(order, ends)
     print("ready", flush=True)
     sys.stdin.readline()
     began = monotonic()
     of_others = go()  # where others did the work
-    told = {"began": began, "ended": monotonic(), "batches": ends.times, "memory": peak()}
+    told = {"began": began, "ended": monotonic(), "batches": ends.times, "memory": read_peak_memory()}
     print(json.dumps(of_others or told), flush=True)
 
 

@@ -12,13 +12,13 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from cards.admin.badge import badge
-from cards.admin.rarity import RaritySelect, rarities, unknown
+from cards.admin.badge import format_rarity_badge
+from cards.admin.rarity import RaritySelect, explain_missing_rule, list_rarities
 from cards.models import Card, PresentationRule
-from cards.thumbnails.problem import problem_of
-from cards.thumbnails.stale import is_elsewhere, render_stale
+from cards.thumbnails.problem import thumbnail_problem
+from cards.thumbnails.stale import is_external_url, request_stale_rendering
 from ops.admin.audited import AuditedAdmin
-from ops.admin.exporting import ExportingAdmin
+from ops.admin.export_action import ExportableAdmin
 from ops.admin.filters import MissingFilter, ValueFilter
 
 
@@ -26,11 +26,11 @@ class RarityFilter(ValueFilter):
     """The rarities are those that have a rule."""
 
     def values(self) -> Iterable[str]:
-        return rarities()
+        return list_rarities()
 
 
 @admin.register(Card)
-class CardAdmin(ExportingAdmin, AuditedAdmin):
+class CardAdmin(ExportableAdmin, AuditedAdmin):
     list_display = ["picture", "card_id", "title", "told_rarity", "rarity_v2", "pack_id", "updated_at"]
     list_display_links = ["picture", "card_id"]
     list_filter = [("rarity", RarityFilter), ("pack_id", ValueFilter), ("rarity_v2", MissingFilter)]
@@ -66,40 +66,40 @@ class CardAdmin(ExportingAdmin, AuditedAdmin):
         return rows.annotate(frame_color=Subquery(rule.values("frame_color")[:1]))
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name in ("rarity", "rarity_v2") and rarities():
+        if db_field.name in ("rarity", "rarity_v2") and list_rarities():
             kwargs["widget"] = RaritySelect
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def after(self, request: HttpRequest, saved: list[Any]) -> None:
         keys = [card.pk for card in saved]
         if keys:
-            render_stale(request.user.get_username(), *keys)
+            request_stale_rendering(request.user.get_username(), *keys)
         for rarity in Card.objects.filter(pk__in=keys).values_list("rarity", flat=True):
-            if told := unknown(rarity):
+            if told := explain_missing_rule(rarity):
                 messages.warning(request, f"{told} The card gets no thumbnail until a rule has it.")
 
     @admin.display(description="")
     def picture(self, card: Any) -> str:
-        without_rule = card.frame_color is None and card.image and not is_elsewhere(card.image)
+        without_rule = card.frame_color is None and card.image and not is_external_url(card.image)
         mark = '<span class="cards-problem" title="{}">!</span>'
-        shown = _picture(card, "cards-small")
-        return shown + format_html(mark, unknown(card.rarity)) if without_rule else shown
+        shown = _format_picture(card, "cards-small")
+        return shown + format_html(mark, explain_missing_rule(card.rarity)) if without_rule else shown
 
     @admin.display(description="picture")
     def large_picture(self, card: Card) -> str:
-        problem, shown = problem_of(card), _picture(card, "cards-large")
+        problem, shown = thumbnail_problem(card), _format_picture(card, "cards-large")
         note = '<p class="ops-note ops-warn" id="problem">Its thumbnail cannot be rendered: {}.</p>'
         return shown + format_html(note, problem.rstrip(".")) if problem else shown
 
     @admin.display(description="rarity", ordering="rarity")
     def told_rarity(self, card: Any) -> str:
-        return badge(card.rarity, card.frame_color)
+        return format_rarity_badge(card.rarity, card.frame_color)
 
 
-def _picture(card: Card, size: str) -> SafeString:
+def _format_picture(card: Card, size: str) -> SafeString:
     """The thumbnail, or else the illustration; one that stands elsewhere in the web is not loaded."""
     name = card.pk and (card.thumbnail or card.image)
-    if not name or is_elsewhere(name):
+    if not name or is_external_url(name):
         return format_html('<span class="cards-picture {} cards-none"></span>', size)
     return format_html(
         '<img class="cards-picture {}" src="{}" alt="{}" loading="lazy">',

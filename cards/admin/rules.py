@@ -5,11 +5,11 @@ from typing import Any
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
-from cards.admin.badge import badge
-from cards.admin.rarity import unknown
+from cards.admin.badge import format_rarity_badge
+from cards.admin.rarity import explain_missing_rule
 from cards.models import Card, PresentationRule
 from cards.thumbnails.badges import BADGES
-from cards.thumbnails.stale import render_stale
+from cards.thumbnails.stale import request_stale_rendering
 from ops.admin.audited import AuditedAdmin
 
 
@@ -43,12 +43,12 @@ class PresentationRuleAdmin(AuditedAdmin):
 
     def _tell_left_without(self, request: HttpRequest, rarities: list[str]) -> None:
         for rarity in rarities:
-            if (told := unknown(rarity)) and Card.objects.filter(rarity=rarity).exists():
+            if (told := explain_missing_rule(rarity)) and Card.objects.filter(rarity=rarity).exists():
                 messages.warning(request, f"{told} Cards of it get no thumbnail until a rule has it.")
 
     def after(self, request: HttpRequest, saved: list[Any]) -> None:
-        render_stale(request.user.get_username())
+        request_stale_rendering(request.user.get_username())
 
     @admin.display(description="rarity", ordering="rarity")
     def told_rarity(self, rule: PresentationRule) -> str:
-        return badge(rule.rarity, rule.frame_color)
+        return format_rarity_badge(rule.rarity, rule.frame_color)

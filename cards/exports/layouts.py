@@ -14,59 +14,66 @@ from django.db import models
 from cards.models import Asset, Card, PresentationRule
 from cards.packs.catalogue import CARD_COLUMNS
 from cards.packs.errors import BadValue
-from cards.packs.layout import METADATA, Layout, Row, one_of
-from cards.packs.values import Converter, converter_for, identifier, own_reference, reference, to_json
+from cards.packs.layout import METADATA, Row, RowSchema, choice_converter
+from cards.packs.values import Converter, converter_for, nfc_converter, to_json, to_primary_key, to_source_key
 from ops.models import AuditLog
-from ops.sql.adopt import ORIGIN
-from ops.sql.compile import fields_named
+from ops.sql.compile import get_model_fields
+from ops.sql.remap import ORIGINAL_KEY
 
-OWNER = "_owner"
-_TIMES = ("created_at", "updated_at")
-_NAMES = ("card_id", "pack_id", "rarity", "asset_key")  # composed where they are not KYNDO's already
-_EMPTIED = ("description", "imageUrl", "badgeIcon", "generatedBy")
-_RULES = ("rarity", "frame_color", "glow_effect", "badge_icon", "sort_order", METADATA)
-_ASSETS = (
+OWNER_COLUMN = "_owner"
+_TIMESTAMP_FIELDS = ("created_at", "updated_at")
+_NORMALIZED_FIELDS = (
+    "card_id",
+    "pack_id",
+    "rarity",
+    "asset_key",
+)  # composed where they are not KYNDO's already
+_NULL_AS_EMPTY_KEYS = ("description", "imageUrl", "badgeIcon", "generatedBy")
+_RULE_FIELDS = ("rarity", "frame_color", "glow_effect", "badge_icon", "sort_order", METADATA)
+_ASSET_FIELDS = (
     "asset_key", "asset_type", "file_path", "file_size", "mime_type", "checksum", METADATA, "generated_by",
 )  # fmt: skip
-_AUDIT = ("action", "object_type", "object_id", "performed_by", "changes", METADATA, "created_at")
+_AUDIT_LOG_FIELDS = ("action", "object_type", "object_id", "performed_by", "changes", METADATA, "created_at")
 
 
-def rule_layout(is_ours: bool) -> Layout:
-    return _layout(PresentationRule, "rarity", _RULES, is_ours, needed=("frame_color", "sort_order"))
+def rule_schema(is_ours: bool) -> RowSchema:
+    return _row_schema(
+        PresentationRule, "rarity", _RULE_FIELDS, is_ours, needed=("frame_color", "sort_order")
+    )
 
 
-def card_layout(is_ours: bool, rarities: Collection[str]) -> Layout:
+def card_schema(is_ours: bool, rarities: Collection[str]) -> RowSchema:
     """Any rarity that has a rule, in rarity and in rarity_v2, whether they are equal or not."""
-    known = one_of(rarities, "rarities")
-    return _layout(
+    known = choice_converter(rarities, "rarities")
+    return _row_schema(
         Card,
         "card_id",
         CARD_COLUMNS,
         is_ours,
         needed=("title", "pack_id"),
         aliases={"image_url": "image", "thumbnail_path": "thumbnail"},
-        converters={"rarity": known, "rarity_v2": known, **_inside(Card, "image", "thumbnail")},
+        converters={"rarity": known, "rarity_v2": known, **_path_converters(Card, "image", "thumbnail")},
     )
 
 
-def asset_layout(is_ours: bool) -> Layout:
-    return _layout(
+def asset_schema(is_ours: bool) -> RowSchema:
+    return _row_schema(
         Asset,
         "asset_key",
-        (*_ASSETS, "card"),
+        (*_ASSET_FIELDS, "card"),
         is_ours,
         needed=("asset_type", "file_path", "file_size", "mime_type"),
-        aliases={"card_id": OWNER},
-        converters={**_inside(Asset, "file_path"), "card": _not_here},
-        extra={OWNER: reference},
+        aliases={"card_id": OWNER_COLUMN},
+        converters={**_path_converters(Asset, "file_path"), "card": _reject_card_id},
+        extra={OWNER_COLUMN: to_source_key},
     )
 
 
-def audit_layout(is_ours: bool) -> Layout:
-    return _layout(
+def audit_log_schema(is_ours: bool) -> RowSchema:
+    return _row_schema(
         AuditLog,
         "action",
-        _AUDIT,
+        _AUDIT_LOG_FIELDS,
         is_ours,
         needed=("object_type", "object_id", "performed_by", "changes", "created_at"),
         converters={"changes": to_json},
@@ -74,7 +81,7 @@ def audit_layout(is_ours: bool) -> Layout:
     )
 
 
-def _layout(
+def _row_schema(
     model: type[models.Model],
     key: str,
     columns: tuple[str, ...],
@@ -84,48 +91,50 @@ def _layout(
     aliases: Mapping[str, str] | None = None,
     converters: Mapping[str, Converter] | None = None,
     extra: Mapping[str, Converter] | None = None,
-    once: frozenset[str] = frozenset(_TIMES),
-) -> Layout:
-    names = (*columns, *(name for name in _TIMES if name in once))
-    as_they_were = {f.name: converter_for(f, blank=True) for f in fields_named(model, names)}
+    once: frozenset[str] = frozenset(_TIMESTAMP_FIELDS),
+) -> RowSchema:
+    names = (*columns, *(name for name in _TIMESTAMP_FIELDS if name in once))
+    as_they_were = {f.name: converter_for(f, blank=True) for f in get_model_fields(model, names)}
     if not is_ours:
-        as_they_were |= {name: identifier(as_they_were[name]) for name in _NAMES if name in as_they_were}
-    return Layout(
+        as_they_were |= {
+            name: nfc_converter(as_they_were[name]) for name in _NORMALIZED_FIELDS if name in as_they_were
+        }
+    return RowSchema(
         model=model,
         key=key,
         columns=names,
         lists=(),
         needed=needed,
-        aliases={**(aliases or {}), **({"id": ORIGIN} if is_ours else {})},
+        aliases={**(aliases or {}), **({"id": ORIGINAL_KEY} if is_ours else {})},
         converters={**as_they_were, **(converters or {})},
-        extra={ORIGIN: own_reference if is_ours else reference, **(extra or {})},
-        distinct={ORIGIN: "id"},
-        origin="" if is_ours else ORIGIN,
-        prepare=_own if is_ours else _OF_NODE.get(model, _with_origin),
+        extra={ORIGINAL_KEY: to_primary_key if is_ours else to_source_key, **(extra or {})},
+        distinct={ORIGINAL_KEY: "id"},
+        origin="" if is_ours else ORIGINAL_KEY,
+        prepare=_prepare_kyndo_row if is_ours else _NODE_PREPARERS.get(model, _prepare_node_row),
         once=once,
         displaces=True,
         may_be_empty=True,
     )
 
 
-def _own(raw: Row) -> Row:
+def _prepare_kyndo_row(raw: Row) -> Row:
     if raw.get("id") is None:
         raise BadValue("id is missing")
     return raw
 
 
-def _with_origin(raw: Row) -> Row:
+def _prepare_node_row(raw: Row) -> Row:
     """A null is a value there, and not one that is not given: what was emptied is emptied here."""
-    emptied = {name: "" for name in _EMPTIED if name in raw and raw[name] is None}
-    return {**raw, **emptied, ORIGIN: raw.get("id")}
+    emptied = {name: "" for name in _NULL_AS_EMPTY_KEYS if name in raw and raw[name] is None}
+    return {**raw, **emptied, ORIGINAL_KEY: raw.get("id")}
 
 
-def _audit_of_node(raw: Row) -> Row:
+def _prepare_node_audit_row(raw: Row) -> Row:
     """It tells of cards only, and names them by their id; of no card where it tells of many."""
     rest = {name: value for name, value in raw.items() if name not in ("cardId", "changes", "performedBy")}
     card = raw.get("cardId")
     return {
-        **_with_origin(rest),
+        **_prepare_node_row(rest),
         "object_type": "" if card is None else Card._meta.label_lower,
         "object_id": "" if card is None else card,
         "performed_by": "" if raw.get("performedBy") is None else raw["performedBy"],
@@ -133,15 +142,15 @@ def _audit_of_node(raw: Row) -> Row:
     }
 
 
-_OF_NODE: dict[type[models.Model], Callable[[Row], Row]] = {AuditLog: _audit_of_node}
+_NODE_PREPARERS: dict[type[models.Model], Callable[[Row], Row]] = {AuditLog: _prepare_node_audit_row}
 
 
-def _inside(model: type[models.Model], *names: str) -> dict[str, Converter]:
+def _path_converters(model: type[models.Model], *names: str) -> dict[str, Converter]:
     """Converters for paths, none of which may lead out of the folder that it is meant to be in."""
-    return {f.name: _path(converter_for(f, blank=True)) for f in fields_named(model, names)}
+    return {f.name: _path_converter(converter_for(f, blank=True)) for f in get_model_fields(model, names)}
 
 
-def _path(text: Converter) -> Converter:
+def _path_converter(text: Converter) -> Converter:
     def convert(value: Any) -> str:
         path: str = text(value)
         if ".." in path.replace("\\", "/").split("/") and "://" not in path:
@@ -151,5 +160,5 @@ def _path(text: Converter) -> Converter:
     return convert
 
 
-def _not_here(value: Any) -> None:
+def _reject_card_id(value: Any) -> None:
     raise BadValue("is given, but an asset names its card as cardId")

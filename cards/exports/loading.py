@@ -10,155 +10,170 @@ from django.db import models, transaction
 
 from cards.exports import layouts
 from cards.models import Asset, Card, PresentationRule
-from cards.packs.errors import SHOWN, BadRows, RefusedPack
-from cards.packs.layout import Layout
-from cards.packs.loading import both_rarities, check, filled, refuse, staged
-from cards.thumbnails.stale import render_stale
-from cards.triggers import as_they_were
-from ops import upsert, words
-from ops.db import read_only
-from ops.exceptions import BadContent
+from cards.packs.errors import MAX_REPORTED_ROWS, BadRows, InvalidPack
+from cards.packs.layout import RowSchema
+from cards.packs.loading import EXPLICIT_RARITY_V2, check_rows, fill_staging, raise_for_bad_rows, stage_rows
+from cards.thumbnails.stale import request_stale_rendering
+from cards.triggers import ignore_rarity_triggers
+from ops import bulk_load
+from ops.bulk_load import LoadCounts, LoadPreview
+from ops.db import read_only_snapshot
+from ops.exceptions import InvalidContent
 from ops.export.read import ExportFile
-from ops.export.summary import Export
+from ops.export.summary import ExportFolder
+from ops.formatting import escape_control_chars, quote_truncated
 from ops.models import AuditLog
-from ops.report.status import Say
-from ops.sql.adopt import ORIGIN, Adoption, dangling, link, reset_sequences
-from ops.sql.merge import Merge, Signature
-from ops.sql.staging import Staging
-from ops.upsert import Counts, Preview
-from ops.words import quoted
+from ops.report.status import StatusCallback
+from ops.sql.changes import AuditContext
+from ops.sql.remap import (
+    ORIGINAL_KEY,
+    AuditImport,
+    find_dangling_references,
+    reset_sequences,
+    resolve_foreign_keys,
+)
+from ops.sql.staging import StagingTable
+from ops.sql.upsert import Upsert
 
 MODELS: tuple[type[models.Model], ...] = (PresentationRule, Card, Asset, AuditLog)
-_BUSY = "Nothing was loaded: others hold rows that the export needs. Try again when they let go."
+_BUSY_MESSAGE = "Nothing was loaded: others hold rows that the export needs. Try again when they let go."
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedExport:
     """The rows of an export in temporary tables."""
 
-    export: Export
-    rules: Merge
-    cards: Merge
-    assets: Merge
-    audit: Staging
+    export: ExportFolder
+    rules: Upsert
+    cards: Upsert
+    assets: Upsert
+    audit: StagingTable
 
     @property
-    def merges(self) -> dict[str, Merge]:
+    def merges(self) -> dict[str, Upsert]:
         """By the name of the part, in the order in which they are loaded."""
         return {"presentation_rules": self.rules, "cards": self.cards, "assets": self.assets}
 
     @property
-    def adoption(self) -> Adoption:
+    def adoption(self) -> AuditImport:
         # The keys of the Node backend are no numbers: nothing here can have them.
-        return Adoption(self.audit, list(self.merges.values()), "elsewhere:" if self.export.is_ours else "")
+        return AuditImport(
+            self.audit, list(self.merges.values()), "elsewhere:" if self.export.is_ours else ""
+        )
 
     def link(self) -> None:
-        link(self.assets.staging, "card", layouts.OWNER, self.cards)
+        resolve_foreign_keys(self.assets.staging, "card", layouts.OWNER_COLUMN, self.cards)
 
 
 @contextmanager
-def staged_export(export: Export, say: Say) -> Iterator[Staged]:
+def stage_export(export: ExportFolder, say: StatusCallback) -> Iterator[StagedExport]:
     """All rows of an export; raises ``RefusedPack`` if one of them is bad, or a file is not as it was."""
     with ExitStack() as stack:
 
-        def enter(part: str, layout: Layout) -> Merge:
-            with _named(export.files[part]):
-                return stack.enter_context(staged(export.files[part], layout, say))
+        def enter(part: str, layout: RowSchema) -> Upsert:
+            with _file_error_context(export.files[part]):
+                return stack.enter_context(stage_rows(export.files[part], layout, say))
 
-        rules = enter("presentation_rules", layouts.rule_layout(export.is_ours))
-        cards = enter("cards", layouts.card_layout(export.is_ours, _rarities(rules)))
-        assets = enter("assets", layouts.asset_layout(export.is_ours))
-        with _named(export.files["assets"]):
-            _check_owners(export.files["assets"], assets, cards)
+        rules = enter("presentation_rules", layouts.rule_schema(export.is_ours))
+        cards = enter("cards", layouts.card_schema(export.is_ours, _known_rarities(rules)))
+        assets = enter("assets", layouts.asset_schema(export.is_ours))
+        with _file_error_context(export.files["assets"]):
+            _check_asset_cards(export.files["assets"], assets, cards)
         log = export.files["audit_logs"]
-        with _named(log):
-            layout = layouts.audit_layout(export.is_ours)
-            audit, bad = stack.enter_context(filled(log, layout, say))
-            check(audit, log, layout, bad, key=None)
-        found = Staged(export, rules, cards, assets, audit)
+        with _file_error_context(log):
+            layout = layouts.audit_log_schema(export.is_ours)
+            audit, bad = stack.enter_context(fill_staging(log, layout, say))
+            check_rows(audit, log, layout, bad, key=None)
+        found = StagedExport(export, rules, cards, assets, audit)
         found.link()
         yield found
 
 
-def is_empty() -> bool:
+def is_catalogue_empty() -> bool:
     """Whether the database holds nothing that an export could disagree with."""
     return not any(model._default_manager.exists() for model in MODELS)
 
 
-def preview(found: Staged) -> tuple[bool, dict[str, Preview]]:
+def preview_export(found: StagedExport) -> tuple[bool, dict[str, LoadPreview]]:
     """Whether the rows would be taken over as they are, and what would become of those of each part."""
-    seen = {part: upsert.preview(merge, samples=3) for part, merge in found.merges.items()}
-    with upsert.refusals(), read_only():
+    seen = {part: bulk_load.preview(merge, samples=3) for part, merge in found.merges.items()}
+    with bulk_load.translate_data_errors(), read_only_snapshot():
         added = found.adoption.count()
-        seen["audit_logs"] = Preview(_audit_counts(found, added), [], [])
-        return is_empty(), seen
+        seen["audit_logs"] = LoadPreview(_audit_log_counts(found, added), [], [])
+        return is_catalogue_empty(), seen
 
 
-def load(found: Staged, performed_by: str) -> tuple[bool, dict[str, Counts]]:
+def load_export(found: StagedExport, performed_by: str) -> tuple[bool, dict[str, LoadCounts]]:
     """As ``preview``, done. Raises Busy and Refused, with nothing changed."""
 
-    def work() -> tuple[bool, dict[str, Counts]]:
+    def work() -> tuple[bool, dict[str, LoadCounts]]:
         for merge in found.merges.values():
-            upsert.take_turn(merge)
-        empty = is_empty()
-        counts = _take_over(found) if empty else _merge(found, performed_by)
-        upsert.check_constraints()
+            bulk_load.acquire_load_lock(merge)
+        empty = is_catalogue_empty()
+        counts = _copy_into_empty(found) if empty else _merge_into_existing(found, performed_by)
+        bulk_load.check_constraints()
         return empty, counts
 
-    return upsert.attempt(work, _BUSY)
+    return bulk_load.retry_on_lock(work, _BUSY_MESSAGE)
 
 
-def _take_over(found: Staged) -> dict[str, Counts]:
+def _copy_into_empty(found: StagedExport) -> dict[str, LoadCounts]:
     """Into an empty database: every row as it was, its times and, where they can be kept, its keys."""
-    origin = ORIGIN if found.export.is_ours else None
+    origin = ORIGINAL_KEY if found.export.is_ours else None
     counts = {}
-    with as_they_were(), transaction.atomic():
+    with ignore_rarity_triggers(), transaction.atomic():
         for part, merge in found.merges.items():
             if merge is found.assets:
                 found.link()
-            counts[part] = Counts(merge.copy(origin), 0, 0)
-        audit = Merge(found.audit, "action").copy(origin) if origin else found.adoption.insert()
-        counts["audit_logs"] = Counts(audit, 0, 0)
+            counts[part] = LoadCounts(merge.copy(origin), 0, 0)
+        audit = Upsert(found.audit, "action").copy(origin) if origin else found.adoption.insert()
+        counts["audit_logs"] = LoadCounts(audit, 0, 0)
     reset_sequences(MODELS)
     return counts
 
 
-def _merge(found: Staged, performed_by: str) -> dict[str, Counts]:
+def _merge_into_existing(found: StagedExport, performed_by: str) -> dict[str, LoadCounts]:
     """Into a catalogue that is in use: as a pack is loaded, with audit rows of its own."""
     counts = {}
     for part, merge in found.merges.items():
         if merge is found.assets:
             found.link()
         file = found.export.files[part]
-        signature = Signature(
-            "import_json", performed_by, {"file": words.harmless(file.path.name), "sha256": file.sha256}
+        signature = AuditContext(
+            "import_json",
+            performed_by,
+            {"file": escape_control_chars(file.path.name), "sha256": file.sha256},
         )
-        settled = both_rarities if merge is found.cards else None
-        counts[part] = upsert.merge_within(merge, signature, creating=as_they_were, settled=settled)
-    counts["audit_logs"] = _audit_counts(found, found.adoption.insert())
-    render_stale(performed_by)
+        settled = EXPLICIT_RARITY_V2 if merge is found.cards else None
+        counts[part] = bulk_load.upsert_in_transaction(
+            merge, signature, creating=ignore_rarity_triggers, settled=settled
+        )
+    counts["audit_logs"] = _audit_log_counts(found, found.adoption.insert())
+    request_stale_rendering(performed_by)
     return counts
 
 
-def _audit_counts(found: Staged, added: int) -> Counts:
-    return Counts(added, 0, found.audit.total - added)
+def _audit_log_counts(found: StagedExport, added: int) -> LoadCounts:
+    return LoadCounts(added, 0, found.audit.total - added)
 
 
-def _rarities(rules: Merge) -> list[str]:
+def _known_rarities(rules: Upsert) -> list[str]:
     known = PresentationRule.objects.order_by("sort_order").values_list("rarity", flat=True)
     return list(dict.fromkeys([*known, *rules.keys()]))
 
 
-def _check_owners(file: ExportFile, assets: Merge, cards: Merge) -> None:
+def _check_asset_cards(file: ExportFile, assets: Upsert, cards: Upsert) -> None:
     bad = BadRows()
-    lost, total = dangling(assets.staging, layouts.OWNER, cards, SHOWN)
-    bad.extend([(place, f"its card {quoted(key)} is not in the export") for place, key in lost], total)
-    refuse(file, bad)
+    lost, total = find_dangling_references(assets.staging, layouts.OWNER_COLUMN, cards, MAX_REPORTED_ROWS)
+    bad.extend(
+        [(place, f"its card {quote_truncated(key)} is not in the export") for place, key in lost], total
+    )
+    raise_for_bad_rows(file, bad)
 
 
 @contextmanager
-def _named(file: ExportFile) -> Iterator[None]:
+def _file_error_context(file: ExportFile) -> Iterator[None]:
     try:
         yield
-    except BadContent as exc:
-        raise RefusedPack(f"{file.path} was refused: {exc}") from exc
+    except InvalidContent as exc:
+        raise InvalidPack(f"{file.path} was refused: {exc}") from exc

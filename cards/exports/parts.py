@@ -6,14 +6,14 @@ from django.db.models import Exists, OuterRef, TextField
 from django.db.models.functions import Cast
 
 from cards.models import Asset, Card, PresentationRule
-from ops.export.part import Part, audit_part
+from ops.export.part import Dataset, audit_dataset
 from ops.models import AuditLog
-from ops.scope import Scope
+from ops.operations.scope import Scope
 
-NAMES = ("presentation_rules", "cards", "assets", "audit_logs")  # in the order in which they are loaded
+PART_NAMES = ("presentation_rules", "cards", "assets", "audit_logs")  # in the order in which they are loaded
 
 
-def catalogue(scope: Scope, audit_last: int | None) -> list[Part]:
+def catalogue(scope: Scope, audit_last: int | None) -> list[Dataset]:
     """The cards in scope, their assets and audit rows, and all rules; without a scope, everything.
 
     Raises InvalidScope.
@@ -25,8 +25,8 @@ def catalogue(scope: Scope, audit_last: int | None) -> list[Part]:
         named = cards.annotate(key=Cast("pk", TextField())).filter(key=OuterRef("object_id"))
         audit = audit.filter(Exists(named), object_type=Card._meta.label_lower)
     return [
-        Part("cards", cards.order_by("pk")),
-        Part("presentation_rules", PresentationRule.objects.order_by("pk")),
-        Part("assets", assets.order_by("pk")),
-        audit_part(audit, audit_last),
+        Dataset("cards", cards.order_by("pk")),
+        Dataset("presentation_rules", PresentationRule.objects.order_by("pk")),
+        Dataset("assets", assets.order_by("pk")),
+        audit_dataset(audit, audit_last),
     ]

@@ -6,51 +6,58 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from cards.packs.report import samples
-from ops.export.summary import Export
-from ops.report.export import title
-from ops.report.table import aligned
-from ops.upsert import Counts, Preview
+from cards.packs.report import sample_lines
+from ops.bulk_load import LoadCounts, LoadPreview
+from ops.export.summary import ExportFolder
+from ops.report.export import format_export_title
+from ops.report.table import format_table
 
-_WORDS = {"presentation_rules": "presentation rules", "audit_logs": "audit rows"}
-_TAKEN_OVER = "The database is empty: rows keep their times, and the audit log is the export's."
-_KEYS = "The database is empty: rows keep their ids and times, and the audit log is the export's."
-_MERGED = "The database is in use: rows are merged, and what changes is audited as this import's."
+_PART_LABELS = {"presentation_rules": "presentation rules", "audit_logs": "audit rows"}
+_COPY_MESSAGE = "The database is empty: rows keep their times, and the audit log is the export's."
+_COPY_WITH_IDS_MESSAGE = (
+    "The database is empty: rows keep their ids and times, and the audit log is the export's."
+)
+_MERGE_MESSAGE = "The database is in use: rows are merged, and what changes is audited as this import's."
 
 
-def preview_lines(export: Export, empty: bool, seen: Mapping[str, Preview], to_execute: str) -> list[str]:
+def preview_lines(
+    export: ExportFolder, empty: bool, seen: Mapping[str, LoadPreview], to_execute: str
+) -> list[str]:
     counts = {part: preview.counts for part, preview in seen.items()}
-    lines = [*_head(export, empty), *_table(counts, "to create", "to change")]
+    lines = [*_header_lines(export, empty), *_count_table_lines(counts, "to create", "to change")]
     if not empty:
         for part, preview in seen.items():
-            lines += samples(_words(part), preview)
+            lines += sample_lines(_part_label(part), preview)
     if not any(count.created or count.changed for count in counts.values()):
         return [*lines, "", "There is nothing to do."]
     return [*lines, "", f"Nothing was written. To execute: {to_execute}"]
 
 
-def done_lines(export: Export, empty: bool, counts: Mapping[str, Counts]) -> list[str]:
-    return [*_head(export, empty), *_table(counts, "created", "changed")]
+def result_lines(export: ExportFolder, empty: bool, counts: Mapping[str, LoadCounts]) -> list[str]:
+    return [*_header_lines(export, empty), *_count_table_lines(counts, "created", "changed")]
 
 
-def as_json(empty: bool, counts: Mapping[str, Counts], *, executed: bool) -> str:
+def result_json(empty: bool, counts: Mapping[str, LoadCounts], *, executed: bool) -> str:
     files: dict[str, Any] = {part: vars(count) for part, count in counts.items()}
     return json.dumps({"event": "imported" if executed else "preview", "merged": not empty, "files": files})
 
 
-def _head(export: Export, empty: bool) -> list[str]:
-    kept = _KEYS if export.is_ours else _TAKEN_OVER
-    return [title(export), kept if empty else _MERGED, ""]
+def _header_lines(export: ExportFolder, empty: bool) -> list[str]:
+    kept = _COPY_WITH_IDS_MESSAGE if export.is_ours else _COPY_MESSAGE
+    return [format_export_title(export), kept if empty else _MERGE_MESSAGE, ""]
 
 
-def _table(counts: Mapping[str, Counts], created: str, changed: str) -> list[str]:
+def _count_table_lines(counts: Mapping[str, LoadCounts], created: str, changed: str) -> list[str]:
     rows = [["", created, changed, "unchanged"]]
     rows += [
-        [f"  {_words(part)}", *(f"{number:,}" for number in (count.created, count.changed, count.unchanged))]
+        [
+            f"  {_part_label(part)}",
+            *(f"{number:,}" for number in (count.created, count.changed, count.unchanged)),
+        ]
         for part, count in counts.items()
     ]
-    return aligned(rows)
+    return format_table(rows)
 
 
-def _words(part: str) -> str:
-    return _WORDS.get(part, part)
+def _part_label(part: str) -> str:
+    return _PART_LABELS.get(part, part)

@@ -12,17 +12,19 @@ from django.core.management.base import CommandParser
 
 from cards.models import Card
 from cards.packs import report
-from cards.packs.layout import Layout
-from cards.packs.loading import both_rarities, staged
-from cards.packs.source import Source, open_source, sha256
-from cards.thumbnails.stale import render_stale
-from cards.triggers import as_they_were
-from ops import upsert, words
-from ops.management.arguments import add_mode, add_person, person_flags
+from cards.packs.layout import RowSchema
+from cards.packs.loading import EXPLICIT_RARITY_V2, stage_rows
+from cards.packs.source import Source, file_sha256, open_source
+from cards.thumbnails.stale import request_stale_rendering
+from cards.triggers import ignore_rarity_triggers
+from ops import bulk_load
+from ops.command_lines import manage_command
+from ops.formatting import escape_control_chars
+from ops.management.arguments import add_mode_arguments, add_performed_by_argument, get_performed_by_flags
 from ops.management.base import OpsCommand
-from ops.report.status import status
-from ops.sql.merge import Merge, Signature
-from ops.typed import manage
+from ops.report.status import status_line
+from ops.sql.changes import AuditContext
+from ops.sql.upsert import Upsert
 
 
 class LoadCommand(OpsCommand):
@@ -32,20 +34,24 @@ class LoadCommand(OpsCommand):
     goes_direct = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        add_mode(parser)
-        add_person(parser)
+        add_mode_arguments(parser)
+        add_performed_by_argument(parser)
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def load(
         self,
         file: Path,
-        layout: Layout,
+        layout: RowSchema,
         options: dict[str, Any],
         before: Callable[[], Any] = int,
         remarks: Callable[[], list[str]] = list,
     ) -> None:
         """``before`` is called ahead of an execution; ``remarks`` are told of a file that was read."""
-        with status() as say, open_source(file, layout.lists) as source, staged(source, layout, say) as merge:
+        with (
+            status_line() as say,
+            open_source(file, layout.lists) as source,
+            stage_rows(source, layout, say) as merge,
+        ):
             if options["execute"]:
                 before()
                 say(f"Merging {merge.staging.total:,} rows")
@@ -54,36 +60,41 @@ class LoadCommand(OpsCommand):
                 lines = self.preview(merge, source, options, remarks())
         self.tell(lines)
 
-    def preview(self, merge: Merge, source: Source, options: dict[str, Any], remarks: list[str]) -> list[str]:
-        seen = upsert.preview(merge)
+    def preview(
+        self, merge: Upsert, source: Source, options: dict[str, Any], remarks: list[str]
+    ) -> list[str]:
+        seen = bulk_load.preview(merge)
         if options["json"]:
-            return [report.as_json(seen.counts, executed=False, seen=seen)]
+            return [report.result_json(seen.counts, executed=False, seen=seen)]
         return report.preview_lines(source, seen, remarks, self.to_execute(options))
 
     def execute_load(
-        self, merge: Merge, source: Source, options: dict[str, Any], remarks: list[str]
+        self, merge: Upsert, source: Source, options: dict[str, Any], remarks: list[str]
     ) -> list[str]:
-        metadata = {"file": words.harmless(source.path.name), "sha256": sha256(source.path)}
-        signature = Signature(self.name, options["performed_by"], metadata)
-        counts = upsert.execute(
+        metadata = {
+            "file": escape_control_chars(source.path.name),
+            "sha256": file_sha256(source.path),
+        }
+        signature = AuditContext(self.name, options["performed_by"], metadata)
+        counts = bulk_load.execute(
             merge,
             signature,
-            creating=creating(options.get("without_rarity_v2")),
-            settled=both_rarities if merge.staging.model is Card else None,
-            then=partial(render_stale, options["performed_by"]),
+            creating=insert_context(options.get("without_rarity_v2")),
+            settled=EXPLICIT_RARITY_V2 if merge.staging.model is Card else None,
+            then=partial(request_stale_rendering, options["performed_by"]),
         )
         if options["json"]:
-            return [report.as_json(counts, executed=True)]
-        return report.done_lines(source, counts, remarks)
+            return [report.result_json(counts, executed=True)]
+        return report.result_lines(source, counts, remarks)
 
     def to_execute(self, options: dict[str, Any]) -> str:
         file = [str(options["file"])] if options["file"] else []
         flags = ["--without-rarity-v2"] if options.get("without_rarity_v2") else []
-        flags += person_flags(options["performed_by"])
-        return manage(self.name, *file, *flags, "--execute")
+        flags += get_performed_by_flags(options["performed_by"])
+        return manage_command(self.name, *file, *flags, "--execute")
 
 
-def add_without_rarity_v2(parser: CommandParser) -> None:
+def add_without_rarity_v2_flag(parser: CommandParser) -> None:
     parser.add_argument(
         "--without-rarity-v2",
         action="store_true",
@@ -91,6 +102,6 @@ def add_without_rarity_v2(parser: CommandParser) -> None:
     )
 
 
-def creating(without_rarity_v2: bool | None) -> upsert.Creating:
+def insert_context(without_rarity_v2: bool | None) -> bulk_load.ContextFactory:
     """Leave new cards as the old backend left them, for a backfill to find. Changed ones stay equal."""
-    return as_they_were if without_rarity_v2 else nullcontext
+    return ignore_rarity_triggers if without_rarity_v2 else nullcontext

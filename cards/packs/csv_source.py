@@ -10,15 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from cards.packs.errors import BadValue, RefusedPack
-from ops.words import cut
+from cards.packs.errors import BadValue, InvalidPack
+from ops.formatting import truncate
 
-_LARGEST_CELL = 16 << 20
+_MAX_CELL_LENGTH = 16 << 20
 _DELIMITERS = ",;\t"
-_CONTENT = re.compile(rf'[^{_DELIMITERS}"\s]')
+_CONTENT_PATTERN = re.compile(rf'[^{_DELIMITERS}"\s]')
 # What Excel writes, or is told, before the header.
-_SEPARATOR = re.compile(rf'"?sep=(.)"?[{_DELIMITERS}]*\s*', re.IGNORECASE)
-_SHOWN = 8
+_SEP_LINE_PATTERN = re.compile(rf'"?sep=(.)"?[{_DELIMITERS}]*\s*', re.IGNORECASE)
+_MAX_LISTED_NAMES = 8
 
 
 class CsvSource:
@@ -34,15 +34,15 @@ class CsvSource:
         self._file = file
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
-        csv.field_size_limit(_LARGEST_CELL)
+        csv.field_size_limit(_MAX_CELL_LENGTH)
         before, delimiter = self._beginning()
         rows = self._filled(before, delimiter)
         _, header = next(rows, (0, None))
         if header is None:
-            raise RefusedPack("the file has no header line.")
-        names = _names(header)
+            raise InvalidPack("the file has no header line.")
+        names = _column_names(header)
         for line, cells in rows:
-            yield line, _row(names, cells)
+            yield line, _parse_row(names, cells)
 
     def where(self, place: int) -> str:
         return f"line {place}"
@@ -52,14 +52,14 @@ class CsvSource:
         self._file.seek(0)
         line = self._file.readline()
         if not line:
-            raise RefusedPack("the file is empty.")
-        if told := _SEPARATOR.fullmatch(line):
+            raise InvalidPack("the file is empty.")
+        if told := _SEP_LINE_PATTERN.fullmatch(line):
             return 1, told[1]
         before = 0
-        while line and not _CONTENT.search(line):
+        while line and not _CONTENT_PATTERN.search(line):
             line = self._file.readline()
             before += 1
-        return before, max(_DELIMITERS, key=lambda char: _count(line, char))
+        return before, max(_DELIMITERS, key=lambda char: _count_cells(line, char))
 
     def _filled(self, before: int, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         """The header, then the rows that hold something, each with the line on which it begins."""
@@ -69,15 +69,15 @@ class CsvSource:
         reader, line = csv.reader(self._file, delimiter=delimiter, strict=True), before + 1
         try:
             for cells in reader:
-                if _holds_something(cells):
+                if _has_content(cells):
                     yield line, cells
                 line = before + reader.line_num + 1
         except csv.Error as exc:
-            reason = f"a cell has more than {_LARGEST_CELL:,} characters" if "limit" in str(exc) else exc
-            raise RefusedPack(f"not CSV: {reason} in the row that begins at line {line}.") from exc
+            reason = f"a cell has more than {_MAX_CELL_LENGTH:,} characters" if "limit" in str(exc) else exc
+            raise InvalidPack(f"not CSV: {reason} in the row that begins at line {line}.") from exc
 
 
-def _count(line: str, delimiter: str) -> int:
+def _count_cells(line: str, delimiter: str) -> int:
     """How many cells a line has; a delimiter within quotes stands between none."""
     try:
         return len(next(csv.reader([line], delimiter=delimiter), []))
@@ -85,24 +85,26 @@ def _count(line: str, delimiter: str) -> int:
         return 0
 
 
-def _names(cells: list[str]) -> list[str]:
+def _column_names(cells: list[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
     while names[-1] == "":
         names.pop()
     if "" in names:
-        raise RefusedPack(f"column {names.index('') + 1} of the header has no name.")
-    doubled = [cut(name) for name, count in Counter(names).items() if count > 1]
+        raise InvalidPack(f"column {names.index('') + 1} of the header has no name.")
+    doubled = [truncate(name) for name, count in Counter(names).items() if count > 1]
     if doubled:
-        more = f" and {len(doubled) - _SHOWN} more" if len(doubled) > _SHOWN else ""
-        raise RefusedPack(f"the header names a column twice: {', '.join(islice(doubled, _SHOWN))}{more}.")
+        more = f" and {len(doubled) - _MAX_LISTED_NAMES} more" if len(doubled) > _MAX_LISTED_NAMES else ""
+        raise InvalidPack(
+            f"the header names a column twice: {', '.join(islice(doubled, _MAX_LISTED_NAMES))}{more}."
+        )
     return names
 
 
-def _row(names: list[str], cells: list[str]) -> dict[str, Any] | BadValue:
-    if len(cells) < len(names) or _holds_something(cells[len(names) :]):
+def _parse_row(names: list[str], cells: list[str]) -> dict[str, Any] | BadValue:
+    if len(cells) < len(names) or _has_content(cells[len(names) :]):
         return BadValue(f"has {len(cells)} cells, the header has {len(names)}")
     return {name: cell for name, cell in zip(names, cells, strict=False) if cell != ""}
 
 
-def _holds_something(cells: list[str]) -> bool:
+def _has_content(cells: list[str]) -> bool:
     return any(cell and not cell.isspace() for cell in cells)

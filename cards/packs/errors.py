@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ops.exceptions import BadContent, OpsError
+from ops.exceptions import InvalidContent, OpsError
 
-SHOWN = 20
+MAX_REPORTED_ROWS = 20
 
 
 class UnreadableFile(OpsError):
@@ -15,7 +15,7 @@ class UnreadableFile(OpsError):
     exit_status = 2
 
 
-class RefusedPack(BadContent):
+class InvalidPack(InvalidContent):
     """The file can be read, but it is no pack."""
 
 
@@ -33,7 +33,7 @@ class BadRows:
 
     def add(self, place: int, reason: str) -> None:
         self.total += 1
-        if len(self.kept) < SHOWN:
+        if len(self.kept) < MAX_REPORTED_ROWS:
             self.kept.append((place, reason))
 
     def extend(self, found: list[tuple[int, str]], total: int) -> None:
@@ -42,4 +42,4 @@ class BadRows:
         self.kept += found
 
     def first(self) -> list[tuple[int, str]]:
-        return sorted(self.kept)[:SHOWN]
+        return sorted(self.kept)[:MAX_REPORTED_ROWS]

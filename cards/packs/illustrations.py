@@ -12,16 +12,16 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.utils.text import slugify
 
-from cards.packs.errors import BadValue, RefusedPack
-from cards.packs.values import composed
-from ops.words import plural, quoted
+from cards.packs.errors import BadValue, InvalidPack
+from cards.packs.values import normalize_nfc
+from ops.formatting import pluralize, quote_truncated
 
-_REFUSED = ("javascript:", "vbscript:", "file:", "data:text")
+_UNSAFE_PREFIXES = ("javascript:", "vbscript:", "file:", "data:text")
 # Anything else, such as HTML or SVG, could bring scripts into the admin's own site.
-_LONGEST_SLUG = 200  # bytes
-_ENDINGS = (".avif", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+_MAX_SLUG_BYTES = 200  # bytes
+_IMAGE_SUFFIXES = (".avif", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 # What a name in the storage begins with, as in a pack that was exported.
-_STORED = ("packs/", "thumbnails/")
+_STORAGE_PREFIXES = ("packs/", "thumbnails/")
 
 
 class Illustrations:
@@ -37,16 +37,16 @@ class Illustrations:
         self._sources: dict[str, str] = {}
         self._missing, self._first_missing = 0, ""
         self._name = lru_cache(maxsize=4096)(self._find_name)
-        self._names = lru_cache(maxsize=256)(_names_in)
+        self._names = lru_cache(maxsize=256)(_file_names_by_nfc)
 
     def place(self, image: str, pack_id: str | None) -> str:
         """The image's name in the storage if it lies beside the pack, else the image as given."""
-        if image.lower().startswith(_REFUSED):
-            raise BadValue(f"image {quoted(image)} is no address of a picture")
+        if image.lower().startswith(_UNSAFE_PREFIXES):
+            raise BadValue(f"image {quote_truncated(image)} is no address of a picture")
         if "://" in image or image.startswith(("/", "data:")):
             return image
         if ".." in image.replace("\\", "/").split("/"):
-            raise BadValue(f"image {quoted(image)} leads out of the pack's folder")
+            raise BadValue(f"image {quote_truncated(image)} leads out of the pack's folder")
         path = self._find(image)
         if path is None:
             self._miss(image)
@@ -57,7 +57,7 @@ class Illustrations:
         """What whoever made the pack should know of its pictures."""
         if not self._missing:
             return []
-        count = plural(self._missing, "picture")
+        count = pluralize(self._missing, "picture")
         return [f"  Not beside the pack, and left as named: {count}; the first is {self._first_missing}"]
 
     def store(self) -> int:
@@ -70,7 +70,7 @@ class Illustrations:
             except OSError as exc:
                 with suppress(OSError):  # a part of it would pass for the whole
                     default_storage.delete(name)
-                raise RefusedPack(f"Nothing was loaded: {name} cannot be stored: {exc.strerror}.") from exc
+                raise InvalidPack(f"Nothing was loaded: {name} cannot be stored: {exc.strerror}.") from exc
         return len(missing)
 
     def _find(self, image: str) -> str | None:
@@ -78,49 +78,50 @@ class Illustrations:
         path = self._folder
         for name in image.split("/"):
             if not os.path.lexists(os.path.join(path, name)):
-                name = "" if name.isascii() else self._names(path).get(composed(name), "")
+                name = "" if name.isascii() else self._names(path).get(normalize_nfc(name), "")
                 if not name:
                     return None
             path = os.path.join(path, name)
         return path
 
     def _miss(self, image: str) -> None:
-        if not image.startswith(_STORED):
+        if not image.startswith(_STORAGE_PREFIXES):
             self._missing += 1
-            self._first_missing = self._first_missing or quoted(image)
+            self._first_missing = self._first_missing or quote_truncated(image)
+
+    def _quote(self, path: str) -> str:
+        return quote_truncated(os.path.relpath(path, self._folder))
 
     def _find_name(self, path: str, pack_id: str) -> str:
         real = os.path.realpath(path)
         if os.path.commonpath([self._folder, real]) != self._folder:
-            raise BadValue(
-                f"image {quoted(os.path.relpath(path, self._folder))} is a link out of the pack's folder"
-            )
+            raise BadValue(f"image {self._quote(path)} is a link out of the pack's folder")
         if not os.path.isfile(real):
-            raise BadValue(f"image {quoted(os.path.relpath(path, self._folder))} is not a file")
-        if os.path.splitext(path)[1].lower() not in _ENDINGS:
-            raise BadValue(
-                f"image {quoted(os.path.relpath(path, self._folder))} is none of {', '.join(_ENDINGS)}"
-            )
+            raise BadValue(f"image {self._quote(path)} is not a file")
+        if os.path.splitext(path)[1].lower() not in _IMAGE_SUFFIXES:
+            raise BadValue(f"image {self._quote(path)} is none of {', '.join(_IMAGE_SUFFIXES)}")
         try:
             with open(real, "rb") as file:
                 checksum = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as exc:
-            told = f"image {quoted(os.path.relpath(path, self._folder))} cannot be read: {exc.strerror}"
+            told = f"image {self._quote(path)} cannot be read: {exc.strerror}"
             raise BadValue(told) from exc
         stem, suffix = os.path.splitext(os.path.basename(path))
-        name = f"packs/{_slug(pack_id, 'pack')}/{_slug(stem, 'image')}.{checksum[:12]}{suffix.lower()}"
+        name = (
+            f"packs/{_path_slug(pack_id, 'pack')}/{_path_slug(stem, 'image')}.{checksum[:12]}{suffix.lower()}"
+        )
         self._sources[name] = real
         return name
 
 
-def _slug(text: str, otherwise: str) -> str:
+def _path_slug(text: str, otherwise: str) -> str:
     """A part of a path, as long as a file system takes it, which counts bytes."""
-    return slugify(text, allow_unicode=True).encode()[:_LONGEST_SLUG].decode(errors="ignore") or otherwise
+    return slugify(text, allow_unicode=True).encode()[:_MAX_SLUG_BYTES].decode(errors="ignore") or otherwise
 
 
-def _names_in(folder: str) -> dict[str, str]:
+def _file_names_by_nfc(folder: str) -> dict[str, str]:
     """The names in a folder by their composed spelling."""
     try:
-        return {composed(name): name for name in os.listdir(folder)}
+        return {normalize_nfc(name): name for name in os.listdir(folder)}
     except OSError:
         return {}

@@ -7,12 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from cards.packs.errors import RefusedPack
+from cards.packs.errors import InvalidPack
+from ops.formatting import truncate
 from ops.json_reader import JsonReader
-from ops.words import cut
 
-_SHOWN = 8
-_LINES = (".jsonl", ".ndjson")
+_MAX_LISTED_KEYS = 8
+_JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
 
 
 class JsonSource:
@@ -33,17 +33,17 @@ class JsonSource:
         match self._reader.peek():
             case "[":
                 yield from self._rows("row ")
-            case "{" if self.path.suffix.lower() in _LINES:
+            case "{" if self.path.suffix.lower() in _JSON_LINES_SUFFIXES:
                 yield from self._lines()
             case "{":
                 yield from self._object()
             case "":
-                raise RefusedPack("the file is empty.")
+                raise InvalidPack("the file is empty.")
             case other:
-                raise RefusedPack(f"neither a JSON object nor a list: it begins with {other!r}.")
+                raise InvalidPack(f"neither a JSON object nor a list: it begins with {other!r}.")
         if self._reader.peek():
             self._reader.value()
-            raise RefusedPack("not JSON: there is more after its end.")
+            raise InvalidPack("not JSON: there is more after its end.")
 
     def _begin(self) -> None:
         self._file.seek(0)
@@ -59,22 +59,22 @@ class JsonSource:
         seen: set[str] = set()
         for key in self._reader.names():
             if key in seen:
-                raise RefusedPack(f'it gives "{cut(key)}" twice.')
+                raise InvalidPack(f'it gives "{truncate(key)}" twice.')
             seen.add(key)
             if key in self._lists and self._reader.peek() == "[":
                 yield from self._rows(key)
             else:
                 self.top[key] = self._reader.value()
         if not self._starts and self._reader.peek() == "{":
-            raise RefusedPack(
+            raise InvalidPack(
                 "there is more after its first object: with a row on each line, call it .jsonl."
             )
         if not self._starts:
             wanted = " or ".join(f'"{name}"' for name in self._lists)
-            found = ", ".join(f'"{cut(key)}"' for key in islice(self.top, _SHOWN)) or "nothing"
-            if len(self.top) > _SHOWN:
-                found += f" and {len(self.top) - _SHOWN:,} more"
-            raise RefusedPack(f"it has no list {wanted}; at its top it has {found}.")
+            found = ", ".join(f'"{truncate(key)}"' for key in islice(self.top, _MAX_LISTED_KEYS)) or "nothing"
+            if len(self.top) > _MAX_LISTED_KEYS:
+                found += f" and {len(self.top) - _MAX_LISTED_KEYS:,} more"
+            raise InvalidPack(f"it has no list {wanted}; at its top it has {found}.")
 
     def _lines(self) -> Iterator[tuple[int, Any]]:
         self._starts.append((0, "row "))

@@ -11,17 +11,17 @@ from typing import Any
 from django.db import models
 
 from cards.packs.errors import BadValue
-from cards.packs.values import Converter, composed, converter_for, to_json
-from ops.json_reader import Repeated
-from ops.words import cut, quoted
+from cards.packs.values import Converter, converter_for, normalize_nfc, to_json
+from ops.formatting import quote_truncated, truncate
+from ops.json_reader import DuplicateKey
 
 METADATA = "metadata"
-_LISTED = 20
+_MAX_LISTED_CHOICES = 20
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Layout:
+class RowSchema:
     """The rows of one model in a pack.
 
     ``aliases`` are other names of columns, in snake_case; ``fallbacks`` names that stand for a column only in
@@ -58,7 +58,7 @@ class Layout:
 class RowReader:
     """From a raw row, as JSON or CSV gave it, to the values of a staged row."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: RowSchema) -> None:
         self._layout = layout
         fields = [(name, layout.model._meta.get_field(name)) for name in layout.columns]
         self._converters = {name: converter_for(f) for name, f in fields}  # type: ignore[arg-type]
@@ -70,19 +70,21 @@ class RowReader:
         """The values of the layout's columns and its extra, None where not given; raises ``BadValue``."""
         if isinstance(raw, BadValue):
             raise raw
-        if isinstance(raw, Repeated):
-            raise BadValue(f'gives "{cut(raw.key)}" twice')
+        if isinstance(raw, DuplicateKey):
+            raise BadValue(f'gives "{truncate(raw.key)}" twice')
         if not isinstance(raw, dict):
             raise BadValue("is not an object")
         row, rest = self._sort(self._layout.prepare(raw))
         if self._layout.key not in row:
-            raise BadValue(f"{camel(self._layout.key)} is missing")
+            raise BadValue(f"{to_camel_case(self._layout.key)} is missing")
         for name, value in self._layout.defaults(top).items():
             row.setdefault(name, value)
         self._layout.finish(row, raw)
         if rest or METADATA in row:
             given = row.get(METADATA, {})
-            row[METADATA] = _as_text(*(_displaced(given, rest) if self._layout.displaces else (given, rest)))
+            row[METADATA] = _metadata_json(
+                *(_nest_conflicts(given, rest) if self._layout.displaces else (given, rest))
+            )
         return [row.get(name) for name in self._names]
 
     def _sort(self, raw: Row) -> tuple[Row, Row]:
@@ -94,7 +96,7 @@ class RowReader:
             if column is None:
                 rest[name] = value
             elif column in row:
-                raise BadValue(f"{camel(column)} is given twice, the second time as {cut(name)}")
+                raise BadValue(f"{to_camel_case(column)} is given twice, the second time as {truncate(name)}")
             elif value is not None:
                 row[column] = self._convert(column, value)
         for name, column in self._layout.fallbacks.items():
@@ -106,7 +108,7 @@ class RowReader:
         try:
             return self._converters[column](value)
         except BadValue as exc:
-            raise BadValue(f"{camel(column)} {exc}") from exc
+            raise BadValue(f"{to_camel_case(column)} {exc}") from exc
 
     def _find_column(self, name: str) -> str | None:
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", name.strip()).lower()
@@ -114,17 +116,19 @@ class RowReader:
         return column if column in self._names else None
 
 
-def _as_text(given: Row, rest: Row) -> str:
+def _metadata_json(given: Row, rest: Row) -> str:
     """Metadata with what has no column of its own, as JSON."""
     if doubled := [name for name in rest if name in given and given[name] != rest[name]]:
-        raise BadValue(f"{cut(doubled[0])} is given twice: in metadata, and beside it with another value")
+        raise BadValue(
+            f"{truncate(doubled[0])} is given twice: in metadata, and beside it with another value"
+        )
     try:
         return to_json({**given, **rest} if rest else given)
     except BadValue as exc:
         raise BadValue(f"metadata {exc}") from exc
 
 
-def _displaced(given: Row, rest: Row) -> tuple[Row, Row]:
+def _nest_conflicts(given: Row, rest: Row) -> tuple[Row, Row]:
     """Metadata and what has no column, without a key that both give: null yields, else both are kept."""
     doubled = [name for name in rest if name in given and given[name] != rest[name]]
     rest = {name: value for name, value in rest.items() if name not in doubled or value is not None}
@@ -137,23 +141,23 @@ def _displaced(given: Row, rest: Row) -> tuple[Row, Row]:
     return {**kept, METADATA: deeper}, rest
 
 
-def camel(name: str) -> str:
+def to_camel_case(name: str) -> str:
     first, *others = name.split("_")
     return first + "".join(word.capitalize() for word in others)
 
 
-def one_of(known: Iterable[str], what: str) -> Converter:
+def choice_converter(known: Iterable[str], what: str) -> Converter:
     """A converter that lets only known names pass."""
     names = list(known)
-    allowed = {composed(name): name for name in names} | {name: name for name in names}
-    listed = ", ".join(map(cut, names[:_LISTED])) + (
-        f" and {len(names) - _LISTED} more" * (len(names) > _LISTED)
+    allowed = {normalize_nfc(name): name for name in names} | {name: name for name in names}
+    listed = ", ".join(map(truncate, names[:_MAX_LISTED_CHOICES])) + (
+        f" and {len(names) - _MAX_LISTED_CHOICES} more" * (len(names) > _MAX_LISTED_CHOICES)
     )
 
     def convert(value: Any) -> str:
-        found = allowed.get(value) or allowed.get(composed(value)) if isinstance(value, str) else None
+        found = allowed.get(value) or allowed.get(normalize_nfc(value)) if isinstance(value, str) else None
         if found is None:
-            shown = quoted(value) if isinstance(value, str) else cut(str(value))
+            shown = quote_truncated(value) if isinstance(value, str) else truncate(str(value))
             raise BadValue(f"{shown} is unknown; the {what} are {listed}")
         return found
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from ops.report.status import Say
+from ops.report.status import StatusCallback
 
 T = TypeVar("T")
 
 
-def counted(rows: Iterable[T], say: Say) -> Iterator[T]:
+def iter_with_progress(rows: Iterable[T], say: StatusCallback) -> Iterator[T]:
     for number, row in enumerate(rows):
         if number % 10_000 == 0:
             say(f"{number:,} rows read")

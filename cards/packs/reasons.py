@@ -7,60 +7,59 @@ from itertools import groupby
 
 from django.db import models
 
-from cards.packs.layout import Layout, camel
+from cards.packs.layout import RowSchema, to_camel_case
 from cards.packs.source import Source
-from ops.sql.faults import Fault, Kind
-from ops.words import cut, quoted
+from ops.formatting import quote_truncated, truncate
+from ops.sql.faults import Violation, ViolationKind
 
 
-def reasons(faults: Iterable[Fault], source: Source, layout: Layout) -> list[tuple[int, str]]:
+def fault_reasons(faults: Iterable[Violation], source: Source, layout: RowSchema) -> list[tuple[int, str]]:
     """``(place, reason)`` of each row, all its faults in one; the faults stand in the rows' order."""
     rows = groupby(faults, lambda fault: fault.place)
-    return [(place, "; ".join(_told(list(found), source, layout))) for place, found in rows]
+    return [(place, "; ".join(_iter_fault_texts(list(found), source, layout))) for place, found in rows]
 
 
-def _told(faults: list[Fault], source: Source, layout: Layout) -> Iterator[str]:
+def _iter_fault_texts(faults: list[Violation], source: Source, layout: RowSchema) -> Iterator[str]:
     for kind, found in groupby(faults, lambda fault: fault.kind):
         match kind:
-            case Kind.LACKING:
-                yield _lacking(list(found))
-            case Kind.TWICE:
-                yield from (_twice(fault, source) for fault in found)
-            case Kind.RENAMED:
-                yield from (_renamed(fault, layout) for fault in found)
-            case Kind.BROKEN:
-                yield from (_broken(fault, layout) for fault in found)
-            case Kind.TAKEN:
-                yield from (_taken(fault) for fault in found)
+            case ViolationKind.LACKING:
+                yield _missing_text(list(found))
+            case ViolationKind.TWICE:
+                yield from (_duplicate_text(fault, source) for fault in found)
+            case ViolationKind.RENAMED:
+                yield from (_renamed_text(fault, layout) for fault in found)
+            case ViolationKind.BROKEN:
+                yield from (_constraint_violation_text(fault, layout) for fault in found)
+            case ViolationKind.TAKEN:
+                yield from (_conflict_text(fault) for fault in found)
 
 
-def _lacking(faults: list[Fault]) -> str:
-    names = [camel(fault.about) for fault in faults]
+def _missing_text(faults: list[Violation]) -> str:
+    names = [to_camel_case(fault.about) for fault in faults]
     missing = f"{', '.join(names[:-1])} and {names[-1]} are" if len(names) > 1 else f"{names[0]} is"
     key = faults[0].key
-    return f"{missing} missing, and {quoted(key)} is a new row" if key else f"{missing} missing"
+    return f"{missing} missing, and {quote_truncated(key)} is a new row" if key else f"{missing} missing"
 
 
-def _twice(fault: Fault, source: Source) -> str:
-    return (
-        f"{fault.about} {quoted(str(fault.value))} was given before, in {source.where(int(fault.other or 0))}"
-    )
+def _duplicate_text(fault: Violation, source: Source) -> str:
+    value, before = quote_truncated(str(fault.value)), source.where(int(fault.other or 0))
+    return f"{fault.about} {value} was given before, in {before}"
 
 
-def _renamed(fault: Fault, layout: Layout) -> str:
-    name, known = camel(layout.key), f"{fault.about} {quoted(str(fault.value))}"
-    old, new = quoted(str(fault.other)), quoted(str(fault.key))
+def _renamed_text(fault: Violation, layout: RowSchema) -> str:
+    name, known = to_camel_case(layout.key), f"{fault.about} {quote_truncated(str(fault.value))}"
+    old, new = quote_truncated(str(fault.other)), quote_truncated(str(fault.key))
     return f"{name} {new} would be a second row of {known}, which is {old} here: give that one the name {new}"
 
 
-def _broken(fault: Fault, layout: Layout) -> str:
+def _constraint_violation_text(fault: Violation, layout: RowSchema) -> str:
     known = {constraint.name: constraint for constraint in layout.model._meta.constraints}
-    constraint, value = known.get(fault.about), quoted(str(fault.value))
+    constraint, value = known.get(fault.about), quote_truncated(str(fault.value))
     if isinstance(constraint, models.CheckConstraint):
         return f"{value} breaks {fault.about}: {constraint.violation_error_message}"
-    return f'{value} breaks the constraint "{cut(fault.about)}": {cut(str(fault.other), 200)}'
+    return f'{value} breaks the constraint "{truncate(fault.about)}": {truncate(str(fault.other), 200)}'
 
 
-def _taken(fault: Fault) -> str:
-    names = ", ".join(camel(name) for name in fault.about.split(", "))
-    return f"{names} {cut(str(fault.value))} is already that of {quoted(str(fault.other))}"
+def _conflict_text(fault: Violation) -> str:
+    names = ", ".join(to_camel_case(name) for name in fault.about.split(", "))
+    return f"{names} {truncate(str(fault.value))} is already that of {quote_truncated(str(fault.other))}"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from cards.packs.csv_source import CsvSource
-from cards.packs.errors import RefusedPack, UnreadableFile
+from cards.packs.errors import InvalidPack, UnreadableFile
 from cards.packs.json_source import JsonSource
-from ops.exceptions import BadContent
+from ops.exceptions import InvalidContent
 
 
 class Source(Protocol):
@@ -29,20 +29,20 @@ class Source(Protocol):
 def open_source(path: Path, lists: Collection[str]) -> Iterator[Source]:
     """A file as its rows; the rows of an object are in one of the lists named."""
     try:
-        with _open(path) as file:
+        with _open_text(path) as file:
             yield CsvSource(path, file) if _is_csv(path, file) else JsonSource(path, file, lists)
     except UnicodeDecodeError as exc:
-        raise RefusedPack(f"{path} was refused: {_first_bad_byte(path)}") from exc
-    except BadContent as exc:
-        raise RefusedPack(f"{path} was refused: {exc}") from exc
+        raise InvalidPack(f"{path} was refused: {_utf8_error_text(path)}") from exc
+    except InvalidContent as exc:
+        raise InvalidPack(f"{path} was refused: {exc}") from exc
 
 
-def sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open(path: Path) -> TextIO:
+def _open_text(path: Path) -> TextIO:
     try:
         if path.is_fifo():  # opening it would wait for a writer
             raise ValueError("a pack is read twice, so it must be a file")
@@ -59,7 +59,7 @@ def _is_csv(path: Path, file: TextIO) -> bool:
     return start[:1] not in {"{", "["}
 
 
-def _first_bad_byte(path: Path) -> str:
+def _utf8_error_text(path: Path) -> str:
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):

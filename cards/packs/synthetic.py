@@ -12,23 +12,23 @@ from django.utils.text import slugify
 COLUMNS = ("card_id", "title", "description", "rarity", "rarity_v2", "pack_id", "tags", "metadata")
 
 # Sixty, twenty-five, ten and five of a hundred; exact in every block of twenty.
-_BLOCK = ["common"] * 12 + ["rare"] * 5 + ["epic"] * 2 + ["legendary"]
+_RARITY_BLOCK = ["common"] * 12 + ["rare"] * 5 + ["epic"] * 2 + ["legendary"]
 
 _BIRDS = (
     "Colibrí", "Tangara", "Águila", "Búho", "Tucán", "Carpintero", "Garza", "Loro", "Halcón", "Perdiz",
     "Gallito de roca", "Barranquero", "Chamón", "Mirla", "Pava", "Quetzal", "Saltarín", "Trepatroncos",
 )  # fmt: skip
-_LOOKS = (
+_EPITHETS = (
     "esmeralda", "dorado", "de corona roja", "de pico largo", "rubí", "nocturno", "de cola blanca", "azul",
     "de collar", "jaspeado", "gigante", "de anteojos", "encapuchado", "de alas grises", "crestado", "violeta",
 )  # fmt: skip
-_PLACES = (
+_HABITATS = (
     "páramo", "bosque de niebla", "selva amazónica", "llanos", "manglar", "Sierra Nevada", "Chocó", "Andes",
     "Magdalena", "desierto de la Guajira", "Cauca", "piedemonte",
 )  # fmt: skip
 
 
-def cards(count: int, seed: int, pack: str, *, without_rarity_v2: bool = False) -> Iterator[list[Any]]:
+def iter_cards(count: int, seed: int, pack: str, *, without_rarity_v2: bool = False) -> Iterator[list[Any]]:
     """Rows for the staging: a place, then ``COLUMNS``. More cards begin with the same cards.
 
     rarity_v2 is given, though the trigger would fill it: a trigger that has nothing to do is not called.
@@ -37,23 +37,23 @@ def cards(count: int, seed: int, pack: str, *, without_rarity_v2: bool = False) 
     stem = slugify(pack, allow_unicode=True) or "card"
     rarities: list[str] = []
     for number in range(count):
-        rarities = rarities or _shuffled(random)
-        card = _card(f"{stem}-{seed}-{number + 1:06}", rarities.pop(), pack, random)
+        rarities = rarities or _shuffled_rarities(random)
+        card = _card_values(f"{stem}-{seed}-{number + 1:06}", rarities.pop(), pack, random)
         yield [number, *card[:4], None if without_rarity_v2 else card[3], *card[4:]]
 
 
-def _card(card_id: str, rarity: str, pack: str, random: Any) -> list[Any]:
-    bird, look, place = _pick(_BIRDS, random), _pick(_LOOKS, random), _pick(_PLACES, random)
+def _card_values(card_id: str, rarity: str, pack: str, random: Any) -> list[Any]:
+    bird, look, place = _choose(_BIRDS, random), _choose(_EPITHETS, random), _choose(_HABITATS, random)
     description = f"{bird} {look}: vive en {place}, a {200 + int(random() * 3600)} metros de altura."
     metadata = {"habitat": place, "atk": 1 + int(random() * 99), "def": 1 + int(random() * 99)}
     tags = [bird.lower(), place.lower()]
     return [card_id, f"{bird} {look}", description, rarity, pack, tags, json.dumps(metadata)]
 
 
-def _pick(names: tuple[str, ...], random: Any) -> str:
+def _choose(names: tuple[str, ...], random: Any) -> str:
     return names[int(random() * len(names))]
 
 
-def _shuffled(random: Any) -> list[str]:
+def _shuffled_rarities(random: Any) -> list[str]:
     # Only Random.random is promised to give the same numbers in every version of Python.
-    return [rarity for _, rarity in sorted((random(), rarity) for rarity in _BLOCK)]
+    return [rarity for _, rarity in sorted((random(), rarity) for rarity in _RARITY_BLOCK)]

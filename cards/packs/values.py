@@ -16,22 +16,22 @@ from django.core.validators import MaxLengthValidator, ProhibitNullCharactersVal
 from django.db import models
 
 from cards.packs.errors import BadValue
-from ops.json_reader import Decoder, Repeated, reason_of
-from ops.words import cut, quoted
+from ops.formatting import quote_truncated, truncate
+from ops.json_reader import DuplicateKey, ExactDecoder, format_decode_error
 
 Converter = Callable[[Any], Any]
 
 # What the audit log can tell of a change, in one jsonb of 268 MB: the old and the new of two such values.
-LONGEST = 60_000_000  # bytes
-_MANY = 100_000
-DEEPEST = 500
-_TOO_DEEP = f"is nested more than {DEEPEST} deep"
-_NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+MAX_VALUE_BYTES = 60_000_000  # bytes
+_LONG_LIST_ITEMS = 100_000
+MAX_JSON_DEPTH = 500
+_TOO_DEEP_MESSAGE = f"is nested more than {MAX_JSON_DEPTH} deep"
+_BRACKET_PATTERN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 # As a spreadsheet writes them, in English or in Spanish. "1.000" is one or a thousand, and so is neither.
-_TRUE, _FALSE = {"true", "yes", "1", "verdadero", "sí", "si"}, {"false", "no", "0", "falso"}
-_WHOLE = re.compile(r"([+-]?[0-9]{1,18})(?:[.,]0{1,2})?")
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-_encode = simplejson.JSONEncoder(ensure_ascii=False).encode
+_TRUE_WORDS, _FALSE_WORDS = {"true", "yes", "1", "verdadero", "sí", "si"}, {"false", "no", "0", "falso"}
+_INTEGER_PATTERN = re.compile(r"([+-]?[0-9]{1,18})(?:[.,]0{1,2})?")
+_NUL_ESCAPE_PATTERN = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_encode_json = simplejson.JSONEncoder(ensure_ascii=False).encode
 
 
 def converter_for(field: models.Field[Any, Any], *, blank: bool = False) -> Converter:
@@ -41,63 +41,63 @@ def converter_for(field: models.Field[Any, Any], *, blank: bool = False) -> Conv
     database is to judge.
     """
     if isinstance(field, ArrayField):
-        item = _text(field.base_field.max_length, blank=blank)
-        return lambda value: _short([item(tag) for tag in _list(value)])
+        item = _text_converter(field.base_field.max_length, blank=blank)
+        return lambda value: _check_list_length([item(tag) for tag in _to_list(value)])
     if isinstance(field, models.JSONField):
-        return _object
+        return _to_dict
     if isinstance(field, models.BooleanField):
-        return _boolean
+        return _to_boolean
     if isinstance(field, models.IntegerField):
-        return _checked(field, _integer)
+        return _validating_converter(field, _to_integer)
     if isinstance(field, models.DateTimeField):
-        return _time
-    return _checked(field, _text(field.max_length, blank=blank or field.blank))
+        return _to_timestamp
+    return _validating_converter(field, _text_converter(field.max_length, blank=blank or field.blank))
 
 
-def composed(text: str) -> str:
+def normalize_nfc(text: str) -> str:
     """As most people write it: macOS gives file names decomposed (NFD), which look the same and are not."""
     return text if text.isascii() else normalize("NFC", text)
 
 
-def identifier(convert: Converter) -> Converter:
+def nfc_converter(convert: Converter) -> Converter:
     """A converter of texts that name something, composed."""
-    return lambda value: composed(convert(value))
+    return lambda value: normalize_nfc(convert(value))
 
 
 def to_json(value: Any) -> str:
     """JSON as the staging takes it. Decimals leave as they were read: no float in between rounds them."""
     try:
-        text = _encode(value)
+        text = _encode_json(value)
     except RecursionError as exc:
-        raise BadValue(_TOO_DEEP) from exc
-    _refuse_length(text)
-    _refuse_depth(text)
-    if "\\u0000" in text and _NUL.search(text):
+        raise BadValue(_TOO_DEEP_MESSAGE) from exc
+    _check_length(text)
+    _check_depth(text)
+    if "\\u0000" in text and _NUL_ESCAPE_PATTERN.search(text):
         raise BadValue("holds a NUL character (\\u0000), which PostgreSQL cannot store")
-    _refuse_surrogates(text)
+    _check_surrogates(text)
     return text
 
 
-def _text(max_length: int | None, *, blank: bool) -> Converter:
+def _text_converter(max_length: int | None, *, blank: bool) -> Converter:
     def convert(value: Any) -> str:
         if type(value) is not str:
-            raise BadValue(f"is {_kind(value)}, not text")
+            raise BadValue(f"is {_describe_type(value)}, not text")
         if max_length and len(value) > max_length:
             raise BadValue(f"has {len(value)} characters, {max_length} at most")
         if not max_length:
-            _refuse_length(value)
+            _check_length(value)
         if not blank and (not value or value.isspace()):
             raise BadValue("is empty")
         if "\x00" in value:
             raise BadValue("holds a NUL character (\\u0000), which PostgreSQL cannot store")
         if not value.isascii():
-            _refuse_surrogates(value)
+            _check_surrogates(value)
         return value
 
     return convert
 
 
-def _checked(field: models.Field[Any, Any], convert: Converter) -> Converter:
+def _validating_converter(field: models.Field[Any, Any], convert: Converter) -> Converter:
     """With the field's own validators, but for those whose work the converter has done more cheaply."""
     done = (MaxLengthValidator, ProhibitNullCharactersValidator)
     validators = [validate for validate in field.validators if not isinstance(validate, done)]
@@ -110,104 +110,104 @@ def _checked(field: models.Field[Any, Any], convert: Converter) -> Converter:
             for validate in validators:
                 validate(converted)
         except ValidationError as exc:
-            raise BadValue(f"is {cut(repr(converted))}: {' '.join(exc.messages)}") from exc
+            raise BadValue(f"is {truncate(repr(converted))}: {' '.join(exc.messages)}") from exc
         return converted
 
     return convert_and_validate
 
 
-def _list(value: Any) -> list[Any]:
+def _to_list(value: Any) -> list[Any]:
     if isinstance(value, str) and value.startswith("["):  # As a database without lists keeps it.
-        value = _decoded(value)
+        value = _decode_json(value)
     if isinstance(value, str):  # A cell of CSV.
         return [tag.strip() for tag in re.split(r"[;|]", value) if tag.strip()]
     if not isinstance(value, list):
-        raise BadValue(f"is {_kind(value)}, not a list")
+        raise BadValue(f"is {_describe_type(value)}, not a list")
     return value
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _to_dict(value: Any) -> dict[str, Any]:
     if isinstance(value, str):  # A cell of CSV.
-        value = _decoded(value)
-    if isinstance(value, Repeated):
-        raise BadValue(f'gives "{cut(value.key)}" twice')
+        value = _decode_json(value)
+    if isinstance(value, DuplicateKey):
+        raise BadValue(f'gives "{truncate(value.key)}" twice')
     if not isinstance(value, dict):
-        raise BadValue(f"is {_kind(value)}, not an object")
+        raise BadValue(f"is {_describe_type(value)}, not an object")
     return value
 
 
-def _decoded(text: str) -> Any:
+def _decode_json(text: str) -> Any:
     try:
-        return Decoder().decode(text)
+        return ExactDecoder().decode(text)
     except simplejson.JSONDecodeError as exc:
-        raise BadValue(f"is not JSON: {reason_of(exc)} at character {exc.pos + 1}") from exc
+        raise BadValue(f"is not JSON: {format_decode_error(exc)} at character {exc.pos + 1}") from exc
     except ValueError as exc:
         raise BadValue(f"is not JSON: {exc}") from exc
 
 
-def _boolean(value: Any) -> bool:
-    if isinstance(value, str) and value.lower() in _TRUE | _FALSE:
-        return value.lower() in _TRUE
+def _to_boolean(value: Any) -> bool:
+    if isinstance(value, str) and value.lower() in _TRUE_WORDS | _FALSE_WORDS:
+        return value.lower() in _TRUE_WORDS
     if not isinstance(value, bool):
-        raise BadValue(f"is {_kind(value)}, not true or false")
+        raise BadValue(f"is {_describe_type(value)}, not true or false")
     return value
 
 
-def _time(value: Any) -> str:
+def _to_timestamp(value: Any) -> str:
     try:
         when = datetime.fromisoformat(value)
         # In UTC, since Python knows zones that PostgreSQL does not, as +23:00.
         return (when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)).isoformat()
     except (TypeError, ValueError, OverflowError) as exc:
-        raise BadValue(f"is {_kind(value)}, not a time as 2026-01-31T12:00:00Z") from exc
+        raise BadValue(f"is {_describe_type(value)}, not a time as 2026-01-31T12:00:00Z") from exc
 
 
-def reference(value: Any) -> str:
+def to_source_key(value: Any) -> str:
     """The key of a row in the place where it comes from: a number, or text."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(own_reference(value))
-    return str(_name(value))
+        return str(to_primary_key(value))
+    return str(_convert_text_key(value))
 
 
-def own_reference(value: Any) -> str:
+def to_primary_key(value: Any) -> str:
     """The key of a row of KYNDO's own: a number, or a number's text."""
-    number = _integer(value)
+    number = _to_integer(value)
     if not 0 < number < 1 << 63:
-        raise BadValue(f"is {_kind(value)}, which no row has as its key")
+        raise BadValue(f"is {_describe_type(value)}, which no row has as its key")
     return str(number)
 
 
-def _integer(value: Any) -> int:
-    if isinstance(value, str) and (found := _WHOLE.fullmatch(value.strip())):
+def _to_integer(value: Any) -> int:
+    if isinstance(value, str) and (found := _INTEGER_PATTERN.fullmatch(value.strip())):
         return int(found[1])
     if not isinstance(value, int) or isinstance(value, bool):
-        raise BadValue(f"is {_kind(value)}, not a whole number")
+        raise BadValue(f"is {_describe_type(value)}, not a whole number")
     return value
 
 
-def _short(items: list[str]) -> list[str]:
-    if len(items) > _MANY:
-        _refuse_length("".join(items))
+def _check_list_length(items: list[str]) -> list[str]:
+    if len(items) > _LONG_LIST_ITEMS:
+        _check_length("".join(items))
     return items
 
 
-def _refuse_length(text: str) -> None:
-    if len(text) * 4 > LONGEST and (size := len(text.encode(errors="replace"))) > LONGEST:
-        raise BadValue(f"has {size:,} bytes, {LONGEST:,} at most")
+def _check_length(text: str) -> None:
+    if len(text) * 4 > MAX_VALUE_BYTES and (size := len(text.encode(errors="replace"))) > MAX_VALUE_BYTES:
+        raise BadValue(f"has {size:,} bytes, {MAX_VALUE_BYTES:,} at most")
 
 
-def _refuse_depth(text: str) -> None:
+def _check_depth(text: str) -> None:
     """Of what is nested deeper than Python's own reader of JSON goes, nothing could be shown."""
-    if text.count("[") + text.count("{") <= DEEPEST:
+    if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
         return
     depth = 0
-    for found in _NESTING.finditer(text):
+    for found in _BRACKET_PATTERN.finditer(text):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
-        if depth > DEEPEST:
-            raise BadValue(_TOO_DEEP)
+        if depth > MAX_JSON_DEPTH:
+            raise BadValue(_TOO_DEEP_MESSAGE)
 
 
-def _refuse_surrogates(text: str) -> None:
+def _check_surrogates(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as exc:
@@ -215,14 +215,14 @@ def _refuse_surrogates(text: str) -> None:
         raise BadValue(f"holds half a character ({half}), which is not Unicode") from exc
 
 
-def _kind(value: Any) -> str:
+def _describe_type(value: Any) -> str:
     match value:
         case bool():
             return str(value).lower()
         case int() | Decimal():
-            return f"the number {cut(str(value))}"
+            return f"the number {truncate(str(value))}"
         case str():
-            return f"the text {quoted(value, 41)}"
+            return f"the text {quote_truncated(value, 41)}"
         case list():
             return "a list"
         case None:
@@ -231,4 +231,4 @@ def _kind(value: Any) -> str:
             return "an object"
 
 
-_name = _text(255, blank=False)
+_convert_text_key = _text_converter(255, blank=False)

@@ -13,25 +13,25 @@ from cards.sample.art.gallery import PORTRAITS
 from cards.sample.art.pen import HEIGHT, WIDTH, Pen
 from cards.sample.art.scenes import SCENES
 
-HERE = Path(__file__).parent
-PACK = HERE / "colombia-birds.json"
-DETAIL = 3
+SAMPLE_DIR = Path(__file__).parent
+PACK_FILE = SAMPLE_DIR / "colombia-birds.json"
+SUPERSAMPLING = 3
 MAX_BYTES = 30_000
 
 
-def render(slug: str) -> Image.Image:
+def render_card(slug: str) -> Image.Image:
     """The finished picture of one card."""
     portrait = PORTRAITS[slug]
     rng = Random(slug)  # noqa: S311
-    scene, pen = SCENES[portrait.scene], Pen.blank(DETAIL)
+    scene, pen = SCENES[portrait.scene], Pen.blank(SUPERSAMPLING)
     scene.back(pen, portrait.mood, rng)
     portrait.perch(pen.at(portrait.x, portrait.y), portrait.mood)
     portrait.bird(pen.at(portrait.x, portrait.y, portrait.size, portrait.turn, portrait.flip))
     scene.front(pen, portrait.mood, rng)
-    return grained(pen.image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS), rng)
+    return add_grain(pen.image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS), rng)
 
 
-def grained(image: Image.Image, rng: Random) -> Image.Image:
+def add_grain(image: Image.Image, rng: Random) -> Image.Image:
     """The picture on paper: a grain so faint and coarse that it costs few bytes."""
     size = (WIDTH // 3, HEIGHT // 3)
     noise = Image.frombytes("L", size, rng.randbytes(size[0] * size[1])).resize(
@@ -41,7 +41,7 @@ def grained(image: Image.Image, rng: Random) -> Image.Image:
     return ImageChops.overlay(image, Image.merge("RGB", (paper,) * 3))
 
 
-def encode(image: Image.Image) -> bytes:
+def encode_webp(image: Image.Image) -> bytes:
     """WebP at the best quality that fits."""
     for quality in range(92, 40, -4):
         buffer = io.BytesIO()
@@ -51,20 +51,20 @@ def encode(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def draw(url: str) -> int:
+def draw_illustration(url: str) -> int:
     """Write one illustration; gives its size in bytes."""
-    data = encode(render(Path(url).stem))
-    (HERE / url).write_bytes(data)
+    data = encode_webp(render_card(Path(url).stem))
+    (SAMPLE_DIR / url).write_bytes(data)
     return len(data)
 
 
 def main(slugs: list[str]) -> None:
     """Draw the named cards, or all of them."""
-    urls = [card["imageUrl"] for card in json.loads(PACK.read_text(encoding="utf-8"))["cards"]]
+    urls = [card["imageUrl"] for card in json.loads(PACK_FILE.read_text(encoding="utf-8"))["cards"]]
     wanted = [url for url in urls if not slugs or Path(url).stem in slugs]
-    (HERE / "images").mkdir(exist_ok=True)
+    (SAMPLE_DIR / "images").mkdir(exist_ok=True)
     with Pool() as pool:
-        sizes = pool.map(draw, wanted, chunksize=1)
+        sizes = pool.map(draw_illustration, wanted, chunksize=1)
     print(f"{len(sizes)} illustrations, {sum(sizes):,} bytes")
 
 

@@ -11,16 +11,16 @@ from django.core.files.storage import default_storage
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from cards.thumbnails.colour import in_8_bits, in_srgb, mend_clear_colour
+from cards.thumbnails.colour import fix_png_transparency, to_8_bit, to_srgb
 
 # Those that load_pack stores. Pillow knows others that start programs, as EPS does.
-_FORMATS = ("AVIF", "GIF", "JPEG", "PNG", "WEBP")
+_IMAGE_FORMATS = ("AVIF", "GIF", "JPEG", "PNG", "WEBP")
 # A picture of a few kilobytes can be one of gigabytes once it is unpacked: its header tells.
-_MOST_PIXELS = 64_000_000
+_MAX_PIXELS = 64_000_000
 # Pillow may halve an image cheaply while it stays this much larger than asked; the eye sees no difference.
-_GAP = 2.0
+_REDUCING_GAP = 2.0
 # What EXIF's orientations ask for; those from 5 on change width and height.
-_TURNS = {
+_EXIF_TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -29,68 +29,68 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_LYING = (5, 6, 7, 8)
+_SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)
 
 
-class BadPicture(ValueError):
+class InvalidImage(ValueError):
     """Why an illustration cannot be shown; the message is for the failed row."""
 
 
-def fitted(name: str, size: tuple[int, int]) -> Image.Image:
+def load_illustration(name: str, size: tuple[int, int]) -> Image.Image:
     """The stored illustration, upright, scaled and cut to cover ``size``; RGB, or RGBA, in sRGB.
 
     Raises BadPicture.
     """
-    with _opened(name) as file, _told(name):
-        image = Image.open(file, formats=_FORMATS)
-        if image.width * image.height > _MOST_PIXELS:
-            raise BadPicture(
-                f"{name} has {image.width:,} x {image.height:,} pixels; {_MOST_PIXELS:,} in all at most"
+    with _open_stored_file(name) as file, _translate_pillow_errors(name):
+        image = Image.open(file, formats=_IMAGE_FORMATS)
+        if image.width * image.height > _MAX_PIXELS:
+            raise InvalidImage(
+                f"{name} has {image.width:,} x {image.height:,} pixels; {_MAX_PIXELS:,} in all at most"
             )
         profile = image.info.get("icc_profile")
         if isinstance(image, JpegImageFile):
-            image.draft(None, _least(image, size))
-        mend_clear_colour(image)
+            image.draft(None, _draft_size(image, size))
+        fix_png_transparency(image)
         image.load()
-        return in_srgb(_covering(in_8_bits(_upright(image)), size), profile)
+        return to_srgb(_crop_to_cover(to_8_bit(_apply_orientation(image)), size), profile)
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[IO[Any]]:
+def _open_stored_file(name: str) -> Iterator[IO[Any]]:
     try:
         file = default_storage.open(name)
     except SuspiciousFileOperation:
-        raise BadPicture(f"{name} leads out of the storage") from None
+        raise InvalidImage(f"{name} leads out of the storage") from None
     except FileNotFoundError:
-        raise BadPicture(f"{name} is not in the storage") from None
+        raise InvalidImage(f"{name} is not in the storage") from None
     except OSError as exc:
-        raise BadPicture(f"{name} cannot be read: {exc.strerror or exc}") from exc
+        raise InvalidImage(f"{name} cannot be read: {exc.strerror or exc}") from exc
     with file:
         yield file
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _translate_pillow_errors(name: str) -> Iterator[None]:
     """Pillow's errors, of which each format has its own, in words."""
     try:
         yield
-    except BadPicture:
+    except InvalidImage:
         raise
     except Image.DecompressionBombError as exc:
-        raise BadPicture(f"{name} has more than {_MOST_PIXELS:,} pixels") from exc
+        raise InvalidImage(f"{name} has more than {_MAX_PIXELS:,} pixels") from exc
     except UnidentifiedImageError as exc:
-        raise BadPicture(f"{name} is no picture: none of {', '.join(_FORMATS)}") from exc
+        raise InvalidImage(f"{name} is no picture: none of {', '.join(_IMAGE_FORMATS)}") from exc
     except Exception as exc:
-        raise BadPicture(f"{name} is damaged: {exc or type(exc).__name__}") from exc
+        raise InvalidImage(f"{name} is damaged: {exc or type(exc).__name__}") from exc
 
 
-def _least(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+def _draft_size(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
     """What a JPEG is to be unpacked to at least, as it lies: it is turned only after that."""
-    width, height = (round(side * _GAP) for side in size)
-    return (height, width) if _orientation(image) in _LYING else (width, height)
+    width, height = (round(side * _REDUCING_GAP) for side in size)
+    return (height, width) if _exif_orientation(image) in _SIDEWAYS_ORIENTATIONS else (width, height)
 
 
-def _orientation(image: Image.Image) -> int:
+def _exif_orientation(image: Image.Image) -> int:
     """How the picture is to be turned, as EXIF counts it; 0 where its EXIF data cannot be read."""
     try:
         told = image.getexif().get(ExifTags.Base.Orientation)
@@ -99,14 +99,18 @@ def _orientation(image: Image.Image) -> int:
     return told if isinstance(told, int) else 0
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    return image.transpose(_TURNS[turn]) if (turn := _orientation(image)) in _TURNS else image
+def _apply_orientation(image: Image.Image) -> Image.Image:
+    return (
+        image.transpose(_EXIF_TRANSPOSES[turn])
+        if (turn := _exif_orientation(image)) in _EXIF_TRANSPOSES
+        else image
+    )
 
 
-def _covering(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _crop_to_cover(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """What is cut off is cut off evenly on both sides."""
     scale = min(image.width / size[0], image.height / size[1])
     width, height = size[0] * scale, size[1] * scale
     left, top = (image.width - width) / 2, (image.height - height) / 2
     box = (left, top, left + width, top + height)
-    return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=_GAP)
+    return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=_REDUCING_GAP)

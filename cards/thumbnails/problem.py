@@ -9,7 +9,7 @@ from cards.thumbnails.stale import stale_cards
 from ops.models import Failure
 
 
-def problem_of(card: Card) -> str:
+def thumbnail_problem(card: Card) -> str:
     """Of one card; "" where its thumbnail is as it should be, or is still to be rendered."""
     stale: Any = stale_cards().filter(pk=card.pk).first()
     if stale is None:

@@ -6,25 +6,25 @@ import io
 
 from PIL import Image
 
-from cards.thumbnails.frame import HEIGHT, WIDTH, WINDOW, frame_of
-from cards.thumbnails.illustration import fitted
-from cards.thumbnails.look import Look
+from cards.thumbnails.frame import HEIGHT, WIDTH, WINDOW_BOX, render_frame
+from cards.thumbnails.illustration import load_illustration
+from cards.thumbnails.style import FrameStyle
 
 MIME_TYPE = "image/webp"
 SIZE = (WIDTH, HEIGHT)
-_ART = (WINDOW[2] - WINDOW[0], WINDOW[3] - WINDOW[1])
+_ILLUSTRATION_SIZE = (WINDOW_BOX[2] - WINDOW_BOX[0], WINDOW_BOX[3] - WINDOW_BOX[1])
 # Less effort for the same quality: a third of the time, three percent more bytes.
-_QUALITY, _EFFORT = 85, 2
+_WEBP_QUALITY, _WEBP_METHOD = 85, 2
 
 
-def render(image: str, look: Look) -> bytes:
+def render_thumbnail(image: str, look: FrameStyle) -> bytes:
     """The thumbnail of a stored illustration as WebP. Raises BadPicture."""
-    frame, art = frame_of(look), fitted(image, _ART)
+    frame, art = render_frame(look), load_illustration(image, _ILLUSTRATION_SIZE)
     if art.mode == "RGBA":
-        art = Image.alpha_composite(Image.new("RGBA", _ART, (*frame.ground, 255)), art)
+        art = Image.alpha_composite(Image.new("RGBA", _ILLUSTRATION_SIZE, (*frame.ground, 255)), art)
     thumbnail = Image.new("RGBA", SIZE)
-    thumbnail.paste(art, WINDOW[:2], frame.window)
+    thumbnail.paste(art, WINDOW_BOX[:2], frame.window)
     thumbnail.alpha_composite(frame.overlay)
     written = io.BytesIO()
-    thumbnail.save(written, "WEBP", quality=_QUALITY, method=_EFFORT)
+    thumbnail.save(written, "WEBP", quality=_WEBP_QUALITY, method=_WEBP_METHOD)
     return written.getvalue()

@@ -6,7 +6,7 @@ from contextlib import suppress
 from kyndo.localservices.errors import LocalServiceError
 
 
-def free_port(wanted: int) -> int:
+def find_free_port(wanted: int) -> int:
     """Return ``wanted`` if it is free, so that shells and bookmarks outlive a restart, else a free one."""
     for port in (wanted, 0):
         with socket.socket() as probe, suppress(OSError):
@@ -16,7 +16,7 @@ def free_port(wanted: int) -> int:
     raise LocalServiceError("No TCP port is free on 127.0.0.1.")
 
 
-def taken(port: int) -> bool:
+def is_port_in_use(port: int) -> bool:
     """Tell whether something listens there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

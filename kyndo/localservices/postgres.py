@@ -10,12 +10,12 @@ from typing import IO
 
 import psycopg
 
-from kyndo.localservices.binaries import reachable_postgres_bin
+from kyndo.localservices.binaries import ensure_postgres_bin
 from kyndo.localservices.server import LocalServer
-from kyndo.localservices.state import State, postgres_url
+from kyndo.localservices.state import ServerState, postgres_url
 
 # The builtin provider sorts alike on every machine; PostgreSQL 16 does not have it yet.
-_LOCALE = {
+_LOCALE_FLAGS = {
     15: ["--locale=C.UTF-8"],
     16: ["--locale=C.UTF-8"],
     18: ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
@@ -48,7 +48,7 @@ class LocalPostgres(LocalServer):
 
     @cached_property
     def bin(self) -> Path:
-        return reachable_postgres_bin(self.version, self.account, self.home)
+        return ensure_postgres_bin(self.version, self.account, self.home)
 
     def prepare(self, password: str, lock: IO[str]) -> None:
         if (self.data / "PG_VERSION").exists():
@@ -77,11 +77,19 @@ class LocalPostgres(LocalServer):
         auth = ["--username=kyndo", f"--pwfile={secret}", "--auth=scram-sha-256"]
         durability = [] if self.durable else ["--no-sync"]
         self.account.run(
-            [self.bin / "initdb", "-D", data, "--encoding=UTF8", *_LOCALE[self.version], *auth, *durability],
+            [
+                self.bin / "initdb",
+                "-D",
+                data,
+                "--encoding=UTF8",
+                *_LOCALE_FLAGS[self.version],
+                *auth,
+                *durability,
+            ],
             lock,
         )
 
-    def command(self, state: State) -> list[str | Path]:
+    def command(self, state: ServerState) -> list[str | Path]:
         settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",  # a socket's path may have 107 bytes, a checkout's more
@@ -99,20 +107,20 @@ class LocalPostgres(LocalServer):
         flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
         return [self.bin / "postgres", "-D", self.data, "-p", str(state.port), *flags]
 
-    def answers(self, state: State) -> bool:
+    def answers(self, state: ServerState) -> bool:
         try:
             psycopg.connect(self._dsn(state), dbname="postgres", connect_timeout=5).close()
         except psycopg.OperationalError:
             return False
         return True
 
-    def finish_start(self, state: State) -> None:
+    def finish_start(self, state: ServerState) -> None:
         with psycopg.connect(self._dsn(state), dbname="postgres", autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'kyndo'").fetchone():
                 connection.execute("CREATE DATABASE kyndo")
 
-    def url_for(self, state: State | None) -> str:
+    def url_for(self, state: ServerState | None) -> str:
         return postgres_url(state)
 
-    def _dsn(self, state: State) -> str:
+    def _dsn(self, state: ServerState) -> str:
         return f"host=127.0.0.1 port={state.port} user=kyndo password={state.password}"

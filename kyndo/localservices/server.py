@@ -18,13 +18,13 @@ from typing import IO, ClassVar
 import psutil
 
 from kyndo.localservices.account import Account, find_account
+from kyndo.localservices.data_dir import find_data_dir, get_fallback_dir, hash_path
 from kyndo.localservices.errors import LocalServiceError
-from kyndo.localservices.place import elsewhere, find_place, key
-from kyndo.localservices.ports import free_port, taken
-from kyndo.localservices.state import State, read_state, write_state
+from kyndo.localservices.ports import find_free_port, is_port_in_use
+from kyndo.localservices.state import ServerState, read_state, write_state
 
-WAIT_SECONDS = 120  # a start may have to replay much WAL first, on a slow disk
-PORTS_TRIED = 5
+TIMEOUT_SECONDS = 120  # a start may have to replay much WAL first, on a slow disk
+MAX_PORT_ATTEMPTS = 5
 
 
 class LocalServer:
@@ -51,21 +51,21 @@ class LocalServer:
         """
         raise NotImplementedError
 
-    def command(self, state: State) -> list[str | Path]:
+    def command(self, state: ServerState) -> list[str | Path]:
         raise NotImplementedError
 
-    def config(self, state: State) -> str:
+    def config(self, state: ServerState) -> str:
         """What the server reads on its standard input, where a password does not show."""
         return ""
 
-    def answers(self, state: State) -> bool:
+    def answers(self, state: ServerState) -> bool:
         """Tell whether this very server (it knows the password) answers on that port."""
         raise NotImplementedError
 
-    def finish_start(self, state: State) -> None:
+    def finish_start(self, state: ServerState) -> None:
         """What is left to do once the server answers; harmless when done again."""
 
-    def url_for(self, state: State | None) -> str:
+    def url_for(self, state: ServerState | None) -> str:
         raise NotImplementedError
 
     @property
@@ -75,16 +75,16 @@ class LocalServer:
         Of its path and its token. Containers may share a path and the process ids, but not the state file.
         """
         state = read_state(self.state_file)
-        return "-".join(filter(None, ["kyndo", key(self.home), state.token if state else "unknown"]))
+        return "-".join(filter(None, ["kyndo", hash_path(self.home), state.token if state else "unknown"]))
 
     @cached_property
     def account(self) -> Account:
-        here, there = self.home / "data", elsewhere(self.home) / "data"
+        here, there = self.home / "data", get_fallback_dir(self.home) / "data"
         return find_account(here if here.exists() else there)
 
     @cached_property
     def place(self) -> Path:
-        return find_place(self.home, self.account)
+        return find_data_dir(self.home, self.account)
 
     @property
     def data(self) -> Path:
@@ -124,41 +124,43 @@ class LocalServer:
     def remove(self) -> None:
         """Stop it and delete all that it kept."""
         self.stop()
-        for folder in (self.home, elsewhere(self.home)):
+        for folder in (self.home, get_fallback_dir(self.home)):
             shutil.rmtree(folder, ignore_errors=True)
 
     def processes(self) -> list[psutil.Process]:
         """Every live process of this server, the main one and its children."""
         found = (process for process in psutil.process_iter(["name"]) if process.info["name"] == self.program)
         marked = re.compile(rf"\b{re.escape(self.mark)}(?![\w-])").search
-        return [process for process in found if marked(" ".join(_cmdline(process)))]
+        return [process for process in found if marked(" ".join(_read_cmdline(process)))]
 
     def main_process(self) -> psutil.Process | None:
         """The process that the others are children of; they show another title than the program's path."""
         for process in self.processes():
-            if Path([*_cmdline(process), ""][0]).name == self.program:
+            if Path([*_read_cmdline(process), ""][0]).name == self.program:
                 return process
         return None
 
-    def _state(self) -> State:
-        return read_state(self.state_file) or State(0, secrets.token_hex(16))
+    def _state(self) -> ServerState:
+        return read_state(self.state_file) or ServerState(0, secrets.token_hex(16))
 
     def _launch(self, lock: IO[str]) -> None:
         state = self._state()
         state = replace(state, token=state.token or secrets.token_hex(4))
         write_state(self.state_file, state)  # the password must outlive a kill during the next line
         self.prepare(state.password, lock)
-        for _ in range(PORTS_TRIED):  # somebody may take the port between our look and the server's bind
-            state = replace(state, port=free_port(state.port))
+        for _ in range(
+            MAX_PORT_ATTEMPTS
+        ):  # somebody may take the port between our look and the server's bind
+            state = replace(state, port=find_free_port(state.port))
             write_state(self.state_file, state)
             self._child = self._spawn(state)
             if self._comes_up(state, self._child):
                 return
-            if not taken(state.port):
+            if not is_port_in_use(state.port):
                 break
         raise LocalServiceError(f"{self.title} does not start. {self._last_words()}")
 
-    def _spawn(self, state: State) -> "subprocess.Popen[bytes]":
+    def _spawn(self, state: ServerState) -> "subprocess.Popen[bytes]":
         self.log.parent.mkdir(parents=True, exist_ok=True)
         # A file, not a pipe: were we killed before the last byte, the server would run without a password.
         with self.log.open("a") as log, tempfile.TemporaryFile("w+") as config:
@@ -173,21 +175,21 @@ class LocalServer:
                 **self.account.popen,
             )
 
-    def _comes_up(self, state: State, child: "subprocess.Popen[bytes] | None" = None) -> bool:
+    def _comes_up(self, state: ServerState, child: "subprocess.Popen[bytes] | None" = None) -> bool:
         """Wait until the server answers (True) or its main process is gone (False)."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while child.poll() is None if child else self.main_process():
             if self.answers(state):
                 return True
             if time.monotonic() > deadline:
                 raise LocalServiceError(
-                    f"{self.title} runs but has not answered for {WAIT_SECONDS} s. {self._last_words()}"
+                    f"{self.title} runs but has not answered for {TIMEOUT_SECONDS} s. {self._last_words()}"
                 )
             time.sleep(0.02)
         return False
 
     def _end(self, how: signal.Signals) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         self._signal(how)
         while left := self.processes():
             if how == signal.SIGKILL or time.monotonic() > deadline:
@@ -216,7 +218,7 @@ class LocalServer:
         return "\n".join([f"The end of its log, {self.log}:", *lines])
 
 
-def _cmdline(process: psutil.Process) -> list[str]:
+def _read_cmdline(process: psutil.Process) -> list[str]:
     """Empty where it is gone by now, or has ended and waits for its parent."""
     with suppress(psutil.Error):
         return process.cmdline()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class State:
+class ServerState:
     """``token`` tells this server from one of the same path in another root, whose processes we see too."""
 
     port: int
@@ -15,15 +15,15 @@ class State:
     token: str = ""
 
 
-def read_state(path: Path) -> State | None:
+def read_state(path: Path) -> ServerState | None:
     """Return what was remembered, or None where nothing readable is there."""
     try:
-        return State(**json.loads(path.read_text()))
+        return ServerState(**json.loads(path.read_text()))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
 
 
-def write_state(path: Path, state: State) -> None:
+def write_state(path: Path, state: ServerState) -> None:
     """Replace the file whole, so that a kill at any instant leaves the old one or the new one."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
@@ -34,13 +34,13 @@ def write_state(path: Path, state: State) -> None:
     new.replace(path)
 
 
-def postgres_url(state: State | None) -> str:
+def postgres_url(state: ServerState | None) -> str:
     """A URL for Django; port 0 stands for a server that never started, so that settings load without one."""
-    state = state or State(0, "")
+    state = state or ServerState(0, "")
     return f"postgres://kyndo:{state.password}@127.0.0.1:{state.port}/kyndo"
 
 
-def redis_url(state: State | None) -> str:
+def redis_url(state: ServerState | None) -> str:
     """As `postgres_url`, for Valkey."""
-    state = state or State(0, "")
+    state = state or ServerState(0, "")
     return f"redis://:{state.password}@127.0.0.1:{state.port}/0"

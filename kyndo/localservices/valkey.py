@@ -7,9 +7,9 @@ from typing import IO
 
 import redis
 
-from kyndo.localservices.binaries import reachable_valkey_server
+from kyndo.localservices.binaries import ensure_valkey_server
 from kyndo.localservices.server import LocalServer
-from kyndo.localservices.state import State, redis_url
+from kyndo.localservices.state import ServerState, redis_url
 
 
 class LocalValkey(LocalServer):
@@ -24,27 +24,27 @@ class LocalValkey(LocalServer):
 
     @cached_property
     def server(self) -> Path:
-        return reachable_valkey_server(self.account, self.home)
+        return ensure_valkey_server(self.account, self.home)
 
     def prepare(self, password: str, lock: IO[str]) -> None:
         self.data.mkdir(mode=0o700, exist_ok=True)
         self.account.owns(self.data)
 
-    def command(self, state: State) -> list[str | Path]:
+    def command(self, state: ServerState) -> list[str | Path]:
         return [self.server, "-", "--dir", self.data, "--dbfilename", f"{self.mark}.rdb"]
 
-    def config(self, state: State) -> str:
+    def config(self, state: ServerState) -> str:
         return (
             f"bind 127.0.0.1\nport {state.port}\nrequirepass {state.password}\n"
             "databases 64\nappendonly yes\nset-proc-title no\n"
         )
 
-    def answers(self, state: State) -> bool:
+    def answers(self, state: ServerState) -> bool:
         try:
             with redis.Redis.from_url(redis_url(state), socket_timeout=5, retry=None) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
 
-    def url_for(self, state: State | None) -> str:
+    def url_for(self, state: ServerState | None) -> str:
         return redis_url(state)

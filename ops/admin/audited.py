@@ -15,32 +15,32 @@ from django.db import models, router, transaction
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from ops.admin.editing import OPENED, EditingForm
+from ops.admin.editing import SNAPSHOT_FIELD, OptimisticLockingForm
 from ops.admin.fields import JSONField, ListField, Textarea, TextField
-from ops.admin.legible import shown
-from ops.admin.ticked import KeySelect, TickedAdmin
-from ops.audit import recorded
-from ops.sql.compile import row_place, row_version, touched
-from ops.sql.json_text import as_json
+from ops.admin.json_display import make_readable_field
+from ops.admin.ticked import KeySelect, KeyValidatingAdmin
+from ops.sql.compile import auto_now_fields, row_ctid, row_version
+from ops.sql.json_text import json_expression
+from ops.sql.recorded import audit_changes
 
-_EXACT: dict[type[models.Field[Any, Any]], type[forms.Field]] = {
+_LOSSLESS_FORM_FIELDS: dict[type[models.Field[Any, Any]], type[forms.Field]] = {
     models.JSONField: JSONField,
     ArrayField: ListField,
     models.TextField: TextField,
 }
 
 
-class AuditedAdmin(TickedAdmin):
+class AuditedAdmin(KeyValidatingAdmin):
     """Adding, changing and deleting write their audit row, or do not happen.
 
     Only what a person changed in the form is saved: see EditingForm.
     """
 
-    form = EditingForm
+    form = OptimisticLockingForm
     change_form_after_template = "ops/admin/opened.html"
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        return [name for name in super().get_fields(request, obj) if name != OPENED]
+        return [name for name in super().get_fields(request, obj) if name != SNAPSHOT_FIELD]
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """What the database alone tells is none of a row that is still to be added."""
@@ -48,15 +48,18 @@ class AuditedAdmin(TickedAdmin):
         if obj is None:
             left_out = set(self.get_readonly_fields(request))
             return [
-                (title, _with(told, [f for f in told["fields"] if f not in left_out]))
+                (title, _replace_fields(told, [f for f in told["fields"] if f not in left_out]))
                 for title, told in found
             ]
         if self.has_change_permission(request, obj):
             return found
-        return [(title, _with(told, [shown(f, self.model) for f in told["fields"]])) for title, told in found]
+        return [
+            (title, _replace_fields(told, [make_readable_field(f, self.model) for f in told["fields"]]))
+            for title, told in found
+        ]
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        for kind, form_class in _EXACT.items():
+        for kind, form_class in _LOSSLESS_FORM_FIELDS.items():
             if isinstance(db_field, kind) and not db_field.choices:
                 kwargs = {"form_class": form_class, "widget": Textarea, **kwargs}
         return super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -67,13 +70,13 @@ class AuditedAdmin(TickedAdmin):
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Model, form: forms.ModelForm[Any], change: bool) -> None:
-        only = [*form.changed_data, *(field.name for field in touched(type(obj)))] if change else None
+        only = [*form.changed_data, *(field.name for field in auto_now_fields(type(obj)))] if change else None
         if change and not form.changed_data:
             return
-        with recorded(obj, "admin_change" if change else "admin_add", request.user.get_username()):
+        with audit_changes(obj, "admin_change" if change else "admin_add", request.user.get_username()):
             for name in form.changed_data:
                 if isinstance(field := form.fields[name], JSONField) and field.text is not None:
-                    setattr(obj, name, as_json(field.text))
+                    setattr(obj, name, json_expression(field.text))
             obj.save(update_fields=only)
         self.after(request, [obj])
 
@@ -102,7 +105,10 @@ class AuditedAdmin(TickedAdmin):
         told = []
         for model, rows in self._collected([row]).items():
             stored = model._base_manager.filter(pk__in=[each.pk for each in rows])
-            told += [(model._meta.label, *row) for row in stored.values_list("pk", *_version(model))]
+            told += [
+                (model._meta.label, *row)
+                for row in stored.values_list("pk", *_get_version_expressions(model))
+            ]
         return hashlib.sha256(repr(sorted(told)).encode()).hexdigest()
 
     @transaction.atomic
@@ -117,7 +123,7 @@ class AuditedAdmin(TickedAdmin):
         """Delete the rows and what falls with them, and audit all of it that is edited in this way."""
         with ExitStack() as stack:
             for row in self._doomed(rows):
-                stack.enter_context(recorded(row, "admin_delete", request.user.get_username()))
+                stack.enter_context(audit_changes(row, "admin_delete", request.user.get_username()))
             for row in rows:
                 row.delete()
         self.after(request, [])
@@ -133,9 +139,9 @@ class AuditedAdmin(TickedAdmin):
         return found.data
 
 
-def _version(model: type[Model]) -> list[Any]:
-    return [row_version(model), row_place(model)]
+def _get_version_expressions(model: type[Model]) -> list[Any]:
+    return [row_version(model), row_ctid(model)]
 
 
-def _with(told: dict[str, Any], fields: list[Any]) -> dict[str, Any]:
+def _replace_fields(told: dict[str, Any], fields: list[Any]) -> dict[str, Any]:
     return {**told, "fields": fields}

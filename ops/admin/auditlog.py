@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from ops.admin.legible import exact, legible, line
+from ops.admin.json_display import format_inline, parse_json_exactly, pretty_json
 from ops.admin.readonly import ReadOnlyAdmin
 from ops.models import AuditLog
 
@@ -46,7 +46,9 @@ class AuditLogAdmin(ReadOnlyAdmin):
 
     @admin.display(description="changes")
     def told_changes(self, row: Any) -> str:
-        lines = ((f"{name}: {' → '.join(values)}" if name else values[0],) for name, values in _told(row))
+        lines = (
+            (f"{name}: {' → '.join(values)}" if name else values[0],) for name, values in _format_changes(row)
+        )
         return format_html('<ul class="ops-changes">{}</ul>', format_html_join("", "<li>{}</li>", lines))
 
     def told(self, request: HttpRequest, row: Any) -> dict[str, Any]:
@@ -60,8 +62,8 @@ class AuditLogAdmin(ReadOnlyAdmin):
         return {
             "heading": str(row),
             "facts": {name: fact for name, fact in facts.items() if fact},
-            "changes": _told(row),
-            "metadata": row.metadata_ and legible(exact(row.metadata_)),
+            "changes": _format_changes(row),
+            "metadata": row.metadata_ and pretty_json(parse_json_exactly(row.metadata_)),
         }
 
     def _link(self, request: HttpRequest, label: str, key: str) -> str:
@@ -78,15 +80,15 @@ class AuditLogAdmin(ReadOnlyAdmin):
         return format_html('<a class="ops-link" href="{}">{}</a>', address, row)
 
 
-def _told(row: Any) -> list[tuple[str, list[str]]]:
+def _format_changes(row: Any) -> list[tuple[str, list[str]]]:
     """Each column with its old and its new value; rows from elsewhere hold whatever was written there."""
-    changes = exact(row.changes_)
+    changes = parse_json_exactly(row.changes_)
     if not isinstance(changes, dict):
-        return [("", [line(changes)])]
-    return [(name, _values(told)) for name, told in changes.items()]
+        return [("", [format_inline(changes)])]
+    return [(name, _format_change_values(told)) for name, told in changes.items()]
 
 
-def _values(told: Any) -> list[str]:
+def _format_change_values(told: Any) -> list[str]:
     if isinstance(told, dict) and told.keys() <= {"old", "new"}:
-        return [line(told.get("old")), line(told.get("new"))]
-    return [line(told)]
+        return [format_inline(told.get("old")), format_inline(told.get("new"))]
+    return [format_inline(told)]

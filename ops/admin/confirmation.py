@@ -13,18 +13,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from ops import words
-from ops.admin.asking import ANSWERED, answers_in, how_form, raw_params
-from ops.creation import Request, create
+from ops.admin.forms import SUBMITTED_MARKER, build_execution_form, extract_form_data, get_raw_params
 from ops.exceptions import OpsError
-from ops.preview import Preview, preview
-from ops.queue.bell import ring
-from ops.report.preview import basis
+from ops.formatting import format_estimate, format_row_count, format_value
+from ops.queue.enqueue import enqueue_run
+from ops.report.preview import format_rate_basis
+from ops.runs.creation import RunRequest, create_run
+from ops.runs.preview import Preview, build_preview
 
 # The button that asks for nothing but a preview.
-PREVIEW = "preview"
+PREVIEW_BUTTON = "preview"
 # Groups of the breakdown that are shown.
-_SHOWN = 8
+_MAX_GROUPS = 8
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Proposal:
     title: str
     summary: str
     rows: str
-    asked: Request
+    asked: RunRequest
     back: str
     form: Callable[[QueryDict], forms.Form] | None = None
     hidden: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Answers:
+class SubmittedForms:
     """What was answered, be it in the address or in the form that is sent to it."""
 
     proposal: Proposal
@@ -54,39 +54,39 @@ class Answers:
     how: forms.Form
 
     @classmethod
-    def of(cls, proposal: Proposal, given: QueryDict) -> Answers:
-        return cls(proposal, proposal.form and proposal.form(given), how_form(given))
+    def of(cls, proposal: Proposal, given: QueryDict) -> SubmittedForms:
+        return cls(proposal, proposal.form and proposal.form(given), build_execution_form(given))
 
     @property
     def raw(self) -> list[dict[str, Any]]:
-        return [raw_params(form) for form in (self.form, self.how) if form is not None]
+        return [get_raw_params(form) for form in (self.form, self.how) if form is not None]
 
     @property
-    def request(self) -> Request | None:
+    def request(self) -> RunRequest | None:
         """The whole of what is asked; None while a form still lacks an answer, or has a wrong one."""
         if not (self.how.is_valid() and (self.form is None or self.form.is_valid())):
             return None
-        params = self.proposal.asked.params if self.form is None else raw_params(self.form)
+        params = self.proposal.asked.params if self.form is None else get_raw_params(self.form)
         return replace(self.proposal.asked, params=params, **self.how.cleaned_data)
 
 
-def confirm(request: HttpRequest, model_admin: Any, proposal: Proposal) -> HttpResponse:
+def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal) -> HttpResponse:
     """The page for GET; for POST, the run.
 
     What the address answers is what the page previewed, and what is sent is what its form shows: a run starts
     only where both are the same. Otherwise the address of what is sent is led to, which previews that.
     """
-    answers = Answers.of(proposal, request.GET)
-    if request.method == "POST" and ANSWERED in request.POST:
-        same = Answers.of(proposal, request.POST).raw == answers.raw
-        if PREVIEW in request.POST or not same:
-            return _preview_anew(request, proposal)
+    answers = SubmittedForms.of(proposal, request.GET)
+    if request.method == "POST" and SUBMITTED_MARKER in request.POST:
+        same = SubmittedForms.of(proposal, request.POST).raw == answers.raw
+        if PREVIEW_BUTTON in request.POST or not same:
+            return _redirect_to_preview(request, proposal)
     seen, problem = None, ""
     try:
         if asked := answers.request:
             if request.method == "POST":
-                return _start(request, asked)
-            seen = preview(asked)
+                return _start_run(request, asked)
+            seen = build_preview(asked)
     except OpsError as exc:
         problem = str(exc)
     context = {
@@ -94,7 +94,7 @@ def confirm(request: HttpRequest, model_admin: Any, proposal: Proposal) -> HttpR
         "opts": model_admin.opts,
         "title": proposal.title,
         "proposal": proposal,
-        "preview": seen and _told(seen),
+        "preview": seen and _get_preview_context(seen),
         "problem": problem,
         "form": answers.form,
         "how": answers.how,
@@ -103,39 +103,40 @@ def confirm(request: HttpRequest, model_admin: Any, proposal: Proposal) -> HttpR
     return TemplateResponse(request, "ops/admin/confirmation.html", context, status=409 if problem else 200)
 
 
-def _preview_anew(request: HttpRequest, proposal: Proposal) -> HttpResponse:
-    if PREVIEW not in request.POST:
+def _redirect_to_preview(request: HttpRequest, proposal: Proposal) -> HttpResponse:
+    if PREVIEW_BUTTON not in request.POST:
         messages.warning(
             request, "The form was changed after its preview, so nothing was started. Look again."
         )
-    given = urlencode({**proposal.hidden, **answers_in(request.POST)}, doseq=True)
+    given = urlencode({**proposal.hidden, **extract_form_data(request.POST)}, doseq=True)
     return HttpResponseRedirect(f"{request.path}?{given}")
 
 
-def _start(request: HttpRequest, asked: Request) -> HttpResponse:
-    run = create(asked)
-    if warning := ring(run):
+def _start_run(request: HttpRequest, asked: RunRequest) -> HttpResponse:
+    run = create_run(asked)
+    if warning := enqueue_run(run):
         messages.warning(request, warning)
     return HttpResponseRedirect(reverse("admin:ops_run_change", args=[run.pk]))
 
 
-def _told(seen: Preview) -> dict[str, Any]:
+def _get_preview_context(seen: Preview) -> dict[str, Any]:
     model, total = seen.operation.model, seen.total
     most = max((count for _, count in seen.breakdown), default=1)
     return {
         "total": total,
-        "count": words.rows(model, total),
+        "count": format_row_count(model, total),
         "noun": model._meta.verbose_name,
-        "estimate": words.estimate(seen.duration),
-        "basis": basis(seen),
+        "estimate": format_estimate(seen.duration),
+        "basis": format_rate_basis(seen),
         "breakdown": [
-            (words.value(name), f"{count:,}", 100 * count / most) for name, count in seen.breakdown[:_SHOWN]
+            (format_value(name), f"{count:,}", 100 * count / most)
+            for name, count in seen.breakdown[:_MAX_GROUPS]
         ],
-        "more": len(seen.breakdown) - _SHOWN,
+        "more": len(seen.breakdown) - _MAX_GROUPS,
         "by": seen.operation.breakdown,
         "columns": list(seen.samples[0].values) if seen.samples else [],
         "samples": [
-            (sample.label, [tuple(map(words.value, told)) for told in sample.values.values()])
+            (sample.label, [tuple(map(format_value, told)) for told in sample.values.values()])
             for sample in seen.samples
         ],
         "remarks": seen.remarks,

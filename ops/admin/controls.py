@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ops import registry, runs
-from ops.advice import Outlook, Verb
-from ops.creation import Request
 from ops.models import Run
-from ops.operations import Revert
-from ops.outlook import look
-from ops.queue.bell import ring
-from ops.scope import Scope
+from ops.operations import registry
+from ops.operations.revert import Revert
+from ops.operations.scope import Scope
+from ops.queue.enqueue import enqueue_run
+from ops.runs import lifecycle
+from ops.runs.advice import RunAction, RunStatus
+from ops.runs.creation import RunRequest
+from ops.runs.outlook import read_run_status
 from ops.states import HELD, State
 
 
@@ -27,7 +28,7 @@ class Control:
 
 
 @dataclass(frozen=True)
-class Move(Control):
+class TransitionControl(Control):
     """``act`` moves the row for somebody, and returns a warning, or ""."""
 
     at_once = True
@@ -35,73 +36,81 @@ class Move(Control):
 
 
 @dataclass(frozen=True)
-class Another(Control):
+class NewRunControl(Control):
     """``propose`` asks for another run, which is confirmed before it starts."""
 
     at_once = False
-    propose: Callable[[Run, str], Request]
+    propose: Callable[[Run, str], RunRequest]
 
 
-def _outlook(run: Any) -> Outlook:
+def _get_outlook(run: Any) -> RunStatus:
     """Found out once for a page, since each control asks for it."""
     if "outlook" not in vars(run):
-        run.outlook = look(run)
-    found: Outlook = run.outlook
+        run.outlook = read_run_status(run)
+    found: RunStatus = run.outlook
     return found
 
 
-def _works(verb: Verb) -> Callable[[Run], bool]:
-    return lambda run: _outlook(run).works(verb)
+def _make_verb_predicate(verb: RunAction) -> Callable[[Run], bool]:
+    return lambda run: _get_outlook(run).works(verb)
 
 
-def _can_resume(run: Run) -> bool:
+def _may_resume(run: Run) -> bool:
     """Nobody takes a run away from the terminal that it waits for, or from those who work on it."""
-    here = _outlook(run)
-    return here.works(Verb.RESUME) and here.status not in (State.QUEUED, State.RUNNING, HELD)
+    here = _get_outlook(run)
+    return here.works(RunAction.RESUME) and here.status not in (State.QUEUED, State.RUNNING, HELD)
 
 
-def _pause(run: Run, by: str) -> str:
-    runs.pause(run, by)
+def _pause_run(run: Run, by: str) -> str:
+    lifecycle.pause(run, by)
     return ""
 
 
-def _resume(run: Run, by: str) -> str:
+def _resume_run(run: Run, by: str) -> str:
     """Go on, on the workers: no terminal is at hand here."""
-    runs.requeue(run, by)
-    runs.entrust(run, run.workers or 1)
-    return ring(run)
+    lifecycle.requeue(run, by)
+    lifecycle.assign_workers(run, run.workers or 1)
+    return enqueue_run(run)
 
 
-def _cancel(run: Run, by: str) -> str:
-    runs.cancel(run, by)
+def _cancel_run(run: Run, by: str) -> str:
+    lifecycle.cancel(run, by)
     return ""
 
 
-def _retry(run: Run, by: str) -> Request:
-    return Request(registry.get(run.operation), by, run.params, Scope.of_failures(run))
+def _build_retry_request(run: Run, by: str) -> RunRequest:
+    return RunRequest(registry.get_operation(run.operation), by, run.params, Scope.of_failures(run))
 
 
-def _revert(run: Run, by: str) -> Request:
-    return Request(Revert, by, {"run": run.pk})
+def _build_revert_request(run: Run, by: str) -> RunRequest:
+    return RunRequest(Revert, by, {"run": run.pk})
 
 
-_ALL: tuple[Control, ...] = (
-    Move("pause", "pause", "Stop after the batch under way.", _works(Verb.PAUSE), _pause),
-    Move("resume", "play_arrow", "Go on.", _can_resume, _resume),
-    Move(
+_RUN_CONTROLS: tuple[Control, ...] = (
+    TransitionControl(
+        "pause", "pause", "Stop after the batch under way.", _make_verb_predicate(RunAction.PAUSE), _pause_run
+    ),
+    TransitionControl("resume", "play_arrow", "Go on.", _may_resume, _resume_run),
+    TransitionControl(
         "cancel",
         "stop",
         "End the run; what it changed stays changed.",
-        _works(Verb.CANCEL),
-        _cancel,
+        _make_verb_predicate(RunAction.CANCEL),
+        _cancel_run,
     ),
-    Another("retry", "refresh", "Try the rows that failed again, and only them.", _works(Verb.RETRY), _retry),
-    Another(
+    NewRunControl(
+        "retry",
+        "refresh",
+        "Try the rows that failed again, and only them.",
+        _make_verb_predicate(RunAction.RETRY),
+        _build_retry_request,
+    ),
+    NewRunControl(
         "revert",
         "undo",
         "Set back what the run changed, where it still stands so.",
-        _works(Verb.REVERT),
-        _revert,
+        _make_verb_predicate(RunAction.REVERT),
+        _build_revert_request,
     ),
 )
-CONTROLS = {control.verb: control for control in _ALL}
+RUN_CONTROLS = {control.verb: control for control in _RUN_CONTROLS}

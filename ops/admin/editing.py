@@ -15,36 +15,36 @@ from django.forms.models import model_to_dict
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 
-from ops.admin.fields import ExactField, TextField, as_sent
+from ops.admin.fields import LosslessField, TextField, normalize_line_breaks
 from ops.models import AuditLog
-from ops.sql.json_text import pretty_columns
+from ops.sql.json_text import read_pretty_columns
 
-OPENED = "opened"
+SNAPSHOT_FIELD = "opened"
 
 
-class _Opened(forms.Field):
+class _SnapshotField(forms.Field):
     widget = forms.HiddenInput
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return False
 
 
-class EditingForm(forms.ModelForm):  # type: ignore[type-arg]
+class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
     """A hidden field holds the row's values as they were when the form was opened.
 
     Only what differs from them was changed by a person; the rest is neither checked nor saved. What somebody
     else has changed since is a conflict, told once, with both values.
     """
 
-    opened = _Opened(required=False)
+    opened = _SnapshotField(required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.is_adding:
-            del self.fields[OPENED]
+            del self.fields[SNAPSHOT_FIELD]
         else:
             stored = self._stored(self.instance)
-            self.initial = {**self.initial, **stored, OPENED: self._signed(stored)}
+            self.initial = {**self.initial, **stored, SNAPSHOT_FIELD: self._signed(stored)}
 
     @property
     def is_adding(self) -> bool:
@@ -53,14 +53,18 @@ class EditingForm(forms.ModelForm):  # type: ignore[type-arg]
     @cached_property
     def base(self) -> dict[str, Any]:
         """The values that the form was opened with; those of the row where it does not tell."""
-        stored = {name: value for name, value in self.initial.items() if name != OPENED}
-        return _plain(stored) | self._opened_with()
+        stored = {name: value for name, value in self.initial.items() if name != SNAPSHOT_FIELD}
+        return _round_trip_json(stored) | self._opened_with()
 
     @cached_property
     def changed_data(self) -> list[str]:
         if self.is_adding:
             return [name for name in self.fields if self[name]._has_changed()]  # type: ignore[attr-defined]
-        return [name for name in self.fields if name != OPENED and self._differs(name, self.base.get(name))]
+        return [
+            name
+            for name in self.fields
+            if name != SNAPSHOT_FIELD and self._differs(name, self.base.get(name))
+        ]
 
     def clean(self) -> dict[str, Any] | None:
         super().clean()
@@ -73,7 +77,7 @@ class EditingForm(forms.ModelForm):  # type: ignore[type-arg]
         return self.cleaned_data
 
     def _untouched(self) -> list[str]:
-        return [name for name in self.fields if name not in (OPENED, *self.changed_data)]
+        return [name for name in self.fields if name not in (SNAPSHOT_FIELD, *self.changed_data)]
 
     def _get_validation_exclusions(self) -> set[str]:
         """What was not changed may stand as it is, even where it would be refused today."""
@@ -93,15 +97,15 @@ class EditingForm(forms.ModelForm):  # type: ignore[type-arg]
     def _stored(self, row: Model) -> dict[str, Any]:
         names = [field.name for field in row._meta.fields if field.name in self.fields]
         kept_as_json = [n for n in names if isinstance(row._meta.get_field(n), JSONField)]
-        return model_to_dict(row, names) | pretty_columns(row, kept_as_json)
+        return model_to_dict(row, names) | read_pretty_columns(row, kept_as_json)
 
     def _signed(self, values: dict[str, Any]) -> str:
-        return signing.dumps(_plain(values), salt=self._salt(), compress=True)
+        return signing.dumps(_round_trip_json(values), salt=self._salt(), compress=True)
 
     def _opened_with(self) -> dict[str, Any]:
         try:
             told: dict[str, Any] = signing.loads(
-                self.data.get(self.add_prefix(OPENED), ""), salt=self._salt()
+                self.data.get(self.add_prefix(SNAPSHOT_FIELD), ""), salt=self._salt()
             )
         except signing.BadSignature:
             return {}
@@ -114,10 +118,10 @@ class EditingForm(forms.ModelForm):  # type: ignore[type-arg]
         """Whether what was sent is another value than this one."""
         bound = self[name]
         field, sent = bound.field, bound.data
-        if isinstance(field, ExactField):
+        if isinstance(field, LosslessField):
             return field.has_changed(stored, sent)
         if isinstance(stored, str) and isinstance(sent, str):
-            same = as_sent(stored, field.widget) == as_sent(sent, field.widget)
+            same = normalize_line_breaks(stored, field.widget) == normalize_line_breaks(sent, field.widget)
             return not same and field.to_python(sent) != stored
         try:
             stored = field.to_python(stored)
@@ -129,7 +133,7 @@ class EditingForm(forms.ModelForm):  # type: ignore[type-arg]
         """Of a text whose every line ended in the way of Windows, in that way."""
         for name in self.changed_data:
             text, before = self.cleaned_data.get(name), self.base.get(name)
-            if isinstance(self.fields[name], TextField) and text and _is_of_windows(before or ""):
+            if isinstance(self.fields[name], TextField) and text and _has_crlf_line_breaks(before or ""):
                 self.cleaned_data[name] = text.replace("\n", "\r\n")
 
     def _tell_conflicts(self) -> None:
@@ -137,7 +141,7 @@ class EditingForm(forms.ModelForm):  # type: ignore[type-arg]
             transaction.atomic()
         ):  # The lock is held until the row is saved: in the admin, a transaction is open.
             row = type(self.instance)._base_manager.select_for_update().filter(pk=self.instance.pk).first()
-            now = None if row is None else _plain(self._stored(row))
+            now = None if row is None else _round_trip_json(self._stored(row))
         if now is None:
             raise ValidationError("It was deleted while this form was open.")
         for name in self.changed_data:
@@ -146,7 +150,7 @@ class EditingForm(forms.ModelForm):  # type: ignore[type-arg]
             self.base[name] = now[name]
         if self.errors:  # Shown again, the form is one that was opened now, as far as its person knows.
             sent = copy.copy(self.data)
-            sent[self.add_prefix(OPENED)] = self._signed(self.base)  # type: ignore[index]
+            sent[self.add_prefix(SNAPSHOT_FIELD)] = self._signed(self.base)  # type: ignore[index]
             self.data = sent
 
     def _conflict(self, name: str, now: Any) -> str:
@@ -161,11 +165,11 @@ class EditingForm(forms.ModelForm):  # type: ignore[type-arg]
         )
 
 
-def _is_of_windows(text: str) -> bool:
+def _has_crlf_line_breaks(text: str) -> bool:
     return "\r\n" in text and "\n" not in text.replace("\r\n", "")
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
+def _round_trip_json(values: dict[str, Any]) -> dict[str, Any]:
     """As they come out of the hidden field."""
     told: dict[str, Any] = json.loads(json.dumps(values, default=str))
     return told

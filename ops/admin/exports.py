@@ -10,28 +10,31 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern
 
-from ops import permissions, words
-from ops.admin.controls import Move
-from ops.admin.live import LiveAdmin, Look, share
+from ops import permissions
+from ops.admin.controls import TransitionControl
+from ops.admin.live_page import LiveAdmin, ProgressSnapshot, get_percentage
+from ops.command_lines import manage_command
 from ops.export import queue
+from ops.formatting import format_size, pluralize
 from ops.models import Export, ExportState
 from ops.report import export as report
-from ops.typed import manage
 
 
-def _can_be_cancelled(export: Export) -> bool:
+def _may_cancel(export: Export) -> bool:
     return export.state in (ExportState.QUEUED, ExportState.RUNNING)
 
 
-def _cancel(export: Export, by: str) -> str:
-    queue.cancel(export)
+def _cancel_export(export: Export, by: str) -> str:
+    queue.cancel_export(export)
     return ""
 
 
 @admin.register(Export)
 class ExportAdmin(LiveAdmin):
     live = "ops/admin/_export.html"
-    controls = {"cancel": Move("cancel", "stop", "Nothing of it is left.", _can_be_cancelled, _cancel)}
+    controls = {
+        "cancel": TransitionControl("cancel", "stop", "Nothing of it is left.", _may_cancel, _cancel_export)
+    }
     list_display = ["number", "told_state", "told_rows", "size", "performed_by", "created_at", "finished_at"]
     list_filter = ["state"]
     search_fields = ["performed_by"]
@@ -39,7 +42,7 @@ class ExportAdmin(LiveAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Who may export may see all exports, and who may not sees none: their rows are to be had here."""
-        return request.user.has_perm(permissions.EXPORT)
+        return request.user.has_perm(permissions.EXPORT_PERMISSION)
 
     def get_urls(self) -> list[URLPattern]:
         return [self.below("files/<str:name>", self.file_view), *super().get_urls()]
@@ -51,35 +54,35 @@ class ExportAdmin(LiveAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        typed = {"to_type": manage("export_json", "--queue")}
+        typed = {"to_type": manage_command("export_json", "--queue")}
         response: HttpResponse = super().changelist_view(request, typed | (extra_context or {}))
         return response
 
     @admin.display(description="rows", ordering="rows")
     def told_rows(self, export: Export) -> str:
-        return report.rows(export)
+        return report.format_row_count(export)
 
     @admin.display(ordering="bytes")
     def size(self, export: Export) -> str:
-        return words.size(export.bytes)
+        return format_size(export.bytes)
 
     def told(self, request: HttpRequest, row: Export) -> dict[str, Any]:
-        now = Look.now(row.rows)
+        now = ProgressSnapshot.now(row.rows)
         succeeded, running = row.state == ExportState.SUCCEEDED, row.state == ExportState.RUNNING
-        files, problem = _files(row)
+        files, problem = _list_files(row)
         return {
             **super().told(request, row),
             "heading": f"Export {row.pk}",
             "rows": f"{row.rows:,}",
-            "total": words.plural(row.total, "row"),
+            "total": pluralize(row.total, "row"),
             "waiting": row.state == ExportState.QUEUED,
-            "size": words.size(row.bytes),
-            "share": share(row.rows, row.total) if row.total else 100.0 * succeeded,
+            "size": format_size(row.bytes),
+            "share": get_percentage(row.rows, row.total) if row.total else 100.0 * succeeded,
             "now": now,
-            "speed": (Look.first(request) or now).pace(row.rows, row.total) if running else "",
+            "speed": (ProgressSnapshot.first(request) or now).pace(row.rows, row.total) if running else "",
             "files": files,
             "warnings": [problem] if problem else [],
-            "facts": report.facts(row),
+            "facts": report.export_fields(row),
         }
 
     def file_view(self, request: HttpRequest, number: int, name: str) -> HttpResponseBase:
@@ -89,22 +92,26 @@ class ExportAdmin(LiveAdmin):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         try:
             file = queue.open_file(export, name)
-        except queue.NotToBeHad as exc:
+        except queue.ExportUnavailable as exc:
             raise Http404(str(exc)) from exc
         headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
         return FileResponse(file, as_attachment=True, filename=name, headers=headers)
 
 
-def _files(export: Export) -> tuple[list[tuple[str, str, str]], str]:
+def _list_files(export: Export) -> tuple[list[tuple[str, str, str]], str]:
     """The name, rows and size of each file; or why they are not to be had, where they should be."""
     if export.state != ExportState.SUCCEEDED:
         return [], ""
     told = (export.summary or {}).get("files", {})
     try:
-        sizes = queue.files(export)
-    except queue.NotToBeHad as exc:
+        sizes = queue.list_files(export)
+    except queue.ExportUnavailable as exc:
         return [], str(exc)
     return [
-        (name, words.plural(told[name]["rows"], "row") if name in told else "", words.size(size))
+        (
+            name,
+            pluralize(told[name]["rows"], "row") if name in told else "",
+            format_size(size),
+        )
         for name, size in sizes.items()
     ], ""

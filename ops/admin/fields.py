@@ -11,17 +11,17 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from ops.exceptions import BadContent
-from ops.sql.json_text import pretty
+from ops.exceptions import InvalidContent
+from ops.sql.json_text import normalize_json
 
-_BREAK = re.compile("\r\n|\r|\n")
+_LINE_BREAK = re.compile("\r\n|\r|\n")
 # An item of a list that its line could not show as it is.
-_TO_QUOTE = re.compile(r'|\s.*|.*\s|".*|.*[\r\n].*', re.DOTALL)
+_NEEDS_QUOTES = re.compile(r'|\s.*|.*\s|".*|.*[\r\n].*', re.DOTALL)
 
 
-def as_sent(text: str, widget: forms.Widget) -> str:
+def normalize_line_breaks(text: str, widget: forms.Widget) -> str:
     """The text as a browser sends it back from the widget, whichever line breaks it was given."""
-    return _BREAK.sub("\n" if isinstance(widget, forms.Textarea) else "", text)
+    return _LINE_BREAK.sub("\n" if isinstance(widget, forms.Textarea) else "", text)
 
 
 class Textarea(UnfoldAdminTextareaWidget):  # type: ignore[misc]
@@ -30,7 +30,7 @@ class Textarea(UnfoldAdminTextareaWidget):  # type: ignore[misc]
     template_name = "django/forms/widgets/textarea.html"
 
 
-class ExactField(forms.Field):
+class LosslessField(forms.Field):
     """``has_changed`` compares what is stored, as the form was given it, with what a browser sent."""
 
 
@@ -42,10 +42,10 @@ class TextField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         found = super().to_python(value)
-        return _BREAK.sub("\n", found) if isinstance(found, str) else found
+        return _LINE_BREAK.sub("\n", found) if isinstance(found, str) else found
 
 
-class JSONField(ExactField, forms.JSONField):
+class JSONField(LosslessField, forms.JSONField):
     """JSON as text, from the database and to it: Python's floats would not keep the digits of its numbers.
 
     ``text`` is what was read last. The value itself is for validators alone: its numbers are text.
@@ -72,19 +72,19 @@ class JSONField(ExactField, forms.JSONField):
 
     def _read(self, text: str) -> str:
         try:
-            json.loads(text, object_pairs_hook=_unrepeated, parse_float=str, parse_int=str)
-            return pretty(text)
+            json.loads(text, object_pairs_hook=_reject_duplicate_keys, parse_float=str, parse_int=str)
+            return normalize_json(text)
         except json.JSONDecodeError as exc:
             raise ValidationError(
                 f"Enter valid JSON. Line {exc.lineno}, column {exc.colno}: {exc.msg}."
             ) from exc
         except RecursionError as exc:
             raise ValidationError("It is nested too deeply.") from exc
-        except BadContent as exc:
+        except InvalidContent as exc:
             raise ValidationError(f"PostgreSQL cannot store this JSON: {exc}") from exc
 
 
-class ListField(ExactField, SimpleArrayField):
+class ListField(LosslessField, SimpleArrayField):
     """A list, one item a line; one that its line could not show as it is stands in quotes, as JSON text."""
 
     def __init__(self, base_field: forms.Field, **kwargs: Any) -> None:
@@ -96,11 +96,11 @@ class ListField(ExactField, SimpleArrayField):
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, list):
             return value
-        return "\n".join(_line(str(self.base_field.prepare_value(item))) for item in value)
+        return "\n".join(_format_item(str(self.base_field.prepare_value(item))) for item in value)
 
     def to_python(self, value: Any) -> Any:
         if isinstance(value, str):
-            value = [_item(line) for line in map(str.strip, _BREAK.split(value)) if line]
+            value = [_parse_item(line) for line in map(str.strip, _LINE_BREAK.split(value)) if line]
         return super().to_python(value)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
@@ -110,7 +110,7 @@ class ListField(ExactField, SimpleArrayField):
             return True
 
 
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     told = dict(pairs)
     if len(told) < len(pairs):
         names = [name for name, _ in pairs]
@@ -119,11 +119,11 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return told
 
 
-def _line(item: str) -> str:
-    return json.dumps(item, ensure_ascii=False) if _TO_QUOTE.fullmatch(item) else item
+def _format_item(item: str) -> str:
+    return json.dumps(item, ensure_ascii=False) if _NEEDS_QUOTES.fullmatch(item) else item
 
 
-def _item(line: str) -> str:
+def _parse_item(line: str) -> str:
     if not line.startswith('"'):
         return line
     try:

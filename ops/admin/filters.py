@@ -9,8 +9,8 @@ from django.contrib.admin import FieldListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 
-_CHOICES = 50
-_RECENT = 1_000
+_MAX_CHOICES = 50
+_RECENT_ROWS = 1_000
 
 
 class LookupFilter(FieldListFilter):
@@ -49,7 +49,7 @@ class ValueFilter(LookupFilter):
     def values(self) -> Iterable[str]:
         found: list[str] = []
         rows = self.rows.order_by(self.field_path).values_list(self.field_path, flat=True)
-        while len(found) < _CHOICES:
+        while len(found) < _MAX_CHOICES:
             value = (rows.filter(**{f"{self.field_path}__gt": found[-1]}) if found else rows).first()
             if value is None:
                 break
@@ -67,7 +67,7 @@ class RecentValueFilter(ValueFilter):
     """One value of a column without an index; the choices are those of the newest 1,000 rows."""
 
     def values(self) -> Iterable[str]:
-        newest = self.rows.order_by("-pk").values_list(self.field_path, flat=True)[:_RECENT]
+        newest = self.rows.order_by("-pk").values_list(self.field_path, flat=True)[:_RECENT_ROWS]
         return sorted(set(newest))
 
 

@@ -11,24 +11,25 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
-from ops import permissions, registry
-from ops.admin.asking import form_of
-from ops.admin.bounded import BoundedAdmin
-from ops.admin.choice import Choice
-from ops.admin.confirmation import Proposal, confirm
-from ops.creation import Request
+from ops import permissions
+from ops.admin.confirmation import Proposal, confirmation_view
+from ops.admin.forms import build_operation_form
+from ops.admin.pagination import LargeTableAdmin
+from ops.admin.selection import Selection
 from ops.exceptions import InvalidScope
-from ops.operation import Operation
+from ops.operations import registry
+from ops.operations.base import Operation
+from ops.runs.creation import RunRequest
 
 
-def offered(model: type[Model]) -> list[type[Operation]]:
+def get_model_operations(model: type[Model]) -> list[type[Operation]]:
     """The operations that declare this model; one that finds its model out later is no list's to offer."""
     return [
-        operation for operation in registry.all_operations() if getattr(operation, "model", None) is model
+        operation for operation in registry.list_operations() if getattr(operation, "model", None) is model
     ]
 
 
-class OperationsAdmin(BoundedAdmin):
+class OperationsAdmin(LargeTableAdmin):
     """A list whose bulk actions are the operations that its user may run.
 
     Deleting ticked rows is no action here: what changes many rows is an operation, or is not offered.
@@ -41,17 +42,17 @@ class OperationsAdmin(BoundedAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions: dict[str, Any] = super().get_actions(request)
         actions.pop("delete_selected", None)
-        for operation in offered(self.model):
+        for operation in get_model_operations(self.model):
             if self._may_run(request, operation):
-                ask = partial(_ask, operation=operation)
+                ask = partial(_redirect_to_confirmation, operation=operation)
                 actions[operation.name] = (ask, operation.name, operation.title())
         return actions
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        names = {operation.name for operation in offered(self.model)}
+        names = {operation.name for operation in get_model_operations(self.model)}
         for asked in request.POST.getlist("action"):
             if asked in names:
-                self._refuse_unless_permitted(request, registry.get(asked))
+                self._refuse_unless_permitted(request, registry.get_operation(asked))
         response: HttpResponse | None = super().response_action(request, queryset)
         return response
 
@@ -59,35 +60,37 @@ class OperationsAdmin(BoundedAdmin):
         """The confirmation page of one operation, over the rows that the address chooses."""
         operation = self._operation(name)
         self._refuse_unless_permitted(request, operation)
-        choice = Choice.of_address(request)
+        choice = Selection.of_address(request)
         back = reverse(self.url("changelist"), query=choice.listed)
         try:
             scope, rows = choice.scope(request, self)
         except InvalidScope as exc:
             messages.error(request, str(exc))
             return HttpResponseRedirect(back)
-        asked = Request(operation, request.user.get_username(), scope=scope)
-        form = partial(form_of, operation)
+        asked = RunRequest(operation, request.user.get_username(), scope=scope)
+        form = partial(build_operation_form, operation)
         proposal = Proposal(operation.title(), operation.summary(), rows, asked, back, form, choice.query)
-        return confirm(request, self, proposal)
+        return confirmation_view(request, self, proposal)
 
     def _operation(self, name: str) -> type[Operation]:
-        for operation in offered(self.model):
+        for operation in get_model_operations(self.model):
             if operation.name == name:
                 return operation
         raise Http404
 
     def _may_run(self, request: HttpRequest, operation: type[Operation]) -> bool:
-        return self.has_view_permission(request) and request.user.has_perm(permissions.to_run(operation))
+        return self.has_view_permission(request) and request.user.has_perm(
+            permissions.run_permission(operation)
+        )
 
     def _refuse_unless_permitted(self, request: HttpRequest, operation: type[Operation]) -> None:
         if not self._may_run(request, operation):
             raise PermissionDenied
 
 
-def _ask(
+def _redirect_to_confirmation(
     model_admin: OperationsAdmin, request: HttpRequest, queryset: QuerySet[Any], operation: type[Operation]
 ) -> HttpResponse:
     """From the list to the page that confirms."""
-    where = reverse(model_admin.url("operate"), args=[operation.name], query=Choice.of_list(request).query)
+    where = reverse(model_admin.url("operate"), args=[operation.name], query=Selection.of_list(request).query)
     return HttpResponseRedirect(where)

@@ -9,10 +9,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
-from ops.admin.bounded import BoundedAdmin
+from ops.admin.pagination import LargeTableAdmin
 
 
-class ReadOnlyAdmin(BoundedAdmin):
+class ReadOnlyAdmin(LargeTableAdmin):
     """What happened is not for the admin to change. ``page`` is the template of a row's page."""
 
     actions = None

@@ -12,25 +12,32 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import capfirst
 
-from ops import permissions, words
-from ops.admin.confirmation import Proposal, confirm
-from ops.admin.controls import CONTROLS, Another
-from ops.admin.live import LiveAdmin, Look, badge, mood, share
+from ops import permissions
+from ops.admin.confirmation import Proposal, confirmation_view
+from ops.admin.controls import RUN_CONTROLS, NewRunControl
+from ops.admin.live_page import (
+    LiveAdmin,
+    ProgressSnapshot,
+    format_status_badge,
+    get_percentage,
+    get_status_class,
+)
 from ops.exceptions import OpsError
-from ops.health.health import silences
+from ops.formatting import format_duration, format_rate
+from ops.health.health import format_unavailable
 from ops.health.hold import is_held
 from ops.models import Run
-from ops.outlook import status_of
-from ops.progress import Progress, progress_of
+from ops.operations.scope import describe_scope
 from ops.report import run as report
-from ops.scope import words_of
-from ops.states import MOVING, State
+from ops.runs.outlook import compute_status
+from ops.runs.progress import Progress, read_progress
+from ops.states import ACTIVE, State
 
 
 @admin.register(Run)
 class RunAdmin(LiveAdmin):
     live = "ops/admin/_run.html"
-    controls = CONTROLS
+    controls = RUN_CONTROLS
     list_display = [
         "number",
         "operation",
@@ -60,35 +67,39 @@ class RunAdmin(LiveAdmin):
 
     @admin.display(description="status", ordering="state")
     def told_state(self, row: Run) -> str:
-        return badge(status_of(row))
+        return format_status_badge(compute_status(row))
 
     def may(self, request: HttpRequest, verb: str, row: Run) -> bool:
-        return request.user.has_perms(permissions.for_control(verb, row))
+        return request.user.has_perms(permissions.required_permissions(verb, row))
 
     def told(self, request: HttpRequest, row: Run) -> dict[str, Any]:
-        done = progress_of(row)
-        since = Look.first(request) or Look(0, time.time() - done.elapsed.total_seconds())
-        failures, more_failures = report.failures(row)
+        done = read_progress(row)
+        since = ProgressSnapshot.first(request) or ProgressSnapshot(
+            0, time.time() - done.elapsed.total_seconds()
+        )
+        failures, more_failures = report.read_first_failures(row)
         return {
             **super().told(request, row),
             "heading": row.operation,
-            "state": badge(status := status_of(row)),
-            "mood": mood(status),
+            "state": format_status_badge(status := compute_status(row)),
+            "mood": get_status_class(status),
             "done": f"{done.done:,}",
             "total": f"{done.total:,}",
-            "now": Look.now(done.done),
-            "share": share(done.done, done.total),
-            "speed": _speed(row, done, since),
-            "facts": {k: v for k, v in report.facts(row).items() if k not in ("error", "changed", "held")},
-            "warnings": _warnings(row),
-            "remarks": [*report.remarks(row), *silences(row.silent_health)],
+            "now": ProgressSnapshot.now(done.done),
+            "share": get_percentage(done.done, done.total),
+            "speed": _format_rate(row, done, since),
+            "facts": {
+                k: v for k, v in report.detail_fields(row).items() if k not in ("error", "changed", "held")
+            },
+            "warnings": _list_warnings(row),
+            "remarks": [*report.get_operation_notes(row), *format_unavailable(row.silent_health)],
             "failures": failures,
             "more_failures": more_failures,
         }
 
     def use(self, request: HttpRequest, row: Run, control: Any) -> HttpResponse:
         """What asks for another run is confirmed before."""
-        if not isinstance(control, Another):
+        if not isinstance(control, NewRunControl):
             return super().use(request, row, control)
         back = reverse(self.url("change"), args=[row.pk])
         try:
@@ -97,21 +108,23 @@ class RunAdmin(LiveAdmin):
             messages.error(request, str(exc))
             return HttpResponseRedirect(back)
         title = f"{control.verb.capitalize()} run {row.pk}"
-        return confirm(request, self, Proposal(title, control.told, words_of(row), asked, back))
+        return confirmation_view(
+            request, self, Proposal(title, control.told, describe_scope(row), asked, back)
+        )
 
 
-def _speed(run: Run, told: Progress, since: Look) -> str:
+def _format_rate(run: Run, told: Progress, since: ProgressSnapshot) -> str:
     """While it runs: rows a second and the time left. At its end: how long it took, and how fast it was."""
     if run.state == State.RUNNING:
         return since.pace(told.done, told.total)
-    over = run.started_at is not None and run.state not in (*MOVING, State.PAUSED)
-    return f"{words.duration(told.elapsed)}, {words.rate(told.changed, told.elapsed)}" if over else ""
+    over = run.started_at is not None and run.state not in (*ACTIVE, State.PAUSED)
+    return f"{format_duration(told.elapsed)}, {format_rate(told.changed, told.elapsed)}" if over else ""
 
 
-def _warnings(run: Run) -> list[str]:
+def _list_warnings(run: Run) -> list[str]:
     """What holds it; where no worker is called, who must go on. What workers wait for is among the facts."""
     if is_held(run):
-        return [capfirst(report.hold(run)), *map(str, report.past_the_hold(run))]
+        return [capfirst(report.format_hold(run)), *map(str, report.hold_override_steps(run))]
     if run.workers is None and run.state == State.QUEUED:
-        return [f"It waits for a terminal. {report.next_step(run)}"]
+        return [f"It waits for a terminal. {report.format_next_step(run)}"]
     return []

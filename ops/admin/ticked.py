@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 
 
-class TickedAdmin(ModelAdmin):  # type: ignore[misc]
+class KeyValidatingAdmin(ModelAdmin):  # type: ignore[misc]
     """A list whose ticks are keys, whatever is posted to it, and in which nothing is found by a NUL."""
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
@@ -22,7 +22,7 @@ class TickedAdmin(ModelAdmin):  # type: ignore[misc]
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         for ticked in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME):
-            if not is_key(ticked, self.opts.pk):
+            if not is_valid_key(ticked, self.opts.pk):
                 raise BadRequest(f"{ticked!r} is no key of a row")
         response: HttpResponse | None = super().response_action(request, queryset)
         return response
@@ -32,10 +32,10 @@ class KeySelect(AutocompleteSelect):
     """One row, which is looked for as its name is typed; what is no key chooses none."""
 
     def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
-        return super().optgroups(name, [v for v in value if is_key(v, self.field.target_field)], attr)
+        return super().optgroups(name, [v for v in value if is_valid_key(v, self.field.target_field)], attr)
 
 
-def is_key(text: Any, field: Field[Any, Any]) -> bool:
+def is_valid_key(text: Any, field: Field[Any, Any]) -> bool:
     try:
         field.run_validators(field.to_python(text))
     except (ValidationError, ValueError):

@@ -15,48 +15,50 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from ops.backups import programs, record
-from ops.backups.errors import BadFile, Failed
-from ops.backups.properties import for_record, properties_of
+from ops.atomic_files import fsync_directory, is_same_file
+from ops.backups import client_tools, manifest
+from ops.backups.errors import InvalidBackupFile, MaintenanceFailed
+from ops.backups.properties import read_database_properties, redact_custom_settings
 from ops.backups.server import Server
-from ops.backups.tables import count_tables
-from ops.db import read_only
+from ops.backups.tables import count_rows_by_table
+from ops.db import read_only_snapshot
 from ops.models import Backup
+from ops.server_errors import server_address
 from ops.session import database_name
-from ops.trouble import address
-from ops.whole import is_at, sync
 
 # Plain SQL drops what is there first: it is restored into the live database, by psql.
-_PLAIN = ("--format=plain", "--clean", "--if-exists")
-_FORMATS = {
+_PLAIN_FORMAT_FLAGS = ("--format=plain", "--clean", "--if-exists")
+_FORMAT_FLAGS = {
     ".dump": ("--format=custom",),
-    ".sql": (*_PLAIN,),
-    ".gz": (*_PLAIN, "--compress=6"),
+    ".sql": (*_PLAIN_FORMAT_FLAGS,),
+    ".gz": (*_PLAIN_FORMAT_FLAGS, "--compress=6"),
 }
 
 
-def new_name() -> Path:
+def default_backup_path() -> Path:
     """Where a backup goes that was given no name; the folder is made."""
     folder = Path(settings.BACKUP_DIR)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
-        raise BadFile(f"The folder {folder} cannot be made: {exc.strerror}. BACKUP_DIR names it.") from exc
+        raise InvalidBackupFile(
+            f"The folder {folder} cannot be made: {exc.strerror}. BACKUP_DIR names it."
+        ) from exc
     return folder / f"{database_name()}-{timezone.now():%Y%m%dT%H%M%SZ}.dump"
 
 
-def backup(file: Path) -> Backup:
+def create_backup(file: Path) -> Backup:
     """Dump the database into a new file, written whole or not at all, with its record beside it.
 
     Raises BadFile, NoProgram, Failed.
     """
-    record.check_name(file)
+    manifest.check_filename(file)
     _refuse_standby()
-    with _new_file(file) as (partial, opened):
-        made = _dump(opened, Backup(path=str(file.absolute())))
-        made.size, made.sha256 = partial.stat().st_size, record.sha256(partial)
-        record.write(made)  # before the file has its name: a dump that can be seen has its record
-    _note(made)
+    with _open_partial_file(file) as (partial, opened):
+        made = _run_pg_dump(opened, Backup(path=str(file.absolute())))
+        made.size, made.sha256 = partial.stat().st_size, manifest.compute_sha256(partial)
+        manifest.write_manifest(made)  # before the file has its name: a dump that can be seen has its record
+    _register_backup(made)
     return made
 
 
@@ -64,24 +66,24 @@ def _refuse_standby() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_is_in_recovery()")
         if cursor.fetchone() == (True,):
-            raise Failed(
-                f"PostgreSQL at {address()} is a standby, where no backup can be noted; none was made.\n"
+            raise MaintenanceFailed(
+                f"PostgreSQL at {server_address()} is a standby: no backup was made, none can be recorded.\n"
                 "Let DATABASE_URL (DIRECT_DATABASE_URL, where that is set) name the primary."
             )
 
 
-def _note(made: Backup) -> None:
+def _register_backup(made: Backup) -> None:
     try:
         made.save()
     except DatabaseError as exc:  # as where it failed over meanwhile
-        raise Failed(
+        raise MaintenanceFailed(
             f"{made.path} is whole, with its record beside it, but the database could not note it: {exc}"
         ) from exc
 
 
-def _dump(file: IO[bytes], made: Backup) -> Backup:
+def _run_pg_dump(file: IO[bytes], made: Backup) -> Backup:
     server, began = Server.default(), monotonic()
-    with read_only(), connection.cursor() as cursor:
+    with read_only_snapshot(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT set_config('idle_in_transaction_session_timeout', '0', true),"
             " set_config('statement_timeout', '0', true),"
@@ -91,14 +93,14 @@ def _dump(file: IO[bytes], made: Backup) -> Backup:
             " ARRAY(SELECT extname::text FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1)"
         )
         *_, snapshot, made.started_at, made.server_version, number, path, extensions = cursor.fetchone()
-        found = properties_of(server.database, cursor)
+        found = read_database_properties(server.database, cursor)
         ours = {"search_path": path, "extensions": extensions}
-        made.properties = {**for_record(found), **ours} if found else None
+        made.properties = {**redact_custom_settings(found), **ours} if found else None
         encrypted = connection.connection.pgconn.ssl_in_use
-        chosen = programs.choose(int(number) // 10_000, server, encrypted)
-        flags = (*_FORMATS[made.file.suffix], f"--snapshot={snapshot}")
+        chosen = client_tools.choose_client_tools(int(number) // 10_000, server, encrypted)
+        flags = (*_FORMAT_FLAGS[made.file.suffix], f"--snapshot={snapshot}")
         with chosen.running("pg_dump", *flags, server=server, database=server.database, stdout=file):
-            made.counts = count_tables(cursor)
+            made.counts = count_rows_by_table(cursor)
     os.fsync(file.fileno())
     made.database, made.program_version = server.database, chosen.version
     made.duration = timedelta(seconds=monotonic() - began)
@@ -106,51 +108,51 @@ def _dump(file: IO[bytes], made: Backup) -> Backup:
 
 
 @contextmanager
-def _new_file(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+def _open_partial_file(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
     """A file beside its place, for nobody else to read, which gets its name when the block ends.
 
     What it is called meanwhile is locked by whoever writes; what a killed process left is written over.
     """
-    _check_free(target)
-    _clear_left(target.absolute().parent)
+    _check_target(target)
+    _remove_orphaned_files(target.absolute().parent)
     partial = target.absolute().with_name(f".{target.name}.partial")
     try:
         with open(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "wb") as file:
-            _lock(file, partial)
+            _lock_partial_file(file, partial)
             try:
                 file.truncate(0)
                 yield partial, file
-                _check_free(target)
+                _check_target(target)
                 partial.rename(target)
-                sync(target.absolute().parent)
+                fsync_directory(target.absolute().parent)
             finally:
                 partial.unlink(missing_ok=True)
     except OSError as exc:
-        raise Failed(f"No backup was made: {target} cannot be written: {exc.strerror}.") from exc
-    except Failed as exc:
-        raise Failed(f"{target} was not made: {exc}") from exc
+        raise MaintenanceFailed(f"No backup was made: {target} cannot be written: {exc.strerror}.") from exc
+    except MaintenanceFailed as exc:
+        raise MaintenanceFailed(f"{target} was not made: {exc}") from exc
 
 
-def _check_free(target: Path) -> None:
+def _check_target(target: Path) -> None:
     folder = target.absolute().parent
     if not folder.is_dir():
-        raise BadFile(f"There is no folder {folder} to write {target.name} in.")
+        raise InvalidBackupFile(f"There is no folder {folder} to write {target.name} in.")
     if os.path.lexists(target):
-        raise BadFile(f"{target} exists, and a backup is never overwritten: name another.")
+        raise InvalidBackupFile(f"{target} exists, and a backup is never overwritten: name another.")
 
 
-def _lock(file: IO[bytes], partial: Path) -> None:
+def _lock_partial_file(file: IO[bytes], partial: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
-        raise BadFile(f"Another backup of that name is being written, as {partial}.") from exc
-    if not is_at(partial, file.fileno()):  # It has its name by now: nothing of it may be written over.
-        raise BadFile(f"Another backup of that name has just been written, beside {partial}.")
+        raise InvalidBackupFile(f"Another backup of that name is being written, as {partial}.") from exc
+    if not is_same_file(partial, file.fileno()):  # It has its name by now: nothing of it may be written over.
+        raise InvalidBackupFile(f"Another backup of that name has just been written, beside {partial}.")
 
 
-def _clear_left(folder: Path) -> None:
+def _remove_orphaned_files(folder: Path) -> None:
     """Remove what killed backups left: nobody holds it."""
-    for suffix in record.SUFFIXES:
+    for suffix in manifest.BACKUP_SUFFIXES:
         for left in folder.glob(f".*{suffix}.partial"):
             with suppress(OSError), left.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

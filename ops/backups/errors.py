@@ -7,43 +7,43 @@ from contextlib import contextmanager
 
 import psycopg
 
-from ops import trouble
+from ops import server_errors
 from ops.exceptions import OpsError
-from ops.sqlstates import READ_ONLY
+from ops.sqlstates import READ_ONLY_TRANSACTION
 
 
-class BadFile(OpsError):
+class InvalidBackupFile(OpsError):
     """The file that was named cannot be used; the words were wrong."""
 
     exit_status = 2
 
 
-class Damaged(OpsError):
+class CorruptBackup(OpsError):
     """The file is not what its record says."""
 
 
-class NoProgram(OpsError):
+class ClientToolNotFound(OpsError):
     """No program of PostgreSQL is new enough for the server."""
 
 
-class Failed(OpsError):
+class MaintenanceFailed(OpsError):
     """PostgreSQL, one of its programs or the disk refused; nothing was changed."""
 
 
-class NotConfirmed(OpsError):
+class ConfirmationRequired(OpsError):
     exit_status = 2
 
 
-class InUse(OpsError):
+class DatabaseInUse(OpsError):
     """Runs are active, or sessions cannot be ended: the database cannot be replaced now."""
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """What the server said becomes an error for the operator."""
     try:
         yield
     except psycopg.Error as exc:
-        if exc.sqlstate == READ_ONLY and (words := trouble.explain(exc)):
-            raise Failed(words) from exc
-        raise Failed(f"PostgreSQL refused: {str(exc).strip()}") from exc
+        if exc.sqlstate == READ_ONLY_TRANSACTION and (words := server_errors.explain_server_error(exc)):
+            raise MaintenanceFailed(words) from exc
+        raise MaintenanceFailed(f"PostgreSQL refused: {str(exc).strip()}") from exc

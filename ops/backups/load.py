@@ -11,87 +11,89 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 from psycopg import sql
 
-from ops.backups import programs, record, versions
-from ops.backups.errors import BadFile, Damaged, Failed
-from ops.backups.programs import Programs
-from ops.backups.scratch import scratch
+from ops.backups import client_tools, manifest, versions
+from ops.backups.client_tools import ClientTools
+from ops.backups.errors import CorruptBackup, InvalidBackupFile, MaintenanceFailed
+from ops.backups.scratch import temporary_database
 from ops.backups.script import (
-    TIMEOUT,
-    TIMEOUT_SINCE,
-    about_extension,
-    opened,
+    SET_TRANSACTION_TIMEOUT,
+    TRANSACTION_TIMEOUT_SINCE,
+    exclude_extensions,
+    extension_statement_prefixes,
+    open_script,
     run_psql,
-    without_extensions,
 )
 from ops.backups.server import Server
-from ops.backups.tables import count_tables, differences
+from ops.backups.tables import count_rows_by_table, describe_count_differences
 from ops.models import Backup
 
-_MOST_JOBS = 4
+_MAX_JOBS = 4
 
 
-def verify(backup: Backup, server: Server) -> None:
+def verify_backup(backup: Backup, server: Server) -> None:
     """Restore the backup into a scratch database and count; write down that it was found whole."""
-    with scratch(server, "verify") as database:
-        fill(database, backup, server)
+    with temporary_database(server, "verify") as database:
+        restore_into(database, backup, server)
     backup.verified_at = timezone.now()
-    record.write(backup)
+    manifest.write_manifest(backup)
 
 
-def fill(database: str, backup: Backup, server: Server) -> list[str]:
+def restore_into(database: str, backup: Backup, server: Server) -> list[str]:
     """Load the backup into the empty database, and hold its rows against the record.
 
     The extensions that our role may not make are left out, and returned as what to type.
     Raises BadFile, NoProgram, Failed, Damaged.
     """
-    chosen, major = _programs(backup, server)
-    refused = _refused_extensions(database, backup, server)
+    chosen, major = _choose_tools_for_backup(backup, server)
+    refused = _find_forbidden_extensions(database, backup, server)
     if backup.file.suffix == ".dump":
         _restore_archive(chosen, major, database, backup, refused, server)
     else:
-        made_by = versions.major_of(backup.program_version)
-        with opened(backup.file) as script:
-            run_psql(chosen, database, script, _left_out(made_by, major, refused), server)
+        made_by = versions.parse_major_version(backup.program_version)
+        with open_script(backup.file) as script:
+            run_psql(chosen, database, script, _excluded_prefixes(made_by, major, refused), server)
     with server.connect(database) as connection, connection.transaction(), connection.cursor() as cursor:
-        if wrong := differences(count_tables(cursor), backup.counts):
+        if wrong := describe_count_differences(count_rows_by_table(cursor), backup.counts):
             told = "\n  ".join(wrong[:10])
-            raise Damaged(f"{backup.path} does not hold the rows that its record tells of:\n  {told}")
+            raise CorruptBackup(f"{backup.path} does not hold the rows that its record tells of:\n  {told}")
     return [sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(name)).as_string() for name in refused]
 
 
 def _restore_archive(
-    chosen: Programs, major: int, database: str, backup: Backup, refused: list[str], server: Server
+    chosen: ClientTools, major: int, database: str, backup: Backup, refused: list[str], server: Server
 ) -> None:
-    if chosen.major >= TIMEOUT_SINCE > major:
+    if chosen.major >= TRANSACTION_TIMEOUT_SINCE > major:
         written = ("--file=-", backup.file)
         with chosen.running("pg_restore", *written, server=server, database=database, stdout=-1) as process:
             assert process.stdout  # noqa: S101 - for mypy: it is a pipe
-            run_psql(chosen, database, process.stdout, _left_out(chosen.major, major, refused), server)
+            run_psql(
+                chosen, database, process.stdout, _excluded_prefixes(chosen.major, major, refused), server
+            )
         return
     with tempfile.NamedTemporaryFile("w") as entries:
-        jobs = min(_MOST_JOBS, os.cpu_count() or 1)
+        jobs = min(_MAX_JOBS, os.cpu_count() or 1)
         flags = ["--exit-on-error", f"--jobs={jobs}", f"--dbname={database}"]
         if refused:
-            entries.write(without_extensions(_entries(chosen, database, backup, server), refused))
+            entries.write(exclude_extensions(_read_archive_list(chosen, database, backup, server), refused))
             entries.flush()
             flags.append(f"--use-list={entries.name}")
         with chosen.running("pg_restore", *flags, backup.file, server=server, database=database):
             pass
 
 
-def _entries(chosen: Programs, database: str, backup: Backup, server: Server) -> str:
+def _read_archive_list(chosen: ClientTools, database: str, backup: Backup, server: Server) -> str:
     listed = ("--list", backup.file)
     with chosen.running("pg_restore", *listed, server=server, database=database, stdout=-1) as process:
         assert process.stdout  # noqa: S101 - for mypy: it is a pipe
         return process.stdout.read().decode()
 
 
-def _left_out(made_by: int, major: int, refused: list[str]) -> list[bytes]:
-    timeout = [TIMEOUT.encode()] if made_by >= TIMEOUT_SINCE > major else []
-    return [*timeout, *(start for name in refused for start in about_extension(name))]
+def _excluded_prefixes(made_by: int, major: int, refused: list[str]) -> list[bytes]:
+    timeout = [SET_TRANSACTION_TIMEOUT.encode()] if made_by >= TRANSACTION_TIMEOUT_SINCE > major else []
+    return [*timeout, *(start for name in refused for start in extension_statement_prefixes(name))]
 
 
-def _refused_extensions(database: str, backup: Backup, server: Server) -> list[str]:
+def _find_forbidden_extensions(database: str, backup: Backup, server: Server) -> list[str]:
     """Those of the backup that our role may not make, as pg_stat_statements, which a superuser has made."""
     refused = []
     with server.connect(database) as connection:
@@ -106,7 +108,7 @@ def _refused_extensions(database: str, backup: Backup, server: Server) -> list[s
     return refused
 
 
-def check_in_sight(backup: Backup, alias: str, live: str) -> None:
+def check_search_path(backup: Backup, alias: str, live: str) -> None:
     """Raises Failed where the backup's tables came into a schema in which its sessions do not look."""
     table = MigrationRecorder.Migration._meta.db_table
     schemas = [name.rpartition(".")[0] for name in backup.counts if name.rpartition(".")[2] == table]
@@ -118,21 +120,24 @@ def check_in_sight(backup: Backup, alias: str, live: str) -> None:
     asked = sql.SQL("ALTER DATABASE {} SET search_path TO {}").format(
         sql.Identifier(live), sql.Identifier(schemas[0])
     )
-    raise Failed(
+    raise MaintenanceFailed(
         f"{backup.path} has its tables in the schema {schemas[0]}, where nobody would find them:"
         f" sessions look into {path}. To let them look there: {asked.as_string()}"
     )
 
 
-def _programs(backup: Backup, server: Server) -> tuple[Programs, int]:
+def _choose_tools_for_backup(backup: Backup, server: Server) -> tuple[ClientTools, int]:
     """Those that can read the dump and speak with the server, and that one's major version."""
     with server.maintenance() as connection:
         major = connection.info.server_version // 10_000
         encrypted = connection.pgconn.ssl_in_use
-    made_on, made_by = versions.major_of(backup.server_version), versions.major_of(backup.program_version)
+    made_on, made_by = (
+        versions.parse_major_version(backup.server_version),
+        versions.parse_major_version(backup.program_version),
+    )
     if made_on > major:
-        raise BadFile(
+        raise InvalidBackupFile(
             f"{backup.path} was made on PostgreSQL {made_on}, and this server is {major}:"
             f" restore it on PostgreSQL {made_on} or newer."
         )
-    return programs.choose(max(major, made_by), server, encrypted), major
+    return client_tools.choose_client_tools(max(major, made_by), server, encrypted), major

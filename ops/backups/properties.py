@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
-Properties = dict[str, Any]
+DatabaseProperties = dict[str, Any]
 # The tablespace is told only where it is another than new databases have: to name one takes a right on it.
-_PROPERTIES = """
+_PROPERTIES_SQL = """
 SELECT jsonb_build_object(
     'encoding', pg_encoding_to_char(d.encoding), 'collate', d.datcollate, 'ctype', d.datctype,
     'provider', d.datlocprovider,
@@ -40,19 +40,19 @@ class Cursor(Protocol):
     def fetchone(self) -> Any: ...
 
 
-def properties_of(database: str, cursor: Cursor) -> Properties | None:
+def read_database_properties(database: str, cursor: Cursor) -> DatabaseProperties | None:
     """None where the server has no such database.
 
     ``settings`` are (role or None for all, name, value), ``grants`` (privilege, role or None for PUBLIC,
     whether it may be passed on), or None as long as they are the default.
     """
-    cursor.execute(_PROPERTIES, [database])
+    cursor.execute(_PROPERTIES_SQL, [database])
     found = cursor.fetchone()
-    told: Properties | str | None = found and found[0]
+    told: DatabaseProperties | str | None = found and found[0]
     return json.loads(told) if isinstance(told, str) else told  # Django's cursors leave JSON as it came
 
 
-def for_record(properties: Properties) -> Properties:
+def redact_custom_settings(properties: DatabaseProperties) -> DatabaseProperties:
     """As they may be written down: the value of a setting that is not PostgreSQL's own may be a secret."""
     settings = [[role, name, None if "." in name else value] for role, name, value in properties["settings"]]
     return {**properties, "settings": settings}

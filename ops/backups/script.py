@@ -12,40 +12,40 @@ from typing import IO, cast
 
 from psycopg import sql
 
-from ops.backups.programs import Programs
+from ops.backups.client_tools import ClientTools
 from ops.backups.server import Server
 
 # From 17 on pg_dump and pg_restore begin with this, which an older server refuses.
-TIMEOUT_SINCE, TIMEOUT = 17, "SET transaction_timeout = 0;"
-_PSQL = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-")
+TRANSACTION_TIMEOUT_SINCE, SET_TRANSACTION_TIMEOUT = 17, "SET transaction_timeout = 0;"
+_PSQL_FLAGS = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-")
 # What is left out stands before the first of these.
-_BODY = re.compile(rb"CREATE (TYPE|DOMAIN|FUNCTION|PROCEDURE|TABLE|VIEW|SEQUENCE)|COPY ")
+_FIRST_OBJECT_PATTERN = re.compile(rb"CREATE (TYPE|DOMAIN|FUNCTION|PROCEDURE|TABLE|VIEW|SEQUENCE)|COPY ")
 
 
-def opened(file: Path) -> IO[bytes]:
+def open_script(file: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
 
 
 def run_psql(
-    programs: Programs, database: str, script: IO[bytes], left_out: Collection[bytes], server: Server
+    programs: ClientTools, database: str, script: IO[bytes], left_out: Collection[bytes], server: Server
 ) -> None:
     """Execute the script in one transaction, but for the lines that begin with what is left out."""
-    with programs.running("psql", *_PSQL, server=server, database=database, stdin=-1) as process:
+    with programs.running("psql", *_PSQL_FLAGS, server=server, database=database, stdin=-1) as process:
         assert process.stdin  # noqa: S101 - for mypy: it is a pipe
         with suppress(BrokenPipeError), process.stdin:  # psql says itself why it ended
-            _copy_head(script, process.stdin, tuple(left_out))
+            _copy_filtered_head(script, process.stdin, tuple(left_out))
             shutil.copyfileobj(script, process.stdin, 1 << 18)
 
 
-def _copy_head(script: IO[bytes], target: IO[bytes], left_out: tuple[bytes, ...]) -> None:
+def _copy_filtered_head(script: IO[bytes], target: IO[bytes], left_out: tuple[bytes, ...]) -> None:
     for line in script if left_out else ():
         if not line.startswith(left_out):
             target.write(line)
-        if _BODY.match(line):
+        if _FIRST_OBJECT_PATTERN.match(line):
             break
 
 
-def about_extension(name: str) -> list[bytes]:
+def extension_statement_prefixes(name: str) -> list[bytes]:
     """How the statements begin that make it, in a script of pg_dump."""
     quoted = sql.Identifier(name).as_string()
     written = name if re.fullmatch("[a-z_][a-z0-9_]*", name) else quoted
@@ -54,7 +54,7 @@ def about_extension(name: str) -> list[bytes]:
     ]
 
 
-def without_extensions(entries: str, names: Collection[str]) -> str:
+def exclude_extensions(entries: str, names: Collection[str]) -> str:
     """The list of an archive (pg_restore --list) without the extensions of those names."""
     told = re.compile(r"\d+; \d+ \d+ (?:EXTENSION -|COMMENT - EXTENSION) (.*)")
     kept = [

@@ -11,25 +11,25 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.pq import Conninfo
 
-from ops.session import parameters, require_session
+from ops.session import libpq_parameters, require_session
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 # As libpq itself names them: keyword of a connection, variable of the environment.
-_VARIABLES = {o.keyword.decode(): o.envvar.decode() for o in Conninfo.get_defaults() if o.envvar}
+_LIBPQ_ENV_VARS = {o.keyword.decode(): o.envvar.decode() for o in Conninfo.get_defaults() if o.envvar}
 
 
 class Server:
     """``database`` is the name of the live one. The password is in no argument, message or repr."""
 
     def __init__(self, params: Mapping[str, Any], database: str | None = None) -> None:
-        self._params = {k: str(v) for k, v in params.items() if k in _VARIABLES and v not in (None, "")}
+        self._params = {k: str(v) for k, v in params.items() if k in _LIBPQ_ENV_VARS and v not in (None, "")}
         self.database = database or self._params.get("dbname", "postgres")
 
     @classmethod
     def default(cls) -> Server:
         """The one of Django's default connection. Raises NeedsSession where a pooler hides it."""
         require_session("What makes, fills or renames databases")
-        return cls(parameters(connections[DEFAULT_DB_ALIAS]))
+        return cls(libpq_parameters(connections[DEFAULT_DB_ALIAS]))
 
     @property
     def address(self) -> str:
@@ -40,7 +40,7 @@ class Server:
         asked: dict[str, Any] = {**self._params, "dbname": database, "application_name": "backups"}
         connection = psycopg.connect(**asked, autocommit=True)
         connection.execute(
-            "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", [_WAITS]
+            "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", [_TIMEOUT_SETTINGS]
         )
         return connection
 
@@ -71,8 +71,8 @@ class Server:
 
     def environment(self, database: str) -> dict[str, str]:
         """For a program of PostgreSQL: where to connect to, and nothing of the caller's own PG variables."""
-        ours = {_VARIABLES[keyword]: value for keyword, value in self._params.items()}
-        others = {k: v for k, v in os.environ.items() if k not in _VARIABLES.values()}
+        ours = {_LIBPQ_ENV_VARS[keyword]: value for keyword, value in self._params.items()}
+        others = {k: v for k, v in os.environ.items() if k not in _LIBPQ_ENV_VARS.values()}
         return {**others, **ours, "PGDATABASE": database, "PGAPPNAME": "backups", "LC_ALL": "C"}
 
     def masked(self, text: str) -> str:
@@ -80,7 +80,7 @@ class Server:
         return text.replace(password, "***") if len(password) > 3 else text
 
 
-_WAITS = [
+_TIMEOUT_SETTINGS = [
     "statement_timeout",
     "lock_timeout",
     "idle_in_transaction_session_timeout",

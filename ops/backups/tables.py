@@ -7,14 +7,14 @@ from typing import Any, Protocol
 from psycopg import sql
 
 # What pg_dump dumps the rows of: not temporary, not an extension's.
-_TABLES = """
+_DUMPED_TABLES_SQL = """
 SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind = 'r' AND relpersistence <> 't' AND nspname <> 'information_schema' AND nspname !~ '^pg_'
     AND NOT EXISTS (
         SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
 ORDER BY 1, 2
 """
-Counts = dict[str, int]
+RowCounts = dict[str, int]
 
 
 class Cursor(Protocol):
@@ -22,9 +22,9 @@ class Cursor(Protocol):
     def fetchall(self) -> Any: ...
 
 
-def count_tables(cursor: Cursor) -> Counts:
+def count_rows_by_table(cursor: Cursor) -> RowCounts:
     """Rows by table, ``public.cards``; no table is truncated until the transaction ends."""
-    cursor.execute(_TABLES)
+    cursor.execute(_DUMPED_TABLES_SQL)
     names = [sql.Identifier(*found) for found in cursor.fetchall()]
     if not names:
         return {}
@@ -39,14 +39,14 @@ def count_tables(cursor: Cursor) -> Counts:
     return dict(cursor.fetchall())
 
 
-def differences(found: Counts, told: Counts) -> list[str]:
+def describe_count_differences(found: RowCounts, told: RowCounts) -> list[str]:
     """In words, table by table; empty where they are the same."""
     return [
-        f"{name}: {_rows(found.get(name))} instead of {_rows(told.get(name))}"
+        f"{name}: {_format_row_count(found.get(name))} instead of {_format_row_count(told.get(name))}"
         for name in sorted(found.keys() | told.keys())
         if found.get(name) != told.get(name)
     ]
 
 
-def _rows(count: int | None) -> str:
+def _format_row_count(count: int | None) -> str:
     return "no table" if count is None else f"{count:,} rows"

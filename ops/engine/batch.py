@@ -13,59 +13,45 @@ from django.db import DatabaseError, transaction
 from django.db.models import Exists, QuerySet
 from django.db.models.functions import Now
 
-from ops.candidates import candidates, keyset_of
+from ops.command_lines import manage_command
 from ops.db import batch_transaction
-from ops.declaration import asks_elsewhere
-from ops.engine.answers import Answers, Unanswered, ask
-from ops.engine.failures import refusal, refuse_futile, refuse_refused, set_aside
-from ops.engine.lane import Halted, Statements, reach, retake
-from ops.engine.locks import Locks
-from ops.engine.search import Search
-from ops.engine.size import BatchSize
-from ops.events import process, tell
-from ops.exceptions import NeverShrinks, TooManyFailures
+from ops.engine.batch_size import BatchSize
+from ops.engine.bisect import Bisection
+from ops.engine.failures import check_failure_limit, check_unchanged_limit, record_failure, unchanged_reason
+from ops.engine.lane import BatchPlan, RunHalted, StatementCache, batch_bounds, relock_lane
+from ops.engine.locks import LockPolicy
+from ops.engine.process_results import ProcessFailed, ProcessResults, process_rows
+from ops.engine.statement import (
+    BatchResult,
+    LockMode,
+    execute_change,
+    may_merge,
+    write_process_results,
+)
+from ops.events import log_event, process_name
+from ops.exceptions import NonTerminating, TooManyFailures
 from ops.models import AuditLog, Lane, Run
-from ops.operation import Operation
-from ops.scope import Scope
-from ops.sql.batch import Reach, Way, Written, change_processed, change_set, may_merge
+from ops.operations.base import Operation
+from ops.operations.candidates import build_keyset, candidates
+from ops.operations.scope import Scope
+from ops.operations.validation import has_subquery
+from ops.sql.blocking import describe_blocking_session
 from ops.sql.compile import row_version
-from ops.sql.holder import holder_of
-from ops.sql.keys import key_text
-from ops.sql.lane import begin
-from ops.sqlstates import LOCK_NOT_AVAILABLE, LOST_RACES, is_of_a_row, sqlstate
+from ops.sql.keys import outer_pk_text
+from ops.sql.lane_lock import lock_lane
+from ops.sqlstates import LOCK_NOT_AVAILABLE, RETRYABLE, is_row_error, sqlstate
 from ops.states import State
-from ops.typed import manage
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """What a batch has before it: its lane, and how far it may go."""
-
-    lane: Lane
-    reach: Reach
-    sweep: int
-    way: Way
-
-    @property
-    def is_one(self) -> bool:
-        """It is a single candidate, seen ahead."""
-        return self.reach.limit == 1 and not self.reach.last
-
-    @property
-    def is_empty(self) -> bool:
-        """A single candidate was looked for, and none found."""
-        return self.reach.limit == 1 and self.reach.last
 
 
 @dataclass
-class Batches:
+class BatchExecutor:
     """Advances a run batch by batch, on whichever of its lanes is free."""
 
     run: Run
     operation: Operation
     scope: Scope
     size: BatchSize
-    stretch: Stretch | None = field(default=None, init=False)
+    stretch: BatchPlan | None = field(default=None, init=False)
     failed: bool = field(default=False, init=False)
     # Seconds of a batch without its COMMIT, which a slow disk or standby makes no shorter for fewer rows.
     worked: float = field(default=0.0, init=False)
@@ -77,10 +63,10 @@ class Batches:
     worth_telling: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
-        self.keyset = keyset_of(self.operation, self.scope, self.run)
-        self.statements = Statements(self.operation, self.scope, self.keyset)
-        self.search = Search(self.keyset, self.size)
-        self.locks = Locks(self.run, self.size, self._may_be_at_once())
+        self.keyset = build_keyset(self.operation, self.scope, self.run)
+        self.statements = StatementCache(self.operation, self.scope, self.keyset)
+        self.search = Bisection(self.keyset, self.size)
+        self.locks = LockPolicy(self.run, self.size, self._may_be_at_once())
 
     def advance(self) -> int | None:
         """Do one batch; the number of rows changed, or None when no unfinished lane was free.
@@ -97,7 +83,7 @@ class Batches:
         lists = (self.operation.listed, self.scope.listed(self.run))
         return (
             not self.operation.is_per_row()
-            and not asks_elsewhere(self.operation)
+            and not has_subquery(self.operation)
             and None in lists  # MERGE has one source
             and may_merge(self.operation.model)
         )
@@ -111,7 +97,7 @@ class Batches:
                 raise
             self._blame(exc, self.stretch)
             return 0
-        except Unanswered as exc:
+        except ProcessFailed as exc:
             self._narrow_raised(exc)
             return 0
         if written is None:
@@ -124,15 +110,15 @@ class Batches:
         self.search.passed()
         return written.changed
 
-    def _take(self) -> Stretch | None:
+    def _take(self) -> BatchPlan | None:
         """Lock a lane and look ahead in it; None when no lane was free. In a transaction."""
         left, self.stretch = self.stretch.lane if self.stretch else None, None
         # In the same message as the lock, as if the lane stood where this process left it: it mostly does.
         span = self.statements.span(left, self.size.keys) if left and self.size.rows > 1 else None
         way = self.locks.way
-        lane, seen = begin(self.run, left, self.locks.timeout, span)
+        lane, seen = lock_lane(self.run, left, self.locks.timeout, span)
         if self.run.state != State.RUNNING:
-            raise Halted
+            raise RunHalted
         if lane is None or self.locks.way is not way:  # The last sweep has begun meanwhile.
             return None
         before = None if self.locks.waits else self.search.before_suspect(lambda: self._left_of(lane))
@@ -140,10 +126,10 @@ class Batches:
         if before:
             ahead = before
         elif span and left and rows > 1 and (lane.pk, lane.position) == (left.pk, left.position):
-            ahead = reach(lane, rows, seen)
+            ahead = batch_bounds(lane, rows, seen)
         else:
             ahead = self.statements.look_ahead(lane, rows, self.size.keys)
-        self.stretch = Stretch(lane, ahead, self.run.sweep, way)
+        self.stretch = BatchPlan(lane, ahead, self.run.sweep, way)
         return self.stretch
 
     def _left_of(self, lane: Lane, upper: str | None = None) -> QuerySet[Any]:
@@ -151,32 +137,32 @@ class Batches:
         rows = candidates(self.operation, self.scope, self.run)
         return self.keyset.between(rows, lane.position, lane.upper if upper is None else upper)
 
-    def _rows(self, stretch: Stretch) -> QuerySet[Any]:
+    def _rows(self, stretch: BatchPlan) -> QuerySet[Any]:
         """The candidates within the stretch."""
         if stretch.is_one:
             return self.keyset.one(self._left_of(stretch.lane), stretch.reach.key)
         return self._left_of(stretch.lane, stretch.reach.key)
 
-    def _change(self) -> Written | None:
+    def _change(self) -> BatchResult | None:
         with transaction.atomic(durable=True):
             stretch = self._take()
             if stretch is None:
                 return None
-            if stretch.way is Way.WAITING:
+            if stretch.way is LockMode.WAITING:
                 self._await(stretch)
             statement = self.statements.change(stretch.lane, stretch.is_one, stretch.way)
-            written = change_set(statement, self.operation, stretch.lane, stretch.reach, stretch.way)
+            written = execute_change(statement, self.operation, stretch.lane, stretch.reach, stretch.way)
             self._check(stretch, written)
             self.worked = perf_counter() - self.began
             return written
 
-    def _await(self, stretch: Stretch) -> None:
+    def _await(self, stretch: BatchPlan) -> None:
         """Lock the row that was seen ahead by a statement of its own: the next one sees it as it then is."""
         if stretch.is_one:
             rows = self.operation.model._base_manager.select_for_update(no_key=True)
             rows.filter(pk=stretch.reach.key).values_list("pk").first()
 
-    def _process(self) -> Written | None:
+    def _process(self) -> BatchResult | None:
         with transaction.atomic(durable=True):
             stretch = self._take()
             if stretch is None:
@@ -185,53 +171,53 @@ class Batches:
             rows = list(versioned.order_by(self.keyset.order)[: stretch.reach.limit])
             # No lock is held from here on: others look for the lane that was left alone for the longest.
             Lane.objects.filter(pk=stretch.lane.pk).update(heartbeat_at=Now())
-        answers = ask(self.operation, rows)
+        answers = process_rows(self.operation, rows)
         self.raised = 0
         with batch_transaction(stretch.lane, self.locks.patience):
-            if not retake(stretch.lane, stretch.sweep):  # A twin was faster, and has written the same.
+            if not relock_lane(stretch.lane, stretch.sweep):  # A twin was faster, and has written the same.
                 self.stretch = None  # and has this lane
-                return Written(0, 0)
+                return BatchResult(0, 0)
             written = self._write(stretch, rows, answers)
             self.worked = perf_counter() - self.began
             return written
 
-    def _write(self, stretch: Stretch, rows: list[Any], answers: Answers) -> Written:
+    def _write(self, stretch: BatchPlan, rows: list[Any], answers: ProcessResults) -> BatchResult:
         for key, reason in answers.failures.items():
             self._set_aside(stretch.lane, key, reason)
         full = len(rows) == stretch.reach.limit
         reach = replace(stretch.reach, limit=len(rows) + 1)
         if full:
             reach = replace(reach, key=str(rows[-1].pk), last=False)
-        written = change_processed(self.operation, answers.told, stretch.lane, reach, self.locks.waits)
+        written = write_process_results(self.operation, answers.told, stretch.lane, reach, self.locks.waits)
         written = replace(written, selected=len(answers.told))
         self._check(stretch, written, rows)
         return replace(written, selected=len(rows))
 
-    def _check(self, stretch: Stretch, written: Written, read: Sequence[Any] = ()) -> None:
+    def _check(self, stretch: BatchPlan, written: BatchResult, read: Sequence[Any] = ()) -> None:
         """What a batch may not leave behind, looked at while its rows are locked."""
         if written.changed and not stretch.lane.changed:
             self._check_shrinks(self._rows(stretch), read)
         waited = self.locks.waits and stretch.is_one
         if waited and not written.changed and self._rows(stretch).exists():
             self.refused += 1
-            self._set_aside(stretch.lane, str(stretch.reach.key), refusal(written.selected))
+            self._set_aside(stretch.lane, str(stretch.reach.key), unchanged_reason(written.selected))
 
     def _check_shrinks(self, rows: QuerySet[Any], read: Sequence[Any]) -> None:
         """After the first rows that a lane changed: none of them may still match, as it was read."""
-        changed = AuditLog.objects.filter(run=self.run, object_id=key_text())
+        changed = AuditLog.objects.filter(run=self.run, object_id=outer_pk_text())
         still = rows.filter(Exists(changed)).first()
-        if still is not None and not _means_other(still, read, rows.query.annotation_select):
-            raise NeverShrinks(
+        if still is not None and not _inputs_changed(still, read, rows.query.annotation_select):
+            raise NonTerminating(
                 f"{self.operation.name} changed row {still.pk}, which still matches get_queryset(): the run"
                 " would never end. Let get_queryset() leave out what get_changes() sets. Nothing was changed"
             )
 
-    def _blame(self, error: DatabaseError, stretch: Stretch) -> None:
+    def _blame(self, error: DatabaseError, stretch: BatchPlan) -> None:
         """A batch that failed on its data, or lost a lock, is tried again smaller, down to one row."""
-        lost = sqlstate(error) in LOST_RACES
-        if stretch.is_empty or not (lost or is_of_a_row(error)):
+        lost = sqlstate(error) in RETRYABLE
+        if stretch.is_empty or not (lost or is_row_error(error)):
             raise error
-        if stretch.way is Way.AT_ONCE and sqlstate(error) == LOCK_NOT_AVAILABLE:
+        if stretch.way is LockMode.AT_ONCE and sqlstate(error) == LOCK_NOT_AVAILABLE:
             self.locks.met_one()
             return
         if lost and self.locks.may_lose(sqlstate(error)):
@@ -239,24 +225,28 @@ class Batches:
         if self.locks.waits or not self.search.narrow(error, stretch.reach.limit):
             self._pass_over(stretch, self._reason(error, stretch, lost))
 
-    def _narrow_raised(self, error: Unanswered) -> None:
+    def _narrow_raised(self, error: ProcessFailed) -> None:
         """Rows for which process() raised are processed again, fewer of them, down to one."""
         if self.stretch and not self.size.suspect(len(error.rows)):
             self.raised += 1
             alone = replace(self.stretch.reach, key=str(error.rows[0].pk))
             self._pass_over(replace(self.stretch, reach=alone), str(error))
 
-    def _reason(self, error: DatabaseError, stretch: Stretch, lost: bool) -> str | None:
+    def _reason(self, error: DatabaseError, stretch: BatchPlan, lost: bool) -> str | None:
         """Why the row is set aside; None where a later sweep may still have it."""
         if not lost:
             return str(error).strip()
         self.locks.waited += 1
-        return holder_of(self.operation.model, str(stretch.reach.key)) if self.locks.waits else None
+        return (
+            describe_blocking_session(self.operation.model, str(stretch.reach.key))
+            if self.locks.waits
+            else None
+        )
 
-    def _pass_over(self, stretch: Stretch, reason: str | None) -> None:
+    def _pass_over(self, stretch: BatchPlan, reason: str | None) -> None:
         """Let the cursor pass a row that could not be changed; with a reason, it is recorded as failed."""
         with batch_transaction(stretch.lane, self.locks.patience):
-            if not retake(stretch.lane, stretch.sweep):
+            if not relock_lane(stretch.lane, stretch.sweep):
                 return
             if reason is not None:
                 self._set_aside(stretch.lane, str(stretch.reach.key), reason)
@@ -264,7 +254,7 @@ class Batches:
                 Lane.objects.filter(pk=stretch.lane.pk).update(cursor=stretch.reach.key)
 
     def _set_aside(self, lane: Lane, key: str, reason: str) -> None:
-        set_aside(lane, key, reason)
+        record_failure(lane, key, reason)
         self.failed = True
 
     def _check_failures(self) -> None:
@@ -272,20 +262,22 @@ class Batches:
         if failed >= self.worth_telling:  # the first, then ten, a hundred: a log is no list of rows
             self.worth_telling = 10 * failed
             latest = self.run.failures.counted().latest("created_at", "pk").error.partition("\n")[0]
-            tell(self.run, "failing", logging.WARNING, rows=failed, latest=latest, process=process())
+            log_event(
+                self.run, "failing", logging.WARNING, rows=failed, latest=latest, process=process_name()
+            )
         if most is not None and failed > most:
             raise TooManyFailures(
                 f"{failed} rows failed, {most} were allowed."
-                f" To see them: {manage('runs', 'show', self.run.pk)}"
+                f" To see them: {manage_command('runs', 'show', self.run.pk)}"
             )
-        refuse_futile(self.run, failed, self.raised)
-        refuse_refused(self.run, self.refused, self._count_left)
+        check_failure_limit(self.run, failed, self.raised)
+        check_unchanged_limit(self.run, self.refused, self._count_left)
 
     def _count_left(self) -> int:
         return candidates(self.operation, self.scope, self.run).count()
 
 
-def _means_other(row: Any, read: Sequence[Any], annotations: Iterable[str]) -> bool:
+def _inputs_changed(row: Any, read: Sequence[Any], annotations: Iterable[str]) -> bool:
     """Whether what the row was processed with, in another table, was changed while it was processed."""
     before = [old for old in read if old.pk == row.pk]
     return any(getattr(row, name) != getattr(old, name) for old in before for name in annotations)

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from django.db.models import F
 from django.db.models.functions import Now
 
-from ops.exceptions import NoneSucceeds
+from ops.command_lines import manage_command
+from ops.exceptions import AllRowsFailed
 from ops.models import Failure, Lane, Run
-from ops.typed import manage
 
 # A run that has failed on so many rows and changed none, fails on every row.
-FUTILE = 100
+CONSECUTIVE_FAILURE_LIMIT = 100
 # So many rows, one after the other, that the database left as they were: there are more of them than anybody
 # wants to have listed.
-_REFUSED = 2_000
+_UNCHANGED_ROW_LIMIT = 2_000
 
 
-def set_aside(lane: Lane, key: str, error: str) -> None:
+def record_failure(lane: Lane, key: str, error: str) -> None:
     """Record that the row could not be changed, and let the cursor pass it. In the lane's transaction."""
     # What Python or a file name says may hold what PostgreSQL cannot store.
     reason = error.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") or "no reason was given"
@@ -31,30 +31,30 @@ def set_aside(lane: Lane, key: str, error: str) -> None:
     Lane.objects.filter(pk=lane.pk).update(cursor=key, failed=F("failed") + 1, heartbeat_at=Now())
 
 
-def refuse_futile(run: Run, failed: int, raised: int) -> None:
+def check_failure_limit(run: Run, failed: int, raised: int) -> None:
     """Raise NoneSucceeds once it is no row that is at fault, unless somebody said how many may fail.
 
     ``failed`` rows of the run, ``raised`` the last ones for each of which process() raised.
     """
-    if run.max_failures is not None or failed < FUTILE:
+    if run.max_failures is not None or failed < CONSECUTIVE_FAILURE_LIMIT:
         return
-    if raised >= FUTILE:
+    if raised >= CONSECUTIVE_FAILURE_LIMIT:
         told = f"process() raised for {raised} rows, one after the other"
     elif not run.lanes.filter(changed__gt=0).exists():
         told = f"the first {failed} rows all failed, and none was changed"
     else:
         return
-    raise _none_succeeds(run, told)
+    raise _build_none_succeeds(run, told)
 
 
-def refuse_refused(run: Run, refused: int, left: Callable[[], int]) -> None:
+def check_unchanged_limit(run: Run, refused: int, left: Callable[[], int]) -> None:
     """Raise NoneSucceeds once the database left so many rows as they were that to try the rest is idle."""
-    if run.max_failures is None and refused >= _REFUSED:
+    if run.max_failures is None and refused >= _UNCHANGED_ROW_LIMIT:
         told = f"the database left {refused:,} rows as they were, one after the other"
-        raise _none_succeeds(run, f"{told}; {left():,} more have not been tried since")
+        raise _build_none_succeeds(run, f"{told}; {left():,} more have not been tried since")
 
 
-def refusal(selected: int) -> str:
+def unchanged_reason(selected: int) -> str:
     """Why a row was not changed, though it is a candidate and no error was raised."""
     if selected:
         kept = "a trigger or row-level security kept the row as it was"
@@ -62,11 +62,11 @@ def refusal(selected: int) -> str:
     return "not changed: this role may read the row, but not change it (row-level security)"
 
 
-def _none_succeeds(run: Run, told: str) -> NoneSucceeds:
+def _build_none_succeeds(run: Run, told: str) -> AllRowsFailed:
     latest = run.failures.counted().latest("created_at", "pk")
-    return NoneSucceeds(
+    return AllRowsFailed(
         f"{told}. The last one, {latest.object_id}: {latest.error.partition(chr(10))[0]}."
-        f" To see them: {manage('runs', 'failures', run.pk)}."
-        f" Once it is mended: {manage('runs', 'resume', run.pk)};"
+        f" To see them: {manage_command('runs', 'failures', run.pk)}."
+        f" Once it is mended: {manage_command('runs', 'resume', run.pk)};"
         " where so many rows may fail, with --max-failures N"
     )

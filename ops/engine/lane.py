@@ -3,82 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet, Value
 
-from ops.candidates import candidates
-from ops.lost import refresh
+from ops.engine.statement import BatchBounds, LockMode, compile_change
 from ops.models import Lane
-from ops.operation import Operation
-from ops.scope import Scope
-from ops.sql.batch import Reach, Way, compile_change
-from ops.sql.compile import Compiled, Slot, compile_select
+from ops.operations.base import Operation
+from ops.operations.candidates import candidates
+from ops.operations.scope import Scope
+from ops.runs.lifecycle import refresh_run
+from ops.sql.compile import BoundParam, CompiledStatement, compile_select
 from ops.sql.keyset import Keyset
 from ops.states import State
 
 
-def retake(lane: Lane, sweep: int) -> bool:
+def relock_lane(lane: Lane, sweep: int) -> bool:
     """Lock the lane again; whether it still stands where it was read, in that sweep. In a transaction.
 
     Raises Halted: while the lane was free, somebody may have cancelled the run and claimed its columns.
     """
     now = Lane.objects.select_for_update(no_key=True).get(pk=lane.pk)
     # Read after the lock, as a batch's beginning does.
-    refresh(lane.run, fields=["state", "sweep"])
+    refresh_run(lane.run, fields=["state", "sweep"])
     if lane.run.state != State.RUNNING:
-        raise Halted
+        raise RunHalted
     return not now.finished and (now.cursor, lane.run.sweep) == (lane.cursor, sweep)
 
 
-class Halted(Exception):
+class RunHalted(Exception):
     """The run is no longer running: somebody paused, cancelled or ended it."""
 
 
-class Statements:
+class StatementCache:
     """The statements of a run's batches, compiled once for each shape that their bounds take."""
 
     def __init__(self, operation: Operation, scope: Scope, keyset: Keyset) -> None:
         self.operation, self.scope, self.keyset = operation, scope, keyset
-        self._known: dict[tuple[Any, ...], Compiled | None] = {}
+        self._known: dict[tuple[Any, ...], CompiledStatement | None] = {}
 
-    def look_ahead(self, lane: Lane, rows: int, keys: int) -> Reach:
+    def look_ahead(self, lane: Lane, rows: int, keys: int) -> BatchBounds:
         """The span of the next ``keys`` keys, whether candidates or not; for one row, the next candidate."""
         ahead = self.candidate(lane) if rows == 1 else self.span(lane, keys)
         if ahead is None:
-            return reach(lane, rows, None)
+            return batch_bounds(lane, rows, None)
         with connection.cursor() as cursor:
             cursor.execute(ahead.sql, ahead.params)
-            return reach(lane, rows, cursor.fetchone())
+            return batch_bounds(lane, rows, cursor.fetchone())
 
-    def span(self, lane: Lane, keys: int) -> Compiled | None:
+    def span(self, lane: Lane, keys: int) -> CompiledStatement | None:
         """What finds the last of the next ``keys`` keys."""
-        return self._ahead(lane, "span", lambda: self.keyset.keys(*_bounds(lane)), keys - 1)
+        return self._ahead(lane, "span", lambda: self.keyset.keys(*_lane_bound_params(lane)), keys - 1)
 
-    def candidate(self, lane: Lane) -> Compiled | None:
+    def candidate(self, lane: Lane) -> CompiledStatement | None:
         """What finds the next candidate."""
 
         def rows() -> QuerySet[Any]:
-            ahead = self.keyset.between(candidates(self.operation, self.scope, lane.run), *_bounds(lane))
+            ahead = self.keyset.between(
+                candidates(self.operation, self.scope, lane.run), *_lane_bound_params(lane)
+            )
             return ahead.order_by(self.keyset.order).values_list("pk", flat=True)
 
         return self._ahead(lane, "candidate", rows, passed=0)
 
     def _ahead(
         self, lane: Lane, what: str, keys: Callable[[], QuerySet[Any]], passed: int
-    ) -> Compiled | None:
-        ahead = self._once(lane, (what,), lambda: _compile_ahead(keys()))
-        bounds = {Slot.AFTER: lane.position, Slot.UPPER: lane.upper}
-        return ahead and Compiled(ahead.sql, (*ahead.bind(bounds), passed))
+    ) -> CompiledStatement | None:
+        ahead = self._once(lane, (what,), lambda: _compile_lookahead(keys()))
+        bounds = {BoundParam.AFTER: lane.position, BoundParam.UPPER: lane.upper}
+        return ahead and CompiledStatement(ahead.sql, (*ahead.bind(bounds), passed))
 
-    def change(self, lane: Lane, one: bool, way: Way) -> Compiled | None:
+    def change(self, lane: Lane, one: bool, way: LockMode) -> CompiledStatement | None:
         """The statement of a batch; ``one`` changes the row that was seen ahead and no other."""
         return self._once(lane, ("change", one, way), lambda: self._compile_change(lane, one, way))
 
-    def _compile_change(self, lane: Lane, one: bool, way: Way) -> Compiled | None:
-        after, upper = _bounds(lane)
-        rows, key = candidates(self.operation, self.scope, lane.run), Value(Slot.KEY)
+    def _compile_change(self, lane: Lane, one: bool, way: LockMode) -> CompiledStatement | None:
+        after, upper = _lane_bound_params(lane)
+        rows, key = candidates(self.operation, self.scope, lane.run), Value(BoundParam.KEY)
         if one:
             rows = self.keyset.one(self.keyset.between(rows, after, upper), key)
         else:
@@ -86,25 +89,49 @@ class Statements:
         return compile_change(self.operation, rows, self.keyset, way)
 
     def _once(
-        self, lane: Lane, what: tuple[Any, ...], compile: Callable[[], Compiled | None]
-    ) -> Compiled | None:
+        self, lane: Lane, what: tuple[Any, ...], compile: Callable[[], CompiledStatement | None]
+    ) -> CompiledStatement | None:
         shape = (*what, lane.run.sweep, lane.position is None, lane.upper is None)
         if shape not in self._known:
             self._known[shape] = compile()
         return self._known[shape]
 
 
-def reach(lane: Lane, rows: int, seen: tuple[Any, ...] | None) -> Reach:
+def batch_bounds(lane: Lane, rows: int, seen: tuple[Any, ...] | None) -> BatchBounds:
     """How far a batch of so many rows may go, by what a look ahead has seen: nothing is the lane's end."""
-    return Reach(rows, lane.upper, last=True) if seen is None else Reach(rows, str(seen[0]), last=False)
+    return (
+        BatchBounds(rows, lane.upper, last=True)
+        if seen is None
+        else BatchBounds(rows, str(seen[0]), last=False)
+    )
 
 
-def _compile_ahead(keys: QuerySet[Any]) -> Compiled | None:
+def _compile_lookahead(keys: QuerySet[Any]) -> CompiledStatement | None:
     ahead = compile_select(keys)
-    return ahead and Compiled(ahead.sql + " LIMIT 1 OFFSET %s", ahead.params)
+    return ahead and CompiledStatement(ahead.sql + " LIMIT 1 OFFSET %s", ahead.params)
 
 
-def _bounds(lane: Lane) -> tuple[Value | None, Value | None]:
+def _lane_bound_params(lane: Lane) -> tuple[Value | None, Value | None]:
     """Slots for what the lane has before it."""
-    after = None if lane.position is None else Value(Slot.AFTER)
-    return after, None if lane.upper is None else Value(Slot.UPPER)
+    after = None if lane.position is None else Value(BoundParam.AFTER)
+    return after, None if lane.upper is None else Value(BoundParam.UPPER)
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What a batch has before it: its lane, and how far it may go."""
+
+    lane: Lane
+    reach: BatchBounds
+    sweep: int
+    way: LockMode
+
+    @property
+    def is_one(self) -> bool:
+        """It is a single candidate, seen ahead."""
+        return self.reach.limit == 1 and not self.reach.last
+
+    @property
+    def is_empty(self) -> bool:
+        """A single candidate was looked for, and none found."""
+        return self.reach.limit == 1 and self.reach.last

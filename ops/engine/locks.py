@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from ops.engine.size import BatchSize
+from ops.engine.batch_size import BatchSize
+from ops.engine.statement import LockMode
 from ops.models import Run
-from ops.sql.batch import Way
 from ops.sqlstates import LOCK_NOT_AVAILABLE
 
 # The last sweep waits for locked rows. Below deadlock_timeout (1 s), so that it is always the engine that
@@ -15,16 +15,16 @@ from ops.sqlstates import LOCK_NOT_AVAILABLE
 LAST_SWEEP = 4
 LOCK_TIMEOUT = timedelta(milliseconds=500)
 # After so many waits in vain, somebody holds rows for good: the others are only asked for.
-_PATIENT_WAITS = 60
-_IMPATIENT = timedelta(milliseconds=5)
+_MAX_FULL_LOCK_WAITS = 60
+_SHORT_LOCK_TIMEOUT = timedelta(milliseconds=5)
 # After a batch AT_ONCE that met a row which somebody holds, so many are SKIPPING.
-_CAREFUL = 50
+_SKIP_LOCKED_BATCHES = 50
 # A lock that SKIP LOCKED does not cover, such as that of a parent row, may be lost so often in a row.
-_LOSSES = 3
+_MAX_LOCK_RETRIES = 3
 
 
 @dataclass
-class Locks:
+class LockPolicy:
     """See Note [Three ways to lock the rows of a batch]."""
 
     run: Run
@@ -40,22 +40,22 @@ class Locks:
         return self.run.sweep >= LAST_SWEEP
 
     @property
-    def way(self) -> Way:
+    def way(self) -> LockMode:
         """That of the next batch."""
         if self.waits:
-            return Way.WAITING
+            return LockMode.WAITING
         may = self.size.is_span and self.size.rows > 1 and self.at_once and not self.careful
-        return Way.AT_ONCE if may else Way.SKIPPING
+        return LockMode.AT_ONCE if may else LockMode.SKIPPING
 
     @property
     def patience(self) -> timedelta:
         """How long it is waited for a lock."""
-        return _IMPATIENT if self.waited > _PATIENT_WAITS else LOCK_TIMEOUT
+        return _SHORT_LOCK_TIMEOUT if self.waited > _MAX_FULL_LOCK_WAITS else LOCK_TIMEOUT
 
     @property
     def timeout(self) -> timedelta:
         """How long the next batch waits for a lock."""
-        return _IMPATIENT if self.way is Way.AT_ONCE else self.patience
+        return _SHORT_LOCK_TIMEOUT if self.way is LockMode.AT_ONCE else self.patience
 
     def won(self) -> None:
         self.losses = 0
@@ -63,7 +63,7 @@ class Locks:
 
     def met_one(self) -> None:
         """A batch AT_ONCE met a row that somebody holds."""
-        self.careful = _CAREFUL
+        self.careful = _SKIP_LOCKED_BATCHES
 
     def may_lose(self, state: str) -> bool:
         """After a batch that lost a lock: whether the same batch is worth another try.
@@ -72,4 +72,4 @@ class Locks:
         """
         self.losses += 1
         waited = self.waits and state == LOCK_NOT_AVAILABLE
-        return not waited and self.losses < _LOSSES
+        return not waited and self.losses < _MAX_LOCK_RETRIES

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 FORMATS = ("json", "jsonl")
-Told = Callable[[int, int], None]  # so many rows and bytes more
-_BLOCK = 1 << 16
+ProgressCallback = Callable[[int, int], None]  # so many rows and bytes more
+_BLOCK_SIZE = 1 << 16
 # Of PostgreSQL's speed on two cores, level 1 keeps most and level 6 half; the file is a fifth smaller at 6.
-_LEVEL = 1
-_GZIP = 31  # zlib's name for gzip's header, without a time in it
+_COMPRESSION_LEVEL = 1
+_GZIP_WBITS = 31  # zlib's name for gzip's header, without a time in it
 
 
 @dataclass(frozen=True)
-class Form:
+class FileFormat:
     """A JSON array, or one object a line; gzipped or not."""
 
     format: str = "json"
@@ -29,12 +29,12 @@ class Form:
         return f"{part}.{self.format}{'.gz' if self.compress else ''}"
 
 
-def every_form() -> list[Form]:
-    return [Form(format, compress) for format in FORMATS for compress in (False, True)]
+def list_file_formats() -> list[FileFormat]:
+    return [FileFormat(format, compress) for format in FORMATS for compress in (False, True)]
 
 
 @dataclass
-class Written:
+class FileResult:
     """What a file holds; ``sha256`` and ``bytes`` are those of the file as it lies on the disk."""
 
     rows: int = 0
@@ -45,11 +45,11 @@ class Written:
         return asdict(self)
 
 
-def write_rows(path: Path, form: Form, pieces: Iterable[bytes], told: Told) -> Written:
+def write_rows(path: Path, form: FileFormat, pieces: Iterable[bytes], told: ProgressCallback) -> FileResult:
     """Write lines to a new file, and sync it; ``told`` hears of each block."""
-    written, digest = Written(), hashlib.sha256()
+    written, digest = FileResult(), hashlib.sha256()
     with path.open("xb", buffering=0) as file:
-        for rows, block in _framed(form, pieces):
+        for rows, block in _iter_file_blocks(form, pieces):
             file.write(block)
             digest.update(block)
             written.rows += rows
@@ -60,27 +60,27 @@ def write_rows(path: Path, form: Form, pieces: Iterable[bytes], told: Told) -> W
     return written
 
 
-def _framed(form: Form, pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+def _iter_file_blocks(form: FileFormat, pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """Blocks of the file with the rows that each ends."""
-    blocks = ((block.count(b"\n"), block) for block in _blocks(pieces))
-    framed = _array(blocks) if form.format == "json" else blocks
-    return _compressed(framed) if form.compress else framed
+    blocks = ((block.count(b"\n"), block) for block in _iter_blocks(pieces))
+    framed = _iter_json_array(blocks) if form.format == "json" else blocks
+    return _iter_gzip(framed) if form.compress else framed
 
 
-def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _iter_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Gathers small pieces: each row comes by itself."""
     held, size = [], 0
     for piece in pieces:
         held.append(piece)
         size += len(piece)
-        if size >= _BLOCK:
+        if size >= _BLOCK_SIZE:
             yield b"".join(held)
             held, size = [], 0
     if held:
         yield b"".join(held)
 
 
-def _array(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+def _iter_json_array(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     """Lines as the items of one JSON array. A row holds no line's end, so that nothing need be parsed."""
     before = b"[\n"
     for rows, block in blocks:
@@ -91,8 +91,8 @@ def _array(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     yield 0, b"[]\n" if before == b"[\n" else b"\n]\n"
 
 
-def _compressed(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    compressor = zlib.compressobj(_LEVEL, wbits=_GZIP)
+def _iter_gzip(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    compressor = zlib.compressobj(_COMPRESSION_LEVEL, wbits=_GZIP_WBITS)
     for rows, block in blocks:
         yield rows, compressor.compress(block)
     yield 0, compressor.flush()

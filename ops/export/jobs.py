@@ -16,19 +16,19 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from ops.exceptions import Interrupted, OpsError
-from ops.export.folder import Taken
-from ops.export.meter import Meter
-from ops.export.queue import LOST, ring
+from ops.export.folder import TargetLocked
+from ops.export.progress import TransferProgress
+from ops.export.queue import HEARTBEAT_EXPIRED, enqueue_export
+from ops.export.request import ExportRequest
 from ops.export.summary import Summary
-from ops.export.wanted import Wanted
 from ops.export.write import write_export
+from ops.interrupts import stop_requested
 from ops.models import Export, ExportState
-from ops.patience import is_away
-from ops.queue.slice import asked_to_stop
+from ops.retries import is_unavailable
 
 log = logging.getLogger(__name__)
 
-_BEAT = 1.0
+_HEARTBEAT_INTERVAL = 1.0
 
 
 def perform(number: int) -> None:
@@ -37,28 +37,28 @@ def perform(number: int) -> None:
     if not _claim(number, owner):
         return
     export = Export.objects.get(pk=number)
-    meter, stop = Meter(), Event()
+    meter, stop = TransferProgress(), Event()
     try:
-        with _beating(export.pk, owner, meter, stop):
-            summary = _write(export, meter, stop)
-        _end(export, owner, ExportState.SUCCEEDED, meter, summary=summary.as_json())
+        with _heartbeat_thread(export.pk, owner, meter, stop):
+            summary = _write_to_target(export, meter, stop)
+        _finish(export, owner, ExportState.SUCCEEDED, meter, summary=summary.as_json())
     except Interrupted:
-        if _give_up(export, owner, meter):
-            ring(export)
-    except Taken:  # called again by the reaper: at once it would only find the other still at it
-        _give_up(export, owner, meter)
+        if _cancel_or_requeue(export, owner, meter):
+            enqueue_export(export)
+    except TargetLocked:  # called again by the reaper: at once it would only find the other still at it
+        _cancel_or_requeue(export, owner, meter)
     except OpsError as exc:
-        _end(export, owner, ExportState.FAILED, meter, error=str(exc))
+        _finish(export, owner, ExportState.FAILED, meter, error=str(exc))
     except Exception as exc:
-        if isinstance(exc, Error) and is_away(exc):
+        if isinstance(exc, Error) and is_unavailable(exc):
             log.warning("%s: the database is away: %s", export, exc)
             return  # it is lost, and is called again once the database is back
-        _end(export, owner, ExportState.FAILED, meter, error=str(exc))
+        _finish(export, owner, ExportState.FAILED, meter, error=str(exc))
         raise
 
 
-def _write(export: Export, meter: Meter, stop: Event) -> Summary:
-    wanted, target = Wanted.of_json(export.asked), Path(export.path)
+def _write_to_target(export: Export, meter: TransferProgress, stop: Event) -> Summary:
+    wanted, target = ExportRequest.of_json(export.asked), Path(export.path)
     root = Path(settings.EXPORT_ROOT).absolute()
     if target.parent == root:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def _write(export: Export, meter: Meter, stop: Event) -> Summary:
 
 
 def _claim(number: int, owner: UUID) -> bool:
-    free = Q(state=ExportState.QUEUED) | (Q(state=ExportState.RUNNING) & LOST)
+    free = Q(state=ExportState.QUEUED) | (Q(state=ExportState.RUNNING) & HEARTBEAT_EXPIRED)
     return bool(
         Export.objects.filter(free, pk=number).update(
             state=ExportState.RUNNING,
@@ -81,20 +81,20 @@ def _claim(number: int, owner: UUID) -> bool:
     )
 
 
-def _give_up(export: Export, owner: UUID, meter: Meter) -> bool:
+def _cancel_or_requeue(export: Export, owner: UUID, meter: TransferProgress) -> bool:
     """Cancelled if somebody asked for it; else, which is returned, it waits for a worker that starts over."""
-    if _end(export, owner, ExportState.CANCELLED, meter, only=ExportState.CANCELLING):
+    if _finish(export, owner, ExportState.CANCELLED, meter, only=ExportState.CANCELLING):
         return False
     back = {"state": ExportState.QUEUED, "owner": None, "heartbeat_at": None, "attempts": F("attempts") - 1}
     mine = Export.objects.filter(pk=export.pk, owner=owner, state=ExportState.RUNNING)
     return bool(mine.update(**back))
 
 
-def _end(
+def _finish(
     export: Export,
     owner: UUID,
     state: ExportState,
-    meter: Meter,
+    meter: TransferProgress,
     only: ExportState | None = None,
     **told: object,
 ) -> bool:
@@ -106,10 +106,12 @@ def _end(
 
 
 @contextmanager
-def _beating(number: int, owner: UUID, meter: Meter, stop: Event) -> Iterator[None]:
+def _heartbeat_thread(number: int, owner: UUID, meter: TransferProgress, stop: Event) -> Iterator[None]:
     """A thread, since the connection of this one is busy with COPY."""
     done = Event()
-    thread = Thread(target=_beat, args=(number, owner, meter, stop, done), name="beat", daemon=True)
+    thread = Thread(
+        target=_send_heartbeats, args=(number, owner, meter, stop, done), name="beat", daemon=True
+    )
     thread.start()
     try:
         yield
@@ -118,13 +120,13 @@ def _beating(number: int, owner: UUID, meter: Meter, stop: Event) -> Iterator[No
         thread.join()
 
 
-def _beat(number: int, owner: UUID, meter: Meter, stop: Event, done: Event) -> None:
+def _send_heartbeats(number: int, owner: UUID, meter: TransferProgress, stop: Event, done: Event) -> None:
     try:
-        while not done.wait(_BEAT):
+        while not done.wait(_HEARTBEAT_INTERVAL):
             mine = Export.objects.filter(pk=number, owner=owner)
             figures = {"rows": meter.rows, "bytes": meter.bytes, "total": meter.total}
             alive = mine.filter(state=ExportState.RUNNING).update(heartbeat_at=Now(), **figures)
-            if asked_to_stop.is_set() or not alive:
+            if stop_requested.is_set() or not alive:
                 stop.set()
                 return
     except Error as exc:

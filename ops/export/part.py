@@ -13,7 +13,7 @@ from ops.models import AuditLog
 
 
 @dataclass(frozen=True)
-class Part:
+class Dataset:
     """The rows of a queryset, in its order, with all columns of their table.
 
     ``columns`` computes some of them in SQL, and leaves out those that are None.
@@ -33,12 +33,12 @@ _RUN_IN_METADATA = {
 }
 
 
-def audit_part(rows: QuerySet[AuditLog], last: int | None) -> Part:
+def audit_dataset(rows: QuerySet[AuditLog], last: int | None) -> Dataset:
     """Audit rows, or the last of them."""
-    return Part("audit_logs", _last(rows, last).order_by("pk"), _RUN_IN_METADATA)
+    return Dataset("audit_logs", _last_rows(rows, last).order_by("pk"), _RUN_IN_METADATA)
 
 
-def _last(rows: QuerySet[AuditLog], last: int | None) -> QuerySet[AuditLog]:
+def _last_rows(rows: QuerySet[AuditLog], last: int | None) -> QuerySet[AuditLog]:
     if last is None:
         return rows
     if last == 0:

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from ops.exceptions import BadContent
+from ops.exceptions import InvalidContent
 from ops.json_reader import JsonReader
 
-_BUFFER = 1 << 16
+_BUFFER_SIZE = 1 << 16
 
 
 @dataclass(frozen=True)
-class Promise:
+class ExpectedFile:
     """What the summary says of a file; a summary of the Node backend says only how many rows it has."""
 
     rows: int | None = None
@@ -36,15 +36,15 @@ class ExportFile:
     ``rows`` and ``bytes`` say how far it is; ``sha256`` is the file's once the last row was read.
     """
 
-    def __init__(self, part: str, path: Path, promise: Promise) -> None:
+    def __init__(self, part: str, path: Path, promise: ExpectedFile) -> None:
         self.part, self.path, self.promise = part, path, promise
         self.top: dict[str, Any] = {}
         self.rows = 0
-        self._read = _Read()
+        self._read = _ReadDigest()
         self._lines = ".jsonl" in path.suffixes
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
-        self.rows, self._read = 0, _Read()
+        self.rows, self._read = 0, _ReadDigest()
         with self._opened() as text:
             for row in self._values(JsonReader(text)):
                 yield self.rows, row
@@ -68,45 +68,45 @@ class ExportFile:
                 yield reader.value()
             return
         if not reader.peek():
-            raise BadContent("it is empty.")
+            raise InvalidContent("it is empty.")
         yield from reader.items()
         if reader.peek():
-            raise BadContent("not JSON: there is more after its end.")
+            raise InvalidContent("not JSON: there is more after its end.")
 
     @contextmanager
     def _opened(self) -> Iterator[TextIO]:
         try:
-            with _plain_file(self.path, self.promise.bytes) as number:
-                raw = io.BufferedReader(_Hashing(number, self._read), _BUFFER)
+            with _open_regular_file(self.path, self.promise.bytes) as number:
+                raw = io.BufferedReader(_HashingFile(number, self._read), _BUFFER_SIZE)
                 packed = self.path.suffix == ".gz"
                 yield io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if packed else raw, "utf-8", newline="")
         except UnicodeDecodeError as exc:
-            raise BadContent(f"not UTF-8: byte 0x{exc.object[exc.start]:02x}.") from exc
+            raise InvalidContent(f"not UTF-8: byte 0x{exc.object[exc.start]:02x}.") from exc
         except EOFError as exc:
-            raise BadContent("its gzip is cut off.") from exc
+            raise InvalidContent("its gzip is cut off.") from exc
         except (gzip.BadGzipFile, zlib.error) as exc:
-            raise BadContent(f"not gzip: {exc}.") from exc
+            raise InvalidContent(f"not gzip: {exc}.") from exc
         except OSError as exc:
             reason = "it is a link" if exc.errno == errno.ELOOP else exc.strerror
-            raise BadContent(f"cannot be read: {reason}.") from exc
+            raise InvalidContent(f"cannot be read: {reason}.") from exc
 
-    def _hold_to(self, promise: Promise) -> None:
+    def _hold_to(self, promise: ExpectedFile) -> None:
         if promise.sha256 not in (None, self.sha256):
-            raise BadContent(f"its SHA-256 is {self.sha256}, the summary says {promise.sha256}.")
+            raise InvalidContent(f"its SHA-256 is {self.sha256}, the summary says {promise.sha256}.")
         if promise.rows not in (None, self.rows):
-            raise BadContent(f"it has {self.rows:,} rows, the summary says {promise.rows:,}.")
+            raise InvalidContent(f"it has {self.rows:,} rows, the summary says {promise.rows:,}.")
 
 
 @dataclass
-class _Read:
+class _ReadDigest:
     bytes: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
 
 
-class _Hashing(io.FileIO):
+class _HashingFile(io.FileIO):
     """Notes what is read from it."""
 
-    def __init__(self, number: int, read: _Read) -> None:
+    def __init__(self, number: int, read: _ReadDigest) -> None:
         super().__init__(number, closefd=False)
         self._noted = read
 
@@ -118,15 +118,15 @@ class _Hashing(io.FileIO):
 
 
 @contextmanager
-def _plain_file(path: Path, promised: int | None) -> Iterator[int]:
+def _open_regular_file(path: Path, promised: int | None) -> Iterator[int]:
     """The number of an open file: no link that leads elsewhere, no pipe that never ends."""
     number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode):
-            raise BadContent("it is no plain file.")
+            raise InvalidContent("it is no plain file.")
         if promised not in (None, found.st_size):
-            raise BadContent(f"it has {found.st_size:,} bytes, the summary says {promised:,}.")
+            raise InvalidContent(f"it has {found.st_size:,} bytes, the summary says {promised:,}.")
         yield number
     finally:
         os.close(number)

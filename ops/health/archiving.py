@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ops.health.indicator import Indicator, Sick, rows
+from ops.health.indicator import Indicator, Unhealthy, fetch_rows
 
 _ARCHIVER = """
 SELECT count(ready.name), last_failed_time > coalesce(last_archived_time, '-infinity'), last_failed_wal
@@ -17,8 +17,8 @@ class Archiving(Indicator):
     name = "archiving"
     role = "pg_monitor"
 
-    def ask(self) -> Sick | None:
-        for waiting, failing, wal in rows(_ARCHIVER):
+    def ask(self) -> Unhealthy | None:
+        for waiting, failing, wal in fetch_rows(_ARCHIVER):
             if waiting and failing:
                 return self.sick(f"archiving fails at WAL file {wal}; {waiting:,} waiting")
             if waiting > self.limits.archive_files:

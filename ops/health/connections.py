@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ops.health.indicator import Indicator, Sick, rows
+from ops.health.indicator import Indicator, Unhealthy, fetch_rows
 
 # Without pg_monitor backend_type is NULL, and the few background workers of a database count as clients.
 _CONNECTIONS = """
@@ -16,8 +16,8 @@ class Connections(Indicator):
 
     name = "connections"
 
-    def ask(self) -> Sick | None:
-        [(used, usable)] = rows(_CONNECTIONS)
+    def ask(self) -> Unhealthy | None:
+        [(used, usable)] = fetch_rows(_CONNECTIONS)
         if used * 100 > usable * self.limits.connections_percent:
             return self.sick(
                 f"{used} of {usable} connections are used (limit {self.limits.connections_percent} %)"

@@ -10,22 +10,22 @@ from threading import Event
 from django.db.models import DurationField, F, Q, Value
 from django.db.models.functions import Now
 
-from ops.events import tell
-from ops.health.indicators import NAMES
+from ops.events import log_event
+from ops.health.indicators import INDICATOR_NAMES
 from ops.models import Run
 from ops.states import State
 
 # So soon a pause or a cancel from elsewhere is seen.
-_LOOK = timedelta(milliseconds=250)
+_POLL_INTERVAL = timedelta(milliseconds=250)
 
 
-def held() -> Q:
+def held_filter() -> Q:
     """Of runs: whether they are held, by the database's clock; see Note [Clocks that step]."""
     theirs = Q(held_for=None) | Q(held_until__lte=Now() + F("held_for"))
     return Q(held_until__gt=Now()) & theirs
 
 
-def hold(run: Run, reason: str, span: timedelta) -> None:
+def hold_run(run: Run, reason: str, span: timedelta) -> None:
     """Hold the run for that long, by the database's clock, unless it no longer runs.
 
     That is told when it begins, not each time that it is prolonged.
@@ -34,31 +34,31 @@ def hold(run: Run, reason: str, span: timedelta) -> None:
     running = Run.objects.filter(pk=run.pk, state=State.RUNNING)
     told = {"held_until": until, "held_for": span, "held_reason": reason}
     if running.filter(held_until=None).update(**told):
-        tell(run, "held", logging.WARNING, reason=reason)
+        log_event(run, "held", logging.WARNING, reason=reason)
     else:
         running.update(**told)
 
 
-def let_go(run: Run) -> None:
+def release_expired_hold(run: Run) -> None:
     """Forget a hold whose time is over."""
-    over = Run.objects.filter(~held(), pk=run.pk, held_until__isnull=False)
+    over = Run.objects.filter(~held_filter(), pk=run.pk, held_until__isnull=False)
     if over.update(held_until=None, held_for=None, held_reason=""):
-        tell(run, "let go")
+        log_event(run, "let go")
 
 
 def is_held(run: Run) -> bool:
     """Whether the run must wait, read from the database with the time and the reason."""
-    now = Run.objects.filter(held(), pk=run.pk, state=State.RUNNING)
+    now = Run.objects.filter(held_filter(), pk=run.pk, state=State.RUNNING)
     told = now.values_list("held_until", "held_reason").first()
     run.held_until, run.held_reason = told or (None, "")
     return told is not None
 
 
-def holders(reason: str) -> list[str]:
+def holding_indicators(reason: str) -> list[str]:
     """The names of the indicators in what a hold says."""
-    return [name for name in NAMES if re.search(rf"(?:^|; ){name}: ", reason)]
+    return [name for name in INDICATOR_NAMES if re.search(rf"(?:^|; ){name}: ", reason)]
 
 
-def wait(run: Run, stop: Event) -> None:
+def wait_during_hold(run: Run, stop: Event) -> None:
     """Wait a moment of a hold; not at all when asked to stop."""
-    stop.wait(_LOOK.total_seconds())
+    stop.wait(_POLL_INTERVAL.total_seconds())

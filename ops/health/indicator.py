@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 
 from django.db import connection
 
-from ops.db import impatient
-from ops.health.limits import Limits
+from ops.db import statement_timeout
+from ops.health.limits import HealthLimits
 from ops.models import Run
 
 # An indicator that takes longer is a burden itself.
-PATIENCE = timedelta(seconds=5)
+STATEMENT_TIMEOUT = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
-class Sick:
+class Unhealthy:
     """Why the run should hold, in words, and for how long."""
 
     reason: str
@@ -33,20 +33,20 @@ class Indicator:
     name: ClassVar[str]
     role: ClassVar[str | None] = None
 
-    def __init__(self, run: Run, limits: Limits) -> None:
+    def __init__(self, run: Run, limits: HealthLimits) -> None:
         self.run, self.limits = run, limits
 
-    def ask(self) -> Sick | None:
+    def ask(self) -> Unhealthy | None:
         """None where all is well. Outside any transaction; what it raises is why it cannot be asked."""
         raise NotImplementedError
 
-    def sick(self, reason: str) -> Sick:
-        return Sick(reason, self.limits.hold)
+    def sick(self, reason: str) -> Unhealthy:
+        return Unhealthy(reason, self.limits.hold)
 
 
-def rows(statement: str, *params: Any) -> list[tuple[Any, ...]]:
+def fetch_rows(statement: str, *params: Any) -> list[tuple[Any, ...]]:
     """The rows of a query, in a short transaction of its own."""
-    with impatient(PATIENCE), connection.cursor() as cursor:
+    with statement_timeout(STATEMENT_TIMEOUT), connection.cursor() as cursor:
         cursor.execute(statement, params)
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found

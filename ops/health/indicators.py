@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from ops.health.archiving import Archiving
 from ops.health.connections import Connections
-from ops.health.disk import Disk
+from ops.health.disk import DatabaseDisk
 from ops.health.indicator import Indicator
 from ops.health.maintenance import Maintenance
 from ops.health.players import PlayerLatency
 from ops.health.replicas import ReplicaLag
-from ops.health.waiters import Waiters
+from ops.health.waiters import LockWaiters
 
 INDICATORS: tuple[type[Indicator], ...] = (
     Maintenance,
     ReplicaLag,
     Archiving,
     Connections,
-    Disk,
-    Waiters,
+    DatabaseDisk,
+    LockWaiters,
     PlayerLatency,
 )
-NAMES = [indicator.name for indicator in INDICATORS]
+INDICATOR_NAMES = [indicator.name for indicator in INDICATORS]

@@ -9,17 +9,17 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from ops.reading import read_size
+from ops.parsing import parse_size
 
-PREFIX = "OPS_HEALTH_"
-_PROBE, _DISK = "player_probe", "database_disk"
-_TEXTS = {_PROBE, _DISK}
-_MAY_BE_0 = {_PROBE, "autovacuum_seconds"}
-_GREATEST = 2**31 - 1
+ENV_PREFIX = "OPS_HEALTH_"
+_PROBE_FIELD, _DISK_FIELD = "player_probe", "database_disk"
+_TEXT_FIELDS = {_PROBE_FIELD, _DISK_FIELD}
+_ZERO_ALLOWED = {_PROBE_FIELD, "autovacuum_seconds"}
+_MAX_INT = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Limits:
+class HealthLimits:
     """What ``settings.OPS_HEALTH`` is. More than a limit is sick."""
 
     hold_seconds: int = 5
@@ -44,34 +44,34 @@ class Limits:
         return timedelta(seconds=self.hold_seconds)
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Limits:
+    def of(cls, environ: Mapping[str, str]) -> HealthLimits:
         """From variables such as OPS_HEALTH_HOLD_SECONDS. Raises ImproperlyConfigured, naming all faults."""
-        given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
-        known = {PREFIX + field.name.upper(): field.name for field in fields(cls)}
-        if problems := [*_problems(given, known)]:
+        given = {name: value for name, value in environ.items() if name.startswith(ENV_PREFIX)}
+        known = {ENV_PREFIX + field.name.upper(): field.name for field in fields(cls)}
+        if problems := [*_iter_problems(given, known)]:
             raise ImproperlyConfigured("\n".join(problems))
         values = {known[name]: value for name, value in given.items()}
         limits: dict[str, Any] = {
-            name: value if name in _TEXTS else int(value) for name, value in values.items()
+            name: value if name in _TEXT_FIELDS else int(value) for name, value in values.items()
         }
         return cls(**limits)
 
 
-def _problems(given: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]:
+def _iter_problems(given: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]:
     for name, value in given.items():
         if name not in known:
             yield f"{name} is no setting. There are: {', '.join(known)}"
-        elif known[name] == _DISK:
-            yield from _of_size(name, value)
-        elif known[name] != _PROBE and not (value.isdecimal() and int(value) <= _GREATEST):
+        elif known[name] == _DISK_FIELD:
+            yield from _iter_size_problems(name, value)
+        elif known[name] != _PROBE_FIELD and not (value.isdecimal() and int(value) <= _MAX_INT):
             yield f"{name} is {value!r}, and should be a whole number"
-        elif value.isdecimal() and not int(value) and known[name] not in _MAY_BE_0:
+        elif value.isdecimal() and not int(value) and known[name] not in _ZERO_ALLOWED:
             yield f"{name} is {value!r}, and should be above 0"
 
 
-def _of_size(name: str, value: str) -> Iterator[str]:
+def _iter_size_problems(name: str, value: str) -> Iterator[str]:
     try:
         if value:
-            read_size(value)
+            parse_size(value)
     except ValueError:
         yield f"{name} is {value!r}, and should be a size, as 500GB or 1.5TB"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.apps import apps
 from django.db import connection
 
-from ops.health.indicator import Indicator, Sick, rows
+from ops.health.indicator import Indicator, Unhealthy, fetch_rows
 
 # VACUUM, building indexes and rewriting the table. Not ANALYZE and COPY, which only read.
 _MAINTENANCE = """
@@ -27,9 +27,9 @@ class Maintenance(Indicator):
     name = "maintenance"
     role = "pg_monitor"
 
-    def ask(self) -> Sick | None:
+    def ask(self) -> Unhealthy | None:
         table = connection.ops.quote_name(apps.get_model(self.run.model)._meta.db_table)
-        for command, pid, automatic, seconds in rows(_MAINTENANCE, table):
+        for command, pid, automatic, seconds in fetch_rows(_MAINTENANCE, table):
             if not automatic:
                 return self.sick(f"{command} of {table} by process {pid}")
             if 0 <= seconds < self.limits.autovacuum_seconds:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ops.health.indicator import Indicator, Sick, rows
+from ops.health.indicator import Indicator, Unhealthy, fetch_rows
 
 # Not pg_receivewal and base backups, which replay nothing. ``replay_lag`` is measured when the replica
 # replays: of one whose replay stands still only the distance tells.
@@ -18,8 +18,8 @@ class ReplicaLag(Indicator):
     name = "replica_lag"
     role = "pg_monitor"
 
-    def ask(self) -> Sick | None:
-        for replica, behind, lag in rows(_REPLICAS):
+    def ask(self) -> Unhealthy | None:
+        for replica, behind, lag in fetch_rows(_REPLICAS):
             if behind > self.limits.replica_lag_mb:
                 return self.sick(f"{replica} is {behind:,} MB behind (limit {self.limits.replica_lag_mb:,})")
             if lag > self.limits.replica_lag_seconds:

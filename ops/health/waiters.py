@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from ops.db import backend_name
-from ops.health.indicator import Indicator, Sick, rows
+from ops.db import run_application_name
+from ops.health.indicator import Indicator, Unhealthy, fetch_rows
 
 # pg_blocking_pids() stops the lock manager for a moment: it is asked only of those who wait. Of those who
 # want one row only the first waits for its holder, and each other for the one before.
@@ -20,14 +20,14 @@ SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - since)) * 1
 """
 
 
-class Waiters(Indicator):
+class LockWaiters(Indicator):
     """Others wait for locks of the run, longer or more of them than a short batch can account for."""
 
     name = "waiters"
 
-    def ask(self) -> Sick | None:
-        name = backend_name(self.run)
-        [(count, longest)] = rows(_WAITERS, name, f"{name} lane %")
+    def ask(self) -> Unhealthy | None:
+        name = run_application_name(self.run)
+        [(count, longest)] = fetch_rows(_WAITERS, name, f"{name} lane %")
         if longest > self.limits.lock_wait_ms:
             limit = f"(limit {self.limits.lock_wait_ms:,})"
             return self.sick(f"somebody has waited {longest:,.0f} ms for a lock of this run {limit}")

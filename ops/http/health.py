@@ -11,14 +11,14 @@ from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 
-from ops import words
-from ops.db import beside, impatient
-from ops.standing import count_unapplied, missing_tables
+from ops.db import separate_connection, statement_timeout
+from ops.formatting import pluralize
+from ops.migration_status import count_unapplied, missing_tables
 
-PATH = "/healthz"
-_SECONDS = 2
+HEALTH_PATH = "/healthz"
+_TIMEOUT_SECONDS = 2
 # Anybody may ask, so asking often must cost nothing.
-_REMEMBERED = 2.0
+_CACHE_SECONDS = 2.0
 _UNAVAILABLE = {"status": "unavailable"}
 
 
@@ -30,10 +30,10 @@ class HealthMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        self.health = Health()
+        self.health = CachedHealth()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info != PATH:
+        if request.path_info != HEALTH_PATH:
             return self.get_response(request)
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
@@ -42,7 +42,7 @@ class HealthMiddleware:
         return JsonResponse(told, status=status, headers={"Cache-Control": "no-store"})
 
 
-class Health:
+class CachedHealth:
     """Looks, and remembers for a moment what it saw."""
 
     def __init__(self) -> None:
@@ -53,26 +53,28 @@ class Health:
     def look(self) -> dict[str, str]:
         with self.lock:
             if monotonic() >= self.until:
-                self.seen = ask()
-                self.until = monotonic() + _REMEMBERED
+                self.seen = probe_database()
+                self.until = monotonic() + _CACHE_SECONDS
             return self.seen
 
 
-def ask() -> dict[str, str]:
+def probe_database() -> dict[str, str]:
     """Over a connection of its own, which gives up soon; in words that give nothing away."""
     try:
-        with beside("healthz", connect_timeout=_SECONDS, tcp_user_timeout=1000 * _SECONDS) as probe:
-            return _asked(probe)
+        with separate_connection(
+            "healthz", connect_timeout=_TIMEOUT_SECONDS, tcp_user_timeout=1000 * _TIMEOUT_SECONDS
+        ) as probe:
+            return _probe_schema(probe)
     except Error:
         return {**_UNAVAILABLE, "database": "cannot be used"}
 
 
-def _asked(probe: BaseDatabaseWrapper) -> dict[str, str]:
+def _probe_schema(probe: BaseDatabaseWrapper) -> dict[str, str]:
     # What is set beyond a transaction would stay, behind a pooler, on a connection that others share.
-    with impatient(timedelta(seconds=_SECONDS), probe.alias):
+    with statement_timeout(timedelta(seconds=_TIMEOUT_SECONDS), probe.alias):
         if unapplied := count_unapplied(probe):
             return {**_UNAVAILABLE, "database": "ok", "migrations": f"{unapplied} not applied"}
         if missing := missing_tables(probe):
-            told = f"{words.plural(len(missing), 'table')} missing"
+            told = f"{pluralize(len(missing), 'table')} missing"
             return {**_UNAVAILABLE, "database": told, "migrations": "applied"}
     return {"status": "ok", "database": "ok", "migrations": "applied"}

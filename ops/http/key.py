@@ -15,12 +15,12 @@ from django.views.decorators.http import require_safe
 View = Callable[[HttpRequest], HttpResponse]
 
 
-def for_operators(view: View) -> View:
+def require_admin_key(view: View) -> View:
     """Only for who sends ADMIN_KEY, as ``x-admin-key`` or ``Authorization: Bearer``; never cached."""
 
     @wraps(view)
     def guarded(request: HttpRequest) -> HttpResponse:
-        given = _key_of(request)
+        given = _read_key(request)
         if not given:
             refusal = JsonResponse({"error": "Send the key in the header x-admin-key."}, status=401)
             refusal["WWW-Authenticate"] = "Bearer"
@@ -32,7 +32,7 @@ def for_operators(view: View) -> View:
     return csrf_exempt(never_cache(require_safe(guarded)))
 
 
-def _key_of(request: HttpRequest) -> bytes:
+def _read_key(request: HttpRequest) -> bytes:
     """The bytes as they were sent: WSGI tells headers as Latin-1."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""

@@ -11,10 +11,10 @@ from prometheus_client.registry import Collector
 from ops.models import Lane, Run
 from ops.states import State
 from ops.stats import queues as stats
-from ops.stats.queues import COUNTS, Stats
+from ops.stats.queues import COUNT_FIELDS, SystemStats
 
 
-class RunsAndQueues(Collector):
+class RunsAndQueuesCollector(Collector):
     """Asks the database and Redis at each scrape; what is down has no figures, and the help says why."""
 
     def describe(self) -> list[Metric]:
@@ -22,19 +22,23 @@ class RunsAndQueues(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        told = stats.read()
-        ever = None if told.runs is None else stats.ask("database", lambda: list(_ever()), told.errors)
+        told = stats.read_stats()
+        ever = (
+            None
+            if told.runs is None
+            else stats.try_query("database", lambda: list(_total_metrics()), told.errors)
+        )
         said = " ".join(["Whether the server could tell.", *told.errors.values()])
         up = GaugeMetricFamily("kyndo_up", said, labels=["server"])
         for server in ("database", "redis"):
             up.add_metric([server], server not in told.errors)
         yield up
-        yield from _queues(told)
-        yield from _active(told)
+        yield from _queue_metrics(told)
+        yield from _active_run_metrics(told)
         yield from ever or ()
 
 
-def _queues(told: Stats) -> Iterator[Metric]:
+def _queue_metrics(told: SystemStats) -> Iterator[Metric]:
     if told.queues is None or told.workers is None:
         return
     jobs = GaugeMetricFamily("kyndo_jobs", "Jobs of a queue, by what they are.", labels=["queue", "state"])
@@ -42,7 +46,7 @@ def _queues(told: Stats) -> Iterator[Metric]:
         "kyndo_oldest_waiting_job_seconds", "How long the next job has waited.", labels=["queue"]
     )
     for queue in told.queues:
-        for state in COUNTS[:-1]:
+        for state in COUNT_FIELDS[:-1]:
             jobs.add_metric([queue.name, state], getattr(queue, state))
         oldest.add_metric([queue.name], queue.oldest_waiting or 0)
     yield jobs
@@ -50,7 +54,7 @@ def _queues(told: Stats) -> Iterator[Metric]:
     yield GaugeMetricFamily("kyndo_workers", "Workers alive.", told.workers)
 
 
-def _active(told: Stats) -> Iterator[Metric]:
+def _active_run_metrics(told: SystemStats) -> Iterator[Metric]:
     labels = ["run", "operation"]
     rows = GaugeMetricFamily("kyndo_active_run_rows", "Rows to change of an active run.", labels=labels)
     done = GaugeMetricFamily("kyndo_active_run_rows_done", "Rows changed or failed of them.", labels=labels)
@@ -67,7 +71,7 @@ def _active(told: Stats) -> Iterator[Metric]:
     yield from (rows, done, rate, held)
 
 
-def _ever() -> Iterator[Metric]:
+def _total_metrics() -> Iterator[Metric]:
     """Of all runs that there ever were."""
     found = dict(Run.objects.order_by().values_list("state").annotate(Count("pk")))
     runs = GaugeMetricFamily("kyndo_runs", "Runs, by their state.", labels=["state"])

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import getpass
 from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError, Namespace, _ArgumentGroup
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ops.actor import current_user
-from ops.health.indicators import NAMES as INDICATORS
+from ops.health.indicators import INDICATOR_NAMES as INDICATORS
 
-FILTER_FORMS = "COLUMN__isnull=true for NULL, COLUMN__in=A,B for several, COLUMN__contains=A for lists"
-_GREATEST = 2**31 - 1
-_LONGEST_NAME = 150
-_MOST_LANES = 256
+FILTER_SYNTAX = "COLUMN__isnull=true for NULL, COLUMN__in=A,B for several, COLUMN__contains=A for lists"
+_MAX_INTEGER = 2**31 - 1
+_MAX_NAME_LENGTH = 150
+_MAX_LANES = 256
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
+def os_username() -> str:
+    """Return the OS user's name; ``unknown`` where the user id has none, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def integer_between(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
             number = int(text)
@@ -29,7 +37,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def read_by(read: Callable[[str], Any], told: str) -> Callable[[str], Any]:
+def make_argument_type(read: Callable[[str], Any], told: str) -> Callable[[str], Any]:
     """``told`` says what it may be where ``read`` raises ValueError."""
 
     def parse(text: str) -> Any:
@@ -41,31 +49,38 @@ def read_by(read: Callable[[str], Any], told: str) -> Callable[[str], Any]:
     return parse
 
 
-positive = whole(1, _GREATEST)
-natural = whole(0, _GREATEST)
-few = whole(1, _MOST_LANES)
+positive_integer = integer_between(1, _MAX_INTEGER)
+non_negative_integer = integer_between(0, _MAX_INTEGER)
+lane_count = integer_between(1, _MAX_LANES)
 
 
-def literal(text: str) -> str:
+def escape_percent(text: str) -> str:
     """The text for argparse's help, where a percent sign means more than itself."""
     return text.replace("%", "%%")
 
 
-def add_mode(parser: ArgumentParser) -> None:
+def add_mode_arguments(parser: ArgumentParser) -> None:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--dry-run", action="store_true", help="Preview only; this is the default.")
     mode.add_argument("--execute", action="store_true", help="Do it.")
 
 
-def add_pace(parser: ArgumentParser) -> None:
+def add_throttle_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--batch-size", type=positive, metavar="N", help="Rows changed in a batch; by default it adapts."
+        "--batch-size",
+        type=positive_integer,
+        metavar="N",
+        help="Rows changed in a batch; by default it adapts.",
     )
-    parser.add_argument("--max-rate", type=positive, metavar="N", help="Rows changed a second, at most.")
-    parser.add_argument("--max-failures", type=natural, metavar="N", help="More failed rows fail the run.")
+    parser.add_argument(
+        "--max-rate", type=positive_integer, metavar="N", help="Rows changed a second, at most."
+    )
+    parser.add_argument(
+        "--max-failures", type=non_negative_integer, metavar="N", help="More failed rows fail the run."
+    )
 
 
-def add_ignore_health(parser: ArgumentParser) -> None:
+def add_ignore_health_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--ignore-health",
         dest="ignored_health",
@@ -77,32 +92,32 @@ def add_ignore_health(parser: ArgumentParser) -> None:
     )
 
 
-def add_person(parser: ArgumentParser) -> None:
+def add_performed_by_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--as",
         dest="performed_by",
-        type=person,
-        default=current_user(),
+        type=parse_performed_by,
+        default=os_username(),
         metavar="NAME",
         help="Who asks.",
     )
 
 
-def person_flags(performed_by: str) -> list[str]:
+def get_performed_by_flags(performed_by: str) -> list[str]:
     """What to type again, so that the same person asks."""
-    return [] if performed_by == current_user() else ["--as", performed_by]
+    return [] if performed_by == os_username() else ["--as", performed_by]
 
 
-def add_workers(parser: ArgumentParser | _ArgumentGroup, remark: str = "") -> None:
+def add_worker_arguments(parser: ArgumentParser | _ArgumentGroup, remark: str = "") -> None:
     parser.add_argument(
         "--queue", dest="workers", action="store_const", const=1, help="Leave it to the workers, and return."
     )
     parser.add_argument(
-        "--workers", type=few, metavar="N", help=f"Leave it to N workers at once, and return{remark}."
+        "--workers", type=lane_count, metavar="N", help=f"Leave it to N workers at once, and return{remark}."
     )
 
 
-def add_no_backup(parser: ArgumentParser) -> None:
+def add_no_backup_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--no-backup",
         dest="without_backup",
@@ -111,13 +126,13 @@ def add_no_backup(parser: ArgumentParser) -> None:
     )
 
 
-def person(text: str) -> str:
-    if not 1 <= len(text.strip()) <= _LONGEST_NAME:
-        raise ArgumentTypeError(f"a name has 1 to {_LONGEST_NAME} characters, not {len(text.strip())}")
-    return characters(text.strip())
+def parse_performed_by(text: str) -> str:
+    if not 1 <= len(text.strip()) <= _MAX_NAME_LENGTH:
+        raise ArgumentTypeError(f"a name has 1 to {_MAX_NAME_LENGTH} characters, not {len(text.strip())}")
+    return validate_utf8(text.strip())
 
 
-def characters(text: str) -> str:
+def validate_utf8(text: str) -> str:
     """Of bytes that are no UTF-8 Python makes halves of characters, which the database does not take."""
     try:
         text.encode()
@@ -126,20 +141,20 @@ def characters(text: str) -> str:
     return text
 
 
-def path(text: str) -> Path:
+def parse_path(text: str) -> Path:
     if not text:  # which Path would take for the current folder
         raise ArgumentTypeError("the name is empty")
     return Path(text)
 
 
-def pair(text: str) -> tuple[str, str]:
+def parse_filter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise ArgumentTypeError(f"{text!r} is not COLUMN=VALUE; {FILTER_FORMS}")
-    return characters(name), characters(value)
+        raise ArgumentTypeError(f"{text!r} is not COLUMN=VALUE; {FILTER_SYNTAX}")
+    return validate_utf8(name), validate_utf8(value)
 
 
-class Filters(Action):
+class FilterAction(Action):
     """Gathers the pairs; a column asked twice would be one that no row can have."""
 
     def __call__(self, parser: ArgumentParser, namespace: Namespace, values: Any, option: Any = None) -> None:

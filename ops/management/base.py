@@ -14,39 +14,47 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ops import registry, runs, words
-from ops.creation import Request, create
-from ops.db import unhurried
-from ops.engine.work import work
-from ops.exceptions import ChangedDeclaration, DatabaseAway, InvalidDeclaration, InvalidParams, OpsError
+from ops.command_lines import manage_command
+from ops.db import without_timeouts
+from ops.engine.loop import run_batches
+from ops.exceptions import (
+    DatabaseUnavailable,
+    DeclarationChanged,
+    InvalidDeclaration,
+    InvalidParams,
+    OpsError,
+)
+from ops.formatting import escape_control_chars
 from ops.interrupts import stop_event
 from ops.management.arguments import (
-    FILTER_FORMS,
-    Filters,
-    add_ignore_health,
-    add_mode,
-    add_no_backup,
-    add_pace,
-    add_person,
-    add_workers,
-    few,
-    literal,
-    pair,
+    FILTER_SYNTAX,
+    FilterAction,
+    add_ignore_health_argument,
+    add_mode_arguments,
+    add_no_backup_argument,
+    add_performed_by_argument,
+    add_throttle_arguments,
+    add_worker_arguments,
+    escape_percent,
+    lane_count,
+    parse_filter,
 )
 from ops.models import Run
-from ops.operation import Operation
-from ops.preview import preview
-from ops.queue.bell import ring
+from ops.operations import registry
+from ops.operations.base import Operation
+from ops.operations.scope import Scope
+from ops.queue.enqueue import enqueue_run
 from ops.report import preview as report_preview
 from ops.report import run as report_run
 from ops.report import run_json
-from ops.report.watchers import JsonLines, Lines, Watcher
-from ops.scope import Scope
-from ops.session import direct
+from ops.report.watchers import JsonLinesReporter, LineReporter, ProgressReporter
+from ops.runs import lifecycle
+from ops.runs.creation import RunRequest, create_run
+from ops.runs.preview import build_preview
+from ops.session import direct_connection
 from ops.states import State
-from ops.typed import manage
 
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 
 
 class OpsCommand(BaseCommand):
@@ -69,7 +77,11 @@ class OpsCommand(BaseCommand):
             sys.exit(exc.returncode)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        with self.told_errors(), unhurried(), direct() if self.goes_direct else nullcontext():
+        with (
+            self.told_errors(),
+            without_timeouts(),
+            direct_connection() if self.goes_direct else nullcontext(),
+        ):
             return super().execute(*args, **options)
 
     @contextmanager
@@ -89,29 +101,29 @@ class OpsCommand(BaseCommand):
         return f"--{param.replace('_', '-')}"
 
     def tell(self, lines: list[str]) -> None:
-        self.stdout.write(words.harmless("\n".join(lines)))
+        self.stdout.write(escape_control_chars("\n".join(lines)))
 
-    def preview_or_execute(self, request: Request, options: Mapping[str, Any]) -> None:
+    def preview_or_execute(self, request: RunRequest, options: Mapping[str, Any]) -> None:
         if options["execute"]:
-            self.begin(create(request), options["json"])
+            self.begin(create_run(request), options["json"])
             return
-        seen = preview(request)
+        seen = build_preview(request)
         if options["json"]:
             self.stdout.write(json.dumps(report_preview.as_json(seen), default=str))
         else:
             asked = [word for word in sys.argv[1:] if word != "--dry-run"]
-            self.tell(report_preview.as_lines(seen, manage(*asked, "--execute")))
+            self.tell(report_preview.as_lines(seen, manage_command(*asked, "--execute")))
 
     def begin(self, run: Run, as_json: bool) -> None:
         """Work on the run here, or call the workers to it."""
         if run.workers is None:
             self.execute_run(run, as_json)
             return
-        warning = ring(run)
+        warning = enqueue_run(run)
         if as_json:
-            self.stdout.write(json.dumps({**run_json.as_json("queued", run), "warning": warning}))
+            self.stdout.write(json.dumps({**run_json.run_document("queued", run), "warning": warning}))
         else:
-            self.tell(report_run.queued(run, warning))
+            self.tell(report_run.format_queued(run, warning))
 
     def execute_run(self, run: Run, as_json: bool) -> None:
         """Work on the run in the foreground, watched; exits with 130 when interrupted, 1 without success."""
@@ -119,43 +131,43 @@ class OpsCommand(BaseCommand):
             state = self.work(run, watcher, stop)
         self.tell_end(run, as_json)
         if stop.is_set() and state == State.PAUSED:
-            sys.exit(INTERRUPTED)
+            sys.exit(EXIT_INTERRUPTED)
         if state != State.SUCCEEDED:
             sys.exit(1)
 
     def tell_end(self, run: Run, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps(run_json.as_json("finished", run)))
+            self.stdout.write(json.dumps(run_json.run_document("finished", run)))
         else:
-            self.tell(report_run.summary(run))
+            self.tell(report_run.format_summary(run))
 
-    def work(self, run: Run, watcher: Watcher, stop: Event) -> State:
+    def work(self, run: Run, watcher: ProgressReporter, stop: Event) -> State:
         """Work on the run; the error that failed it is the run's, and told with it."""
         try:
-            return work(run, watcher, stop)
-        except DatabaseAway as exc:
+            return run_batches(run, watcher, stop)
+        except DatabaseUnavailable as exc:
             raise CommandError(
                 f"The database is away: {exc}\n"
-                f"Nothing is lost. Once it is back, go on with: {manage('runs', 'resume', run.pk)}"
+                f"Nothing is lost. Once it is back, go on with: {manage_command('runs', 'resume', run.pk)}"
             ) from exc
-        except (ChangedDeclaration, InvalidDeclaration, InvalidParams) as exc:
+        except (DeclarationChanged, InvalidDeclaration, InvalidParams) as exc:
             if run.state == State.QUEUED:  # nobody can ever go on with it, and it holds its columns
-                runs.start(run)
-                runs.fail(run, str(exc))
+                lifecycle.start(run)
+                lifecycle.fail(run, str(exc))
             raise
         except Exception:
             if run.state != State.FAILED or "--traceback" in sys.argv:
                 raise
             return State.FAILED
 
-    def watcher(self, run: Run, as_json: bool) -> Watcher:
+    def watcher(self, run: Run, as_json: bool) -> ProgressReporter:
         if as_json:
-            return JsonLines(run, sys.stdout)
+            return JsonLinesReporter(run, sys.stdout)
         if sys.stdout.isatty():
-            from ops.report.bar import Bar  # rich takes a tenth of a second to import
+            from ops.report.bar import BarReporter  # rich takes a tenth of a second to import
 
-            return Bar(run, sys.stdout)
-        return Lines(run, sys.stdout)
+            return BarReporter(run, sys.stdout)
+        return LineReporter(run, sys.stdout)
 
 
 class OperationCommand(OpsCommand):
@@ -166,20 +178,20 @@ class OperationCommand(OpsCommand):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         with self.told_errors():
-            self.help = registry.get(self.operation).summary()
+            self.help = registry.get_operation(self.operation).summary()
         return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        add_operation_arguments(parser, registry.get(self.operation), self.flags)
+        add_operation_arguments(parser, registry.get_operation(self.operation), self.flags)
 
     def flag(self, param: str) -> str:
         return self.flags.get(param) or super().flag(param)
 
     def get_operation(self, options: Mapping[str, Any]) -> type[Operation]:
-        return registry.get(self.operation)
+        return registry.get_operation(self.operation)
 
     def handle(self, **options: Any) -> None:
-        self.preview_or_execute(request_of(self.get_operation(options), options), options)
+        self.preview_or_execute(build_run_request(self.get_operation(options), options), options)
 
 
 def add_operation_arguments(
@@ -187,7 +199,7 @@ def add_operation_arguments(
 ) -> None:
     for name, field in operation.Params.base_fields.items():
         flag = (flags or {}).get(name, f"--{name.replace('_', '-')}")
-        told = literal(str(field.help_text or field.label or name.replace("_", " ")))
+        told = escape_percent(str(field.help_text or field.label or name.replace("_", " ")))
         if isinstance(field, forms.BooleanField):
             parser.add_argument(flag, dest=name, action="store_true", default=None, help=told)
         else:
@@ -197,25 +209,27 @@ def add_operation_arguments(
 
 def add_run_arguments(parser: ArgumentParser) -> None:
     """How a run is to be executed, whatever its operation."""
-    add_mode(parser)
-    add_pace(parser)
-    parser.add_argument("--lanes", type=few, default=1, metavar="N", help="For N processes to advance.")
-    add_workers(parser, "; as many lanes at least")
+    add_mode_arguments(parser)
+    add_throttle_arguments(parser)
+    parser.add_argument(
+        "--lanes", type=lane_count, default=1, metavar="N", help="For N processes to advance."
+    )
+    add_worker_arguments(parser, "; as many lanes at least")
     parser.add_argument(
         "--filter",
-        action=Filters,
+        action=FilterAction,
         default={},
-        type=pair,
+        type=parse_filter,
         metavar="COLUMN=VALUE",
-        help=f"Only these rows; {FILTER_FORMS}.",
+        help=f"Only these rows; {FILTER_SYNTAX}.",
     )
-    add_ignore_health(parser)
-    add_no_backup(parser)
-    add_person(parser)
+    add_ignore_health_argument(parser)
+    add_no_backup_argument(parser)
+    add_performed_by_argument(parser)
     parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
 
-def request_of(operation: type[Operation], options: Mapping[str, Any], **params: Any) -> Request:
+def build_run_request(operation: type[Operation], options: Mapping[str, Any], **params: Any) -> RunRequest:
     asked = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
     how = (
         "performed_by",
@@ -228,4 +242,4 @@ def request_of(operation: type[Operation], options: Mapping[str, Any], **params:
         "without_backup",
     )
     scope = Scope(filter=options["filter"])
-    return Request(operation, params=asked | params, scope=scope, **{name: options[name] for name in how})
+    return RunRequest(operation, params=asked | params, scope=scope, **{name: options[name] for name in how})

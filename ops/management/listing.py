@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 from django.core.management.base import CommandParser
 from django.db.models import Model
 
-from ops.management.arguments import positive, read_by
+from ops.command_lines import manage_command
+from ops.management.arguments import make_argument_type, positive_integer
 from ops.management.base import OpsCommand
-from ops.report.table import aligned
-from ops.typed import manage
+from ops.report.table import format_table
 
 
 class ListCommand(OpsCommand):
@@ -32,12 +32,14 @@ class ListCommand(OpsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
-        parser.add_argument("--last", type=positive, default=20, metavar="N", help="How many to list (20).")
-        listed = f"a number, as {manage(self.model._meta.verbose_name_plural)} lists them"
+        parser.add_argument(
+            "--last", type=positive_integer, default=20, metavar="N", help="How many to list (20)."
+        )
+        listed = f"a number, as {manage_command(self.model._meta.verbose_name_plural)} lists them"
         verbs = parser.add_subparsers(dest="verb", metavar="VERB")
         for verb, told in self.verbs.items():
             sub = verbs.add_parser(verb, help=told, description=told, allow_abbrev=False)
-            sub.add_argument("number", type=read_by(int, listed), metavar="N")
+            sub.add_argument("number", type=make_argument_type(int, listed), metavar="N")
             self.add_verb_arguments(sub, verb)
 
     def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:
@@ -51,4 +53,4 @@ class ListCommand(OpsCommand):
         elif not found:
             self.tell([self.nothing])
         else:
-            self.tell(aligned([self.head, *map(self.line, found)]))
+            self.tell(format_table([self.head, *map(self.line, found)]))

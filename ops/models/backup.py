@@ -8,7 +8,7 @@ from django.db import models
 class Backup(models.Model):
     """``counts`` are the rows of each table as the dump's own snapshot saw them.
 
-    The same facts lie beside the file as its record (see ops.backups.record).
+    The same facts lie beside the file as its record (see ops.backups.manifest).
     """
 
     path = models.TextField()

@@ -14,7 +14,7 @@ class ExportState(models.TextChoices):
 
 
 class Export(models.Model):
-    """``asked`` is a `ops.export.wanted.Wanted`; ``summary`` what the folder says of itself.
+    """``asked`` is a `ops.export.request.ExportRequest`; ``summary`` what the folder says of itself.
 
     Whoever works on it is its ``owner``, and shows that it lives by ``heartbeat_at``: where that stands
     still, it was lost, and another starts over.

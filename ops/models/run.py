@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.db import models
 from django.db.models.functions import Now
 
-from ops.clock import Attended
+from ops.clock import WorkTimer
 from ops.states import State
 
 
@@ -68,7 +68,7 @@ class Run(models.Model):
     )
     finished_at = models.DateTimeField(null=True)
 
-    attended: Attended | None = None  # by this process, as long as it works on the run
+    attended: WorkTimer | None = None  # by this process, as long as it works on the run
 
     class Meta:
         constraints = [

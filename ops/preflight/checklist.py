@@ -6,48 +6,48 @@ from collections.abc import Callable, Iterator
 
 from django.db import DatabaseError, ProgrammingError
 
-from ops.preflight import backup, health, migrations, objects, people, runs, server, space, wal
-from ops.preflight.finding import Finding, Light, Situation, worst
-from ops.trouble import is_told
+from ops.preflight import backup, health, manual, migrations, objects, runs, server, space, wal
+from ops.preflight.finding import Finding, PreflightContext, Severity, worst_severity
+from ops.server_errors import is_server_error
 
-CHECKS: dict[str, Callable[[Situation], Finding]] = {
-    "backup": backup.fresh_backup,
-    "migrations": migrations.unapplied,
-    "safety": migrations.unsafe,
-    "drift": migrations.drifted,
-    "rehearsal": backup.rehearsal,
-    "rollback plan": people.rollback_plan,
-    "downtime": people.downtime,
-    "team": people.team_notified,
-    "monitoring": people.monitoring,
-    "workers": runs.workers,
-    "active runs": runs.active_runs,
-    "failed runs": runs.failed_runs,
-    "data": runs.rows_refused,
-    "indexes": objects.invalid_indexes,
-    "constraints": objects.unvalidated_constraints,
-    "transactions": server.long_transactions,
-    "prepared": server.prepared_transactions,
-    "replication": server.replication,
-    "health": health.health,
-    "room for WAL": wal.room_for_wal,
-    "database disk": space.database_disk,
-    "local disk": space.local_disk,
+CHECKS: dict[str, Callable[[PreflightContext], Finding]] = {
+    "backup": backup.check_backup,
+    "migrations": migrations.check_unapplied_migrations,
+    "safety": migrations.check_unsafe_migrations,
+    "drift": migrations.check_schema_drift,
+    "rehearsal": backup.check_rehearsal,
+    "rollback plan": manual.check_rollback_plan,
+    "downtime": manual.check_downtime,
+    "team": manual.check_team_notified,
+    "monitoring": manual.check_monitoring,
+    "workers": runs.check_workers,
+    "active runs": runs.check_active_runs,
+    "failed runs": runs.check_failed_runs,
+    "data": runs.check_refused_rows,
+    "indexes": objects.check_invalid_indexes,
+    "constraints": objects.check_unvalidated_constraints,
+    "transactions": server.check_long_transactions,
+    "prepared": server.check_prepared_transactions,
+    "replication": server.check_replication,
+    "health": health.check_health,
+    "room for WAL": wal.check_wal_room,
+    "database disk": space.check_database_disk,
+    "local disk": space.check_local_disk,
 }
 
-Lines = dict[str, Finding]
+FindingsByName = dict[str, Finding]
 
 
-def go_through(situation: Situation) -> Iterator[tuple[str, Finding]]:
+def iter_findings(situation: PreflightContext) -> Iterator[tuple[str, Finding]]:
     """Every line, one after the other; what our role may not see is yellow, with the reason."""
     for name, check in CHECKS.items():
         try:
             yield name, check(situation)
         except DatabaseError as exc:
-            if not isinstance(exc, ProgrammingError) and not is_told(exc):
+            if not isinstance(exc, ProgrammingError) and not is_server_error(exc):
                 raise
-            yield name, Finding(Light.YELLOW, f"Cannot be seen: {str(exc).splitlines()[0]}")
+            yield name, Finding(Severity.YELLOW, f"Cannot be seen: {str(exc).splitlines()[0]}")
 
 
-def verdict(lines: Lines) -> Light:
-    return worst(*(finding.light for finding in lines.values()))
+def overall_severity(lines: FindingsByName) -> Severity:
+    return worst_severity(*(finding.light for finding in lines.values()))

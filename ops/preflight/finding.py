@@ -7,10 +7,10 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 
-from ops.standing import Standing, standing
+from ops.migration_status import MigrationStatus, read_migration_status
 
 
-class Light(StrEnum):
+class Severity(StrEnum):
     """Green: nothing to do. Yellow: look at it, then decide. Red: not ready."""
 
     GREEN = "green"
@@ -22,14 +22,14 @@ class Light(StrEnum):
 class Finding:
     """What was found, in a sentence and in details; ``todo`` is what to do or to type next."""
 
-    light: Light
+    light: Severity
     found: str
     details: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()
 
 
 @dataclass
-class Answers:
+class ManualAnswers:
     """What people know and machines do not; None where nobody said."""
 
     team_notified: str | None = None
@@ -40,15 +40,15 @@ class Answers:
 
 
 @dataclass
-class Situation:
+class PreflightContext:
     """What the lines look at, each thing looked up once."""
 
-    answers: Answers = field(default_factory=Answers)
+    answers: ManualAnswers = field(default_factory=ManualAnswers)
     rehearse: bool = False
 
     @cached_property
-    def standing(self) -> Standing:
-        return standing()
+    def standing(self) -> MigrationStatus:
+        return read_migration_status()
 
     @property
     def migrates(self) -> bool:
@@ -56,5 +56,5 @@ class Situation:
         return bool(self.standing.unapplied)
 
 
-def worst(*lights: Light) -> Light:
-    return max(lights, key=list(Light).index, default=Light.GREEN)
+def worst_severity(*lights: Severity) -> Severity:
+    return max(lights, key=list(Severity).index, default=Severity.GREEN)

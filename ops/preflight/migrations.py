@@ -4,80 +4,80 @@ from __future__ import annotations
 
 from django.db.migrations import Migration
 
-from ops import words
-from ops.backups.errors import Failed
-from ops.preflight.finding import Finding, Light, Situation, worst
-from ops.preflight.squawk import NoLinter
-from ops.preflight.unsafe import Unsafe, judge
-from ops.schema.drift import drift
-from ops.session import NeedsSession
-from ops.standing import Standing, name_of
-from ops.typed import manage
+from ops.backups.errors import MaintenanceFailed
+from ops.command_lines import manage_command
+from ops.formatting import pluralize
+from ops.migration_status import MigrationStatus, migration_label
+from ops.preflight.finding import Finding, PreflightContext, Severity, worst_severity
+from ops.preflight.squawk import LinterUnavailable
+from ops.preflight.unsafe import UnsafeStep, lint_migration
+from ops.schema.drift import detect_drift
+from ops.session import SessionRequired
 
-_SHOWN = 12
+_MAX_LISTED = 12
 
 
-def unapplied(situation: Situation) -> Finding:
+def check_unapplied_migrations(situation: PreflightContext) -> Finding:
     now = situation.standing
     if now.unknown:
         names = tuple(".".join(key) for key in now.unknown)
         todo = ("Deploy the code that the database was migrated with, or a newer one.",)
-        return Finding(Light.RED, "The database is ahead of this code.", names, todo)
+        return Finding(Severity.RED, "The database is ahead of this code.", names, todo)
     if now.conflicts:
         names = tuple(f"{app}: {', '.join(found)}" for app, found in now.conflicts.items())
-        todo = (manage("makemigrations", "--merge"),)
-        return Finding(Light.RED, "There is more than one last migration.", names, todo)
+        todo = (manage_command("makemigrations", "--merge"),)
+        return Finding(Severity.RED, "There is more than one last migration.", names, todo)
     if now.undeclared:
         told = tuple(f"{app}: {what}" for app, found in now.undeclared.items() for what in found)
-        todo = (manage("makemigrations"),)
-        return Finding(Light.RED, "Models were changed without a migration.", told, todo)
+        todo = (manage_command("makemigrations"),)
+        return Finding(Severity.RED, "Models were changed without a migration.", told, todo)
     if not now.unapplied:
-        return Finding(Light.GREEN, f"All {len(now.applied)} are applied.")
-    found = f"{words.plural(len(now.unapplied), 'migration')} to apply."
-    names = tuple(map(name_of, now.unapplied))
-    return Finding(Light.GREEN, found, names, (f"When all is ready: {manage('migrate')}",))
+        return Finding(Severity.GREEN, f"All {len(now.applied)} are applied.")
+    found = f"{pluralize(len(now.unapplied), 'migration')} to apply."
+    names = tuple(map(migration_label, now.unapplied))
+    return Finding(Severity.GREEN, found, names, (f"When all is ready: {manage_command('migrate')}",))
 
 
-def unsafe(situation: Situation) -> Finding:
+def check_unsafe_migrations(situation: PreflightContext) -> Finding:
     waiting = situation.standing.unapplied
     if not waiting:
-        return Finding(Light.GREEN, "No migration, so nothing that locks or breaks.")
+        return Finding(Severity.GREEN, "No migration, so nothing that locks or breaks.")
     try:
-        found = [(m, each) for m in waiting for each in _judged(situation.standing, m)]
-    except NoLinter as exc:
-        return Finding(Light.YELLOW, str(exc))
+        found = [(m, each) for m in waiting for each in _lint_unapplied(situation.standing, m)]
+    except LinterUnavailable as exc:
+        return Finding(Severity.YELLOW, str(exc))
     if not found:
-        return Finding(Light.GREEN, "They lock nothing for long, and break nothing that runs.")
-    details = tuple(line for migration, each in found for line in _told(migration, each))
-    light = worst(*(each.light for _, each in found))
+        return Finding(Severity.GREEN, "They lock nothing for long, and break nothing that runs.")
+    details = tuple(line for migration, each in found for line in _format_step(migration, each))
+    light = worst_severity(*(each.light for _, each in found))
     todo = ("Change them, or plan a downtime and stop the site and the workers.",)
-    count = words.plural(len(found), "step")
+    count = pluralize(len(found), "step")
     return Finding(light, f"{count} not safe while players play.", details, todo)
 
 
-def drifted(situation: Situation) -> Finding:
+def check_schema_drift(situation: PreflightContext) -> Finding:
     try:
-        found = drift(situation.standing)
-    except (Failed, NeedsSession) as exc:
+        found = detect_drift(situation.standing)
+    except (MaintenanceFailed, SessionRequired) as exc:
         first, *rest = str(exc).splitlines()
-        return Finding(Light.YELLOW, first, tuple(rest))
+        return Finding(Severity.YELLOW, first, tuple(rest))
     if not found:
-        return Finding(Light.GREEN, "The schema is what its applied migrations make.")
+        return Finding(Severity.GREEN, "The schema is what its applied migrations make.")
     told = [difference.words for difference in found]
-    more = [f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
+    more = [f"and {len(told) - _MAX_LISTED} more"] if len(told) > _MAX_LISTED else []
     harmless = all(difference.expected is None for difference in found)
     return Finding(
-        Light.YELLOW if harmless else Light.RED,
-        f"{words.plural(len(found), 'difference')} from what the migrations make.",
-        (*told[:_SHOWN], *more),
-        (f"To see the definitions: {manage('schema_drift')}",),
+        Severity.YELLOW if harmless else Severity.RED,
+        f"{pluralize(len(found), 'difference')} from what the migrations make.",
+        (*told[:_MAX_LISTED], *more),
+        (f"To see the definitions: {manage_command('schema_drift')}",),
     )
 
 
-def _judged(now: Standing, migration: Migration) -> list[Unsafe]:
+def _lint_unapplied(now: MigrationStatus, migration: Migration) -> list[UnsafeStep]:
     before = now.loader.project_state((migration.app_label, migration.name), at_end=False)
-    return judge(migration, before)
+    return lint_migration(migration, before)
 
 
-def _told(migration: Migration, each: Unsafe) -> tuple[str, ...]:
-    return (f"{each.light} {name_of(migration)}: {each.does}: {each.why}", f"  safe: {each.instead}")
+def _format_step(migration: Migration, each: UnsafeStep) -> tuple[str, ...]:
+    return (f"{each.light} {migration_label(migration)}: {each.does}: {each.why}", f"  safe: {each.instead}")

@@ -9,68 +9,68 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from redis import RedisError
 
-from ops import words
-from ops.advice import Verb, command, to_have_over
-from ops.checks import found_by_checks
+from ops.command_lines import manage_command
+from ops.formatting import pluralize
 from ops.models import Run
-from ops.outlook import label_of, status_of
-from ops.preflight.finding import Finding, Light, Situation
-from ops.queue.presence import workers_alive
-from ops.states import MOVING, UNWELL, State
-from ops.typed import manage
+from ops.operations.verification import count_violations
+from ops.preflight.finding import Finding, PreflightContext, Severity
+from ops.queue.liveness import count_live_workers
+from ops.runs.advice import RunAction, end_commands, format_run_command
+from ops.runs.outlook import compute_status, status_label
+from ops.states import ACTIVE, UNSUCCESSFUL, State
 
-_RECENT = timedelta(days=7)
-_SHOWN = 8
+_FAILED_WITHIN = timedelta(days=7)
+_MAX_LISTED = 8
 
 
-def active_runs(situation: Situation) -> Finding:
-    runs = Run.objects.filter(state__in=MOVING)
+def check_active_runs(situation: PreflightContext) -> Finding:
+    runs = Run.objects.filter(state__in=ACTIVE)
     if not runs:
-        return Finding(Light.GREEN, "No run is under way.")
-    light = Light.RED if situation.migrates else Light.YELLOW
-    todo = tuple(line for run in runs[:_SHOWN] for line in to_have_over(run.pk, State(run.state)))
-    return Finding(light, f"{words.plural(len(runs), 'run')} under way.", tuple(_told(runs)), todo)
+        return Finding(Severity.GREEN, "No run is under way.")
+    light = Severity.RED if situation.migrates else Severity.YELLOW
+    todo = tuple(line for run in runs[:_MAX_LISTED] for line in end_commands(run.pk, State(run.state)))
+    return Finding(light, f"{pluralize(len(runs), 'run')} under way.", tuple(_format_runs(runs)), todo)
 
 
-def failed_runs(situation: Situation) -> Finding:
+def check_failed_runs(situation: PreflightContext) -> Finding:
     """Those of the last week: what is older has been seen."""
-    runs = Run.objects.filter(state__in=UNWELL, finished_at__gte=timezone.now() - _RECENT)
+    runs = Run.objects.filter(state__in=UNSUCCESSFUL, finished_at__gte=timezone.now() - _FAILED_WITHIN)
     if not runs:
-        return Finding(Light.GREEN, "No run of the last week ended badly.")
-    found = f"{words.plural(len(runs), 'run')} of the last week ended badly."
-    todo = tuple(command(run.pk, Verb.SHOW) for run in runs[:_SHOWN])
-    return Finding(Light.YELLOW, found, tuple(_told(runs)), todo)
+        return Finding(Severity.GREEN, "No run of the last week ended badly.")
+    found = f"{pluralize(len(runs), 'run')} of the last week ended badly."
+    todo = tuple(format_run_command(run.pk, RunAction.SHOW) for run in runs[:_MAX_LISTED])
+    return Finding(Severity.YELLOW, found, tuple(_format_runs(runs)), todo)
 
 
-def workers(situation: Situation) -> Finding:
+def check_workers(situation: PreflightContext) -> Finding:
     try:
-        alive = workers_alive()
+        alive = count_live_workers()
     except RedisError as exc:
-        return Finding(Light.YELLOW, f"Redis is away, so nobody knows: {exc}")
+        return Finding(Severity.YELLOW, f"Redis is away, so nobody knows: {exc}")
     if not alive:
-        return Finding(Light.GREEN, "No worker is alive.")
-    found = f"{words.plural(alive, 'worker')} alive."
+        return Finding(Severity.GREEN, "No worker is alive.")
+    found = f"{pluralize(alive, 'worker')} alive."
     if not situation.migrates:
-        return Finding(Light.GREEN, found)
+        return Finding(Severity.GREEN, found)
     todo = ("Where the migration needs it, stop them: docker compose stop worker",)
-    return Finding(Light.YELLOW, found, todo=todo)
+    return Finding(Severity.YELLOW, found, todo=todo)
 
 
-def rows_refused(situation: Situation) -> Finding:
+def check_refused_rows(situation: PreflightContext) -> Finding:
     """What the checks of the operations find now, before anything is changed."""
-    found = found_by_checks()
+    found = count_violations()
     refused = [f"{label}: {count:,}" for label, count in found.items() if count]
     unasked = [name for name, count in found.items() if count is None]
     details = (*refused, *(f"{name} can be asked once the migrations are applied" for name in unasked))
     if not refused:
-        held = words.plural(len(found) - len(unasked), "check")
-        return Finding(Light.GREEN, f"{held} of operations: all hold.", details)
+        held = pluralize(len(found) - len(unasked), "check")
+        return Finding(Severity.GREEN, f"{held} of operations: all hold.", details)
     todo = ("Fine for rows that a backfill is about to change; mend any others first.",)
-    return Finding(Light.YELLOW, "Checks of operations find rows.", details, todo)
+    return Finding(Severity.YELLOW, "Checks of operations find rows.", details, todo)
 
 
-def _told(runs: QuerySet[Run]) -> Iterator[str]:
-    for run in runs[:_SHOWN]:
-        yield f"run {run.pk}, {run.operation}: {label_of(status_of(run))}, by {run.performed_by}"
-    if len(runs) > _SHOWN:
-        yield f"and {len(runs) - _SHOWN} more: {manage('runs')}"
+def _format_runs(runs: QuerySet[Run]) -> Iterator[str]:
+    for run in runs[:_MAX_LISTED]:
+        yield f"run {run.pk}, {run.operation}: {status_label(compute_status(run))}, by {run.performed_by}"
+    if len(runs) > _MAX_LISTED:
+        yield f"and {len(runs) - _MAX_LISTED} more: {manage_command('runs')}"

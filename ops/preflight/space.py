@@ -7,50 +7,51 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ops import disk, words
-from ops.preflight.finding import Finding, Light, Situation
-from ops.sql.ask import ask
+from ops import disk
+from ops.formatting import format_size
+from ops.preflight.finding import Finding, PreflightContext, Severity
+from ops.sql.ask import fetch_all
 
 _MARGIN = 2**30  # bytes: WAL and sort files of a migration of small tables
-_LOOK = "On the server: df -h. Then: --database-free 200GB"
+_DISK_FREE_HINT = "On the server: df -h. Then: --database-free 200GB"
 
 
-def database_disk(situation: Situation) -> Finding:
+def check_database_disk(situation: PreflightContext) -> Finding:
     """A rewrite or an index needs the room of the largest table again, and its WAL as much."""
-    largest, table, total = _sizes()
+    largest, table, total = _read_sizes()
     need = 2 * largest + _MARGIN
-    told = f"the database has {words.size(total)}, {table} {words.size(largest)}"
-    free = free_of(situation)
+    told = f"the database has {format_size(total)}, {table} {format_size(largest)}"
+    free = get_database_free_bytes(situation)
     if free is None:
-        found = f"Not to be known from here: {told}. {words.size(need)} should be free."
-        return Finding(Light.YELLOW, found, todo=(_LOOK,))
-    light = Light.GREEN if free >= need else Light.RED if free < largest + _MARGIN else Light.YELLOW
-    todo = () if light == Light.GREEN else (f"Make room: {words.size(need)} should be free.",)
-    return Finding(light, f"{words.size(free)} free; {told}.", todo=todo)
+        found = f"Not to be known from here: {told}. {format_size(need)} should be free."
+        return Finding(Severity.YELLOW, found, todo=(_DISK_FREE_HINT,))
+    light = Severity.GREEN if free >= need else Severity.RED if free < largest + _MARGIN else Severity.YELLOW
+    todo = () if light == Severity.GREEN else (f"Make room: {format_size(need)} should be free.",)
+    return Finding(light, f"{format_size(free)} free; {told}.", todo=todo)
 
 
-def free_of(situation: Situation) -> int | None:
+def get_database_free_bytes(situation: PreflightContext) -> int | None:
     """The free bytes of the database's disk, as somebody told or as it can be known."""
     told = situation.answers.database_free
-    return disk.free() if told is None else told
+    return disk.min_free_bytes() if told is None else told
 
 
-def local_disk(situation: Situation) -> Finding:
+def check_local_disk(situation: PreflightContext) -> Finding:
     """A dump or an export is seldom larger than the database."""
-    *_, total = _sizes()
-    folders = {name: _free(Path(folder)) for name, folder in _folders().items()}
-    details = tuple(f"{name}: {words.size(free)} free" for name, free in folders.items())
+    *_, total = _read_sizes()
+    folders = {name: _free_bytes(Path(folder)) for name, folder in _output_folders().items()}
+    details = tuple(f"{name}: {format_size(free)} free" for name, free in folders.items())
     least = min(folders.values())
-    told = f"{words.size(least)} free here; the database has {words.size(total)}."
+    told = f"{format_size(least)} free here; the database has {format_size(total)}."
     if least >= total:
-        return Finding(Light.GREEN, told)
-    light = Light.RED if least < total // 4 else Light.YELLOW
+        return Finding(Severity.GREEN, told)
+    light = Severity.RED if least < total // 4 else Severity.YELLOW
     return Finding(light, told, details, ("Make room, or write backups and exports elsewhere.",))
 
 
-def _sizes() -> tuple[int, str, int]:
+def _read_sizes() -> tuple[int, str, int]:
     """The bytes of the largest table with its indexes, its name, and the bytes of the database."""
-    found = ask(
+    found = fetch_all(
         "SELECT pg_total_relation_size(c.oid), relname, pg_database_size(current_database()) FROM pg_class c"
         " JOIN pg_namespace n ON n.oid = relnamespace"
         " WHERE relkind IN ('r', 'm') AND nspname !~ '^pg_' ORDER BY 1 DESC LIMIT 1"
@@ -59,11 +60,11 @@ def _sizes() -> tuple[int, str, int]:
     return bytes_, name, total
 
 
-def _folders() -> dict[str, Path]:
+def _output_folders() -> dict[str, Path]:
     return {"backups": Path(settings.BACKUP_DIR), "exports": Path(settings.EXPORT_ROOT)}
 
 
-def _free(folder: Path) -> int:
+def _free_bytes(folder: Path) -> int:
     """Of the folder, or of the one that it would be made in."""
     while not folder.exists():
         folder = folder.parent

@@ -11,15 +11,15 @@ from typing import Any
 
 from ops.exceptions import OpsError
 
-_SECONDS = 60
+_TIMEOUT = 60
 
 
-class NoLinter(OpsError):
+class LinterUnavailable(OpsError):
     """Squawk is not installed, or did not answer."""
 
 
 @dataclass(frozen=True)
-class Warned:
+class LintWarning:
     """The name of a rule, and the number of the line where what it warns of stands."""
 
     rule: str
@@ -27,17 +27,17 @@ class Warned:
     message: str
 
 
-def lint(sql: str, server_version: int) -> list[Warned]:
+def run_squawk(sql: str, server_version: int) -> list[LintWarning]:
     """What Squawk says of the SQL; ``server_version`` as in ``connection.pg_version``. Raises NoLinter."""
     program = Path(sysconfig.get_path("scripts")) / "squawk"
     command = [str(program), "--reporter=json", f"--pg-version={server_version // 10000}.0"]
     try:
         done = subprocess.run(
-            command, input=sql, capture_output=True, text=True, timeout=_SECONDS, check=False
+            command, input=sql, capture_output=True, text=True, timeout=_TIMEOUT, check=False
         )
         found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
     except (OSError, ValueError, subprocess.TimeoutExpired) as exc:
-        raise NoLinter(
+        raise LinterUnavailable(
             f"Squawk cannot be asked ({exc}). To install it: python -m pip install -r requirements.txt"
         ) from exc
-    return [Warned(each["rule_name"], each["line"], each["message"]) for each in found]
+    return [LintWarning(each["rule_name"], each["line"], each["message"]) for each in found]

@@ -12,26 +12,28 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.special import SeparateDatabaseAndState
 from django.db.migrations.state import ProjectState
 
-from ops.preflight.finding import Light
-from ops.preflight.rules import RULES
-from ops.preflight.squawk import lint
-from ops.sql.ask import ask
+from ops.preflight.finding import Severity
+from ops.preflight.rules import LINT_RULES
+from ops.preflight.squawk import run_squawk
+from ops.sql.ask import fetch_all
 
-BIG = 16 * 2**20  # bytes: below it a scan or a rewrite is over in a fraction of a second
-_TABLE = re.compile(
+LARGE_TABLE_BYTES = 16 * 2**20  # bytes: below it a scan or a rewrite is over in a fraction of a second
+_TABLE_PATTERN = re.compile(
     r"\b(?:ALTER TABLE|DROP TABLE|TRUNCATE(?: TABLE)?|UPDATE|DELETE FROM|DROP INDEX(?: CONCURRENTLY)?|ON)\s+"
     r'(?:IF EXISTS\s+)?(?:ONLY\s+)?(?:"?\w+"?\.)?(?:"([^"]+)"|(\w+))',
     re.IGNORECASE,
 )
-_CHANGE = re.compile(r"\s*(UPDATE|DELETE)\b", re.IGNORECASE)
-_NEW_TYPE = re.compile(r'COLUMN "([^"]+)" TYPE (text|varchar\((\d+)\)|varchar)( USING "\1"::[\w()]+)?;?\s*$')
+_UPDATE_OR_DELETE = re.compile(r"\s*(UPDATE|DELETE)\b", re.IGNORECASE)
+_ALTER_TYPE_PATTERN = re.compile(
+    r'COLUMN "([^"]+)" TYPE (text|varchar\((\d+)\)|varchar)( USING "\1"::[\w()]+)?;?\s*$'
+)
 
-_NAMED = """
+_TABLE_SIZE_SQL = """
 SELECT t.relname, pg_table_size(t.oid) FROM pg_class c LEFT JOIN pg_index i ON indexrelid = c.oid
     JOIN pg_class t ON t.oid = coalesce(indrelid, c.oid)
 WHERE c.oid = to_regclass(quote_ident(%s))
 """
-_TEXT = """
+_COLUMN_LENGTH_SQL = """
 SELECT atttypmod - 4 FROM pg_attribute
 WHERE attrelid = to_regclass(quote_ident(%s)) AND attname = %s
     AND atttypid IN ('varchar'::regtype, 'text'::regtype)
@@ -48,8 +50,8 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Unsafe:
-    light: Light
+class UnsafeStep:
+    light: Severity
     does: str
     why: str
     instead: str
@@ -61,17 +63,17 @@ class _Table:
     bytes: int
 
 
-def judge(migration: Migration, before: ProjectState) -> list[Unsafe]:
+def lint_migration(migration: Migration, before: ProjectState) -> list[UnsafeStep]:
     """What is not safe in the migration, applied to this state. Raises NoLinter."""
-    found = list(_of_operations(migration))
+    found = list(_lint_operations(migration))
     try:
-        found += _of_sql(statements(migration, before), migration.atomic)
+        found += _lint_statements(collect_statements(migration, before), migration.atomic)
     except DatabaseError as exc:
-        found.append(_unreadable(exc))
+        found.append(_explain_sql_error(exc))
     return list(dict.fromkeys(found))
 
 
-def statements(migration: Migration, before: ProjectState) -> list[Statement]:
+def collect_statements(migration: Migration, before: ProjectState) -> list[Statement]:
     """The SQL that the migration would run, nothing of it being run."""
     with connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
         migration.apply(before.clone(), editor, collect_sql=True)
@@ -85,34 +87,34 @@ def statements(migration: Migration, before: ProjectState) -> list[Statement]:
     return told
 
 
-def _of_operations(migration: Migration) -> Iterator[Unsafe]:
-    for operation in _flat(migration.operations):
+def _lint_operations(migration: Migration) -> Iterator[UnsafeStep]:
+    for operation in _flatten_operations(migration.operations):
         if isinstance(operation, RunPython):
-            yield _unsafe("python", operation.describe(), None)
+            yield _build_step("python", operation.describe(), None)
         if not operation.reversible:
-            yield _unsafe("no-way-back", operation.describe(), None)
+            yield _build_step("no-way-back", operation.describe(), None)
 
 
-def _flat(operations: Iterable[Operation]) -> Iterator[Operation]:
+def _flatten_operations(operations: Iterable[Operation]) -> Iterator[Operation]:
     for operation in operations:
         if isinstance(operation, SeparateDatabaseAndState):
-            yield from _flat(operation.database_operations)
+            yield from _flatten_operations(operation.database_operations)
         else:
             yield operation
 
 
-def _of_sql(told: list[Statement], atomic: bool) -> Iterator[Unsafe]:
+def _lint_statements(told: list[Statement], atomic: bool) -> Iterator[UnsafeStep]:
     version: int = connection.pg_version  # type: ignore[attr-defined]
-    for warned in lint(_text(told, atomic), version):
+    for warned in run_squawk(_join_statements(told, atomic), version):
         about = next((each for each in reversed(told) if each.line <= warned.line), None)
-        if about and warned.rule in RULES:
-            yield from _judged(warned.rule, about)
+        if about and warned.rule in LINT_RULES:
+            yield from _apply_rule(warned.rule, about)
     for statement in told:
-        if _CHANGE.match(statement.sql):
-            yield from _judged("change-of-many-rows", statement)
+        if _UPDATE_OR_DELETE.match(statement.sql):
+            yield from _apply_rule("change-of-many-rows", statement)
 
 
-def _text(told: list[Statement], atomic: bool) -> str:
+def _join_statements(told: list[Statement], atomic: bool) -> str:
     """The statements on the lines where they say they are."""
     lines: list[str] = []
     for statement in told:
@@ -120,60 +122,66 @@ def _text(told: list[Statement], atomic: bool) -> str:
     return "\n".join(["BEGIN;", *lines[1:], "COMMIT;"] if atomic else lines)
 
 
-def _judged(rule: str, statement: Statement) -> Iterator[Unsafe]:
+def _apply_rule(rule: str, statement: Statement) -> Iterator[UnsafeStep]:
     """Nothing where the table is not there yet, or the statement is harmless though it does not look so."""
-    table = _table_of(statement.sql)
-    if table is None and _TABLE.search(statement.sql):
+    table = _find_table(statement.sql)
+    if table is None and _TABLE_PATTERN.search(statement.sql):
         return
-    if rule == "changing-column-type" and table and _only_widens(table.name, statement.sql):
+    if rule == "changing-column-type" and table and _is_widening_only(table.name, statement.sql):
         return
-    if rule == "adding-field-with-default" and _is_steady(statement.sql):
+    if rule == "adding-field-with-default" and _has_nonvolatile_default(statement.sql):
         return
-    if rule in ("adding-foreign-key-constraint", "constraint-missing-not-valid") and _is_null(statement.sql):
+    if rule in ("adding-foreign-key-constraint", "constraint-missing-not-valid") and _is_nullable_addition(
+        statement.sql
+    ):
         return
-    yield _unsafe(rule, statement.does, table)
+    yield _build_step(rule, statement.does, table)
 
 
-def _unsafe(name: str, does: str, table: _Table | None) -> Unsafe:
-    rule = RULES[name]
-    light = rule.small if table and table.bytes < BIG else rule.big
-    return Unsafe(light, does, rule.why, rule.instead)
+def _build_step(name: str, does: str, table: _Table | None) -> UnsafeStep:
+    rule = LINT_RULES[name]
+    light = rule.small if table and table.bytes < LARGE_TABLE_BYTES else rule.big
+    return UnsafeStep(light, does, rule.why, rule.instead)
 
 
-def _table_of(sql: str) -> _Table | None:
+def _find_table(sql: str) -> _Table | None:
     """The table that the statement is about, or whose index, if it is there already."""
-    named = _TABLE.search(sql)
+    named = _TABLE_PATTERN.search(sql)
     if named is None:
         return None
-    found = ask(_NAMED, named[1] or named[2].lower())
+    found = fetch_all(_TABLE_SIZE_SQL, named[1] or named[2].lower())
     return _Table(*found[0]) if found else None
 
 
-def _only_widens(table: str, sql: str) -> bool:
+def _is_widening_only(table: str, sql: str) -> bool:
     """PostgreSQL neither rewrites nor scans a table whose text may only become longer."""
-    new = _NEW_TYPE.search(sql)
+    new = _ALTER_TYPE_PATTERN.search(sql)
     if new is None:
         return False
-    found = ask(_TEXT, table, new[1])
+    found = fetch_all(_COLUMN_LENGTH_SQL, table, new[1])
     return bool(found) and (not new[3] or 0 < found[0][0] <= int(new[3]))
 
 
-def _is_steady(sql: str) -> bool:
+def _has_nonvolatile_default(sql: str) -> bool:
     """A default that is the same for every row, as the time is, is kept once and not written into each."""
     default = re.search(r" DEFAULT (.*)", sql)
     called = re.findall(r"(\w+)\s*\(", default[1].lower()) if default and "GENERATED" not in sql else []
-    known = ask("SELECT provolatile FROM pg_proc WHERE proname = ANY(%s)", called)
+    known = fetch_all("SELECT provolatile FROM pg_proc WHERE proname = ANY(%s)", called)
     return bool(known) and ("v",) not in known
 
 
-def _is_null(sql: str) -> bool:
+def _is_nullable_addition(sql: str) -> bool:
     """A column that comes without values needs no row looked at."""
     return "ADD COLUMN" in sql and " DEFAULT " not in sql
 
 
-def _unreadable(exc: DatabaseError) -> Unsafe:
+def _explain_sql_error(exc: DatabaseError) -> UnsafeStep:
     """Refused by Django, or resting on what an earlier migration, not applied either, is to make."""
     told = str(exc).splitlines()[0]
     if isinstance(exc, NotSupportedError):
-        return Unsafe(Light.RED, "cannot be applied", told, "atomic = False, in a migration of its own")
-    return Unsafe(Light.YELLOW, "its SQL cannot be told before", told, "--rehearse applies it to a copy")
+        return UnsafeStep(
+            Severity.RED, "cannot be applied", told, "atomic = False, in a migration of its own"
+        )
+    return UnsafeStep(
+        Severity.YELLOW, "its SQL cannot be told before", told, "--rehearse applies it to a copy"
+    )

@@ -18,32 +18,32 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ops.formatting import escape_control_chars
 from ops.models import Run
-from ops.progress import Progress as RunProgress
-from ops.progress import progress_of
-from ops.report.run import hold, past_the_hold
-from ops.report.watchers import Watcher
-from ops.words import harmless
+from ops.report.run import format_hold, hold_override_steps
+from ops.report.watchers import ProgressReporter
+from ops.runs.progress import Progress as RunProgress
+from ops.runs.progress import read_progress
 
 
-class Bar(Watcher):
+class BarReporter(ProgressReporter):
     interval = 0.1
 
     def __init__(self, run: Run, out: TextIO) -> None:
         super().__init__(run, out)
         self.run = run
-        self.progress = rows_bar(out)
+        self.progress = create_row_progress_bar(out)
         self.task = self.progress.add_task(
             f"Run {run.pk}", total=self.first.total, completed=self.first.done, told=""
         )
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> BarReporter:
         self.progress.start()
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if error is None:  # The last batches came after the last look.
-            last = progress_of(self.run)
+            last = read_progress(self.run)
             self.progress.update(self.task, completed=last.done, total=last.total, told="")
         self.progress.stop()
 
@@ -57,19 +57,19 @@ class Bar(Watcher):
         self._warn(f"waiting: {reason.partition(chr(10))[0]}")
 
     def held(self, run: Run) -> None:
-        self._warn("\n".join([hold(run), *map(str, past_the_hold(run))]))
+        self._warn("\n".join([format_hold(run), *map(str, hold_override_steps(run))]))
 
     def idle(self, reason: str) -> None:
         self._warn(reason)
 
     def _warn(self, reason: str) -> None:
-        self.progress.update(self.task, told=f"[yellow]{escape(harmless(reason))}[/]")
+        self.progress.update(self.task, told=f"[yellow]{escape(escape_control_chars(reason))}[/]")
 
     def note(self, words: str) -> None:
-        self.progress.console.print(escape(harmless(words)))
+        self.progress.console.print(escape(escape_control_chars(words)))
 
 
-class RowsBar(Progress):
+class RowProgressBar(Progress):
     """A bar of rows, and beneath it, in full on any width, what its task says in the field ``told``."""
 
     def get_renderables(self) -> Iterator[RenderableType]:
@@ -79,8 +79,8 @@ class RowsBar(Progress):
                 yield Padding(Text.from_markup(told), (0, 0, 0, 2))
 
 
-def rows_bar(out: TextIO) -> RowsBar:
-    return RowsBar(
+def create_row_progress_bar(out: TextIO) -> RowProgressBar:
+    return RowProgressBar(
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=None),
         TaskProgressColumn(),

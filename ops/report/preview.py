@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops import words
-from ops.preview import Preview, Sample
-from ops.report.document import VERSION
+from ops.formatting import format_estimate, format_row_count, format_value
+from ops.report.document import FORMAT_VERSION
+from ops.runs.preview import Preview, Sample
 
 
 def as_lines(preview: Preview, to_execute: str) -> list[str]:
@@ -15,37 +15,39 @@ def as_lines(preview: Preview, to_execute: str) -> list[str]:
     if not preview.total:
         nothing = f"No {operation.model._meta.verbose_name} needs the change."
         return [*lines, nothing, *(f"  note  {remark}" for remark in preview.remarks)]
-    lines.append(f"  would change  {words.rows(operation.model, preview.total)}")
+    lines.append(f"  would change  {format_row_count(operation.model, preview.total)}")
     if preview.breakdown:
-        counts = " · ".join(f"{words.value(name)} {count:,}" for name, count in preview.breakdown[:8])
+        counts = " · ".join(f"{format_value(name)} {count:,}" for name, count in preview.breakdown[:8])
         more = f" · {len(preview.breakdown) - 8} more" if len(preview.breakdown) > 8 else ""
         lines.append(f"  by {operation.breakdown:<11}{counts}{more}")
-    lines.append(f"  should take   {words.estimate(preview.duration)}, {basis(preview)}")
+    lines.append(f"  should take   {format_estimate(preview.duration)}, {format_rate_basis(preview)}")
     lines += [f"  note          {remark}" for remark in preview.remarks]
     width = max(len(sample.label) for sample in preview.samples)
     lines += ["", "  for example"]
-    lines += [f"    {sample.label:<{width}}  {_changes(sample)}" for sample in preview.samples]
+    lines += [f"    {sample.label:<{width}}  {_format_changes(sample)}" for sample in preview.samples]
     return [*lines, "", f"Nothing was written. To execute: {to_execute}"]
 
 
 def as_json(preview: Preview) -> dict[str, Any]:
     return {
         "event": "preview",
-        "version": VERSION,
+        "version": FORMAT_VERSION,
         "operation": preview.operation.name,
         "total": preview.total,
-        "breakdown": {words.value(name): count for name, count in preview.breakdown},
+        "breakdown": {format_value(name): count for name, count in preview.breakdown},
         "samples": [{"row": s.label, "changes": s.values} for s in preview.samples],
         "remarks": preview.remarks,
         "seconds": round(preview.duration.total_seconds(), 1),
     }
 
 
-def basis(preview: Preview) -> str:
+def format_rate_basis(preview: Preview) -> str:
     if preview.learnt_from is None:
         return f"guessing {preview.rate:,.0f} rows/s"
     return f"at the {preview.rate:,.0f} rows/s of run {preview.learnt_from}"
 
 
-def _changes(sample: Sample) -> str:
-    return ", ".join(f"{name}: {' -> '.join(map(words.value, told))}" for name, told in sample.values.items())
+def _format_changes(sample: Sample) -> str:
+    return ", ".join(
+        f"{name}: {' -> '.join(map(format_value, told))}" for name, told in sample.values.items()
+    )

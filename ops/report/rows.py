@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ops import words
-from ops.conflicts import Conflict
-from ops.report.document import document
-from ops.rowlist import FailedRow
+from ops.formatting import format_value
+from ops.report.document import build_document
+from ops.runs.conflicts import Conflict
+from ops.runs.row_lists import FailedRow
 
 
-def cells(row: FailedRow | Conflict) -> list[str]:
-    told = failed(row) if isinstance(row, FailedRow) else _left_alone(row)
+def row_cells(row: FailedRow | Conflict) -> list[str]:
+    told = format_failure(row) if isinstance(row, FailedRow) else _format_conflict(row)
     return [row.object_id, row.name, told]
 
 
-def failed(row: FailedRow) -> str:
+def format_failure(row: FailedRow) -> str:
     again = ", before the run went on; to be tried again" if row.to_retry else ""
     return f"{row.error.partition(chr(10))[0]}{again}"
 
 
-def _left_alone(row: Conflict) -> str:
+def _format_conflict(row: Conflict) -> str:
     if row.gone:
         return "is gone"
-    return ", ".join(f"{name}: {_column(told)}" for name, told in row.columns.items())
+    return ", ".join(f"{name}: {_format_column(told)}" for name, told in row.columns.items())
 
 
-def _column(told: Mapping[str, Any]) -> str:
-    before, wrote, stands = (words.value(told[side]) for side in ("before", "wrote", "stands"))
+def _format_column(told: Mapping[str, Any]) -> str:
+    before, wrote, stands = (format_value(told[side]) for side in ("before", "wrote", "stands"))
     return f"{before} -> {wrote}, now {stands}"
 
 
@@ -49,5 +49,5 @@ def conflict_json(row: Conflict) -> dict[str, Any]:
 def row_json(run: int, row: FailedRow | Conflict) -> dict[str, Any]:
     """A line of its own."""
     if isinstance(row, FailedRow):
-        return document("failure", run=run, **failure_json(row))
-    return document("conflict", run=run, **conflict_json(row))
+        return build_document("failure", run=run, **failure_json(row))
+    return build_document("conflict", run=run, **conflict_json(row))

@@ -7,42 +7,42 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from ops import advice, outlook
-from ops.advice import Step
-from ops.conflicts import Conflicts
 from ops.exceptions import OpsError
 from ops.models import Run
-from ops.operations import Revert
-from ops.progress import Progress, progress_of
-from ops.report.document import document
+from ops.operations.revert import Revert
+from ops.report.document import build_document
 from ops.report.rows import conflict_json, failure_json
-from ops.rowlist import FailedRows
+from ops.runs import advice, outlook
+from ops.runs.advice import Step
+from ops.runs.conflicts import ConflictList
+from ops.runs.progress import Progress, read_progress
+from ops.runs.row_lists import FailedRows
 
 # How many rows stand in the document of their run; `runs failures` and `runs conflicts` have all of them.
-SHOWN = 20
-_ASKED = ("params", "scope", "model", "columns", "performed_by", "without_backup")
-_PACE = ("workers", "batch_size", "max_rate", "max_failures")
-_TIMES = ("created_at", "started_at", "finished_at")
-_OUTCOME = ("checks", "error", "error_code", "ignored_health", "silent_health")
+MAX_LISTED_ROWS = 20
+_REQUEST_FIELDS = ("params", "scope", "model", "columns", "performed_by", "without_backup")
+_THROUGHPUT_FIELDS = ("workers", "batch_size", "max_rate", "max_failures")
+_TIME_FIELDS = ("created_at", "started_at", "finished_at")
+_OUTCOME_FIELDS = ("checks", "error", "error_code", "ignored_health", "silent_health")
 
 
-def as_json(event: str, run: Run) -> dict[str, Any]:
-    here = outlook.look(run)
+def run_document(event: str, run: Run) -> dict[str, Any]:
+    here = outlook.read_run_status(run)
     failed = FailedRows(run)
-    return document(
+    return build_document(
         event,
-        **progress_json(progress_of(run)),
+        **progress_json(read_progress(run)),
         status=here.status,
-        **{name: getattr(run, name) for name in (*_ASKED, *_PACE, *_OUTCOME)},
+        **{name: getattr(run, name) for name in (*_REQUEST_FIELDS, *_THROUGHPUT_FIELDS, *_OUTCOME_FIELDS)},
         follows=run.follows_id,
-        **{name: _time(getattr(run, name)) for name in _TIMES},
+        **{name: _isoformat(getattr(run, name)) for name in _TIME_FIELDS},
         **hold_json(run),
         reverts=run.params.get("run") if run.operation == Revert.name else None,
-        reverted_by=[each.pk for each in reverts_of(run)],
-        failures=[failure_json(row) for row in failed.page(SHOWN)],
+        reverted_by=[each.pk for each in find_reverts(run)],
+        failures=[failure_json(row) for row in failed.page(MAX_LISTED_ROWS)],
         failures_total=failed.count(),
-        **_conflicts(run),
-        next=[step_json(step) for step in advice.steps(here)],
+        **_conflicts_json(run),
+        next=[step_json(step) for step in advice.list_next_steps(here)],
     )
 
 
@@ -51,27 +51,27 @@ def progress_json(told: Progress) -> dict[str, Any]:
 
 
 def hold_json(run: Run) -> dict[str, Any]:
-    return {"held_until": _time(run.held_until), "held_reason": run.held_reason}
+    return {"held_until": _isoformat(run.held_until), "held_reason": run.held_reason}
 
 
 def step_json(step: Step) -> dict[str, str]:
     return step._asdict()
 
 
-def reverts_of(run: Run) -> QuerySet[Run]:
+def find_reverts(run: Run) -> QuerySet[Run]:
     return Run.objects.filter(operation=Revert.name, params__run=run.pk).order_by("pk")
 
 
-def _conflicts(run: Run) -> dict[str, Any]:
+def _conflicts_json(run: Run) -> dict[str, Any]:
     """None where it is not known: of a revert under way, or of what is no model any more."""
     try:
-        found = Conflicts(run)
+        found = ConflictList(run)
     except OpsError:
         known = run.operation != Revert.name
         return {"conflicts": [] if known else None, "conflicts_total": 0 if known else None}
-    rows = found.page(SHOWN)
+    rows = found.page(MAX_LISTED_ROWS)
     return {"conflicts": [conflict_json(row) for row in rows], "conflicts_total": found.count()}
 
 
-def _time(when: datetime | None) -> str | None:
+def _isoformat(when: datetime | None) -> str | None:
     return when.isoformat() if when else None

@@ -7,123 +7,142 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ops import words
-from ops.report.table import aligned, cut
-from ops.stats.activity import Session, sessions
-from ops.stats.relations import Index, Table, all_indexes, counted_since, largest_tables
-from ops.stats.statements import Missing, Statement, top_statements
+from ops.formatting import escape_control_chars, format_duration, format_size
+from ops.report.table import format_table, truncate
+from ops.stats.activity import Session, fetch_sessions
+from ops.stats.relations import Index, Table, fetch_indexes, fetch_largest_tables, fetch_stats_reset
+from ops.stats.statements import ExtensionMissing, Statement, fetch_top_statements
 
-_TOP = 10
-_WORTH = 10**6  # bytes: smaller unused indexes are only counted
+_MAX_ROWS = 10
+_MIN_UNUSED_SIZE = 10**6  # bytes: smaller unused indexes are only counted
 
 
 @dataclass(frozen=True)
-class Stats:
-    statements: list[Statement] | Missing = field(default_factory=lambda: top_statements(_TOP))
-    tables: list[Table] = field(default_factory=lambda: largest_tables(_TOP))
-    indexes: list[Index] = field(default_factory=all_indexes)
-    since: datetime | None = field(default_factory=counted_since)
-    sessions: list[Session] = field(default_factory=sessions)
+class DatabaseStats:
+    statements: list[Statement] | ExtensionMissing = field(
+        default_factory=lambda: fetch_top_statements(_MAX_ROWS)
+    )
+    tables: list[Table] = field(default_factory=lambda: fetch_largest_tables(_MAX_ROWS))
+    indexes: list[Index] = field(default_factory=fetch_indexes)
+    since: datetime | None = field(default_factory=fetch_stats_reset)
+    sessions: list[Session] = field(default_factory=fetch_sessions)
 
 
-def as_lines(stats: Stats) -> list[str]:
+def as_lines(stats: DatabaseStats) -> list[str]:
     parts = (
-        _statements(stats.statements),
-        _tables(stats.tables),
-        _indexes(stats.indexes, stats.since),
-        _sessions(stats.sessions),
+        _statement_lines(stats.statements),
+        _table_lines(stats.tables),
+        _index_lines(stats.indexes, stats.since),
+        _session_lines(stats.sessions),
     )
     return [line for part in parts for line in (*part, "")][:-1]
 
 
-def as_json(stats: Stats) -> dict[str, Any]:
+def as_json(stats: DatabaseStats) -> dict[str, Any]:
     told = asdict(stats)
-    told["statements"] = [] if isinstance(stats.statements, Missing) else told["statements"]
-    missing = asdict(stats.statements) if isinstance(stats.statements, Missing) else None
+    told["statements"] = [] if isinstance(stats.statements, ExtensionMissing) else told["statements"]
+    missing = asdict(stats.statements) if isinstance(stats.statements, ExtensionMissing) else None
     return {"event": "db_stats", "missing": missing, **told}
 
 
-def _statements(found: list[Statement] | Missing) -> list[str]:
+def _statement_lines(found: list[Statement] | ExtensionMissing) -> list[str]:
     title = "The statements that took the most time"
-    if isinstance(found, Missing):
+    if isinstance(found, ExtensionMissing):
         return [title, f"  {found.why}", *(f"  > {step}" for step in found.todo)]
     rows = [
-        [_span(s.total), f"{s.calls:,}", _span(s.mean), f"{s.rows:,}", words.harmless(s.query)] for s in found
+        [
+            _format_duration(s.total),
+            f"{s.calls:,}",
+            _format_duration(s.mean),
+            f"{s.rows:,}",
+            escape_control_chars(s.query),
+        ]
+        for s in found
     ]
     head = ["total", "calls", "mean", "rows", "statement"]
-    return [title, *_table(head, rows, right=head[:4])]
+    return [title, *_indented_table(head, rows, right=head[:4])]
 
 
-def _tables(found: list[Table]) -> list[str]:
+def _table_lines(found: list[Table]) -> list[str]:
     rows = [
         [
             each.name,
-            words.size(each.size),
-            words.size(each.indexes),
+            format_size(each.size),
+            format_size(each.indexes),
             f"{each.live:,}",
             f"{each.dead:,}",
             f"{100 * each.dead / (each.live + each.dead):.0f} %" if each.dead else "-",
-            _ago(each.vacuumed_at),
-            _ago(each.analyzed_at),
+            _format_age(each.vacuumed_at),
+            _format_age(each.analyzed_at),
         ]
         for each in found
     ]
     head = ["table", "size", "of indexes", "rows", "dead", "share", "vacuumed", "analyzed"]
-    return ["The largest tables", *_table(head, rows, right=head[1:])]
+    return ["The largest tables", *_indented_table(head, rows, right=head[1:])]
 
 
-def _indexes(found: list[Index], since: datetime | None) -> list[str]:
+def _index_lines(found: list[Index], since: datetime | None) -> list[str]:
     unused = [index for index in found if index.unused]
-    worth = [index for index in unused if index.size >= _WORTH]
+    worth = [index for index in unused if index.size >= _MIN_UNUSED_SIZE]
     rows = [
-        [words.size(each.size), f"{each.scans:,}", "unused" if each.unused else "", each.name, each.table]
-        for each in dict.fromkeys([*found[:_TOP], *worth[:_TOP]])
+        [
+            format_size(each.size),
+            f"{each.scans:,}",
+            "unused" if each.unused else "",
+            each.name,
+            each.table,
+        ]
+        for each in dict.fromkeys([*found[:_MAX_ROWS], *worth[:_MAX_ROWS]])
     ]
     head = ["size", "scans", "", "index", "of table"]
-    wasted = words.size(sum(index.size for index in unused))
+    wasted = format_size(sum(index.size for index in unused))
     told = f"since {since:%Y-%m-%d}" if since else "since the database was made"
     title = f"The largest indexes; {len(unused)} of {len(found)} unused {told}, {wasted}"
-    return [title, *_table(head, rows, right=("size", "scans"))]
+    return [title, *_indented_table(head, rows, right=("size", "scans"))]
 
 
-def _sessions(found: list[Session]) -> list[str]:
+def _session_lines(found: list[Session]) -> list[str]:
     if not found:
         return ["Running now", "  Nobody but this command."]
     rows = [
         [
             str(each.pid),
             each.name,
-            _doing(each),
-            _span(each.age),
-            words.harmless(each.query),
+            _session_activity(each),
+            _format_duration(each.age),
+            escape_control_chars(each.query),
         ]
         for each in found
     ]
     head = ["process", "who", "does", "for", "statement"]
-    return ["Running now", *_table(head, rows, right=("process", "for")), *_blocked(found)]
+    return [
+        "Running now",
+        *_indented_table(head, rows, right=("process", "for")),
+        *_terminate_commands(found),
+    ]
 
 
-def _table(head: list[str], rows: list[list[str]], right: Collection[str]) -> list[str]:
-    return [cut(f"  {line}") for line in aligned([head, *rows], right)]
+def _indented_table(head: list[str], rows: list[list[str]], right: Collection[str]) -> list[str]:
+    return [truncate(f"  {line}") for line in format_table([head, *rows], right)]
 
 
-def _doing(session: Session) -> str:
+def _session_activity(session: Session) -> str:
     return f"waits for {', '.join(map(str, session.blocked_by))}" if session.blocked_by else session.state
 
 
-def _blocked(found: list[Session]) -> list[str]:
+def _terminate_commands(found: list[Session]) -> list[str]:
     """Who holds up others and waits for nobody: with them the waiting would end."""
     holders = {pid for session in found for pid in session.blocked_by}
     first = [session.pid for session in found if session.pid in holders and not session.blocked_by]
     return [f'  > psql "$DATABASE_URL" -c "SELECT pg_terminate_backend({pid})"' for pid in first]
 
 
-def _span(span: timedelta) -> str:
+def _format_duration(span: timedelta) -> str:
     milliseconds = span / timedelta(milliseconds=1)
-    return f"{milliseconds:.1f} ms" if milliseconds < 1000 else words.duration(span)
+    return f"{milliseconds:.1f} ms" if milliseconds < 1000 else format_duration(span)
 
 
-def _ago(when: datetime | None) -> str:
+def _format_age(when: datetime | None) -> str:
     if when is None:
         return "never"
     minutes = max(0, int((datetime.now(UTC) - when).total_seconds() // 60))

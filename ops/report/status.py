@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Say = Callable[[str], None]
+StatusCallback = Callable[[str], None]
 
 
 @contextmanager
-def status() -> Iterator[Say]:
+def status_line() -> Iterator[StatusCallback]:
     """Something to tell the line to; nothing else may be printed meanwhile."""
     if not sys.stdout.isatty():
         yield lambda told: None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 
-def aligned(table: list[list[str]], right: Collection[str] = ()) -> list[str]:
+def format_table(table: list[list[str]], right: Collection[str] = ()) -> list[str]:
     """The first row is the head; the columns that it names in ``right`` are set to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
     to_right = [name in right for name in table[0]]
@@ -18,5 +18,5 @@ def aligned(table: list[list[str]], right: Collection[str] = ()) -> list[str]:
     ]
 
 
-def cut(text: str, width: int = 100) -> str:
+def truncate(text: str, width: int = 100) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"

@@ -8,54 +8,54 @@ from time import monotonic
 from django.db import Error
 
 from ops.health.hold import is_held
-from ops.lost import refresh
 from ops.models import Run
-from ops.patience import Patience, is_away
-from ops.progress import Progress, progress_of
-from ops.queue import presence
-from ops.queue.presence import QUIET
-from ops.report.run import stalled
-from ops.report.watchers import Watcher
-from ops.states import MOVING
+from ops.queue import liveness
+from ops.queue.liveness import STALL_TIMEOUT
+from ops.report.run import format_stalled
+from ops.report.watchers import ProgressReporter
+from ops.retries import Backoff, is_unavailable
+from ops.runs.lifecycle import refresh_run
+from ops.runs.progress import Progress, read_progress
+from ops.states import ACTIVE
 
 
-def watch(run: Run, watcher: Watcher, stop: Event) -> None:
+def watch_run(run: Run, watcher: ProgressReporter, stop: Event) -> None:
     """Look at the run until it ends or is paused, or until asked to stop; it is left as it is.
 
     Raises DatabaseAway where the database does not come back.
     """
-    onlooker, waits = Onlooker(run, watcher), Patience(stop)
+    onlooker, waits = RemoteWatcher(run, watcher), Backoff(stop)
     while not stop.is_set():
         try:
-            refresh(run)
-            if run.state not in MOVING:
+            refresh_run(run)
+            if run.state not in ACTIVE:
                 return
             onlooker.look()
             waits.renew()
         except Error as exc:
-            if not is_away(exc):
+            if not is_unavailable(exc):
                 raise
             watcher.waiting(str(exc).strip())
             waits.wait(exc)
         stop.wait(watcher.interval)
 
 
-class Onlooker:
+class RemoteWatcher:
     """Tells a watcher what the lanes say, and where nothing moves, why."""
 
-    def __init__(self, run: Run, watcher: Watcher) -> None:
+    def __init__(self, run: Run, watcher: ProgressReporter) -> None:
         self.run, self.watcher = run, watcher
         self.seen = watcher.first
         self.moved = float("-inf")
 
     def look(self) -> None:
-        told = progress_of(self.run)
+        told = read_progress(self.run)
         if is_held(self.run):
             self.watcher.held(self.run)
         elif told.batches > self.seen.batches:
             self.watcher.show(told, self._rows_in_a_batch(told))
             self.seen, self.moved = told, monotonic()
-        elif monotonic() - self.moved > QUIET.total_seconds():
+        elif monotonic() - self.moved > STALL_TIMEOUT.total_seconds():
             self.moved = monotonic()
             if reason := self._why_nothing_moves():
                 self.watcher.idle(reason)
@@ -65,5 +65,5 @@ class Onlooker:
 
     def _why_nothing_moves(self) -> str:
         if self.run.workers is not None:
-            return presence.missing()
-        return stalled(self.run)
+            return liveness.get_worker_warning()
+        return format_stalled(self.run)

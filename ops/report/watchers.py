@@ -6,29 +6,28 @@ import json
 from time import monotonic
 from typing import Any, TextIO
 
-from ops import words
-from ops.engine.size import BatchSize
+from ops.engine.batch_size import BatchSize
+from ops.formatting import escape_control_chars, format_duration, format_time_left
 from ops.models import Run
-from ops.patience import LIMIT
-from ops.progress import Progress, progress_of
-from ops.report.document import document
-from ops.report.run import hold, past_the_hold
+from ops.report.document import build_document
+from ops.report.run import format_hold, hold_override_steps
 from ops.report.run_json import hold_json, progress_json
-from ops.words import harmless
+from ops.retries import RETRY_TIMEOUT
+from ops.runs.progress import Progress, read_progress
 
 
-class Watcher:
+class ProgressReporter:
     """Looks at the run at most once in ``interval`` seconds; entered before the run works, left after."""
 
     interval = 2.0
 
     def __init__(self, run: Run, out: TextIO) -> None:
         self.out = out
-        self.first = progress_of(run)
+        self.first = read_progress(run)
         self.began = self.looked = monotonic()
         self.waited_for: str | None = None
 
-    def __enter__(self) -> Watcher:
+    def __enter__(self) -> ProgressReporter:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
@@ -38,7 +37,7 @@ class Watcher:
         self.waited_for = None
         if monotonic() - self.looked >= self.interval:
             self.looked = monotonic()
-            self.show(progress_of(run), size.rows)
+            self.show(read_progress(run), size.rows)
 
     def waiting(self, reason: str) -> None:
         raise NotImplementedError
@@ -62,11 +61,11 @@ class Watcher:
         return (told.done - self.first.done) / max(monotonic() - self.began, 0.001)
 
 
-class Lines(Watcher):
+class LineReporter(ProgressReporter):
     """One line every two seconds, for a log."""
 
     def show(self, told: Progress, rows: int) -> None:
-        left = words.left(told.total - told.done, self.rate(told))
+        left = format_time_left(told.total - told.done, self.rate(told))
         share = 100 * told.done / told.total if told.total else 100
         failed = f", {told.failed:,} failed" if told.failed else ""
         line = f"run {told.run}: {told.changed:,} of {told.total:,} ({share:.0f} %){failed}"
@@ -80,7 +79,11 @@ class Lines(Watcher):
         if reason != self.waited_for:  # once, not at every try
             self.waited_for = reason
             first = reason.partition("\n")[0]
-            print(f"waiting, for {words.duration(LIMIT)} at most: {first}", file=self.out, flush=True)
+            print(
+                f"waiting, for {format_duration(RETRY_TIMEOUT)} at most: {first}",
+                file=self.out,
+                flush=True,
+            )
 
     def idle(self, reason: str) -> None:
         print(reason, file=self.out, flush=True)
@@ -89,14 +92,14 @@ class Lines(Watcher):
         indicator, minute = run.held_reason.partition(":")[0], int(monotonic() - self.began) // 60
         if (told := f"{indicator}, {minute}") != self.waited_for:  # now and then
             self.waited_for = told
-            for line in (f"run {run.pk}: {hold(run)}", *past_the_hold(run)):
+            for line in (f"run {run.pk}: {format_hold(run)}", *hold_override_steps(run)):
                 self.note(str(line))
 
     def note(self, words: str) -> None:
-        print(harmless(words), file=self.out, flush=True)
+        print(escape_control_chars(words), file=self.out, flush=True)
 
 
-class JsonLines(Watcher):
+class JsonLinesReporter(ProgressReporter):
     """One JSON object a second, for a machine."""
 
     interval = 1.0
@@ -113,10 +116,10 @@ class JsonLines(Watcher):
     def held(self, run: Run) -> None:
         if (until := str(run.held_until)) != self.waited_for:  # once a hold
             self.waited_for = until
-            self.tell("held", **hold_json(run), next=[step._asdict() for step in past_the_hold(run)])
+            self.tell("held", **hold_json(run), next=[step._asdict() for step in hold_override_steps(run)])
 
     def note(self, words: str) -> None:
         self.tell("note", note=words)
 
     def tell(self, event: str, **facts: Any) -> None:
-        print(json.dumps(document(event, **facts)), file=self.out, flush=True)
+        print(json.dumps(build_document(event, **facts)), file=self.out, flush=True)

@@ -15,25 +15,25 @@ from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 
-from ops.backups.errors import Failed
-from ops.backups.scratch import UNHURRIED, connected
-from ops.schema.catalog import Catalog, Thing, catalog_of, catalogs_of
+from ops.backups.errors import MaintenanceFailed
+from ops.backups.scratch import NO_TIMEOUTS, temporary_alias
+from ops.migration_status import MigrationStatus
+from ops.schema.introspection import SchemaObject, SchemaSnapshot, introspect_schema, introspect_search_path
 from ops.schema.scratch import scratch_database
-from ops.sql.ask import ask
-from ops.standing import Standing
+from ops.sql.ask import fetch_all
 
-_CAST_LIST = re.compile(r"\((ARRAY\[[^]]*\])\)::text\[\]")
-_QUALIFIED = re.compile(
+_ARRAY_CAST = re.compile(r"\((ARRAY\[[^]]*\])\)::text\[\]")
+_SCHEMA_QUALIFIER = re.compile(
     r'(?s)\A(CREATE .*?\b(?:ON|ON ONLY|FUNCTION|PROCEDURE|STATISTICS|TO) )(?:"(?:[^"]|"")+"|\w+)\.'
 )
-_CAST_WORD = re.compile(r"\(('(?:[^']|'')*'::character varying)\)::text")
+_ELEMENT_CAST = re.compile(r"\(('(?:[^']|'')*'::character varying)\)::text")
 
 
 @dataclass(frozen=True)
-class Difference:
+class SchemaDifference:
     """``expected`` is None for what no migration makes, ``found`` for what the database lacks."""
 
-    thing: Thing
+    thing: SchemaObject
     expected: str | None
     found: str | None
 
@@ -46,69 +46,69 @@ class Difference:
         return f"different: {self.thing}"
 
 
-def drift(standing: Standing) -> list[Difference]:
+def detect_drift(standing: MigrationStatus) -> list[SchemaDifference]:
     """Where the database differs from what its applied migrations make. Raises Failed."""
-    path, schemas = _schemas()
-    with scratch_database("drift") as name, connected(name, path, **UNHURRIED) as alias:
-        _make_schemas(schemas, alias)
-        apply(standing.applied, alias)
-        sync_unmigrated(standing, alias)
-        expected = catalog_of(alias)
-    return compare(expected, _found(expected))
+    path, schemas = _read_search_path()
+    with scratch_database("drift") as name, temporary_alias(name, path, **NO_TIMEOUTS) as alias:
+        _create_schemas(schemas, alias)
+        apply_migrations(standing.applied, alias)
+        create_unmigrated_tables(standing, alias)
+        expected = introspect_schema(alias)
+    return compare_snapshots(expected, _introspect_actual(expected))
 
 
-def _found(expected: Catalog) -> Catalog:
+def _introspect_actual(expected: SchemaSnapshot) -> SchemaSnapshot:
     """What the schema has that Django writes to, and of other schemas only what there should be."""
-    here, elsewhere = catalogs_of(DEFAULT_DB_ALIAS)
+    here, elsewhere = introspect_search_path(DEFAULT_DB_ALIAS)
     tables = {thing.name for thing in expected if thing.kind == "table"}
     ours = {
         thing: definition
         for thing, definition in elsewhere.items()
-        if thing in expected or _table_of(thing, definition) in tables
+        if thing in expected or _owning_table(thing, definition) in tables
     }
     return ours | here
 
 
-def _schemas() -> tuple[str, list[str]]:
+def _read_search_path() -> tuple[str, list[str]]:
     """The search_path, and which schemas of it there are. Raises Failed where there are none."""
-    [(path, schemas)] = ask("SELECT current_setting('search_path'), current_schemas(false)")
+    [(path, schemas)] = fetch_all("SELECT current_setting('search_path'), current_schemas(false)")
     if not schemas:
-        raise Failed(
+        raise MaintenanceFailed(
             f"Sessions look for tables in {path} (search_path), and there is no such schema, or none"
             " that our role may use."
         )
     return path, schemas
 
 
-def _make_schemas(schemas: list[str], alias: str) -> None:
+def _create_schemas(schemas: list[str], alias: str) -> None:
     with connections[alias].cursor() as cursor:
         for schema in schemas:
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {connections[alias].ops.quote_name(schema)}")
 
 
-def compare(expected: Catalog, found: Catalog) -> list[Difference]:
+def compare_snapshots(expected: SchemaSnapshot, found: SchemaSnapshot) -> list[SchemaDifference]:
     """The differences; of a table that is missing, or nobody's, nothing more than that."""
     differences = [
-        Difference(thing, expected.get(thing), found.get(thing))
+        SchemaDifference(thing, expected.get(thing), found.get(thing))
         for thing in sorted(expected.keys() | found.keys())
-        if _plain(expected.get(thing)) != _plain(found.get(thing))
+        if _normalize_definition(expected.get(thing)) != _normalize_definition(found.get(thing))
     ]
     whole = {d.thing.name for d in differences if d.thing.kind == "table" and None in (d.expected, d.found)}
     return [
         d
         for d in differences
-        if d.thing.kind == "table" or _table_of(d.thing, d.found or d.expected or "") not in whole
+        if d.thing.kind == "table" or _owning_table(d.thing, d.found or d.expected or "") not in whole
     ]
 
 
-def apply(migrations: Sequence[Migration], alias: str) -> None:
+def apply_migrations(migrations: Sequence[Migration], alias: str) -> None:
     """Apply just these migrations to that database."""
     executor = MigrationExecutor(connections[alias])
     executor.loader.check_consistent_history(connections[alias])
     executor.migrate(None, plan=[(migration, False) for migration in migrations])
 
 
-def sync_unmigrated(standing: Standing, alias: str) -> None:
+def create_unmigrated_tables(standing: MigrationStatus, alias: str) -> None:
     """The tables of apps that have no migrations."""
     with connections[alias].schema_editor() as editor:
         for app in sorted(standing.loader.unmigrated_apps):
@@ -117,16 +117,16 @@ def sync_unmigrated(standing: Standing, alias: str) -> None:
                     editor.create_model(model)
 
 
-def _plain(definition: str | None) -> str | None:
+def _normalize_definition(definition: str | None) -> str | None:
     """The same in whatever schema of the search_path it is, and for a list in a CHECK that was restored: then
     each word of it is cast, not the list."""
     if definition is None:
         return None
-    unqualified = _QUALIFIED.sub(r"\1", definition, count=1)
-    return _CAST_WORD.sub(r"\1", _CAST_LIST.sub(r"\1", unqualified))
+    unqualified = _SCHEMA_QUALIFIER.sub(r"\1", definition, count=1)
+    return _ELEMENT_CAST.sub(r"\1", _ARRAY_CAST.sub(r"\1", unqualified))
 
 
-def _table_of(thing: Thing, definition: str) -> str:
+def _owning_table(thing: SchemaObject, definition: str) -> str:
     if thing.kind == "index":
         return definition.partition(" ON ")[2].partition(" USING ")[0].rpartition(".")[2].strip('"')
     if thing.kind == "sequence":

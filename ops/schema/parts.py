@@ -10,7 +10,7 @@ from __future__ import annotations
 from string import Template
 
 
-def _in(catalog: str, namespace: str, kind: str) -> str:
+def _from_visible(catalog: str, namespace: str, kind: str) -> str:
     """The rest of a statement, up to its WHERE: ``c`` is in a schema of the search_path, and seen there."""
     return (
         f"nspname = current_schema() FROM pg_namespace n JOIN {catalog} c ON c.{namespace} = n.oid"
@@ -18,14 +18,14 @@ def _in(catalog: str, namespace: str, kind: str) -> str:
     )
 
 
-_WORDS = {
-    "in_a_relation": _in("pg_class", "relnamespace", "pg_table"),
-    "in_a_function": _in("pg_proc", "pronamespace", "pg_function"),
-    "in_a_type": _in("pg_type", "typnamespace", "pg_type"),
-    "in_a_collation": _in("pg_collation", "collnamespace", "pg_collation"),
-    "in_statistics": _in("pg_statistic_ext", "stxnamespace", "pg_statistics_obj"),
+_TEMPLATE_PARAMS = {
+    "in_a_relation": _from_visible("pg_class", "relnamespace", "pg_table"),
+    "in_a_function": _from_visible("pg_proc", "pronamespace", "pg_function"),
+    "in_a_type": _from_visible("pg_type", "typnamespace", "pg_type"),
+    "in_a_collation": _from_visible("pg_collation", "collnamespace", "pg_collation"),
+    "in_statistics": _from_visible("pg_statistic_ext", "stxnamespace", "pg_statistics_obj"),
 }
-_NOT_OF_AN_EXTENSION = """
+_NOT_IN_EXTENSION = """
     AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = c.tableoid AND objid = c.oid AND deptype = 'e')
 """
 
@@ -162,10 +162,13 @@ SELECT 'statistics', stxname,
 """
 _EXTENSION = "SELECT 'extension', extname, '', true FROM pg_extension"
 
-_OF_RELATIONS = (_TABLE, _COLUMN, _INDEX, _CONSTRAINT, _TRIGGER, _POLICY, _RULE, _SEQUENCE)
-_OF_SCHEMAS = (_FUNCTION, _AGGREGATE, _TYPE, _COLLATION, _STATISTICS)
+_RELATION_QUERIES = (_TABLE, _COLUMN, _INDEX, _CONSTRAINT, _TRIGGER, _POLICY, _RULE, _SEQUENCE)
+_NAMESPACE_QUERIES = (_FUNCTION, _AGGREGATE, _TYPE, _COLLATION, _STATISTICS)
 
-PARTS = (
-    *(Template(part + _NOT_OF_AN_EXTENSION).substitute(_WORDS) for part in (*_OF_RELATIONS, *_OF_SCHEMAS)),
+CATALOG_QUERIES = (
+    *(
+        Template(part + _NOT_IN_EXTENSION).substitute(_TEMPLATE_PARAMS)
+        for part in (*_RELATION_QUERIES, *_NAMESPACE_QUERIES)
+    ),
     _EXTENSION,
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ops.backups.errors import told
-from ops.backups.scratch import clear_left, scratch
+from ops.backups.errors import translate_errors
+from ops.backups.scratch import drop_orphaned_databases, temporary_database
 from ops.backups.server import Server
 
 
@@ -14,7 +14,7 @@ from ops.backups.server import Server
 def scratch_database(purpose: str) -> Iterator[str]:
     """The name of an empty database like the live one, dropped after the block. Raises Failed."""
     server = Server.default()
-    with told():
-        clear_left(server)
-        with scratch(server, purpose) as name:
+    with translate_errors():
+        drop_orphaned_databases(server)
+        with temporary_database(server, purpose) as name:
             yield name

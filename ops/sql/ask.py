@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection
 
 
-def ask(statement: str, *params: Any) -> list[tuple[Any, ...]]:
+def fetch_all(statement: str, *params: Any) -> list[tuple[Any, ...]]:
     """The rows of a SELECT over the catalogues and statistics of PostgreSQL."""
     with connection.cursor() as cursor:
         cursor.execute(statement, params or None)

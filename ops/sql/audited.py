@@ -25,18 +25,18 @@ from psycopg import sql
 
 from ops.models import AuditLog
 from ops.sql.compile import identifier, is_json
-from ops.sql.keylist import Entry, KeyList
+from ops.sql.keylist import KeyList, KeyListColumn
 
 _JSON_NULL = Value(None, output_field=JSONField())
 # Types whose image is their text in quotes, and types that read the text of their image as it is.
-_TEXTS = {"text", "character varying"}
-_SCALARS = {
-    *_TEXTS, "smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "uuid",
+_TEXT_TYPES = {"text", "character varying"}
+_SCALAR_TYPES = {
+    *_TEXT_TYPES, "smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "uuid",
     "date", "timestamp with time zone", "timestamp without time zone",
 }  # fmt: skip
 
 
-class Same(Func):
+class IsNotDistinctFrom(Func):
     """``a IS NOT DISTINCT FROM b``: equal, or both NULL."""
 
     template = "(%(expressions)s)"
@@ -44,14 +44,14 @@ class Same(Func):
     output_field = BooleanField()
 
 
-class Image(Func):
+class ToJsonb(Func):
     """The value of a column as JSON, as audit rows have it; NULL where it is NULL."""
 
     function = "to_jsonb"
     output_field = JSONField()
 
 
-class Restored(Func):
+class FromJsonb(Func):
     """A value out of a JSON document as the type that its column has now, by that type's input function."""
 
     is_as_stored = True
@@ -64,7 +64,7 @@ class Restored(Func):
         super().__init__(document, output_field=field, template=template.as_string())
 
 
-class Read(Func):
+class CastFromText(Func):
     """A text as a type that has one text for each value."""
 
     is_as_stored = True
@@ -73,7 +73,7 @@ class Read(Func):
         super().__init__(text, output_field=field, template=f"(%(expressions)s)::{kind}")
 
 
-def changes_of(audited: KeyList) -> Entry:
+def audited_changes(audited: KeyList) -> KeyListColumn:
     """What the run's audit row says of the row at hand, in a queryset that joins the run's audit rows."""
     return audited.column("changes", JSONField())
 
@@ -85,72 +85,76 @@ def changes_of(audited: KeyList) -> Entry:
 # days, and a player who wrote the one for the other must keep it; a point or a json has no equality at all.
 # As long as nobody changed the type, the images are the same as they are, and nothing is read: a million rows
 # are judged in half the time.
-def stands(audited: KeyList, fields: list[Field[Any, Any]], kinds: Mapping[str, str]) -> Expression:
+def is_unchanged_since_run(
+    audited: KeyList, fields: list[Field[Any, Any]], kinds: Mapping[str, str]
+) -> Expression:
     """Whether the row at hand is as the run wrote it, and was otherwise before.
 
     ``kinds`` are the types of those columns that still have the type that they had in the run.
     """
-    changes, untouched = changes_of(audited), Q()
+    changes, untouched = audited_changes(audited), Q()
     for field in fields:
-        untouched &= _is_alike(changes, field, kinds.get(str(field.column)))
-    return ExpressionWrapper(untouched & _differs(changes, fields), BooleanField())
+        untouched &= _is_unchanged(changes, field, kinds.get(str(field.column)))
+    return ExpressionWrapper(untouched & _is_changed(changes, fields), BooleanField())
 
 
-def altered(run_id: int, fields: list[Field[Any, Any]]) -> QuerySet[AuditLog]:
+def changed_audit_rows(run_id: int, fields: list[Field[Any, Any]]) -> QuerySet[AuditLog]:
     """The run's audit rows of the rows that were otherwise before."""
-    return AuditLog.objects.filter(_differs(F("changes"), fields), run_id=run_id)
+    return AuditLog.objects.filter(_is_changed(F("changes"), fields), run_id=run_id)
 
 
-def before(audited: KeyList, field: Field[Any, Any], kinds: Mapping[str, str]) -> Expression:
+def old_value(audited: KeyList, field: Field[Any, Any], kinds: Mapping[str, str]) -> Expression:
     """What the column held before the run, as the column's type; ``kinds`` as in ``stands``."""
-    if (kind := _without_length(kinds.get(str(field.column)))) in _SCALARS:
-        return Read(_text(changes_of(audited), field, "old"), kind, field)
-    return _as_column(_side(changes_of(audited), field, "old"), field)
+    if (kind := _strip_type_modifier(kinds.get(str(field.column)))) in _SCALAR_TYPES:
+        return CastFromText(_audited_text(audited_changes(audited), field, "old"), kind, field)
+    return _to_column_value(_audited_json(audited_changes(audited), field, "old"), field)
 
 
-def read_again(run_id: int, fields: list[Field[Any, Any]]) -> None:
+def validate_audited_values(run_id: int, fields: list[Field[Any, Any]]) -> None:
     """Read all that the run audited as the types that its columns have now. Raises DataError."""
-    sides = [(field, _side(F("changes"), field, side)) for field in fields for side in ("old", "new")]
-    told = [Count(_as_column(image, field)) for field, image in sides if not is_json(field)]
+    sides = [(field, _audited_json(F("changes"), field, side)) for field in fields for side in ("old", "new")]
+    told = [Count(_to_column_value(image, field)) for field, image in sides if not is_json(field)]
     AuditLog.objects.filter(run_id=run_id).aggregate(**{f"told_{i}": count for i, count in enumerate(told)})
 
 
-def lacks(run_id: int, field: Field[Any, Any]) -> bool:
+def lacks_audited_column(run_id: int, field: Field[Any, Any]) -> bool:
     """Whether the run audited rows without the column, which had another name then."""
     return AuditLog.objects.filter(run_id=run_id).exclude(changes__has_key=str(field.column)).exists()
 
 
-def _differs(changes: Any, fields: list[Field[Any, Any]]) -> Q:
+def _is_changed(changes: Any, fields: list[Field[Any, Any]]) -> Q:
     differs = Q()
     for field in fields:
-        differs |= ~Q(Same(_side(changes, field, "old"), _side(changes, field, "new")))
+        differs |= ~Q(
+            IsNotDistinctFrom(_audited_json(changes, field, "old"), _audited_json(changes, field, "new"))
+        )
     return differs
 
 
-def _is_alike(changes: Any, field: Field[Any, Any], kind: str | None) -> Q:
+def _is_unchanged(changes: Any, field: Field[Any, Any], kind: str | None) -> Q:
     now: Any = F(field.attname)
-    if _without_length(kind) in _TEXTS:
-        return Q(Same(now, Collate(_text(changes, field, "new"), "default")))
-    told = _side(changes, field, "new")
+    if _strip_type_modifier(kind) in _TEXT_TYPES:
+        return Q(IsNotDistinctFrom(now, Collate(_audited_text(changes, field, "new"), "default")))
+    told = _audited_json(changes, field, "new")
     if is_json(field):
-        return Q(Same(Image(now), told))
+        return Q(IsNotDistinctFrom(ToJsonb(now), told))
     image = NullIf(told, _JSON_NULL)
-    alike = Q(Same(Image(now), image))
-    return alike if kind else alike | Q(Same(Image(now), Image(Restored(image, field))))
+    alike = Q(IsNotDistinctFrom(ToJsonb(now), image))
+    return alike if kind else alike | Q(IsNotDistinctFrom(ToJsonb(now), ToJsonb(FromJsonb(image, field))))
 
 
-def _text(changes: Any, field: Field[Any, Any], side: str) -> KeyTextTransform:
+def _audited_text(changes: Any, field: Field[Any, Any], side: str) -> KeyTextTransform:
     return KeyTextTransform(side, KeyTransform(str(field.column), changes))
 
 
-def _without_length(kind: str | None) -> str:
+def _strip_type_modifier(kind: str | None) -> str:
     return re.sub(r"\(.*?\)", "", kind or "")
 
 
-def _side(changes: Any, field: Field[Any, Any], side: str) -> KeyTransform:
+def _audited_json(changes: Any, field: Field[Any, Any], side: str) -> KeyTransform:
     return KeyTransform(side, KeyTransform(str(field.column), changes))
 
 
-def _as_column(told: Any, field: Field[Any, Any]) -> Expression:
+def _to_column_value(told: Any, field: Field[Any, Any]) -> Expression:
     """SQL NULL is a missing key in a JSON column, ``null`` in any other: see AuditLog."""
-    return told if is_json(field) else Restored(NullIf(told, _JSON_NULL), field)
+    return told if is_json(field) else FromJsonb(NullIf(told, _JSON_NULL), field)

@@ -16,25 +16,25 @@ from ops.sql.compile import compile_select, identifier
 # COPY's text format doubles every backslash, and so breaks JSON. Its CSV format quotes a field only where it
 # holds the quote, the delimiter or a line's end: with U+0001 and U+0002, which JSON must escape, as it must
 # line ends, it never does.
-_COPY = (
+_COPY_SQL = (
     "COPY (SELECT row_to_json(exported) FROM (SELECT {columns} FROM ({rows}) AS found) AS exported)"
     " TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"
 )
 # Minutes are nothing for an export, and whoever set these limits meant other statements.
-_SETTINGS = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+_DISABLE_TIMEOUTS_SQL = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 
 
-def prepare() -> tuple[str, str]:
+def begin_snapshot() -> tuple[str, str]:
     """Make ready the transaction; its time and its snapshot, as PostgreSQL names them."""
     with connection.cursor() as cursor:
-        cursor.execute(_SETTINGS)
+        cursor.execute(_DISABLE_TIMEOUTS_SQL)
         cursor.execute("SELECT to_json(now())#>>'{}', pg_current_snapshot()::text")
         time, snapshot = cursor.fetchone()
     return time, snapshot
 
 
 @contextmanager
-def copied_rows(rows: QuerySet[Any], columns: Mapping[str, str | None]) -> Iterator[Iterable[bytes]]:
+def open_json_stream(rows: QuerySet[Any], columns: Mapping[str, str | None]) -> Iterator[Iterable[bytes]]:
     """Pieces of lines, each line one row as a JSON object. In a transaction; an error ends the COPY.
 
     ``columns`` computes some of them in SQL, and leaves out those that are None.
@@ -43,7 +43,9 @@ def copied_rows(rows: QuerySet[Any], columns: Mapping[str, str | None]) -> Itera
     if compiled is None:
         yield ()
         return
-    statement = sql.SQL(_COPY).format(columns=_columns(rows.model, columns), rows=sql.SQL(compiled.sql))
+    statement = sql.SQL(_COPY_SQL).format(
+        columns=_select_list(rows.model, columns), rows=sql.SQL(compiled.sql)
+    )
     with (
         connection.wrap_database_errors,
         connection.connection.cursor() as cursor,  # Django's debug cursor cannot COPY.
@@ -52,7 +54,7 @@ def copied_rows(rows: QuerySet[Any], columns: Mapping[str, str | None]) -> Itera
         yield copy
 
 
-def _columns(model: type[Model], columns: Mapping[str, str | None]) -> sql.Composable:
+def _select_list(model: type[Model], columns: Mapping[str, str | None]) -> sql.Composable:
     names = [str(field.column) for field in model._meta.concrete_fields]
     computed = {name: expression for name, expression in columns.items() if expression}
     chosen = [name for name in names if name in computed or name not in columns]

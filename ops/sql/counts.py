@@ -11,17 +11,17 @@ from django.db import connection
 from django.db.models import Model, QuerySet
 from psycopg import sql
 
-from ops.sql.ask import ask
-from ops.sql.compile import Compiled, identifier
+from ops.sql.ask import fetch_all
+from ops.sql.compile import CompiledStatement, identifier
 from ops.sql.keylist import KeyList
 from ops.sql.keyset import Keyset
 
 # A fourth of the table.
-_MUCH = 4
-_NOTHING, _EVERYTHING = Compiled("FALSE", ()), Compiled("TRUE", ())
+_LARGE_SHARE_DIVISOR = 4
+_ALWAYS_FALSE, _ALWAYS_TRUE = CompiledStatement("FALSE", ()), CompiledStatement("TRUE", ())
 
 
-def counts(querysets: Sequence[QuerySet[Any]], listed: KeyList | None = None) -> list[int]:
+def count_querysets(querysets: Sequence[QuerySet[Any]], listed: KeyList | None = None) -> list[int]:
     """The number of rows of each; those over one table and no other are counted in one scan of it.
 
     So are those over one table and the list ``listed``, by which its rows are found. At a million rows a scan
@@ -30,13 +30,17 @@ def counts(querysets: Sequence[QuerySet[Any]], listed: KeyList | None = None) ->
     numbers: dict[int, int] = {}
     for model in dict.fromkeys(rows.model for rows in querysets):
         for source in {None, listed}:
-            alike = [i for i, rows in enumerate(querysets) if rows.model is model and is_over(rows, source)]
+            alike = [
+                i for i, rows in enumerate(querysets) if rows.model is model and is_plain_filter(rows, source)
+            ]
             if len(alike) > 1:
-                numbers |= zip(alike, _scan(model, source, [querysets[i] for i in alike]), strict=True)
+                numbers |= zip(
+                    alike, _count_in_one_scan(model, source, [querysets[i] for i in alike]), strict=True
+                )
     return [numbers[i] if i in numbers else rows.count() for i, rows in enumerate(querysets)]
 
 
-def is_over(rows: QuerySet[Any], listed: KeyList | None = None) -> bool:
+def is_plain_filter(rows: QuerySet[Any], listed: KeyList | None = None) -> bool:
     """Whether it is its table, joined with the list or with none, and a condition, and nothing else."""
     query = rows.query
     tables = [alias for alias, references in query.alias_refcount.items() if references]
@@ -48,36 +52,42 @@ def is_over(rows: QuerySet[Any], listed: KeyList | None = None) -> bool:
     return is_joined and query.group_by is None and not any(more)
 
 
-def is_much(rows: int, model: type[Model]) -> bool:
+def is_large_share(rows: int, model: type[Model]) -> bool:
     """Whether so many rows are better found by reading their whole table than one by one."""
     table = connection.ops.quote_name(model._meta.db_table)
-    [(estimate,)] = ask("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", table)
-    return bool(rows * _MUCH > estimate > 0)
+    [(estimate,)] = fetch_all("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", table)
+    return bool(rows * _LARGE_SHARE_DIVISOR > estimate > 0)
 
 
 @contextmanager
-def whole_joins(keyset: Keyset) -> Iterator[None]:
+def without_nested_loops(keyset: Keyset) -> Iterator[None]:
     """Let a list that names much of the table be joined with all of it at once. In a transaction.
 
     PostgreSQL, whose statistics are older than the list, expects a single entry, and would look for the row
     of each by itself.
     """
-    is_whole = keyset.listed is not None and is_much(keyset.keys().count(), keyset.model)
+    is_whole = keyset.listed is not None and is_large_share(keyset.keys().count(), keyset.model)
     if is_whole:
-        ask("SELECT set_config('enable_nestloop', 'off', true), set_config('enable_indexscan', 'off', true)")
+        fetch_all(
+            "SELECT set_config('enable_nestloop', 'off', true), set_config('enable_indexscan', 'off', true)"
+        )
     yield
     if is_whole:
-        ask("SELECT set_config('enable_nestloop', 'on', true), set_config('enable_indexscan', 'on', true)")
+        fetch_all(
+            "SELECT set_config('enable_nestloop', 'on', true), set_config('enable_indexscan', 'on', true)"
+        )
 
 
-def _scan(model: type[Model], listed: KeyList | None, querysets: Sequence[QuerySet[Any]]) -> tuple[int, ...]:
-    conditions = [_condition(rows) for rows in querysets]
+def _count_in_one_scan(
+    model: type[Model], listed: KeyList | None, querysets: Sequence[QuerySet[Any]]
+) -> tuple[int, ...]:
+    conditions = [_compile_where(rows) for rows in querysets]
     counted = [sql.SQL("count(*) FILTER (WHERE {})").format(sql.SQL(each.sql)) for each in conditions]
     every = model._base_manager.all()
     source: sql.Composable = sql.SQL("")
     if listed:
         every, source = listed.join(every), sql.SQL("CROSS JOIN {}").format(listed.source)
-    conditions.append(_condition(every))
+    conditions.append(_compile_where(every))
     statement = sql.SQL("SELECT {counted} FROM {table} {source} WHERE {every}").format(
         counted=sql.SQL(", ").join(counted),
         table=identifier(model._meta.db_table),
@@ -90,13 +100,13 @@ def _scan(model: type[Model], listed: KeyList | None, querysets: Sequence[QueryS
     return found
 
 
-def _condition(rows: QuerySet[Any]) -> Compiled:
+def _compile_where(rows: QuerySet[Any]) -> CompiledStatement:
     compiler = rows.order_by().query.get_compiler(using=rows.db)
     compiler.pre_sql_setup()
     try:
         text, params = compiler.compile(compiler.query.where)
     except EmptyResultSet:
-        return _NOTHING
+        return _ALWAYS_FALSE
     except FullResultSet:
-        return _EVERYTHING
-    return Compiled(text, tuple(params)) if text else _EVERYTHING
+        return _ALWAYS_TRUE
+    return CompiledStatement(text, tuple(params)) if text else _ALWAYS_TRUE

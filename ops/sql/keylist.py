@@ -13,24 +13,24 @@ from django.db.models.sql.datastructures import BaseTable
 from psycopg import sql
 
 from ops.models import AuditLog, Failure, Key, Run
-from ops.sql.ask import ask
-from ops.sql.compile import AsStored, compile_select, identifier, type_name
+from ops.sql.ask import fetch_all
+from ops.sql.compile import CastToColumnType, compile_select, identifier, type_name
 
-_COLUMN = "object_id"
+_KEY_COLUMN = "object_id"
 
 
-class Entry(Expression):
+class KeyListColumn(Expression):
     """A column of the entry that a row is joined with."""
 
     def __init__(self, table: str, column: str, output_field: Field[Any, Any]) -> None:
         super().__init__(output_field=output_field)
-        self.name = identifier(table, _listed(column))
+        self.name = identifier(table, _prefixed_name(column))
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         return self.name.as_string(), []
 
 
-class Entries(BaseTable):
+class KeyListTable(BaseTable):
     """A list in FROM, under names of its own: raw SQL may name the model's columns and not their table."""
 
     def __init__(self, source: sql.Composable, alias: str) -> None:
@@ -40,11 +40,11 @@ class Entries(BaseTable):
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         return f"CROSS JOIN {self.source.as_string()}", []
 
-    def relabeled_clone(self, change_map: Any) -> Entries:
+    def relabeled_clone(self, change_map: Any) -> KeyListTable:
         return self
 
 
-def _listed(name: str) -> str:
+def _prefixed_name(name: str) -> str:
     return f"listed_{name}_"
 
 
@@ -61,33 +61,33 @@ class KeyList:
 
     def keys(self) -> QuerySet[Any]:
         """The keys as text, in their order, which is that of text and not of the model's key."""
-        return self.entries().order_by(_COLUMN).values_list(_COLUMN, flat=True)
+        return self.entries().order_by(_KEY_COLUMN).values_list(_KEY_COLUMN, flat=True)
 
     def typed_keys(self, model: type[Model]) -> QuerySet[Any]:
         """The keys as the model's, for ``pk__in``."""
-        field = _target(model)
+        field = _target_field(model)
         # Without the column's length: a cast to it would cut a key that is no row's to one that is.
-        key: Any = AsStored(F(_COLUMN), output_field=field)
-        if collation := _collation(field):
+        key: Any = CastToColumnType(F(_KEY_COLUMN), output_field=field)
+        if collation := _key_collation(field):
             key = Collate(key, collation)
         keys: QuerySet[Any] = self.entries().annotate(key_=key).values("key_")
         return keys
 
-    def column(self, name: str, output_field: Field[Any, Any]) -> Entry:
+    def column(self, name: str, output_field: Field[Any, Any]) -> KeyListColumn:
         """A column of the entry, in a queryset that joins the list."""
-        return Entry(self.alias, name, output_field)
+        return KeyListColumn(self.alias, name, output_field)
 
     @property
-    def key(self) -> Entry:
+    def key(self) -> KeyListColumn:
         """The key as text, in a queryset that joins the list."""
-        return self.column(_COLUMN, TextField())
+        return self.column(_KEY_COLUMN, TextField())
 
     def join(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """The rows that the list names, each joined with its entry, which PostgreSQL reads first.
 
         Entries never change, so that a row which somebody changes meanwhile keeps its own.
         """
-        meta, collation = rows.model._meta, _collation(_target(rows.model))
+        meta, collation = rows.model._meta, _key_collation(_target_field(rows.model))
         told = sql.SQL("{key} = {entry}::{type}{collate}").format(
             key=identifier(meta.db_table, meta.pk.column),
             entry=self.key.name,
@@ -96,20 +96,20 @@ class KeyList:
         )
         joined = rows.extra(where=[told.as_string()])  # noqa: S610
         joined.query.get_initial_alias()
-        joined.query.alias_map[self.alias] = Entries(self.source, self.alias)
+        joined.query.alias_map[self.alias] = KeyListTable(self.source, self.alias)
         joined.query.alias_refcount[self.alias] = 1
         return joined
 
     @property
     def alias(self) -> str:
-        return _listed(self.table._meta.db_table)
+        return _prefixed_name(self.table._meta.db_table)
 
     @property
     def source(self) -> sql.Composable:
         """The entries, as FROM or USING names them."""
-        told = {str(field.column) for field in self.table._meta.concrete_fields} & {_COLUMN, "changes"}
+        told = {str(field.column) for field in self.table._meta.concrete_fields} & {_KEY_COLUMN, "changes"}
         columns = (
-            sql.SQL("{} AS {}").format(identifier(column), identifier(_listed(column)))
+            sql.SQL("{} AS {}").format(identifier(column), identifier(_prefixed_name(column)))
             for column in sorted(told)
         )
         return sql.SQL("(SELECT {} FROM {} WHERE run_id = {}) AS {}").format(
@@ -120,25 +120,27 @@ class KeyList:
         )
 
 
-def store_keys(run: Run, chosen: QuerySet[Any]) -> None:
+def store_queryset_keys(run: Run, chosen: QuerySet[Any]) -> None:
     """Make the keys that the queryset finds now those of the run: they do not pass through Python."""
     compiled = compile_select(chosen.order_by())
     if compiled is not None:
-        _insert(run, sql.SQL("({}) AS chosen (key)").format(sql.SQL(compiled.sql)), "key", *compiled.params)
+        _insert_keys(
+            run, sql.SQL("({}) AS chosen (key)").format(sql.SQL(compiled.sql)), "key", *compiled.params
+        )
 
 
-def store_key_texts(run: Run, texts: Collection[str], field: Field[Any, Any]) -> None:
+def store_text_keys(run: Run, texts: Collection[str], field: Field[Any, Any]) -> None:
     """Make these the keys of the run, as the database writes them: a UUID may have come in capitals.
 
     Raises DataError where one is none of the field's type.
     """
     # In order: entries that come in any other take five times as long to be indexed.
     ordered, kind = sorted(texts), type_name(field)
-    if not _copy(run, ordered, kind):
-        _insert(run, sql.SQL("unnest(%s::text[]) AS chosen (key)"), f"key::{kind}", ordered)
+    if not _copy_keys(run, ordered, kind):
+        _insert_keys(run, sql.SQL("unnest(%s::text[]) AS chosen (key)"), f"key::{kind}", ordered)
 
 
-def _copy(run: Run, texts: Sequence[str], kind: str) -> bool:
+def _copy_keys(run: Run, texts: Sequence[str], kind: str) -> bool:
     """Store the keys as they are; False, and none is stored, where the database would write one otherwise."""
     keys = identifier(Key._meta.db_table)
     copied = sql.SQL("COPY {} (run_id, object_id) FROM STDIN").format(keys)
@@ -153,13 +155,13 @@ def _copy(run: Run, texts: Sequence[str], kind: str) -> bool:
         ):
             for text in texts:
                 into.write_row((run.pk, text))
-        [(is_other,)] = ask(otherwise.as_string(), run.pk)
+        [(is_other,)] = fetch_all(otherwise.as_string(), run.pk)
         if is_other:
             transaction.set_rollback(True)
     return not is_other
 
 
-def _insert(run: Run, source: sql.Composable, key: str, *params: Any) -> None:
+def _insert_keys(run: Run, source: sql.Composable, key: str, *params: Any) -> None:
     statement = sql.SQL(
         "INSERT INTO {keys} (run_id, object_id) SELECT %s, ({key})::text FROM {source} ON CONFLICT DO NOTHING"
     ).format(keys=identifier(Key._meta.db_table), key=sql.SQL(key), source=source)
@@ -167,11 +169,11 @@ def _insert(run: Run, source: sql.Composable, key: str, *params: Any) -> None:
         cursor.execute(statement.as_string(), [run.pk, *params])
 
 
-def _target(model: type[Model]) -> Field[Any, Any]:
+def _target_field(model: type[Model]) -> Field[Any, Any]:
     pk = model._meta.pk
     return getattr(pk, "target_field", pk)
 
 
-def _collation(field: Field[Any, Any]) -> str | None:
+def _key_collation(field: Field[Any, Any]) -> str | None:
     """Of a key whose column has one of its own; a list's text has the database's."""
     return getattr(field, "db_collation", None)

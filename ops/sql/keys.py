@@ -13,7 +13,7 @@ from psycopg import sql
 from ops.sql.compile import type_name
 
 
-def key_text() -> Collate:
+def outer_pk_text() -> Collate:
     """The key of the outer row as text, as audit rows, failures and keys name it.
 
     Of the database's own collation, as they are: compared in that of the key's column, no index would serve.
@@ -21,7 +21,7 @@ def key_text() -> Collate:
     return Collate(Cast(OuterRef("pk"), TextField()), "default")
 
 
-def among(keys: Collection[str], field: Field[Any, Any]) -> RawSQL:
+def keys_as_array(keys: Collection[str], field: Field[Any, Any]) -> RawSQL:
     """The keys for ``pk__in``, as one array: a parameter for each costs seconds where there are many."""
     statement = sql.SQL("SELECT unnest(%s::{}[])").format(sql.SQL(type_name(field)))
     return RawSQL(statement.as_string(), (list(keys),))  # noqa: S611

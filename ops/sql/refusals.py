@@ -6,26 +6,23 @@ import re
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Field, Func, QuerySet, TextField
+from django.db.models import Field, Func, TextField
 
-from ops.operation import Operation
-from ops.sql.compile import fields_of, new_name, with_new_values
-
-_SIZED = re.compile(r"(char|character varying|varchar|numeric)\((\d+)(?:, *(\d+))?\)(\[\])*")
+_SIZED_TYPE = re.compile(r"(char|character varying|varchar|numeric)\((\d+)(?:, *(\d+))?\)(\[\])*")
 # Spaces at the end are cut off where they are too many.
-_TOO_LONG = "char_length(rtrim({value}, ' ')) > {size}"
-_AN_ITEM_IS = "EXISTS (SELECT FROM unnest({value}) AS item WHERE {wrong})"
-_TOO_LARGE = "{value} < 'Infinity' AND abs(round({value}, {places})) >= 1e{room}"
+_TOO_LONG_SQL = "char_length(rtrim({value}, ' ')) > {size}"
+_ANY_ITEM_SQL = "EXISTS (SELECT FROM unnest({value}) AS item WHERE {wrong})"
+_TOO_LARGE_SQL = "{value} < 'Infinity' AND abs(round({value}, {places})) >= 1e{room}"
 
 
-class Refusal(Func):
+class RejectionReason(Func):
     """``null``, ``long`` or ``large`` where the column refuses the value, else NULL."""
 
     output_field = TextField()
 
     def __init__(self, value: Any, field: Field[Any, Any]) -> None:
         super().__init__(value)
-        self.wrong = conditions(field)
+        self.wrong = rejection_conditions(field)
 
     def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:  # type: ignore[override]
         text, params = compiler.compile(self.get_source_expressions()[0])
@@ -36,38 +33,24 @@ class Refusal(Func):
         return f"CASE{found} END", given
 
 
-def conditions(field: Field[Any, Any]) -> dict[str, str]:
+def rejection_conditions(field: Field[Any, Any]) -> dict[str, str]:
     """By reason, the SQL conditions on ``{value}`` under which the column refuses it."""
     wrong = {} if field.null else {"null": "{value} IS NULL"}
-    sized = _SIZED.fullmatch(field.db_type(connection) or "")
+    sized = _SIZED_TYPE.fullmatch(field.db_type(connection) or "")
     if sized is None:
         return wrong
     kind, size, places, is_array = sized.groups()
     if kind == "numeric":
         if not is_array:
             room = int(size) - int(places or 0)
-            wrong["large"] = _TOO_LARGE.replace("{places}", places or "0").replace("{room}", str(room))
+            wrong["large"] = _TOO_LARGE_SQL.replace("{places}", places or "0").replace("{room}", str(room))
         return wrong
-    too_long = _TOO_LONG.replace("{size}", size)
-    item = _AN_ITEM_IS.replace("{wrong}", too_long.replace("{value}", "item"))
+    too_long = _TOO_LONG_SQL.replace("{size}", size)
+    item = _ANY_ITEM_SQL.replace("{wrong}", too_long.replace("{value}", "item"))
     return {**wrong, "long": item if is_array else too_long}
 
 
-def size_of(field: Field[Any, Any]) -> tuple[int, int]:
+def column_size(field: Field[Any, Any]) -> tuple[int, int]:
     """The size of the column's type, and its places: ``(6, 2)`` of ``numeric(6,2)``."""
-    sized = _SIZED.fullmatch(field.db_type(connection) or "")
+    sized = _SIZED_TYPE.fullmatch(field.db_type(connection) or "")
     return (int(sized[2]), int(sized[3] or 0)) if sized else (0, 0)
-
-
-def refused(rows: QuerySet[Any], operation: Operation, label: str) -> list[tuple[Any, dict[str, str]]]:
-    """For each row its label, and by the field's name why its new value will be refused."""
-    fields = [field for field in fields_of(operation) if conditions(field)]
-    if not fields:
-        return []
-    asked = {f"refusal_{field.name}_": Refusal(F(new_name(field)), field) for field in fields}
-    told = with_new_values(rows.annotate(row_label_=F(label)), operation).annotate(**asked)
-    names = [field.name for field in fields]
-    return [
-        (row[0], {name: why for name, why in zip(names, row[1:], strict=True) if why})
-        for row in told.values_list("row_label_", *asked)
-    ]

@@ -14,12 +14,12 @@ from psycopg import sql
 from ops.exceptions import OpsError
 from ops.session import require_session
 from ops.sql.compile import identifier, type_name
-from ops.sqlstates import context_of, first_line, is_of_data
+from ops.sqlstates import error_context, first_line, is_row_or_limit_error
 
-PLACE = "_place"
+POSITION_COLUMN = "_place"
 
 
-class RefusedRow(OpsError):
+class RejectedRow(OpsError):
     """The database cannot hold a row; ``number`` counts those that were staged, from 1."""
 
     def __init__(self, number: int, reason: str) -> None:
@@ -27,7 +27,7 @@ class RefusedRow(OpsError):
         super().__init__(reason)
 
 
-class Staging:
+class StagingTable:
     """A temporary table with some columns of a model, each of them nullable: NULL is "not given".
 
     ``_place`` says where a row stands in its source, columns of text named in ``extra`` what the model has no
@@ -44,8 +44,8 @@ class Staging:
         self._counts: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        columns = [sql.SQL("{} bigint").format(sql.Identifier(PLACE))]
-        columns += [sql.SQL("{} {}").format(column_of(f), sql.SQL(type_name(f))) for f in self.fields]
+        columns = [sql.SQL("{} bigint").format(sql.Identifier(POSITION_COLUMN))]
+        columns += [sql.SQL("{} {}").format(column_identifier(f), sql.SQL(type_name(f))) for f in self.fields]
         columns += [sql.SQL("{} text").format(sql.Identifier(name)) for name in self.extra]
         require_session("A load or an import")
         self._execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.table))
@@ -65,14 +65,18 @@ class Staging:
 
         Raises RefusedRow where the database cannot hold one, and whatever ``rows`` raises.
         """
-        encoders = [(i, encode) for i, f in enumerate(self.fields, start=1) if (encode := _encoder(f))]
+        encoders = [(i, encode) for i, f in enumerate(self.fields, start=1) if (encode := _get_encoder(f))]
         columns = sql.SQL(", ").join(
-            [sql.Identifier(PLACE), *map(column_of, self.fields), *map(sql.Identifier, self.extra)]
+            [
+                sql.Identifier(POSITION_COLUMN),
+                *map(column_identifier, self.fields),
+                *map(sql.Identifier, self.extra),
+            ]
         )
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(self.table, columns)
         try:
-            self._copy(statement, _encoded(_stopping(rows), encoders))
-        except _Stopped as exc:
+            self._copy(statement, _encode_rows(_wrap_source_errors(rows), encoders))
+        except _SourceFailed as exc:
             raise exc.reason from None
         except DatabaseError as exc:
             raise self._refused(exc) or exc from exc
@@ -89,17 +93,17 @@ class Staging:
             for row in rows:
                 copy.write_row(row)
 
-    def _refused(self, error: DatabaseError) -> RefusedRow | None:
+    def _refused(self, error: DatabaseError) -> RejectedRow | None:
         """The row at fault: the error's context is ``COPY staged_cards, line 2, column metadata: "..."``."""
-        context = context_of(error) if is_of_data(error) else ""
+        context = error_context(error) if is_row_or_limit_error(error) else ""
         found = re.search(rf"{self._name.as_string()[1:-1]}\D+(\d+)(?:, \S+ ([^:\s]+))?", context)
-        return RefusedRow(int(found[1]), f"{found[2] or 'it'}: {first_line(error)}") if found else None
+        return RejectedRow(int(found[1]), f"{found[2] or 'it'}: {first_line(error)}") if found else None
 
     def default(self, field: str, value: str) -> None:
         """Give a value to the rows that have none."""
         if self._counts.get(field) == self.total:
             return
-        column = column_of(self.field(field))
+        column = column_identifier(self.field(field))
         statement = sql.SQL("UPDATE {} SET {} = %s WHERE {} IS NULL").format(self.table, column, column)
         self._execute(statement, [value])
         self.count()
@@ -114,7 +118,7 @@ class Staging:
 
     def count(self) -> None:
         """Look again at how many rows there are, and how many give each field."""
-        columns = [sql.Identifier(PLACE), *map(column_of, self.fields)]
+        columns = [sql.Identifier(POSITION_COLUMN), *map(column_identifier, self.fields)]
         counts = [sql.SQL("count({})").format(column) for column in columns]
         with connection.cursor() as cursor:
             cursor.execute(sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(counts), self.table))
@@ -130,11 +134,11 @@ class Staging:
             cursor.execute(statement, params)
 
 
-def column_of(field: models.Field[Any, Any]) -> sql.Composable:
+def column_identifier(field: models.Field[Any, Any]) -> sql.Composable:
     return identifier(str(field.column))
 
 
-class _Stopped(Exception):
+class _SourceFailed(Exception):
     """Has no message of its own. See Note [What stops a COPY has no message]."""
 
     def __init__(self, reason: BaseException) -> None:
@@ -145,14 +149,14 @@ class _Stopped(Exception):
 # Note [What stops a COPY has no message]
 # psycopg sends the message of an exception that ends a COPY on to the server, which closes the connection on
 # one of more than 10,000 bytes: see findings/psycopg-copy-long-exception.sh.
-def _stopping(rows: Iterable[list[Any]]) -> Iterator[list[Any]]:
+def _wrap_source_errors(rows: Iterable[list[Any]]) -> Iterator[list[Any]]:
     try:
         yield from rows
     except Exception as exc:
-        raise _Stopped(exc) from None
+        raise _SourceFailed(exc) from None
 
 
-def _encoded(
+def _encode_rows(
     rows: Iterable[list[Any]], encoders: Sequence[tuple[int, Callable[[Any], str]]]
 ) -> Iterator[list[Any]]:
     for row in rows:
@@ -162,7 +166,7 @@ def _encoded(
         yield row
 
 
-def _encoder(field: models.Field[Any, Any]) -> Callable[[Any], str] | None:
+def _get_encoder(field: models.Field[Any, Any]) -> Callable[[Any], str] | None:
     """How a Python value enters COPY's text format; None where psycopg's own way is the fastest."""
     return _array_literal if isinstance(field, ArrayField) else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ops.sql.ask import ask
+from ops.sql.ask import fetch_all
 
 # A batch of a run calls its connection "kyndo run 7 lane 0".
 _SESSIONS = """
@@ -32,6 +32,6 @@ class Session:
     query: str
 
 
-def sessions() -> list[Session]:
+def fetch_sessions() -> list[Session]:
     """Everybody in this database who is at work, or holds a transaction open; the longest first."""
-    return [Session(*row) for row in ask(_SESSIONS)]
+    return [Session(*row) for row in fetch_all(_SESSIONS)]

@@ -12,16 +12,16 @@ from django.utils import timezone
 from redis import RedisError
 from rq import Queue
 
-from ops import words
+from ops.formatting import rows_per_second
 from ops.models import Run
-from ops.outlook import status_of
-from ops.patience import is_away
-from ops.progress import Progress, progress_of
-from ops.queue.presence import names_alive, the_queue
-from ops.schema import mend
-from ops.states import HELD, MOVING
+from ops.queue.liveness import connect_queue, live_worker_names
+from ops.retries import is_unavailable
+from ops.runs.outlook import compute_status
+from ops.runs.progress import Progress, read_progress
+from ops.schema import hints
+from ops.states import ACTIVE, HELD
 
-COUNTS = ("waiting", "active", "completed", "failed", "delayed", "total")
+COUNT_FIELDS = ("waiting", "active", "completed", "failed", "delayed", "total")
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class QueueStats:
         return self.waiting + self.active + self.completed + self.failed + self.delayed
 
     def counts(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in COUNTS}
+        return {name: getattr(self, name) for name in COUNT_FIELDS}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ActiveRun:
     @property
     def rate(self) -> float:
         """Rows changed a second, since the run was first taken up."""
-        return words.per_second(self.progress.changed, self.progress.elapsed)
+        return rows_per_second(self.progress.changed, self.progress.elapsed)
 
     @property
     def percent(self) -> float:
@@ -66,7 +66,7 @@ class ActiveRun:
 
 
 @dataclass(frozen=True)
-class Stats:
+class SystemStats:
     """What Redis and the database say; None where one cannot tell, and in ``errors`` why, in words."""
 
     queues: list[QueueStats] | None
@@ -77,8 +77,8 @@ class Stats:
     def counts(self) -> dict[str, int | None]:
         """Of all queues together."""
         if self.queues is None:
-            return dict.fromkeys(COUNTS)
-        return {name: sum(queue.counts()[name] for queue in self.queues) for name in COUNTS}
+            return dict.fromkeys(COUNT_FIELDS)
+        return {name: sum(queue.counts()[name] for queue in self.queues) for name in COUNT_FIELDS}
 
     @property
     def oldest_waiting(self) -> float | None:
@@ -86,14 +86,14 @@ class Stats:
         return max(ages, default=None)
 
 
-def read() -> Stats:
+def read_stats() -> SystemStats:
     """Ask Redis and the database, and neither for long. Never raises where they are away, or lack tables."""
     errors: dict[str, str] = {}
-    queues, workers = ask("redis", _queues_and_workers, errors) or (None, None)
-    return Stats(queues, workers, ask("database", _active_runs, errors), errors)
+    queues, workers = try_query("redis", _read_queues_and_workers, errors) or (None, None)
+    return SystemStats(queues, workers, try_query("database", _read_active_runs, errors), errors)
 
 
-def as_json(stats: Stats) -> dict[str, Any]:
+def as_json(stats: SystemStats) -> dict[str, Any]:
     return {
         **({"error": "\n".join(stats.errors.values())} if stats.errors else {}),
         **stats.counts(),
@@ -116,44 +116,44 @@ def _run_as_json(run: ActiveRun) -> dict[str, Any]:
     }
 
 
-def ask(whom: str, question: Callable[[], T], errors: dict[str, str]) -> T | None:
+def try_query(whom: str, question: Callable[[], T], errors: dict[str, str]) -> T | None:
     """The answer; None where there is none, and the reason in ``errors``."""
     try:
         return question()
     except RedisError as exc:
         errors[whom] = f"Redis is away: {_first_line(exc)}"
     except DatabaseError as exc:
-        errors[whom] = _trouble(exc)
+        errors[whom] = _database_error_message(exc)
     return None
 
 
-def _trouble(error: DatabaseError) -> str:
-    if mend.is_of_schema(error):
-        return mend.explain(error)
-    return f"PostgreSQL {'is away' if is_away(error) else 'cannot tell'}: {_first_line(error)}"
+def _database_error_message(error: DatabaseError) -> str:
+    if hints.is_schema_error(error):
+        return hints.explain_schema_error(error)
+    return f"PostgreSQL {'is away' if is_unavailable(error) else 'cannot tell'}: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _active_runs() -> list[ActiveRun]:
-    runs = Run.objects.filter(state__in=MOVING).order_by("pk")
-    return list(map(_active_run, runs))
+def _read_active_runs() -> list[ActiveRun]:
+    runs = Run.objects.filter(state__in=ACTIVE).order_by("pk")
+    return list(map(_to_active_run, runs))
 
 
-def _active_run(run: Run) -> ActiveRun:
-    status = status_of(run)
-    return ActiveRun(progress_of(run), status, run.workers, run.held_reason if status == HELD else "")
+def _to_active_run(run: Run) -> ActiveRun:
+    status = compute_status(run)
+    return ActiveRun(read_progress(run), status, run.workers, run.held_reason if status == HELD else "")
 
 
-def _queues_and_workers() -> tuple[list[QueueStats], int]:
-    queues = [the_queue(name) for name in settings.RQ_QUEUES]
-    workers = set().union(*map(names_alive, queues))
-    return [_stats_of(queue) for queue in queues], len(workers)
+def _read_queues_and_workers() -> tuple[list[QueueStats], int]:
+    queues = [connect_queue(name) for name in settings.RQ_QUEUES]
+    workers = set().union(*map(live_worker_names, queues))
+    return [_read_queue_stats(queue) for queue in queues], len(workers)
 
 
-def _stats_of(queue: Queue) -> QueueStats:
+def _read_queue_stats(queue: Queue) -> QueueStats:
     """Counted without RQ's cleanup, which moves jobs: to look must change nothing."""
 
     def count(registry: str) -> int:
@@ -166,11 +166,11 @@ def _stats_of(queue: Queue) -> QueueStats:
         completed=count("finished"),
         failed=count("failed"),
         delayed=count("scheduled") + count("deferred"),
-        oldest_waiting=_oldest_waiting(queue),
+        oldest_waiting=_read_oldest_waiting(queue),
     )
 
 
-def _oldest_waiting(queue: Queue) -> float | None:
+def _read_oldest_waiting(queue: Queue) -> float | None:
     for job_id in queue.get_job_ids(0, 1):
         job = queue.fetch_job(job_id)
         if job and job.enqueued_at:

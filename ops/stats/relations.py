@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ops.sql.ask import ask
+from ops.sql.ask import fetch_all
 
 _TABLES = """
 SELECT relname, n_live_tup, n_dead_tup, pg_total_relation_size(relid), pg_indexes_size(relid),
@@ -46,16 +46,16 @@ class Index:
     unused: bool
 
 
-def largest_tables(limit: int) -> list[Table]:
-    return [Table(*row) for row in ask(_TABLES, limit)]
+def fetch_largest_tables(limit: int) -> list[Table]:
+    return [Table(*row) for row in fetch_all(_TABLES, limit)]
 
 
-def all_indexes() -> list[Index]:
+def fetch_indexes() -> list[Index]:
     """The largest first."""
-    return [Index(*row) for row in ask(_INDEXES)]
+    return [Index(*row) for row in fetch_all(_INDEXES)]
 
 
-def counted_since() -> datetime | None:
+def fetch_stats_reset() -> datetime | None:
     """When the statistics began to count; None where they were never reset."""
-    [(since,)] = ask("SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()")
+    [(since,)] = fetch_all("SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()")
     return since if isinstance(since, datetime) else None

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from psycopg import sql
 
-from ops.sql.ask import ask
-from ops.typed import psql
+from ops.command_lines import psql_command
+from ops.sql.ask import fetch_all
 
-NAME = "pg_stat_statements"
-_TOP = """
+EXTENSION = "pg_stat_statements"
+_TOP_STATEMENTS = """
 SELECT regexp_replace(query, '\\s+', ' ', 'g'), calls, rows, total_exec_time, mean_exec_time
 FROM {view} WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY total_exec_time DESC LIMIT %s
@@ -28,59 +28,59 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Missing:
+class ExtensionMissing:
     """Why there is nothing to tell, and what to type, in this order, so that there is."""
 
     why: str
     todo: tuple[str, ...]
 
 
-def top_statements(limit: int) -> list[Statement] | Missing:
+def fetch_top_statements(limit: int) -> list[Statement] | ExtensionMissing:
     """The statements of this database that took the most time in all, the dearest first."""
-    missing = _missing()
+    missing = _check_extension()
     if missing:
         return missing
-    [(schema,)] = ask(
+    [(schema,)] = fetch_all(
         "SELECT nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = %s",
-        NAME,
+        EXTENSION,
     )
-    statement = sql.SQL(_TOP).format(view=sql.Identifier(schema, NAME)).as_string()
+    statement = sql.SQL(_TOP_STATEMENTS).format(view=sql.Identifier(schema, EXTENSION)).as_string()
     return [
         Statement(query, calls, rows, timedelta(milliseconds=total), timedelta(milliseconds=mean))
-        for query, calls, rows, total, mean in ask(statement, limit)
+        for query, calls, rows, total, mean in fetch_all(statement, limit)
     ]
 
 
-def _missing() -> Missing | None:
-    [(available, loaded, created)] = ask(
+def _check_extension() -> ExtensionMissing | None:
+    [(available, loaded, created)] = fetch_all(
         "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = %s),"
         " current_setting('pg_stat_statements.max', true) IS NOT NULL,"
         " EXISTS (SELECT FROM pg_extension WHERE extname = %s)",
-        NAME,
-        NAME,
+        EXTENSION,
+        EXTENSION,
     )
     if not available:
-        return Missing(
-            f"This server was installed without {NAME}, one of PostgreSQL's contrib modules.",
+        return ExtensionMissing(
+            f"This server was installed without {EXTENSION}, one of PostgreSQL's contrib modules.",
             ("Install them on the server (Debian: apt-get install postgresql-NN), and look again.",),
         )
-    create = () if created else (f"psql \"$DATABASE_URL\" -c 'CREATE EXTENSION {NAME}'",)
+    create = () if created else (f"psql \"$DATABASE_URL\" -c 'CREATE EXTENSION {EXTENSION}'",)
     if not loaded:
-        return Missing(f"The server was started without {NAME}.", (*_preload(), *create))
-    return Missing(f"This database has no extension {NAME} yet.", create) if create else None
+        return ExtensionMissing(f"The server was started without {EXTENSION}.", (*_preload_steps(), *create))
+    return ExtensionMissing(f"This database has no extension {EXTENSION} yet.", create) if create else None
 
 
-def _preload() -> tuple[str, ...]:
-    listed = sql.SQL(", ").join(map(sql.Literal, [*_preloaded(), NAME])).as_string()
+def _preload_steps() -> tuple[str, ...]:
+    listed = sql.SQL(", ").join(map(sql.Literal, [*_read_preloaded_libraries(), EXTENSION])).as_string()
     return (
-        psql(f"ALTER SYSTEM SET shared_preload_libraries = {listed}"),
+        psql_command(f"ALTER SYSTEM SET shared_preload_libraries = {listed}"),
         "Restart the server (docker compose restart postgres).",
     )
 
 
-def _preloaded() -> list[str]:
+def _read_preloaded_libraries() -> list[str]:
     """What is preloaded now, as far as our role may see it."""
-    if not ask("SELECT pg_has_role('pg_read_all_settings', 'MEMBER')")[0][0]:
+    if not fetch_all("SELECT pg_has_role('pg_read_all_settings', 'MEMBER')")[0][0]:
         return []
-    listed = str(ask("SHOW shared_preload_libraries")[0][0])
+    listed = str(fetch_all("SHOW shared_preload_libraries")[0][0])
     return [name.strip().strip('"') for name in listed.split(",") if name.strip()]

@@ -10,21 +10,21 @@ from django.conf import settings
 from django.db import Error
 from redis import RedisError
 
-from ops import runs
-from ops.engine.size import BatchSize
-from ops.engine.work import work
-from ops.exceptions import DatabaseAway, IllegalMove, OpsError, RunLost, UnknownRun
-from ops.lost import refresh
+from ops.engine.batch_size import BatchSize
+from ops.engine.loop import run_batches
+from ops.exceptions import DatabaseUnavailable, InvalidTransition, OpsError, RunLost, UnknownRun
+from ops.interrupts import Deadline
 from ops.models import Run
-from ops.patience import Patience, is_away
-from ops.queue.bell import ring, ring_blindly
-from ops.queue.presence import jobs_at_work, the_queue
-from ops.queue.slice import Slice
+from ops.queue.enqueue import enqueue_run, enqueue_run_unchecked
+from ops.queue.liveness import connect_queue, count_running_jobs
+from ops.retries import Backoff, is_unavailable
+from ops.runs import lifecycle
+from ops.runs.lifecycle import refresh_run
 from ops.states import State
 
 log = logging.getLogger(__name__)
 
-_MOVABLE = (State.QUEUED, State.RUNNING)
+_RUNNABLE_STATES = (State.QUEUED, State.RUNNING)
 
 
 def advance(run: int) -> None:
@@ -33,62 +33,65 @@ def advance(run: int) -> None:
     Harmless beside its own twin, and quick where there is nothing to do. An error that fails the run is
     raised when that is written. While the database is away, it waits for it, slice by slice.
     """
-    stop = Slice(timedelta(seconds=settings.RUN_SLICE))
-    waits = Patience(stop)
+    stop = Deadline(timedelta(seconds=settings.RUN_SLICE))
+    waits = Backoff(stop)
     try:
-        while not _advance(run, stop, waits):
+        while not _advance_once(run, stop, waits):
             pass
-    except DatabaseAway as exc:
+    except DatabaseUnavailable as exc:
         log.warning("run %s: the database is away: %s", run, exc)
-        ring_blindly(run)
+        enqueue_run_unchecked(run)
 
 
-def _advance(number: int, stop: Slice, waits: Patience) -> bool:
+def _advance_once(number: int, stop: Deadline, waits: Backoff) -> bool:
     """Whether it came to its end; False when the database was away, and may be back."""
     try:
-        run = runs.get(number)
-        if _is_ours(run):
-            _work(run, stop)
-        if _is_ours(run):
-            _put_back(run)
+        run = lifecycle.get_run(number)
+        if _is_for_workers(run):
+            _execute_slice(run, stop)
+        if _is_for_workers(run):
+            _requeue_job(run)
     except UnknownRun:
         pass
     except RunLost as exc:
         log.warning("%s", exc)
     except Error as exc:
-        if not is_away(exc):
+        if not is_unavailable(exc):
             raise
         waits.wait(exc)
         return False
     return True
 
 
-def _is_ours(run: Run) -> bool:
-    return run.workers is not None and run.state in _MOVABLE
+def _is_for_workers(run: Run) -> bool:
+    return run.workers is not None and run.state in _RUNNABLE_STATES
 
 
-def _work(run: Run, stop: Slice) -> None:
-    with suppress(IllegalMove):  # Somebody has halted the run, or ended it, in the same moment.
+def _execute_slice(run: Run, stop: Deadline) -> None:
+    with suppress(InvalidTransition):  # Somebody has halted the run, or ended it, in the same moment.
         try:
-            work(run, Silent(), stop, leave=True)
+            run_batches(run, NullListener(), stop, leave=True)
         except OpsError as exc:
-            if isinstance(exc, (DatabaseAway, IllegalMove, RunLost)) or run.state not in _MOVABLE:
+            if (
+                isinstance(exc, (DatabaseUnavailable, InvalidTransition, RunLost))
+                or run.state not in _RUNNABLE_STATES
+            ):
                 raise
             # Nobody can go on with it: its operation was changed or removed, and nobody looks on.
-            runs.start(run)
-            runs.fail(run, exc.reason or str(exc), type(exc).__name__)
+            lifecycle.start(run)
+            lifecycle.fail(run, exc.reason or str(exc), type(exc).__name__)
 
 
-def _put_back(run: Run) -> None:
-    refresh(run)
+def _requeue_job(run: Run) -> None:
+    refresh_run(run)
     try:
-        others = jobs_at_work(run.pk, the_queue()) - 1
+        others = count_running_jobs(run.pk, connect_queue()) - 1
     except RedisError:
         others = 0
-    ring(run, at_work=max(0, others))
+    enqueue_run(run, at_work=max(0, others))
 
 
-class Silent:
+class NullListener:
     """Watches for nobody: whoever wants to see the run reads the database."""
 
     def batch(self, run: Run, size: BatchSize) -> None:

@@ -9,31 +9,31 @@ from datetime import timedelta
 from django.db import Error, OperationalError, connection, transaction
 from redis import Redis, RedisError
 
-from ops import runs
-from ops.clock import recent
+from ops.clock import is_recent
 from ops.db import lock_timeout
 from ops.export import queue as exports
 from ops.models import Run
-from ops.queue.bell import ring
-from ops.queue.presence import ALIVE, BEAT, jobs_at_work, the_queue
+from ops.queue.enqueue import enqueue_run
+from ops.queue.liveness import HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, connect_queue, count_running_jobs
+from ops.runs import lifecycle
 from ops.states import State
 
 log = logging.getLogger(__name__)
 
 # Of all workers one looks, about as often as each of them beats.
-_LOCK = "ops:reaper"
-_EVERY = 0.8 * BEAT
+_LOCK_KEY = "ops:reaper"
+_INTERVAL = 0.8 * HEARTBEAT_INTERVAL
 # A batch under way ends sooner than that; if not, the next look comes soon.
-_PATIENCE = timedelta(seconds=2)
+_LOCK_TIMEOUT = timedelta(seconds=2)
 
 
-def look(redis: Redis) -> None:
+def reap_if_due(redis: Redis) -> None:
     """Unless another worker has just done so: reap. Never raises: it is the heart of a worker that calls it.
 
     Leaves no connection to the database, since the worker forks.
     """
     try:
-        if redis.set(_LOCK, 1, nx=True, px=_EVERY):
+        if redis.set(_LOCK_KEY, 1, nx=True, px=_INTERVAL):
             reap()
     except (Error, RedisError) as exc:
         log.warning("cannot look after the runs: %s", str(exc).strip())
@@ -49,14 +49,14 @@ def reap() -> None:
     And to the exports that were lost.
     """
     for run in Run.objects.filter(state__in=(State.PAUSING, State.CANCELLING)):
-        with suppress(OperationalError), transaction.atomic(), lock_timeout(_PATIENCE):
-            runs.complete_halt(run)
+        with suppress(OperationalError), transaction.atomic(), lock_timeout(_LOCK_TIMEOUT):
+            lifecycle.finish_halt(run)
     for run in Run.objects.filter(workers__isnull=False, state__in=(State.QUEUED, State.RUNNING)):
-        ring(run, at_work=_at_work(run))
-    exports.look_after()
+        enqueue_run(run, at_work=_count_active_workers(run))
+    exports.requeue_lost()
 
 
-def _at_work(run: Run) -> int:
+def _count_active_workers(run: Run) -> int:
     """By the lanes, since the queue may have forgotten who works; by the queue, where batches are slow."""
-    moving = run.lanes.filter(recent("heartbeat_at", ALIVE), finished=False).count()
-    return max(moving, jobs_at_work(run.pk, the_queue()))
+    moving = run.lanes.filter(is_recent("heartbeat_at", HEARTBEAT_TIMEOUT), finished=False).count()
+    return max(moving, count_running_jobs(run.pk, connect_queue()))

@@ -17,11 +17,15 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.worker_registration import register
 
-from ops.queue.presence import BEAT
-from ops.queue.slice import asked_to_stop
-from ops.workers.reaper import look
+from ops.interrupts import stop_requested
+from ops.queue.liveness import HEARTBEAT_INTERVAL
+from ops.workers.reaper import reap_if_due
 
-_SECONDS = {"maintenance_interval": 20, "job_monitoring_interval": BEAT.seconds, "worker_ttl": 30}
+_INTERVALS = {
+    "maintenance_interval": 20,
+    "job_monitoring_interval": HEARTBEAT_INTERVAL.seconds,
+    "worker_ttl": 30,
+}
 
 
 class RunWorker(Worker):
@@ -31,14 +35,14 @@ class RunWorker(Worker):
     wait for the whole slice at the first signal, and kill at the second.
     """
 
-    max_connection_wait_time = float(BEAT.seconds)
+    max_connection_wait_time = float(HEARTBEAT_INTERVAL.seconds)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, **_SECONDS})
+        super().__init__(*args, **{**kwargs, **_INTERVALS})
 
     @property
     def dequeue_timeout(self) -> int:
-        return BEAT.seconds
+        return HEARTBEAT_INTERVAL.seconds
 
     # To stop.
 
@@ -66,9 +70,9 @@ class RunWorker(Worker):
 
     def setup_work_horse_signals(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: asked_to_stop.set())
+        signal.signal(signal.SIGTERM, lambda *_: stop_requested.set())
         if self._stop_requested:
-            asked_to_stop.set()
+            stop_requested.set()
 
     # To survive a Redis that is away, where RQ would quit and leave its horse behind.
 
@@ -128,4 +132,4 @@ class RunWorker(Worker):
             pipeline.hset(self.key, mapping=self.serialize())
             register(self, pipeline)
             pipeline.execute()
-        look(self.connection)
+        reap_if_due(self.connection)

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import pytest
 from django.db import connection
 
-from bench.engine.report import markdown
-from bench.engine.results import Results
+from bench.engine.report import render_markdown
+from bench.engine.results import ResultStore
 from tests.conftest import ROOT
 
 _WAYS = ["limit", "reference", "django-save"]
@@ -82,16 +82,16 @@ SPEED = {
     ],
 )
 def test_what_a_second_worker_gives_is_told_with_what_bounds_it(rate: int, told: str, tmp_path: Path) -> None:
-    results = Results(tmp_path / "benchmarks.json")
+    results = ResultStore(tmp_path / "benchmarks.json")
     speed = SPEED | {"busy": 0.7}
     results.keep("speed", 500, [{"worker": speed, "workers": speed | {"rows": rate}}], "here")
-    assert f"Two workers do {told}" in markdown(results)
+    assert f"Two workers do {told}" in render_markdown(results)
 
 
 def test_rounds_of_other_ways_may_be_added_to_those_on_record(tmp_path: Path) -> None:
-    results = Results(tmp_path / "benchmarks.json")
+    results = ResultStore(tmp_path / "benchmarks.json")
     results.keep("speed", 500, [{"limit": SPEED, "adaptive": SPEED}] * 3, "here")
     results.keep("speed", 500, [{"limit": SPEED | {"rows": 200}, "two": SPEED}], "here", beside=True)
-    told = markdown(Results(results.path))
+    told = render_markdown(ResultStore(results.path))
     assert "\n1 to 4 rounds; here.\n" in told
     assert "two processes | 100 | 0.50 (0.50 to 0.50)" in told

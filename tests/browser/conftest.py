@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from ops.queue.presence import workers_alive
+from ops.queue.liveness import count_live_workers
 from tests.conftest import Manage
-from tests.ops.running import until
+from tests.ops.running import wait_until
 
 # Without a sandbox, since containers forbid one: it only visits the site under test.
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
@@ -61,7 +61,7 @@ def worker(manage: Manage, redis_server: "redis.Redis", tmp_path: Path) -> Itera
     with (tmp_path / "worker.log").open("w") as log:
         process = manage.popen("rqworker", "default", stdout=log, stderr=log)
     try:
-        until(workers_alive)
+        wait_until(count_live_workers)
         yield
     finally:
         for each in [*psutil.Process(process.pid).children(recursive=True), process]:

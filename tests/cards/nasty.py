@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection
 
 from cards.models import Asset, Card, PresentationRule
-from cards.triggers import as_they_were
+from cards.triggers import ignore_rarity_triggers
 from ops.models import AuditLog
 
 # Quotes, backslashes, the line ends of every system, emoji, a line separator, what COPY and CSV take for
@@ -30,7 +30,7 @@ def fill() -> None:
         PresentationRule.objects.create(
             rarity=rarity, frame_color="#CCCCCC", sort_order=order, badge_icon=text[:64], metadata=document
         )
-    with as_they_were():
+    with ignore_rarity_triggers():
         for number, (rarity, both) in enumerate(
             [("common", "\\rare\\"), ("\\rare\\", None), ("common", "common")]
         ):

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from cards.triggers import as_they_were
+from cards.triggers import ignore_rarity_triggers
 
 Pair = tuple[str | None, str | None]
 
@@ -78,7 +78,7 @@ def _no_cards() -> Iterator[CursorWrapper]:
 @contextmanager
 def _cards_to_update() -> Iterator[CursorWrapper]:
     with _no_cards() as cursor:
-        with as_they_were():
+        with ignore_rarity_triggers():
             cursor.execute(_INSERT, _columns([old for old, _ in CHANGES]))
         yield cursor
 

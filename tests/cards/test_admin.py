@@ -6,9 +6,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from cards.admin.badge import contrast, ink_on
+from cards.admin.badge import choose_text_color, get_contrast_ratio
 from cards.models import Asset, Card, PresentationRule
-from ops.admin import bounded
+from ops.admin import pagination
 from ops.models import AuditLog, Run
 
 pytestmark = pytest.mark.django_db
@@ -173,7 +173,7 @@ def test_a_picture_elsewhere_in_the_web_is_not_loaded(staff: Client, rows: dict[
 
 @pytest.mark.parametrize("colour", ["#CCCCCC", "#4A90E2", "#9B59B6", "#F39C12", "#777777", "#000000"])
 def test_the_text_of_a_badge_can_be_read(colour: str) -> None:
-    assert contrast(ink_on(colour), colour) >= 4.5
+    assert get_contrast_ratio(choose_text_color(colour), colour) >= 4.5
 
 
 def listed(staff: Client, query: str) -> tuple[list[str], str]:
@@ -211,8 +211,8 @@ def five_cards() -> None:
 def test_more_rows_than_are_looked_up_are_guessed_and_the_pages_end_there(
     staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounded, "COUNTED", 3)
-    monkeypatch.setattr(bounded.BoundedAdmin, "list_per_page", 2)
+    monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 3)
+    monkeypatch.setattr(pagination.LargeTableAdmin, "list_per_page", 2)
     five_cards()
     found, count = listed(staff, "?o=-2.3")
     assert count.startswith("about ")

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from cards.models import Asset, Card, PresentationRule
 from ops.models import AuditLog
-from tests.forms import fields_of, opened
+from tests.forms import fetch_change_form_fields, parse_form_fields
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +45,7 @@ def held(column: str, table: str = "cards") -> str:
 
 def save(staff: Client, row: Any, **changes: str) -> Any:
     """Open the row's form and send it with some fields changed."""
-    return staff.post(page_of(row), opened(staff, page_of(row)) | changes)
+    return staff.post(page_of(row), fetch_change_form_fields(staff, page_of(row)) | changes)
 
 
 def changes() -> list[Any]:
@@ -104,7 +104,7 @@ def test_what_was_not_edited_stays_as_it_is_stored(staff: Client, card: Card, co
 
 def test_editing_one_key_of_metadata_keeps_the_digits_of_the_others(staff: Client, card: Card) -> None:
     put("metadata", '{"a": 0.12345678901234567890123, "b": 1.10, "c": "old", "d": 123456789012345678901}')
-    text = opened(staff, page_of(card))["metadata"]
+    text = fetch_change_form_fields(staff, page_of(card))["metadata"]
     save(staff, card, metadata=text.replace("old", "new"))
     wanted = '{"a": 0.12345678901234567890123, "b": 1.10, "c": "new", "d": 123456789012345678901}'
     assert held("metadata") == wanted
@@ -147,13 +147,13 @@ def test_json_that_cannot_be_stored_is_told_in_the_form(
     page = save(staff, card, metadata=text, title="Kept")
     assert page.status_code == 200
     assert told in " ".join(map(str, page.context["errors"]))
-    assert fields_of(page, "card_form")["title"] == "Kept"
+    assert parse_form_fields(page, "card_form")["title"] == "Kept"
     assert held("title") == "Cóndor"
 
 
 def test_one_tag_of_several_is_edited_and_the_others_stay(staff: Client, card: Card) -> None:
     put("tags", ["a, b", 'say "hi"', '"quoted"', " blank ", "two\nlines", "old"])
-    text = opened(staff, page_of(card))["tags"]
+    text = fetch_change_form_fields(staff, page_of(card))["tags"]
     assert text.split("\r\n") == [
         "a, b", 'say "hi"', '"\\"quoted\\""', '" blank "', '"two\\nlines"', "old"
     ]  # fmt: skip
@@ -191,14 +191,17 @@ def test_an_edited_text_keeps_its_kind_of_line_break(
 
 
 def test_two_forms_of_one_card_do_not_overwrite_one_another(staff: Client, card: Card) -> None:
-    first, second = opened(staff, page_of(card)), opened(staff, page_of(card))
+    first, second = (
+        fetch_change_form_fields(staff, page_of(card)),
+        fetch_change_form_fields(staff, page_of(card)),
+    )
     staff.post(page_of(card), first | {"title": "First", "description": "1"})
     page = staff.post(page_of(card), second | {"title": "Second", "tags": "typed"})
     assert (held("title"), held("tags")) == ("First", "{}")
     (told,) = page.context["adminform"].form.errors["title"]
     assert "ada changed this to" in told
     assert "First" in told
-    sent = fields_of(page, "card_form")
+    sent = parse_form_fields(page, "card_form")
     assert (sent["title"], sent["tags"]) == ("Second", "typed")
 
     assert staff.post(page_of(card), sent).status_code == 302
@@ -219,25 +222,25 @@ CONFLICTS = {
 def test_the_least_change_by_somebody_else_is_a_conflict(staff: Client, card: Card, column: str) -> None:
     before, meanwhile, typed = CONFLICTS[column]
     put(column, before)
-    form = opened(staff, page_of(card))
+    form = fetch_change_form_fields(staff, page_of(card))
     put(column, meanwhile)
     page = staff.post(page_of(card), form | {column: typed})
     assert page.status_code == 200
     assert "somebody changed this to" in page.context["adminform"].form.errors[column][0]
-    assert staff.post(page_of(card), fields_of(page, "card_form")).status_code == 302
+    assert staff.post(page_of(card), parse_form_fields(page, "card_form")).status_code == 302
 
 
 def test_what_two_people_change_alike_is_no_conflict(staff: Client, card: Card) -> None:
-    form = opened(staff, page_of(card)) | {"title": "Same", "metadata": '{"a": 1.0}'}
+    form = fetch_change_form_fields(staff, page_of(card)) | {"title": "Same", "metadata": '{"a": 1.0}'}
     assert [staff.post(page_of(card), form).status_code for _ in range(2)] == [302, 302]
     assert len(changes()) == 1
 
 
 def test_a_conflict_in_one_field_brings_back_no_other_old_value(staff: Client, card: Card) -> None:
-    form = opened(staff, page_of(card))
+    form = fetch_change_form_fields(staff, page_of(card))
     Card.objects.update(title="Theirs", pack_id="theirs")
     page = staff.post(page_of(card), form | {"title": "Mine"})
-    staff.post(page_of(card), fields_of(page, "card_form"))
+    staff.post(page_of(card), parse_form_fields(page, "card_form"))
     assert (held("title"), held("pack_id")) == ("Mine", "theirs")
 
 
@@ -250,7 +253,10 @@ def test_rules_and_assets_have_the_same_care(staff: Client, card: Card) -> None:
     ):
         table = row._meta.db_table
         put("metadata", '{"a": 1.10, "b": 0.12345678901234567890123}', table)
-        first, second = opened(staff, page_of(row)), opened(staff, page_of(row))
+        first, second = (
+            fetch_change_form_fields(staff, page_of(row)),
+            fetch_change_form_fields(staff, page_of(row)),
+        )
         assert staff.post(page_of(row), first | changed).status_code == 302
         assert held("metadata", table) == '{"a": 1.10, "b": 0.12345678901234567890123}'
         assert staff.post(page_of(row), second | dict.fromkeys(changed, "other")).status_code == 200
@@ -267,12 +273,12 @@ def add_asset(card: Card) -> Asset:
 @pytest.mark.parametrize("meanwhile", [add_asset, lambda card: put("title", "Other")], ids=["asset", "title"])
 def test_only_what_its_page_showed_is_deleted(staff: Client, card: Card, meanwhile: Any) -> None:
     page = reverse("admin:cards_card_delete", args=[card.pk])
-    shown = fields_of(staff.get(page), "")
+    shown = parse_form_fields(staff.get(page), "")
     meanwhile(card)
     again = staff.post(page, shown, follow=True)
     assert "It was changed since this page was shown" in again.content.decode()
     assert Card.objects.exists()
-    assert staff.post(page, fields_of(again, "")).status_code == 302
+    assert staff.post(page, parse_form_fields(again, "")).status_code == 302
     assert not Card.objects.exists()
     assert set(AuditLog.objects.values_list("action", flat=True)) == {"admin_delete"}
 
@@ -282,7 +288,7 @@ def test_a_form_without_what_it_was_opened_with_is_compared_with_the_row(
     staff: Client, card: Card, token: str
 ) -> None:
     put("tags", ["a, b"])
-    form = opened(staff, page_of(card)) | {"opened": token, "title": "New"}
+    form = fetch_change_form_fields(staff, page_of(card)) | {"opened": token, "title": "New"}
     assert staff.post(page_of(card), form).status_code == 302
     assert [list(each) for each in changes()] == [["title"]]
 

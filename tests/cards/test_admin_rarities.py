@@ -7,11 +7,11 @@ from django.urls import reverse
 
 from cards.models import Card, PresentationRule
 from cards.operations import RenderThumbnails
-from cards.thumbnails.problem import problem_of
+from cards.thumbnails.problem import thumbnail_problem
 from ops.models import Run
-from ops.runs import cancel
-from tests.forms import opened
-from tests.ops.running import execute
+from ops.runs.lifecycle import cancel
+from tests.forms import fetch_change_form_fields
+from tests.ops.running import execute_operation
 from tests.ops.test_admin_operations import text
 
 pytestmark = [
@@ -53,9 +53,9 @@ def test_without_any_rule_a_rarity_can_be_typed(staff: Client) -> None:
 @pytest.mark.parametrize("column", ["rarity", "rarity_v2"])
 def test_a_rarity_of_no_rule_is_told_with_those_that_are(staff: Client, column: str) -> None:
     row = card()
-    sent = opened(staff, page_of(row)) | {column: "mythic"}
+    sent = fetch_change_form_fields(staff, page_of(row)) | {column: "mythic"}
     assert NO_RULE in text(staff.post(page_of(row), sent, follow=True))
-    assert problem_of(row) == "there is no presentation rule for its rarity 'mythic'"
+    assert thumbnail_problem(row) == "there is no presentation rule for its rarity 'mythic'"
     shown = text(staff.get(page_of(row)))
     assert "Its thumbnail cannot be rendered: there is no presentation rule for its rarity" in shown
     assert f'class="cards-problem" title="{NO_RULE}"' in staff.get(LIST).content.decode()
@@ -63,26 +63,28 @@ def test_a_rarity_of_no_rule_is_told_with_those_that_are(staff: Client, column: 
 
 def test_the_reason_for_which_a_thumbnail_failed_is_on_the_page_of_its_card(staff: Client) -> None:
     row = card()
-    assert problem_of(row) == ""
-    execute(RenderThumbnails)
+    assert thumbnail_problem(row) == ""
+    execute_operation(RenderThumbnails)
     assert "Its thumbnail cannot be rendered: gone.png is not in the storage." in text(
         staff.get(page_of(row))
     )
-    staff.post(page_of(row), opened(staff, page_of(row)) | {"image": "other.png"})
-    assert problem_of(row) == ""  # It is not tried yet.
+    staff.post(page_of(row), fetch_change_form_fields(staff, page_of(row)) | {"image": "other.png"})
+    assert thumbnail_problem(row) == ""  # It is not tried yet.
     cancel(Run.objects.latest("pk"), "ada")
 
 
 def test_a_card_with_a_picture_elsewhere_has_no_problem(staff: Client) -> None:
     row = card(rarity="mythic", image="https://example.com/a.webp")
-    assert problem_of(row) == ""
+    assert thumbnail_problem(row) == ""
     assert "cards-problem" not in staff.get(LIST).content.decode()
 
 
 def test_a_rule_taken_from_its_cards_is_told(staff: Client) -> None:
     card(rarity="epic")
     rule = PresentationRule.objects.get(rarity="epic")
-    page = staff.post(page_of(rule), opened(staff, page_of(rule)) | {"rarity": "mythic"}, follow=True)
+    page = staff.post(
+        page_of(rule), fetch_change_form_fields(staff, page_of(rule)) | {"rarity": "mythic"}, follow=True
+    )
     assert "“epic”; there are: common, rare, mythic, legendary" in text(page)
     PresentationRule.objects.filter(pk=rule.pk).update(rarity="epic")
     page = staff.post(page_of(rule).replace("change", "delete"), {"post": "yes"}, follow=True)
@@ -91,5 +93,7 @@ def test_a_rule_taken_from_its_cards_is_told(staff: Client) -> None:
 
 def test_a_badge_that_nobody_can_draw_is_told_when_its_rule_is_saved(staff: Client) -> None:
     rule = PresentationRule.objects.get(rarity="epic")
-    page = staff.post(page_of(rule), opened(staff, page_of(rule)) | {"badge_icon": "gem"}, follow=True)
+    page = staff.post(
+        page_of(rule), fetch_change_form_fields(staff, page_of(rule)) | {"badge_icon": "gem"}, follow=True
+    )
     assert "epic is drawn without its badge “gem”; there are: circle, diamond, star, crown." in text(page)

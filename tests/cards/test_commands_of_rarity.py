@@ -7,18 +7,18 @@ import pytest
 
 from cards.models import Card, PresentationRule
 from cards.operations import BulkPromote
-from cards.triggers import as_they_were
-from ops.creation import Request, create
+from cards.triggers import ignore_rarity_triggers
 from ops.models import AuditLog, Run
+from ops.runs.creation import RunRequest, create_run
 from tests.conftest import Manage
-from tests.ops.told import said
+from tests.ops.told import assert_output
 
 pytestmark = pytest.mark.usefixtures("rules")
 
 
 def cards(rarities: str, **values: Any) -> None:
     """Cards as the old backend left them, one for each word."""
-    with as_they_were():
+    with ignore_rarity_triggers():
         Card.objects.bulk_create(
             Card(card_id=f"card-{n}", title=f"Card {n}", rarity=rarity, pack_id="aves", **values)
             for n, rarity in enumerate(rarities.split(), start=1)
@@ -27,7 +27,7 @@ def cards(rarities: str, **values: Any) -> None:
 
 def test_a_backfill_is_previewed_executed_and_verified(manage: Manage) -> None:
     cards("common common rare")
-    said(
+    assert_output(
         manage("verify_rarity_v2"),
         """
           FAILED  cards without rarity_v2: 3, such as card-1, card-2, card-3
@@ -35,7 +35,7 @@ def test_a_backfill_is_previewed_executed_and_verified(manage: Manage) -> None:
         """,
         status=1,
     )
-    said(
+    assert_output(
         manage("backfill_rarity_v2"),
         """
         backfill_rarity_v2: Copy rarity into rarity_v2 where it is missing.
@@ -53,7 +53,7 @@ def test_a_backfill_is_previewed_executed_and_verified(manage: Manage) -> None:
         """,
     )
     assert not Run.objects.exists()
-    said(
+    assert_output(
         manage("backfill_rarity_v2", "--execute", "--as", "ada"),
         """
         Run N succeeded: 3 changed in DURATION (RATE rows/s), K batches, 1 sweep.
@@ -62,14 +62,14 @@ def test_a_backfill_is_previewed_executed_and_verified(manage: Manage) -> None:
         To see it again: manage.py runs show N
         """,
     )
-    said(
+    assert_output(
         manage("verify_rarity_v2"),
         """
           ok      cards without rarity_v2: 0
           ok      cards whose rarity_v2 differs from rarity: 0
         """,
     )
-    said(
+    assert_output(
         manage("backfill_rarity_v2"),
         """
         backfill_rarity_v2: Copy rarity into rarity_v2 where it is missing.
@@ -96,10 +96,10 @@ def test_a_promotion_is_previewed_and_executed_and_keeps_both_columns_equal(mana
 
         Nothing was written. To execute: manage.py bulk_promote --from common --to rare --execute
         """
-    said(manage("bulk_promote", "--from", "common", "--to", "rare"), preview)
-    said(manage("bulk_promote", "--from", "common", "--to", "rare", "--dry-run"), preview)
+    assert_output(manage("bulk_promote", "--from", "common", "--to", "rare"), preview)
+    assert_output(manage("bulk_promote", "--from", "common", "--to", "rare", "--dry-run"), preview)
     assert Card.objects.filter(rarity="common").count() == 2
-    said(
+    assert_output(
         manage("bulk_promote", "--from", "common", "--to", "rare", "--batch-size", "1", "--execute"),
         """
         Run N succeeded: 2 changed in DURATION (RATE rows/s), K batches, 1 sweep.
@@ -130,7 +130,7 @@ def test_a_demotion_can_be_allowed(manage: Manage) -> None:
 def test_a_filter_narrows_and_is_repeated_in_the_words_to_type(manage: Manage) -> None:
     cards("common common")
     Card.objects.filter(card_id="card-2").update(pack_id="a b")
-    said(
+    assert_output(
         manage("backfill_rarity_v2", "--filter", "pack_id=a b"),
         """
         backfill_rarity_v2: Copy rarity into rarity_v2 where it is missing.
@@ -149,7 +149,7 @@ def test_a_filter_narrows_and_is_repeated_in_the_words_to_type(manage: Manage) -
 
 def test_differing_columns_are_found_and_shown(manage: Manage) -> None:
     cards("common rare epic", rarity_v2="rare")
-    said(
+    assert_output(
         manage("verify_rarity_v2"),
         """
           ok      cards without rarity_v2: 0
@@ -221,7 +221,7 @@ def test_without_any_rules_the_way_to_load_them_is_told(manage: Manage) -> None:
 
 
 def test_a_second_promotion_waits_for_the_first(manage: Manage) -> None:
-    run = create(Request(BulkPromote, "ada", {"from_rarity": "common", "to_rarity": "rare"}))
+    run = create_run(RunRequest(BulkPromote, "ada", {"from_rarity": "common", "to_rarity": "rare"}))
     done = manage("bulk_promote", "--from", "rare", "--to", "epic", "--execute")
     assert (done.returncode, done.stdout) == (1, "")
     assert f"is being written by run {run.pk} (bulk_promote, queued)" in done.stderr

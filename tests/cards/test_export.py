@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection, models
 
 from cards.models import Asset, Card, PresentationRule
-from ops.export.folder import Unwritable, new_folder
-from ops.export.summary import SUMMARY
+from ops.export.folder import TargetNotWritable, atomic_directory
+from ops.export.summary import SUMMARY_FILENAME
 from ops.models import AuditLog
 from tests.cards.nasty import NASTY, fill
 
@@ -128,7 +128,10 @@ def test_an_export_that_a_kill_left_aside_is_put_back_before_anything_else(tmp_p
     assert (status, said.startswith(f"{target} exists.")) == (2, True)
     assert (target / "export_summary.json").exists()
     target.rename(aside)
-    with pytest.raises(Unwritable), new_folder(target, overwrite=True, mark=SUMMARY, ours=names):
+    with (
+        pytest.raises(TargetNotWritable),
+        atomic_directory(target, overwrite=True, mark=SUMMARY_FILENAME, ours=names),
+    ):
         raise OSError("no room")
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
 
@@ -158,9 +161,9 @@ def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
 
 
 def test_two_exports_to_one_place_do_not_meet(tmp_path: Path) -> None:
-    from ops.export.folder import new_folder
+    from ops.export.folder import atomic_directory
 
-    with new_folder(tmp_path / "e", overwrite=False, mark="m", ours=()):
+    with atomic_directory(tmp_path / "e", overwrite=False, mark="m", ours=()):
         status, said = refusal(tmp_path / "e")
     assert (status, said) == (
         2,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ops.exceptions import BadContent
-from ops.export.summary import NoExport, open_export
+from ops.exceptions import InvalidContent
+from ops.export.summary import NotAnExportFolder, open_export
 
 PARTS = ("cards",)
 GOOD = {
@@ -21,7 +21,7 @@ GOOD = {
 def opened(folder: Path, text: str) -> str:
     (folder / "cards.json").write_text("[]\n")
     (folder / "export_summary.json").write_text(text)
-    with pytest.raises((BadContent, NoExport)) as caught:
+    with pytest.raises((InvalidContent, NotAnExportFolder)) as caught:
         open_export(folder, PARTS)
     return str(caught.value)
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.files.storage import default_storage
 
 from cards.models import Card
-from cards.packs.errors import BadValue, RefusedPack
+from cards.packs.errors import BadValue, InvalidPack
 from cards.packs.illustrations import Illustrations
 from ops.models import AuditLog
 from tests.cards.conftest import card, load, refusal
@@ -124,7 +124,7 @@ def test_a_storage_that_cannot_be_written_refuses_the_pack_in_words(folder: Path
     settings.MEDIA_ROOT = folder / "x.png"  # a file where a folder should be
     illustrations = Illustrations(folder)
     illustrations.place("x.png", "p")
-    with pytest.raises(RefusedPack, match="cannot be stored"):
+    with pytest.raises(InvalidPack, match="cannot be stored"):
         illustrations.store()
 
 

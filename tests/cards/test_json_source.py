@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cards.packs.json_source import JsonSource
-from ops.exceptions import BadContent
-from ops.json_reader import JsonReader, Repeated
+from ops.exceptions import InvalidContent
+from ops.json_reader import DuplicateKey, JsonReader
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.text() | st.decimals(allow_nan=False, allow_infinity=False)
@@ -54,7 +54,7 @@ def test_a_broken_text_is_refused_at_the_same_place_through_any_window(
     def said(size: int) -> Any:
         try:
             return list(JsonReader(io.StringIO(broken), size).items())
-        except BadContent as exc:
+        except InvalidContent as exc:
             return str(exc)
 
     assert said(chunk) == said(1 << 20)
@@ -109,14 +109,14 @@ def test_a_place_is_named_by_its_list() -> None:
     ],
 )
 def test_what_is_no_pack_is_refused_with_the_reason_and_its_place(text: str, reason: str) -> None:
-    with pytest.raises(BadContent) as caught:
+    with pytest.raises(InvalidContent) as caught:
         rows(text)
     assert str(caught.value) == reason
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"m": [[{"a": 1, "b": {}, "a": 1}]]}'])
 def test_a_key_given_twice_is_seen_at_any_depth_and_no_later_row_is_blamed(text: str) -> None:
-    assert [row for _, row in rows(f'[{text}, {{"a": 1}}]')] == [Repeated("a"), {"a": 1}]
+    assert [row for _, row in rows(f'[{text}, {{"a": 1}}]')] == [DuplicateKey("a"), {"a": 1}]
 
 
 @settings(max_examples=100)

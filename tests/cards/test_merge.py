@@ -127,7 +127,7 @@ def test_two_loads_of_one_pack_create_and_audit_each_card_once(write: Write) -> 
 def test_a_player_who_never_lets_go_stops_the_load_and_nothing_of_it_is_kept(
     write: Write, player: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ops.upsert.ATTEMPTS", 2)
+    monkeypatch.setattr("ops.bulk_load.MAX_ATTEMPTS", 2)
     load(write([card("held"), card("free")]), "--execute")
     player.execute("SELECT FROM cards WHERE card_id = 'held' FOR UPDATE")
     loading = Load(write([card("new"), card("free", title="X"), card("held", title="X")]))

@@ -4,10 +4,10 @@ import pytest
 
 from cards.models import Card
 from cards.operations import BackfillRarityV2, BulkPromote
-from cards.triggers import as_they_were
-from ops import runs
+from cards.triggers import ignore_rarity_triggers
 from ops.exceptions import InvalidParams
-from tests.ops.running import audited, execute, go
+from ops.runs import lifecycle
+from tests.ops.running import audited_changes, execute_operation, execute_run
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rules")]
 
@@ -17,12 +17,12 @@ def make(card_id: str, rarity: str, **values: object) -> Card:
 
 
 def test_a_backfill_fills_what_is_missing_and_nothing_else() -> None:
-    with as_they_were():
+    with ignore_rarity_triggers():
         old = [make("a", "common"), make("b", "epic")]
         make("c", "rare", rarity_v2="epic")
     make("d", "rare")
-    run = execute(BackfillRarityV2)
-    assert audited(run) == {
+    run = execute_operation(BackfillRarityV2)
+    assert audited_changes(run) == {
         str(old[0].pk): {"rarity_v2": {"old": None, "new": "common"}},
         str(old[1].pk): {"rarity_v2": {"old": None, "new": "epic"}},
     }
@@ -34,19 +34,19 @@ def test_a_backfill_fills_what_is_missing_and_nothing_else() -> None:
 
 
 def test_a_backfill_that_was_refused_by_its_checks_can_go_on_once_mended() -> None:
-    with as_they_were():
+    with ignore_rarity_triggers():
         make("c", "rare", rarity_v2="epic")
-    run = execute(BackfillRarityV2)
+    run = execute_operation(BackfillRarityV2)
     assert run.state == "verification_failed"
     Card.objects.update(rarity="epic", rarity_v2="epic")
-    runs.requeue(run)
-    assert go(run).state == "succeeded"
+    lifecycle.requeue(run)
+    assert execute_run(run).state == "succeeded"
 
 
 def test_a_promotion_sets_and_audits_both_columns() -> None:
     promoted, other = make("a", "common"), make("b", "epic")
-    run = execute(BulkPromote, params={"from_rarity": "common", "to_rarity": "rare"})
-    assert (run.state, audited(run)) == (
+    run = execute_operation(BulkPromote, params={"from_rarity": "common", "to_rarity": "rare"})
+    assert (run.state, audited_changes(run)) == (
         "succeeded",
         {
             str(promoted.pk): {
@@ -60,10 +60,10 @@ def test_a_promotion_sets_and_audits_both_columns() -> None:
 
 
 def test_a_promotion_of_a_card_without_rarity_v2_fills_it() -> None:
-    with as_they_were():
+    with ignore_rarity_triggers():
         card = make("a", "common")
-    run = execute(BulkPromote, params={"from_rarity": "common", "to_rarity": "rare"})
-    assert audited(run)[str(card.pk)]["rarity_v2"] == {"old": None, "new": "rare"}
+    run = execute_operation(BulkPromote, params={"from_rarity": "common", "to_rarity": "rare"})
+    assert audited_changes(run)[str(card.pk)]["rarity_v2"] == {"old": None, "new": "rare"}
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_a_promotion_of_a_card_without_rarity_v2_fills_it() -> None:
 )
 def test_a_promotion_asked_wrongly_says_which_parameter_is_wrong(params: dict, errors: set[str]) -> None:
     with pytest.raises(InvalidParams) as refused:
-        execute(BulkPromote, params=params)
+        execute_operation(BulkPromote, params=params)
     assert refused.value.errors.keys() == errors
 
 
 def test_a_demotion_can_be_allowed() -> None:
     make("a", "legendary")
     params = {"from_rarity": "legendary", "to_rarity": "common", "allow_demotion": True}
-    assert execute(BulkPromote, params=params).state == "succeeded"
+    assert execute_operation(BulkPromote, params=params).state == "succeeded"
     assert Card.objects.get().rarity == "common"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cards.models import Card, PresentationRule
-from cards.triggers import as_they_were
+from cards.triggers import ignore_rarity_triggers
 from ops.models import AuditLog
 from tests.cards.conftest import card, load, refusal, run
 
@@ -36,7 +36,7 @@ def test_an_export_of_what_the_node_backend_had_is_loaded(node: Path, tmp_path: 
 
 def test_an_export_is_loaded_into_another_catalogue_without_its_keys(tmp_path: Path) -> None:
     run("load_rules", "--execute")
-    with as_they_were():
+    with ignore_rarity_triggers():
         Card.objects.create(
             card_id="c", title="C", pack_id="p", rarity="rare", rarity_v2="epic", metadata={"a": 1}
         )

@@ -13,9 +13,10 @@ from django.db import connection
 from psycopg import sql
 
 from cards.models import Card
-from ops import runs
 from ops.models import AuditLog, Run
-from tests.ops.running import go
+from ops.runs import lifecycle
+from ops.runs.rebuild import rebuild_operation
+from tests.ops.running import execute_run
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -51,8 +52,8 @@ def rarities() -> list[tuple[Any, Any]]:
 def test_a_run_paused_by_older_code_resumes_to_its_end(case: str, rows: int) -> None:
     run = restore(case)
     before = AuditLog.objects.filter(run=run).count()
-    runs.requeue(run)
-    go(run)
+    lifecycle.requeue(run)
+    execute_run(run)
     assert (before, AuditLog.objects.filter(run=run).count()) == (5, rows)
     assert run.state in ("succeeded", "verification_failed")
     assert not run.failures.exists()
@@ -66,4 +67,4 @@ def test_a_run_paused_by_older_code_resumes_to_its_end(case: str, rows: int) -> 
 
 def test_a_queued_run_of_older_code_is_rebuilt_as_it_was() -> None:
     run = restore("thumbnails")
-    assert runs.operation_of(run).name == "render_thumbnails"
+    assert rebuild_operation(run).name == "render_thumbnails"

@@ -12,7 +12,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from PIL import Image
 
-from cards.thumbnails.illustration import fitted
+from cards.thumbnails.illustration import load_illustration
 from tests.cards import profiles
 from tests.cards.test_thumbnails import picture, png
 
@@ -21,7 +21,7 @@ RED = (255, 0, 0)
 
 
 def shown(content: bytes, size: tuple[int, int] = WINDOW) -> Image.Image:
-    return fitted(str(default_storage.save("picture", ContentFile(content))), size)
+    return load_illustration(str(default_storage.save("picture", ContentFile(content))), size)
 
 
 def written(image: Image.Image, kind: str = "PNG", **save: Any) -> bytes:

@@ -24,13 +24,13 @@ from rq import Queue
 from cards.models import Asset, Card
 from ops.export.jobs import perform
 from ops.models import AuditLog, Export
-from ops.queue.presence import the_queue
-from ops.scope import Scope
+from ops.operations.scope import Scope
+from ops.queue.liveness import connect_queue
 from ops.workers.reaper import reap
 from tests.cards.conftest import run
 from tests.cards.nasty import fill
 from tests.conftest import Manage
-from tests.ops.running import do_jobs, until
+from tests.ops.running import run_jobs, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,7 +43,7 @@ def _own_root(settings: LazySettings, tmp_path: Path) -> None:
 @pytest.fixture
 def queue(redis_server: "redis.Redis") -> Queue:
     fill()
-    return the_queue()
+    return connect_queue()
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def test_one_job_writes_it_and_its_result_is_fetched_whole(queue: Queue, tmp_pat
         f"Export {Export.objects.get().pk} is left to the workers, for {Export.objects.get().path}."
     )
     reap()  # it waits already: nobody is called twice
-    assert do_jobs(queue) == 1
+    assert run_jobs(queue) == 1
     export = Export.objects.get()
     assert (export.state, export.performed_by, export.rows, export.error) == ("succeeded", "ada", 10, "")
     assert Path(export.path).parent.stat().st_mode & 0o077 == 0
@@ -73,7 +73,7 @@ def test_one_job_writes_it_and_its_result_is_fetched_whole(queue: Queue, tmp_pat
 
 def test_files_that_are_not_as_they_were_exported_are_not_fetched(queue: Queue, tmp_path: Path) -> None:
     run("export_json", "--queue")
-    do_jobs(queue)
+    run_jobs(queue)
     export, mine = Export.objects.get(), tmp_path / "mine"
     run("exports", "fetch", export.pk, "--output", mine)
     kept = {file.name: file.read_bytes() for file in mine.iterdir()}
@@ -102,17 +102,17 @@ def test_a_waiting_one_is_cancelled_at_once_and_one_at_work_soon(queue: Queue, t
     run("export_json", "--queue")
     first = Export.objects.get()
     run("exports", "cancel", first.pk)
-    do_jobs(queue)
+    run_jobs(queue)
     run("export_json", "--queue")
     second = Export.objects.get(state="queued")
     with cards_locked():
-        thread = threading.Thread(target=lambda: (do_jobs(queue), connection.close()))
+        thread = threading.Thread(target=lambda: (run_jobs(queue), connection.close()))
         thread.start()
-        until(lambda: Export.objects.filter(pk=second.pk, state="running").exists())
-        until(lambda: "beat" in {each.name for each in threading.enumerate()})  # It looks for a cancel.
+        wait_until(lambda: Export.objects.filter(pk=second.pk, state="running").exists())
+        wait_until(lambda: "beat" in {each.name for each in threading.enumerate()})  # It looks for a cancel.
         run("exports", "cancel", second.pk)
         assert Export.objects.get(pk=second.pk).state == "cancelling"
-        until(lambda: "beat" not in {each.name for each in threading.enumerate()})
+        wait_until(lambda: "beat" not in {each.name for each in threading.enumerate()})
     thread.join()
     assert set(Export.objects.values_list("state", flat=True)) == {"cancelled"}
     assert list((tmp_path / "root").iterdir()) == []
@@ -128,7 +128,7 @@ def test_one_whose_worker_is_killed_starts_over(queue: Queue, manage: Manage, tm
     with cards_locked():
         with (tmp_path / "log").open("w") as log:
             worker = manage.popen("rqworker", stdout=log, stderr=log, env={"EXPORT_ROOT": str(root)})
-        until(lambda: list(root.glob(".*.partial")))
+        wait_until(lambda: list(root.glob(".*.partial")))
         for process in [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]:
             process.send_signal(signal.SIGKILL)
         worker.wait()
@@ -136,7 +136,7 @@ def test_one_whose_worker_is_killed_starts_over(queue: Queue, manage: Manage, tm
     assert len(queue) == 0  # its heart was heard a moment ago
     Export.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
     reap()
-    assert do_jobs(queue) == 1
+    assert run_jobs(queue) == 1
     export = Export.objects.get()
     assert (export.state, export.attempts) == ("succeeded", 2)
     assert list(root.iterdir()) == [Path(export.path)]
@@ -157,30 +157,30 @@ def test_one_whose_place_another_is_writing_waits_until_it_is_called_again(
     (tmp_path / ".e.partial").mkdir()
     other = os.open(tmp_path / ".e.partial", os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
-    do_jobs(queue)
+    run_jobs(queue)
     assert (Export.objects.get().state, len(queue)) == ("queued", 0)
     os.close(other)
     reap()
-    do_jobs(queue)
+    run_jobs(queue)
     assert (Export.objects.get().state, Export.objects.get().attempts) == ("succeeded", 1)
 
 
 def test_a_number_that_comes_again_after_a_restore_finds_its_place_free(queue: Queue) -> None:
     run("export_json", "--queue")
-    do_jobs(queue)
+    run_jobs(queue)
     first = Export.objects.get()
     Export.objects.all().delete()
     with connection.cursor() as cursor:
         cursor.execute("SELECT setval(pg_get_serial_sequence('ops_export', 'id'), %s, false)", [first.pk])
     run("export_json", "--queue")
-    do_jobs(queue)
+    run_jobs(queue)
     assert list(Export.objects.values_list("pk", "state", "error")) == [(first.pk, "succeeded", "")]
 
 
 def test_what_cannot_be_written_fails_with_its_reason(queue: Queue, tmp_path: Path) -> None:
     run("export_json", "--queue", "--output", tmp_path / "e")
     (tmp_path / "e").mkdir()
-    do_jobs(queue)
+    run_jobs(queue)
     export = Export.objects.get()
     assert export.state == "failed"
     assert export.error == f"{tmp_path}/e exists. Name another folder, or replace it with --overwrite."
@@ -190,8 +190,8 @@ def test_what_cannot_be_written_fails_with_its_reason(queue: Queue, tmp_path: Pa
 
 @pytest.mark.parametrize("ticked", [False, True])
 def test_an_export_of_some_cards_has_their_assets_and_their_audit_rows(queue: Queue, ticked: bool) -> None:
-    from ops.export.queue import files, open_file, request
-    from ops.export.wanted import Wanted
+    from ops.export.queue import list_files, open_file, request_export
+    from ops.export.request import ExportRequest
 
     first = Card.objects.order_by("pk")[0]
     other = Card.objects.order_by("pk")[1]
@@ -203,11 +203,11 @@ def test_an_export_of_some_cards_has_their_assets_and_their_audit_rows(queue: Qu
             action="a", object_type="cards.card", object_id=str(card.pk), performed_by="p", changes={}
         )
     scope = Scope.of_keys([other.pk]) if ticked else Scope({"card_id": other.card_id})
-    export, _ = request(Wanted(scope=scope), "ada")
-    do_jobs(queue)
+    export, _ = request_export(ExportRequest(scope=scope), "ada")
+    run_jobs(queue)
     export.refresh_from_db()
     read: dict[str, Any] = {}
-    for name in files(export):
+    for name in list_files(export):
         with open_file(export, name) as file:
             read[name] = json.load(file)
     assert [row["id"] for row in read["cards.json"]] == [other.pk]

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from cards.models import PresentationRule
-from cards.packs.catalogue import card_layout, rule_layout
-from cards.packs.errors import BadValue, RefusedPack
+from cards.packs.catalogue import card_schema, rule_schema
+from cards.packs.errors import BadValue, InvalidPack
 from cards.packs.illustrations import Illustrations
-from cards.packs.layout import Layout, RowReader
-from cards.packs.loading import filled
+from cards.packs.layout import RowReader, RowSchema
+from cards.packs.loading import fill_staging
 from cards.packs.source import open_source
-from cards.packs.values import DEEPEST, LONGEST
+from cards.packs.values import MAX_JSON_DEPTH, MAX_VALUE_BYTES
 from ops.exceptions import OpsError
-from ops.sql.staging import RefusedRow, Staging
+from ops.sql.staging import RejectedRow, StagingTable
 from tests.cards.conftest import card, load, refusal
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
@@ -25,9 +25,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
 Write = Callable[..., Path]
 
 
-def unchecked() -> Layout:
+def unchecked() -> RowSchema:
     """A layout that lets numbers pass that the column cannot hold."""
-    return replace(rule_layout(), converters={"sort_order": int})
+    return replace(rule_schema(), converters={"sort_order": int})
 
 
 def rule(name: str, order: Any) -> dict[str, Any]:
@@ -36,8 +36,8 @@ def rule(name: str, order: Any) -> dict[str, Any]:
 
 def test_the_number_of_a_row_and_its_column_are_told() -> None:
     rows = [[number, "n", "#CCCCCC", 10**number] for number in range(3, 8)]
-    with Staging(PresentationRule, ("rarity", "frame_color", "sort_order")) as staging:
-        with pytest.raises(RefusedRow) as caught:
+    with StagingTable(PresentationRule, ("rarity", "frame_color", "sort_order")) as staging:
+        with pytest.raises(RejectedRow) as caught:
             staging.fill(rows)
         assert staging.total == 0
     assert (caught.value.number, str(caught.value).split(":")[0]) == (3, "sort_order")
@@ -53,9 +53,9 @@ def test_the_number_of_a_row_and_its_column_are_told() -> None:
 def test_its_place_is_found_by_reading_again(write: Write, content: Any, name: str, where: str) -> None:
     layout = unchecked()
     with (
-        pytest.raises(RefusedPack, match="Nothing was loaded") as caught,
+        pytest.raises(InvalidPack, match="Nothing was loaded") as caught,
         open_source(write(content, name), layout.lists) as source,
-        filled(source, layout, lambda told: None),
+        fill_staging(source, layout, lambda told: None),
     ):
         raise AssertionError("it was staged")
     assert f"\n  {where}  sort_order: " in str(caught.value)
@@ -68,7 +68,7 @@ def test_what_stops_the_reading_is_told_whatever_its_length() -> None:
         yield [1, "a", "#CCCCCC", 1]
         raise OpsError("x" * 60_000)
 
-    with Staging(PresentationRule, ("rarity", "frame_color", "sort_order")) as staging:
+    with StagingTable(PresentationRule, ("rarity", "frame_color", "sort_order")) as staging:
         with pytest.raises(OpsError, match=r"^x+$"):
             staging.fill(rows())
         staging.fill([[1, "a", "#CCCCCC", 1]])
@@ -76,13 +76,15 @@ def test_what_stops_the_reading_is_told_whatever_its_length() -> None:
 
 
 @pytest.mark.usefixtures("rules")
-@pytest.mark.parametrize("depth", [DEEPEST - 3, DEEPEST - 2, 900, 985, 990, 993, 996, 5_000, 50_000])
+@pytest.mark.parametrize(
+    "depth", [MAX_JSON_DEPTH - 3, MAX_JSON_DEPTH - 2, 900, 985, 990, 993, 996, 5_000, 50_000]
+)
 def test_what_is_nested_is_loaded_and_shown_or_refused(write: Write, depth: int) -> None:
     """Reading, writing, the database and the preview each have a limit of their own."""
-    flat = json.dumps([{"]": "["}] * DEEPEST)
+    flat = json.dumps([{"]": "["}] * MAX_JSON_DEPTH)
     nested = f"{'[' * depth}{flat}{']' * depth}"
     path = write(f'[{{"cardId": "c", "title": "C", "packId": "p", "deep": {nested}}}]')
-    if depth + 3 <= DEEPEST:
+    if depth + 3 <= MAX_JSON_DEPTH:
         assert "1  would be created" in load(path)
         load(path, "--execute")
         assert load(path).endswith("There is nothing to do.")
@@ -96,9 +98,15 @@ def test_what_is_nested_is_loaded_and_shown_or_refused(write: Write, depth: int)
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"description": "x" * (LONGEST + 1)}, "description has 60,000,001 bytes, 60,000,000 at most"),
-        ({"description": "é" * (LONGEST // 2 + 1)}, "description has 60,000,002 bytes, 60,000,000 at most"),
-        ({"note": "x" * LONGEST}, "metadata has 60,000,012 bytes, 60,000,000 at most"),
+        (
+            {"description": "x" * (MAX_VALUE_BYTES + 1)},
+            "description has 60,000,001 bytes, 60,000,000 at most",
+        ),
+        (
+            {"description": "é" * (MAX_VALUE_BYTES // 2 + 1)},
+            "description has 60,000,002 bytes, 60,000,000 at most",
+        ),
+        ({"note": "x" * MAX_VALUE_BYTES}, "metadata has 60,000,012 bytes, 60,000,000 at most"),
         ({"tags": ["x" * 60] * 1_000_001}, "tags has 60,000,060 bytes, 60,000,000 at most"),
     ],
     ids=["description", "accents", "metadata", "tags"],
@@ -107,5 +115,5 @@ def test_a_value_that_the_audit_log_cannot_hold_twice_is_a_bad_row(
     tmp_path: Path, fields: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(BadValue) as caught:
-        RowReader(card_layout(Illustrations(tmp_path))).read(card(**fields), {})
+        RowReader(card_schema(Illustrations(tmp_path))).read(card(**fields), {})
     assert str(caught.value) == reason

@@ -16,15 +16,15 @@ from PIL import Image
 
 from cards.models import Asset, Card, PresentationRule
 from cards.operations import BulkPromote, RenderThumbnails
-from cards.thumbnails import making
-from cards.thumbnails.illustration import fitted
-from cards.thumbnails.stale import render_stale, stale_cards
+from cards.thumbnails import generate
+from cards.thumbnails.illustration import load_illustration
+from cards.thumbnails.stale import request_stale_rendering, stale_cards
 from ops.models import Run
-from ops.operations import Revert
-from ops.runs import operation_of
+from ops.operations.revert import Revert
+from ops.runs.rebuild import rebuild_operation
 from ops.workers.jobs import advance
 from tests.cards.conftest import load
-from tests.ops.running import audited, execute, failures, sql
+from tests.ops.running import audited_changes, errors_by_object, execute_operation, execute_sql
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
 
@@ -70,7 +70,7 @@ def files() -> Iterator[Path]:
 
 
 def test_a_card_names_its_thumbnail_whose_asset_says_what_is_in_the_storage(birds: list[Card]) -> None:
-    run = execute(RenderThumbnails)
+    run = execute_operation(RenderThumbnails)
     assert run.state == "succeeded"
     for card in Card.objects.all():
         content = default_storage.open(card.thumbnail).read()
@@ -80,7 +80,7 @@ def test_a_card_names_its_thumbnail_whose_asset_says_what_is_in_the_storage(bird
         assert (asset.asset_key, asset.file_path, asset.asset_type) == (card.thumbnail,) * 2 + ("thumbnail",)
         assert (asset.file_size, asset.checksum) == (len(content), hashlib.sha256(content).hexdigest())
         assert (asset.mime_type, asset.metadata) == ("image/webp", {"width": 300, "height": 400})
-        assert audited(run)[str(card.pk)] == {"thumbnail": {"old": "", "new": card.thumbnail}}
+        assert audited_changes(run)[str(card.pk)] == {"thumbnail": {"old": "", "new": card.thumbnail}}
 
 
 CHANGES: dict[str, set[str]] = {
@@ -96,12 +96,12 @@ CHANGES: dict[str, set[str]] = {
 
 
 def test_what_a_thumbnail_shows_makes_it_stale_whoever_changes_it(birds: list[Card]) -> None:
-    execute(RenderThumbnails)
+    execute_operation(RenderThumbnails)
     assert stale() == set()
     found = {}
     for change in CHANGES:
         with transaction.atomic():
-            sql(change)
+            execute_sql(change)
             found[change] = stale()
             transaction.set_rollback(True)
     assert found == CHANGES
@@ -110,13 +110,13 @@ def test_what_a_thumbnail_shows_makes_it_stale_whoever_changes_it(birds: list[Ca
 def test_a_promotion_is_followed_by_its_thumbnails_and_its_revert_uses_the_old_ones_again(
     birds: list[Card],
 ) -> None:
-    execute(RenderThumbnails)
+    execute_operation(RenderThumbnails)
     first = dict(Card.objects.values_list("pk", "thumbnail"))
-    promotion = execute(BulkPromote, params={"from_rarity": "common", "to_rarity": "epic"})
+    promotion = execute_operation(BulkPromote, params={"from_rarity": "common", "to_rarity": "epic"})
     following = Run.objects.get(follows=promotion)
     advance(following.pk)
-    assert (stale(), len(audited(following)), Asset.objects.count()) == (set(), 2, 6)
-    execute(Revert, params={"run": promotion.pk})
+    assert (stale(), len(audited_changes(following)), Asset.objects.count()) == (set(), 2, 6)
+    execute_operation(Revert, params={"run": promotion.pk})
     advance(Run.objects.latest("pk").pk)
     assert dict(Card.objects.values_list("pk", "thumbnail")) == first
     assert (stale(), Asset.objects.count()) == (set(), 6)
@@ -125,7 +125,7 @@ def test_a_promotion_is_followed_by_its_thumbnails_and_its_revert_uses_the_old_o
 def test_a_rule_changed_while_thumbnails_are_made_is_caught_by_the_run_that_follows(
     birds: list[Card], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = making._made
+    made = generate._render_asset
 
     def change_a_rule_then_make(card: Any) -> tuple[Asset, bytes]:
         if (
@@ -136,8 +136,8 @@ def test_a_rule_changed_while_thumbnails_are_made_is_caught_by_the_run_that_foll
             load(None, "--execute", command="load_rules")
         return made(card)
 
-    monkeypatch.setattr(making, "_made", change_a_rule_then_make)
-    run = execute(RenderThumbnails)
+    monkeypatch.setattr(generate, "_render_asset", change_a_rule_then_make)
+    run = execute_operation(RenderThumbnails)
     assert run.state == "succeeded"
     advance(Run.objects.get(follows=run).pk)
     assert stale() == set()
@@ -145,7 +145,7 @@ def test_a_rule_changed_while_thumbnails_are_made_is_caught_by_the_run_that_foll
 
 def test_made_twice_is_made_once(birds: list[Card]) -> None:
     rows = list(stale_cards())
-    assert making.make(rows) == making.make(rows)
+    assert generate.generate_thumbnails(rows) == generate.generate_thumbnails(rows)
     assert Asset.objects.count() == 4
     assert len([path for path in files() if "thumbnails" in path.parts]) == 4
 
@@ -162,7 +162,7 @@ def test_a_card_with_a_picture_elsewhere_has_no_thumbnail_to_make(birds: list[Ca
     for card, image in zip(birds, ELSEWHERE, strict=True):
         Card.objects.filter(pk=card.pk).update(image=image)
     assert stale() == set()
-    render_stale("ada")
+    request_stale_rendering("ada")
     assert not Run.objects.exists()
 
 
@@ -176,12 +176,12 @@ def test_a_loaded_pack_of_pictures_elsewhere_asks_for_no_thumbnail(write: Callab
 
 
 def test_a_card_whose_picture_moved_elsewhere_loses_its_old_thumbnail(birds: list[Card]) -> None:
-    execute(RenderThumbnails)
+    execute_operation(RenderThumbnails)
     Card.objects.filter(card_id="bird-0").update(image=ELSEWHERE[0])
     Card.objects.filter(card_id="bird-1").update(
         image=ELSEWHERE[0], thumbnail="thumbnails/of-the-old-backend.webp"
     )
-    assert execute(RenderThumbnails).state == "succeeded"
+    assert execute_operation(RenderThumbnails).state == "succeeded"
     left = dict(Card.objects.filter(image=ELSEWHERE[0]).values_list("card_id", "thumbnail"))
     assert left == {"bird-0": "", "bird-1": "thumbnails/of-the-old-backend.webp"}
 
@@ -189,17 +189,17 @@ def test_a_card_whose_picture_moved_elsewhere_loses_its_old_thumbnail(birds: lis
 def test_thumbnails_drawn_otherwise_than_now_are_stale(
     birds: list[Card], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute(RenderThumbnails)
+    execute_operation(RenderThumbnails)
     assert stale() == set()
-    monkeypatch.setattr("cards.thumbnails.stale.DRAWING", 0)
+    monkeypatch.setattr("cards.thumbnails.stale.DRAWING_VERSION", 0)
     assert len(stale()) == 4
 
 
 def test_a_card_without_a_picture_loses_its_thumbnail_but_not_one_that_a_pack_gave(birds: list[Card]) -> None:
-    execute(RenderThumbnails)
+    execute_operation(RenderThumbnails)
     Card.objects.filter(card_id="bird-0").update(image="")
     Card.objects.filter(card_id="bird-1").update(image="", thumbnail="https://example.com/t.webp")
-    execute(RenderThumbnails)
+    execute_operation(RenderThumbnails)
     thumbnails = dict(Card.objects.values_list("card_id", "thumbnail"))
     assert (thumbnails["bird-0"], thumbnails["bird-1"]) == ("", "https://example.com/t.webp")
 
@@ -243,9 +243,9 @@ def test_a_bad_picture_fails_its_card_with_the_reason_and_no_other(birds: list[C
             assert stored(name, content) == name
         Card.objects.create(card_id=f"bad-{number}", title="Bad", pack_id="p", image=name)
     Card.objects.create(card_id="mythic", title="Bad", pack_id="p", image="b0.png", rarity="mythic")
-    run = execute(RenderThumbnails)
+    run = execute_operation(RenderThumbnails)
     assert run.state == "finished_with_failures"
-    told = {Card.objects.get(pk=key).image: reason for key, reason in failures(run).items()}
+    told = {Card.objects.get(pk=key).image: reason for key, reason in errors_by_object(run).items()}
     assert told.pop("b0.png") == "there is no presentation rule for its rarity 'mythic'"
     assert {name: told[name][: len(reason)] for name, (_, reason) in BAD.items()} == {
         name: reason for name, (_, reason) in BAD.items()
@@ -255,17 +255,19 @@ def test_a_bad_picture_fails_its_card_with_the_reason_and_no_other(birds: list[C
 
 def test_a_badge_that_nobody_can_draw_is_left_out_and_told(birds: list[Card]) -> None:
     PresentationRule.objects.filter(rarity="epic").update(badge_icon="gem of Bogotá")
-    run = execute(RenderThumbnails)
+    run = execute_operation(RenderThumbnails)
     assert run.state == "succeeded"
     told = "epic is drawn without its badge 'gem of Bogotá': there are circle, diamond, star, crown"
-    assert list(operation_of(run).get_remarks(run)) == [told]
+    assert list(rebuild_operation(run).get_remarks(run)) == [told]
 
 
 def test_the_middle_of_a_wide_picture_is_shown() -> None:
     image, written = Image.new("RGB", (300, 40), "blue"), io.BytesIO()
     image.paste("red", (130, 0, 170, 40))
     image.save(written, "PNG")
-    assert fitted(stored("wide.png", written.getvalue()), (30, 40)).getcolors() == [(1200, (255, 0, 0))]
+    assert load_illustration(stored("wide.png", written.getvalue()), (30, 40)).getcolors() == [
+        (1200, (255, 0, 0))
+    ]
 
 
 def test_a_file_is_written_whole_or_not_at_all() -> None:
@@ -289,9 +291,9 @@ def test_a_storage_that_fails_fails_the_run_and_no_card(
 
     monkeypatch.setattr(default_storage, "save", full)
     with pytest.raises(OSError, match="No space left"):
-        execute(RenderThumbnails)
+        execute_operation(RenderThumbnails)
     run = Run.objects.get()
-    assert (run.state, failures(run)) == ("failed", {})
+    assert (run.state, errors_by_object(run)) == ("failed", {})
 
 
 def test_a_loaded_pack_is_followed_by_its_thumbnails(write: Callable[..., Path], tmp_path: Path) -> None:
@@ -315,4 +317,4 @@ def test_a_thumbnail_that_was_made_elsewhere_is_not_looked_for(birds: list[Card]
             mime_type="image/webp",
             card=card,
         )
-    assert (execute(RenderThumbnails).state, stale()) == ("succeeded", set())
+    assert (execute_operation(RenderThumbnails).state, stale()) == ("succeeded", set())

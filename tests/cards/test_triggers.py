@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from cards.models import Card
-from cards.triggers import as_they_were
+from cards.triggers import ignore_rarity_triggers
 from tests.cards.rarities import (
     CHANGES,
     PAIRS,
@@ -98,7 +98,7 @@ CASES = {
 
 def stored(rarity: str, rarity_v2: str | None) -> Card:
     """A card with these two values, whatever the triggers think of them."""
-    with as_they_were():
+    with ignore_rarity_triggers():
         card = Card.objects.create(card_id="c", title="C", pack_id="p", rarity=rarity, rarity_v2=rarity_v2)
     return Card.objects.get(pk=card.pk)
 
@@ -133,7 +133,7 @@ def test_an_upsert_proposes_a_new_row_so_that_its_null_is_filled_before_it_confl
 @pytest.mark.parametrize("write", WRITERS)
 def test_triggers_are_set_aside_for_every_writer(write: Write) -> None:
     card = stored("common", "common")
-    with as_they_were():
+    with ignore_rarity_triggers():
         write(card, {"rarity": "rare"})
     assert rarities(card) == ("rare", "common")
     write(card, {"rarity": "epic"})
@@ -179,6 +179,6 @@ def test_every_insert_of_any_values_is_as_the_table_says() -> None:
 
 
 def test_where_the_triggers_are_set_aside_all_stands_as_written() -> None:
-    with as_they_were():
+    with ignore_rarity_triggers():
         assert inserted() == {new: new for new in PAIRS}
         assert updated() == {(old, new): new for old, new in CHANGES}

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from cards.exports.parts import NAMES
+from cards.exports.parts import PART_NAMES
 from ops.export.summary import open_export
-from ops.export.verify import verify
-from ops.report.meter import LineMeter
+from ops.export.verify import verify_export
+from ops.report.transfer import LineProgress
 from tests.cards.nasty import fill
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,7 +34,7 @@ def node(tmp_path: Path) -> Path:
     return folder
 
 
-class Shown(LineMeter):
+class Shown(LineProgress):
     """Shows whatever it is told."""
 
     interval = 0.0
@@ -42,7 +42,7 @@ class Shown(LineMeter):
 
 def progress(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """What a meter says, but for the speed and the time that is left."""
-    verify(open_export(folder, NAMES), Shown())
+    verify_export(open_export(folder, PART_NAMES), Shown())
     return [", ".join(line.split(", ")[:2]) for line in capsys.readouterr().out.splitlines()]
 
 

@@ -10,13 +10,13 @@ import pytest
 from django.db import connection
 from psycopg import sql
 
-from ops.backups.dump import backup
-from ops.backups.restore import restore
+from ops.backups.dump import create_backup
+from ops.backups.restore import restore_backup
 from ops.backups.server import Server
 from tests.chaos.conftest import Dose
 from tests.chaos.trial import Trial
 from tests.conftest import Manage
-from tests.ops.running import things
+from tests.ops.running import create_things
 
 pytestmark = pytest.mark.long
 
@@ -37,10 +37,10 @@ def server() -> Iterator[Server]:
 def test_a_restore_killed_at_any_instant_leaves_the_old_database_or_the_new_one_serving(
     manage: Manage, server: Server, dose: Dose, tmp_path: Path
 ) -> None:
-    kept = len(things(dose.cards))
-    file = backup(tmp_path / "a.dump").file
+    kept = len(create_things(dose.cards))
+    file = create_backup(tmp_path / "a.dump").file
     began = time.monotonic()
-    restore(file, server, lambda told: None)
+    restore_backup(file, server, lambda told: None)
     took = time.monotonic() - began
     trial = Trial(manage.database_url.rpartition("/")[0] + f"/{server.database}")
     kills, swapped = 0, 0

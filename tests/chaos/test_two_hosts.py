@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from kyndo.localservices.postgres import LocalPostgres
-from kyndo.localservices.state import State
+from kyndo.localservices.state import ServerState
 from kyndo.localservices.valkey import LocalValkey
 from tests.chaos.conftest import Dose
 from tests.chaos.crew import Crew, People
@@ -42,7 +42,7 @@ class BridgePostgres(LocalPostgres):
 
 
 class BridgeValkey(LocalValkey):
-    def config(self, state: State) -> str:
+    def config(self, state: ServerState) -> str:
         return super().config(state).replace("bind 127.0.0.1", f"bind 127.0.0.1 {BRIDGE}")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kyndo.localservices.postgres import LocalPostgres
-from tests.debian import DebianPostgres, need_debian
+from tests.debian import DebianPostgres, require_debian_postgres
 from tests.guide.likeness import alike, lines
 from tests.guide.reader import GUIDE, RUNBOOK, Step, chapters, steps, with_troubles, written
 from tests.guide.world import World, world
@@ -32,7 +32,7 @@ def test_every_command_of_the_guide_says_what_the_guide_says(
 
 
 def test_what_needs_pg_stat_statements_says_so_too(tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    need_debian()
+    require_debian_postgres()
     settings = {"shared_preload_libraries": "pg_stat_statements"}
     with world(tmp_path, DebianPostgres(tmp_path / "servers", settings)) as here:
         here.must("manage.py migrate && manage.py load_rules --execute && manage.py generate_cards 2000")

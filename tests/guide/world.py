@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shlex import quote
 
-from kyndo.localservices.ports import free_port, taken
+from kyndo.localservices.ports import find_free_port, is_port_in_use
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.server import LocalServer
 from kyndo.localservices.valkey import LocalValkey
@@ -34,7 +34,7 @@ class World:
         for package in ("kyndo", "cards", "ops"):
             shutil.copytree(ROOT / package, self.folder / package)
         shutil.copy(ROOT / "manage.py", self.folder)
-        self.port = free_port(0)
+        self.port = find_free_port(0)
         self.env = self._env(folder, valkey)
         self.processes: list[subprocess.Popen[bytes]] = []
         self._start(sys.executable, ROOT / "tests" / "guide" / "zygote.py", folder / "zygote")
@@ -136,7 +136,7 @@ class World:
             time.sleep(0.02)
 
     def _is_open(self) -> bool:
-        return taken(self.port) and "1 worker alive" in self.type("manage.py queue_stats")
+        return is_port_in_use(self.port) and "1 worker alive" in self.type("manage.py queue_stats")
 
     def sql(self, statement: str) -> None:
         self.must(f'psql "$DATABASE_URL" -c "{statement}"')

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from kyndo.localservices.postgres import LocalPostgres
-from kyndo.localservices.state import State, read_state, write_state
+from kyndo.localservices.state import ServerState, read_state, write_state
 
 Lay = Callable[[Path], None]
 
@@ -41,7 +41,7 @@ def lay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lay]:
     def lay(root: Path) -> None:
         server = LocalPostgres(root, durable=False)
         subprocess.run(["cp", "-a", once.data, server.place], check=True)
-        write_state(server.state_file, State(0, made.password))
+        write_state(server.state_file, ServerState(0, made.password))
 
     yield lay
     once.remove()

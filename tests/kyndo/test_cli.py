@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from ops.typed import manage as typed
+from ops.command_lines import manage_command as typed
 from tests.conftest import ROOT, Manage
 
 
@@ -42,7 +42,7 @@ def test_what_is_told_can_be_pasted_where_it_was_read(manage: Manage, cwd: Path,
 
 
 def test_in_the_checkout_it_is_short_however_the_process_was_started(manage: Manage) -> None:
-    tell = 'import django; django.setup(); from ops.typed import manage; print(manage("runs"))'
+    tell = 'import django; django.setup(); from ops.command_lines import manage; print(manage("runs"))'
     told = shell(f"DJANGO_SETTINGS_MODULE=kyndo.settings '{sys.executable}' -c '{tell}'", ROOT, manage)
     assert (told.returncode, told.stderr) == (0, "")
     assert shell(told.stdout, ROOT, manage).stdout.startswith("No run yet.")

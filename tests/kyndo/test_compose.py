@@ -12,8 +12,8 @@ from django_rq.workers import get_worker_class
 from rq import Worker
 from rq.utils import utcformat
 
-from kyndo.required import ALWAYS, IN_PRODUCTION
-from ops.queue.presence import ALIVE
+from kyndo.required import PRODUCTION_VARIABLES, REQUIRED_VARIABLES
+from ops.queue.liveness import HEARTBEAT_TIMEOUT
 from ops.workers.worker import RunWorker
 from tests.conftest import Manage
 
@@ -37,7 +37,7 @@ def test_what_stays_up_is_watched(compose: dict[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize("name", ["migrate", "web", "worker"])
 def test_what_production_requires_is_set(compose: dict[str, Any], name: str) -> None:
-    assert {*ALWAYS, *IN_PRODUCTION} <= set(compose["services"][name]["environment"])
+    assert {*REQUIRED_VARIABLES, *PRODUCTION_VARIABLES} <= set(compose["services"][name]["environment"])
 
 
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ def test_the_workers_healthcheck_sees_a_worker_of_its_own_host_that_has_beaten_l
     worker = Worker(["default"], connection=redis_server)
     worker.register_birth()
     assert manage(*check[2:]).returncode == 0
-    long_ago = utcformat(datetime.now(UTC) - 2 * ALIVE)  # type: ignore[no-untyped-call]
+    long_ago = utcformat(datetime.now(UTC) - 2 * HEARTBEAT_TIMEOUT)  # type: ignore[no-untyped-call]
     redis_server.hset(worker.key, "last_heartbeat", long_ago)
     assert manage(*check[2:]).returncode == 1
 

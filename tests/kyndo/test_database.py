@@ -7,17 +7,17 @@ import psycopg
 import pytest
 from django.db import connection
 
-from kyndo.database import database_settings
-from kyndo.required import require
+from kyndo.database import parse_database_url
+from kyndo.required import validate_environment
 from tests.conftest import Manage
 from tests.kyndo.test_settings import PRODUCTION, refused
-from tests.ops.running import sql
+from tests.ops.running import execute_sql
 
 URL = "postgres://kyndo:hidden@127.0.0.1:9/kyndo"
 
 
 def options(query: str) -> dict[str, object]:
-    kept: dict[str, object] = database_settings(f"{URL}?{query}")["OPTIONS"]
+    kept: dict[str, object] = parse_database_url(f"{URL}?{query}")["OPTIONS"]
     return kept
 
 
@@ -41,7 +41,7 @@ def test_what_prisma_writes_for_its_own_pool_is_not_sent_to_the_server() -> None
 
 
 def test_several_hosts_are_tried_in_turn() -> None:
-    told = database_settings("postgres://u:p@one:1,two:2/db?target_session_attrs=read-write")
+    told = parse_database_url("postgres://u:p@one:1,two:2/db?target_session_attrs=read-write")
     assert (told["HOST"], told["PORT"]) == ("one,two", "1,2")
     assert refused(DATABASE_URL="postgres://u:p@one:1,two:b/db").startswith("DATABASE_URL is not a URL like")
 
@@ -61,25 +61,25 @@ def test_a_schema_is_sent_as_the_search_path(query: str, sent: str | None) -> No
 
 
 def test_the_second_url_is_in_the_schema_of_the_first() -> None:
-    assert database_settings(URL, "game")["OPTIONS"]["options"] == '-c search_path="game"'
-    assert database_settings(f"{URL}?schema=other", "game")["OPTIONS"]["options"] == '-c search_path="other"'
+    assert parse_database_url(URL, "game")["OPTIONS"]["options"] == '-c search_path="game"'
+    assert parse_database_url(f"{URL}?schema=other", "game")["OPTIONS"]["options"] == '-c search_path="other"'
 
 
 @pytest.fixture
 def schema(transactional_db: None) -> Iterator[str]:
     name = 'the "new" game'
     quoted = psycopg.sql.Identifier(name).as_string()
-    sql(f"CREATE SCHEMA {quoted}")
+    execute_sql(f"CREATE SCHEMA {quoted}")
     yield name
-    sql(f"DROP SCHEMA {quoted} CASCADE")
+    execute_sql(f"DROP SCHEMA {quoted} CASCADE")
 
 
 def test_commands_work_in_the_schema_that_the_url_asks_for(manage: Manage, schema: str) -> None:
     env = {"DATABASE_URL": f"{manage.database_url}?schema={quote(schema)}"}
     assert manage("migrate", env=env).returncode == 0
     assert manage("load_rules", "--execute", env=env).returncode == 0
-    assert sql('SELECT count(*) FROM "the ""new"" game".presentation_rules') != [(0,)]
-    assert sql("SELECT count(*) FROM public.presentation_rules") == [(0,)]
+    assert execute_sql('SELECT count(*) FROM "the ""new"" game".presentation_rules') != [(0,)]
+    assert execute_sql("SELECT count(*) FROM public.presentation_rules") == [(0,)]
 
 
 @pytest.mark.parametrize("query", ["schema=public", "schema=public&connection_limit=5&pgbouncer=true"])
@@ -109,4 +109,4 @@ def test_a_session_that_was_not_put_into_the_schema_is_told_what_to_type(manage:
 def test_production_may_name_all_of_it() -> None:
     query = "schema=public&connection_limit=5&sslmode=require&target_session_attrs=read-write"
     environ = {**PRODUCTION, "DATABASE_URL": f"{URL}?{query}", "DIRECT_DATABASE_URL": URL}
-    require({name: value for name, value in environ.items() if value is not None})
+    validate_environment({name: value for name, value in environ.items() if value is not None})

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Model
 
 from tests.conftest import Manage
-from tests.ops.running import django_with, renamed, sql
+from tests.ops.running import execute_sql, hide_tables, override_connection
 
 NOWHERE = {"DATABASE_URL": "postgres://kyndo:hidden@127.0.0.1:9/kyndo"}
 
@@ -25,7 +25,7 @@ def test_a_database_out_of_reach_is_named_without_its_password(manage: Manage) -
 
 
 def test_a_wrong_password_is_said_in_words(manage: Manage) -> None:
-    with django_with(PASSWORD="wrong"):
+    with override_connection(PASSWORD="wrong"):
         done = manage("migrate")
     assert done.returncode == 1
     assert "password authentication failed" in done.stderr
@@ -33,7 +33,7 @@ def test_a_wrong_password_is_said_in_words(manage: Manage) -> None:
 
 
 def test_a_database_that_does_not_exist_is_said_in_words(manage: Manage) -> None:
-    with django_with(NAME="not_there"):
+    with override_connection(NAME="not_there"):
         done = manage("migrate")
     assert done.returncode == 1
     assert "does not exist" in done.stderr
@@ -41,7 +41,7 @@ def test_a_database_that_does_not_exist_is_said_in_words(manage: Manage) -> None
 
 
 def test_a_missing_table_asks_for_the_migrations(manage: Manage) -> None:
-    with django_with(NAME="postgres"):
+    with override_connection(NAME="postgres"):
         done = manage("clearsessions")
     assert done.returncode == 1
     first, second = done.stderr.splitlines()
@@ -50,7 +50,7 @@ def test_a_missing_table_asks_for_the_migrations(manage: Manage) -> None:
 
 
 def test_tables_that_were_dropped_by_hand_are_named_with_the_way_back(manage: Manage) -> None:
-    with renamed("ops_run", "django_session"):
+    with hide_tables("ops_run", "django_session"):
         done = manage("runs")
     first, missing, see, restore, anew = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (1, "")
@@ -62,7 +62,7 @@ def test_tables_that_were_dropped_by_hand_are_named_with_the_way_back(manage: Ma
 
 
 def test_an_app_that_tables_of_another_build_on_is_not_to_be_made_anew(manage: Manage) -> None:
-    with renamed("ops_run", "django_content_type"):
+    with hide_tables("ops_run", "django_content_type"):
         done = manage("runs")
     assert "\nMissing, although all migrations are recorded as applied: django_content_type" in done.stderr
     assert "anew" not in done.stderr
@@ -70,7 +70,7 @@ def test_an_app_that_tables_of_another_build_on_is_not_to_be_made_anew(manage: M
 
 def test_apps_that_build_on_another_are_made_anew_with_it(manage: Manage) -> None:
     building = [model._meta.db_table for app in ("admin", "auth") for model in models_of(app)]
-    with renamed("ops_run", "django_session", "django_content_type", *building):
+    with hide_tables("ops_run", "django_session", "django_content_type", *building):
         done = manage("runs")
     named, typed = done.stderr.splitlines()[-1].split(": ")
     assert named == "To make those of admin, auth, contenttypes, sessions anew, empty"
@@ -86,17 +86,17 @@ def models_of(app: str) -> list[type[Model]]:
 
 
 def test_a_column_that_was_dropped_by_hand_asks_for_no_migration(manage: Manage) -> None:
-    sql("ALTER TABLE ops_run RENAME error TO gone")
+    execute_sql("ALTER TABLE ops_run RENAME error TO gone")
     try:
         done = manage("runs")
     finally:
-        sql("ALTER TABLE ops_run RENAME gone TO error")
+        execute_sql("ALTER TABLE ops_run RENAME gone TO error")
     assert done.returncode == 1
     assert "so that migrate would do nothing.\nTo see what differs" in done.stderr
 
 
 def test_the_traceback_is_there_for_who_asks(manage: Manage) -> None:
-    with django_with(PORT=9):
+    with override_connection(PORT=9):
         done = manage("migrate", "--traceback")
     assert done.returncode == 1
     assert done.stderr.startswith("Traceback")

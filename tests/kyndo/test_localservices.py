@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import redis
 
-from kyndo.localservices import place
+from kyndo.localservices import data_dir
 from kyndo.localservices.errors import LocalServiceError
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.server import LocalServer
@@ -263,12 +263,12 @@ def test_a_folder_laid_in_wait_is_refused(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     trap.symlink_to(tmp_path)
     with pytest.raises(LocalServiceError, match="somebody else"):
-        place.secure(trap)
+        data_dir.ensure_owned_dir(trap)
     open_to_all = tmp_path / "open"
     open_to_all.mkdir()
     open_to_all.chmod(0o777)
     with pytest.raises(LocalServiceError, match="others may write"):
-        place.secure(open_to_all)
+        data_dir.ensure_owned_dir(open_to_all)
 
 
 @pytest.mark.root
@@ -279,10 +279,10 @@ def test_where_its_user_cannot_go_it_lives_elsewhere_and_leaves_nothing_behind(r
     lay(closed)
     server = LocalPostgres(closed, durable=False)
     server.start()
-    assert server.place == place.elsewhere(server.home)
+    assert server.place == data_dir.get_fallback_dir(server.home)
     assert server.running()
     server.remove()
-    assert not place.elsewhere(server.home).exists()
+    assert not data_dir.get_fallback_dir(server.home).exists()
 
 
 @both
@@ -291,7 +291,9 @@ def test_a_server_of_the_same_path_in_another_root_is_left_alone(root: Path, mak
     theirs, ours = make(root / "checkout"), make(root / "checkout")
     theirs.start()
     others = theirs.processes()
-    away = {path: root / f"{path.name} away" for path in (theirs.home, place.elsewhere(theirs.home))}
+    away = {
+        path: root / f"{path.name} away" for path in (theirs.home, data_dir.get_fallback_dir(theirs.home))
+    }
     move(away)
     assert not ours.running()
     assert not ours.stop()

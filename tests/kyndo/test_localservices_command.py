@@ -11,7 +11,7 @@ from django.core.management import call_command
 from pytest_django.fixtures import Settings
 
 from kyndo.localservices.services import LocalServices
-from kyndo.localservices.state import State, write_state
+from kyndo.localservices.state import ServerState, write_state
 from tests.kyndo.conftest import Lay
 
 
@@ -99,7 +99,7 @@ def test_servers_that_the_environment_names_are_left_alone(
 
 def test_a_server_that_never_answers_is_not_said_to_run(typed: Typed) -> None:
     (typed.root / "valkey").mkdir()
-    write_state(typed.root / "valkey" / "state.json", State(1, "x"))
+    write_state(typed.root / "valkey" / "state.json", ServerState(1, "x"))
     assert "Valkey does not run" in typed("status")
 
 

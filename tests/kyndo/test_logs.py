@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from kyndo.logs import ApplicationLog, Line, is_worth_a_line, quoted
+from kyndo.logs import ApplicationLogHandler, LogfmtFormatter, is_loggable, quote_value
 
 
-def record(level: int = logging.INFO, name: str = "ops.runs", said: str = "words", **extra: Any) -> Any:
+def record(level: int = logging.INFO, name: str = "ops.events", said: str = "words", **extra: Any) -> Any:
     return logging.getLogger(name).makeRecord(name, level, "here.py", 1, said, (), None, extra=extra)
 
 
@@ -21,7 +21,9 @@ def event(run: int = 7, **facts: Any) -> Any:
 
 
 def test_a_line_is_a_time_a_level_an_event_a_run_and_its_facts() -> None:
-    line = Line().format(event(operation="promote", params={"to": "rare"}, rate=1.5, error='it\'s a "shame"'))
+    line = LogfmtFormatter().format(
+        event(operation="promote", params={"to": "rare"}, rate=1.5, error='it\'s a "shame"')
+    )
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z INFO    created    (.*)", line)
     facts = line.partition("created    ")[2]
     assert (
@@ -34,15 +36,15 @@ def test_a_line_is_a_time_a_level_an_event_a_run_and_its_facts() -> None:
     "value", ["", "a b", "a\nb", "\r", "\x1b[2J", "\u2028", "\u202e", "\x85", "\ud800", '"', "a=b"]
 )
 def test_no_value_can_forge_a_line_or_a_fact_or_steer_a_terminal(value: str) -> None:
-    line = Line().format(event(**{"a": value, value: "b"}))
+    line = LogfmtFormatter().format(event(**{"a": value, value: "b"}))
     assert line.isprintable()
-    assert quoted(value).startswith('"')
-    assert quoted(value).endswith('"')
+    assert quote_value(value).startswith('"')
+    assert quote_value(value).endswith('"')
     assert line.encode().splitlines() == [line.encode()]
 
 
 def test_a_value_has_its_limit() -> None:
-    assert len(quoted("x" * 5000)) < 1100
+    assert len(quote_value("x" * 5000)) < 1100
 
 
 def test_an_error_is_one_line_with_its_place() -> None:
@@ -58,19 +60,19 @@ def test_an_error_is_one_line_with_its_place() -> None:
             ("/x",),
             sys.exc_info(),
         )
-    line = Line().format(failed)
+    line = LogfmtFormatter().format(failed)
     assert 'logger=django.request said="Internal Server Error: /x" error="ValueError: first\\nsecond"' in line
     assert re.search(rf" at=(\"?){re.escape(__file__)}:\d+\1$", line)
 
 
 def test_the_chatter_of_workers_is_left_out() -> None:
-    assert is_worth_a_line(event())
-    assert is_worth_a_line(record(logging.WARNING, "rq.worker"))
-    assert not is_worth_a_line(record(logging.INFO, "rq.worker"))
+    assert is_loggable(event())
+    assert is_loggable(record(logging.WARNING, "rq.worker"))
+    assert not is_loggable(record(logging.INFO, "rq.worker"))
 
 
 def _write(folder: Path, writer: int, lines: int) -> None:
-    handler = ApplicationLog(folder)
+    handler = ApplicationLogHandler(folder)
     handler.maxBytes = 20_000
     for number in range(lines):
         handler.handle(event(writer, number=number, padding="x" * 50))
@@ -98,7 +100,7 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "logs").write_text("a file, where a folder should be")
-    handler = ApplicationLog(tmp_path / "logs")
+    handler = ApplicationLogHandler(tmp_path / "logs")
     handler.handle(event())
     handler.handle(event())
     told = capsys.readouterr().err

@@ -16,9 +16,9 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from cards.packs.illustrations import _ENDINGS
-from kyndo.localservices.ports import free_port
-from kyndo.media import TYPES
+from cards.packs.illustrations import _IMAGE_SUFFIXES
+from kyndo.localservices.ports import find_free_port
+from kyndo.media import CONTENT_TYPES
 from tests.conftest import ROOT
 
 CONTENT = b"<script>alert(1)</script>"
@@ -69,7 +69,7 @@ def test_what_is_no_picture_or_not_in_the_folder_is_not_there(
 
 
 def test_whatever_a_pack_may_store_is_served() -> None:
-    assert set(_ENDINGS) == set(TYPES)
+    assert set(_IMAGE_SUFFIXES) == set(CONTENT_TYPES)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def production(tmp_path: Path) -> Iterator[str]:
     """The address of gunicorn as the containers run it, with DEBUG off."""
     (tmp_path / "media").mkdir()
     (tmp_path / "media" / "condor.webp").write_bytes(CONTENT)
-    port = free_port(0)
+    port = find_free_port(0)
     production = {"DEBUG": "off", "ALLOWED_HOSTS": "127.0.0.1", "SECURE_SSL_REDIRECT": "off"}
     production |= {"DJANGO_SETTINGS_MODULE": "kyndo.settings", "MEDIA_ROOT": str(tmp_path / "media")}
     words = [

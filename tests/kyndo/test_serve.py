@@ -12,15 +12,15 @@ import psutil
 import pytest
 import redis
 
-from kyndo.localservices.ports import free_port
+from kyndo.localservices.ports import find_free_port
 from tests.conftest import Manage
 from tests.kyndo.conftest import are_gone
-from tests.ops.running import until
+from tests.ops.running import wait_until
 
 
 @pytest.fixture
 def serving(manage: Manage, redis_server: "redis.Redis") -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    port = free_port(0)
+    port = find_free_port(0)
     process = manage.popen("serve", "--port", port, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     yield process, port
     if process.returncode is None:
@@ -61,19 +61,19 @@ def test_the_site_is_announced_once_it_answers_and_ctrl_c_stops_it_and_its_worke
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 0
-    until(lambda: are_gone(all_of_them))
+    wait_until(lambda: are_gone(all_of_them))
 
 
 @pytest.mark.long
 def test_killed_it_leaves_nobody_behind(manage: Manage, redis_server: "redis.Redis") -> None:
-    port = free_port(0)
+    port = find_free_port(0)
     process = manage.popen("serve", "--port", port, "--workers", 2, stderr=subprocess.STDOUT)
     wait_for_site_and_worker(process, port, redis_server)
     all_of_them = children(process)
     workers = [child for child in all_of_them if "rqworker" in child.cmdline()]
     process.kill()
     process.communicate()
-    until(lambda: are_gone(all_of_them))
+    wait_until(lambda: are_gone(all_of_them))
     assert len(workers) == 2
 
 
@@ -101,6 +101,6 @@ def test_a_port_in_use_is_told_before_anything_starts(manage: Manage) -> None:
 
 
 def test_everything_is_stopped_where_the_worker_cannot_start(manage: Manage) -> None:
-    done = manage("serve", "--port", free_port(0), env={"REDIS_URL": "redis://127.0.0.1:9/0"})
+    done = manage("serve", "--port", find_free_port(0), env={"REDIS_URL": "redis://127.0.0.1:9/0"})
     assert done.returncode == 1
     assert "so everything was stopped." in done.stderr

@@ -7,8 +7,8 @@ from django.db import connection
 
 from ops.models import AuditLog
 from tests.conftest import Manage
-from tests.ops.running import sql
-from tests.services import GIVEN
+from tests.ops.running import execute_sql
+from tests.services import DATABASE_GIVEN_VARIABLE
 
 
 @pytest.mark.engine
@@ -16,9 +16,9 @@ from tests.services import GIVEN
 def test_the_suite_runs_on_the_postgresql_that_was_asked_for_which_knows_the_letters_of_spanish(
     pytestconfig: pytest.Config,
 ) -> None:
-    if os.environ[GIVEN]:
+    if os.environ[DATABASE_GIVEN_VARIABLE]:
         pytest.skip("DATABASE_URL names the server")
-    assert sql("SELECT upper('águila'), current_setting('server_encoding')") == [("ÁGUILA", "UTF8")]
+    assert execute_sql("SELECT upper('águila'), current_setting('server_encoding')") == [("ÁGUILA", "UTF8")]
     assert connection.pg_version // 10000 == pytestconfig.getoption("--pg")
 
 

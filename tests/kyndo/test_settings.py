@@ -14,7 +14,13 @@ from django.views.debug import get_exception_reporter_class
 from environ import Env
 
 from kyndo.environment import Environment, read_env_file
-from kyndo.required import FOLDERS, LISTS, NUMBERS, SWITCHES, require
+from kyndo.required import (
+    BOOLEAN_VARIABLES,
+    FOLDER_VARIABLES,
+    LIST_VARIABLES,
+    NUMERIC_VARIABLES,
+    validate_environment,
+)
 from tests.conftest import ROOT, Manage
 
 PRODUCTION: dict[str, str | None] = {
@@ -31,7 +37,7 @@ def refused(**changed: str | None) -> str:
     """What the settings say, once read, of production with these variables changed; None unsets one."""
     environ = {name: value for name, value in {**PRODUCTION, **changed}.items() if value is not None}
     with pytest.raises(ImproperlyConfigured) as caught:
-        require(environ)
+        validate_environment(environ)
     return str(caught.value)
 
 
@@ -112,18 +118,20 @@ def test_a_setting_that_cannot_be_read_is_named_without_its_password(
     assert "hidden" not in said
 
 
-@pytest.mark.parametrize("name", sorted({*SWITCHES, *NUMBERS, *FOLDERS, "LOG_LEVEL"}))
+@pytest.mark.parametrize(
+    "name", sorted({*BOOLEAN_VARIABLES, *NUMERIC_VARIABLES, *FOLDER_VARIABLES, "LOG_LEVEL"})
+)
 def test_what_needs_a_value_is_refused_where_it_is_given_empty(name: str) -> None:
     assert refused(**{name: ""}).startswith(f"{name} is '', and should be ")
 
 
-@pytest.mark.parametrize("name", sorted(LISTS))
+@pytest.mark.parametrize("name", sorted(LIST_VARIABLES))
 def test_the_items_of_a_list_may_have_spaces_around_them(name: str) -> None:
     items = (
         ["https://a.example.com", "https://b.example.com"] if "ORIGINS" in name else ["a", "b.example.com"]
     )
     environ = {**{k: v for k, v in PRODUCTION.items() if v}, name: f" {' , '.join(items)} "}
-    require(environ)
+    validate_environment(environ)
     assert Environment(environ, Path("/")).items(name) == items
 
 
@@ -149,7 +157,7 @@ def test_a_key_or_password_is_taken_as_it_stands_whatever_its_letters(manage: Ma
 @pytest.mark.parametrize("letter", list("$%&'\"!*()=+,;:|~^`{}<>\\ "))
 def test_a_password_in_a_url_may_hold_what_a_url_may_hold(letter: str) -> None:
     url = f"postgres://k:{letter}x{letter}x@h/k"
-    require({k: v for k, v in {**PRODUCTION, "DATABASE_URL": url}.items() if v})
+    validate_environment({k: v for k, v in {**PRODUCTION, "DATABASE_URL": url}.items() if v})
     assert Env.db_url_config(url)["PASSWORD"] == f"{letter}x{letter}x"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.kyndo.conftest import are_gone
-from tests.ops.running import until
+from tests.ops.running import wait_until
 
 # Two that wait, as the real ones do: one ends when it is asked to, the other has children of its own.
 _PROGRAM = """
@@ -57,7 +57,7 @@ def all_up(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     """Everybody, the child of the child too: the guard, the two, and a sleep."""
     assert process.stdout
     assert process.stdout.readline() == "up\n"
-    until(lambda: any(child.name() == "sleep" for child in children(process)))
+    wait_until(lambda: any(child.name() == "sleep" for child in children(process)))
     assert len(children(process)) == 4
     return children(process)
 
@@ -68,7 +68,7 @@ def test_a_signal_stops_all(together: "subprocess.Popen[str]", number: signal.Si
     together.send_signal(number)
     assert together.communicate()[0] == "\n"
     assert together.returncode == 0
-    until(lambda: are_gone(all_of_them))
+    wait_until(lambda: are_gone(all_of_them))
 
 
 @pytest.mark.parametrize(("which", "title"), [("parent", "The one"), ("alone", "The other")])
@@ -79,11 +79,11 @@ def test_when_one_dies_the_others_are_stopped(
     head = next(child for child in all_of_them if which in child.cmdline())
     os.killpg(head.pid, signal.SIGKILL)
     assert together.communicate()[0] == f"{title} ended with status -9\n"
-    until(lambda: are_gone(all_of_them))
+    wait_until(lambda: are_gone(all_of_them))
 
 
 def test_killed_it_leaves_nobody_behind(together: "subprocess.Popen[str]") -> None:
     all_of_them = all_up(together)
     together.kill()
     together.wait()
-    until(lambda: are_gone(all_of_them))
+    wait_until(lambda: are_gone(all_of_them))

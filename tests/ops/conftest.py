@@ -3,20 +3,18 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connection
 
-from ops import registry
-from ops.operation import Operation
-from ops.registry import register
+from ops.operations import Operation, register, registry
 
-Declare = Callable[[type[Operation]], type[Operation]]
+RegisterOperation = Callable[[type[Operation]], type[Operation]]
 
 
 @pytest.fixture
-def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
+def declare(monkeypatch: pytest.MonkeyPatch) -> RegisterOperation:
     """Register an operation until the test ends; of the same name, the newest counts."""
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setattr(registry, "_operations", dict(registry._operations))
 
     def declare(operation: type[Operation]) -> type[Operation]:
-        registry._registered.pop(operation.name, None)
+        registry._operations.pop(operation.name, None)
         return register(operation)
 
     return declare

@@ -13,18 +13,20 @@ from django.db.models import Model, QuerySet
 from rq import Queue
 from rq.job import Job
 
-from ops import creation
-from ops.creation import Request
-from ops.engine.size import BatchSize
-from ops.engine.work import work
+from ops.engine.batch_size import BatchSize
+from ops.engine.loop import run_batches
 from ops.models import AuditLog, Run
-from ops.operation import Operation
+from ops.operations import Operation
+from ops.runs import creation
+from ops.runs.creation import RunRequest
 from tests.trials.models import Thing
 
-WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+LOCK_WAIT_QUERY = (
+    "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
 
 
-class Watched:
+class RecordingMonitor:
     """Counts the batches, and does ``then`` after each of them, with the number of it."""
 
     def __init__(self, then: Callable[[int], object] = lambda number: None) -> None:
@@ -50,7 +52,7 @@ class Watched:
         self.notes.append(words)
 
 
-def operation(
+def make_operation(
     rows: Callable[[], QuerySet[Any]] | QuerySet[Any],
     changes: Mapping[str, Any] | None = None,
     name: str = "trial",
@@ -69,65 +71,67 @@ def operation(
     return type("Trial", (base,), members)
 
 
-def per_row(
+def make_row_operation(
     rows: QuerySet[Any], process: Callable[[list[Any]], Mapping[Any, Any]], *columns: str, **attributes: Any
 ) -> type[Operation]:
-    return operation(rows, process=lambda self, found: process(found), columns=columns, **attributes)
+    return make_operation(rows, process=lambda self, found: process(found), columns=columns, **attributes)
 
 
-def create(declared: type[Operation], **asked: Any) -> Run:
-    return creation.create(Request(declared, "tester", **asked))
+def create_run(declared: type[Operation], **asked: Any) -> Run:
+    return creation.create_run(RunRequest(declared, "tester", **asked))
 
 
-def go(run: Run, watched: Watched | None = None, stop: Event | None = None) -> Run:
-    work(run, watched or Watched(), stop or Event())
+def execute_run(run: Run, watched: RecordingMonitor | None = None, stop: Event | None = None) -> Run:
+    run_batches(run, watched or RecordingMonitor(), stop or Event())
     run.refresh_from_db()
     return run
 
 
-def execute(declared: type[Operation], watched: Watched | None = None, **asked: Any) -> Run:
-    return go(create(declared, **asked), watched)
+def execute_operation(
+    declared: type[Operation], watched: RecordingMonitor | None = None, **asked: Any
+) -> Run:
+    return execute_run(create_run(declared, **asked), watched)
 
 
-def audited(run: Run) -> dict[str, Any]:
+def audited_changes(run: Run) -> dict[str, Any]:
     """The changes that the run audited, by object; fails where an object has two rows."""
     told = list(AuditLog.objects.filter(run=run).values_list("object_id", "changes"))
     assert len(told) == len(dict(told))
     return dict(told)
 
 
-def failures(run: Run) -> dict[str, str]:
+def errors_by_object(run: Run) -> dict[str, str]:
     return dict(run.failures.values_list("object_id", "error"))
 
 
-def things(count: int, **values: Any) -> list[Thing]:
+def create_things(count: int, **values: Any) -> list[Thing]:
     return Thing.objects.bulk_create(Thing(name=f"t{number}", **values) for number in range(1, count + 1))
 
 
-def keys(rows: list[Model]) -> set[str]:
+def primary_keys(rows: list[Model]) -> set[str]:
     return {str(row.pk) for row in rows}
 
 
-def sql(statement: str, *params: Any) -> list[tuple[Any, ...]]:
+def execute_sql(statement: str, *params: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, params or None)
         return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager
-def renamed(*tables: str) -> Iterator[None]:
+def hide_tables(*tables: str) -> Iterator[None]:
     """Let these tables be missing for a while."""
     for table in tables:
-        sql(f"ALTER TABLE {table} RENAME TO gone_{table}")
+        execute_sql(f"ALTER TABLE {table} RENAME TO gone_{table}")
     try:
         yield
     finally:
         for table in tables:
-            sql(f"ALTER TABLE gone_{table} RENAME TO {table}")
+            execute_sql(f"ALTER TABLE gone_{table} RENAME TO {table}")
 
 
 @contextmanager
-def django_with(**settings: Any) -> Iterator[None]:
+def override_connection(**settings: Any) -> Iterator[None]:
     """Let Django's connection be another one: another server, another role."""
     ours = connections["default"]
     theirs = ours.copy()
@@ -140,17 +144,17 @@ def django_with(**settings: Any) -> Iterator[None]:
         connections["default"] = ours
 
 
-def somebody_waits() -> bool:
+def is_lock_awaited() -> bool:
     """Whether anybody waits for a lock. Not in a transaction, which would go on seeing what it saw first."""
-    return bool(sql(WAITING))
+    return bool(execute_sql(LOCK_WAIT_QUERY))
 
 
 @contextmanager
-def letting_go(other: "psycopg.Connection[Any]") -> Iterator[None]:
+def commit_when_awaited(other: "psycopg.Connection[Any]") -> Iterator[None]:
     """Once somebody waits, the other one commits."""
 
     def let_go() -> None:
-        until(somebody_waits)
+        wait_until(is_lock_awaited)
         other.commit()
         connection.close()
 
@@ -171,7 +175,7 @@ def player() -> Iterator["psycopg.Connection[Any]"]:
             other.rollback()
 
 
-def until(condition: Callable[[], object], within: float = 60) -> None:
+def wait_until(condition: Callable[[], object], within: float = 60) -> None:
     """Return as soon as the condition holds; fail when it never does."""
     pause, waited = Event(), 0.0
     while not condition():
@@ -180,7 +184,7 @@ def until(condition: Callable[[], object], within: float = 60) -> None:
         assert waited < within, "waited in vain"
 
 
-def do_jobs(queue: Queue) -> int:
+def run_jobs(queue: Queue) -> int:
     """Do what waits on the queue until nothing waits; how many jobs that were."""
     done = 0
     while len(queue):

@@ -12,13 +12,13 @@ from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
 from cards.models import Card, PresentationRule
-from ops.admin import bounded
+from ops.admin import pagination
 from ops.export import queue
-from ops.export.wanted import Wanted
+from ops.export.request import ExportRequest
 from ops.models import Export
-from ops.queue.presence import NO_WORKER, the_queue
-from ops.scope import Scope
-from tests.ops.running import do_jobs
+from ops.operations.scope import Scope
+from ops.queue.liveness import NO_WORKER_WARNING, connect_queue
+from tests.ops.running import run_jobs
 from tests.ops.test_admin_operations import posted, text
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,8 +36,8 @@ def staff(client: Client, redis_server: "Redis", settings: LazySettings, tmp_pat
 
 
 def written() -> Export:
-    export, _ = queue.request(Wanted(), "ada")
-    do_jobs(the_queue())
+    export, _ = queue.request_export(ExportRequest(), "ada")
+    run_jobs(connect_queue())
     export.refresh_from_db()
     return export
 
@@ -64,14 +64,14 @@ def test_the_chosen_cards_are_those_in_the_file_that_the_page_offers(
     said: str,
     numbers: set[int],
 ) -> None:
-    monkeypatch.setattr(bounded, "COUNTED", 2)  # so that a search is left to the database
+    monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 2)  # so that a search is left to the database
     keys = [str(Card.objects.get(card_id=f"card-{n}").pk) for n in ticked]
     asking = posted(staff, *keys, listed=listed, action="export")
     assert f"{said}." in text(staff.get(asking))
     assert not Export.objects.exists()
     page = staff.post(asking, ASKED, follow=True)
-    assert NO_WORKER in text(page)
-    do_jobs(the_queue())
+    assert NO_WORKER_WARNING in text(page)
+    run_jobs(connect_queue())
     export = Export.objects.get()
     assert (export.state, export.performed_by, export.error) == ("succeeded", "ada", "")
     file = page_of(export, "files/cards.json")
@@ -99,7 +99,7 @@ def test_keys_that_no_card_can_have_are_refused_in_words(staff: Client) -> None:
 
 
 def test_one_that_waits_is_watched_and_cancelled_but_not_paused(staff: Client) -> None:
-    export, _ = queue.request(Wanted(), "ada")
+    export, _ = queue.request_export(ExportRequest(), "ada")
     page = staff.get(page_of(export)).content.decode()
     assert f'data-address="{page_of(export, "live/")}"' in page
     assert 'data-moves="yes"' in page
@@ -120,7 +120,7 @@ def test_one_that_waits_is_watched_and_cancelled_but_not_paused(staff: Client) -
 
 
 def test_the_chosen_rows_are_counted_once_however_often_the_page_is_fetched(staff: Client) -> None:
-    export, _ = queue.request(Wanted(scope=Scope.of_keys(["1", "2"])), "ada")
+    export, _ = queue.request_export(ExportRequest(scope=Scope.of_keys(["1", "2"])), "ada")
     assert "2 rows chosen by key" in text(staff.get(page_of(export)))
     with CaptureQueriesContext(connection) as asked:
         assert "2 rows chosen by key" in text(staff.get(page_of(export, "live/?done=0&at=1")))
@@ -141,7 +141,7 @@ def test_a_file_is_sent_to_be_kept_and_nothing_else_of_the_disk_is(staff: Client
     for name in ("cards.json", "notes.txt", "..", "%00"):
         assert staff.get(page_of(export, f"files/{name}")).status_code == 404
     for name in ("../../secret", str(secret), "../secret"):  # no address has a slash in its last part
-        with pytest.raises(queue.NotToBeHad):
+        with pytest.raises(queue.ExportUnavailable):
             queue.open_file(export, name)
     assert staff.post(page_of(export, "files/assets.json")).status_code == 405
     assert "cards.json" not in text(staff.get(page_of(export)))

@@ -12,13 +12,13 @@ from django.test import Client
 from redis import Redis
 
 from cards.models import Card, PresentationRule
-from ops import registry
-from ops.admin import bounded, choice
-from ops.admin.operations import offered
+from ops.admin import pagination, selection
+from ops.admin.operations import get_model_operations
 from ops.models import Run
-from ops.queue.presence import NO_WORKER
-from tests.ops.conftest import Declare
-from tests.ops.running import create, operation
+from ops.operations import registry
+from ops.queue.liveness import NO_WORKER_WARNING
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import create_run, make_operation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,7 +99,7 @@ def test_what_filters_and_search_match_is_what_the_run_may_change(
 def test_a_search_with_more_matches_than_are_looked_up_is_stored_by_the_database(
     staff: Client, cards: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounded, "COUNTED", 3)
+    monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 3)
     page = posted(staff, listed="q=card-&pack_id__exact=pack-1")
     assert "5 cards would change." in text(staff.get(page))
     staff.post(page)
@@ -110,8 +110,8 @@ def test_a_search_with_more_matches_than_are_looked_up_is_stored_by_the_database
 def test_a_search_that_matches_more_than_can_be_stored_is_refused_in_words(
     staff: Client, cards: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounded, "COUNTED", 3)
-    monkeypatch.setattr(choice, "MOST_KEYS", 2)
+    monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 3)
+    monkeypatch.setattr(selection, "MAX_SELECTED_KEYS", 2)
     page = staff.post(posted(staff, listed="q=card-"), follow=True)
     assert re.search(r"about \d+ cards match, and a search may choose 2, since", text(page))
     assert not Run.objects.exists()
@@ -221,12 +221,12 @@ def test_preview_leads_to_the_address_of_what_was_answered(staff: Client, cards:
     assert 'href="/admin/cards/card/?q=card&amp;p=1"' in page.content.decode()
 
 
-def test_a_form_of_a_single_box_is_answered_without_a_tick(staff: Client, declare: Declare) -> None:
+def test_a_form_of_a_single_box_is_answered_without_a_tick(staff: Client, declare: RegisterOperation) -> None:
     class Asks(forms.Form):
         sure = forms.BooleanField(required=False)
 
     Card.objects.create(card_id="a", title="A", pack_id="p")
-    declare(operation(Card.objects.filter(title="A"), {"title": "B"}, name="ask_a_box", Params=Asks))
+    declare(make_operation(Card.objects.filter(title="A"), {"title": "B"}, name="ask_a_box", Params=Asks))
     asking = "/admin/cards/card/operate/ask_a_box/?across=1"
     assert "would change" not in text(staff.get(asking))
     page = staff.get(staff.post(asking, sent(staff.get(asking), preview="")).headers["Location"])
@@ -237,14 +237,14 @@ def test_a_run_that_no_worker_hears_of_is_started_with_a_warning(
     staff: Client, cards: dict[str, str]
 ) -> None:
     page = staff.post(f"{BACKFILL}?across=1", follow=True)
-    assert NO_WORKER in text(page)
+    assert NO_WORKER_WARNING in text(page)
     assert Run.objects.get().state == "queued"
 
 
 def test_a_column_that_another_run_writes_is_told_and_nothing_starts(
     staff: Client, cards: dict[str, str]
 ) -> None:
-    run = create(registry.get("backfill_rarity_v2"))
+    run = create_run(registry.get_operation("backfill_rarity_v2"))
     page = staff.post(f"{BACKFILL}?across=1")
     assert page.status_code == 409
     assert f"cards.card.rarity_v2 is being written by run {run.pk}" in text(page)
@@ -252,10 +252,12 @@ def test_a_column_that_another_run_writes_is_told_and_nothing_starts(
 
 
 def test_a_new_operation_is_an_action_of_its_model_with_no_further_code(
-    staff: Client, declare: Declare
+    staff: Client, declare: RegisterOperation
 ) -> None:
-    declared = declare(operation(Card.objects.filter(title=""), {"title": "?"}, name="name_the_nameless"))
-    assert declared in offered(Card)
+    declared = declare(
+        make_operation(Card.objects.filter(title=""), {"title": "?"}, name="name_the_nameless")
+    )
+    assert declared in get_model_operations(Card)
     choices = staff.get("/admin/cards/card/").context["action_form"].fields["action"].choices
     assert ("name_the_nameless", "Name the nameless") in choices
     assert "No card needs the change." in text(

@@ -11,9 +11,10 @@ from django.urls import URLPattern, URLResolver
 from django.utils import timezone
 
 from cards.models import Asset, Card, PresentationRule
-from ops import permissions, registry
-from ops.declaration import build, fingerprint
+from ops import permissions
 from ops.models import AuditLog, Export, Failure, Run
+from ops.operations import registry
+from ops.operations.validation import build_operation, fingerprint
 
 pytestmark = pytest.mark.django_db
 
@@ -54,12 +55,12 @@ def one_of_each() -> None:
     PresentationRule.objects.create(pk=KEY, rarity="common", frame_color="#CCCCCC", sort_order=1)
     asset = {"asset_type": "a", "file_path": "a", "file_size": 1, "mime_type": "a/b", "checksum": "ab" * 32}
     Asset.objects.create(pk=KEY, asset_key="a", card=card, **asset)
-    declared = registry.get("backfill_rarity_v2")
+    declared = registry.get_operation("backfill_rarity_v2")
     asked = {
         "operation": declared.name,
         "model": "cards.card",
         "columns": ["rarity_v2"],
-        "version": fingerprint(build(declared, {}, timezone.now())),
+        "version": fingerprint(build_operation(declared, {}, timezone.now())),
     }
     Run.objects.create(pk=KEY, **asked, as_of=timezone.now(), performed_by="ada", total=0)
     Export.objects.create(pk=KEY, asked={}, performed_by="ada")
@@ -135,9 +136,9 @@ def test_who_may_run_an_operation_but_see_no_cards_may_not_start_it(staff: Clien
 
 
 @pytest.mark.usefixtures("one_of_each")
-@pytest.mark.parametrize("verb", permissions.CONTROLS)
+@pytest.mark.parametrize("verb", permissions.CONTROL_VERBS)
 def test_each_control_of_a_run_has_its_own_permission(staff: Client, verb: str) -> None:
-    permit("view_run", *(f"{other}_run" for other in permissions.CONTROLS if other != verb))
+    permit("view_run", *(f"{other}_run" for other in permissions.CONTROL_VERBS if other != verb))
     page = staff.get(f"/admin/ops/run/{KEY}/change/")
     assert f"/{KEY}/{verb}/" not in page.content.decode()
     assert staff.post(f"/admin/ops/run/{KEY}/{verb}/").status_code == 403
@@ -168,7 +169,7 @@ def test_cards_are_exported_by_who_may_see_them_and_may_export(staff: Client, he
 
 
 def test_every_operation_and_every_control_has_a_permission() -> None:
-    wanted = [permissions.to_run(operation) for operation in registry.all_operations()]
-    wanted += [*map(permissions.to_control, permissions.CONTROLS), permissions.EXPORT]
+    wanted = [permissions.run_permission(operation) for operation in registry.list_operations()]
+    wanted += [*map(permissions.control_permission, permissions.CONTROL_VERBS), permissions.EXPORT_PERMISSION]
     there = Permission.objects.filter(content_type__app_label="ops").values_list("codename", flat=True)
     assert set(wanted) <= {f"ops.{codename}" for codename in there}

@@ -7,10 +7,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from redis import Redis
 
-from ops import registry, runs
 from ops.models import AuditLog, Failure, Run
+from ops.operations import registry
+from ops.runs import lifecycle
 from ops.states import State
-from tests.ops.running import create, execute, go, things
+from tests.ops.running import create_run, create_things, execute_operation, execute_run
 from tests.ops.test_admin_operations import sent, text
 from tests.trials.models import Thing
 
@@ -24,7 +25,7 @@ def staff(client: Client, redis_server: "Redis") -> Client:
 
 
 def annotate(**asked: object) -> Run:
-    return create(registry.get("trials_annotate"), **asked)
+    return create_run(registry.get_operation("trials_annotate"), **asked)
 
 
 def controls(staff: Client, run: Run) -> list[str]:
@@ -33,12 +34,12 @@ def controls(staff: Client, run: Run) -> list[str]:
 
 
 def test_the_page_shows_how_far_the_run_is_and_polls_while_it_moves(staff: Client) -> None:
-    things(4)
+    create_things(4)
     run = annotate(workers=1)
     page = staff.get(f"/admin/ops/run/{run.pk}/change/").content.decode()
     assert f'data-address="/admin/ops/run/{run.pk}/live/"' in page
     assert 'data-moves="yes"' in page
-    go(run)
+    execute_run(run)
     page = staff.get(f"/admin/ops/run/{run.pk}/live/")
     assert 'data-moves="no"' in page.content.decode()
     assert "trials_annotate succeeded" in text(page)
@@ -47,9 +48,9 @@ def test_the_page_shows_how_far_the_run_is_and_polls_while_it_moves(staff: Clien
 
 
 def test_the_rate_is_that_since_the_page_first_looked(staff: Client) -> None:
-    things(4)
+    create_things(4)
     run = annotate()
-    runs.start(run)
+    lifecycle.start(run)
     run.lanes.update(changed=3)
     before = Run.objects.get().started_at.timestamp() - 10
     page = text(staff.get(f"/admin/ops/run/{run.pk}/live/?done=-9997&at={before}"))
@@ -60,9 +61,9 @@ def test_the_rate_is_that_since_the_page_first_looked(staff: Client) -> None:
     "look", ["done=x&at=y", "done=0&at=nan", "done=0&at=-inf", f"done=-{'9' * 999}&at=1", "done=2&at=-1e300"]
 )
 def test_a_look_that_cannot_have_been_is_no_error(staff: Client, look: str) -> None:
-    things(4)
+    create_things(4)
     run = annotate()
-    runs.start(run)
+    lifecycle.start(run)
     run.lanes.update(changed=3)
     assert "3 of 4 75 %" in text(staff.get(f"/admin/ops/run/{run.pk}/live/?{look}"))
 
@@ -88,9 +89,9 @@ def test_only_what_the_state_allows_is_offered(staff: Client, state: State, show
 
 
 def test_pause_resume_and_cancel_do_what_they_say(staff: Client) -> None:
-    things(2)
+    create_things(2)
     run = annotate()
-    runs.start(run)
+    lifecycle.start(run)
     for verb, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled")):
         answer = staff.post(f"/admin/ops/run/{run.pk}/{verb}/")
         assert answer.headers["Location"] == f"/admin/ops/run/{run.pk}/change/"
@@ -117,20 +118,20 @@ def test_without_a_token_nothing_is_done(staff: Client) -> None:
 
 
 def test_a_revert_is_previewed_and_then_started(staff: Client) -> None:
-    things(3)
-    run = execute(registry.get("trials_annotate"))
+    create_things(3)
+    run = execute_operation(registry.get_operation("trials_annotate"))
     address = f"/admin/ops/run/{run.pk}/revert/"
     assert "3 things would change." in text(staff.get(address))
     staff.post(address)
     revert = Run.objects.latest("pk")
     assert (revert.operation, revert.params, revert.workers) == ("revert", {"run": run.pk}, 1)
-    go(revert)
+    execute_run(revert)
     assert Thing.objects.filter(note=None).count() == 3
 
 
 def test_a_revert_asked_otherwise_than_previewed_starts_nothing(staff: Client) -> None:
-    things(3)
-    address = f"/admin/ops/run/{execute(registry.get('trials_annotate')).pk}/revert/"
+    create_things(3)
+    address = f"/admin/ops/run/{execute_operation(registry.get_operation('trials_annotate')).pk}/revert/"
     answer = staff.post(address, sent(staff.get(address), how_max_rate="1"))
     assert Run.objects.count() == 1
     page = staff.get(answer.headers["Location"])
@@ -140,10 +141,10 @@ def test_a_revert_asked_otherwise_than_previewed_starts_nothing(staff: Client) -
 
 
 def test_a_retry_is_of_the_failed_rows_alone(staff: Client) -> None:
-    _, second = things(2)
+    _, second = create_things(2)
     run = annotate()
     Failure.objects.create(run=run, object_id=str(second.pk), error="too long\nreally")
-    runs.cancel(run)
+    lifecycle.cancel(run)
     assert "Rows that failed t2 too long" in text(staff.get(f"/admin/ops/run/{run.pk}/live/"))
     address = f"/admin/ops/run/{run.pk}/retry/"
     assert "1 thing would change." in text(staff.get(address))
@@ -159,8 +160,8 @@ def test_a_retry_without_failed_rows_is_refused_in_words(staff: Client) -> None:
 
 
 def test_what_was_said_of_a_run_cannot_become_markup(staff: Client) -> None:
-    things(1)
-    run = execute(registry.get("trials_annotate"), params={})
+    create_things(1)
+    run = execute_operation(registry.get_operation("trials_annotate"), params={})
     Run.objects.filter(pk=run.pk).update(error="<script>", performed_by="<script>")
     changes = {"note": {"old": "<script>", "new": "<script>"}}
     AuditLog.objects.create(action="a", object_type="t", object_id="1", performed_by="p", changes=changes)

@@ -14,15 +14,23 @@ from django.db.models import Value
 from django.db.models.functions import Now
 from redis import Redis
 
-from ops import advice, outlook, registry, runs
-from ops.advice import WORKS, Verb
-from ops.exceptions import ColumnClaimed, IllegalMove, NeverShrinks, TooManyFailures
+from ops.exceptions import ColumnClaimed, InvalidTransition, NonTerminating, TooManyFailures
 from ops.models import Failure, Run
-from ops.rebuild import anew
+from ops.operations import registry
+from ops.runs import advice, lifecycle, outlook
+from ops.runs.advice import ALLOWED_ACTIONS, RunAction
+from ops.runs.rebuild import rerun_command
 from ops.states import HELD, STALLED, State
 from tests.conftest import Manage
-from tests.ops.conftest import Declare
-from tests.ops.running import Watched, create, execute, go, operation, things
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    RecordingMonitor,
+    create_run,
+    create_things,
+    execute_operation,
+    execute_run,
+    make_operation,
+)
 from tests.trials.models import Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,13 +39,13 @@ S = State
 
 
 def annotate(**asked: Any) -> Run:
-    things(3)
-    return create(registry.get("trials_annotate"), batch_size=1, **asked)
+    create_things(3)
+    return create_run(registry.get_operation("trials_annotate"), batch_size=1, **asked)
 
 
 def begun(**changes: Any) -> Run:
     run = annotate()
-    runs.start(run)
+    lifecycle.start(run)
     Run.objects.filter(pk=run.pk).update(**changes)
     run.refresh_from_db()
     return run
@@ -46,11 +54,11 @@ def begun(**changes: Any) -> Run:
 def halted(halt: Callable[[Run], None]) -> Run:
     """After its first row."""
     run = annotate()
-    return go(run, Watched(lambda number: number == 1 and halt(Run.objects.get(pk=run.pk))))
+    return execute_run(run, RecordingMonitor(lambda number: number == 1 and halt(Run.objects.get(pk=run.pk))))
 
 
 def with_a_failed_row(state: State) -> Run:
-    run = halted(runs.cancel)
+    run = halted(lifecycle.cancel)
     left = Thing.objects.filter(note=None).first()
     assert left is not None
     Failure.objects.create(run=run, object_id=str(left.pk), error="no")
@@ -61,7 +69,7 @@ def with_a_failed_row(state: State) -> Run:
 
 def unverified() -> Run:
     hidden = Thing.objects.create(name="hidden")
-    run = go(annotate())
+    run = execute_run(annotate())
     assert run.state == State.VERIFICATION_FAILED
     hidden.delete()  # as the advice says
     return run
@@ -76,22 +84,22 @@ MADE: dict[str, Callable[[], Run]] = {
     STALLED: lambda: begun(working_since=LONG_AGO),
     S.PAUSING: lambda: begun(state=S.PAUSING),
     S.CANCELLING: lambda: begun(state=S.CANCELLING),
-    S.PAUSED: lambda: halted(runs.pause),
+    S.PAUSED: lambda: halted(lifecycle.pause),
     S.FAILED: lambda: with_a_failed_row(S.FAILED),
     S.FINISHED_WITH_FAILURES: lambda: with_a_failed_row(S.FINISHED_WITH_FAILURES),
     S.VERIFICATION_FAILED: unverified,
-    S.SUCCEEDED: lambda: go(annotate()),
+    S.SUCCEEDED: lambda: execute_run(annotate()),
     S.CANCELLED: lambda: with_a_failed_row(S.CANCELLED),
 }
 # A row that failed in a run that succeeded is none that can be.
-TYPED = [(status, verb) for status, verbs in WORKS.items() for verb in verbs]
-TYPED.remove((S.SUCCEEDED, Verb.RETRY))
-TYPED.remove((S.VERIFICATION_FAILED, Verb.RETRY))
+TYPED = [(status, verb) for status, verbs in ALLOWED_ACTIONS.items() for verb in verbs]
+TYPED.remove((S.SUCCEEDED, RunAction.RETRY))
+TYPED.remove((S.VERIFICATION_FAILED, RunAction.RETRY))
 
 
-def advised(run: Run, verb: Verb) -> str:
+def advised(run: Run, verb: RunAction) -> str:
     """The command that is advised."""
-    commands = [step.command for step in advice.steps(outlook.look(run))]
+    commands = [step.command for step in advice.list_next_steps(outlook.read_run_status(run))]
     [found] = [typed for typed in commands if typed.startswith(f"manage.py runs {verb} ")]
     return found
 
@@ -103,27 +111,32 @@ def type_(manage: Manage, typed: str, *more: str) -> Any:
 
 
 def test_there_is_advice_for_every_state_and_every_status() -> None:
-    assert set(WORKS) == {*State, HELD, STALLED} == set(MADE)
+    assert set(ALLOWED_ACTIONS) == {*State, HELD, STALLED} == set(MADE)
 
 
 @pytest.mark.parametrize(("status", "verb"), TYPED)
 def test_what_is_advised_in_a_status_works_when_it_is_typed(
-    manage: Manage, redis_server: Redis, status: str, verb: Verb
+    manage: Manage, redis_server: Redis, status: str, verb: RunAction
 ) -> None:
     run = MADE[status]()
-    assert outlook.status_of(run) == status
+    assert outlook.compute_status(run) == status
     typed = advised(run, verb)
-    others = Thread(target=lambda: (go(Run.objects.get(pk=run.pk)), connection.close()))
-    if verb == Verb.WATCH:  # somebody works on it meanwhile
+    others = Thread(target=lambda: (execute_run(Run.objects.get(pk=run.pk)), connection.close()))
+    if verb == RunAction.WATCH:  # somebody works on it meanwhile
         Run.objects.update(held_until=None)
         others.start()
-    more = ["--execute"] if verb in (Verb.RETRY, Verb.REVERT) else []
+    more = ["--execute"] if verb in (RunAction.RETRY, RunAction.REVERT) else []
     done = type_(manage, typed, *more)
-    if verb == Verb.WATCH:
+    if verb == RunAction.WATCH:
         others.join()
     assert (done.returncode, done.stderr) == (0, "")
     run.refresh_from_db()
-    ends = {Verb.RESUME: S.SUCCEEDED, Verb.WATCH: S.SUCCEEDED, Verb.PAUSE: S.PAUSED, Verb.CANCEL: S.CANCELLED}
+    ends = {
+        RunAction.RESUME: S.SUCCEEDED,
+        RunAction.WATCH: S.SUCCEEDED,
+        RunAction.PAUSE: S.PAUSED,
+        RunAction.CANCEL: S.CANCELLED,
+    }
     assert run.state == ends.get(verb, run.state)
     if more:
         assert Run.objects.latest("pk").state == S.SUCCEEDED
@@ -134,7 +147,7 @@ def test_what_is_shown_of_a_run_ends_with_advice_of_its_status(
     manage: Manage, redis_server: Redis, status: str
 ) -> None:
     run = MADE[status]()
-    first = str(advice.next_step(outlook.look(run)))
+    first = str(advice.get_next_step(outlook.read_run_status(run)))
     assert first in manage("runs", "show", run.pk).stdout or status in (S.SUCCEEDED, S.CANCELLED)
 
 
@@ -145,7 +158,7 @@ def test_whoever_wants_a_claimed_column_is_told_what_works(status: str) -> None:
         annotate()
     told = str(refused.value).splitlines()
     assert told[0].startswith(f"trials.thing.note is being written by run {run.pk} (trials_annotate, ")
-    assert told[1:] == [f"  {step}" for step in advice.steps(outlook.look(run))]
+    assert told[1:] == [f"  {step}" for step in advice.list_next_steps(outlook.read_run_status(run))]
     resume = f"manage.py runs resume {run.pk}"
     assert any(resume in line for line in told)
 
@@ -153,44 +166,51 @@ def test_whoever_wants_a_claimed_column_is_told_what_works(status: str) -> None:
 def test_a_hold_names_the_flag_that_ignores_each_that_holds() -> None:
     run = MADE[HELD]()
     flags = "--ignore-health archiving --ignore-health maintenance"
-    assert sorted(shlex.split(advised(run, Verb.RESUME))[4:]) == sorted(flags.split())
+    assert sorted(shlex.split(advised(run, RunAction.RESUME))[4:]) == sorted(flags.split())
 
 
 def test_a_pause_that_is_refused_says_what_works_instead() -> None:
     run = annotate()
-    with pytest.raises(IllegalMove, match=rf"To go on: manage\.py runs resume {run.pk}$"):
-        runs.pause(run)
+    with pytest.raises(InvalidTransition, match=rf"To go on: manage\.py runs resume {run.pk}$"):
+        lifecycle.pause(run)
 
 
-def test_a_run_whose_declaration_never_shrinks_is_not_to_be_resumed(declare: Declare, manage: Manage) -> None:
-    things(1)
-    run = create(declare(operation(Thing.objects.filter(name="t1"), {"note": "x"}, name="forever")))
-    with pytest.raises(NeverShrinks):
-        go(run)
+def test_a_run_whose_declaration_never_shrinks_is_not_to_be_resumed(
+    declare: RegisterOperation, manage: Manage
+) -> None:
+    create_things(1)
+    run = create_run(declare(make_operation(Thing.objects.filter(name="t1"), {"note": "x"}, name="forever")))
+    with pytest.raises(NonTerminating):
+        execute_run(run)
     shown = manage("runs", "show", run.pk).stdout
     assert "runs resume" not in shown
     assert "Mend its declaration, then start anew: manage.py operate forever\n" in shown
-    declare(operation(Thing.objects.filter(note=None), {"note": "x"}, name="forever"))
+    declare(make_operation(Thing.objects.filter(note=None), {"note": "x"}, name="forever"))
     done = type_(manage, "manage.py operate forever", "--execute")
     assert done.returncode == 0
 
 
 def test_too_many_failures_say_to_mend_the_rows_and_may_bear_more(
-    declare: Declare, manage: Manage, trigger: Any
+    declare: RegisterOperation, manage: Manage, trigger: Any
 ) -> None:
     trigger("trials_thing", "IF NEW.score = 0 THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW;")
-    things(3)
-    run = create(registry.get("trials_annotate"), max_failures=1, batch_size=1)
+    create_things(3)
+    run = create_run(registry.get_operation("trials_annotate"), max_failures=1, batch_size=1)
     with pytest.raises(TooManyFailures):
-        go(run)
-    assert advice.next_step(outlook.look(run)).purpose == "Mend what the failed rows say, then go on"
+        execute_run(run)
+    assert (
+        advice.get_next_step(outlook.read_run_status(run)).purpose
+        == "Mend what the failed rows say, then go on"
+    )
     more = manage("runs", "resume", run.pk, "--max-failures", 5)
     assert (more.returncode, Run.objects.get().state) == (1, "finished_with_failures")
 
 
-def test_a_disk_that_was_full_asks_for_room_and_then_to_go_on(declare: Declare, manage: Manage) -> None:
+def test_a_disk_that_was_full_asks_for_room_and_then_to_go_on(
+    declare: RegisterOperation, manage: Manage
+) -> None:
     run = begun()
-    runs.fail(run, "DiskFull: could not extend file", "53100")
+    lifecycle.fail(run, "DiskFull: could not extend file", "53100")
     shown = manage("runs", "show", run.pk).stdout
     assert f"then go on: manage.py runs resume {run.pk}\n" in shown
     assert "Make room on the disk of the database" in shown
@@ -200,20 +220,20 @@ def test_a_disk_that_was_full_asks_for_room_and_then_to_go_on(declare: Declare, 
 @pytest.mark.parametrize("state", [S.QUEUED, S.PAUSED, S.FAILED, S.RUNNING])
 def test_a_run_whose_operation_is_gone_is_not_to_be_resumed(manage: Manage, state: State) -> None:
     run = begun(operation="gone", state=state, working_since=LONG_AGO)
-    told = [step.command for step in advice.steps(outlook.look(run))]
+    told = [step.command for step in advice.list_next_steps(outlook.read_run_status(run))]
     assert not any("resume" in command or "retry" in command for command in told)
     for typed in told:
         if "pause" not in typed and "operate" not in typed and "watch" not in typed:
             assert type_(manage, typed).returncode in (0, 1)
 
 
-def test_what_is_started_anew_asks_the_same_as_before(manage: Manage, declare: Declare) -> None:
-    things(2)
+def test_what_is_started_anew_asks_the_same_as_before(manage: Manage, declare: RegisterOperation) -> None:
+    create_things(2)
     asked = {"score": "7", "only_noted": True}
-    run = execute(registry.get("trials_score"), params=asked, ignored_health=[])
+    run = execute_operation(registry.get_operation("trials_score"), params=asked, ignored_health=[])
     Run.objects.update(scope={"filter": {"name": "it's t1"}, "keys": False})
     run.refresh_from_db()
-    typed = anew(run)
+    typed = rerun_command(run)
     assert typed == "manage.py operate trials_score --score 7 --only-noted --filter 'name=it'\"'\"'s t1'"
     assert type_(manage, typed).returncode == 0
 
@@ -221,14 +241,14 @@ def test_what_is_started_anew_asks_the_same_as_before(manage: Manage, declare: D
 def test_a_run_over_chosen_rows_cannot_be_asked_for_anew_by_a_command() -> None:
     run = annotate()
     run.scope = {"filter": {}, "keys": True}
-    assert anew(run) == ""
+    assert rerun_command(run) == ""
 
 
-def test_a_failed_run_of_a_changed_declaration_is_started_anew(declare: Declare) -> None:
-    things(2)
-    run = create(declare(operation(Thing.objects.filter(note=None), {"note": "a"})))
-    runs.start(run)
-    runs.fail(run, "no", "no")
-    declare(operation(Thing.objects.filter(note=None), {"note": Value("b")}))
-    told = [step.command for step in advice.steps(outlook.look(run))]
+def test_a_failed_run_of_a_changed_declaration_is_started_anew(declare: RegisterOperation) -> None:
+    create_things(2)
+    run = create_run(declare(make_operation(Thing.objects.filter(note=None), {"note": "a"})))
+    lifecycle.start(run)
+    lifecycle.fail(run, "no", "no")
+    declare(make_operation(Thing.objects.filter(note=None), {"note": Value("b")}))
+    told = [step.command for step in advice.list_next_steps(outlook.read_run_status(run))]
     assert told == ["manage.py operate trial"]

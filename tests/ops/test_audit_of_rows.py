@@ -4,8 +4,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models.expressions import RawSQL
 
-from ops.audit import recorded
 from ops.models import AuditLog
+from ops.sql.recorded import audit_changes
 from tests.trials.models import Sort, Thing
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +18,7 @@ def told() -> list[tuple[str, str, str, object]]:
 
 def test_a_change_is_audited_with_what_was_stored_before_and_after() -> None:
     row = Thing.objects.create(name="a", note="x")
-    with recorded(row, "admin_change", "ada"):
+    with audit_changes(row, "admin_change", "ada"):
         Thing.objects.filter(pk=row.pk).update(note=None, score=3)
     changes = {
         "note": {"old": "x", "new": None},
@@ -31,16 +31,16 @@ def test_a_change_is_audited_with_what_was_stored_before_and_after() -> None:
 
 def test_a_row_that_is_as_it_was_is_not_audited() -> None:
     row = Thing.objects.create(name="a")
-    with recorded(row, "admin_change", "ada"):
+    with audit_changes(row, "admin_change", "ada"):
         row.save()
     assert told() == []
 
 
 def test_adding_and_deleting_are_audited_with_all_that_the_row_held() -> None:
     row = Sort(text="a", words=["x"])
-    with recorded(row, "admin_add", "ada"):
+    with audit_changes(row, "admin_add", "ada"):
         row.save()
-    with recorded(row, "admin_delete", "bob"):
+    with audit_changes(row, "admin_delete", "bob"):
         row.delete()
     added = {"done": False, "text": "a", "words": ["x"]}
     assert told() == [
@@ -55,7 +55,7 @@ def test_null_of_json_and_no_value_are_told_apart() -> None:
         (None, {"old": {"a": 1}}),
         ({"b": 'qu"ote'}, {"new": {"b": 'qu"ote'}}),
     ):
-        with recorded(row, "admin_change", "ada"):
+        with audit_changes(row, "admin_change", "ada"):
             row.data = value
             row.save()
         assert AuditLog.objects.latest("pk").changes == {"data": changes}
@@ -63,7 +63,7 @@ def test_null_of_json_and_no_value_are_told_apart() -> None:
 
 def test_what_fails_leaves_neither_the_change_nor_the_audit_row() -> None:
     row = Thing.objects.create(name="a", note="x")
-    with pytest.raises(IntegrityError), transaction.atomic(), recorded(row, "admin_change", "ada"):
+    with pytest.raises(IntegrityError), transaction.atomic(), audit_changes(row, "admin_change", "ada"):
         Thing.objects.update(note="y", score=1000)
     assert told() == []
     assert Thing.objects.get().note == "x"
@@ -71,7 +71,7 @@ def test_what_fails_leaves_neither_the_change_nor_the_audit_row() -> None:
 
 def test_a_number_in_json_with_more_digits_is_a_change() -> None:
     row = Sort.objects.create(data=RawSQL("""'{"a": 1.1}'::jsonb""", ()))
-    with recorded(row, "admin_change", "ada"):
+    with audit_changes(row, "admin_change", "ada"):
         Sort.objects.filter(pk=row.pk).update(data=RawSQL("""'{"a": 1.10}'::jsonb""", ()))
     with connection.cursor() as cursor:
         cursor.execute("SELECT changes::text FROM audit_logs")

@@ -7,13 +7,22 @@ import pytest
 from django.db.models import F
 from django.db.models.expressions import RawSQL
 
-from ops import runs
 from ops.exceptions import InvalidParams
 from ops.models import Run
-from ops.operations import Revert
-from ops.preview import preview
-from tests.ops.conftest import Declare
-from tests.ops.running import Request, audited, create, execute, failures, operation, sql, things
+from ops.operations.revert import Revert
+from ops.runs.creation import RunRequest
+from ops.runs.preview import build_preview
+from ops.runs.rebuild import rebuild_operation
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    audited_changes,
+    create_run,
+    create_things,
+    errors_by_object,
+    execute_operation,
+    execute_sql,
+    make_operation,
+)
 from tests.trials.models import Thing, Typed
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -23,31 +32,33 @@ Fill = Callable[[str, str, str], Run]
 
 
 @pytest.fixture
-def fill(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fill]:
+def fill(declare: RegisterOperation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fill]:
     """``fill(type, old, new)``: a run that changed two rows from one value to the other, as that type."""
     made = []
 
     def fill(kind: str, old: str, new: str) -> Run:
         monkeypatch.setattr(FIELD, "kind", kind)
         made.append(
-            sql(
+            execute_sql(
                 "CREATE TABLE trials_typed (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
                 f" done boolean DEFAULT false, value {kind})"
             )
         )
-        sql(f"INSERT INTO trials_typed (value) VALUES (%s::text::{kind}), (%s::text::{kind})", old, old)
+        execute_sql(
+            f"INSERT INTO trials_typed (value) VALUES (%s::text::{kind}), (%s::text::{kind})", old, old
+        )
         changes = {"value": RawSQL("%s::text", [new]), "done": True}
-        run = execute(declare(operation(Typed.objects.filter(done=False), changes)))
-        assert run.state == "succeeded", failures(run)
+        run = execute_operation(declare(make_operation(Typed.objects.filter(done=False), changes)))
+        assert run.state == "succeeded", errors_by_object(run)
         return run
 
     yield fill
     if made:
-        sql("DROP TABLE trials_typed; DROP TYPE IF EXISTS trials_pair")
+        execute_sql("DROP TABLE trials_typed; DROP TYPE IF EXISTS trials_pair")
 
 
 def values() -> list[Any]:
-    return [value for (value,) in sql("SELECT value::text FROM trials_typed ORDER BY id")]
+    return [value for (value,) in execute_sql("SELECT value::text FROM trials_typed ORDER BY id")]
 
 
 CHANGED_TYPES = [
@@ -76,13 +87,13 @@ def test_a_revert_knows_untouched_rows_after_their_column_changed_its_type(
     kind: str, old: str, new: str, now: str, using: str, back: str,
 ) -> None:  # fmt: skip
     run = fill(kind, old, new)
-    sql(f"ALTER TABLE trials_typed ALTER value TYPE {now} USING {using}")
+    execute_sql(f"ALTER TABLE trials_typed ALTER value TYPE {now} USING {using}")
     if model_knows:
         monkeypatch.setattr(FIELD, "kind", now)
-    revert = execute(Revert, params={"run": run.pk})
-    assert (revert.state, failures(revert)) == ("succeeded", {})
+    revert = execute_operation(Revert, params={"run": run.pk})
+    assert (revert.state, errors_by_object(revert)) == ("succeeded", {})
     assert values() == [back, back]
-    assert list(runs.operation_of(revert).get_remarks(revert)) == []
+    assert list(rebuild_operation(revert).get_remarks(revert)) == []
 
 
 @pytest.mark.parametrize(
@@ -98,11 +109,11 @@ def test_a_revert_whose_values_do_not_fit_any_more_is_refused_in_words(
     fill: Fill, kind: str, old: str, new: str, now: str, using: str, words: str
 ) -> None:
     run = fill(kind, old, new)
-    sql(f"ALTER TABLE trials_typed ALTER value TYPE {now} USING {using}")
+    execute_sql(f"ALTER TABLE trials_typed ALTER value TYPE {now} USING {using}")
     before = values()
     for ask in (
-        lambda: preview(Request(Revert, "tester", params={"run": run.pk})),
-        lambda: create(Revert, params={"run": run.pk}),
+        lambda: build_preview(RunRequest(Revert, "tester", params={"run": run.pk})),
+        lambda: create_run(Revert, params={"run": run.pk}),
     ):
         with pytest.raises(
             InvalidParams, match=f"run {run.pk} cannot be taken back: a value does not fit"
@@ -121,69 +132,69 @@ def test_a_players_value_that_only_counts_as_equal_is_left_alone(
     fill: Fill, kind: str, old: str, new: str, theirs: str
 ) -> None:
     run = fill(kind, old, new)
-    sql(f"UPDATE trials_typed SET value = '{theirs}' WHERE id = (SELECT min(id) FROM trials_typed)")
-    revert = execute(Revert, params={"run": run.pk})
+    execute_sql(f"UPDATE trials_typed SET value = '{theirs}' WHERE id = (SELECT min(id) FROM trials_typed)")
+    revert = execute_operation(Revert, params={"run": run.pk})
     assert values() == [theirs, old]
-    [told] = runs.operation_of(revert).get_remarks(revert)
+    [told] = rebuild_operation(revert).get_remarks(revert)
     assert told.startswith(f"1 typed changed since run {run.pk}, left alone")
 
 
 def test_a_run_that_wrote_a_column_of_another_name_is_refused(fill: Fill) -> None:
     run = fill("text", "a", "b")
-    sql("ALTER TABLE trials_typed RENAME value TO worth")
+    execute_sql("ALTER TABLE trials_typed RENAME value TO worth")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FIELD, "column", "worth")
         with pytest.raises(InvalidParams, match="it wrote no column 'worth', which is what it is called now"):
-            create(Revert, params={"run": run.pk})
+            create_run(Revert, params={"run": run.pk})
 
 
 def test_old_runs_whose_types_nobody_kept_are_read_in_full(fill: Fill) -> None:
     run = fill("text", "rare", "epic")
     Run.objects.update(types={})
-    sql("ALTER TABLE trials_typed ALTER value TYPE integer USING length(value)")
+    execute_sql("ALTER TABLE trials_typed ALTER value TYPE integer USING length(value)")
     with pytest.raises(InvalidParams, match="a value does not fit its column any more"):
-        create(Revert, params={"run": run.pk})
+        create_run(Revert, params={"run": run.pk})
 
 
 def test_a_column_that_is_json_now_is_refused_in_words(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
     run = fill("text", "a", "b")
-    sql("ALTER TABLE trials_typed ALTER value TYPE jsonb USING to_jsonb(value)")
+    execute_sql("ALTER TABLE trials_typed ALTER value TYPE jsonb USING to_jsonb(value)")
     monkeypatch.setattr(FIELD, "kind", "jsonb")
     with pytest.raises(InvalidParams, match="value was text and is jsonb now, where null is another thing"):
-        create(Revert, params={"run": run.pk})
+        create_run(Revert, params={"run": run.pk})
 
 
 def test_conflicts_tell_that_their_column_changed_its_type(fill: Fill) -> None:
     run = fill("timestamptz", "2024-02-28 05:00+00", "2024-02-29 06:00+00")
-    sql("ALTER TABLE trials_typed ALTER value TYPE text USING value::text")
-    revert = execute(Revert, params={"run": run.pk})
-    [told] = runs.operation_of(revert).get_remarks(revert)
+    execute_sql("ALTER TABLE trials_typed ALTER value TYPE text USING value::text")
+    revert = execute_operation(Revert, params={"run": run.pk})
+    [told] = rebuild_operation(revert).get_remarks(revert)
     assert told.endswith(" (value was timestamp with time zone and is text now)")
 
 
 def test_a_label_of_an_enum_that_was_renamed_is_refused(fill: Fill) -> None:
-    sql("CREATE TYPE trials_pair AS ENUM ('rare', 'epic')")
+    execute_sql("CREATE TYPE trials_pair AS ENUM ('rare', 'epic')")
     run = fill("trials_pair", "rare", "epic")
-    sql("ALTER TYPE trials_pair RENAME VALUE 'epic' TO 'legendary'")
+    execute_sql("ALTER TYPE trials_pair RENAME VALUE 'epic' TO 'legendary'")
     with pytest.raises(InvalidParams, match='invalid input value for enum trials_pair: "epic"'):
-        create(Revert, params={"run": run.pk})
+        create_run(Revert, params={"run": run.pk})
 
 
 def test_a_value_that_its_domain_forbids_now_is_refused(fill: Fill) -> None:
-    sql("CREATE DOMAIN trials_pair AS text")
+    execute_sql("CREATE DOMAIN trials_pair AS text")
     run = fill("trials_pair", "rare", "epic")
-    sql("ALTER DOMAIN trials_pair ADD CONSTRAINT trials_not_rare CHECK (VALUE <> 'rare') NOT VALID")
+    execute_sql("ALTER DOMAIN trials_pair ADD CONSTRAINT trials_not_rare CHECK (VALUE <> 'rare') NOT VALID")
     with pytest.raises(InvalidParams, match='violates check constraint "trials_not_rare"'):
-        create(Revert, params={"run": run.pk})
+        create_run(Revert, params={"run": run.pk})
 
 
-def test_a_row_that_a_run_left_as_it_was_is_no_conflict(declare: Declare, trigger: Any) -> None:
-    rows = things(3)
+def test_a_row_that_a_run_left_as_it_was_is_no_conflict(declare: RegisterOperation, trigger: Any) -> None:
+    rows = create_things(3)
     trigger("trials_thing", "IF OLD.name = 't2' THEN NEW.note := OLD.note; END IF; RETURN NEW;")
     missing = Thing.objects.filter(note=None)
-    run = execute(declare(operation(missing, {"note": F("name")})), batch_size=1)
-    assert audited(run)[str(rows[1].pk)] == {"note": {"old": None, "new": None}}
-    seen = preview(Request(Revert, "tester", params={"run": run.pk}))
+    run = execute_operation(declare(make_operation(missing, {"note": F("name")})), batch_size=1)
+    assert audited_changes(run)[str(rows[1].pk)] == {"note": {"old": None, "new": None}}
+    seen = build_preview(RunRequest(Revert, "tester", params={"run": run.pk}))
     assert (seen.total, seen.remarks) == (2, [])
-    revert = execute(Revert, params={"run": run.pk})
-    assert list(runs.operation_of(revert).get_remarks(revert)) == []
+    revert = execute_operation(Revert, params={"run": run.pk})
+    assert list(rebuild_operation(revert).get_remarks(revert)) == []

@@ -18,21 +18,21 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from kyndo.localservices.binaries import postgres_bin
-from ops import demand
-from ops.backups import programs, record, versions
-from ops.backups.dump import _lock, backup
-from ops.backups.errors import BadFile, Damaged, Failed, NoProgram
-from ops.backups.load import fill, verify
-from ops.backups.programs import Programs
-from ops.backups.scratch import base, scratch
+from kyndo.localservices.binaries import find_postgres_bin
+from ops.backups import client_tools, manifest, versions
+from ops.backups.client_tools import ClientTools
+from ops.backups.dump import _lock_partial_file, create_backup
+from ops.backups.errors import ClientToolNotFound, CorruptBackup, InvalidBackupFile, MaintenanceFailed
+from ops.backups.load import restore_into, verify_backup
+from ops.backups.scratch import temporary_database, truncate_database_name
 from ops.backups.server import Server
-from ops.demand import NoBackup
 from ops.models import Backup
-from ops.report.run import whole
-from tests.debian import BIN as DEBIAN
-from tests.debian import need_debian
-from tests.ops.running import create, operation, player, sql, things
+from ops.report.run import format_details
+from ops.runs import backup_policy
+from ops.runs.backup_policy import BackupRequired
+from tests.debian import BIN_DIR as DEBIAN
+from tests.debian import require_debian_postgres
+from tests.ops.running import create_run, create_things, execute_sql, make_operation, player
 from tests.trials.models import Thing
 
 
@@ -65,30 +65,30 @@ def a_writer() -> Iterator[None]:
 @pytest.mark.engine
 @pytest.mark.django_db(transaction=True)
 def test_a_backup_is_of_one_snapshot_and_is_found_whole_while_others_write(tmp_path: Path) -> None:
-    things(3)
+    create_things(3)
     with a_writer():
         told = json.loads(called("backup_db", tmp_path / "a.dump", "--verify", "--json"))
     kept = Backup.objects.get()
     assert kept.counts["public.trials_thing"] >= 3
     assert kept.verified_at is not None
-    assert json.loads((tmp_path / "a.dump.json").read_text()) == record.as_json(kept)
-    assert told == {"event": "backup", **record.as_json(kept)}
-    assert record.check(tmp_path / "a.dump").sha256 == kept.sha256
+    assert json.loads((tmp_path / "a.dump.json").read_text()) == manifest.to_dict(kept)
+    assert told == {"event": "backup", **manifest.to_dict(kept)}
+    assert manifest.verify_file(tmp_path / "a.dump").sha256 == kept.sha256
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dump", "a.dump.json"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
-    ours = f"{base(Server.default().database)}_verify_"
-    assert sql("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", ours) == []
+    ours = f"{truncate_database_name(Server.default().database)}_verify_"
+    assert execute_sql("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", ours) == []
 
 
 @pytest.mark.engine
 @pytest.mark.django_db(transaction=True)
 def test_plain_sql_is_restored_by_psql_over_what_is_there(tmp_path: Path) -> None:
-    things(3)
-    plain, zipped = backup(tmp_path / "a.sql"), backup(tmp_path / "a.sql.gz")
+    create_things(3)
+    plain, zipped = create_backup(tmp_path / "a.sql"), create_backup(tmp_path / "a.sql.gz")
     server = Server.default()
-    chosen = programs.choose(versions.major_of(plain.server_version))
-    with scratch(server, "verify") as database:
-        fill(database, zipped, server)
+    chosen = client_tools.choose_client_tools(versions.parse_major_version(plain.server_version))
+    with temporary_database(server, "verify") as database:
+        restore_into(database, zipped, server)
         command = [chosen.folder / "psql", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction"]
         with server.connect(database) as connection:
             connection.execute("DELETE FROM trials_thing")
@@ -112,8 +112,8 @@ def test_a_backup_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with pytest.raises(Failed, match=r"/a\.dump was not made: pg_dump failed"):
-            backup(tmp_path / "a.dump")
+        with pytest.raises(MaintenanceFailed, match=r"/a\.dump was not made: pg_dump failed"):
+            create_backup(tmp_path / "a.dump")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
@@ -125,8 +125,8 @@ def test_a_file_that_got_its_name_before_it_could_be_locked_is_not_written_over(
     partial.touch()
     with partial.open("r+b") as late:
         partial.rename(tmp_path / "a.dump")
-        with pytest.raises(BadFile, match="has just been written"):
-            _lock(late, partial)
+        with pytest.raises(InvalidBackupFile, match="has just been written"):
+            _lock_partial_file(late, partial)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -155,23 +155,23 @@ def file(tmp_path: Path) -> Path:
         path=str(path),
         database="x",
         size=path.stat().st_size,
-        sha256=record.sha256(path),
+        sha256=manifest.compute_sha256(path),
         started_at=timezone.now(),
         duration=timedelta(seconds=1),
         server_version="15.1",
         program_version="15.1",
         counts={},
     )
-    record.write(made)
+    manifest.write_manifest(made)
     return path
 
 
 def test_a_file_that_is_as_its_record_says_passes(file: Path) -> None:
-    assert record.check(file).size == 14
+    assert manifest.verify_file(file).size == 14
 
 
 def changed(file: Path, **facts: Any) -> Backup:
-    backup = record.read(file)
+    backup = manifest.read_manifest(file)
     for name, value in facts.items():
         setattr(backup, name, value)
     return backup
@@ -196,15 +196,21 @@ def _folder(file: Path) -> None:
             lambda file: file.write_text("no dump at ALL"),
             "is damaged: its SHA-256 is not the one in its record",
         ),
-        (lambda file: record.record_of(file).unlink(), "there is no a.dump.json beside it"),
-        (lambda file: record.record_of(file).write_text("{"), "a.dump.json is not the record of a backup"),
-        (lambda file: record.record_of(file).write_text("[]"), "a.dump.json is not the record of a backup"),
+        (lambda file: manifest.manifest_path(file).unlink(), "there is no a.dump.json beside it"),
         (
-            lambda file: record.record_of(file).write_bytes(b"\xff"),
+            lambda file: manifest.manifest_path(file).write_text("{"),
             "a.dump.json is not the record of a backup",
         ),
         (
-            lambda file: record.write(changed(file, server_version="eighteen")),
+            lambda file: manifest.manifest_path(file).write_text("[]"),
+            "a.dump.json is not the record of a backup",
+        ),
+        (
+            lambda file: manifest.manifest_path(file).write_bytes(b"\xff"),
+            "a.dump.json is not the record of a backup",
+        ),
+        (
+            lambda file: manifest.write_manifest(changed(file, server_version="eighteen")),
             "is not the record of a backup: ValueError: 'eighteen' is no version",
         ),
         (_link, "is a link to .*real.dump: name the file itself"),
@@ -213,8 +219,8 @@ def _folder(file: Path) -> None:
 )
 def test_a_damaged_file_is_refused_in_words(file: Path, damage, words: str) -> None:
     damage(file)
-    with pytest.raises((BadFile, Damaged), match=words):
-        record.check(file)
+    with pytest.raises((InvalidBackupFile, CorruptBackup), match=words):
+        manifest.verify_file(file)
 
 
 def test_a_file_that_may_not_be_read_is_refused_in_words(file: Path) -> None:
@@ -223,8 +229,8 @@ def test_a_file_that_may_not_be_read_is_refused_in_words(file: Path) -> None:
     if before == 0:
         os.seteuid(65534)
     try:
-        with pytest.raises(BadFile, match=r"cannot be read: Permission denied\."):
-            record.check(file)
+        with pytest.raises(InvalidBackupFile, match=r"cannot be read: Permission denied\."):
+            manifest.verify_file(file)
     finally:
         os.seteuid(before)
 
@@ -232,9 +238,9 @@ def test_a_file_that_may_not_be_read_is_refused_in_words(file: Path) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_what_is_no_dump_is_told_by_pg_restore_and_nothing_is_left(file: Path) -> None:
     server = Server.default()
-    with pytest.raises(Failed, match="does not appear to be a valid archive"):
-        verify(record.check(file), server)
-    assert json.loads(record.record_of(file).read_text())["verified_at"] is None
+    with pytest.raises(MaintenanceFailed, match="does not appear to be a valid archive"):
+        verify_backup(manifest.verify_file(file), server)
+    assert json.loads(manifest.manifest_path(file).read_text())["verified_at"] is None
 
 
 def pretend(folder: Path, version: str, does: str = "exit 1") -> str:
@@ -273,54 +279,58 @@ def test_the_programs_nearest_to_the_server_are_chosen(
         "23devel",
     ]
     folders = [pretend(tmp_path / str(place), version) for place, version in enumerate(there)]
-    monkeypatch.setattr(programs, "_INSTALLED", (str(tmp_path / "[0-6]"),))
+    monkeypatch.setattr(client_tools, "_BIN_DIRECTORY_GLOBS", (str(tmp_path / "[0-6]"),))
     monkeypatch.setenv("PATH", folders[7])
     settings.PG_BIN = []
-    assert programs.choose(major).version == chosen.split()[0]
+    assert client_tools.choose_client_tools(major).version == chosen.split()[0]
 
 
 def test_a_folder_of_the_path_that_cannot_be_looked_into_is_passed_over(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(programs, "_INSTALLED", ())
+    monkeypatch.setattr(client_tools, "_BIN_DIRECTORY_GLOBS", ())
     (closed := tmp_path / "closed").mkdir(mode=0)  # to root it is open, but no name is that long
     unreadable = [str(closed), str(tmp_path / ("long" * 100))]
     monkeypatch.setenv("PATH", os.pathsep.join([*unreadable, pretend(tmp_path / "found", "18.6")]))
     settings.PG_BIN = []
-    assert programs.choose(18).version == "18.6"
+    assert client_tools.choose_client_tools(18).version == "18.6"
 
 
 def test_programs_that_were_named_are_taken_where_they_fit(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(programs, "_INSTALLED", (str(tmp_path / "found"),))
+    monkeypatch.setattr(client_tools, "_BIN_DIRECTORY_GLOBS", (str(tmp_path / "found"),))
     monkeypatch.setenv("PATH", "")
     pretend(tmp_path / "found", "18.6")
     settings.PG_BIN = [pretend(tmp_path / "named", "18.4"), pretend(tmp_path / "old", "15.2")]
-    assert [programs.choose(major).version for major in (16, 18)] == ["18.4", "18.4"]
+    assert [client_tools.choose_client_tools(major).version for major in (16, 18)] == ["18.4", "18.4"]
     with pytest.raises(
-        NoProgram, match=r"(?s)found: 15\.2 in .*, 18\.4 in .*, 18\.6 in .*postgresql-client-20"
+        ClientToolNotFound, match=r"(?s)found: 15\.2 in .*, 18\.4 in .*, 18\.6 in .*postgresql-client-20"
     ):
-        programs.choose(20)
+        client_tools.choose_client_tools(20)
 
 
 def test_programs_without_tls_are_passed_over_where_the_server_is_reached_over_it(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    need_debian()
-    wheel = postgres_bin(16) / "pg_dump"
+    require_debian_postgres()
+    wheel = find_postgres_bin(16) / "pg_dump"
     settings.PG_BIN = [pretend(tmp_path / "wheel", "15.99", f'exec {shlex.quote(str(wheel))} "$@"')]
-    monkeypatch.setattr(programs, "_INSTALLED", (str(DEBIAN),))
+    monkeypatch.setattr(client_tools, "_BIN_DIRECTORY_GLOBS", (str(DEBIAN),))
     monkeypatch.setenv("PATH", "")
     asked = {"host": "db", "port": "1,2", "password": "hidden"}
     tls, plain = Server({**asked, "sslmode": "verify-full"}), Server(asked)
-    assert programs.choose(15, tls).folder == DEBIAN
-    assert programs.choose(15, plain).version == "15.99"
-    assert programs.choose(15, plain, encrypted=True).folder == DEBIAN
-    monkeypatch.setattr(programs, "_INSTALLED", ())
-    assert programs.choose(15, plain, encrypted=True).version == "15.99"  # the server may do without
-    with pytest.raises(NoProgram, match=r'15\.99 in .*: pg_dump: error: sslmode value "verify-full" invalid'):
-        programs.choose(15, tls)
+    assert client_tools.choose_client_tools(15, tls).folder == DEBIAN
+    assert client_tools.choose_client_tools(15, plain).version == "15.99"
+    assert client_tools.choose_client_tools(15, plain, encrypted=True).folder == DEBIAN
+    monkeypatch.setattr(client_tools, "_BIN_DIRECTORY_GLOBS", ())
+    assert (
+        client_tools.choose_client_tools(15, plain, encrypted=True).version == "15.99"
+    )  # the server may do without
+    with pytest.raises(
+        ClientToolNotFound, match=r'15\.99 in .*: pg_dump: error: sslmode value "verify-full" invalid'
+    ):
+        client_tools.choose_client_tools(15, tls)
 
 
 @pytest.mark.engine
@@ -329,25 +339,25 @@ def test_programs_without_tls_are_passed_over_where_the_server_is_reached_over_i
 def test_programs_newer_than_the_server_serve_as_well(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    settings.PG_BIN = [str(postgres_bin(18))]
-    monkeypatch.setattr(programs, "_INSTALLED", ())
+    settings.PG_BIN = [str(find_postgres_bin(18))]
+    monkeypatch.setattr(client_tools, "_BIN_DIRECTORY_GLOBS", ())
     monkeypatch.setenv("PATH", "")
-    made = backup(tmp_path / f"a{suffix}")
-    assert versions.major_of(made.program_version) == 18
-    verify(made, Server.default())
+    made = create_backup(tmp_path / f"a{suffix}")
+    assert versions.parse_major_version(made.program_version) == 18
+    verify_backup(made, Server.default())
     assert made.verified_at
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_client_of_a_beta_beside_the_others_is_no_trouble(tmp_path: Path, settings: Any) -> None:
     settings.PG_BIN = [pretend(tmp_path / "beta", "19beta1"), *settings.PG_BIN]
-    made = backup(tmp_path / "a.dump")
+    made = create_backup(tmp_path / "a.dump")
     assert made.program_version != "19beta1"
-    told = json.loads(record.record_of(made.file).read_text())
+    told = json.loads(manifest.manifest_path(made.file).read_text())
     told["server_version"] = "0rc1 (Debian)"
-    record.record_of(made.file).write_text(json.dumps(told))
-    assert record.check(made.file).server_version == "0rc1 (Debian)"
-    verify(record.check(made.file), Server.default())
+    manifest.manifest_path(made.file).write_text(json.dumps(told))
+    assert manifest.verify_file(made.file).server_version == "0rc1 (Debian)"
+    verify_backup(manifest.verify_file(made.file), Server.default())
 
 
 def test_the_password_is_in_no_argument_and_in_no_message(tmp_path: Path) -> None:
@@ -356,8 +366,8 @@ def test_the_password_is_in_no_argument_and_in_no_message(tmp_path: Path) -> Non
     script.chmod(0o755)
     server = Server({"host": "db", "password": "hidden", "sslmode": "require", "cursor_factory": object})
     with (
-        pytest.raises(Failed) as caught,
-        Programs(tmp_path, "18").running("pg_dump", "--one", server=server, database="cards"),
+        pytest.raises(MaintenanceFailed) as caught,
+        ClientTools(tmp_path, "18").running("pg_dump", "--one", server=server, database="cards"),
     ):
         pass
     assert str(caught.value) == "pg_dump failed (exit 1):\n2 --no-password --one: *** at db cards"
@@ -369,7 +379,7 @@ def test_backups_are_listed_the_newest_first_and_those_not_here_are_marked(
 ) -> None:
     settings.BACKUP_DIR = str(tmp_path)
     assert called("backups").splitlines()[1].startswith(f"{file} ")
-    made = record.read(file)
+    made = manifest.read_manifest(file)
     made.path, made.started_at = "/elsewhere/b.sql", made.started_at + timedelta(hours=1)
     made.save()
     lines = called("backups").splitlines()
@@ -379,25 +389,25 @@ def test_backups_are_listed_the_newest_first_and_those_not_here_are_marked(
 @pytest.mark.django_db(transaction=True)
 def test_a_run_can_demand_a_fresh_backup_and_tells_when_it_was_overridden(settings, file: Path) -> None:
     settings.OPS_BACKUP_MAX_AGE = timedelta(hours=24)
-    declared = operation(Thing.objects.filter(note=None), {"note": "x"})
-    with pytest.raises(NoBackup, match=r"and there is none\. Make one: manage.py backup_db --verify"):
-        create(declared)
-    made = record.read(file)
+    declared = make_operation(Thing.objects.filter(note=None), {"note": "x"})
+    with pytest.raises(BackupRequired, match=r"and there is none\. Make one: manage.py backup_db --verify"):
+        create_run(declared)
+    made = manifest.read_manifest(file)
     made.verified_at = made.started_at = timezone.now()
     made.save()
-    with pytest.raises(NoBackup, match="and there is none"):  # that is the backup of another database
-        create(declared)
+    with pytest.raises(BackupRequired, match="and there is none"):  # that is the backup of another database
+        create_run(declared)
     made.database, made.started_at = Server.default().database, timezone.now() - timedelta(hours=30)
     made.save()
     with pytest.raises(
-        NoBackup, match=r"not older than 24 h 0 min is demanded.* the newest is 30 h 0 min old"
+        BackupRequired, match=r"not older than 24 h 0 min is demanded.* the newest is 30 h 0 min old"
     ):
-        create(declared)
-    overridden = create(declared, without_backup=True)
+        create_run(declared)
+    overridden = create_run(declared, without_backup=True)
     assert overridden.without_backup
-    assert "  backup    not asked for (--no-backup)" in whole(overridden)
+    assert "  backup    not asked for (--no-backup)" in format_details(overridden)
     overridden.claims.all().delete()
     made.started_at = timezone.now()
     made.save()
-    assert not create(declared, without_backup=True).without_backup
-    assert demand.newest_verified() == made
+    assert not create_run(declared, without_backup=True).without_backup
+    assert backup_policy.find_newest_verified_backup() == made

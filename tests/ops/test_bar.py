@@ -7,32 +7,32 @@ import pytest
 from django.utils import timezone
 
 from ops.models import Run
-from ops.progress import Progress, progress_of
-from ops.report.bar import Bar
-from tests.ops.running import create, operation, things
+from ops.report.bar import BarReporter
+from ops.runs.progress import Progress, read_progress
+from tests.ops.running import create_run, create_things, make_operation
 from tests.trials.models import Thing
 
 HELD = "replica_lag: standby1 is 310 MB behind (limit 256); archiving: 40 WAL files wait (limit 32)"
 
 
-def moving(bar: Bar, run: Run) -> str:
-    told = Progress(**{**vars(progress_of(run)), "changed": 31_000, "failed": 402})
+def moving(bar: BarReporter, run: Run) -> str:
+    told = Progress(**{**vars(read_progress(run)), "changed": 31_000, "failed": 402})
     bar.show(told, 2_500)
     return "batches of 2,500 · 402 failed"
 
 
-def waiting(bar: Bar, run: Run) -> str:
+def waiting(bar: BarReporter, run: Run) -> str:
     bar.waiting("connection to server at 127.0.0.1, port 5432 failed: [Errno 111] refused\nIs it running?")
     return "waiting: connection to server at 127.0.0.1, port 5432 failed: [Errno 111] refused"
 
 
-def held(bar: Bar, run: Run) -> str:
+def held(bar: BarReporter, run: Run) -> str:
     run.held_until, run.held_reason = timezone.now(), HELD
     bar.held(run)
     return f"UTC by {HELD}"
 
 
-def idle(bar: Bar, run: Run) -> str:
+def idle(bar: BarReporter, run: Run) -> str:
     bar.idle("No worker is alive, so nothing moves until one is: manage.py rqworker")
     return "No worker is alive, so nothing moves until one is: manage.py rqworker"
 
@@ -41,14 +41,14 @@ def idle(bar: Bar, run: Run) -> str:
 @pytest.mark.parametrize("state", [moving, waiting, held, idle])
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_on_any_width_the_bar_is_whole_and_says_the_whole_of_its_state(
-    width: int, state: Callable[[Bar, Run], str], monkeypatch: pytest.MonkeyPatch
+    width: int, state: Callable[[BarReporter, Run], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    things(1)
-    run = create(operation(Thing.objects.filter(note=None), {"note": "x"}))
+    create_things(1)
+    run = create_run(make_operation(Thing.objects.filter(note=None), {"note": "x"}))
     Run.objects.update(total=100_000)
     run.refresh_from_db()
-    bar = Bar(run, io.StringIO())
+    bar = BarReporter(run, io.StringIO())
     bar.progress.update(bar.task, completed=31_402)
     said = state(bar, run)
     with bar.progress.console.capture() as shown:

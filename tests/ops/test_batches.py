@@ -10,43 +10,43 @@ from django.db import IntegrityError
 from django.db.models import F, QuerySet
 
 from ops.models import AuditLog
-from tests.ops.conftest import Declare
+from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
-    Watched,
-    audited,
-    create,
-    execute,
-    failures,
-    go,
-    keys,
-    operation,
-    per_row,
-    sql,
-    things,
+    RecordingMonitor,
+    audited_changes,
+    create_run,
+    create_things,
+    errors_by_object,
+    execute_operation,
+    execute_run,
+    execute_sql,
+    make_operation,
+    make_row_operation,
+    primary_keys,
 )
 from tests.trials.models import DateKeyed, Owner, Profile, TextKeyed, Thing, UuidKeyed
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 MISSING = Thing.objects.filter(note=None)
-FILL = operation(MISSING, {"note": F("name")})
-FILL_EACH = per_row(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
+FILL = make_operation(MISSING, {"note": F("name")})
+FILL_EACH = make_row_operation(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
 BOTH = pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
 
 
 @BOTH
-def test_thousands_of_rows_get_one_audit_row_each(declare: Declare, declared: Any) -> None:
-    rows = things(3000)
-    run = execute(declare(declared))
+def test_thousands_of_rows_get_one_audit_row_each(declare: RegisterOperation, declared: Any) -> None:
+    rows = create_things(3000)
+    run = execute_operation(declare(declared))
     assert (run.state, run.total) == ("succeeded", 3000)
-    assert audited(run) == {str(row.pk): {"note": {"old": None, "new": row.name}} for row in rows}
+    assert audited_changes(run) == {str(row.pk): {"note": {"old": None, "new": row.name}} for row in rows}
     assert not Thing.objects.exclude(note=F("name")).exists()
     assert run.lanes.get().changed == 3000
 
 
-def test_an_audit_row_tells_who_what_and_in_which_run(declare: Declare) -> None:
-    (row,) = things(1)
-    run = execute(declare(FILL))
+def test_an_audit_row_tells_who_what_and_in_which_run(declare: RegisterOperation) -> None:
+    (row,) = create_things(1)
+    run = execute_operation(declare(FILL))
     told = AuditLog.objects.values().get()
     assert told.pop("created_at") > row.updated_at
     del told["id"]
@@ -63,118 +63,124 @@ def test_an_audit_row_tells_who_what_and_in_which_run(declare: Declare) -> None:
 
 @BOTH
 @pytest.mark.parametrize("lanes", [1, 3])
-def test_a_pinned_size_bounds_every_batch(declare: Declare, declared: Any, lanes: int) -> None:
-    things(100)
+def test_a_pinned_size_bounds_every_batch(declare: RegisterOperation, declared: Any, lanes: int) -> None:
+    create_things(100)
     changed: list[int] = []
-    watched = Watched(lambda number: changed.append(AuditLog.objects.count()))
-    run = execute(declare(declared), watched, batch_size=7, lanes=lanes)
+    watched = RecordingMonitor(lambda number: changed.append(AuditLog.objects.count()))
+    run = execute_operation(declare(declared), watched, batch_size=7, lanes=lanes)
     assert max(after - before for before, after in itertools.pairwise([0, *changed])) == 7
-    assert (run.state, len(audited(run))) == ("succeeded", 100)
+    assert (run.state, len(audited_changes(run))) == ("succeeded", 100)
 
 
 @BOTH
-def test_lanes_divide_the_keys_and_lose_none(declare: Declare, declared: Any) -> None:
-    things(100)
-    run = execute(declare(declared), lanes=4)
-    assert len(audited(run)) == 100
+def test_lanes_divide_the_keys_and_lose_none(declare: RegisterOperation, declared: Any) -> None:
+    create_things(100)
+    run = execute_operation(declare(declared), lanes=4)
+    assert len(audited_changes(run)) == 100
     assert [lane.changed for lane in run.lanes.order_by("number")] == [25, 25, 25, 25]
 
 
 @BOTH
 @pytest.mark.parametrize("lanes", [1, 5])
-def test_an_empty_table_succeeds_at_once(declare: Declare, declared: Any, lanes: int) -> None:
-    run = execute(declare(declared), lanes=lanes)
-    assert (run.state, run.total, audited(run)) == ("succeeded", 0, {})
+def test_an_empty_table_succeeds_at_once(declare: RegisterOperation, declared: Any, lanes: int) -> None:
+    run = execute_operation(declare(declared), lanes=lanes)
+    assert (run.state, run.total, audited_changes(run)) == ("succeeded", 0, {})
 
 
 @BOTH
-def test_more_lanes_than_rows_lose_nothing(declare: Declare, declared: Any) -> None:
-    rows = things(3)
-    assert audited(execute(declare(declared), lanes=8)).keys() == keys(rows)
+def test_more_lanes_than_rows_lose_nothing(declare: RegisterOperation, declared: Any) -> None:
+    rows = create_things(3)
+    assert audited_changes(execute_operation(declare(declared), lanes=8)).keys() == primary_keys(rows)
 
 
 @BOTH
-def test_gaps_between_the_keys_are_jumped(declare: Declare, declared: Any) -> None:
+def test_gaps_between_the_keys_are_jumped(declare: RegisterOperation, declared: Any) -> None:
     rows = [Thing(pk=10**number, name=f"t{number}") for number in range(1, 13)]
     Thing.objects.bulk_create(rows)
-    run = execute(declare(declared), batch_size=2)
-    assert audited(run).keys() == keys(rows)
+    run = execute_operation(declare(declared), batch_size=2)
+    assert audited_changes(run).keys() == primary_keys(rows)
 
 
 @BOTH
-def test_few_candidates_among_many_rows_are_all_found(declare: Declare, declared: Any) -> None:
-    rows = things(2000, note="x")
+def test_few_candidates_among_many_rows_are_all_found(declare: RegisterOperation, declared: Any) -> None:
+    rows = create_things(2000, note="x")
     rare = rows[3::499]
     Thing.objects.filter(pk__in=[row.pk for row in rare]).update(note=None)
-    run = execute(declare(declared))
-    assert audited(run).keys() == keys(rare)
+    run = execute_operation(declare(declared))
+    assert audited_changes(run).keys() == primary_keys(rare)
     assert run.total == len(rare)
 
 
-def test_a_table_without_statistics_is_walked_and_not_sorted_for_every_batch(declare: Declare) -> None:
-    things(6000)
+def test_a_table_without_statistics_is_walked_and_not_sorted_for_every_batch(
+    declare: RegisterOperation,
+) -> None:
+    create_things(6000)
     before = _keys_read()
-    run = execute(declare(FILL), batch_size=50)
-    assert len(audited(run)) == 6000
+    run = execute_operation(declare(FILL), batch_size=50)
+    assert len(audited_changes(run)) == 6000
     # Some times each; batches that gather all the keys ahead of them would read sixty times as many.
     assert _keys_read() - before < 20 * 6000
 
 
 def _keys_read() -> int:
-    sql("SELECT pg_stat_force_next_flush()")
-    [(read,)] = sql("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'trials_thing_pkey'")
+    execute_sql("SELECT pg_stat_force_next_flush()")
+    [(read,)] = execute_sql(
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'trials_thing_pkey'"
+    )
     return int(read)
 
 
 @BOTH
-def test_the_cursor_follows_the_keys_and_not_their_text(declare: Declare, declared: Any) -> None:
+def test_the_cursor_follows_the_keys_and_not_their_text(declare: RegisterOperation, declared: Any) -> None:
     rows = Thing.objects.bulk_create(Thing(pk=pk, name="x") for pk in (2, 9, 10, 11, 99, 100, 101, 1000))
-    watched = Watched()
-    run = execute(declare(declared), watched, batch_size=3)
-    assert audited(run).keys() == keys(rows)
+    watched = RecordingMonitor()
+    run = execute_operation(declare(declared), watched, batch_size=3)
+    assert audited_changes(run).keys() == primary_keys(rows)
     assert run.sweep == 1
 
 
 @BOTH
-def test_no_rows_at_all_may_be_declared(declare: Declare, declared: Any) -> None:
-    things(3)
+def test_no_rows_at_all_may_be_declared(declare: RegisterOperation, declared: Any) -> None:
+    create_things(3)
     none = {"get_queryset": lambda self: Thing.objects.none()}
-    run = execute(declare(type("Nothing", (declared,), none)))
-    assert (run.state, run.total, audited(run)) == ("succeeded", 0, {})
+    run = execute_operation(declare(type("Nothing", (declared,), none)))
+    assert (run.state, run.total, audited_changes(run)) == ("succeeded", 0, {})
 
 
 @BOTH
-def test_rows_newer_than_the_run_are_left_alone(declare: Declare, declared: Any) -> None:
-    rows = things(10)
-    run = create(declare(declared), batch_size=4)
+def test_rows_newer_than_the_run_are_left_alone(declare: RegisterOperation, declared: Any) -> None:
+    rows = create_things(10)
+    run = create_run(declare(declared), batch_size=4)
     newer = Thing.objects.create(name="new")
-    go(run, Watched(lambda number: Thing.objects.create(name="newer")))
-    assert (run.state, audited(run).keys()) == ("succeeded", keys(rows))
+    execute_run(run, RecordingMonitor(lambda number: Thing.objects.create(name="newer")))
+    assert (run.state, audited_changes(run).keys()) == ("succeeded", primary_keys(rows))
     newer.refresh_from_db()
     assert newer.note is None
 
 
 @BOTH
-def test_what_a_player_changes_after_the_run_is_not_changed_again(declare: Declare, declared: Any) -> None:
-    rows = things(10)
-    takes_back = Watched(lambda number: Thing.objects.filter(pk=rows[0].pk).update(note=None))
-    run = execute(declare(declared), takes_back, batch_size=2)
-    assert (run.state, audited(run).keys()) == ("succeeded", keys(rows))
+def test_what_a_player_changes_after_the_run_is_not_changed_again(
+    declare: RegisterOperation, declared: Any
+) -> None:
+    rows = create_things(10)
+    takes_back = RecordingMonitor(lambda number: Thing.objects.filter(pk=rows[0].pk).update(note=None))
+    run = execute_operation(declare(declared), takes_back, batch_size=2)
+    assert (run.state, audited_changes(run).keys()) == ("succeeded", primary_keys(rows))
     rows[0].refresh_from_db()
     assert rows[0].note is None
 
 
 @BOTH
-def test_a_second_run_finds_nothing_to_do(declare: Declare, declared: Any) -> None:
-    things(5)
+def test_a_second_run_finds_nothing_to_do(declare: RegisterOperation, declared: Any) -> None:
+    create_things(5)
     declare(declared)
-    execute(declared)
-    assert audited(execute(declared)) == {}
+    execute_operation(declared)
+    assert audited_changes(execute_operation(declared)) == {}
 
 
-def test_the_database_refuses_a_second_audit_row_of_an_object_in_a_run(declare: Declare) -> None:
-    things(1)
-    run = execute(declare(FILL))
+def test_the_database_refuses_a_second_audit_row_of_an_object_in_a_run(declare: RegisterOperation) -> None:
+    create_things(1)
+    run = execute_operation(declare(FILL))
     row = AuditLog.objects.get()
     row.pk = None
     with pytest.raises(IntegrityError, match="audit_logs_run_object_uniq"):
@@ -226,13 +232,15 @@ WEIRD = [
 )
 @pytest.mark.parametrize("how", ["changes", "process"])
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_any_kind_of_key_can_be_walked(declare: Declare, made: Any, rows: Any, how: str, lanes: int) -> None:
+def test_any_kind_of_key_can_be_walked(
+    declare: RegisterOperation, made: Any, rows: Any, how: str, lanes: int
+) -> None:
     made_rows = made()
     missing: QuerySet[Any] = rows.filter(note=None)
-    declared = operation(missing, {"note": "x"})
+    declared = make_operation(missing, {"note": "x"})
     if how == "process":
-        declared = per_row(missing, lambda found: {row.pk: {"note": "x"} for row in found}, "note")
-    run = execute(declare(declared), batch_size=2, lanes=lanes)
-    assert failures(run) == {}
+        declared = make_row_operation(missing, lambda found: {row.pk: {"note": "x"} for row in found}, "note")
+    run = execute_operation(declare(declared), batch_size=2, lanes=lanes)
+    assert errors_by_object(run) == {}
     assert (run.state, run.sweep) == ("succeeded", 1)
-    assert audited(run).keys() == keys(made_rows)
+    assert audited_changes(run).keys() == primary_keys(made_rows)

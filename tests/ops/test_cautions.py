@@ -5,24 +5,24 @@ from typing import Any
 import pytest
 from django.db.models import F
 
-from ops import runs
-from ops.creation import Request
-from ops.operations import Revert
-from ops.preview import preview
-from tests.ops.conftest import Declare
-from tests.ops.running import audited, execute, operation, sql, things
+from ops.operations.revert import Revert
+from ops.runs.creation import RunRequest
+from ops.runs.preview import build_preview
+from ops.runs.rebuild import rebuild_operation
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import audited_changes, create_things, execute_operation, execute_sql, make_operation
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
-FILL = operation(Thing.objects.filter(note=None), {"note": F("name")})
+FILL = make_operation(Thing.objects.filter(note=None), {"note": F("name")})
 REWRITE = (
     "IF NEW.note <> 'mine' THEN UPDATE trials_thing SET note = 'mine' WHERE id = NEW.id; END IF; RETURN NEW;"
 )
 
 
 def remarks(declared: Any, **asked: Any) -> list[str]:
-    return preview(Request(declared, "tester", **asked)).remarks
+    return build_preview(RunRequest(declared, "tester", **asked)).remarks
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def remarks(declared: Any, **asked: Any) -> list[str]:
     ],
 )
 def test_a_preview_names_the_triggers_that_fire_after(
-    declare: Declare, trigger: Any, when: str, is_told: bool
+    declare: RegisterOperation, trigger: Any, when: str, is_told: bool
 ) -> None:
-    things(1)
+    create_things(1)
     trigger("trials_thing", "RETURN NEW;", when)
     told = [
         "after the change of a row fires trial: what it writes itself is not audited,"
@@ -48,34 +48,36 @@ def test_a_preview_names_the_triggers_that_fire_after(
     assert remarks(declare(FILL)) == (told if is_told else [])
 
 
-def test_a_disabled_trigger_is_not_told(declare: Declare, trigger: Any) -> None:
+def test_a_disabled_trigger_is_not_told(declare: RegisterOperation, trigger: Any) -> None:
     trigger("trials_thing", "RETURN NEW;", "AFTER UPDATE")
-    sql("ALTER TABLE trials_thing DISABLE TRIGGER trial")
+    execute_sql("ALTER TABLE trials_thing DISABLE TRIGGER trial")
     assert remarks(declare(FILL)) == []
 
 
-def test_what_a_trigger_writes_after_is_not_audited_nor_reverted(declare: Declare, trigger: Any) -> None:
+def test_what_a_trigger_writes_after_is_not_audited_nor_reverted(
+    declare: RegisterOperation, trigger: Any
+) -> None:
     """As docs/house.md says."""
-    [row] = things(1)
+    [row] = create_things(1)
     trigger("trials_thing", REWRITE, "AFTER UPDATE")
-    run = execute(declare(FILL))
-    assert audited(run) == {str(row.pk): {"note": {"old": None, "new": "t1"}}}
-    revert = execute(Revert, params={"run": run.pk})
-    assert (audited(revert), Thing.objects.get().note) == ({}, "mine")
-    [told] = runs.operation_of(revert).get_remarks(revert)
+    run = execute_operation(declare(FILL))
+    assert audited_changes(run) == {str(row.pk): {"note": {"old": None, "new": "t1"}}}
+    revert = execute_operation(Revert, params={"run": run.pk})
+    assert (audited_changes(revert), Thing.objects.get().note) == ({}, "mine")
+    [told] = rebuild_operation(revert).get_remarks(revert)
     assert told.startswith(f"1 thing changed since run {run.pk}, left alone")
 
 
-def test_a_preview_tells_that_a_role_may_not_see_all_rows(declare: Declare) -> None:
-    things(2)
-    sql(
+def test_a_preview_tells_that_a_role_may_not_see_all_rows(declare: RegisterOperation) -> None:
+    create_things(2)
+    execute_sql(
         "CREATE ROLE trials_blind; GRANT ALL ON ALL TABLES IN SCHEMA public TO trials_blind;"
         "ALTER TABLE trials_thing ENABLE ROW LEVEL SECURITY; SET ROLE trials_blind"
     )
     try:
-        seen = preview(Request(declare(FILL), "tester"))
+        seen = build_preview(RunRequest(declare(FILL), "tester"))
     finally:
-        sql(
+        execute_sql(
             "RESET ROLE; ALTER TABLE trials_thing DISABLE ROW LEVEL SECURITY;"
             "DROP OWNED BY trials_blind; DROP ROLE trials_blind"
         )

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.db.models import Count, F, QuerySet, Window
 
-from ops.operation import Check
-from ops.scope import Scope
-from tests.ops.conftest import Declare
-from tests.ops.running import execute, operation, things
+from ops.operations import Check
+from ops.operations.scope import Scope
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import create_things, execute_operation, make_operation
 from tests.trials.models import Owner, Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -32,12 +32,12 @@ ASKED: dict[str, Callable[[], QuerySet[Any]]] = {
 
 @pytest.mark.parametrize("by_keys", [False, True])
 @pytest.mark.parametrize("asked", ASKED)
-def test_a_check_counts_what_it_asks(declare: Declare, asked: str, by_keys: bool) -> None:
-    rows = things(5, owner=Owner.objects.create(name="Ana"))
+def test_a_check_counts_what_it_asks(declare: RegisterOperation, asked: str, by_keys: bool) -> None:
+    rows = create_things(5, owner=Owner.objects.create(name="Ana"))
     rows[0].friends.add(rows[1])
     checks = [Check(asked, ASKED[asked]()), Check("without a note", MISSING)]
-    fill = declare(operation(MISSING, {"note": F("name")}, get_checks=lambda self: checks))
-    run = execute(fill, scope=Scope.of_keys(row.pk for row in rows) if by_keys else Scope())
+    fill = declare(make_operation(MISSING, {"note": F("name")}, get_checks=lambda self: checks))
+    run = execute_operation(fill, scope=Scope.of_keys(row.pk for row in rows) if by_keys else Scope())
     assert run.state == "verification_failed"
     found = ASKED[asked]().count()
     assert found

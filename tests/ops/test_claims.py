@@ -7,32 +7,32 @@ import pytest
 from django.db import connection
 from django.db.models import F
 
-from ops import runs
 from ops.exceptions import ColumnClaimed
 from ops.models import Claim, Run
-from tests.ops.conftest import Declare
+from ops.runs import lifecycle
+from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
-    Watched,
-    create,
-    execute,
-    go,
-    operation,
-    per_row,
+    RecordingMonitor,
+    create_run,
+    create_things,
+    execute_operation,
+    execute_run,
+    is_lock_awaited,
+    make_operation,
+    make_row_operation,
     player,
-    somebody_waits,
-    things,
-    until,
+    wait_until,
 )
 from tests.trials.models import SpecialThing, TextKeyed, Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 MISSING = Thing.objects.filter(note=None)
-NOTES = operation(MISSING, {"note": "x"}, name="notes")
-BOTH = operation(MISSING, {"score": 1, "note": "y"}, name="both")
-SCORES = operation(Thing.objects.filter(score=0), {"score": 2}, name="scores")
-EACH = per_row(MISSING, lambda rows: {row.pk: {"note": "z"} for row in rows}, "note", name="each")
-OTHERS = operation(TextKeyed.objects.filter(note=None), {"note": "x"}, name="others")
+NOTES = make_operation(MISSING, {"note": "x"}, name="notes")
+BOTH = make_operation(MISSING, {"score": 1, "note": "y"}, name="both")
+SCORES = make_operation(Thing.objects.filter(score=0), {"score": 2}, name="scores")
+EACH = make_row_operation(MISSING, lambda rows: {row.pk: {"note": "z"} for row in rows}, "note", name="each")
+OTHERS = make_operation(TextKeyed.objects.filter(note=None), {"note": "x"}, name="others")
 
 
 def away(rows: list[Any]) -> dict[Any, Any]:
@@ -40,10 +40,10 @@ def away(rows: list[Any]) -> dict[Any, Any]:
 
 
 @pytest.mark.parametrize("second", [NOTES, BOTH, EACH])
-def test_a_second_run_on_a_claimed_column_is_refused(declare: Declare, second: type) -> None:
-    first = create(declare(NOTES))
+def test_a_second_run_on_a_claimed_column_is_refused(declare: RegisterOperation, second: type) -> None:
+    first = create_run(declare(NOTES))
     with pytest.raises(ColumnClaimed) as refused:
-        create(declare(second))
+        create_run(declare(second))
     assert str(refused.value) == (
         f"trials.thing.note is being written by run {first.pk} (notes, queued)."
         f" Let that run end, or give it up:\n  To go on: manage.py runs resume {first.pk}\n"
@@ -54,70 +54,70 @@ def test_a_second_run_on_a_claimed_column_is_refused(declare: Declare, second: t
     assert Claim.objects.count() == 1
 
 
-def test_other_columns_and_other_models_are_free(declare: Declare) -> None:
+def test_other_columns_and_other_models_are_free(declare: RegisterOperation) -> None:
     for declared in (NOTES, SCORES, OTHERS):
-        create(declare(declared))
+        create_run(declare(declared))
     assert Claim.objects.count() == 3
 
 
-def test_the_claim_ends_with_the_run(declare: Declare) -> None:
-    things(2)
-    execute(declare(NOTES))
+def test_the_claim_ends_with_the_run(declare: RegisterOperation) -> None:
+    create_things(2)
+    execute_operation(declare(NOTES))
     assert not Claim.objects.exists()
-    execute(declare(EACH))
+    execute_operation(declare(EACH))
 
 
-def test_a_paused_run_keeps_its_claim(declare: Declare) -> None:
-    things(4)
-    run = create(declare(NOTES), batch_size=2)
-    go(run, Watched(lambda number: runs.pause(Run.objects.get())))
+def test_a_paused_run_keeps_its_claim(declare: RegisterOperation) -> None:
+    create_things(4)
+    run = create_run(declare(NOTES), batch_size=2)
+    execute_run(run, RecordingMonitor(lambda number: lifecycle.pause(Run.objects.get())))
     with pytest.raises(ColumnClaimed, match=r"\(notes, paused\)"):
-        create(declare(EACH))
+        create_run(declare(EACH))
 
 
-def test_a_failed_run_lets_go_and_claims_again_when_it_goes_on(declare: Declare) -> None:
-    things(2)
-    failed = create(declare(per_row(MISSING, away, "note")))
+def test_a_failed_run_lets_go_and_claims_again_when_it_goes_on(declare: RegisterOperation) -> None:
+    create_things(2)
+    failed = create_run(declare(make_row_operation(MISSING, away, "note")))
     with pytest.raises(ConnectionError):
-        go(failed)
-    other = create(declare(NOTES))
+        execute_run(failed)
+    other = create_run(declare(NOTES))
     failed.refresh_from_db()
     with pytest.raises(ColumnClaimed, match=f"by run {other.pk} "):
-        runs.requeue(failed)
+        lifecycle.requeue(failed)
     failed.refresh_from_db()
     assert failed.state == "failed"
-    runs.cancel(other)
-    runs.requeue(failed)
+    lifecycle.cancel(other)
+    lifecycle.requeue(failed)
     assert list(Claim.objects.values_list("run", "column")) == [(failed.pk, "note")]
 
 
-def test_a_proxy_claims_the_columns_of_its_table(declare: Declare) -> None:
+def test_a_proxy_claims_the_columns_of_its_table(declare: RegisterOperation) -> None:
     class Proxy(Thing):
         class Meta:
             proxy = True
             app_label = "trials"
 
-    create(declare(NOTES))
+    create_run(declare(NOTES))
     with pytest.raises(ColumnClaimed):
-        create(declare(operation(Proxy.objects.filter(note=None), {"note": F("name")})))
+        create_run(declare(make_operation(Proxy.objects.filter(note=None), {"note": F("name")})))
 
 
-def test_a_table_of_its_own_is_free(declare: Declare) -> None:
-    create(declare(NOTES))
-    create(declare(operation(SpecialThing.objects.filter(extra=None), {"extra": "x"})))
+def test_a_table_of_its_own_is_free(declare: RegisterOperation) -> None:
+    create_run(declare(NOTES))
+    create_run(declare(make_operation(SpecialThing.objects.filter(extra=None), {"extra": "x"})))
 
 
 def test_a_run_that_fails_keeps_its_columns_until_the_last_batch_under_way_has_committed(
-    declare: Declare,
+    declare: RegisterOperation,
 ) -> None:
-    things(4)
-    run = create(declare(NOTES))
-    runs.start(run)
-    failing = Thread(target=lambda: (runs.fail(Run.objects.get(), "no space left"), connection.close()))
+    create_things(4)
+    run = create_run(declare(NOTES))
+    lifecycle.start(run)
+    failing = Thread(target=lambda: (lifecycle.fail(Run.objects.get(), "no space left"), connection.close()))
     with player() as other:
         other.execute("SELECT FROM ops_lane FOR NO KEY UPDATE")  # as a batch has it
         failing.start()
-        until(somebody_waits)
+        wait_until(is_lock_awaited)
         assert Claim.objects.filter(run=run).exists()
         other.commit()
         failing.join()

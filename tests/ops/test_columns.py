@@ -10,8 +10,17 @@ from django.db import DataError
 from django.db.models import F, JSONField, QuerySet, Value
 from django.db.models.functions import Concat
 
-from tests.ops.conftest import Declare
-from tests.ops.running import audited, create, execute, failures, go, operation, per_row, sql
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    audited_changes,
+    create_run,
+    errors_by_object,
+    execute_operation,
+    execute_run,
+    execute_sql,
+    make_operation,
+    make_row_operation,
+)
 from tests.trials.models import Odd, Owner, Renamed, Sort, Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -46,45 +55,47 @@ KINDS: list[tuple[str, Any, Any]] = [
 
 
 def by_changes(column: str, value: Any) -> Any:
-    return operation(ROWS, {column: value, "done": True})
+    return make_operation(ROWS, {column: value, "done": True})
 
 
 def by_process(column: str, value: Any) -> Any:
-    return per_row(ROWS, lambda rows: {r.pk: {column: value, "done": True} for r in rows}, column, "done")
+    return make_row_operation(
+        ROWS, lambda rows: {r.pk: {column: value, "done": True} for r in rows}, column, "done"
+    )
 
 
 @pytest.mark.parametrize("declared", [by_changes, by_process])
 @pytest.mark.parametrize(("column", "value", "told"), KINDS)
 def test_a_value_is_stored_and_audited_as_its_column_holds_it(
-    declare: Declare, declared: Any, column: str, value: Any, told: Any
+    declare: RegisterOperation, declared: Any, column: str, value: Any, told: Any
 ) -> None:
     row = Sort.objects.create()
-    run = execute(declare(declared(column, value)))
-    assert run.state == "succeeded", failures(run)
+    run = execute_operation(declare(declared(column, value)))
+    assert run.state == "succeeded", errors_by_object(run)
     row.refresh_from_db()
     stored = getattr(row, column)
     assert stored == (Decimal(str(told)) if column == "price" else value)
-    change = audited(run)[str(row.pk)][column]
+    change = audited_changes(run)[str(row.pk)][column]
     assert change.get("new", MISSING) == told
     assert change.get("old", MISSING) == (MISSING if column == "data" else None)
 
 
 @pytest.mark.parametrize("declared", [by_changes, by_process])
-def test_none_in_a_json_column_is_sql_null(declare: Declare, declared: Any) -> None:
+def test_none_in_a_json_column_is_sql_null(declare: RegisterOperation, declared: Any) -> None:
     row = Sort.objects.create(data={"a": 1})
-    run = execute(declare(declared("data", None)))
-    assert sql("SELECT data IS NULL FROM trials_sort") == [(True,)]
-    assert audited(run)[str(row.pk)]["data"] == {"old": {"a": 1}}
+    run = execute_operation(declare(declared("data", None)))
+    assert execute_sql("SELECT data IS NULL FROM trials_sort") == [(True,)]
+    assert audited_changes(run)[str(row.pk)]["data"] == {"old": {"a": 1}}
 
 
-def test_json_null_stays_apart_from_sql_null(declare: Declare) -> None:
+def test_json_null_stays_apart_from_sql_null(declare: RegisterOperation) -> None:
     row = Sort.objects.create(data=Value(None, JSONField()))
-    run = execute(declare(by_changes("data", {"a": 1})))
-    assert audited(run)[str(row.pk)]["data"] == {"old": None, "new": {"a": 1}}
+    run = execute_operation(declare(by_changes("data", {"a": 1})))
+    assert audited_changes(run)[str(row.pk)]["data"] == {"old": None, "new": {"a": 1}}
     Sort.objects.update(done=False)
-    again = execute(declare(by_changes("data", Value(None, JSONField()))))
-    assert audited(again)[str(row.pk)]["data"] == {"old": {"a": 1}, "new": None}
-    assert sql("SELECT data::text FROM trials_sort") == [("null",)]
+    again = execute_operation(declare(by_changes("data", Value(None, JSONField()))))
+    assert audited_changes(again)[str(row.pk)]["data"] == {"old": {"a": 1}, "new": None}
+    assert execute_sql("SELECT data::text FROM trials_sort") == [("null",)]
 
 
 @pytest.mark.parametrize("declared", [by_changes, by_process])
@@ -98,50 +109,50 @@ def test_json_null_stays_apart_from_sql_null(declare: Declare) -> None:
     ],
 )
 def test_a_value_that_the_column_cannot_hold_fails_its_row_and_is_never_cut(
-    declare: Declare, declared: Any, column: str, value: Any, words: str
+    declare: RegisterOperation, declared: Any, column: str, value: Any, words: str
 ) -> None:
     row = Sort.objects.create()
-    run = execute(declare(declared(column, value)))
+    run = execute_operation(declare(declared(column, value)))
     assert run.state == "finished_with_failures"
-    assert words in failures(run)[str(row.pk)]
+    assert words in errors_by_object(run)[str(row.pk)]
     row.refresh_from_db()
     assert (getattr(row, column), row.done) == (None, False)
-    assert audited(run) == {}
+    assert audited_changes(run) == {}
 
 
 @pytest.mark.parametrize("declared", [by_changes, by_process])
-def test_a_foreign_key_is_set_and_audited_by_its_column(declare: Declare, declared: Any) -> None:
+def test_a_foreign_key_is_set_and_audited_by_its_column(declare: RegisterOperation, declared: Any) -> None:
     row, owner = Sort.objects.create(), Owner.objects.create(name="Ana")
-    run = execute(declare(declared("owner", owner.pk)))
+    run = execute_operation(declare(declared("owner", owner.pk)))
     row.refresh_from_db()
     assert row.owner == owner
-    assert audited(run)[str(row.pk)]["owner_id"] == {"old": None, "new": owner.pk}
+    assert audited_changes(run)[str(row.pk)]["owner_id"] == {"old": None, "new": owner.pk}
 
 
-def test_a_number_too_great_for_its_column_fails_its_row(declare: Declare) -> None:
+def test_a_number_too_great_for_its_column_fails_its_row(declare: RegisterOperation) -> None:
     small, great = Sort.objects.create(price=21), Sort.objects.create(price=22)
-    run = execute(declare(operation(ROWS, {"number": F("price") * 100_000_000, "done": True})))
-    assert (run.state, list(audited(run))) == ("finished_with_failures", [str(small.pk)])
-    assert failures(run) == {str(great.pk): "integer out of range"}
+    run = execute_operation(declare(make_operation(ROWS, {"number": F("price") * 100_000_000, "done": True})))
+    assert (run.state, list(audited_changes(run))) == ("finished_with_failures", [str(small.pk)])
+    assert errors_by_object(run) == {str(great.pk): "integer out of range"}
 
 
-def test_a_constant_that_no_row_can_hold_ends_the_run(declare: Declare) -> None:
+def test_a_constant_that_no_row_can_hold_ends_the_run(declare: RegisterOperation) -> None:
     """PostgreSQL computes it before it looks at any row, so each batch fails, even one without rows."""
     Sort.objects.bulk_create(Sort() for _ in range(3))
-    run = create(declare(operation(ROWS, {"number": 2147483648, "done": True})))
+    run = create_run(declare(make_operation(ROWS, {"number": 2147483648, "done": True})))
     with pytest.raises(DataError, match="integer out of range"):
-        go(run)
+        execute_run(run)
     run.refresh_from_db()
-    assert (run.state, audited(run)) == ("failed", {})
+    assert (run.state, audited_changes(run)) == ("failed", {})
 
 
-def test_an_expression_becomes_its_columns_type(declare: Declare) -> None:
+def test_an_expression_becomes_its_columns_type(declare: RegisterOperation) -> None:
     row = Sort.objects.create(number=7, text="x")
     changes = {"price": F("number"), "ratio": F("number"), "text": Concat("text", Value("%y")), "done": True}
-    run = execute(declare(operation(ROWS, changes)))
+    run = execute_operation(declare(make_operation(ROWS, changes)))
     row.refresh_from_db()
     assert (row.price, row.ratio, row.text) == (Decimal("7.00"), 7.0, "x%y")
-    assert audited(run)[str(row.pk)]["text"] == {"old": "x", "new": "x%y"}
+    assert audited_changes(run)[str(row.pk)]["text"] == {"old": "x", "new": "x%y"}
 
 
 def _odd() -> QuerySet[Any]:
@@ -151,21 +162,23 @@ def _odd() -> QuerySet[Any]:
 @pytest.mark.parametrize(
     "declared",
     [
-        operation(_odd(), {"copy": F("title")}),
-        per_row(_odd(), lambda rows: {row.pk: {"copy": row.title} for row in rows}, "copy"),
+        make_operation(_odd(), {"copy": F("title")}),
+        make_row_operation(_odd(), lambda rows: {row.pk: {"copy": row.title} for row in rows}, "copy"),
     ],
 )
-def test_names_that_must_be_quoted_are_quoted(declare: Declare, declared: Any) -> None:
+def test_names_that_must_be_quoted_are_quoted(declare: RegisterOperation, declared: Any) -> None:
     row = Odd.objects.create(title="100% 'x'")
-    run = execute(declare(declared))
-    assert audited(run) == {str(row.pk): {"select": {"old": None, "new": "100% 'x'"}}}
+    run = execute_operation(declare(declared))
+    assert audited_changes(run) == {str(row.pk): {"select": {"old": None, "new": "100% 'x'"}}}
 
 
 @pytest.mark.parametrize(
     "declared",
     [
-        operation(Renamed.objects.filter(new_price=None), {"new_price": F("price"), "price": F("old_price")}),
-        per_row(
+        make_operation(
+            Renamed.objects.filter(new_price=None), {"new_price": F("price"), "price": F("old_price")}
+        ),
+        make_row_operation(
             Renamed.objects.filter(new_price=None),
             lambda rows: {r.pk: {"new_price": r.price, "price": r.old_price} for r in rows},
             "new_price",
@@ -173,37 +186,46 @@ def test_names_that_must_be_quoted_are_quoted(declare: Declare, declared: Any) -
         ),
     ],
 )
-def test_columns_may_be_called_as_the_engine_calls_its_own(declare: Declare, declared: Any) -> None:
+def test_columns_may_be_called_as_the_engine_calls_its_own(declare: RegisterOperation, declared: Any) -> None:
     row = Renamed.objects.create(price=1, old_price=3)
-    run = execute(declare(declared))
-    assert audited(run)[str(row.pk)] == {"new_price": {"old": None, "new": 1}, "price": {"old": 1, "new": 3}}
+    run = execute_operation(declare(declared))
+    assert audited_changes(run)[str(row.pk)] == {
+        "new_price": {"old": None, "new": 1},
+        "price": {"old": 1, "new": 3},
+    }
 
 
 @pytest.mark.parametrize(
     "declared",
     [
-        operation(Thing.objects.filter(note=None), {"note": F("name")}),
-        per_row(Thing.objects.filter(note=None), lambda rows: {r.pk: {"note": r.name} for r in rows}, "note"),
+        make_operation(Thing.objects.filter(note=None), {"note": F("name")}),
+        make_row_operation(
+            Thing.objects.filter(note=None), lambda rows: {r.pk: {"note": r.name} for r in rows}, "note"
+        ),
     ],
 )
-def test_what_a_trigger_made_of_a_value_is_audited(declare: Declare, trigger: Any, declared: Any) -> None:
+def test_what_a_trigger_made_of_a_value_is_audited(
+    declare: RegisterOperation, trigger: Any, declared: Any
+) -> None:
     row = Thing.objects.create(name="abc")
     trigger("trials_thing", "NEW.note := upper(NEW.note); RETURN NEW;")
-    run = execute(declare(declared))
-    assert audited(run) == {str(row.pk): {"note": {"old": None, "new": "ABC"}}}
+    run = execute_operation(declare(declared))
+    assert audited_changes(run) == {str(row.pk): {"note": {"old": None, "new": "ABC"}}}
 
 
 @pytest.mark.parametrize(
     "declared",
     [
-        operation(Thing.objects.filter(note=None), {"note": F("name")}),
-        per_row(Thing.objects.filter(note=None), lambda rows: {r.pk: {"note": r.name} for r in rows}, "note"),
+        make_operation(Thing.objects.filter(note=None), {"note": F("name")}),
+        make_row_operation(
+            Thing.objects.filter(note=None), lambda rows: {r.pk: {"note": r.name} for r in rows}, "note"
+        ),
     ],
 )
-def test_updated_at_is_set_and_not_audited(declare: Declare, declared: Any) -> None:
+def test_updated_at_is_set_and_not_audited(declare: RegisterOperation, declared: Any) -> None:
     row = Thing.objects.create(name="abc")
     before = row.updated_at
-    run = execute(declare(declared))
+    run = execute_operation(declare(declared))
     row.refresh_from_db()
     assert row.updated_at > before
-    assert list(audited(run)[str(row.pk)]) == ["note"]
+    assert list(audited_changes(run)[str(row.pk)]) == ["note"]

@@ -8,12 +8,12 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ops import runs
-from ops.creation import Request, create
 from ops.models import AuditLog, Run
+from ops.runs import lifecycle
+from ops.runs.creation import RunRequest, create_run
 from tests.conftest import Manage
-from tests.ops.running import things
-from tests.ops.told import said
+from tests.ops.running import create_things
+from tests.ops.told import assert_output
 from tests.trials.models import Thing
 from tests.trials.operations import Annotate, SetScore
 
@@ -21,8 +21,8 @@ ANNOTATE = ("operate", "trials_annotate")
 
 
 def test_any_registered_operation_is_previewed_and_executed(manage: Manage) -> None:
-    things(2)
-    said(
+    create_things(2)
+    assert_output(
         manage(*ANNOTATE),
         """
         trials_annotate: Copy the name of each thing into its note.
@@ -38,7 +38,7 @@ def test_any_registered_operation_is_previewed_and_executed(manage: Manage) -> N
         Nothing was written. To execute: manage.py operate trials_annotate --execute
         """,
     )
-    said(
+    assert_output(
         manage(*ANNOTATE, "--execute"),
         """
         Run N succeeded: 2 changed in DURATION (RATE rows/s), K batches, 1 sweep.
@@ -49,7 +49,7 @@ def test_any_registered_operation_is_previewed_and_executed(manage: Manage) -> N
 
 
 def test_parameters_become_flags(manage: Manage) -> None:
-    things(2)
+    create_things(2)
     Thing.objects.filter(name="t2").update(note="x")
     done = manage("operate", "trials_score", "--score", "7", "--only-noted", "--execute", "--as", "Ana María")
     assert (done.returncode, done.stderr) == (0, "")
@@ -59,7 +59,7 @@ def test_parameters_become_flags(manage: Manage) -> None:
 
 
 def test_json_is_one_object_a_line(manage: Manage) -> None:
-    things(3)
+    create_things(3)
     (preview,) = _events(manage(*ANNOTATE, "--json"))
     assert (preview["event"], preview["total"], preview["breakdown"]) == ("preview", 3, {"0": 3})
     assert preview["samples"][0] == {"row": "t1", "changes": {"note": [None, "t1"]}}
@@ -78,10 +78,10 @@ def _events(done: Any) -> list[dict[str, Any]]:
 
 
 def test_failed_rows_are_told_and_the_exit_status_is_1(manage: Manage) -> None:
-    things(2)
-    things(1, score=600)
+    create_things(2)
+    create_things(1, score=600)
     done = manage("operate", "trials_score", "--score", "1500", "--execute")
-    said(
+    assert_output(
         done,
         """
         Run N finished with failures: 0 changed, 3 failed in DURATION (RATE rows/s), K batches, 1 sweep.
@@ -96,7 +96,7 @@ def test_failed_rows_are_told_and_the_exit_status_is_1(manage: Manage) -> None:
 
 def test_a_check_that_does_not_hold_is_told_and_the_exit_status_is_1(manage: Manage) -> None:
     Thing.objects.create(name="hidden")
-    said(
+    assert_output(
         manage(*ANNOTATE, "--execute"),
         """
         Run N verification failed: 0 changed in DURATION (RATE rows/s), K batches, 1 sweep.
@@ -151,9 +151,9 @@ def test_wrong_words_are_told_with_status_2(manage: Manage, words: list[str], sa
 
 
 def test_runs_are_listed_the_newest_first(manage: Manage) -> None:
-    said(manage("runs"), "No run yet. To see what can be run: manage.py operate --help")
-    things(2)
-    create(Request(SetScore, "ada", {"score": 5}))
+    assert_output(manage("runs"), "No run yet. To see what can be run: manage.py operate --help")
+    create_things(2)
+    create_run(RunRequest(SetScore, "ada", {"score": 5}))
     manage(*ANNOTATE, "--execute", "--as", "bob")
     first, second = Run.objects.order_by("pk")
     listed = manage("runs").stdout.splitlines()
@@ -174,9 +174,9 @@ def test_runs_are_listed_the_newest_first(manage: Manage) -> None:
 
 
 def test_a_run_is_shown_whole(manage: Manage) -> None:
-    things(1, score=3)
+    create_things(1, score=3)
     manage("operate", "trials_score", "--score", 5, "--filter", "name=t1", "--execute", "--as", "ada")
-    said(
+    assert_output(
         manage("runs", "show", Run.objects.get().pk),
         """
         Run N: trials_score, succeeded
@@ -194,8 +194,8 @@ def test_a_run_is_shown_whole(manage: Manage) -> None:
 
 
 def test_a_queued_run_is_resumed_and_a_finished_one_is_not(manage: Manage) -> None:
-    things(2)
-    run = create(Request(Annotate, "ada"))
+    create_things(2)
+    run = create_run(RunRequest(Annotate, "ada"))
     assert manage("runs", "resume", run.pk).returncode == 0
     over = manage("runs", "resume", run.pk)
     assert (
@@ -207,35 +207,37 @@ def test_a_queued_run_is_resumed_and_a_finished_one_is_not(manage: Manage) -> No
 
 
 def test_a_run_resumed_with_another_pace_keeps_it(manage: Manage) -> None:
-    things(15)
-    run = create(Request(Annotate, "ada", batch_size=1, max_rate=1))
+    create_things(15)
+    run = create_run(RunRequest(Annotate, "ada", batch_size=1, max_rate=1))
     assert (
         manage(
             "runs", "resume", run.pk, "--batch-size", 7, "--max-rate", 9000, "--max-failures", 0
         ).returncode
         == 0
     )
-    run = runs.get(run.pk)
+    run = lifecycle.get_run(run.pk)
     assert (run.state, run.batch_size, run.max_rate, run.max_failures) == ("succeeded", 7, 9000, 0)
     assert run.lanes.get().batches == 3
 
 
 def test_pauses_do_not_count_as_time_that_a_run_took(manage: Manage) -> None:
-    run = create(Request(Annotate, "ada"))
+    run = create_run(RunRequest(Annotate, "ada"))
     for _ in range(2):
-        runs.start(run)
+        lifecycle.start(run)
         Run.objects.update(started_at=Now() - timedelta(hours=9), working_since=Now() - timedelta(hours=1))
-        run = runs.get(run.pk)  # as another process has it, whose own clock knows nothing of these hours
-        runs.pause(run)
-        runs.requeue(run)
-    runs.cancel(run)
+        run = lifecycle.get_run(
+            run.pk
+        )  # as another process has it, whose own clock knows nothing of these hours
+        lifecycle.pause(run)
+        lifecycle.requeue(run)
+    lifecycle.cancel(run)
     assert "  took      2 h 0 min\n" in manage("runs", "show", run.pk).stdout
 
 
 def test_a_run_that_nobody_works_on_says_so_and_one_that_beats_or_is_held_does_not(manage: Manage) -> None:
-    things(1)
-    run = create(Request(Annotate, "ada"))
-    runs.start(run)
+    create_things(1)
+    run = create_run(RunRequest(Annotate, "ada"))
+    lifecycle.start(run)
 
     def said() -> tuple[str, bool]:
         nobody = f"  stalled   nobody works on it: manage.py runs resume {run.pk}\n"
@@ -254,7 +256,7 @@ def test_a_run_that_nobody_works_on_says_so_and_one_that_beats_or_is_held_does_n
 
 
 def test_a_run_is_cancelled_and_cannot_be_paused_then(manage: Manage) -> None:
-    run = create(Request(Annotate, "ada"))
+    run = create_run(RunRequest(Annotate, "ada"))
     done = manage("runs", "cancel", run.pk)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"Run {run.pk} was cancelled: 0 changed" in done.stdout
@@ -264,9 +266,9 @@ def test_a_run_is_cancelled_and_cannot_be_paused_then(manage: Manage) -> None:
 
 
 def test_a_run_that_is_paused_already_says_how_to_go_on(manage: Manage) -> None:
-    run = create(Request(Annotate, "ada"))
-    runs.start(run)
-    runs.pause(run)
+    run = create_run(RunRequest(Annotate, "ada"))
+    lifecycle.start(run)
+    lifecycle.pause(run)
     refused = manage("runs", "pause", run.pk)
     assert refused.returncode == 1
     words = f"run {run.pk} is paused already. To go on: manage.py runs resume {run.pk}"
@@ -297,7 +299,7 @@ def test_a_revert_of_a_run_that_cannot_be_taken_back_names_no_flag_that_is_none(
 
 
 def test_a_retry_whose_parameters_are_refused_by_now_names_no_flag_that_is_none(manage: Manage) -> None:
-    run = create(Request(SetScore, "ada", params={"score": "5"}))
+    run = create_run(RunRequest(SetScore, "ada", params={"score": "5"}))
     Run.objects.filter(pk=run.pk).update(params={"score": "much"})
     run.failures.create(object_id="1", error="x")
     refused = manage("runs", "retry", run.pk)
@@ -306,7 +308,7 @@ def test_a_retry_whose_parameters_are_refused_by_now_names_no_flag_that_is_none(
 
 
 def test_an_error_in_python_fails_the_run_in_words(manage: Manage) -> None:
-    things(1)
+    create_things(1)
     done = manage("operate", "trials_recite", "--execute", env={"TRIALS_RECITE_FAILS": "yes"})
     run = Run.objects.get()
     assert (done.returncode, run.state) == (1, "failed")
@@ -317,7 +319,7 @@ def test_an_error_in_python_fails_the_run_in_words(manage: Manage) -> None:
 
 
 def test_an_error_of_the_database_fails_the_run_in_words(manage: Manage, trigger: Any) -> None:
-    things(1)
+    create_things(1)
     trigger("trials_thing", "RAISE EXCEPTION 'the disk is full' USING ERRCODE = '53100';")
     done = manage(*ANNOTATE, "--execute")
     run = Run.objects.get()

@@ -5,8 +5,8 @@ from django.db import connection
 from django.db.models import Count, Exists, F, OuterRef, Q, Window
 from django.test.utils import CaptureQueriesContext
 
-from ops.sql.counts import counts
-from tests.ops.running import things
+from ops.sql.counts import count_querysets
+from tests.ops.running import create_things
 from tests.trials.models import Owner, Tag, Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
@@ -39,20 +39,26 @@ OTHERS = [
 @pytest.fixture(autouse=True)
 def rows() -> None:
     ana = Owner.objects.create(name="Ana")
-    made = things(3, score=1, owner=ana) + things(4, score=8, note="100%") + things(2, score=6)
+    made = (
+        create_things(3, score=1, owner=ana)
+        + create_things(4, score=8, note="100%")
+        + create_things(2, score=6)
+    )
     Tag.objects.bulk_create(Tag(thing=thing, label="x") for thing in [made[0], made[0], made[5]])
 
 
 def test_counting_together_tells_what_each_counts_alone() -> None:
-    assert counts([*OVER_ONE_TABLE, *OTHERS]) == [rows.count() for rows in [*OVER_ONE_TABLE, *OTHERS]]
+    assert count_querysets([*OVER_ONE_TABLE, *OTHERS]) == [
+        rows.count() for rows in [*OVER_ONE_TABLE, *OTHERS]
+    ]
 
 
 def test_querysets_over_one_table_are_counted_in_one_scan() -> None:
     with CaptureQueriesContext(connection) as told:
-        counts(OVER_ONE_TABLE)
+        count_querysets(OVER_ONE_TABLE)
     assert len(told) == 1
 
 
 def test_nothing_is_counted_of_nothing() -> None:
-    assert counts([]) == []
-    assert counts([Thing.objects.none()]) == [0]
+    assert count_querysets([]) == []
+    assert count_querysets([Thing.objects.none()]) == [0]

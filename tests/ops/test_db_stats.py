@@ -12,11 +12,11 @@ from django.core.management import call_command
 from django.db import connection
 
 from ops.report import stats as report
-from ops.stats.activity import sessions
-from ops.stats.relations import all_indexes, largest_tables
-from ops.stats.statements import Missing, top_statements
-from tests.debian import DebianPostgres, django_on, need_debian
-from tests.ops.running import player, sql, things, until
+from ops.stats.activity import fetch_sessions
+from ops.stats.relations import fetch_indexes, fetch_largest_tables
+from ops.stats.statements import ExtensionMissing, fetch_top_statements
+from tests.debian import DebianPostgres, connect_django_to_server, require_debian_postgres
+from tests.ops.running import create_things, execute_sql, player, wait_until
 
 
 def told(*options: str) -> str:
@@ -27,7 +27,7 @@ def told(*options: str) -> str:
 
 @pytest.fixture
 def debian(tmp_path: pytest.TempPathFactory) -> Iterator[DebianPostgres]:
-    need_debian()
+    require_debian_postgres()
     server = DebianPostgres(tmp_path)
     try:
         server.start()
@@ -40,24 +40,24 @@ def debian(tmp_path: pytest.TempPathFactory) -> Iterator[DebianPostgres]:
 def test_pg_stat_statements_is_switched_on_by_what_db_stats_says_and_then_tells_the_dearest(
     debian: DebianPostgres,
 ) -> None:
-    with django_on(debian):
+    with connect_django_to_server(debian):
         steps = re.findall(r"> (.+)", told())
         assert [step.split("'")[0] for step in steps[1:]] == [
             "Restart the server (docker compose restart postgres).",
             'psql "$DATABASE_URL" -c ',
         ]
-        sql(steps[0].split('"')[3])
+        execute_sql(steps[0].split('"')[3])
         debian.stop()
         debian.start()
         connection.close()
-        assert top_statements(1) == Missing(
+        assert fetch_top_statements(1) == ExtensionMissing(
             "This database has no extension pg_stat_statements yet.", (steps[2],)
         )
-        sql(steps[2].split("'")[1])
+        execute_sql(steps[2].split("'")[1])
         for seconds in (0.02, 0.01):
-            sql("SELECT pg_sleep(%s), 'much'\n  AS told", seconds)
-        found = top_statements(10)
-        assert not isinstance(found, Missing)
+            execute_sql("SELECT pg_sleep(%s), 'much'\n  AS told", seconds)
+        found = fetch_top_statements(10)
+        assert not isinstance(found, ExtensionMissing)
         slept = next(each for each in found if each.query == "SELECT pg_sleep($1), $2 AS told")
         assert (slept.calls, slept.rows) == (2, 2)
         assert slept.total.total_seconds() >= 0.03
@@ -68,7 +68,7 @@ def test_pg_stat_statements_is_switched_on_by_what_db_stats_says_and_then_tells_
 
 @pytest.mark.django_db
 def test_a_server_without_the_extension_is_told_what_to_install(request: pytest.FixtureRequest) -> None:
-    if sql("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_stat_statements'"):
+    if execute_sql("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_stat_statements'"):
         pytest.skip("this server has pg_stat_statements")
     assert "one of PostgreSQL's contrib modules" in told()
     missing = json.loads(told("--json"))["missing"]
@@ -77,38 +77,38 @@ def test_a_server_without_the_extension_is_told_what_to_install(request: pytest.
 
 @pytest.mark.django_db(transaction=True)
 def test_sizes_and_dead_rows_are_of_the_table_and_an_index_is_unused_until_it_is_read() -> None:
-    things(300)
-    sql("CREATE INDEX trials_unused ON trials_thing (note)")
+    create_things(300)
+    execute_sql("CREATE INDEX trials_unused ON trials_thing (note)")
     try:
-        sql("UPDATE trials_thing SET score = 1")
-        sql("SELECT pg_stat_force_next_flush()")
-        thing = next(each for each in largest_tables(1000) if each.name == "trials_thing")
+        execute_sql("UPDATE trials_thing SET score = 1")
+        execute_sql("SELECT pg_stat_force_next_flush()")
+        thing = next(each for each in fetch_largest_tables(1000) if each.name == "trials_thing")
         # Counters of another test's rows may still come in.
         assert thing.live >= 300
         assert thing.dead >= 300
-        sizes = sql("SELECT pg_total_relation_size('trials_thing'), pg_indexes_size('trials_thing')")
+        sizes = execute_sql("SELECT pg_total_relation_size('trials_thing'), pg_indexes_size('trials_thing')")
         assert sizes == [(thing.size, thing.indexes)]
-        assert {index.name: index.unused for index in all_indexes()}["trials_unused"] is True
+        assert {index.name: index.unused for index in fetch_indexes()}["trials_unused"] is True
         # Not at once, where dead rows of others' transactions still keep a new index from use.
-        until(lambda: not _after_a_look_by_note()["trials_unused"].unused)
+        wait_until(lambda: not _after_a_look_by_note()["trials_unused"].unused)
         read = _after_a_look_by_note()
     finally:
-        sql("DROP INDEX trials_unused")
+        execute_sql("DROP INDEX trials_unused")
     assert read["trials_unused"].scans > 1
     assert not read["trials_thing_pkey"].unused
 
 
 def _after_a_look_by_note() -> dict[str, Any]:
-    sql("SET enable_seqscan = off")
-    sql("SELECT * FROM trials_thing WHERE note = 'x'")
-    sql("RESET enable_seqscan")
-    sql("SELECT pg_stat_force_next_flush()")
-    return {index.name: index for index in all_indexes()}
+    execute_sql("SET enable_seqscan = off")
+    execute_sql("SELECT * FROM trials_thing WHERE note = 'x'")
+    execute_sql("RESET enable_seqscan")
+    execute_sql("SELECT pg_stat_force_next_flush()")
+    return {index.name: index for index in fetch_indexes()}
 
 
 @pytest.mark.django_db(transaction=True)
 def test_who_waits_is_told_with_whom_for_and_a_run_with_its_lane() -> None:
-    things(1)
+    create_things(1)
     with player() as holder, player() as waiter:
         first, second = holder.info.backend_pid, waiter.info.backend_pid
         holder.execute("SELECT set_config('application_name', 'kyndo run 7 lane 0', true)")
@@ -116,9 +116,9 @@ def test_who_waits_is_told_with_whom_for_and_a_run_with_its_lane() -> None:
         waiting = threading.Thread(target=waiter.execute, args=["UPDATE trials_thing SET score = 3"])
         waiting.start()
         try:
-            until(lambda: any(session.blocked_by for session in sessions()))
-            found = {session.pid: session for session in sessions()}
-            lines = report.as_lines(report.Stats())
+            wait_until(lambda: any(session.blocked_by for session in fetch_sessions()))
+            found = {session.pid: session for session in fetch_sessions()}
+            lines = report.as_lines(report.DatabaseStats())
         finally:
             holder.rollback()
             waiting.join()

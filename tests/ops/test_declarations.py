@@ -16,17 +16,24 @@ from django.core.management import CommandError, call_command
 from django.db.models import F, QuerySet, Value
 from django.utils import timezone
 
-from ops import creation, registry, runs
-from ops.contract import RESERVED
-from ops.creation import Request
 from ops.exceptions import InvalidDeclaration
 from ops.management.base import OpsCommand, add_run_arguments
 from ops.models import Claim, Run
-from ops.operation import Check, Operation
-from ops.preview import preview
+from ops.operations import Check, Operation, registry
+from ops.operations.contract import RESERVED_PARAM_NAMES
+from ops.runs import creation, lifecycle
+from ops.runs.creation import RunRequest
+from ops.runs.preview import build_preview
 from tests.manage import ROOT, Manage
-from tests.ops.conftest import Declare
-from tests.ops.running import create, execute, go, operation, per_row, things
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    create_run,
+    create_things,
+    execute_operation,
+    execute_run,
+    make_operation,
+    make_row_operation,
+)
 from tests.trials.models import Thing
 from tests.trials.operations import ScoreParams
 
@@ -41,11 +48,11 @@ class Reserved(forms.Form):
 
 def of(**attributes: Any) -> type[Operation]:
     """An operation that would do, but for these attributes."""
-    return operation(MISSING, {"note": Value("x")}, **attributes)
+    return make_operation(MISSING, {"note": Value("x")}, **attributes)
 
 
 def setting(**changes: Any) -> type[Operation]:
-    return operation(MISSING, changes)
+    return make_operation(MISSING, changes)
 
 
 def over(**filters: Any) -> type[Operation]:
@@ -85,7 +92,10 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: bare(model=Thing, get_changes=lambda self: {"note": "x"}),
         "trial declares no get_queryset()",
     ),
-    "no get_changes": (lambda: operation(MISSING), "writes no column: give get_changes(), or columns and"),
+    "no get_changes": (
+        lambda: make_operation(MISSING),
+        "writes no column: give get_changes(), or columns and",
+    ),
     "no rows": (lambda: giving("get_queryset", None), "get_queryset() returned nothing, not a queryset"),
     "a manager": (lambda: giving("get_queryset", Thing.objects), "returned a manager: add .all()"),
     "a list of rows": (lambda: giving("get_queryset", [1]), "get_queryset() returned a list, not a queryset"),
@@ -138,7 +148,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "other columns": (lambda: of(columns=["score"]), "columns are score, and get_changes() sets note; leave"),
     "follows in one text": (lambda: of(follows="name"), "follows is 'name'; give a list of names"),
     "a rate of nothing": (lambda: of(guessed_rate=0), "guessed_rate is 0; give rows a second"),
-    "no operation": (lambda: Thing, "is no operation: inherit from ops.operation.Operation"),
+    "no operation": (lambda: Thing, "is no operation: inherit from ops.operations.Operation"),
     "a name of no text": (lambda: of(name=7), "name is 7; use lower-case letters, digits and underscores"),
 }
 EACH = pytest.mark.parametrize(("declared", "words"), WRONG.values(), ids=WRONG)
@@ -153,23 +163,23 @@ def test_what_is_wrong_is_said_when_it_is_declared(declared: Any, words: str) ->
 
 
 @pytest.fixture
-def loading(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+def loading(declare: RegisterOperation, monkeypatch: pytest.MonkeyPatch) -> None:
     """As while the apps are being loaded; what is declared is forgotten when the test ends."""
     monkeypatch.setattr(registry, "_discovered", False)
-    monkeypatch.setattr(registry, "_nameless", {})
-    monkeypatch.setattr(registry, "_broken", {})
+    monkeypatch.setattr(registry, "_registration_errors", {})
+    monkeypatch.setattr(registry, "_import_errors", {})
 
 
 @EACH
 @pytest.mark.usefixtures("loading")
 def test_what_is_wrong_in_an_app_is_a_warning_and_ends_nothing(declared: Any, words: str) -> None:
-    good = registry.all_operations()
+    good = registry.list_operations()
     registry.register(declared())
     [told] = run_checks(tags=["operations"])
     assert (told.id, told.level, "docs/operations.md" in str(told.hint)) == ("ops.W001", 30, True)
     assert words in told.msg
-    assert registry.all_operations() == good
-    assert registry.get("trials_annotate")
+    assert registry.list_operations() == good
+    assert registry.get_operation("trials_annotate")
 
 
 @pytest.mark.usefixtures("loading")
@@ -184,11 +194,11 @@ def test_an_operation_that_is_refused_says_so_whatever_is_typed() -> None:
 def test_the_second_of_one_name_is_refused_and_the_first_stays() -> None:
     first = registry.register(of())
     registry.register(of())
-    assert registry.get("trial") is first
+    assert registry.get_operation("trial") is first
     assert "trial is registered already, by Trial" in run_checks(tags=["operations"])[0].msg
 
 
-def test_a_declaration_that_asks_the_database_is_asked_once_it_is_built(declare: Declare) -> None:
+def test_a_declaration_that_asks_the_database_is_asked_once_it_is_built(declare: RegisterOperation) -> None:
     """`migrate` comes before the tables, and any command while the server is away."""
     asked = []
 
@@ -199,7 +209,7 @@ def test_a_declaration_that_asks_the_database_is_asked_once_it_is_built(declare:
     trial = declare(of(get_queryset=rows))
     assert asked == []
     with pytest.raises(InvalidDeclaration, match="'nota'"):
-        create(trial)
+        create_run(trial)
     assert asked == [[]]
 
 
@@ -209,7 +219,7 @@ def test_no_parameter_can_be_called_as_an_option_of_a_command() -> None:
     flags = {flag.removeprefix("--").replace("-", "_") for a in parser._actions for flag in a.option_strings}
     assert {
         name for name in flags | {a.dest for a in parser._actions} if not name.startswith("_")
-    } <= RESERVED
+    } <= RESERVED_PARAM_NAMES
 
 
 def now_in_rows() -> type[Operation]:
@@ -225,22 +235,22 @@ UNSTEADY = {
     "now in the changes": lambda: of(get_changes=lambda self: {"updated_at": timezone.now()}),
     "a random value": lambda: of(get_changes=lambda self: {"score": random.random() * 100 // 0.001}),
     "random rows": lambda: over_each(lambda: {"pk__gt": random.randrange(10**9)}),
-    "now where Python makes the values": lambda: per_row(
+    "now where Python makes the values": lambda: make_row_operation(
         MISSING, dict, "note", get_queryset=lambda self: Thing.objects.filter(updated_at__lt=timezone.now())
     ),
 }
 
 
 @pytest.mark.parametrize("declared", UNSTEADY.values(), ids=UNSTEADY)
-@pytest.mark.parametrize("begin", [preview, creation.create], ids=["preview", "create"])
+@pytest.mark.parametrize("begin", [build_preview, creation.create_run], ids=["preview", "create"])
 def test_what_is_another_one_each_time_it_is_built_begins_no_run(
-    declare: Declare, declared: Any, begin: Any
+    declare: RegisterOperation, declared: Any, begin: Any
 ) -> None:
-    things(2)
+    create_things(2)
     with pytest.raises(
         InvalidDeclaration, match=r"^trial is another one each time it is built, with "
     ) as told:
-        begin(Request(declare(declared()), "me"))
+        begin(RunRequest(declare(declared()), "me"))
     assert "Take the time from self.as_of" in str(told.value)
     assert not Run.objects.exists()
     assert not Claim.objects.exists()
@@ -254,16 +264,16 @@ def test_what_is_another_one_each_time_it_is_built_is_a_warning(declared: Any) -
     assert (told.id, "Take the time from self.as_of" in told.msg) == ("ops.W002", True)
 
 
-def test_params_that_raise_are_told_in_a_line(declare: Declare) -> None:
+def test_params_that_raise_are_told_in_a_line(declare: RegisterOperation) -> None:
     class Raising(forms.Form):
         clean = raising
 
     with pytest.raises(InvalidDeclaration, match=r"^trial: Params: KeyError: 'nope' \(test_declarations.py"):
-        create(declare(of(Params=Raising)))
+        create_run(declare(of(Params=Raising)))
 
 
 def test_a_percent_sign_in_words_is_one_in_the_help(
-    declare: Declare, capsys: pytest.CaptureFixture[str]
+    declare: RegisterOperation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Raise(forms.Form):
         by = forms.IntegerField(help_text="By so many % of the price.")
@@ -276,18 +286,18 @@ def test_a_percent_sign_in_words_is_one_in_the_help(
     assert ("Raise prices by 10 % each." in told, "By so many % of the price." in told) == (True, True)
 
 
-def test_as_of_stays_the_same_until_the_run_ends(declare: Declare) -> None:
+def test_as_of_stays_the_same_until_the_run_ends(declare: RegisterOperation) -> None:
     rows = of(get_queryset=lambda self: Thing.objects.filter(note=None, updated_at__lt=self.as_of))
-    things(8)
-    run = create(declare(rows), batch_size=3)
-    runs.start(run)
-    runs.pause(run)
-    runs.requeue(run)
-    assert go(run).state == "succeeded"
+    create_things(8)
+    run = create_run(declare(rows), batch_size=3)
+    lifecycle.start(run)
+    lifecycle.pause(run)
+    lifecycle.requeue(run)
+    assert execute_run(run).state == "succeeded"
 
 
 def test_a_run_that_turns_out_to_be_another_one_does_not_hold_its_columns(
-    declare: Declare, manage: Manage
+    declare: RegisterOperation, manage: Manage
 ) -> None:
     """Chance may make the first two builds alike, and the third another one."""
     built: list[Any] = []
@@ -297,7 +307,7 @@ def test_a_run_that_turns_out_to_be_another_one_does_not_hold_its_columns(
             built.append(self)
         return Thing.objects.exclude(score=max(0, built.index(self) - 2))
 
-    things(1)
+    create_things(1)
     declare(of(get_queryset=rows))
     refused = manage("operate", "trial", "--execute")
     assert refused.returncode == 1
@@ -313,7 +323,7 @@ from django.utils import timezone
 from functools import reduce
 from operator import or_
 from ops.declaration import build, fingerprint
-from ops.operation import Operation
+from ops.operations import Operation
 from tests.trials.models import Thing
 NAMES = {"ash", "beech", "cedar", "fir", "oak", "pine"}
 class Trial(Operation):
@@ -339,17 +349,16 @@ def test_the_order_of_a_set_makes_no_other_declaration_in_another_process() -> N
     assert len(told) == 1
 
 
-def test_remarks_that_raise_are_told_as_one(declare: Declare) -> None:
-    things(1)
+def test_remarks_that_raise_are_told_as_one(declare: RegisterOperation) -> None:
+    create_things(1)
     trial = declare(of(get_remarks=raising))
-    assert preview(Request(trial, "me")).remarks[0].startswith(f"get_remarks(): {KEY_ERROR}")
-    assert execute(trial).state == "succeeded"
+    assert build_preview(RunRequest(trial, "me")).remarks[0].startswith(f"get_remarks(): {KEY_ERROR}")
+    assert execute_operation(trial).state == "succeeded"
 
 
 OPERATIONS = """
 from django.db.models import F
-from ops.operation import Operation
-from ops.registry import register
+from ops.operations import Operation, register
 from tests.trials.models import Thing
 
 @register
@@ -386,7 +395,7 @@ FILES = {
     "spoilt/management/commands/spoilt_typo.py": COMMAND,
     "unimportable/__init__.py": "",
     "unimportable/operations.py": OPERATIONS.replace("spoilt_", "other_")
-    + "from ops.operation import Operacion\n",
+    + "from ops.operations.base import Operacion\n",
     "unimportable/management/__init__.py": "",
     "unimportable/management/commands/__init__.py": "",
     "unimportable/management/commands/needs_it.py": "from unimportable.operations import Anything",
@@ -411,7 +420,7 @@ def typed(manage: Manage, tmp_path: Path) -> Typed:
 
 @pytest.mark.long
 def test_a_project_with_spoilt_operations_goes_on(typed: Typed) -> None:
-    things(3)
+    create_things(3)
     checked = typed("check")
     assert checked.returncode == 0, checked.stderr
     assert checked.stderr.count("ops.W001") == 8
@@ -451,10 +460,10 @@ def test_a_spoilt_operation_is_told_in_a_line(typed: Typed, args: list[str], wor
 
 
 def test_a_run_of_an_operation_refused_since_is_shown_and_reverted(
-    declare: Declare, manage: Manage, monkeypatch: pytest.MonkeyPatch
+    declare: RegisterOperation, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    things(2)
-    run = execute(declare(of()))
+    create_things(2)
+    run = execute_operation(declare(of()))
     monkeypatch.setattr(registry, "_discovered", False)
     declare(over(nota=None))
     assert manage("runs", "show", run.pk).returncode == 0

@@ -16,29 +16,31 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection
 
 from kyndo.localservices.postgres import LocalPostgres
-from ops import disk, outlook, registry, runs
-from ops.creation import Request, create
-from ops.disk import Room, Unknown
+from ops import disk
+from ops.disk import DiskSpace, DiskSpaceUnknown
 from ops.health import health
-from ops.health.disk import Disk
-from ops.health.limits import Limits
+from ops.health.disk import DatabaseDisk
+from ops.health.limits import HealthLimits
 from ops.models import AuditLog, Run
+from ops.operations import registry
 from ops.preflight import space, wal
-from ops.preflight.finding import Answers, Light, Situation
+from ops.preflight.finding import ManualAnswers, PreflightContext, Severity
+from ops.runs import lifecycle, outlook
+from ops.runs.creation import RunRequest, create_run
 from tests.conftest import Manage
-from tests.debian import django_on
-from tests.ops.running import Watched, failures, go, sql, things
+from tests.debian import connect_django_to_server
+from tests.ops.running import RecordingMonitor, create_things, errors_by_object, execute_run, execute_sql
 from tests.trials.models import Thing
 
 RUN = Run(pk=7, model="trials.thing")
 
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk, "_backend_here", lambda: None)
+    monkeypatch.setattr(disk, "_local_backend_pid", lambda: None)
 
 
 def said(**limits: Any) -> str:
-    sick = Disk(RUN, Limits(**limits)).ask()
+    sick = DatabaseDisk(RUN, HealthLimits(**limits)).ask()
     return sick.reason if sick else "well"
 
 
@@ -46,8 +48,8 @@ def said(**limits: Any) -> str:
 @pytest.mark.engine
 class TestWhatIsKnown:
     def test_on_this_host_the_folders_of_the_server_are_looked_at(self) -> None:
-        rooms = disk.local()
-        directory = sql("SHOW data_directory")[0][0]
+        rooms = disk.local_disks()
+        directory = execute_sql("SHOW data_directory")[0][0]
         assert rooms[0].where == "the disk of the data directory"
         assert abs(rooms[0].free - shutil.disk_usage(directory).free) < 2**30
         assert said(disk_free_mb=1) == "well"
@@ -55,27 +57,27 @@ class TestWhatIsKnown:
         assert told.endswith(" free of the disk of the data directory (limit 2147.5 TB)")
 
     def test_the_folders_are_looked_at_whatever_the_role_may_ask(self) -> None:
-        sql("CREATE ROLE plain")
+        execute_sql("CREATE ROLE plain")
         try:
-            sql("SET ROLE plain")
+            execute_sql("SET ROLE plain")
             assert said(disk_free_mb=1) == "well"
         finally:
-            sql("RESET ROLE; DROP ROLE plain")
+            execute_sql("RESET ROLE; DROP ROLE plain")
 
     @pytest.mark.parametrize("host", ["db.example.com", "10.0.0.1"])
     def test_a_server_elsewhere_is_no_process_of_this_host(self, host: str, settings: Any) -> None:
         settings_dict = connection.settings_dict
-        sql("SELECT 1")
+        execute_sql("SELECT 1")
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(settings_dict, "HOST", host)
-            assert disk.local() == []
+            assert disk.local_disks() == []
 
     def test_a_disk_whose_size_was_told_is_held_against_what_databases_take(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         elsewhere(monkeypatch)
-        size = sql("SELECT sum(pg_database_size(oid)) FROM pg_database")[0][0]
-        left = disk.declared("500GB")
+        size = execute_sql("SELECT sum(pg_database_size(oid)) FROM pg_database")[0][0]
+        left = disk.declared_disk("500GB")
         assert 0 < 500 * 10**9 - left.free - size < 50 * 2**30  # which the WAL takes
         assert said(database_disk="500GB") == "well"
         assert (
@@ -86,53 +88,64 @@ class TestWhatIsKnown:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         elsewhere(monkeypatch)
-        with pytest.raises(Unknown, match="OPS_HEALTH_DATABASE_DISK=200GB"):
-            Disk(RUN, Limits()).ask()
+        with pytest.raises(DiskSpaceUnknown, match="OPS_HEALTH_DATABASE_DISK=200GB"):
+            DatabaseDisk(RUN, HealthLimits()).ask()
 
     def test_wal_that_is_kept_is_sick_where_the_disk_is_unknown(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         elsewhere(monkeypatch)
-        monkeypatch.setattr("ops.health.disk._TIMES", 0)
+        monkeypatch.setattr("ops.health.disk._WAL_EXCESS_FACTOR", 0)
         assert " of WAL, where " in said()
 
     def test_for_want_of_the_role_that_is_what_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         elsewhere(monkeypatch)
-        sql("CREATE ROLE plain")
+        execute_sql("CREATE ROLE plain")
         try:
-            sql("SET ROLE plain")
-            with pytest.raises(Unknown, match='GRANT pg_monitor TO "plain"'):
+            execute_sql("SET ROLE plain")
+            with pytest.raises(DiskSpaceUnknown, match='GRANT pg_monitor TO "plain"'):
                 said(database_disk="500GB")
-            with pytest.raises(Unknown, match="OPS_HEALTH_DATABASE_DISK"):
+            with pytest.raises(DiskSpaceUnknown, match="OPS_HEALTH_DATABASE_DISK"):
                 said()
         finally:
-            sql("RESET ROLE; DROP ROLE plain")
+            execute_sql("RESET ROLE; DROP ROLE plain")
 
     def test_preflight_asks_for_no_more_wal_than_the_disk_has_room_for(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        things(100)
-        sql("ANALYZE trials_thing")
-        monkeypatch.setattr(wal, "_ROW", 2**30)
-        full = Situation(Answers(database_free=10 * 2**20))
-        assert space.database_disk(full).light == Light.RED
-        line = wal.room_for_wal(full)
-        assert line.light == Light.RED
+        create_things(100)
+        execute_sql("ANALYZE trials_thing")
+        monkeypatch.setattr(wal, "_WAL_BYTES_PER_ROW", 2**30)
+        full = PreflightContext(ManualAnswers(database_free=10 * 2**20))
+        assert space.check_database_disk(full).light == Severity.RED
+        line = wal.check_wal_room(full)
+        assert line.light == Severity.RED
         assert [todo.partition(":")[0] for todo in line.todo] == ["Make room first"]
-        assert "max_wal_size = '" in wal.room_for_wal(Situation(Answers(database_free=2**50))).todo[0]
+        assert (
+            "max_wal_size = '"
+            in wal.check_wal_room(PreflightContext(ManualAnswers(database_free=2**50))).todo[0]
+        )
 
     def test_preflight_knows_the_disk_as_a_run_does(self) -> None:
-        assert abs((space.free_of(Situation()) or 0) - min(room.free for room in disk.local())) < 2**30
+        assert (
+            abs(
+                (space.get_database_free_bytes(PreflightContext()) or 0)
+                - min(room.free for room in disk.local_disks())
+            )
+            < 2**30
+        )
 
 
 def test_a_size_that_cannot_be_read_is_named() -> None:
-    assert Limits.of({"OPS_HEALTH_DATABASE_DISK": "1.5TB"}).database_disk == "1.5TB"
+    assert HealthLimits.of({"OPS_HEALTH_DATABASE_DISK": "1.5TB"}).database_disk == "1.5TB"
     with pytest.raises(ImproperlyConfigured, match="OPS_HEALTH_DATABASE_DISK is 'big', and should be a size"):
-        Limits.of({"OPS_HEALTH_DATABASE_DISK": "big"})
+        HealthLimits.of({"OPS_HEALTH_DATABASE_DISK": "big"})
 
 
 def test_the_fullest_disk_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Disk, "_rooms", lambda self: [Room("a", 10**12), Room("b", 5 * 10**6)])
+    monkeypatch.setattr(
+        DatabaseDisk, "_rooms", lambda self: [DiskSpace("a", 10**12), DiskSpace("b", 5 * 10**6)]
+    )
     assert said() == "5.0 MB free of b (limit 1.0 GB)"
 
 
@@ -148,9 +161,9 @@ def server(tmp_path: Path, request: pytest.FixtureRequest, django_db_blocker: An
         space.mkdir(mode=0o700)
         own.account.owns(space)
         assert Manage().process("migrate", "--run-syncdb", env={"DATABASE_URL": own.url}).returncode == 0
-        with django_db_blocker.unblock(), django_on(own):
-            sql(f"CREATE TABLESPACE small LOCATION '{space}'")
-            sql("ALTER TABLE trials_thing SET TABLESPACE small")
+        with django_db_blocker.unblock(), connect_django_to_server(own):
+            execute_sql(f"CREATE TABLESPACE small LOCATION '{space}'")
+            execute_sql("ALTER TABLE trials_thing SET TABLESPACE small")
             yield own
     finally:
         own.stop()
@@ -183,39 +196,39 @@ def fill(small: Path, leave: int = 0) -> Path:
 def test_a_disk_that_gets_full_holds_the_run_until_there_is_room(
     small: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.OPS_HEALTH = replace(Limits(), disk_free_mb=4, hold_seconds=1)
-    monkeypatch.setattr(health, "INTERVAL", timedelta(milliseconds=20))
-    things(2000)
-    run = create(Request(registry.get("trials_annotate"), "ada"))
+    settings.OPS_HEALTH = replace(HealthLimits(), disk_free_mb=4, hold_seconds=1)
+    monkeypatch.setattr(health, "CHECK_INTERVAL", timedelta(milliseconds=20))
+    create_things(2000)
+    run = create_run(RunRequest(registry.get_operation("trials_annotate"), "ada"))
     ballast = fill(small, leave=2**20)
 
-    class Cleared(Watched):
+    class Cleared(RecordingMonitor):
         def held(self, run: Run) -> None:
             super().held(run)
             assert self.batches == 0
             ballast.unlink(missing_ok=True)
 
     watched = Cleared()
-    assert go(run, watched).state == "succeeded"
+    assert execute_run(run, watched).state == "succeeded"
     assert watched.holds[0].startswith("disk: ")
     assert f"free of the disk of {small / 'space'} (limit 4.0 MB)" in watched.holds[0]
 
 
 @pytest.mark.long
 def test_a_full_disk_fails_the_run_which_goes_on_once_there_is_room(small: Path) -> None:
-    things(2000)
-    run = create(Request(registry.get("trials_annotate"), "ada", ignored_health=["disk"]))
+    create_things(2000)
+    run = create_run(RunRequest(registry.get_operation("trials_annotate"), "ada", ignored_health=["disk"]))
     ballast = fill(small)
     with pytest.raises(OperationalError):
-        go(run)
+        execute_run(run)
     run.refresh_from_db()
-    assert (run.state, run.error_code, failures(run)) == ("failed", "53100", {})
+    assert (run.state, run.error_code, errors_by_object(run)) == ("failed", "53100", {})
     assert "No space left on device" in run.error
-    told = outlook.next_step(run)
+    told = outlook.describe_next_step(run)
     assert told.startswith("Make room on the disk of the database")
     assert told.endswith(f"then go on: manage.py runs resume {run.pk}")
     ballast.unlink()
-    runs.requeue(run)
-    assert go(run).state == "succeeded"
+    lifecycle.requeue(run)
+    assert execute_run(run).state == "succeeded"
     assert Thing.objects.filter(note=None).count() == 0
     assert AuditLog.objects.filter(run=run).count() == 2000

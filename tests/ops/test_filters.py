@@ -7,11 +7,11 @@ import pytest
 from django.db.models import JSONField, Value
 
 from ops.exceptions import InvalidScope
-from ops.filters import conditions
 from ops.models import Run
-from ops.scope import Scope
+from ops.operations.filters import build_filter_kwargs
+from ops.operations.scope import Scope
 from tests.manage import Manage
-from tests.ops.running import things
+from tests.ops.running import create_things
 from tests.trials.models import Owner, Sort, Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -116,12 +116,12 @@ NO_LIST = """a list. For rows that have it: words__contains=a. For rows with jus
 def test_a_filter_that_cannot_be_says_what_to_type(asked: str, words: str) -> None:
     name, _, text = asked.partition("=")
     with pytest.raises(InvalidScope) as refused:
-        conditions(Sort, {name: text})
+        build_filter_kwargs(Sort, {name: text})
     assert str(refused.value).startswith(words)
 
 
 def test_the_command_line_can_ask_for_null(manage: Manage) -> None:
-    things(2, note="x"), things(3)
+    create_things(2, note="x"), create_things(3)
     request = ("operate", "trials_score", "--score", "5", "--filter", "note__isnull=true")
     done = manage(*request, "--execute")
     assert (done.returncode, Thing.objects.filter(score=5, note=None).count()) == (0, 3)

@@ -15,21 +15,30 @@ from django.core.management import CommandError, call_command
 from django.db.models import F
 from django.db.models.functions import Now
 
-from ops import runs
 from ops.health import health
-from ops.health.limits import Limits
+from ops.health.limits import HealthLimits
 from ops.models import Run
 from ops.report import run as report
-from ops.report.document import VERSION
-from ops.report.watchers import JsonLines, Lines
+from ops.report.document import FORMAT_VERSION
+from ops.report.watchers import JsonLinesReporter, LineReporter
+from ops.runs import lifecycle
 from tests.conftest import ROOT
-from tests.ops.conftest import Declare
-from tests.ops.running import Watched, create, go, operation, player, sql, things, until
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    RecordingMonitor,
+    create_run,
+    create_things,
+    execute_run,
+    execute_sql,
+    make_operation,
+    player,
+    wait_until,
+)
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
-FILL = operation(lambda: Thing.objects.filter(note=None), {"note": F("name")}, name="fill")
+FILL = make_operation(lambda: Thing.objects.filter(note=None), {"note": F("name")}, name="fill")
 PROBE = f"{__name__}.players_wait"
 # What the probe answers, in seconds.
 players: list[float] = []
@@ -40,10 +49,10 @@ def players_wait() -> float:
 
 
 @pytest.fixture(autouse=True)
-def _sick_for_a_moment(settings: Any, monkeypatch: pytest.MonkeyPatch, declare: Declare) -> None:
+def _sick_for_a_moment(settings: Any, monkeypatch: pytest.MonkeyPatch, declare: RegisterOperation) -> None:
     """Players wait until somebody sets ``players`` right; everything is quick."""
     settings.OPS_HEALTH = replace(settings.OPS_HEALTH, player_probe=PROBE, hold_seconds=1)
-    monkeypatch.setattr(health, "INTERVAL", timedelta(milliseconds=20))
+    monkeypatch.setattr(health, "CHECK_INTERVAL", timedelta(milliseconds=20))
     players[:] = [3.0]
     declare(FILL)
 
@@ -52,7 +61,7 @@ def heal(*_: object) -> None:
     players[:] = [0.0]
 
 
-class Holding(Watched):
+class Holding(RecordingMonitor):
     """Does ``once_held`` when it is told of the hold for the first time."""
 
     def __init__(self, once_held: Callable[[], object], **watched: Any) -> None:
@@ -69,15 +78,15 @@ REASON = "player_latency: players wait 3,000 ms (limit 250)"
 
 
 def test_no_batch_begins_on_a_sick_database_and_the_run_goes_on_by_itself_once_it_is_well() -> None:
-    things(3)
-    run, shown = create(FILL), []
+    create_things(3)
+    run, shown = create_run(FILL), []
 
     def look() -> None:
         heal()
-        shown.extend([watched.batches, report.line(run)[2], *report.whole(Run.objects.get())])
+        shown.extend([watched.batches, report.format_row(run)[2], *report.format_details(Run.objects.get())])
 
     watched = Holding(look)
-    go(run, watched)
+    execute_run(run, watched)
     assert shown[:2] == [0, "held"]
     [line] = [line for line in shown[2:] if line.startswith("  held")]
     assert line.startswith("  held      until ")
@@ -88,7 +97,7 @@ def test_no_batch_begins_on_a_sick_database_and_the_run_goes_on_by_itself_once_i
 
 def test_what_falls_sick_in_the_middle_holds_before_the_next_batches() -> None:
     heal()
-    things(20)
+    create_things(20)
 
     def sicken(number: int) -> None:
         if number == 2:
@@ -97,72 +106,72 @@ def test_what_falls_sick_in_the_middle_holds_before_the_next_batches() -> None:
 
     watched = Holding(lambda: heal() or before.append(watched.batches), then=sicken)
     before: list[int] = []
-    assert go(create(FILL, batch_size=1), watched).state == "succeeded"
+    assert execute_run(create_run(FILL, batch_size=1), watched).state == "succeeded"
     assert 2 <= before[0] < 20
 
 
 def test_what_another_process_wrote_holds_a_process_that_finds_all_well() -> None:
     heal()
-    things(3)
-    run = create(FILL)
-    runs.start(run)
+    create_things(3)
+    run = create_run(FILL)
+    lifecycle.start(run)
     Run.objects.filter(pk=run.pk).update(held_until=Now() + timedelta(seconds=0.5), held_reason="other: sick")
-    watched = Watched()
-    assert go(run, watched).state == "succeeded"
+    watched = RecordingMonitor()
+    assert execute_run(run, watched).state == "succeeded"
     assert set(watched.holds) == {"other: sick"}
 
 
 @pytest.mark.parametrize(
-    ("ask", "state"), [(runs.pause, "paused"), (runs.cancel, "cancelled"), (None, "paused")]
+    ("ask", "state"), [(lifecycle.pause, "paused"), (lifecycle.cancel, "cancelled"), (None, "paused")]
 )
 def test_a_hold_keeps_nobody_from_stopping(
     ask: Callable[[Run], None] | None, state: str, settings: Any
 ) -> None:
     settings.OPS_HEALTH = replace(settings.OPS_HEALTH, hold_seconds=3600)
-    things(3)
-    run, stop = create(FILL), Event()
+    create_things(3)
+    run, stop = create_run(FILL), Event()
     watched = Holding(stop.set if ask is None else lambda: ask(Run.objects.get()))
-    go(run, watched, stop)
+    execute_run(run, watched, stop)
     assert (run.state, run.held_until, watched.batches) == (state, None, 0)
     assert len(watched.holds) == 1
 
 
 def test_a_run_that_ignores_an_indicator_is_not_held_by_it_and_says_so() -> None:
-    things(3)
-    watched = Watched()
-    run = go(create(FILL, ignored_health=["player_latency"]), watched)
+    create_things(3)
+    watched = RecordingMonitor()
+    run = execute_run(create_run(FILL, ignored_health=["player_latency"]), watched)
     assert (run.state, watched.holds) == ("succeeded", [])
-    assert "  ignores   player_latency" in report.whole(run)
+    assert "  ignores   player_latency" in report.format_details(run)
 
 
 def test_a_held_run_is_freed_by_ignoring_what_holds_it(settings: Any) -> None:
     settings.OPS_HEALTH = replace(settings.OPS_HEALTH, hold_seconds=3600)
-    things(3)
-    watched = Holding(lambda: runs.ignore_health(Run.objects.get(), ["player_latency"]))
-    assert go(create(FILL), watched).state == "succeeded"
+    create_things(3)
+    watched = Holding(lambda: lifecycle.ignore_health(Run.objects.get(), ["player_latency"]))
+    assert execute_run(create_run(FILL), watched).state == "succeeded"
 
 
 def test_an_indicator_that_cannot_be_asked_is_told_once_and_stops_nothing(settings: Any) -> None:
     settings.OPS_HEALTH = replace(settings.OPS_HEALTH, player_probe="SELECT no_such_function()")
-    things(10)
-    watched = Watched(lambda number: Event().wait(0.05))
-    run = go(create(FILL, batch_size=1), watched)
+    create_things(10)
+    watched = RecordingMonitor(lambda number: Event().wait(0.05))
+    run = execute_run(create_run(FILL, batch_size=1), watched)
     words = "cannot be asked: player_latency. function no_such_function() does not exist"
     assert (run.state, watched.notes) == ("succeeded", [words])
-    assert f"  note    {words}" in report.whole(run)
+    assert f"  note    {words}" in report.format_details(run)
 
 
 def test_without_pg_monitor_the_run_says_what_to_grant_and_goes_on() -> None:
     heal()
-    things(3)
-    sql("CREATE ROLE plain; GRANT ALL ON ALL TABLES IN SCHEMA public TO plain")
-    sql("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO plain")
-    run, watched = create(FILL), Watched()
+    create_things(3)
+    execute_sql("CREATE ROLE plain; GRANT ALL ON ALL TABLES IN SCHEMA public TO plain")
+    execute_sql("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO plain")
+    run, watched = create_run(FILL), RecordingMonitor()
     try:
-        sql("SET ROLE plain")
-        go(run, watched)
+        execute_sql("SET ROLE plain")
+        execute_run(run, watched)
     finally:
-        sql("RESET ROLE; DROP OWNED BY plain; DROP ROLE plain")
+        execute_sql("RESET ROLE; DROP OWNED BY plain; DROP ROLE plain")
     assert run.state == "succeeded"
     [note] = watched.notes
     assert note.startswith("cannot be asked: ")
@@ -171,19 +180,22 @@ def test_without_pg_monitor_the_run_says_what_to_grant_and_goes_on() -> None:
 
 
 def test_lines_and_json_say_until_when_and_why_and_the_lines_not_again_and_again() -> None:
-    run = create(FILL)
+    run = create_run(FILL)
     Run.objects.filter(pk=run.pk).update(
         held_until=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), held_reason="archiving: \x1bfails"
     )
     run.refresh_from_db()
     lines, documents = StringIO(), StringIO()
-    for watcher in (Lines(run, lines), JsonLines(run, documents)):
+    for watcher in (LineReporter(run, lines), JsonLinesReporter(run, documents)):
         watcher.held(run)
         watcher.held(run)
     past = f"To go on all the same: manage.py runs resume {run.pk} --ignore-health archiving"
     assert lines.getvalue() == f"run {run.pk}: held until 03:04:05 UTC by archiving: \\u001bfails\n{past}\n"
     told = {"event": "held", "held_until": "2026-01-02T03:04:05+00:00", "held_reason": "archiving: \x1bfails"}
-    told |= {"version": VERSION, "next": [dict(zip(("purpose", "command"), past.split(": "), strict=True))]}
+    told |= {
+        "version": FORMAT_VERSION,
+        "next": [dict(zip(("purpose", "command"), past.split(": "), strict=True))],
+    }
     assert [json.loads(line) for line in documents.getvalue().splitlines()] == [told]
 
 
@@ -193,10 +205,12 @@ def test_the_name_of_an_indicator_is_one_that_there_is() -> None:
 
 
 def test_settings_that_cannot_be_read_are_named_all_at_once() -> None:
-    assert Limits.of({"OPS_HEALTH_REPLICA_LAG_MB": "64", "OTHER": "x"}) == Limits(replica_lag_mb=64)
+    assert HealthLimits.of({"OPS_HEALTH_REPLICA_LAG_MB": "64", "OTHER": "x"}) == HealthLimits(
+        replica_lag_mb=64
+    )
     given = {"OPS_HEALTH_HOLD_SECONDS": "soon", "OPS_HEALTH_REPLICAS": "1", "OPS_HEALTH_ARCHIVE_FILES": "0"}
     with pytest.raises(ImproperlyConfigured) as told:
-        Limits.of(given)
+        HealthLimits.of(given)
     hold, replicas, files = str(told.value).splitlines()
     assert hold == "OPS_HEALTH_HOLD_SECONDS is 'soon', and should be a whole number"
     assert replicas.startswith("OPS_HEALTH_REPLICAS is no setting. There are: OPS_HEALTH_HOLD_SECONDS, ")
@@ -206,7 +220,9 @@ def test_settings_that_cannot_be_read_are_named_all_at_once() -> None:
 @pytest.mark.parametrize("document", [".env.example", "docs/health.md"])
 def test_every_setting_is_documented_with_its_default(document: str) -> None:
     told = re.findall(r"OPS_HEALTH_(\w+)=(\w*)", (ROOT / document).read_text())
-    assert {name.lower(): value for name, value in told} == {k: str(v) for k, v in vars(Limits()).items()}
+    assert {name.lower(): value for name, value in told} == {
+        k: str(v) for k, v in vars(HealthLimits()).items()
+    }
 
 
 def test_a_player_who_waits_for_a_long_batch_holds_the_only_process_that_works(
@@ -215,18 +231,20 @@ def test_a_player_who_waits_for_a_long_batch_holds_the_only_process_that_works(
     heal()
     settings.OPS_HEALTH = replace(settings.OPS_HEALTH, lock_wait_ms=100)
     trigger("trials_thing", "IF NEW.note IS NOT NULL THEN PERFORM pg_sleep(0.4); END IF; RETURN NEW;")
-    first, *_ = things(3)
-    watched = Watched()
+    first, *_ = create_things(3)
+    watched = RecordingMonitor()
 
     def play() -> None:
         with player() as other:
-            until(lambda: sql_there(other, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+            wait_until(
+                lambda: sql_there(other, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+            )
             other.execute("UPDATE trials_thing SET score = 1 WHERE id = %s", [first.pk])
             other.commit()
 
     thread = Thread(target=play)
     thread.start()
-    run = go(create(FILL, batch_size=1), watched)
+    run = execute_run(create_run(FILL, batch_size=1), watched)
     thread.join()
     assert run.state == "succeeded"
     assert watched.holds[0].startswith("waiters: somebody has waited ")

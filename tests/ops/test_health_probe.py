@@ -9,7 +9,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from ops.http import health
-from tests.ops.running import renamed
+from tests.ops.running import hide_tables
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,7 +36,7 @@ def test_a_migration_that_is_not_applied_is_counted(client: Client) -> None:
 
 
 def test_a_table_that_is_missing_although_its_migration_is_applied_is_counted(client: Client) -> None:
-    with renamed("ops_claim"):
+    with hide_tables("ops_claim"):
         response = client.get("/healthz")
     assert response.status_code == 503
     assert response.json() == {
@@ -56,7 +56,7 @@ def test_a_database_that_is_away_is_told_without_its_address(
 
 
 def test_probes_that_ask_often_cost_one_look(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "_REMEMBERED", 3600.0)
+    monkeypatch.setattr(health, "_CACHE_SECONDS", 3600.0)
     assert client.get("/healthz").status_code == 200
     monkeypatch.setitem(connection.settings_dict, "PORT", "9")
     assert client.get("/healthz").status_code == 200

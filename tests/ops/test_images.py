@@ -8,18 +8,30 @@ import pytest
 from django.db import connection
 from django.db.models.expressions import RawSQL
 
-from ops import runs, upsert
-from ops.audit import recorded
-from ops.db import read_only, same_images
+from ops import bulk_load
+from ops.db import canonical_output, read_only_snapshot
 from ops.engine import locks
 from ops.models import AuditLog, Run
-from ops.operations import Revert
-from ops.preview import preview
-from ops.sql.copy_out import copied_rows
-from ops.sql.merge import Merge, Signature
-from ops.sql.staging import Staging
-from tests.ops.conftest import Declare
-from tests.ops.running import Request, audited, create, execute, failures, go, operation, per_row, sql
+from ops.operations.revert import Revert
+from ops.runs.creation import RunRequest
+from ops.runs.preview import build_preview
+from ops.runs.rebuild import rebuild_operation
+from ops.sql.changes import AuditContext
+from ops.sql.copy_out import open_json_stream
+from ops.sql.recorded import audit_changes
+from ops.sql.staging import StagingTable
+from ops.sql.upsert import Upsert
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    audited_changes,
+    create_run,
+    errors_by_object,
+    execute_operation,
+    execute_run,
+    execute_sql,
+    make_operation,
+    make_row_operation,
+)
 from tests.trials.models import Shown
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -55,79 +67,83 @@ def hostile() -> Iterator[None]:
     """Let whoever connects from now on have other settings than the test had before."""
     name = connection.settings_dict["NAME"]
     for setting, value in HOSTILE.items():
-        sql(f"ALTER DATABASE \"{name}\" SET {setting} = '{value}'")
+        execute_sql(f"ALTER DATABASE \"{name}\" SET {setting} = '{value}'")
     connection.close()
     try:
-        assert sql("SHOW extra_float_digits") == [("0",)]
+        assert execute_sql("SHOW extra_float_digits") == [("0",)]
         yield
     finally:
-        sql(f'ALTER DATABASE "{name}" RESET ALL')
+        execute_sql(f'ALTER DATABASE "{name}" RESET ALL')
         connection.close()
 
 
 @pytest.fixture
 def fill(transactional_db: None) -> Iterator[Fill]:
     """``fill(values)``: the table with one row of them, anew each time."""
-    sql("CREATE TYPE trials_pair AS (number float8, moment timestamptz)")
+    execute_sql("CREATE TYPE trials_pair AS (number float8, moment timestamptz)")
     columns = ", ".join(f'"{field.column}" {field.db_type(connection)}' for field in COLUMNS)
-    sql(f"CREATE TABLE trials_shown (id bigint PRIMARY KEY, done boolean DEFAULT false, {columns})")
+    execute_sql(f"CREATE TABLE trials_shown (id bigint PRIMARY KEY, done boolean DEFAULT false, {columns})")
 
     def fill(values: list[str]) -> None:
-        sql("DELETE FROM trials_shown")
-        sql(f"INSERT INTO trials_shown VALUES (1, false{', %s' * len(values)})", *values)
+        execute_sql("DELETE FROM trials_shown")
+        execute_sql(f"INSERT INTO trials_shown VALUES (1, false{', %s' * len(values)})", *values)
 
     yield fill
-    sql("DROP TABLE trials_shown; DROP TYPE trials_pair")
+    execute_sql("DROP TABLE trials_shown; DROP TYPE trials_pair")
 
 
 def stored() -> list[tuple[Any, ...]]:
     columns = ", ".join(f'"{field.column}"::text' for field in COLUMNS)
-    return sql(f"SELECT {columns} FROM trials_shown")
+    return execute_sql(f"SELECT {columns} FROM trials_shown")
 
 
-def by_changes(values: list[str], declare: Declare) -> Any:
-    return audited(changed(values, declare))["1"]
+def by_changes(values: list[str], declare: RegisterOperation) -> Any:
+    return audited_changes(changed(values, declare))["1"]
 
 
-def changed(values: list[str], declare: Declare) -> Run:
+def changed(values: list[str], declare: RegisterOperation) -> Run:
     new = {field.name: RawSQL("%s::text", [value]) for field, value in zip(COLUMNS, values, strict=True)}
-    return succeeded(execute(declare(operation(ROWS, {**new, "done": True}))))
+    return succeeded(execute_operation(declare(make_operation(ROWS, {**new, "done": True}))))
 
 
-def by_process(values: list[str], declare: Declare) -> Any:
+def by_process(values: list[str], declare: RegisterOperation) -> Any:
     """Of arrays and pairs it takes no text."""
     named = zip((field.name for field in COLUMNS), values, strict=True)
     new = {name: value for name, value in named if value[0] not in "{(" and name != "data"}
-    made = per_row(ROWS, lambda found: {row.pk: {**new, "done": True} for row in found}, *new, "done")
-    return audited(succeeded(execute(declare(made))))["1"]
+    made = make_row_operation(
+        ROWS, lambda found: {row.pk: {**new, "done": True} for row in found}, *new, "done"
+    )
+    return audited_changes(succeeded(execute_operation(declare(made))))["1"]
 
 
-def by_a_merge(values: list[str], declare: Declare) -> Any:
-    with Staging(Shown, ["id", *(field.name for field in COLUMNS)]) as staging:
+def by_a_merge(values: list[str], declare: RegisterOperation) -> Any:
+    with StagingTable(Shown, ["id", *(field.name for field in COLUMNS)]) as staging:
         staging.fill([[1, 1, *values]])
-        assert upsert.preview(Merge(staging, "id")).counts.changed == 1
-        upsert.execute(Merge(staging, "id"), Signature("load", "tester", {}))
-        assert upsert.preview(Merge(staging, "id")).counts.unchanged == 1
+        assert bulk_load.preview(Upsert(staging, "id")).counts.changed == 1
+        bulk_load.execute(Upsert(staging, "id"), AuditContext("load", "tester", {}))
+        assert bulk_load.preview(Upsert(staging, "id")).counts.unchanged == 1
     return AuditLog.objects.get(action="load").changes
 
 
-def by_a_person(values: list[str], declare: Declare) -> Any:
-    with recorded(Shown(pk=1), "admin_change", "tester"):
+def by_a_person(values: list[str], declare: RegisterOperation) -> Any:
+    with audit_changes(Shown(pk=1), "admin_change", "tester"):
         assignments = ", ".join(f'"{field.column}" = %s' for field in COLUMNS)
-        sql(f"UPDATE trials_shown SET {assignments}", *values)
+        execute_sql(f"UPDATE trials_shown SET {assignments}", *values)
     return AuditLog.objects.get(action="admin_change").changes
 
 
 def succeeded(run: Run) -> Run:
-    assert run.state == "succeeded", failures(run)
+    assert run.state == "succeeded", errors_by_object(run)
     return run
 
 
 @pytest.mark.parametrize("write", [by_changes, by_process, by_a_merge, by_a_person])
-def test_an_image_is_the_same_whoever_writes_it(declare: Declare, fill: Fill, write: Any) -> None:
+def test_an_image_is_the_same_whoever_writes_it(declare: RegisterOperation, fill: Fill, write: Any) -> None:
     fill(PLAIN)
     ours = write(ODD, declare)
-    sql("SET session_replication_role = replica; DELETE FROM audit_logs; RESET session_replication_role")
+    execute_sql(
+        "SET session_replication_role = replica; DELETE FROM audit_logs; RESET session_replication_role"
+    )
     fill(PLAIN)
     with hostile():
         theirs = write(ODD, declare)
@@ -137,28 +153,28 @@ def test_an_image_is_the_same_whoever_writes_it(declare: Declare, fill: Fill, wr
 @pytest.mark.parametrize(("old", "new"), [(PLAIN, ODD), (ODD, PLAIN)])
 @pytest.mark.parametrize("sweep", [1, 2, locks.LAST_SWEEP])
 def test_a_revert_by_another_login_restores_exactly(
-    declare: Declare, fill: Fill, old: list[str], new: list[str], sweep: int
+    declare: RegisterOperation, fill: Fill, old: list[str], new: list[str], sweep: int
 ) -> None:
     fill(old)
     before = stored()
     run = changed(new, declare)
     with hostile():
         asked = {"params": {"run": run.pk}}
-        seen = preview(Request(Revert, "tester", **asked))  # type: ignore[arg-type]
+        seen = build_preview(RunRequest(Revert, "tester", **asked))  # type: ignore[arg-type]
         assert (seen.total, seen.remarks) == (1, [])
-        revert = create(Revert, **asked)
+        revert = create_run(Revert, **asked)
         Run.objects.filter(pk=revert.pk).update(sweep=sweep)
-        assert succeeded(go(revert)).total == 1
-        assert list(runs.operation_of(revert).get_remarks(revert)) == []
+        assert succeeded(execute_run(revert)).total == 1
+        assert list(rebuild_operation(revert).get_remarks(revert)) == []
     assert stored() == before
 
 
-def test_a_run_by_another_login_can_be_reverted_exactly(declare: Declare, fill: Fill) -> None:
+def test_a_run_by_another_login_can_be_reverted_exactly(declare: RegisterOperation, fill: Fill) -> None:
     fill(ODD)
     before = stored()
     with hostile():
         run = changed(PLAIN, declare)
-    succeeded(execute(Revert, params={"run": run.pk}))
+    succeeded(execute_operation(Revert, params={"run": run.pk}))
     assert stored() == before
 
 
@@ -170,14 +186,14 @@ def test_an_export_tells_the_same_whoever_writes_it(fill: Fill) -> None:
 
 
 def exported() -> bytes:
-    with read_only(), copied_rows(Shown.objects.all(), {}) as copied:
+    with read_only_snapshot(), open_json_stream(Shown.objects.all(), {}) as copied:
         return b"".join(map(bytes, copied))
 
 
 def test_nothing_is_set_beyond_the_transaction() -> None:
     kept = [setting for setting in HOSTILE if setting != "TimeZone"]  # Django sets that one itself
     with hostile():
-        for ask in (read_only, same_images):
+        for ask in (read_only_snapshot, canonical_output):
             with ask():
-                assert sql("SHOW extra_float_digits") == [("1",)]
-            assert [sql(f"SHOW {setting}")[0][0] for setting in kept] == [HOSTILE[s] for s in kept]
+                assert execute_sql("SHOW extra_float_digits") == [("1",)]
+            assert [execute_sql(f"SHOW {setting}")[0][0] for setting in kept] == [HOSTILE[s] for s in kept]

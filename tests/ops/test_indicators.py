@@ -12,18 +12,18 @@ import psycopg
 import pytest
 from django.db import connection, connections
 
-from kyndo.localservices.ports import free_port
+from kyndo.localservices.ports import find_free_port
 from kyndo.localservices.postgres import LocalPostgres
 from ops.health.archiving import Archiving
 from ops.health.connections import Connections
 from ops.health.indicator import Indicator
-from ops.health.limits import Limits
+from ops.health.limits import HealthLimits
 from ops.health.maintenance import Maintenance
 from ops.health.players import PlayerLatency
 from ops.health.replicas import ReplicaLag
-from ops.health.waiters import Waiters
+from ops.health.waiters import LockWaiters
 from ops.models import Run
-from tests.ops.running import sql, until
+from tests.ops.running import execute_sql, wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -64,7 +64,7 @@ def _on_that_server(server: LocalPostgres, django_db_blocker: Any) -> Iterator[N
 
 
 def said(indicator: type[Indicator], **limits: Any) -> str:
-    sick = indicator(RUN, Limits(**limits)).ask()
+    sick = indicator(RUN, HealthLimits(**limits)).ask()
     return sick.reason if sick else "well"
 
 
@@ -100,34 +100,34 @@ def doing(server: LocalPostgres, *statements: str, **how: Any) -> Iterator[None]
 
 @pytest.fixture
 def table() -> Iterator[None]:
-    sql("CREATE TABLE trials_thing (id int PRIMARY KEY, score int) WITH (autovacuum_enabled = off)")
-    sql(
+    execute_sql("CREATE TABLE trials_thing (id int PRIMARY KEY, score int) WITH (autovacuum_enabled = off)")
+    execute_sql(
         "INSERT INTO trials_thing SELECT n, 0 FROM generate_series(1, 2000) n;"
         "UPDATE trials_thing SET score = 1"
     )
     yield
-    sql("DROP TABLE trials_thing")
+    execute_sql("DROP TABLE trials_thing")
 
 
 def configure(name: str, value: str) -> None:
-    sql(f"ALTER SYSTEM SET {name} = '{value}'")
-    sql("SELECT pg_reload_conf()")
+    execute_sql(f"ALTER SYSTEM SET {name} = '{value}'")
+    execute_sql("SELECT pg_reload_conf()")
 
 
 def test_wal_that_is_not_archived_and_an_archiver_that_fails_are_sick_until_it_is_mended() -> None:
     configure("archive_command", "true")  # whatever other tests left
-    until(says("well", Archiving, archive_files=1))
+    wait_until(says("well", Archiving, archive_files=1))
     configure("archive_command", "")
-    until(lambda: sql("SHOW archive_command") == [("",)])
+    wait_until(lambda: execute_sql("SHOW archive_command") == [("",)])
     for _ in range(2):
-        sql("SELECT pg_logical_emit_message(true, 'trial', 'x')")
-        sql("SELECT pg_switch_wal()")
+        execute_sql("SELECT pg_logical_emit_message(true, 'trial', 'x')")
+        execute_sql("SELECT pg_switch_wal()")
     assert said(Archiving, archive_files=1) == "2 WAL files wait for archiving (limit 1)"
     assert said(Archiving, archive_files=2) == "well"
     configure("archive_command", "false")
-    until(says("archiving fails at WAL file 0000", Archiving, archive_files=1000))
+    wait_until(says("archiving fails at WAL file 0000", Archiving, archive_files=1000))
     configure("archive_command", "true")
-    until(says("well", Archiving, archive_files=1))
+    wait_until(says("well", Archiving, archive_files=1))
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def standby(server: LocalPostgres, data: Path) -> Iterator["psycopg.Connection[A
     made = f"{server.url}?application_name=standby1"
     copy = [server.bin / "pg_basebackup", "-d", made, "-D", data, "-R", "-c", "fast"]
     subprocess.run(copy, check=True, **server.account.popen)
-    port = free_port(0)
+    port = find_free_port(0)
     start = [server.bin / "postgres", "-D", data, "-p", str(port), "-c", "unix_socket_directories="]
     process = subprocess.Popen(
         [*start, "-c", "archive_mode=off", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=20"],
@@ -148,7 +148,7 @@ def standby(server: LocalPostgres, data: Path) -> Iterator["psycopg.Connection[A
     try:
         url = urlsplit(server.url)
         there = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{port}").geturl()
-        until(lambda: _answers(there))
+        wait_until(lambda: _answers(there))
         with psycopg.connect(there, autocommit=True) as replica:
             yield replica
     finally:
@@ -168,14 +168,14 @@ def test_a_replica_whose_replay_is_paused_is_sick_until_it_has_caught_up(
     server: LocalPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with standby(server, server.data.parent / "standby") as replica:
-        until(lambda: sql("SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'"))
-        until(says("well", ReplicaLag, replica_lag_mb=1))
+        wait_until(lambda: execute_sql("SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'"))
+        wait_until(says("well", ReplicaLag, replica_lag_mb=1))
         replica.execute("SELECT pg_wal_replay_pause()")
-        sql("SELECT pg_logical_emit_message(true, 'trial', repeat('x', 5 << 20))")
-        until(says("standby1 is 5 MB behind (limit 1)", ReplicaLag, replica_lag_mb=1))
+        execute_sql("SELECT pg_logical_emit_message(true, 'trial', repeat('x', 5 << 20))")
+        wait_until(says("standby1 is 5 MB behind (limit 1)", ReplicaLag, replica_lag_mb=1))
         assert said(ReplicaLag) == "well"
         replica.execute("SELECT pg_wal_replay_resume()")
-        until(says("well", ReplicaLag, replica_lag_mb=1))
+        wait_until(says("well", ReplicaLag, replica_lag_mb=1))
 
 
 @pytest.mark.usefixtures("table")
@@ -183,28 +183,28 @@ def test_maintenance_that_a_person_began_is_waited_for(server: LocalPostgres) ->
     assert said(Maintenance) == "well"
     slowly = ("SET vacuum_cost_delay = '100ms'", "SET vacuum_cost_limit = 1")
     with doing(server, *slowly, "VACUUM trials_thing"):
-        until(says('VACUUM of "trials_thing" by process', Maintenance))
-    sql("CREATE TABLE other AS SELECT * FROM trials_thing")
+        wait_until(says('VACUUM of "trials_thing" by process', Maintenance))
+    execute_sql("CREATE TABLE other AS SELECT * FROM trials_thing")
     with doing(server, *slowly, "VACUUM other"):
-        until(lambda: sql("SELECT 1 FROM pg_stat_progress_vacuum"))
+        wait_until(lambda: execute_sql("SELECT 1 FROM pg_stat_progress_vacuum"))
         assert said(Maintenance) == "well"
     sleeps = "BEGIN PERFORM pg_sleep(0.1); RETURN n; END"
-    sql(f"CREATE FUNCTION slow(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ {sleeps} $$")
+    execute_sql(f"CREATE FUNCTION slow(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ {sleeps} $$")
     with doing(server, "CREATE INDEX ON trials_thing (slow(id))"):
-        until(says('CREATE INDEX of "trials_thing" by process', Maintenance))
-    until(says("well", Maintenance))
-    sql("DROP TABLE other; DROP FUNCTION slow")
+        wait_until(says('CREATE INDEX of "trials_thing" by process', Maintenance))
+    wait_until(says("well", Maintenance))
+    execute_sql("DROP TABLE other; DROP FUNCTION slow")
 
 
 @pytest.mark.usefixtures("table")
 def test_an_autovacuum_gets_a_head_start_and_no_more() -> None:
     options = "autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0"
     slowly = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
-    sql(f"ALTER TABLE trials_thing SET (autovacuum_enabled = on, {options}, {slowly})")
-    sql("UPDATE trials_thing SET score = 2")
-    until(says('autovacuum of "trials_thing" has just begun', Maintenance, autovacuum_seconds=3600))
-    until(says("well", Maintenance, autovacuum_seconds=1))
-    assert sql("SELECT 1 FROM pg_stat_progress_vacuum")
+    execute_sql(f"ALTER TABLE trials_thing SET (autovacuum_enabled = on, {options}, {slowly})")
+    execute_sql("UPDATE trials_thing SET score = 2")
+    wait_until(says('autovacuum of "trials_thing" has just begun', Maintenance, autovacuum_seconds=3600))
+    wait_until(says("well", Maintenance, autovacuum_seconds=1))
+    assert execute_sql("SELECT 1 FROM pg_stat_progress_vacuum")
 
 
 @pytest.mark.usefixtures("table")
@@ -215,16 +215,16 @@ def test_somebody_who_waits_for_a_batch_of_the_run_is_sick_and_for_anybody_else_
         batch.execute("BEGIN; UPDATE trials_thing SET score = 3 WHERE id = 1")
         other.execute("BEGIN; UPDATE trials_thing SET score = 3 WHERE id = 2")
         with doing(server, "UPDATE trials_thing SET score = 4 WHERE id = 2"):
-            until(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
-            assert said(Waiters, lock_wait_ms=1) == "well"
+            wait_until(lambda: execute_sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
+            assert said(LockWaiters, lock_wait_ms=1) == "well"
         with doing(server, "UPDATE trials_thing SET score = 4 WHERE id = 1"):
-            until(says("ms for a lock of this run (limit 1)", Waiters, lock_wait_ms=1))
-            assert said(Waiters) == "well"
+            wait_until(says("ms for a lock of this run (limit 1)", LockWaiters, lock_wait_ms=1))
+            assert said(LockWaiters) == "well"
             with doing(server, "UPDATE trials_thing SET score = 4 WHERE id = 1"):
                 many = says(
-                    "2 wait for locks of this run (limit 1)", Waiters, lock_wait_ms=10**6, lock_waiters=1
+                    "2 wait for locks of this run (limit 1)", LockWaiters, lock_wait_ms=10**6, lock_waiters=1
                 )
-                until(many, within=5)
+                wait_until(many, within=5)
 
 
 def test_connections_that_are_used_up_are_sick_until_some_are_free(server: LocalPostgres) -> None:
@@ -233,7 +233,7 @@ def test_connections_that_are_used_up_are_sick_until_some_are_free(server: Local
         for _ in range(15):
             stack.enter_context(somebody(server))
         assert said(Connections) == "16 of 17 connections are used (limit 90 %)"
-    until(says("well", Connections))
+    wait_until(says("well", Connections))
 
 
 def test_a_probe_tells_what_players_feel_by_a_timed_statement_or_by_a_callable() -> None:
@@ -251,10 +251,10 @@ def three_seconds() -> float:
 
 
 def test_what_is_open_to_everybody_needs_no_role(server: LocalPostgres) -> None:
-    sql("CREATE ROLE plain")
+    execute_sql("CREATE ROLE plain")
     try:
-        sql("SET ROLE plain")
-        assert [said(open_) for open_ in (Connections, Waiters)] == ["well", "well"]
+        execute_sql("SET ROLE plain")
+        assert [said(open_) for open_ in (Connections, LockWaiters)] == ["well", "well"]
     finally:
         connection.close()
-        sql("DROP ROLE plain")
+        execute_sql("DROP ROLE plain")

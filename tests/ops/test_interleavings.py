@@ -12,20 +12,28 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from ops import registry, runs
-from ops.engine import locks, work
+from ops.engine import locks, loop
 from ops.engine.locks import LAST_SWEEP
-from ops.engine.work import Worker
+from ops.engine.loop import RunExecutor
 from ops.models import AuditLog, Run
-from ops.scope import Scope
+from ops.operations import registry
+from ops.operations.scope import Scope
+from ops.runs import lifecycle
 from ops.states import State
-from tests.ops.conftest import Declare
-from tests.ops.running import Watched, create, execute, operation, player, sql
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    RecordingMonitor,
+    create_run,
+    execute_operation,
+    execute_sql,
+    make_operation,
+    player,
+)
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
-FILL = operation(lambda: Thing.objects.filter(note=None), {"note": F("name")}, name="fill")
+FILL = make_operation(lambda: Thing.objects.filter(note=None), {"note": F("name")}, name="fill")
 PLAYERS, ROWS = st.integers(0, 1), st.integers(1, 12)
 NOTES = st.sampled_from([None, "x", "y"])
 
@@ -45,11 +53,11 @@ class Interleaving(RuleBasedStateMachine):
         Thing.objects.bulk_create(
             Thing(pk=2 * n, name=f"t{n}", note=None if n in missing else "x") for n in range(1, 13)
         )
-        self.run = create(FILL, batch_size=2, scope=self.scope)
-        self.worker = Worker(self.run, Watched(), Event())
+        self.run = create_run(FILL, batch_size=2, scope=self.scope)
+        self.worker = RunExecutor(self.run, RecordingMonitor(), Event())
         # The candidates, committed, when the last sweep began, less those that a player has touched since.
         self.owed: set[str] | None = None
-        runs.start(self.run)
+        lifecycle.start(self.run)
 
     @rule()
     def step(self) -> None:
@@ -106,7 +114,7 @@ class Interleaving(RuleBasedStateMachine):
 
     def _revert(self) -> None:
         before, wrote = notes(), audited(self.run)
-        execute(registry.get("revert"), params={"run": self.run.pk})
+        execute_operation(registry.get_operation("revert"), params={"run": self.run.pk})
         restored = {
             k: wrote[k][0] if k in wrote and wrote[k][1] == note else note for k, note in before.items()
         }
@@ -150,18 +158,18 @@ EVERYTHING, EVEN_KEYS = Scope(), Scope.of_keys(range(2, 25, 2))
 
 @pytest.fixture(params=[EVERYTHING, EVEN_KEYS], ids=["everything", "keys"])
 def machine(
-    request: pytest.FixtureRequest, declare: Declare, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, declare: RegisterOperation, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Any]:
-    sql(TRIGGER)
+    execute_sql(TRIGGER)
     monkeypatch.setattr(locks, "LOCK_TIMEOUT", timedelta(milliseconds=10))
-    monkeypatch.setattr(work, "SWEEP_PAUSE", timedelta())
+    monkeypatch.setattr(loop, "SWEEP_DELAY", timedelta())
     declare(FILL)
     with player() as one, player() as two:
         for other in (one, two):
             other.execute("SET lock_timeout = '10ms'")
             other.commit()
         yield type("Interleaving", (Interleaving,), {"others": [one, two], "scope": request.param})
-    sql("DROP FUNCTION keep CASCADE")
+    execute_sql("DROP FUNCTION keep CASCADE")
 
 
 def test_any_interleaving_with_players_is_audited_exactly_and_reverts_exactly(

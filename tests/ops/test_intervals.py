@@ -7,8 +7,8 @@ from django.db import DataError, connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.sql.intervals import read_interval
-from tests.ops.running import sql
+from ops.sql.intervals import parse_interval
+from tests.ops.running import execute_sql
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -23,10 +23,10 @@ def test_an_interval_is_read_alike_in_each_style(parts: tuple[int, int, int]) ->
     months, days, microseconds = parts
     told = []
     for style in STYLES:
-        sql("SELECT set_config('IntervalStyle', %s, false)", style)
+        execute_sql("SELECT set_config('IntervalStyle', %s, false)", style)
         made = "SELECT (make_interval(months => %s, days => %s) + %s * interval '1 us')::text"
-        [(text,)] = sql(made, months, days, microseconds)
-        told.append(read_interval(text))
+        [(text,)] = execute_sql(made, months, days, microseconds)
+        told.append(parse_interval(text))
     connection.close()
     years, rest = divmod(abs(months), 12)
     of_months = (365 * years + 30 * rest) * (1 if months > 0 else -1)
@@ -35,4 +35,4 @@ def test_an_interval_is_read_alike_in_each_style(parts: tuple[int, int, int]) ->
 
 def test_an_interval_too_long_for_python_is_refused_in_words() -> None:
     with pytest.raises(DataError, match="can't parse interval '9999999 years'"):
-        sql("SELECT interval '9999999 years'")
+        execute_sql("SELECT interval '9999999 years'")

@@ -7,15 +7,14 @@ import pytest
 from django.db import DatabaseError, connection
 from django.test import Client
 
-from ops import registry
-from ops.db import read_only, unhurried
+from ops.db import read_only_snapshot, without_timeouts
 from ops.models import Run
-from ops.operation import Check
+from ops.operations import Check, registry
 from ops.preflight.checklist import CHECKS
-from ops.trouble import explain, is_told
+from ops.server_errors import explain_server_error, is_server_error
 from tests.conftest import Manage
-from tests.ops.conftest import Declare
-from tests.ops.running import create, execute, operation, sql, things
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import create_run, create_things, execute_operation, execute_sql, make_operation
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
@@ -28,23 +27,23 @@ def limited(**settings: str) -> Iterator[None]:
     """Give the role these settings from its next session on."""
     alter = f"ALTER ROLE kyndo IN DATABASE {connection.settings_dict['NAME']}"
     for name, value in settings.items():
-        sql(f"{alter} SET {name} = '{value}'")
+        execute_sql(f"{alter} SET {name} = '{value}'")
     try:
         yield
     finally:
         for name in settings:
-            sql(f"{alter} RESET {name}")
+            execute_sql(f"{alter} RESET {name}")
 
 
 @pytest.fixture
-def slow(declare: Declare) -> Callable[[], None]:
+def slow(declare: RegisterOperation) -> Callable[[], None]:
     """Declare an operation whose every look at its rows takes a fifth of a second."""
 
     def make() -> None:
         rows = Thing.objects.extra(where=["score < 7", "(SELECT pg_sleep(0.2) IS NOT NULL)"])
-        declare(operation(rows, {"score": 7}))
+        declare(make_operation(rows, {"score": 7}))
 
-    things(3)
+    create_things(3)
     return make
 
 
@@ -66,18 +65,20 @@ def test_a_batch_that_takes_too_long_fails_the_run_in_words(slow: Callable[[], N
     assert Run.objects.get().state == "failed"
 
 
-def test_a_revert_is_previewed_and_executed_whatever_the_role_may(declare: Declare, manage: Manage) -> None:
-    things(3)
-    declare(operation(Thing.objects.filter(score__lt=7), {"score": 7}))
-    run = execute(registry.get("trial"))
+def test_a_revert_is_previewed_and_executed_whatever_the_role_may(
+    declare: RegisterOperation, manage: Manage
+) -> None:
+    create_things(3)
+    declare(make_operation(Thing.objects.filter(score__lt=7), {"score": 7}))
+    run = execute_operation(registry.get_operation("trial"))
     with limited(statement_timeout="1s"):
         assert manage("runs", "revert", run.pk).returncode == 0
         assert manage("runs", "revert", run.pk, "--execute").returncode == 0
 
 
-def test_checks_take_their_time_since_without_them_no_run_ends(declare: Declare) -> None:
-    things(3)
-    sleepy = operation(
+def test_checks_take_their_time_since_without_them_no_run_ends(declare: RegisterOperation) -> None:
+    create_things(3)
+    sleepy = make_operation(
         Thing.objects.filter(score__lt=7),
         {"score": 7},
         get_checks=lambda self: [
@@ -87,20 +88,20 @@ def test_checks_take_their_time_since_without_them_no_run_ends(declare: Declare)
     declare(sleepy)
     with limited(statement_timeout="100ms"):
         connection.close()
-        run = execute(registry.get("trial"))
+        run = execute_operation(registry.get_operation("trial"))
     assert run.state == "succeeded"
 
 
 def test_a_limit_is_set_aside_for_the_transaction_alone() -> None:
-    with unhurried(), read_only():
-        assert sql("SHOW statement_timeout") == [("0",)]
+    with without_timeouts(), read_only_snapshot():
+        assert execute_sql("SHOW statement_timeout") == [("0",)]
     with limited(statement_timeout="7s"):
         connection.close()
-        with unhurried(), read_only():
-            assert sql("SHOW statement_timeout") == [("0",)]
-        with read_only():
-            assert sql("SHOW statement_timeout") == [("7s",)]
-        assert sql("SHOW statement_timeout") == [("7s",)]
+        with without_timeouts(), read_only_snapshot():
+            assert execute_sql("SHOW statement_timeout") == [("0",)]
+        with read_only_snapshot():
+            assert execute_sql("SHOW statement_timeout") == [("7s",)]
+        assert execute_sql("SHOW statement_timeout") == [("7s",)]
     connection.close()
 
 
@@ -108,7 +109,7 @@ def test_a_page_that_takes_too_long_is_told_and_no_500(admin_client: Client) -> 
     with limited(statement_timeout="100ms"):
         connection.close()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ops.admin.runs.RunAdmin.get_queryset", lambda *args, **given: sql(SLOW))
+            patch.setattr("ops.admin.runs.RunAdmin.get_queryset", lambda *args, **given: execute_sql(SLOW))
             answer = admin_client.get("/admin/ops/run/")
     connection.close()
     assert answer.status_code == 503
@@ -128,7 +129,7 @@ def test_a_command_that_was_stopped_tells_which_limit_and_what_to_type(manage: M
 def test_a_line_of_the_checklist_that_was_stopped_leaves_the_others(
     manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(CHECKS, "prepared", lambda situation: sql(SLOW))
+    monkeypatch.setitem(CHECKS, "prepared", lambda situation: execute_sql(SLOW))
     with limited(statement_timeout="150ms"):
         done = manage("preflight")
     assert "Cannot be seen: canceling statement due to statement timeout" in done.stdout
@@ -149,9 +150,9 @@ def test_a_line_of_the_checklist_that_was_stopped_leaves_the_others(
 )
 def test_what_the_server_refuses_is_told_in_two_lines(code: str, words: str, todo: str) -> None:
     with pytest.raises(DatabaseError) as caught:
-        sql(f"DO $$ BEGIN RAISE 'so it is' USING ERRCODE = '{code}'; END $$")
-    assert is_told(caught.value)
-    told = explain(caught.value)
+        execute_sql(f"DO $$ BEGIN RAISE 'so it is' USING ERRCODE = '{code}'; END $$")
+    assert is_server_error(caught.value)
+    told = explain_server_error(caught.value)
     assert told is not None
     first, second = told.splitlines()
     assert first == f"{words}so it is"
@@ -160,14 +161,14 @@ def test_what_the_server_refuses_is_told_in_two_lines(code: str, words: str, tod
 
 def test_what_is_the_statements_fault_is_not_the_servers() -> None:
     with pytest.raises(DatabaseError) as caught:
-        sql("SELECT 1 / 0")
-    assert explain(caught.value) is None
+        execute_sql("SELECT 1 / 0")
+    assert explain_server_error(caught.value) is None
 
 
 def test_creation_counts_its_rows_whatever_the_role_may(slow: Callable[[], None]) -> None:
     slow()
     with limited(statement_timeout="100ms"):
         connection.close()
-        with unhurried():
-            assert create(registry.get("trial")).total == 3
+        with without_timeouts():
+            assert create_run(registry.get_operation("trial")).total == 3
     connection.close()

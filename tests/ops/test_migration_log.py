@@ -12,11 +12,11 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
+from ops.atomic_files import WriteFailed, write_atomically
 from ops.models import Run
-from ops.reading import read_size, read_span, read_time
-from ops.whole import NotWritten, write_whole
-from tests.ops.running import execute, sql, things
-from tests.ops.told import masked
+from ops.parsing import parse_duration, parse_size, parse_timestamp
+from tests.ops.running import create_things, execute_operation, execute_sql
+from tests.ops.told import mask_output
 from tests.trials.operations import Annotate, SetScore
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,10 +31,10 @@ def log(*options: str) -> str:
 
 
 def test_the_template_is_filled_from_what_happened() -> None:
-    things(3)
-    execute(Annotate)
-    sql("UPDATE trials_thing SET note = 'long gone' WHERE name = 't1'")
-    execute(SetScore, params={"score": 1500})
+    create_things(3)
+    execute_operation(Annotate)
+    execute_sql("UPDATE trials_thing SET note = 'long gone' WHERE name = 't1'")
+    execute_operation(SetScore, params={"score": 1500})
     migrated = MigrationRecorder(connection).migration_qs.get(app="cards", name="0002_card_rarity_v2")
     MigrationRecorder.Migration.objects.exclude(pk=migrated.pk).update(
         applied=datetime(2024, 1, 1, tzinfo=UTC)
@@ -43,7 +43,7 @@ def test_the_template_is_filled_from_what_happened() -> None:
     MigrationRecorder.Migration.objects.filter(pk=migrated.pk).update(applied=begun)
     text = log("--since", "1h", "--title", "Notes", *NOTE)
     first, second = Run.objects.order_by("pk")
-    told = re.sub(r"\d\d:\d\d:\d\d", "CLOCK", masked(text)).replace(f"{begun:%Y-%m-%d}", "DATE")
+    told = re.sub(r"\d\d:\d\d:\d\d", "CLOCK", mask_output(text)).replace(f"{begun:%Y-%m-%d}", "DATE")
     assert told.startswith(
         "## Migration: Notes\n**Date**: DATE\n**Applied By**: DevOps, tester\n**Duration**: "
     )
@@ -63,10 +63,10 @@ def test_the_template_is_filled_from_what_happened() -> None:
 
 def test_the_backup_from_before_is_named_with_its_rows(tmp_path: Path, settings: Any) -> None:
     settings.BACKUP_DIR = tmp_path
-    things(4)
+    create_things(4)
     call_command("backup_db", str(tmp_path / "before.dump"), stdout=StringIO())
     begun = timezone.now()
-    execute(Annotate)
+    execute_operation(Annotate)
     call_command("backup_db", str(tmp_path / "after.dump"), stdout=StringIO())
     text = log("--since", begun.isoformat())
     assert re.search(r"\n- Backup: `before.dump` \([\d.]+ .?B, [\d :-]+ UTC, not verified\)\n", text)
@@ -96,9 +96,9 @@ def test_a_file_that_cannot_be_written_whole_leaves_what_was_there(tmp_path: Pat
     file = tmp_path / "log.md"
     file.write_text("before")
     with pytest.raises(UnicodeEncodeError):
-        write_whole(file, "half \ud800", overwrite=True)
-    with pytest.raises(NotWritten, match="cannot be written: No such file"):
-        write_whole(tmp_path / "no" / "log.md", "text", overwrite=False)
+        write_atomically(file, "half \ud800", overwrite=True)
+    with pytest.raises(WriteFailed, match="cannot be written: No such file"):
+        write_atomically(tmp_path / "no" / "log.md", "text", overwrite=False)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
 
 
@@ -106,15 +106,15 @@ def test_a_file_that_cannot_be_written_whole_leaves_what_was_there(tmp_path: Pat
     ("text", "seconds"), [("15min", 900), ("1h 30min", 5400), ("2d", 172800), ("0", 0), ("None", 0)]
 )
 def test_spans_are_read_as_people_type_them(text: str, seconds: int) -> None:
-    assert read_span(text).total_seconds() == seconds
+    assert parse_duration(text).total_seconds() == seconds
 
 
 def test_sizes_and_times_are_read_as_people_type_them() -> None:
-    assert [read_size(text) for text in ("512", "1.5 kB", "200GB")] == [512, 1500, 200 * 10**9]
-    assert read_time("2026-11-25") == datetime(2026, 11, 25, tzinfo=UTC)
-    assert read_time("2026-11-25 14:30") == datetime(2026, 11, 25, 14, 30, tzinfo=UTC)
+    assert [parse_size(text) for text in ("512", "1.5 kB", "200GB")] == [512, 1500, 200 * 10**9]
+    assert parse_timestamp("2026-11-25") == datetime(2026, 11, 25, tzinfo=UTC)
+    assert parse_timestamp("2026-11-25 14:30") == datetime(2026, 11, 25, 14, 30, tzinfo=UTC)
     before = timezone.now()
-    assert before <= read_time("2h") + timedelta(hours=2) <= timezone.now()
+    assert before <= parse_timestamp("2h") + timedelta(hours=2) <= timezone.now()
 
 
 @pytest.mark.parametrize("text", ["", "soon", "15", "15 parsecs", "1h 30", "99999999999999d", "2026-13-45"])

@@ -11,23 +11,23 @@ from django.db.models.expressions import RawSQL
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from ops import registry
-from ops.declaration import asks_elsewhere
-from ops.engine import locks, work
+from ops.engine import locks, loop
 from ops.models import Run
-from tests.ops.conftest import Declare
+from ops.operations import registry
+from ops.operations.validation import has_subquery
+from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
-    audited,
-    create,
-    execute,
-    failures,
-    go,
-    keys,
-    letting_go,
-    operation,
+    audited_changes,
+    commit_when_awaited,
+    create_run,
+    create_things,
+    errors_by_object,
+    execute_operation,
+    execute_run,
+    execute_sql,
+    make_operation,
     player,
-    sql,
-    things,
+    primary_keys,
 )
 from tests.trials.models import Elsewhere, Owner, Thing
 
@@ -44,22 +44,27 @@ NO_VIP = ~Exists(Owner.objects.filter(pk=OuterRef("owner"), name="vip"))
     ids=["no candidate by another row", "no candidate for want of one", "a candidate by another row"],
 )
 def test_what_another_table_says_is_asked_anew_of_a_row_that_was_waited_for(
-    declare: Declare, monkeypatch: pytest.MonkeyPatch, sweep: int, asked: Any, name: str, is_changed: bool
+    declare: RegisterOperation,
+    monkeypatch: pytest.MonkeyPatch,
+    sweep: int,
+    asked: Any,
+    name: str,
+    is_changed: bool,
 ) -> None:
     """Where PostgreSQL joins that table, it checks a row that changed meanwhile against the old owner."""
-    monkeypatch.setattr(locks, "_IMPATIENT", timedelta(seconds=5))
+    monkeypatch.setattr(locks, "_SHORT_LOCK_TIMEOUT", timedelta(seconds=5))
     monkeypatch.setattr(locks, "LOCK_TIMEOUT", timedelta(seconds=5))
-    monkeypatch.setattr(work, "SWEEP_PAUSE", timedelta())
-    rows = things(4, owner=Owner.objects.create(name="plain"))
+    monkeypatch.setattr(loop, "SWEEP_DELAY", timedelta())
+    rows = create_things(4, owner=Owner.objects.create(name="plain"))
     other_owner = Owner.objects.create(name=name)
-    run = create(declare(operation(lambda: Thing.objects.filter(asked, note=None), {"note": "x"})))
+    run = create_run(declare(make_operation(lambda: Thing.objects.filter(asked, note=None), {"note": "x"})))
     Run.objects.update(sweep=sweep)
     with player() as other:
         other.execute("UPDATE trials_thing SET owner_id = %s WHERE id = %s", [other_owner.pk, rows[1].pk])
-        with letting_go(other):
-            go(run)
+        with commit_when_awaited(other):
+            execute_run(run)
     assert run.state == "succeeded"
-    assert audited(run).keys() == keys(rows if is_changed else [rows[0], *rows[2:]])
+    assert audited_changes(run).keys() == primary_keys(rows if is_changed else [rows[0], *rows[2:]])
 
 
 OWNERS = Owner.objects.filter(name="plain").values("pk")
@@ -79,75 +84,88 @@ OWNERS = Owner.objects.filter(name="plain").values("pk")
     ],
 )
 def test_it_is_known_of_a_queryset_whether_it_asks_another_table(rows: Any, asks: bool) -> None:
-    assert asks_elsewhere(operation(rows, {"note": "x"})({}, timezone.now())) is asks
+    assert has_subquery(make_operation(rows, {"note": "x"})({}, timezone.now())) is asks
 
 
 def test_a_trigger_that_breaks_another_tables_constraint_does_not_slow_the_search(
-    declare: Declare, trigger: Any
+    declare: RegisterOperation, trigger: Any
 ) -> None:
     """PostgreSQL names a row then, but it is the other table's: here one with a key before all of ours."""
-    rows = things(200)
-    sql("CREATE TEMPORARY TABLE told (level integer DEFAULT 0, what text NOT NULL)")
+    rows = create_things(200)
+    execute_sql("CREATE TEMPORARY TABLE told (level integer DEFAULT 0, what text NOT NULL)")
     trigger(
         "trials_thing",
         "INSERT INTO told (what) VALUES (nullif(NEW.name, 't150')); RETURN NEW;",
         "AFTER UPDATE",
     )
     with CaptureQueriesContext(connection) as told:
-        run = execute(declare(operation(Thing.objects.filter(note=None), {"note": "x"})), batch_size=200)
-    sql("DROP TABLE told")
-    assert failures(run).keys() == keys([rows[149]])
-    assert audited(run).keys() == keys(rows) - failures(run).keys()
+        run = execute_operation(
+            declare(make_operation(Thing.objects.filter(note=None), {"note": "x"})), batch_size=200
+        )
+    execute_sql("DROP TABLE told")
+    assert errors_by_object(run).keys() == primary_keys([rows[149]])
+    assert audited_changes(run).keys() == primary_keys(rows) - errors_by_object(run).keys()
     assert len([query for query in told if "audited AS" in query["sql"]]) < 30
 
 
 @pytest.fixture
 def elsewhere(transactional_db: None) -> Iterator[None]:
-    sql('CREATE SCHEMA "Other schema"')
+    execute_sql('CREATE SCHEMA "Other schema"')
     with connection.schema_editor() as editor:
         editor.create_model(Elsewhere)
     yield
-    sql('DROP SCHEMA "Other schema" CASCADE')
+    execute_sql('DROP SCHEMA "Other schema" CASCADE')
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_table_may_lie_in_another_schema(declare: Declare) -> None:
+def test_a_table_may_lie_in_another_schema(declare: RegisterOperation) -> None:
     rows = Elsewhere.objects.bulk_create(Elsewhere(code=code, after="x") for code in "aBc")
     missing = Elsewhere.objects.filter(note=None)
     with player() as other:  # so that each way of locking rows has some
         other.execute("SELECT FROM \"Other schema\".changed WHERE code = 'a' FOR UPDATE")
-        swap = declare(operation(missing, {"note": F("after"), "after": F("note")}))
-        run = execute(swap, batch_size=2)
-    assert failures(run).keys() == keys(rows[:1])
+        swap = declare(make_operation(missing, {"note": F("after"), "after": F("note")}))
+        run = execute_operation(swap, batch_size=2)
+    assert errors_by_object(run).keys() == primary_keys(rows[:1])
     swapped = {"order": {"old": None, "new": "x"}, "after": {"old": "x", "new": None}}
-    assert audited(run) == dict.fromkeys(keys(rows[1:]), swapped)
-    revert = execute(registry.get("revert"), params={"run": run.pk})
-    assert audited(revert).keys() == keys(rows[1:])
+    assert audited_changes(run) == dict.fromkeys(primary_keys(rows[1:]), swapped)
+    revert = execute_operation(registry.get_operation("revert"), params={"run": run.pk})
+    assert audited_changes(revert).keys() == primary_keys(rows[1:])
     assert missing.filter(after="x").count() == 3
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_what_a_run_did_to_a_row_is_looked_up_whatever_the_collation_of_its_key(declare: Declare) -> None:
+def test_what_a_run_did_to_a_row_is_looked_up_whatever_the_collation_of_its_key(
+    declare: RegisterOperation,
+) -> None:
     Elsewhere.objects.bulk_create(Elsewhere(code=f"k{number}", after="x") for number in range(600))
-    run = execute(declare(operation(Elsewhere.objects.filter(note=None), {"note": "x"})), batch_size=100)
+    run = execute_operation(
+        declare(make_operation(Elsewhere.objects.filter(note=None), {"note": "x"})), batch_size=100
+    )
     before = _entries_read()
-    assert len(audited(execute(registry.get("revert"), params={"run": run.pk}, batch_size=100))) == 600
+    assert (
+        len(
+            audited_changes(
+                execute_operation(registry.get_operation("revert"), params={"run": run.pk}, batch_size=100)
+            )
+        )
+        == 600
+    )
     # Some looks a row; without the key in the index, each look reads half of the run.
     assert _entries_read() - before < 20 * 600
 
 
 def _entries_read() -> int:
-    sql("SELECT pg_stat_force_next_flush()")
+    execute_sql("SELECT pg_stat_force_next_flush()")
     told = "SELECT sum(idx_tup_read)::int FROM pg_stat_user_indexes WHERE relname = 'audit_logs'"
-    [(read,)] = sql(told)
+    [(read,)] = execute_sql(told)
     return int(read)
 
 
 @pytest.fixture
 def partitioned(transactional_db: None) -> Iterator[list[Thing]]:
     """Twenty things in a table of partitions, by their score: 0, and any other."""
-    rows = things(20)
-    sql(
+    rows = create_things(20)
+    execute_sql(
         "CREATE TABLE parted (LIKE trials_thing INCLUDING DEFAULTS INCLUDING GENERATED)"
         " PARTITION BY LIST (score);"
         "CREATE TABLE parted_none PARTITION OF parted FOR VALUES IN (0);"
@@ -158,29 +176,33 @@ def partitioned(transactional_db: None) -> Iterator[list[Thing]]:
         "ALTER TABLE trials_thing RENAME TO kept; ALTER TABLE parted RENAME TO trials_thing"
     )
     yield rows
-    sql("DROP TABLE trials_thing; ALTER TABLE kept RENAME TO trials_thing")
+    execute_sql("DROP TABLE trials_thing; ALTER TABLE kept RENAME TO trials_thing")
 
 
-def test_a_run_may_move_rows_to_another_partition(declare: Declare, partitioned: list[Thing]) -> None:
-    run = execute(declare(operation(Thing.objects.filter(score=0), {"score": 5, "note": F("name")})))
-    assert audited(run) == {
+def test_a_run_may_move_rows_to_another_partition(
+    declare: RegisterOperation, partitioned: list[Thing]
+) -> None:
+    run = execute_operation(
+        declare(make_operation(Thing.objects.filter(score=0), {"score": 5, "note": F("name")}))
+    )
+    assert audited_changes(run) == {
         str(row.pk): {"score": {"old": 0, "new": 5}, "note": {"old": None, "new": row.name}}
         for row in partitioned
     }
-    reverted = execute(registry.get("revert"), params={"run": run.pk})
-    assert audited(reverted).keys() == keys(partitioned)
+    reverted = execute_operation(registry.get_operation("revert"), params={"run": run.pk})
+    assert audited_changes(reverted).keys() == primary_keys(partitioned)
     assert Thing.objects.filter(score=0, note=None).count() == 20
 
 
 @pytest.mark.parametrize("sweep", [1, locks.LAST_SWEEP])
 def test_a_row_that_a_player_moves_to_another_partition_is_changed_there(
-    declare: Declare, partitioned: list[Thing], sweep: int
+    declare: RegisterOperation, partitioned: list[Thing], sweep: int
 ) -> None:
-    run = create(declare(operation(Thing.objects.filter(note=None), {"note": F("name")})))
+    run = create_run(declare(make_operation(Thing.objects.filter(note=None), {"note": F("name")})))
     Run.objects.update(sweep=sweep)
     with player() as other:
         other.execute("UPDATE trials_thing SET score = 3 WHERE name = 't3'")
-        with letting_go(other):
-            go(run)
-    assert (run.state, failures(run)) == ("succeeded", {})
-    assert audited(run).keys() == keys(partitioned)
+        with commit_when_awaited(other):
+            execute_run(run)
+    assert (run.state, errors_by_object(run)) == ("succeeded", {})
+    assert audited_changes(run).keys() == primary_keys(partitioned)

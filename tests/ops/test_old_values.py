@@ -15,10 +15,20 @@ from django.db.models import F, Func, TextField, Value
 from django.db.models.functions import Concat
 
 from ops.models import Run
-from ops.operation import Operation
-from ops.operations import Revert
-from tests.ops.conftest import Declare
-from tests.ops.running import audited, execute, keys, operation, per_row, player, sql, things, until
+from ops.operations import Operation
+from ops.operations.revert import Revert
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    audited_changes,
+    create_things,
+    execute_operation,
+    execute_sql,
+    make_operation,
+    make_row_operation,
+    player,
+    primary_keys,
+    wait_until,
+)
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -48,24 +58,24 @@ CREATE TRIGGER shadow AFTER UPDATE ON trials_thing FOR EACH ROW EXECUTE FUNCTION
 DWELLS = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 UNMARKED = Thing.objects.exclude(note__endswith="!")
 DWELL = Func(F("name"), function="dwell", output_field=TextField())
-APPEND = operation(UNMARKED, {"note": Concat("note", DWELL)})
+APPEND = make_operation(UNMARKED, {"note": Concat("note", DWELL)})
 
 
 @pytest.fixture(params=TRIGGERS, autouse=True)
 def shadow(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[None]:
     """A table that an AFTER trigger fills with what each update of a thing replaced, and with what."""
-    sql(FUNCTIONS)
+    execute_sql(FUNCTIONS)
     if TRIGGERS[request.param]:
-        sql(f"CREATE TRIGGER keep {TRIGGERS[request.param]} EXECUTE FUNCTION keep()")
+        execute_sql(f"CREATE TRIGGER keep {TRIGGERS[request.param]} EXECUTE FUNCTION keep()")
     yield
-    sql("DROP FUNCTION shadow, dwell, keep CASCADE; DROP TABLE shadow")
+    execute_sql("DROP FUNCTION shadow, dwell, keep CASCADE; DROP TABLE shadow")
 
 
 @contextmanager
 def changing_while_it_dwells(statement: str) -> Iterator[None]:
     def change() -> None:
         with player() as other:
-            until(lambda: sql(DWELLS))
+            wait_until(lambda: execute_sql(DWELLS))
             other.execute(statement)
             other.execute("INSERT INTO trials_owner (name) VALUES ('go')")
             other.commit()
@@ -79,71 +89,73 @@ def changing_while_it_dwells(statement: str) -> Iterator[None]:
 
 def replaced(run: Run) -> dict[str, tuple[Any, Any]]:
     """By the shadow table, what the last update of each row that the run audited replaced, and with what."""
-    last = {key: (old, new) for key, old, new in sql("SELECT key, old, new FROM shadow ORDER BY id")}
-    return {key: last[key] for key in audited(run)}
+    last = {key: (old, new) for key, old, new in execute_sql("SELECT key, old, new FROM shadow ORDER BY id")}
+    return {key: last[key] for key in audited_changes(run)}
 
 
 def told(run: Run) -> dict[str, tuple[Any, Any]]:
-    return {key: (said["note"]["old"], said["note"]["new"]) for key, said in audited(run).items()}
+    return {key: (said["note"]["old"], said["note"]["new"]) for key, said in audited_changes(run).items()}
 
 
-def test_the_old_value_is_what_was_replaced_beside_a_writer(declare: Declare) -> None:
-    rows = things(20, note="a")
+def test_the_old_value_is_what_was_replaced_beside_a_writer(declare: RegisterOperation) -> None:
+    rows = create_things(20, note="a")
     with changing_while_it_dwells("UPDATE trials_thing SET note = 'b' WHERE name IN ('t7', 't19')"):
-        run = execute(declare(APPEND))
-    assert (run.state, audited(run).keys()) == ("succeeded", keys(rows))
+        run = execute_operation(declare(APPEND))
+    assert (run.state, audited_changes(run).keys()) == ("succeeded", primary_keys(rows))
     assert told(run) == replaced(run)
 
 
-def test_a_row_moved_out_of_the_condition_meanwhile_is_left(declare: Declare) -> None:
-    rows = things(20, note="a")
+def test_a_row_moved_out_of_the_condition_meanwhile_is_left(declare: RegisterOperation) -> None:
+    rows = create_things(20, note="a")
     with changing_while_it_dwells(
         "UPDATE trials_thing SET note = 'b!' WHERE name = 't7'; DELETE FROM trials_thing WHERE name = 't9'"
     ):
-        run = execute(declare(APPEND))
-    assert audited(run).keys() == keys([row for row in rows if row.name not in ("t7", "t9")])
+        run = execute_operation(declare(APPEND))
+    assert audited_changes(run).keys() == primary_keys([row for row in rows if row.name not in ("t7", "t9")])
     assert told(run) == replaced(run)
 
 
-def test_a_revert_gives_back_the_words_that_were_replaced(declare: Declare) -> None:
-    things(20, note="a")
+def test_a_revert_gives_back_the_words_that_were_replaced(declare: RegisterOperation) -> None:
+    create_things(20, note="a")
     with changing_while_it_dwells("UPDATE trials_thing SET note = 'mine' WHERE name = 't7'"):
-        run = execute(declare(APPEND))
-    revert = execute(Revert, params={"run": run.pk})
+        run = execute_operation(declare(APPEND))
+    revert = execute_operation(Revert, params={"run": run.pk})
     assert told(revert) == replaced(revert)
     assert dict(Thing.objects.values_list("name", "note")) == {
         f"t{number}": "mine" if number == 7 else "a" for number in range(1, 21)
     }
 
 
-def test_what_process_wrote_is_audited_with_what_it_replaced(declare: Declare) -> None:
-    rows = things(20, note="a")
+def test_what_process_wrote_is_audited_with_what_it_replaced(declare: RegisterOperation) -> None:
+    rows = create_things(20, note="a")
     first = [row.name for row in rows[:1]]
 
     def append(found: list[Thing]) -> dict[Any, Any]:
         if found[0].name in first:
             first.clear()
-            sql("UPDATE trials_thing SET note = 'b' WHERE name IN ('t7', 't19')")
+            execute_sql("UPDATE trials_thing SET note = 'b' WHERE name IN ('t7', 't19')")
         return {row.pk: {"note": f"{row.note}!"} for row in found}
 
-    run = execute(declare(per_row(UNMARKED, append, "note")))
-    assert (run.state, audited(run).keys()) == ("succeeded", keys(rows))
+    run = execute_operation(declare(make_row_operation(UNMARKED, append, "note")))
+    assert (run.state, audited_changes(run).keys()) == ("succeeded", primary_keys(rows))
     assert told(run) == replaced(run)
     assert told(run)[str(rows[6].pk)] == ("b", "b!")
 
 
-def test_a_constant_is_audited_with_what_it_replaced(declare: Declare) -> None:
-    things(20, note="a")
-    slowly: type[Operation] = operation(Thing.objects.exclude(note="c!"), {"note": Concat(Value("c"), DWELL)})
+def test_a_constant_is_audited_with_what_it_replaced(declare: RegisterOperation) -> None:
+    create_things(20, note="a")
+    slowly: type[Operation] = make_operation(
+        Thing.objects.exclude(note="c!"), {"note": Concat(Value("c"), DWELL)}
+    )
     with changing_while_it_dwells("UPDATE trials_thing SET note = NULL WHERE name IN ('t7', 't8', 't20')"):
-        run = execute(declare(slowly))
+        run = execute_operation(declare(slowly))
     assert told(run) == replaced(run)
 
 
-def test_a_table_that_merge_refuses_is_changed_by_update(declare: Declare) -> None:
-    rows = things(20, note="a")
-    sql("CREATE RULE noted AS ON DELETE TO trials_thing DO ALSO NOTHING")
-    sql("INSERT INTO trials_owner (name) VALUES ('go')")
-    run = execute(declare(APPEND))
-    sql("DROP RULE noted ON trials_thing")
-    assert (run.state, audited(run).keys()) == ("succeeded", keys(rows))
+def test_a_table_that_merge_refuses_is_changed_by_update(declare: RegisterOperation) -> None:
+    rows = create_things(20, note="a")
+    execute_sql("CREATE RULE noted AS ON DELETE TO trials_thing DO ALSO NOTHING")
+    execute_sql("INSERT INTO trials_owner (name) VALUES ('go')")
+    run = execute_operation(declare(APPEND))
+    execute_sql("DROP RULE noted ON trials_thing")
+    assert (run.state, audited_changes(run).keys()) == ("succeeded", primary_keys(rows))

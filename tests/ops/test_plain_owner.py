@@ -12,14 +12,14 @@ import psycopg
 import pytest
 from django.db import connection, connections
 
-from ops.backups.errors import Failed
-from ops.backups.scratch import connected, scratch
+from ops.backups.errors import MaintenanceFailed
+from ops.backups.scratch import temporary_alias, temporary_database
 from ops.backups.server import Server
-from ops.backups.swap import exists, swap
+from ops.backups.swap import has_live_database, swap
 from ops.models import Run
 from ops.states import State
 from tests.manage import Manage
-from tests.ops.running import create, django_with, operation, sql
+from tests.ops.running import create_run, execute_sql, make_operation, override_connection
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -70,15 +70,15 @@ def settled(owner: str, way: str) -> dict[str, Any]:
     options = {"options": "-c search_path=game"} if way == "options" else {}
     mine = {**connection.settings_dict["OPTIONS"], **options}
     settings = {"NAME": owner, "USER": owner, "PASSWORD": PASSWORD, "OPTIONS": mine}
-    with django_with(**settings):
-        sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        assert sql("SELECT current_schema()") == [(schema,)]
+    with override_connection(**settings):
+        execute_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        assert execute_sql("SELECT current_schema()") == [(schema,)]
     return settings
 
 
 def migrated(owner: str, way: str) -> dict[str, Any]:
     settings = settled(owner, way)
-    with django_with(**settings):
+    with override_connection(**settings):
         done = Manage().process(
             "migrate", "-v0", "--run-syncdb", "--skip-checks", env={"DATABASE_URL": _url(settings)}
         )
@@ -110,8 +110,8 @@ def test_createdb_is_enough_wherever_the_tables_are(
             there = "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"
             extension = "vector" if superuser_there.execute(there).fetchone() else "pg_stat_statements"
             superuser_there.execute(f"CREATE EXTENSION {extension}")
-    with django_with(**live):
-        create(operation(Thing.objects.filter(note=None), {"note": "x"}))
+    with override_connection(**live):
+        create_run(make_operation(Thing.objects.filter(note=None), {"note": "x"}))
         manage = Manage()
         done = manage("backup_db", file, "--verify")
         assert (done.returncode, done.stderr) == (0, "")
@@ -122,24 +122,24 @@ def test_createdb_is_enough_wherever_the_tables_are(
         steps = [step.rpartition(" in ")[0] for step in found["rehearsal"]["details"]]
         assert steps == [f"restored {file.name}", "asked the checks"]
         Run.objects.update(state=State.PAUSED)
-        before = sql("SELECT current_schema(), current_setting('search_path')")
+        before = execute_sql("SELECT current_schema(), current_setting('search_path')")
         done = manage("restore_db", file, "--confirm", connection.settings_dict["NAME"])
         assert (done.returncode, done.stderr) == (0, "")
         connection.close()
         assert "Paused, since they were under way then." in done.stdout
         assert (f'  CREATE EXTENSION "{extension}";' in done.stdout.splitlines()) == extended
         assert ("What it has not" in done.stdout) == extended
-        assert sql("SELECT current_schema(), current_setting('search_path')") == before
-        assert sql("SELECT state FROM ops_run") == [(State.PAUSED,)]
+        assert execute_sql("SELECT current_schema(), current_setting('search_path')") == before
+        assert execute_sql("SELECT state FROM ops_run") == [(State.PAUSED,)]
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_scratch_database_is_looked_into_as_the_live_one_is(owner: str, way: str) -> None:
-    with django_with(**settled(owner, way)):
-        server, [(schema,)] = Server.default(), sql("SELECT current_schema()")
+    with override_connection(**settled(owner, way)):
+        server, [(schema,)] = Server.default(), execute_sql("SELECT current_schema()")
         with (
-            scratch(server, "drift") as name,
-            connected(name, server.search_path()) as alias,
+            temporary_database(server, "drift") as name,
+            temporary_alias(name, server.search_path()) as alias,
             connections[alias].cursor() as cursor,
         ):
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -151,7 +151,7 @@ def test_a_role_that_may_make_no_database_is_told_so_in_a_line(owner: str) -> No
     settings = settled(owner, "public")
     with superuser() as maintenance:
         maintenance.execute(f"ALTER ROLE {owner} NOCREATEDB")
-    with django_with(**settings):
+    with override_connection(**settings):
         done = Manage()("schema_drift")
     assert (done.returncode, done.stderr) == (
         1,
@@ -169,8 +169,8 @@ def test_who_may_not_replace_a_database_is_told_so_before_anything_is_restored(o
     words = (
         f"{owner}_not is owned by {params['user']}, so that {owner} may not replace it. As a superuser: GRANT"
     )
-    with pytest.raises(Failed, match=words):
-        exists(theirs)
+    with pytest.raises(MaintenanceFailed, match=words):
+        has_live_database(theirs)
 
 
 def test_what_our_role_may_not_restore_of_a_database_is_told_to_be_typed(owner: str) -> None:
@@ -189,7 +189,7 @@ def test_what_our_role_may_not_restore_of_a_database_is_told_to_be_typed(owner: 
                 maintenance.execute(statement)
             params = {**connection.get_connection_params(), "user": owner, "password": PASSWORD}
             live = Server(params, owner)
-            with scratch(live, "restore") as new:
+            with temporary_database(live, "restore") as new:
                 old, refused = swap(live, new)
             maintenance.execute(f"DROP DATABASE {old}")
             assert [statement.replace('"', "") for statement in refused] == given
@@ -203,8 +203,8 @@ def test_what_our_role_may_not_restore_of_a_database_is_told_to_be_typed(owner: 
 
 def test_without_the_schema_public_migrate_says_what_is_missing(owner: str) -> None:
     settings = settled(owner, "database")
-    with django_with(**settings):
-        sql("DROP SCHEMA public")
+    with override_connection(**settings):
+        execute_sql("DROP SCHEMA public")
         done = Manage().process("migrate", "-v0", "--skip-checks", env={"DATABASE_URL": _url(settings)})
     assert (done.returncode, done.stderr.splitlines()[0]) == (
         1,
@@ -223,7 +223,7 @@ def test_where_no_table_can_be_made_migrate_says_why(owner: str, given: str, wor
     settings = settled(owner, "public")
     with superuser() as maintenance:
         maintenance.execute(given.format(o=owner))
-    with django_with(**settings):
+    with override_connection(**settings):
         done = Manage()("migrate")
     assert done.returncode == 1
     assert done.stderr.startswith("No table can be made: ")

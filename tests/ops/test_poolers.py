@@ -9,16 +9,16 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from ops import registry
-from ops.backups.scratch import clear_left, databases, scratch
+from ops.backups.scratch import drop_orphaned_databases, list_owned_databases, temporary_database
 from ops.backups.server import Server
-from ops.demand import newest_verified
 from ops.models import Run
-from ops.session import NeedsSession, direct, require_session
+from ops.operations import registry
+from ops.runs.backup_policy import find_newest_verified_backup
+from ops.session import SessionRequired, direct_connection, require_session
 from tests.conftest import Manage
-from tests.ops.conftest import Declare
-from tests.ops.running import create, go, operation, sql, things
-from tests.pgbouncer import ALIAS, PgBouncer, need_pgbouncer
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import create_run, create_things, execute_run, execute_sql, make_operation
+from tests.pgbouncer import DATABASE_ALIAS, PgBouncer, require_pgbouncer
 from tests.trials.models import Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,7 +40,7 @@ UNION ALL SELECT 'role ' || current_user WHERE current_user <> session_user
 @pytest.fixture
 def pooler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PgBouncer]:
     """With one backend, which everybody shares."""
-    need_pgbouncer()
+    require_pgbouncer()
     pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=1)
     pooler.start()
     yield pooler
@@ -121,18 +121,18 @@ def test_pages_work_and_leave_nothing_on_the_backend(
 
 
 def test_two_processes_share_a_run_through_few_backends(
-    tmp_path_factory: pytest.TempPathFactory, declare: Declare
+    tmp_path_factory: pytest.TempPathFactory, declare: RegisterOperation
 ) -> None:
-    need_pgbouncer()
+    require_pgbouncer()
     pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=3)
     pooler.start()
-    things(2_000)
-    declare(operation(Thing.objects.filter(score__lt=7), {"score": 7}))
-    run = create(registry.get("trial"), lanes=2, batch_size=50)
+    create_things(2_000)
+    declare(make_operation(Thing.objects.filter(score__lt=7), {"score": 7}))
+    run = create_run(registry.get_operation("trial"), lanes=2, batch_size=50)
 
     def join() -> None:
         with pooler.between():
-            go(Run.objects.get(pk=run.pk))
+            execute_run(Run.objects.get(pk=run.pk))
 
     try:
         workers = [Thread(target=join) for _ in range(2)]
@@ -142,7 +142,7 @@ def test_two_processes_share_a_run_through_few_backends(
         pooler.remove()
     assert Run.objects.get(pk=run.pk).state == "succeeded"
     assert not Thing.objects.exclude(score=7).exists()
-    assert sql("SELECT count(*), count(DISTINCT object_id) FROM audit_logs") == [(2000, 2000)]
+    assert execute_sql("SELECT count(*), count(DISTINCT object_id) FROM audit_logs") == [(2000, 2000)]
 
 
 NEEDY = [
@@ -183,12 +183,12 @@ def test_what_needs_a_session_goes_past_the_pooler_by_the_second_url(
 
 def test_a_scratch_database_in_use_is_not_dropped_by_others(pooler: PgBouncer, settings: Any) -> None:
     settings.DIRECT_DATABASE = connection.settings_dict.copy()
-    with pooler.between(), direct():
+    with pooler.between(), direct_connection():
         server = Server.default()
-        with scratch(server, "verify") as name:
-            assert clear_left(server) == []
+        with temporary_database(server, "verify") as name:
+            assert drop_orphaned_databases(server) == []
             with server.maintenance() as other:
-                assert name in databases(other, ".*")
+                assert name in list_owned_databases(other, ".*")
 
 
 def test_preflight_says_what_a_pooler_keeps_it_from(pooler: PgBouncer, manage: Manage) -> None:
@@ -214,9 +214,9 @@ def test_a_pooler_may_call_the_database_by_another_name(
     pooler: PgBouncer, manage: Manage, tmp_path: Path, settings: Any
 ) -> None:
     settings.DIRECT_DATABASE = connection.settings_dict.copy()
-    with pooler.between(NAME=ALIAS):
+    with pooler.between(NAME=DATABASE_ALIAS):
         assert manage("backup_db", tmp_path / "new.dump", "--verify").returncode == 0
-        assert newest_verified() is not None
+        assert find_newest_verified_backup() is not None
         assert manage("schema_drift").returncode in (0, 1)
 
 
@@ -243,11 +243,11 @@ def test_a_server_without_a_pooler_is_not_taken_for_one() -> None:
 
 
 def test_a_session_in_use_by_many_is_noticed_all_the_same(tmp_path_factory: pytest.TempPathFactory) -> None:
-    need_pgbouncer()
+    require_pgbouncer()
     pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=5, extra="server_round_robin = 1")
     pooler.start()
     try:
-        with pooler.between(), pytest.raises(NeedsSession):
+        with pooler.between(), pytest.raises(SessionRequired):
             require_session("This")
     finally:
         pooler.remove()
@@ -256,7 +256,7 @@ def test_a_session_in_use_by_many_is_noticed_all_the_same(tmp_path_factory: pyte
 def test_a_pooler_in_session_mode_serves_as_a_server_does(
     tmp_path_factory: pytest.TempPathFactory, manage: Manage
 ) -> None:
-    need_pgbouncer()
+    require_pgbouncer()
     pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=8, extra="pool_mode = session")
     pooler.start()
     try:

@@ -17,23 +17,23 @@ from django.db import IntegrityError, OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from ops import runs
-from ops.creation import Request, create
-from ops.health.limits import Limits
+from ops.health.limits import HealthLimits
 from ops.models import Run
-from ops.preflight import backup, health, migrations, objects, people, server, space
+from ops.preflight import backup, health, manual, migrations, objects, server, space
 from ops.preflight import runs as lines_of_runs
-from ops.preflight.checklist import go_through
-from ops.preflight.finding import Answers, Finding, Light, Situation
+from ops.preflight.checklist import iter_findings
+from ops.preflight.finding import Finding, ManualAnswers, PreflightContext, Severity
 from ops.report import preflight as report
+from ops.runs import lifecycle
+from ops.runs.creation import RunRequest, create_run
 from ops.states import State
-from ops.stats.relations import largest_tables
-from tests.ops.running import django_with, player, sql, things, until
+from ops.stats.relations import fetch_largest_tables
+from tests.ops.running import create_things, execute_sql, override_connection, player, wait_until
 from tests.trials.operations import Annotate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SAID = Answers("by mail", timedelta(), "restore_db", "ada")
+SAID = ManualAnswers("by mail", timedelta(), "restore_db", "ada")
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def backups(tmp_path: Path, settings: Any) -> Path:
 
 
 @contextmanager
-def waiting(app: str, name: str) -> Iterator[Situation]:
+def waiting(app: str, name: str) -> Iterator[PreflightContext]:
     """As if the migration were still to be applied."""
     recorder = MigrationRecorder(connection)
     recorder.record_unapplied(app, name)
     try:
-        yield Situation(SAID)
+        yield PreflightContext(SAID)
     finally:
         recorder.record_unapplied(app, name)
         recorder.record_applied(app, name)
@@ -58,7 +58,7 @@ def do(line: Finding) -> None:
     """Type what the line says, as psql would take it."""
     for typed in line.todo:
         if typed.startswith("psql "):
-            sql(shlex.split(typed.partition('", or')[0] + ('"' if '", or' in typed else ""))[3])
+            execute_sql(shlex.split(typed.partition('", or')[0] + ('"' if '", or' in typed else ""))[3])
 
 
 def test_on_a_terminal_of_any_width_every_line_is_told_with_its_colour_in_words() -> None:
@@ -77,7 +77,10 @@ def test_on_a_terminal_of_any_width_every_line_is_told_with_its_colour_in_words(
 
 
 def test_as_json_it_is_the_verdict_and_every_line() -> None:
-    lines = {"drift": Finding(Light.GREEN, "None."), "team": Finding(Light.YELLOW, "Who?", todo=("--team",))}
+    lines = {
+        "drift": Finding(Severity.GREEN, "None."),
+        "team": Finding(Severity.YELLOW, "Who?", todo=("--team",)),
+    }
     told = json.loads(json.dumps(report.as_json(lines)))
     assert (told["event"], told["verdict"]) == ("preflight", "yellow")
     assert told["lines"][0] == {
@@ -100,217 +103,221 @@ def test_an_answer_that_cannot_be_read_is_refused(option: str, wrong: str) -> No
 def test_a_rollback_plan_in_a_file_must_have_words(tmp_path: Path) -> None:
     plan = tmp_path / "plan.md"
     plan.write_text("\n")
-    asked = Situation(Answers(rollback_plan=str(plan)))
-    assert people.rollback_plan(asked).light == Light.RED
+    asked = PreflightContext(ManualAnswers(rollback_plan=str(plan)))
+    assert manual.check_rollback_plan(asked).light == Severity.RED
     plan.write_text("restore_db")
-    assert people.rollback_plan(asked).light == Light.GREEN
+    assert manual.check_rollback_plan(asked).light == Severity.GREEN
 
 
 def test_what_nobody_may_say_no_to_is_red() -> None:
-    asked = Situation(Answers(team_notified="no", monitoring="no", rollback_plan="no"))
-    told = [people.team_notified(asked), people.monitoring(asked), people.rollback_plan(asked)]
-    assert {line.light for line in told} == {Light.RED}
+    asked = PreflightContext(ManualAnswers(team_notified="no", monitoring="no", rollback_plan="no"))
+    told = [
+        manual.check_team_notified(asked),
+        manual.check_monitoring(asked),
+        manual.check_rollback_plan(asked),
+    ]
+    assert {line.light for line in told} == {Severity.RED}
 
 
 def test_a_migration_to_apply_is_named_and_judged() -> None:
     with waiting("cards", "0002_card_rarity_v2") as asked:
-        assert migrations.unapplied(asked).details == ("cards.0002_card_rarity_v2",)
-        line = migrations.unsafe(asked)
-    assert (line.light, line.details) == (Light.GREEN, ())
+        assert migrations.check_unapplied_migrations(asked).details == ("cards.0002_card_rarity_v2",)
+        line = migrations.check_unsafe_migrations(asked)
+    assert (line.light, line.details) == (Severity.GREEN, ())
 
 
 def test_a_database_ahead_of_the_code_is_red() -> None:
     recorder = MigrationRecorder(connection)
     recorder.record_applied("cards", "9999_of_tomorrow")
     try:
-        line = migrations.unapplied(Situation(SAID))
+        line = migrations.check_unapplied_migrations(PreflightContext(SAID))
     finally:
         recorder.record_unapplied("cards", "9999_of_tomorrow")
-    assert (line.light, line.details) == (Light.RED, ("cards.9999_of_tomorrow",))
+    assert (line.light, line.details) == (Severity.RED, ("cards.9999_of_tomorrow",))
 
 
 def test_a_run_under_way_is_red_before_a_migration_and_what_the_line_says_pauses_it() -> None:
-    things(1)
-    run = create(Request(Annotate, "ada"))
-    runs.start(run)
-    asked = Situation(SAID)
-    assert lines_of_runs.active_runs(asked).light == Light.YELLOW
+    create_things(1)
+    run = create_run(RunRequest(Annotate, "ada"))
+    lifecycle.start(run)
+    asked = PreflightContext(SAID)
+    assert lines_of_runs.check_active_runs(asked).light == Severity.YELLOW
     with waiting("cards", "0004_idx_cards_pack_rarity") as before_it:
-        line = lines_of_runs.active_runs(before_it)
-    assert (line.light, line.todo) == (Light.RED, (f"manage.py runs pause {run.pk}",))
+        line = lines_of_runs.check_active_runs(before_it)
+    assert (line.light, line.todo) == (Severity.RED, (f"manage.py runs pause {run.pk}",))
     call_command(*line.todo[0].split()[1:], stdout=StringIO())
-    assert lines_of_runs.active_runs(asked).light == Light.GREEN
+    assert lines_of_runs.check_active_runs(asked).light == Severity.GREEN
 
 
 def test_a_backup_counts_when_it_is_verified_fresh_and_still_there(backups: Path) -> None:
-    assert backup.fresh_backup(Situation(SAID)).found == "There is no backup."
+    assert backup.check_backup(PreflightContext(SAID)).found == "There is no backup."
     call_command("backup_db", str(backups / "a.dump"), stdout=StringIO())
-    assert backup.fresh_backup(Situation(SAID)).found.endswith(" old, was never verified.")
+    assert backup.check_backup(PreflightContext(SAID)).found.endswith(" old, was never verified.")
     call_command("backup_db", str(backups / "b.dump"), "--verify", stdout=StringIO())
-    assert backup.fresh_backup(Situation(SAID)).light == Light.GREEN
+    assert backup.check_backup(PreflightContext(SAID)).light == Severity.GREEN
     (backups / "b.dump").unlink()
-    assert "is not where it was" in backup.fresh_backup(Situation(SAID)).found
+    assert "is not where it was" in backup.check_backup(PreflightContext(SAID)).found
 
 
 def test_a_rehearsal_applies_the_migrations_to_a_copy_and_leaves_the_database_alone(backups: Path) -> None:
     with waiting("sessions", "0001_initial"):
         call_command("backup_db", str(backups / "a.dump"), stdout=StringIO())
-        line = backup.rehearsal(Situation(SAID, rehearse=True))
-        assert line.light == Light.RED
+        line = backup.check_rehearsal(PreflightContext(SAID, rehearse=True))
+        assert line.light == Severity.RED
         assert line.found.endswith('relation "django_session" already exists')
-        sql("DROP TABLE django_session")
+        execute_sql("DROP TABLE django_session")
         try:
             call_command("backup_db", str(backups / "b.dump"), stdout=StringIO())
-            line = backup.rehearsal(Situation(SAID, rehearse=True))
-            assert sql("SELECT to_regclass('django_session')") == [(None,)]
+            line = backup.check_rehearsal(PreflightContext(SAID, rehearse=True))
+            assert execute_sql("SELECT to_regclass('django_session')") == [(None,)]
         finally:
             call_command("migrate", "sessions", verbosity=0)
-    assert line.light == Light.GREEN
+    assert line.light == Severity.GREEN
     assert [told.rpartition(" in ")[0] for told in line.details] == [
         "restored b.dump",
         "applied sessions.0001_initial",
         "asked the checks",
     ]
     copies = f"{connection.settings_dict['NAME']}_rehearsal_"
-    assert sql("SELECT 1 FROM pg_database WHERE starts_with(datname, %s)", copies) == []
+    assert execute_sql("SELECT 1 FROM pg_database WHERE starts_with(datname, %s)", copies) == []
 
 
 def test_runs_that_ended_badly_are_told_for_a_week() -> None:
-    run = create(Request(Annotate, "ada"))
-    runs.start(run)
-    runs.end(run, State.FAILED)
-    line = lines_of_runs.failed_runs(Situation(SAID))
-    assert (line.light, line.todo) == (Light.YELLOW, (f"manage.py runs show {run.pk}",))
+    run = create_run(RunRequest(Annotate, "ada"))
+    lifecycle.start(run)
+    lifecycle.end(run, State.FAILED)
+    line = lines_of_runs.check_failed_runs(PreflightContext(SAID))
+    assert (line.light, line.todo) == (Severity.YELLOW, (f"manage.py runs show {run.pk}",))
     Run.objects.update(finished_at=timezone.now() - timedelta(days=8))
-    assert lines_of_runs.failed_runs(Situation(SAID)).light == Light.GREEN
+    assert lines_of_runs.check_failed_runs(PreflightContext(SAID)).light == Severity.GREEN
 
 
 def test_rows_that_a_check_would_refuse_are_counted() -> None:
-    things(3)
-    line = lines_of_runs.rows_refused(Situation(SAID))
-    assert (line.light, line.details) == (Light.YELLOW, ("things without a note: 3",))
-    sql("UPDATE trials_thing SET note = 'x'")
-    assert lines_of_runs.rows_refused(Situation(SAID)).light == Light.GREEN
+    create_things(3)
+    line = lines_of_runs.check_refused_rows(PreflightContext(SAID))
+    assert (line.light, line.details) == (Severity.YELLOW, ("things without a note: 3",))
+    execute_sql("UPDATE trials_thing SET note = 'x'")
+    assert lines_of_runs.check_refused_rows(PreflightContext(SAID)).light == Severity.GREEN
 
 
 def test_an_invalid_index_is_red_until_it_is_dropped_as_the_line_says() -> None:
-    things(2)
-    sql("UPDATE trials_thing SET name = 'same'")
+    create_things(2)
+    execute_sql("UPDATE trials_thing SET name = 'same'")
     with pytest.raises(IntegrityError):
-        sql('CREATE UNIQUE INDEX CONCURRENTLY "Half made" ON trials_thing (name)')
-    line = objects.invalid_indexes(Situation(SAID))
-    assert (line.light, line.details) == (Light.RED, ("Half made on trials_thing",))
+        execute_sql('CREATE UNIQUE INDEX CONCURRENTLY "Half made" ON trials_thing (name)')
+    line = objects.check_invalid_indexes(PreflightContext(SAID))
+    assert (line.light, line.details) == (Severity.RED, ("Half made on trials_thing",))
     do(line)
-    assert objects.invalid_indexes(Situation(SAID)).light == Light.GREEN
+    assert objects.check_invalid_indexes(PreflightContext(SAID)).light == Severity.GREEN
 
 
 def test_a_constraint_not_validated_is_yellow_until_it_is_validated_as_the_line_says() -> None:
-    sql("ALTER TABLE trials_thing ADD CONSTRAINT positive CHECK (score >= 0) NOT VALID")
+    execute_sql("ALTER TABLE trials_thing ADD CONSTRAINT positive CHECK (score >= 0) NOT VALID")
     try:
-        line = objects.unvalidated_constraints(Situation(SAID))
-        assert (line.light, line.details) == (Light.YELLOW, ("positive on trials_thing",))
+        line = objects.check_unvalidated_constraints(PreflightContext(SAID))
+        assert (line.light, line.details) == (Severity.YELLOW, ("positive on trials_thing",))
         do(line)
-        assert objects.unvalidated_constraints(Situation(SAID)).light == Light.GREEN
+        assert objects.check_unvalidated_constraints(PreflightContext(SAID)).light == Severity.GREEN
     finally:
-        sql("ALTER TABLE trials_thing DROP CONSTRAINT positive")
+        execute_sql("ALTER TABLE trials_thing DROP CONSTRAINT positive")
 
 
 def test_objects_are_found_in_whichever_schema_the_tables_stand() -> None:
-    sql("""CREATE SCHEMA "It's {} game"; CREATE TABLE "It's {} game"."t {}" (name text)""")
+    execute_sql("""CREATE SCHEMA "It's {} game"; CREATE TABLE "It's {} game"."t {}" (name text)""")
     mine = connection.settings_dict["OPTIONS"]
     path = {"options": r"""-c search_path=public,"It's\ {}\ game\""""}
     try:
-        with django_with(OPTIONS=mine | path):
-            sql("""INSERT INTO "t {}" VALUES ('same'), ('same')""")
-            sql("""ALTER TABLE "t {}" ADD CONSTRAINT "No '" CHECK (name <> '') NOT VALID""")
+        with override_connection(OPTIONS=mine | path):
+            execute_sql("""INSERT INTO "t {}" VALUES ('same'), ('same')""")
+            execute_sql("""ALTER TABLE "t {}" ADD CONSTRAINT "No '" CHECK (name <> '') NOT VALID""")
             with pytest.raises(IntegrityError):
-                sql("""CREATE UNIQUE INDEX CONCURRENTLY "Half '" ON "t {}" (name)""")
-            for check in (objects.invalid_indexes, objects.unvalidated_constraints):
-                line = check(Situation(SAID))
+                execute_sql("""CREATE UNIQUE INDEX CONCURRENTLY "Half '" ON "t {}" (name)""")
+            for check in (objects.check_invalid_indexes, objects.check_unvalidated_constraints):
+                line = check(PreflightContext(SAID))
                 assert line.details[0].endswith(""" on "t {}\"""")
                 do(line)
-                assert check(Situation(SAID)).light == Light.GREEN
-            assert "t {}" in {table.name for table in largest_tables(100)}
+                assert check(PreflightContext(SAID)).light == Severity.GREEN
+            assert "t {}" in {table.name for table in fetch_largest_tables(100)}
     finally:
-        sql("""DROP SCHEMA "It's {} game" CASCADE""")
+        execute_sql("""DROP SCHEMA "It's {} game" CASCADE""")
 
 
 def test_a_long_transaction_is_told_and_ended_as_the_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
     with suppress(psycopg.OperationalError), player() as other:
         other.execute("SELECT 'a long report'")
         pid = other.info.backend_pid
-        assert server.long_transactions(Situation(SAID)).light == Light.GREEN
-        monkeypatch.setattr(server, "_LONG", timedelta())
-        line = server.long_transactions(Situation(SAID))
-        assert line.light == Light.YELLOW
+        assert server.check_long_transactions(PreflightContext(SAID)).light == Severity.GREEN
+        monkeypatch.setattr(server, "_LONG_TRANSACTION", timedelta())
+        line = server.check_long_transactions(PreflightContext(SAID))
+        assert line.light == Severity.YELLOW
         assert any(f"process {pid} " in told and "a long report" in told for told in line.details)
         do(line)
-        until(lambda: not sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid))
+        wait_until(lambda: not execute_sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid))
 
 
 def test_a_prepared_transaction_is_red_until_it_is_rolled_back_as_the_line_says() -> None:
-    if sql("SHOW max_prepared_transactions") == [("0",)]:
+    if execute_sql("SHOW max_prepared_transactions") == [("0",)]:
         pytest.skip("this server has max_prepared_transactions = 0")
     with player() as other:
         other.execute("INSERT INTO trials_owner (name) VALUES ('x')")
         other.execute("PREPARE TRANSACTION 'left over'")
-    line = server.prepared_transactions(Situation(SAID))
-    assert line.light == Light.RED
+    line = server.check_prepared_transactions(PreflightContext(SAID))
+    assert line.light == Severity.RED
     do(line)
-    assert server.prepared_transactions(Situation(SAID)).light == Light.GREEN
+    assert server.check_prepared_transactions(PreflightContext(SAID)).light == Severity.GREEN
 
 
 def test_a_slot_that_nobody_reads_is_yellow() -> None:
-    sql("SELECT pg_create_physical_replication_slot('gone', true)")
-    line = server.replication(Situation(SAID))
-    sql("SELECT pg_drop_replication_slot('gone')")
-    assert line.light == Light.YELLOW
+    execute_sql("SELECT pg_create_physical_replication_slot('gone', true)")
+    line = server.check_replication(PreflightContext(SAID))
+    execute_sql("SELECT pg_drop_replication_slot('gone')")
+    assert line.light == Severity.YELLOW
     assert line.details[0].startswith("slot gone: nobody reads it, keeps ")
 
 
 def test_what_would_hold_a_run_is_yellow_until_it_has_passed(settings: Any) -> None:
-    settings.OPS_HEALTH = Limits(player_probe="SELECT pg_sleep(0.002)", player_latency_ms=1)
-    line = health.health(Situation(SAID))
-    assert (line.light, line.found) == (Light.YELLOW, "A run would be held.")
+    settings.OPS_HEALTH = HealthLimits(player_probe="SELECT pg_sleep(0.002)", player_latency_ms=1)
+    line = health.check_health(PreflightContext(SAID))
+    assert (line.light, line.found) == (Severity.YELLOW, "A run would be held.")
     assert line.details[0].startswith("player_latency: players wait ")
-    settings.OPS_HEALTH = Limits()
-    assert health.health(Situation(SAID)).light == Light.GREEN
+    settings.OPS_HEALTH = HealthLimits()
+    assert health.check_health(PreflightContext(SAID)).light == Severity.GREEN
 
 
 def test_the_free_space_that_somebody_told_is_held_against_the_largest_table() -> None:
-    def light(free: int) -> Light:
-        return space.database_disk(Situation(Answers(database_free=free))).light
+    def light(free: int) -> Severity:
+        return space.check_database_disk(PreflightContext(ManualAnswers(database_free=free))).light
 
-    assert [light(2**40), light(2**20)] == [Light.GREEN, Light.RED]
+    assert [light(2**40), light(2**20)] == [Severity.GREEN, Severity.RED]
 
 
 def test_the_disk_that_is_looked_at_for_exports_is_that_of_the_workers(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BACKUP_DIR, settings.EXPORT_ROOT = Path("/backups"), Path("/exports")
-    monkeypatch.setattr(space, "_free", {Path("/backups"): 2**50, Path("/exports"): 1}.__getitem__)
-    assert space.local_disk(Situation(SAID)).light == Light.RED
+    monkeypatch.setattr(space, "_free_bytes", {Path("/backups"): 2**50, Path("/exports"): 1}.__getitem__)
+    assert space.check_local_disk(PreflightContext(SAID)).light == Severity.RED
 
 
 def test_a_line_that_our_role_may_not_see_is_yellow_and_the_others_are_told() -> None:
-    sql("CREATE ROLE nobody_much LOGIN PASSWORD 'x'; GRANT SELECT ON ops_run TO nobody_much")
+    execute_sql("CREATE ROLE nobody_much LOGIN PASSWORD 'x'; GRANT SELECT ON ops_run TO nobody_much")
     try:
-        with django_with(USER="nobody_much", PASSWORD="x"):
-            told = dict(go_through(Situation(SAID)))
+        with override_connection(USER="nobody_much", PASSWORD="x"):
+            told = dict(iter_findings(PreflightContext(SAID)))
     finally:
-        sql("DROP OWNED BY nobody_much; DROP ROLE nobody_much")
-    assert told["migrations"].light == Light.YELLOW
+        execute_sql("DROP OWNED BY nobody_much; DROP ROLE nobody_much")
+    assert told["migrations"].light == Severity.YELLOW
     assert "permission denied" in told["migrations"].found
-    assert {told["indexes"].light, told["rollback plan"].light} == {Light.GREEN}
+    assert {told["indexes"].light, told["rollback plan"].light} == {Severity.GREEN}
 
 
 def test_without_the_database_there_is_no_checklist() -> None:
-    with django_with(PORT=1), pytest.raises(OperationalError):
+    with override_connection(PORT=1), pytest.raises(OperationalError):
         call_command("preflight", "--no-input", stdout=StringIO())
 
 
 def test_a_long_command_is_never_broken_and_a_long_finding_is() -> None:
-    line = Finding(Light.RED, "word " * 40, todo=("x" * 120,))
+    line = Finding(Severity.RED, "word " * 40, todo=("x" * 120,))
     lines = report.as_lines("name", line)
     assert lines[-1].endswith("> " + "x" * 120)
     assert max(map(len, lines[:-1])) <= 100

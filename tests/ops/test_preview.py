@@ -9,13 +9,21 @@ import pytest
 from django.db.models import BooleanField, F, Func, IntegerField, JSONField, Value
 from django.db.models.functions import Cast, Concat
 
-from ops import creation
-from ops.creation import Request
-from ops.exceptions import InvalidDeclaration, InvalidParams, WritesWhereItReads
+from ops.exceptions import InvalidDeclaration, InvalidParams, WriteInReadOnlyTransaction
 from ops.models import AuditLog, Claim, Run
-from ops.preview import Sample, preview
-from tests.ops.conftest import Declare
-from tests.ops.running import create, execute, go, operation, per_row, sql, things
+from ops.runs import creation
+from ops.runs.creation import RunRequest
+from ops.runs.preview import Sample, build_preview
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    create_run,
+    create_things,
+    execute_operation,
+    execute_run,
+    execute_sql,
+    make_operation,
+    make_row_operation,
+)
 from tests.trials.models import Sort, Thing
 from tests.trials.operations import SetScore
 
@@ -23,12 +31,17 @@ pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 MISSING = Thing.objects.filter(note=None)
 TOLD = {"breakdown": "score", "label": "name"}
-FILL = operation(MISSING, {"note": Concat("name", Value("!")), "score": F("score") + 1}, **TOLD)
+FILL = make_operation(MISSING, {"note": Concat("name", Value("!")), "score": F("score") + 1}, **TOLD)
 
 
-def test_it_counts_breaks_down_and_samples(declare: Declare) -> None:
-    things(3, score=1), things(6, score=2), things(1, score=0), things(5, note="x")
-    seen = preview(Request(declare(FILL), "me"))
+def test_it_counts_breaks_down_and_samples(declare: RegisterOperation) -> None:
+    (
+        create_things(3, score=1),
+        create_things(6, score=2),
+        create_things(1, score=0),
+        create_things(5, note="x"),
+    )
+    seen = build_preview(RunRequest(declare(FILL), "me"))
     assert (seen.total, seen.breakdown) == (10, [(2, 6), (1, 3), (0, 1)])
     assert seen.samples[:2] == [
         Sample("t1", {"note": (None, "t1!"), "score": (1, 2)}),
@@ -37,19 +50,21 @@ def test_it_counts_breaks_down_and_samples(declare: Declare) -> None:
     assert len(seen.samples) == 5
 
 
-def test_it_tells_only_the_old_values_where_python_makes_the_new_ones(declare: Declare) -> None:
-    things(1, score=3)
+def test_it_tells_only_the_old_values_where_python_makes_the_new_ones(declare: RegisterOperation) -> None:
+    create_things(1, score=3)
     calls: list[Any] = []
-    seen = preview(Request(declare(per_row(MISSING, calls.append, "note", "score", **TOLD)), "me"))
+    seen = build_preview(
+        RunRequest(declare(make_row_operation(MISSING, calls.append, "note", "score", **TOLD)), "me")
+    )
     assert seen.samples == [Sample("t1", {"note": (None,), "score": (3,)})]
     assert calls == []
 
 
-def test_it_says_that_python_makes_the_new_values_when_it_is_executed(declare: Declare) -> None:
-    made = declare(per_row(MISSING, dict, "note"))
-    assert preview(Request(made, "me")).remarks == []
-    things(1)
-    [told] = preview(Request(made, "me")).remarks
+def test_it_says_that_python_makes_the_new_values_when_it_is_executed(declare: RegisterOperation) -> None:
+    made = declare(make_row_operation(MISSING, dict, "note"))
+    assert build_preview(RunRequest(made, "me")).remarks == []
+    create_things(1)
+    [told] = build_preview(RunRequest(made, "me")).remarks
     assert told == "the new values are made row by row, by process(), when it is executed"
 
 
@@ -69,15 +84,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "words"), REFUSED)
 def test_it_says_which_new_values_their_columns_refuse(
-    declare: Declare, changes: dict[str, Any], words: str
+    declare: RegisterOperation, changes: dict[str, Any], words: str
 ) -> None:
     Sort.objects.create(text="way too long", number=2**31 - 1, done=False)
-    trial = declare(operation(SORTS, changes))
-    seen = preview(Request(trial, "me"))
+    trial = declare(make_operation(SORTS, changes))
+    seen = build_preview(RunRequest(trial, "me"))
     assert [words in told for told in seen.remarks] == [True]
     assert "would fail" in seen.remarks[0]
     assert seen.samples[0].values.keys() == changes.keys()
-    assert execute(trial).state == "finished_with_failures", "as was foreseen"
+    assert execute_operation(trial).state == "finished_with_failures", "as was foreseen"
 
 
 @pytest.mark.parametrize(
@@ -88,97 +103,106 @@ def test_it_says_which_new_values_their_columns_refuse(
         {"short": Value(None), "price": Value(None), "text": Value("x" * 100_000)},
     ],
 )
-def test_it_says_nothing_of_values_that_their_columns_take(declare: Declare, changes: dict[str, Any]) -> None:
+def test_it_says_nothing_of_values_that_their_columns_take(
+    declare: RegisterOperation, changes: dict[str, Any]
+) -> None:
     row = Sort.objects.create()
-    trial = declare(operation(Sort.objects.filter(day=None), {**changes, "day": Value(date(2000, 1, 1))}))
-    assert preview(Request(trial, "me")).remarks == []
-    assert (execute(trial).state, Sort.objects.get().pk) == ("succeeded", row.pk)
+    trial = declare(
+        make_operation(Sort.objects.filter(day=None), {**changes, "day": Value(date(2000, 1, 1))})
+    )
+    assert build_preview(RunRequest(trial, "me")).remarks == []
+    assert (execute_operation(trial).state, Sort.objects.get().pk) == ("succeeded", row.pk)
 
 
-def test_it_counts_the_refused_among_the_first_rows_and_names_one(declare: Declare) -> None:
-    things(9), Thing.objects.create(name="much too long")
-    trial = declare(operation(MISSING, {"note": F("name")}, label="name"))
-    [told] = preview(Request(trial, "me")).remarks
+def test_it_counts_the_refused_among_the_first_rows_and_names_one(declare: RegisterOperation) -> None:
+    create_things(9), Thing.objects.create(name="much too long")
+    trial = declare(make_operation(MISSING, {"note": F("name")}, label="name"))
+    [told] = build_preview(RunRequest(trial, "me")).remarks
     assert told.startswith("1 of the first 10 rows would fail, such as much too long: the new note is longer")
 
 
-@pytest.mark.parametrize("begin", [preview, creation.create])
-def test_kinds_that_do_not_mix_are_refused_before_a_run_is_made(declare: Declare, begin: Any) -> None:
-    trial = declare(operation(MISSING, {"score": F("score") + F("name")}))
+@pytest.mark.parametrize("begin", [build_preview, creation.create_run])
+def test_kinds_that_do_not_mix_are_refused_before_a_run_is_made(
+    declare: RegisterOperation, begin: Any
+) -> None:
+    trial = declare(make_operation(MISSING, {"score": F("score") + F("name")}))
     with pytest.raises(InvalidDeclaration, match=r"^trial: PostgreSQL refuses its statement: operator"):
-        begin(Request(trial, "me"))
+        begin(RunRequest(trial, "me"))
     assert not Run.objects.exists()
 
 
-def test_it_counts_without_a_breakdown_and_names_rows_by_their_key(declare: Declare) -> None:
-    (row,) = things(1)
-    seen = preview(Request(declare(operation(MISSING, {"note": F("name")})), "me"))
+def test_it_counts_without_a_breakdown_and_names_rows_by_their_key(declare: RegisterOperation) -> None:
+    (row,) = create_things(1)
+    seen = build_preview(RunRequest(declare(make_operation(MISSING, {"note": F("name")})), "me"))
     assert (seen.total, seen.breakdown, seen.samples[0].label) == (1, [], str(row.pk))
 
 
-def test_nothing_to_do_is_told_as_such(declare: Declare) -> None:
-    seen = preview(Request(declare(FILL), "me"))
+def test_nothing_to_do_is_told_as_such(declare: RegisterOperation) -> None:
+    seen = build_preview(RunRequest(declare(FILL), "me"))
     assert (seen.total, seen.breakdown, seen.samples, seen.duration) == (0, [], [], timedelta())
 
 
-def test_it_leaves_no_trace(declare: Declare) -> None:
-    things(3)
-    preview(Request(declare(FILL), "me"))
+def test_it_leaves_no_trace(declare: RegisterOperation) -> None:
+    create_things(3)
+    build_preview(RunRequest(declare(FILL), "me"))
     assert [model for model in (Run, Claim, AuditLog) if model.objects.exists()] == []
     assert Thing.objects.filter(note=None, score=0).count() == 3
 
 
-def test_a_run_promises_what_its_preview_said(declare: Declare) -> None:
-    things(7)
-    seen = preview(Request(declare(FILL), "me"))
-    run = execute(FILL)
+def test_a_run_promises_what_its_preview_said(declare: RegisterOperation) -> None:
+    create_things(7)
+    seen = build_preview(RunRequest(declare(FILL), "me"))
+    run = execute_operation(FILL)
     assert seen.total == run.total == AuditLog.objects.filter(run=run).count()
 
 
 @pytest.fixture
 def meddling(transactional_db: None) -> Iterator[None]:
     """A function with a side effect, for a queryset to call."""
-    sql(
+    execute_sql(
         "CREATE FUNCTION trial_meddle(bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
         " UPDATE trials_thing SET note = 'meddled'; RETURN true; END $$"
     )
     yield
-    sql("DROP FUNCTION trial_meddle")
+    execute_sql("DROP FUNCTION trial_meddle")
 
 
 @pytest.mark.usefixtures("meddling")
 @pytest.mark.parametrize("locks", [False, True])
-def test_a_queryset_that_writes_is_refused_by_the_database(declare: Declare, locks: bool) -> None:
-    things(2)
+def test_a_queryset_that_writes_is_refused_by_the_database(declare: RegisterOperation, locks: bool) -> None:
+    create_things(2)
     meddles = Func(F("id"), function="trial_meddle", output_field=BooleanField())
     rows = Thing.objects.annotate(done=meddles).filter(done=True)
-    with pytest.raises(WritesWhereItReads, match="read-only transaction"):
-        preview(Request(declare(operation(rows, {"note": "x"})), "me"))
+    with pytest.raises(WriteInReadOnlyTransaction, match="read-only transaction"):
+        build_preview(RunRequest(declare(make_operation(rows, {"note": "x"})), "me"))
     assert not Thing.objects.filter(note="meddled").exists()
     Thing.objects.create(name="writes again")
 
 
-def test_wrong_parameters_are_refused(declare: Declare) -> None:
+def test_wrong_parameters_are_refused(declare: RegisterOperation) -> None:
     with pytest.raises(InvalidParams, match="score: Ensure this value is less than or equal to 2000"):
-        preview(Request(SetScore, "me", params={"score": "9999"}))
+        build_preview(RunRequest(SetScore, "me", params={"score": "9999"}))
     with pytest.raises(InvalidParams, match="shoe: there is no such parameter"):
-        preview(Request(SetScore, "me", params={"score": "1", "shoe": "x"}))
+        build_preview(RunRequest(SetScore, "me", params={"score": "1", "shoe": "x"}))
 
 
-def test_the_rate_is_learnt_from_the_newest_run_of_the_operation(declare: Declare) -> None:
-    things(1000)
+def test_the_rate_is_learnt_from_the_newest_run_of_the_operation(declare: RegisterOperation) -> None:
+    create_things(1000)
     declare(FILL)
-    assert (preview(Request(FILL, "me")).learnt_from, preview(Request(FILL, "me")).rate) == (None, 10_000)
-    run = execute(FILL)
-    execute(FILL)  # found nothing, so taught nothing, as one of a few rows would
+    assert (
+        build_preview(RunRequest(FILL, "me")).learnt_from,
+        build_preview(RunRequest(FILL, "me")).rate,
+    ) == (None, 10_000)
+    run = execute_operation(FILL)
+    execute_operation(FILL)  # found nothing, so taught nothing, as one of a few rows would
     Run.objects.filter(pk=run.pk).update(worked=timedelta(seconds=2))
-    things(6)
-    seen = preview(Request(FILL, "me"))
+    create_things(6)
+    seen = build_preview(RunRequest(FILL, "me"))
     assert (seen.learnt_from, seen.rate, seen.duration) == (run.pk, 500.0, timedelta(seconds=6 / 500))
 
 
-def test_a_run_that_is_under_way_does_not_hinder_it(declare: Declare) -> None:
-    things(3)
-    run = create(declare(FILL))
-    assert preview(Request(FILL, "me")).total == 3
-    go(run)
+def test_a_run_that_is_under_way_does_not_hinder_it(declare: RegisterOperation) -> None:
+    create_things(3)
+    run = create_run(declare(FILL))
+    assert build_preview(RunRequest(FILL, "me")).total == 3
+    execute_run(run)

@@ -9,11 +9,22 @@ from django.db import connection
 from django.db.models import Value
 from django.db.models.functions import Concat
 
-from ops import runs
-from ops.engine.work import Worker
-from ops.exceptions import NoneSucceeds
-from tests.ops.conftest import Declare
-from tests.ops.running import Watched, audited, create, execute, failures, go, keys, per_row, player, things
+from ops.engine.loop import RunExecutor
+from ops.exceptions import AllRowsFailed
+from ops.runs import lifecycle
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    RecordingMonitor,
+    audited_changes,
+    create_run,
+    create_things,
+    errors_by_object,
+    execute_operation,
+    execute_run,
+    make_row_operation,
+    player,
+    primary_keys,
+)
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -26,51 +37,59 @@ def each(row: Thing) -> Mapping[str, Any]:
     return {"note": row.name}
 
 
-def test_errors_are_failures_of_their_rows(declare: Declare) -> None:
-    rows = things(6)
+def test_errors_are_failures_of_their_rows(declare: RegisterOperation) -> None:
+    rows = create_things(6)
 
     def process(found: list[Thing]) -> dict[Any, Any]:
         return {
             row.pk: OSError(f"no file {row.name}") if row.name in ("t2", "t5") else each(row) for row in found
         }
 
-    run = execute(declare(per_row(MISSING, process, "note")))
+    run = execute_operation(declare(make_row_operation(MISSING, process, "note")))
     assert run.state == "finished_with_failures"
-    assert failures(run) == {str(rows[1].pk): "no file t2", str(rows[4].pk): "no file t5"}
-    assert audited(run).keys() == keys(rows) - failures(run).keys()
+    assert errors_by_object(run) == {str(rows[1].pk): "no file t2", str(rows[4].pk): "no file t5"}
+    assert audited_changes(run).keys() == primary_keys(rows) - errors_by_object(run).keys()
     assert run.lanes.get().failed == 2
 
 
-def test_an_error_without_words_is_named_by_its_kind(declare: Declare) -> None:
-    (row,) = things(1)
-    run = execute(declare(per_row(MISSING, lambda rows: {rows[0].pk: KeyError()}, "note")))
-    assert failures(run) == {str(row.pk): "KeyError"}
+def test_an_error_without_words_is_named_by_its_kind(declare: RegisterOperation) -> None:
+    (row,) = create_things(1)
+    run = execute_operation(
+        declare(make_row_operation(MISSING, lambda rows: {rows[0].pk: KeyError()}, "note"))
+    )
+    assert errors_by_object(run) == {str(row.pk): "KeyError"}
 
 
-def test_a_row_without_an_answer_is_a_failure(declare: Declare) -> None:
-    first, second = things(2)
-    run = execute(declare(per_row(MISSING, lambda rows: {first.pk: {"note": "x"}}, "note")))
-    assert failures(run) == {str(second.pk): "process() returned nothing for this row"}
-    assert audited(run).keys() == {str(first.pk)}
+def test_a_row_without_an_answer_is_a_failure(declare: RegisterOperation) -> None:
+    first, second = create_things(2)
+    run = execute_operation(
+        declare(make_row_operation(MISSING, lambda rows: {first.pk: {"note": "x"}}, "note"))
+    )
+    assert errors_by_object(run) == {str(second.pk): "process() returned nothing for this row"}
+    assert audited_changes(run).keys() == {str(first.pk)}
 
 
-def test_an_answer_for_a_column_that_was_not_declared_is_a_failure(declare: Declare) -> None:
+def test_an_answer_for_a_column_that_was_not_declared_is_a_failure(declare: RegisterOperation) -> None:
     """Not a change of nothing that is audited as one."""
-    (row,) = things(1)
-    run = execute(declare(per_row(MISSING, lambda rows: {r.pk: {"nota": "x"} for r in rows}, "note")))
-    assert failures(run) == {str(row.pk): "process() returned nota, which columns does not name"}
-    assert audited(run) == {}
+    (row,) = create_things(1)
+    run = execute_operation(
+        declare(make_row_operation(MISSING, lambda rows: {r.pk: {"nota": "x"} for r in rows}, "note"))
+    )
+    assert errors_by_object(run) == {str(row.pk): "process() returned nota, which columns does not name"}
+    assert audited_changes(run) == {}
 
 
-def test_a_column_without_an_answer_keeps_its_value(declare: Declare) -> None:
-    (row,) = things(1, score=7)
-    run = execute(declare(per_row(MISSING, lambda rows: {r.pk: each(r) for r in rows}, "note", "score")))
+def test_a_column_without_an_answer_keeps_its_value(declare: RegisterOperation) -> None:
+    (row,) = create_things(1, score=7)
+    run = execute_operation(
+        declare(make_row_operation(MISSING, lambda rows: {r.pk: each(r) for r in rows}, "note", "score"))
+    )
     row.refresh_from_db()
     assert (row.note, row.score, run.state) == ("t1", 7, "succeeded")
 
 
-def test_an_exception_fails_the_run_which_can_go_on(declare: Declare) -> None:
-    rows = things(10)
+def test_an_exception_fails_the_run_which_can_go_on(declare: RegisterOperation) -> None:
+    rows = create_things(10)
     broken = [True]
 
     def process(found: list[Thing]) -> dict[Any, Any]:
@@ -78,37 +97,39 @@ def test_an_exception_fails_the_run_which_can_go_on(declare: Declare) -> None:
             raise ConnectionError("the renderer is away")
         return {row.pk: each(row) for row in found}
 
-    run = create(declare(per_row(MISSING, process, "note")), batch_size=4)
+    run = create_run(declare(make_row_operation(MISSING, process, "note")), batch_size=4)
     with pytest.raises(ConnectionError):
-        go(run)
+        execute_run(run)
     run.refresh_from_db()
     assert (run.state, run.error) == ("failed", "ConnectionError: the renderer is away")
-    assert (len(audited(run)), failures(run)) == (4, {})
+    assert (len(audited_changes(run)), errors_by_object(run)) == (4, {})
     broken.clear()
-    runs.requeue(run)
-    assert go(run).state == "succeeded"
-    assert audited(run).keys() == keys(rows)
+    lifecycle.requeue(run)
+    assert execute_run(run).state == "succeeded"
+    assert audited_changes(run).keys() == primary_keys(rows)
 
 
 @pytest.mark.parametrize("batch_size", [None, 1, 7, 40])
-def test_rows_for_which_process_raises_fail_alone(declare: Declare, batch_size: int | None) -> None:
-    rows = things(40)
+def test_rows_for_which_process_raises_fail_alone(declare: RegisterOperation, batch_size: int | None) -> None:
+    rows = create_things(40)
     Thing.objects.exclude(name__in=["t1", "t2", "t21", "t40"]).update(score=5)
     bad = [rows[0], rows[1], rows[20], rows[39]]
 
     def process(found: list[Thing]) -> dict[Any, Any]:
         return {row.pk: {"note": str(10 // row.score)} for row in found}
 
-    run = execute(declare(per_row(MISSING, process, "note")), batch_size=batch_size)
+    run = execute_operation(declare(make_row_operation(MISSING, process, "note")), batch_size=batch_size)
     assert run.state == "finished_with_failures"
-    assert failures(run).keys() == keys(bad)
-    assert set(failures(run).values()) == {f"{DIVIDED} ({HERE}, line {process.__code__.co_firstlineno + 1})"}
-    assert audited(run).keys() == keys(rows) - keys(bad)
+    assert errors_by_object(run).keys() == primary_keys(bad)
+    assert set(errors_by_object(run).values()) == {
+        f"{DIVIDED} ({HERE}, line {process.__code__.co_firstlineno + 1})"
+    }
+    assert audited_changes(run).keys() == primary_keys(rows) - primary_keys(bad)
     assert run.lanes.get().failed == 4
 
 
-def test_a_row_for_which_process_raises_in_a_later_sweep_fails(declare: Declare) -> None:
-    rows = things(12)
+def test_a_row_for_which_process_raises_in_a_later_sweep_fails(declare: RegisterOperation) -> None:
+    rows = create_things(12)
 
     def process(found: list[Thing]) -> dict[Any, Any]:
         if any(row.name == "late" for row in found):
@@ -117,26 +138,26 @@ def test_a_row_for_which_process_raises_in_a_later_sweep_fails(declare: Declare)
         Thing.objects.filter(pk=rows[4].pk, name="t5").update(name="late")  # read before, changed since
         return answers
 
-    run = execute(declare(per_row(MISSING, process, "note")), batch_size=12)
-    assert (failures(run).keys(), run.sweep) == (keys([rows[4]]), 2)
-    assert failures(run)[str(rows[4].pk)].startswith("LookupError (")
-    assert audited(run).keys() == keys(rows) - keys([rows[4]])
+    run = execute_operation(declare(make_row_operation(MISSING, process, "note")), batch_size=12)
+    assert (errors_by_object(run).keys(), run.sweep) == (primary_keys([rows[4]]), 2)
+    assert errors_by_object(run)[str(rows[4].pk)].startswith("LookupError (")
+    assert audited_changes(run).keys() == primary_keys(rows) - primary_keys([rows[4]])
 
 
 @pytest.mark.parametrize("answer", [None, [], "ok"])
-def test_an_answer_that_is_no_mapping_is_named_as_such(declare: Declare, answer: Any) -> None:
-    (row,) = things(1)
-    run = execute(declare(per_row(MISSING, lambda rows: answer, "note")))
+def test_an_answer_that_is_no_mapping_is_named_as_such(declare: RegisterOperation, answer: Any) -> None:
+    (row,) = create_things(1)
+    run = execute_operation(declare(make_row_operation(MISSING, lambda rows: answer, "note")))
     kind = type(answer).__name__
-    assert f"process() returned {kind}, not a mapping by primary key" in failures(run)[str(row.pk)]
+    assert f"process() returned {kind}, not a mapping by primary key" in errors_by_object(run)[str(row.pk)]
 
 
 @pytest.mark.parametrize("behind", [ConnectionRefusedError(111, "refused"), OSError(28, "disk full")])
 def test_what_is_no_rows_fault_fails_the_run_behind_a_librarys_error(
-    declare: Declare, behind: Exception
+    declare: RegisterOperation, behind: Exception
 ) -> None:
     """Libraries, as requests and redis do, raise theirs while they handle Python's."""
-    things(3)
+    create_things(3)
 
     def process(found: list[Thing]) -> dict[Any, Any]:
         try:
@@ -144,11 +165,11 @@ def test_what_is_no_rows_fault_fails_the_run_behind_a_librarys_error(
         except OSError as exc:
             raise RuntimeError("the renderer is away") from exc
 
-    run = create(declare(per_row(MISSING, process, "note")))
+    run = create_run(declare(make_row_operation(MISSING, process, "note")))
     with pytest.raises(RuntimeError, match="the renderer is away"):
-        go(run)
+        execute_run(run)
     run.refresh_from_db()
-    assert (run.state, failures(run)) == ("failed", {})
+    assert (run.state, errors_by_object(run)) == ("failed", {})
 
 
 def wrong_column(found: list[Thing]) -> dict[Any, Any]:
@@ -160,50 +181,54 @@ def refused(found: list[Thing]) -> dict[Any, Any]:
 
 
 @pytest.mark.parametrize("process", [wrong_column, refused])
-def test_a_run_whose_first_hundred_rows_all_fail_is_stopped(declare: Declare, process: Any) -> None:
-    things(1_000)
-    run = create(declare(per_row(MISSING, process, "note")), lanes=2)
-    with pytest.raises(NoneSucceeds, match=f"resume {run.pk}") as stopped:
-        go(run)
+def test_a_run_whose_first_hundred_rows_all_fail_is_stopped(declare: RegisterOperation, process: Any) -> None:
+    create_things(1_000)
+    run = create_run(declare(make_row_operation(MISSING, process, "note")), lanes=2)
+    with pytest.raises(AllRowsFailed, match=f"resume {run.pk}") as stopped:
+        execute_run(run)
     run.refresh_from_db()
-    assert (run.state, audited(run)) == ("failed", {})
-    assert 100 <= len(failures(run)) <= 200
+    assert (run.state, audited_changes(run)) == ("failed", {})
+    assert 100 <= len(errors_by_object(run)) <= 200
     assert str(stopped.value) in run.error
-    assert list(failures(run).values())[-1] in run.error
+    assert list(errors_by_object(run).values())[-1] in run.error
 
 
-def test_process_that_raises_for_a_hundred_rows_in_a_row_stops_the_run(declare: Declare) -> None:
+def test_process_that_raises_for_a_hundred_rows_in_a_row_stops_the_run(declare: RegisterOperation) -> None:
     """What raises where it succeeded before: a server is away that no exception tells of."""
-    rows = things(300)
+    rows = create_things(300)
 
     def process(found: list[Thing]) -> dict[Any, Any]:
         return {row.pk: each(row) for row in found} if found[-1].pk <= rows[59].pk else refused(found)
 
-    run = create(declare(per_row(MISSING, process, "note")))
-    with pytest.raises(NoneSucceeds, match=r"raised for 100 rows.* LookupError: no such price"):
-        go(run)
-    assert (len(audited(run)), len(failures(run))) == (60, 100)
+    run = create_run(declare(make_row_operation(MISSING, process, "note")))
+    with pytest.raises(AllRowsFailed, match=r"raised for 100 rows.* LookupError: no such price"):
+        execute_run(run)
+    assert (len(audited_changes(run)), len(errors_by_object(run))) == (60, 100)
 
 
-def test_a_hundred_failures_among_rows_that_succeed_do_not_stop_a_run(declare: Declare) -> None:
-    things(150, score=-1), things(1, score=1), things(150)
+def test_a_hundred_failures_among_rows_that_succeed_do_not_stop_a_run(declare: RegisterOperation) -> None:
+    create_things(150, score=-1), create_things(1, score=1), create_things(150)
 
     def process(found: list[Thing]) -> dict[Any, Any]:
         return {row.pk: {"note": "x"} if row.score == 1 else ValueError("bad") for row in found}
 
     rows = Thing.objects.filter(note=None).exclude(score=-1)
-    run = execute(declare(per_row(rows, process, "note")))
-    assert (run.state, len(failures(run)), len(audited(run))) == ("finished_with_failures", 150, 1)
+    run = execute_operation(declare(make_row_operation(rows, process, "note")))
+    assert (run.state, len(errors_by_object(run)), len(audited_changes(run))) == (
+        "finished_with_failures",
+        150,
+        1,
+    )
 
 
-def test_whoever_says_how_many_may_fail_is_not_stopped_before(declare: Declare) -> None:
-    things(230)
-    run = execute(declare(per_row(MISSING, wrong_column, "note")), max_failures=230)
-    assert (run.state, len(failures(run))) == ("finished_with_failures", 230)
+def test_whoever_says_how_many_may_fail_is_not_stopped_before(declare: RegisterOperation) -> None:
+    create_things(230)
+    run = execute_operation(declare(make_row_operation(MISSING, wrong_column, "note")), max_failures=230)
+    assert (run.state, len(errors_by_object(run))) == ("finished_with_failures", 230)
 
 
-def test_no_transaction_is_open_and_no_row_locked_meanwhile(declare: Declare) -> None:
-    rows = things(3)
+def test_no_transaction_is_open_and_no_row_locked_meanwhile(declare: RegisterOperation) -> None:
+    rows = create_things(3)
     seen = []
 
     def process(found: list[Thing]) -> dict[Any, Any]:
@@ -214,14 +239,16 @@ def test_no_transaction_is_open_and_no_row_locked_meanwhile(declare: Declare) ->
             other.commit()
         return {row.pk: each(row) for row in found}
 
-    run = execute(declare(per_row(MISSING, process, "note")), Watched(), batch_size=50)
+    run = execute_operation(
+        declare(make_row_operation(MISSING, process, "note")), RecordingMonitor(), batch_size=50
+    )
     assert set(seen) == {False}
     assert run.state == "finished_with_failures"  # each time, a player was faster
-    assert failures(run).keys() == keys(rows)
+    assert errors_by_object(run).keys() == primary_keys(rows)
 
 
-def test_a_row_changed_since_it_was_read_waits_for_the_next_sweep(declare: Declare) -> None:
-    rows = things(3)
+def test_a_row_changed_since_it_was_read_waits_for_the_next_sweep(declare: RegisterOperation) -> None:
+    rows = create_things(3)
     touched: list[int] = []
 
     def process(found: list[Thing]) -> dict[Any, Any]:
@@ -229,62 +256,66 @@ def test_a_row_changed_since_it_was_read_waits_for_the_next_sweep(declare: Decla
             touched.append(Thing.objects.filter(pk=rows[1].pk).update(name="fresh"))
         return {row.pk: each(row) for row in found}
 
-    run = execute(declare(per_row(MISSING, process, "note")))
+    run = execute_operation(declare(make_row_operation(MISSING, process, "note")))
     assert (run.state, run.sweep) == ("succeeded", 2)
-    assert audited(run)[str(rows[1].pk)] == {"note": {"old": None, "new": "fresh"}}
+    assert audited_changes(run)[str(rows[1].pk)] == {"note": {"old": None, "new": "fresh"}}
 
 
-def test_a_row_filled_since_it_was_read_stays_as_the_player_left_it(declare: Declare) -> None:
-    first, second = things(2)
+def test_a_row_filled_since_it_was_read_stays_as_the_player_left_it(declare: RegisterOperation) -> None:
+    first, second = create_things(2)
 
     def process(found: list[Thing]) -> dict[Any, Any]:
         Thing.objects.filter(pk=first.pk).update(note="mine")
         return {row.pk: each(row) for row in found}
 
-    run = execute(declare(per_row(MISSING, process, "note")))
-    assert (run.state, audited(run).keys()) == ("succeeded", {str(second.pk)})
+    run = execute_operation(declare(make_row_operation(MISSING, process, "note")))
+    assert (run.state, audited_changes(run).keys()) == ("succeeded", {str(second.pk)})
 
 
-def test_a_row_deleted_since_it_was_read_is_no_failure(declare: Declare) -> None:
-    first, second = things(2)
+def test_a_row_deleted_since_it_was_read_is_no_failure(declare: RegisterOperation) -> None:
+    first, second = create_things(2)
 
     def process(found: list[Thing]) -> dict[Any, Any]:
         Thing.objects.filter(pk=first.pk).delete()
         return {row.pk: each(row) for row in found}
 
-    run = execute(declare(per_row(MISSING, process, "note")))
-    assert (run.state, audited(run).keys()) == ("succeeded", {str(second.pk)})
+    run = execute_operation(declare(make_row_operation(MISSING, process, "note")))
+    assert (run.state, audited_changes(run).keys()) == ("succeeded", {str(second.pk)})
 
 
-def test_the_rows_come_as_the_queryset_made_them(declare: Declare) -> None:
-    (row,) = things(1)
+def test_the_rows_come_as_the_queryset_made_them(declare: RegisterOperation) -> None:
+    (row,) = create_things(1)
     rows = MISSING.annotate(loud=Concat("name", Value("!"))).only("name")
-    run = execute(declare(per_row(rows, lambda found: {r.pk: {"note": r.loud} for r in found}, "note")))
-    assert audited(run) == {str(row.pk): {"note": {"old": None, "new": "t1!"}}}
+    run = execute_operation(
+        declare(make_row_operation(rows, lambda found: {r.pk: {"note": r.loud} for r in found}, "note"))
+    )
+    assert audited_changes(run) == {str(row.pk): {"note": {"old": None, "new": "t1!"}}}
 
 
-def test_process_is_not_called_without_rows(declare: Declare) -> None:
+def test_process_is_not_called_without_rows(declare: RegisterOperation) -> None:
     calls = []
-    execute(declare(per_row(MISSING, lambda found: calls.append(found) or {}, "note")))
-    things(200, note="x")
-    execute(declare(per_row(MISSING, lambda found: calls.append(found) or {}, "note")))
+    execute_operation(declare(make_row_operation(MISSING, lambda found: calls.append(found) or {}, "note")))
+    create_things(200, note="x")
+    execute_operation(declare(make_row_operation(MISSING, lambda found: calls.append(found) or {}, "note")))
     assert calls == []
 
 
-def test_a_value_that_no_column_can_hold_is_a_failure_of_its_row(declare: Declare) -> None:
-    first, second = things(2)
+def test_a_value_that_no_column_can_hold_is_a_failure_of_its_row(declare: RegisterOperation) -> None:
+    first, second = create_things(2)
 
     def process(found: list[Thing]) -> dict[Any, Any]:
         return {row.pk: {"note": object() if row.pk == first.pk else "x"} for row in found}
 
-    run = execute(declare(per_row(MISSING, process, "note")))
-    assert (run.state, audited(run).keys()) == ("finished_with_failures", {str(second.pk)})
-    assert "object" in failures(run)[str(first.pk)]
+    run = execute_operation(declare(make_row_operation(MISSING, process, "note")))
+    assert (run.state, audited_changes(run).keys()) == ("finished_with_failures", {str(second.pk)})
+    assert "object" in errors_by_object(run)[str(first.pk)]
 
 
-def test_two_processes_do_not_process_the_same_rows_while_there_are_lanes_for_both(declare: Declare) -> None:
+def test_two_processes_do_not_process_the_same_rows_while_there_are_lanes_for_both(
+    declare: RegisterOperation,
+) -> None:
     """Nothing is locked meanwhile, so a lane that was just taken must look taken."""
-    rows, seen = things(40), []
+    rows, seen = create_things(40), []
 
     def process(found: list[Thing]) -> dict[Any, Any]:
         seen.append({row.pk for row in found})
@@ -292,9 +323,9 @@ def test_two_processes_do_not_process_the_same_rows_while_there_are_lanes_for_bo
             other.step()
         return {row.pk: each(row) for row in found}
 
-    run = create(declare(per_row(MISSING, process, "note")), lanes=2, batch_size=5)
-    runs.start(run)
-    mine, other = (Worker(runs.get(run.pk), Watched(), Event()) for _ in range(2))
+    run = create_run(declare(make_row_operation(MISSING, process, "note")), lanes=2, batch_size=5)
+    lifecycle.start(run)
+    mine, other = (RunExecutor(lifecycle.get_run(run.pk), RecordingMonitor(), Event()) for _ in range(2))
     for _ in range(4):
         mine.step()
     assert [len(pks) for pks in seen] == [5] * 8

@@ -11,18 +11,26 @@ from django.db import transaction
 from django.db.models.functions import Now
 from rq import Queue
 
-from ops import creation, runs
-from ops.creation import Request
-from ops.engine.work import work
+from ops.engine.loop import run_batches
+from ops.interrupts import Deadline
 from ops.models import Lane, Run
-from ops.queue.bell import ring
-from ops.queue.presence import the_queue
-from ops.queue.slice import Slice
+from ops.queue.enqueue import enqueue_run
+from ops.queue.liveness import connect_queue
+from ops.runs import creation, lifecycle
+from ops.runs.creation import RunRequest
 from ops.states import State
-from ops.workers.jobs import _work, advance
+from ops.workers.jobs import _execute_slice, advance
 from ops.workers.reaper import reap
-from tests.ops.conftest import Declare
-from tests.ops.running import Watched, audited, create, do_jobs, keys, operation, things
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    RecordingMonitor,
+    audited_changes,
+    create_run,
+    create_things,
+    make_operation,
+    primary_keys,
+    run_jobs,
+)
 from tests.trials.models import Thing
 from tests.trials.operations import Annotate, SetScore
 
@@ -31,7 +39,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def queue(redis_server: "redis.Redis") -> Queue:
-    return the_queue()
+    return connect_queue()
 
 
 @pytest.fixture
@@ -40,66 +48,66 @@ def no_redis(settings: Any) -> None:
 
 
 def for_workers(workers: int | None = 1, **asked: Any) -> Run:
-    return creation.create(Request(Annotate, "tester", workers=workers, **asked))
+    return creation.create_run(RunRequest(Annotate, "tester", workers=workers, **asked))
 
 
 def test_a_job_is_put_on_the_queue_for_each_worker_and_carries_the_key_alone(queue: Queue) -> None:
-    things(10)
+    create_things(10)
     run = for_workers(3)
-    ring(run)
+    enqueue_run(run)
     assert [(job.args, job.kwargs) for job in queue.get_jobs()] == [((run.pk,), {})] * 3
 
 
 def test_whoever_rings_twice_calls_no_more_workers(queue: Queue) -> None:
-    things(10)
+    create_things(10)
     run = for_workers(2)
-    ring(run)
-    ring(run)
-    ring(run, at_work=1)
+    enqueue_run(run)
+    enqueue_run(run)
+    enqueue_run(run, at_work=1)
     assert len(queue) == 2
 
 
 def test_no_more_workers_are_called_than_lanes_are_left(queue: Queue) -> None:
-    things(10)
+    create_things(10)
     run = for_workers(3, lanes=4)
     assert run.lanes.count() == 4
     run.lanes.filter(number__gt=2).update(finished=True)
-    ring(run)
+    enqueue_run(run)
     assert len(queue) == 2
 
 
 @pytest.mark.parametrize("commits", [True, False])
 def test_the_bell_rings_when_the_transaction_commits_and_only_then(queue: Queue, commits: bool) -> None:
-    things(1)
+    create_things(1)
     with transaction.atomic():
-        ring(for_workers())
+        enqueue_run(for_workers())
         assert len(queue) == 0
         transaction.set_rollback(not commits)
     assert len(queue) == commits
 
 
 def test_with_redis_away_the_bell_warns_and_raises_nothing(no_redis: None) -> None:
-    things(1)
-    warning = ring(for_workers())
+    create_things(1)
+    warning = enqueue_run(for_workers())
     assert warning.startswith("Redis is away")
     assert warning.endswith("the workers take it up once Redis is back.")
 
 
 def test_with_no_worker_alive_the_bell_says_so(queue: Queue) -> None:
-    things(1)
-    assert "No worker is alive" in ring(for_workers())
+    create_things(1)
+    assert "No worker is alive" in enqueue_run(for_workers())
     assert len(queue) == 1
 
 
 def test_slice_by_slice_the_workers_end_a_run_and_change_every_row_once(queue: Queue, settings: Any) -> None:
     settings.RUN_SLICE = 0.02
-    rows = things(60)
+    rows = create_things(60)
     run = for_workers(2, batch_size=1)
-    ring(run)
-    assert do_jobs(queue) > 2
+    enqueue_run(run)
+    assert run_jobs(queue) > 2
     run.refresh_from_db()
     assert run.state == State.SUCCEEDED
-    assert audited(run).keys() == keys(rows)
+    assert audited_changes(run).keys() == primary_keys(rows)
 
 
 def test_a_slice_that_ends_as_a_batch_is_about_to_begin_pauses_nothing() -> None:
@@ -110,24 +118,24 @@ def test_a_slice_that_ends_as_a_batch_is_about_to_begin_pauses_nothing() -> None
             self.looks += 1
             return self.looks > 1
 
-    rows = things(3)
+    rows = create_things(3)
     run = for_workers()
-    assert work(run, Watched(), EndsThen(), leave=True) == State.RUNNING
-    assert audited(run).keys() == keys(rows)
+    assert run_batches(run, RecordingMonitor(), EndsThen(), leave=True) == State.RUNNING
+    assert audited_changes(run).keys() == primary_keys(rows)
 
 
 def paused(run: Run) -> None:
-    runs.start(run)
-    runs.pause(run)
+    lifecycle.start(run)
+    lifecycle.pause(run)
 
 
 def ended(run: Run) -> None:
-    runs.cancel(run)
+    lifecycle.cancel(run)
 
 
 @pytest.mark.parametrize("then", [paused, ended, Run.delete])
 def test_a_job_that_comes_too_late_does_nothing(queue: Queue, then: Callable[[Run], Any]) -> None:
-    things(3)
+    create_things(3)
     run = for_workers()
     number = run.pk
     then(run)
@@ -137,17 +145,17 @@ def test_a_job_that_comes_too_late_does_nothing(queue: Queue, then: Callable[[Ru
 
 
 def test_a_job_whose_run_is_cancelled_as_it_takes_it_up_simply_ends(queue: Queue) -> None:
-    things(3)
+    create_things(3)
     run = for_workers()
-    seen = runs.get(run.pk)
-    runs.cancel(run)
-    _work(seen, Slice(timedelta(minutes=1)))
+    seen = lifecycle.get_run(run.pk)
+    lifecycle.cancel(run)
+    _execute_slice(seen, Deadline(timedelta(minutes=1)))
     assert seen.state == State.CANCELLED
     assert not Thing.objects.exclude(note=None).exists()
 
 
 def test_a_run_of_a_terminal_is_no_workers_business(queue: Queue) -> None:
-    things(3)
+    create_things(3)
     run = for_workers(None)
     advance(run.pk)
     run.refresh_from_db()
@@ -156,10 +164,12 @@ def test_a_run_of_a_terminal_is_no_workers_business(queue: Queue) -> None:
     assert len(queue) == 0
 
 
-def test_a_run_whose_operation_changed_fails_where_people_see_it(queue: Queue, declare: Declare) -> None:
-    things(1)
-    declare(operation(Thing.objects.filter(note=None), {"note": "a"}))
-    run = create(operation(Thing.objects.filter(note=None), {"note": "b"}), workers=1)
+def test_a_run_whose_operation_changed_fails_where_people_see_it(
+    queue: Queue, declare: RegisterOperation
+) -> None:
+    create_things(1)
+    declare(make_operation(Thing.objects.filter(note=None), {"note": "a"}))
+    run = create_run(make_operation(Thing.objects.filter(note=None), {"note": "b"}), workers=1)
     advance(run.pk)
     run.refresh_from_db()
     assert run.state == State.FAILED
@@ -167,14 +177,14 @@ def test_a_run_whose_operation_changed_fails_where_people_see_it(queue: Queue, d
     assert not run.claims.exists()
 
 
-def test_an_error_fails_the_run_and_the_job(queue: Queue, declare: Declare) -> None:
-    things(1)
+def test_an_error_fails_the_run_and_the_job(queue: Queue, declare: RegisterOperation) -> None:
+    create_things(1)
 
     def fails(self: Any, rows: Any) -> Any:
         raise ConnectionError("the renderer is away")
 
-    run = create(
-        declare(operation(Thing.objects.filter(note=None), process=fails, columns=["note"])), workers=1
+    run = create_run(
+        declare(make_operation(Thing.objects.filter(note=None), process=fails, columns=["note"])), workers=1
     )
     with pytest.raises(ConnectionError):
         advance(run.pk)
@@ -184,12 +194,12 @@ def test_an_error_fails_the_run_and_the_job(queue: Queue, declare: Declare) -> N
 
 
 def test_the_reaper_rings_again_for_a_run_that_the_queue_forgot(queue: Queue) -> None:
-    things(10)
+    create_things(10)
     fresh = for_workers()
-    under_way = creation.create(Request(SetScore, "tester", {"score": 5}, workers=2))
-    runs.start(under_way)
-    ring(fresh)
-    ring(under_way)
+    under_way = creation.create_run(RunRequest(SetScore, "tester", {"score": 5}, workers=2))
+    lifecycle.start(under_way)
+    enqueue_run(fresh)
+    enqueue_run(under_way)
     queue.connection.flushdb()
     reap()
     reap()
@@ -197,9 +207,9 @@ def test_the_reaper_rings_again_for_a_run_that_the_queue_forgot(queue: Queue) ->
 
 
 def test_the_reaper_calls_nobody_to_lanes_that_move(queue: Queue) -> None:
-    things(10)
+    create_things(10)
     run = for_workers(2)
-    runs.start(run)
+    lifecycle.start(run)
     run.lanes.update(heartbeat_at=Now())
     reap()
     assert len(queue) == 0
@@ -215,10 +225,10 @@ def test_the_reaper_calls_nobody_to_lanes_that_move(queue: Queue) -> None:
 def test_the_reaper_completes_a_halt_whose_asker_died(
     queue: Queue, asked: State, becomes: State, workers: int | None
 ) -> None:
-    things(1)
+    create_things(1)
     run = for_workers(workers)
-    runs.start(run)
-    runs.move(run, asked)
+    lifecycle.start(run)
+    lifecycle.transition(run, asked)
     reap()
     run.refresh_from_db()
     assert run.state == becomes

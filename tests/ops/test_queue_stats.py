@@ -15,21 +15,30 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from rq import Queue, SimpleWorker, Worker
 
-from ops import runs
-from ops.health.hold import hold
+from ops.health.hold import hold_run
 from ops.management.commands.queue_stats import Command
 from ops.models import Lane
-from ops.queue import presence
+from ops.queue import liveness
+from ops.runs import lifecycle
 from ops.stats import queues as stats
-from tests.ops.conftest import Declare
-from tests.ops.running import Watched, create, django_with, execute, go, operation, renamed, things
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    RecordingMonitor,
+    create_run,
+    create_things,
+    execute_operation,
+    execute_run,
+    hide_tables,
+    make_operation,
+    override_connection,
+)
 from tests.trials.models import Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STATS = "/api/admin/queue/stats"
 KEY = {"x-admin-key": "test"}
-FILL = operation(Thing.objects.filter(note=None), {"note": "x"}, name="fill")
+FILL = make_operation(Thing.objects.filter(note=None), {"note": "x"}, name="fill")
 AWAY = {"default": {"URL": "redis://:hidden@127.0.0.1:9/0"}}
 
 
@@ -91,25 +100,27 @@ def test_to_look_changes_nothing(jobs: Queue) -> None:
     [waiting, *_] = jobs.get_job_ids()
     jobs.connection.zadd(jobs.started_job_registry.key, {f"{waiting}:gone": 1})  # RQ would clean that up
     before = {key: jobs.connection.dump(key) for key in jobs.connection.scan_iter()}
-    assert stats.read().counts()["active"] == 1
+    assert stats.read_stats().counts()["active"] == 1
     assert {key: jobs.connection.dump(key) for key in jobs.connection.scan_iter()} == before
 
 
 def test_active_runs_are_told_with_their_progress(
-    client: Client, redis_server: "redis.Redis", declare: Declare
+    client: Client, redis_server: "redis.Redis", declare: RegisterOperation
 ) -> None:
-    things(8)
-    run = create(declare(FILL), batch_size=2)
+    create_things(8)
+    run = create_run(declare(FILL), batch_size=2)
     looked: list[Any] = []
-    go(run, Watched(lambda number: looked.append(asked(client)[1]["runs"])))
+    execute_run(run, RecordingMonitor(lambda number: looked.append(asked(client)[1]["runs"])))
     [first], *_ = looked
     told = [first[name] for name in ("run", "operation", "state", "total", "changed", "percent")]
     assert told == [run.pk, "fill", "running", 8, 2, 25.0]
     assert asked(client)[1]["runs"] == []
 
 
-def test_without_redis_the_runs_are_still_told(client: Client, declare: Declare, settings: Any) -> None:
-    run = create(declare(FILL))
+def test_without_redis_the_runs_are_still_told(
+    client: Client, declare: RegisterOperation, settings: Any
+) -> None:
+    run = create_run(declare(FILL))
     settings.RQ_QUEUES = AWAY
     status, told = asked(client)
     assert status == 503
@@ -122,7 +133,7 @@ def test_without_redis_the_runs_are_still_told(client: Client, declare: Declare,
 def test_a_redis_that_does_not_answer_is_away(
     client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence, "_PATIENCE", timedelta(milliseconds=100))
+    monkeypatch.setattr(liveness, "_REDIS_TIMEOUT", timedelta(milliseconds=100))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.RQ_QUEUES = {"default": {"URL": f"redis://127.0.0.1:{silent.getsockname()[1]}/0"}}
         status, told = asked(client)
@@ -142,10 +153,10 @@ def test_without_the_database_the_queue_is_still_told(client: Client, jobs: Queu
 
 @pytest.mark.parametrize("table", ["ops_run", "ops_lane"])
 def test_a_table_that_is_missing_is_no_database_that_is_away(
-    client: Client, jobs: Queue, declare: Declare, table: str
+    client: Client, jobs: Queue, declare: RegisterOperation, table: str
 ) -> None:
-    create(declare(FILL))
-    with renamed(table):
+    create_run(declare(FILL))
+    with hide_tables(table):
         status, told = asked(client)
         help = client.get("/metrics", headers=KEY).content.decode().splitlines()[0]
         sample = scraped(client)
@@ -160,14 +171,14 @@ def test_a_table_that_is_missing_is_no_database_that_is_away(
 
 
 def test_prometheus_is_answered_where_only_past_runs_cannot_be_told(client: Client, jobs: Queue) -> None:
-    with renamed("ops_lane"):
+    with hide_tables("ops_lane"):
         assert scraped(client)["kyndo_up", "database"] == 0
 
 
 def test_the_command_asks_for_the_migrations_that_a_database_lacks(
     jobs: Queue, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with django_with(NAME="postgres"), pytest.raises(CommandError) as refused:
+    with override_connection(NAME="postgres"), pytest.raises(CommandError) as refused:
         call_command("queue_stats")
     first, second = str(refused.value).splitlines()
     assert 'relation "ops_run" does not exist' in first
@@ -211,12 +222,14 @@ def test_nothing_but_reading_is_allowed(path: str) -> None:
     assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
 
 
-def test_prometheus_reads_what_runs_did(client: Client, jobs: Queue, declare: Declare, trigger: Any) -> None:
+def test_prometheus_reads_what_runs_did(
+    client: Client, jobs: Queue, declare: RegisterOperation, trigger: Any
+) -> None:
     trigger("trials_thing", "IF NEW.name = 't3' THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW;")
-    things(5)
-    run = execute(declare(FILL), batch_size=1)
-    active = create(FILL)
-    runs.start(active)
+    create_things(5)
+    run = execute_operation(declare(FILL), batch_size=1)
+    active = create_run(FILL)
+    lifecycle.start(active)
     sample = scraped(client)
     lane = Lane.objects.get(run=run)
     assert lane.busy > timedelta()
@@ -239,13 +252,13 @@ def test_prometheus_is_told_that_redis_is_away(client: Client, settings: Any) ->
 
 
 def test_the_command_shows_queues_workers_and_runs(
-    jobs: Queue, declare: Declare, capsys: pytest.CaptureFixture[str]
+    jobs: Queue, declare: RegisterOperation, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    things(2)
-    run = create(declare(FILL))
+    create_things(2)
+    run = create_run(declare(FILL))
     call_command("queue_stats")
     queues, default, workers, _, heads, shown = capsys.readouterr().out.splitlines()
-    assert queues.split() == ["queue", *stats.COUNTS]
+    assert queues.split() == ["queue", *stats.COUNT_FIELDS]
     assert default.split() == ["default", "3", "0", "1", "2", "4", "10"]
     assert workers.startswith("1 worker alive, the oldest job has waited ")
     assert heads.split() == ["run", "operation", "state", "changed", "of", "done", "failed", "rows/s"]
@@ -265,11 +278,14 @@ def test_the_command_without_redis_says_so_in_one_line(
 
 
 def test_a_run_that_is_held_says_by_what(
-    client: Client, redis_server: "redis.Redis", declare: Declare, capsys: pytest.CaptureFixture[str]
+    client: Client,
+    redis_server: "redis.Redis",
+    declare: RegisterOperation,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run = create(declare(FILL))
-    runs.start(run)
-    hold(run, "replica-lag: 9 s", timedelta(hours=1))
+    run = create_run(declare(FILL))
+    lifecycle.start(run)
+    hold_run(run, "replica-lag: 9 s", timedelta(hours=1))
     assert [found["held"] for found in asked(client)[1]["runs"]] == ["replica-lag: 9 s"]
     assert scraped(client)["kyndo_active_run_held", "fill", str(run.pk)] == 1
     call_command("queue_stats")

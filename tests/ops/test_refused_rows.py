@@ -11,31 +11,31 @@ from django.db.models import F
 
 from ops.engine import failures as engine_failures
 from ops.engine.locks import LAST_SWEEP
-from ops.exceptions import NoneSucceeds
+from ops.exceptions import AllRowsFailed
 from ops.models import Run
 from ops.report import run as report
-from tests.ops.conftest import Declare
+from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
-    Watched,
-    audited,
-    create,
-    django_with,
-    execute,
-    failures,
-    go,
-    keys,
-    operation,
-    per_row,
-    sql,
-    things,
+    RecordingMonitor,
+    audited_changes,
+    create_run,
+    create_things,
+    errors_by_object,
+    execute_operation,
+    execute_run,
+    execute_sql,
+    make_operation,
+    make_row_operation,
+    override_connection,
+    primary_keys,
 )
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 MISSING = Thing.objects.filter(note=None)
-FILL = operation(MISSING, {"note": F("name")})
-FILL_EACH = per_row(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
+FILL = make_operation(MISSING, {"note": F("name")})
+FILL_EACH = make_row_operation(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
 # Roles are the server's, on which other workers test too.
 PLAIN = f"trials_plain_{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 BOTH = pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
@@ -44,7 +44,7 @@ BOTH = pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "p
 @pytest.fixture
 def secured(transactional_db: None) -> Iterator[Any]:
     """``with secured(policies)``: as a plain role, under row-level security that lets it read every row."""
-    sql(
+    execute_sql(
         f"CREATE ROLE {PLAIN} LOGIN PASSWORD 'x';"
         f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {PLAIN};"
         f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {PLAIN};"
@@ -54,12 +54,12 @@ def secured(transactional_db: None) -> Iterator[Any]:
 
     @contextmanager
     def secured(policy: str) -> Iterator[None]:
-        sql(f"CREATE POLICY trials_write ON trials_thing FOR UPDATE {policy}")
-        with django_with(USER=PLAIN, PASSWORD="x"):
+        execute_sql(f"CREATE POLICY trials_write ON trials_thing FOR UPDATE {policy}")
+        with override_connection(USER=PLAIN, PASSWORD="x"):
             yield
 
     yield secured
-    sql(
+    execute_sql(
         "DROP POLICY trials_read ON trials_thing; DROP POLICY IF EXISTS trials_write ON trials_thing;"
         "ALTER TABLE trials_thing DISABLE ROW LEVEL SECURITY;"
         f"DROP OWNED BY {PLAIN}; DROP ROLE {PLAIN}"
@@ -68,80 +68,88 @@ def secured(transactional_db: None) -> Iterator[Any]:
 
 @BOTH
 def test_rows_that_a_role_may_read_but_not_change_are_failures(
-    declare: Declare, secured: Any, declared: Any
+    declare: RegisterOperation, secured: Any, declared: Any
 ) -> None:
-    mine, theirs = things(3, score=1), things(4, score=2)
+    mine, theirs = create_things(3, score=1), create_things(4, score=2)
     with secured("USING (score = 1)"):
-        run = execute(declare(declared))
+        run = execute_operation(declare(declared))
         assert run.state == "finished_with_failures"
-        assert audited(run).keys() == keys(mine)
-        told = failures(run)
-    assert told.keys() == keys(theirs)
+        assert audited_changes(run).keys() == primary_keys(mine)
+        told = errors_by_object(run)
+    assert told.keys() == primary_keys(theirs)
     assert all("not changed: " in reason for reason in told.values())
 
 
 @BOTH
 def test_rows_that_a_policy_does_not_let_be_written_fail_alone(
-    declare: Declare, secured: Any, declared: Any
+    declare: RegisterOperation, secured: Any, declared: Any
 ) -> None:
-    rows = things(5)
+    rows = create_things(5)
     with secured("USING (true) WITH CHECK (note <> 't3')"):
-        run = execute(declare(declared))
-        told = failures(run)
-    assert (run.state, audited(run).keys()) == ("finished_with_failures", keys([*rows[:2], *rows[3:]]))
-    assert told.keys() == keys([rows[2]])
+        run = execute_operation(declare(declared))
+        told = errors_by_object(run)
+    assert (run.state, audited_changes(run).keys()) == (
+        "finished_with_failures",
+        primary_keys([*rows[:2], *rows[3:]]),
+    )
+    assert told.keys() == primary_keys([rows[2]])
     assert "violates row-level security policy" in told[str(rows[2].pk)]
 
 
-def test_a_missing_right_is_no_rows_fault(declare: Declare, secured: Any) -> None:
-    things(3)
-    sql(f"REVOKE UPDATE ON trials_thing FROM {PLAIN}; GRANT UPDATE (score) ON trials_thing TO {PLAIN}")
+def test_a_missing_right_is_no_rows_fault(declare: RegisterOperation, secured: Any) -> None:
+    create_things(3)
+    execute_sql(
+        f"REVOKE UPDATE ON trials_thing FROM {PLAIN}; GRANT UPDATE (score) ON trials_thing TO {PLAIN}"
+    )
     with secured("USING (true)"):
-        run = create(declare(FILL))
+        run = create_run(declare(FILL))
         with pytest.raises(DatabaseError, match="permission denied for table trials_thing"):
-            go(run)
+            execute_run(run)
         run.refresh_from_db()
-        assert (run.state, failures(run)) == ("failed", {})
+        assert (run.state, errors_by_object(run)) == ("failed", {})
 
 
 @pytest.mark.parametrize("rule", ["", "WHERE OLD.score = 2"])
-def test_a_rule_that_writes_nothing_instead_fails_the_run(declare: Declare, rule: str) -> None:
-    things(3, score=2)
-    sql(f"CREATE RULE trials_nothing AS ON UPDATE TO trials_thing {rule} DO INSTEAD NOTHING")
+def test_a_rule_that_writes_nothing_instead_fails_the_run(declare: RegisterOperation, rule: str) -> None:
+    create_things(3, score=2)
+    execute_sql(f"CREATE RULE trials_nothing AS ON UPDATE TO trials_thing {rule} DO INSTEAD NOTHING")
     try:
-        run = create(declare(FILL))
+        run = create_run(declare(FILL))
         with pytest.raises(DatabaseError):
-            go(run)
+            execute_run(run)
     finally:
-        sql("DROP RULE trials_nothing ON trials_thing")
+        execute_sql("DROP RULE trials_nothing ON trials_thing")
     run.refresh_from_db()
-    assert (run.state, audited(run)) == ("failed", {})
+    assert (run.state, audited_changes(run)) == ("failed", {})
 
 
-def test_a_trigger_that_keeps_rows_leaves_as_many_failures(declare: Declare, trigger: Any) -> None:
-    kept, others = things(30, score=1), things(30)
+def test_a_trigger_that_keeps_rows_leaves_as_many_failures(declare: RegisterOperation, trigger: Any) -> None:
+    kept, others = create_things(30, score=1), create_things(30)
     trigger("trials_thing", "IF OLD.score = 1 THEN RETURN NULL; END IF; RETURN NEW;")
-    run = execute(declare(FILL), lanes=3)
+    run = execute_operation(declare(FILL), lanes=3)
     assert run.state == "finished_with_failures"
-    assert (failures(run).keys(), audited(run).keys()) == (keys(kept), keys(others))
+    assert (errors_by_object(run).keys(), audited_changes(run).keys()) == (
+        primary_keys(kept),
+        primary_keys(others),
+    )
 
 
 def test_too_many_rows_kept_one_after_the_other_stop_the_run(
-    declare: Declare, trigger: Any, monkeypatch: pytest.MonkeyPatch
+    declare: RegisterOperation, trigger: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_failures, "_REFUSED", 5)
-    things(3), things(12, score=1)
+    monkeypatch.setattr(engine_failures, "_UNCHANGED_ROW_LIMIT", 5)
+    create_things(3), create_things(12, score=1)
     trigger("trials_thing", "IF OLD.score = 1 THEN RETURN NULL; END IF; RETURN NEW;")
-    run = create(declare(FILL))
+    run = create_run(declare(FILL))
     words = "the database left 5 rows as they were, one after the other; 7 more have not been tried since"
-    with pytest.raises(NoneSucceeds, match=words):
-        go(run)
+    with pytest.raises(AllRowsFailed, match=words):
+        execute_run(run)
     run.refresh_from_db()
-    assert (run.state, len(failures(run)), len(audited(run))) == ("failed", 5, 3)
+    assert (run.state, len(errors_by_object(run)), len(audited_changes(run))) == ("failed", 5, 3)
 
 
-def test_rows_that_come_during_the_last_sweep_are_swept_or_told(declare: Declare) -> None:
-    rows = things(9, note="old") + things(1)
+def test_rows_that_come_during_the_last_sweep_are_swept_or_told(declare: RegisterOperation) -> None:
+    rows = create_things(9, note="old") + create_things(1)
 
     def make_late(batch: int) -> None:
         """Whenever none is left, a player makes one more behind the cursor."""
@@ -149,11 +157,11 @@ def test_rows_that_come_during_the_last_sweep_are_swept_or_told(declare: Declare
             last = Thing.objects.filter(note="old").latest("pk")
             Thing.objects.filter(pk=last.pk).update(note=None)
 
-    run = create(declare(FILL))
+    run = create_run(declare(FILL))
     Run.objects.update(sweep=LAST_SWEEP)
-    go(run, Watched(make_late))
-    assert (run.state, failures(run)) == ("succeeded", {})
-    assert audited(run).keys() == keys([rows[7], rows[8], rows[9]])
+    execute_run(run, RecordingMonitor(make_late))
+    assert (run.state, errors_by_object(run)) == ("succeeded", {})
+    assert audited_changes(run).keys() == primary_keys([rows[7], rows[8], rows[9]])
     label = "things that came to need it while the last sweep was under way"
     assert run.checks == [{"label": label, "found": 1, "sample": [str(rows[6].pk)], "late": True}]
-    assert f"  note    {label}: 1, such as {rows[6].pk}" in report.summary(run)
+    assert f"  note    {label}: 1, such as {rows[6].pk}" in report.format_summary(run)

@@ -9,12 +9,11 @@ from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subqu
 from django.db.models.functions import Length, RowNumber, Upper
 from django.utils import timezone
 
-from ops import registry
-from ops.declaration import build, fingerprint
 from ops.exceptions import InvalidDeclaration, UnknownOperation
-from ops.operation import Operation
-from tests.ops.conftest import Declare
-from tests.ops.running import operation, per_row
+from ops.operations import Operation, registry
+from ops.operations.validation import build_operation, fingerprint
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import make_operation, make_row_operation
 from tests.trials.models import Composite, Owner, SpecialThing, Tag, Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
@@ -76,10 +75,10 @@ NUMBER = Window(RowNumber(), order_by="pk")
     ],
 )
 def test_a_queryset_that_the_engine_cannot_lock_row_by_row_is_refused(
-    declare: Declare, rows: Callable[[], QuerySet[Any]], words: str
+    declare: RegisterOperation, rows: Callable[[], QuerySet[Any]], words: str
 ) -> None:
     with pytest.raises(InvalidDeclaration, match=r"^trial: get_queryset\(\) ") as refused:
-        declare(operation(rows, {"note": "x"}))
+        declare(make_operation(rows, {"note": "x"}))
     assert words in str(refused.value)
     assert str(refused.value).endswith("leave the rest to the engine")
 
@@ -103,27 +102,27 @@ def test_a_queryset_that_the_engine_cannot_lock_row_by_row_is_refused(
     ],
 )
 def test_a_queryset_over_the_models_own_columns_is_accepted(
-    declare: Declare, rows: Callable[[], QuerySet[Any]]
+    declare: RegisterOperation, rows: Callable[[], QuerySet[Any]]
 ) -> None:
-    accepted = declare(operation(rows, {"note": F("name"), "score": F("score") + 1}))
-    assert registry.get("trial") is accepted
+    accepted = declare(make_operation(rows, {"note": F("name"), "score": F("score") + 1}))
+    assert registry.get_operation("trial") is accepted
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "with-dash", "1st", "with space", "a" * 65, "_x", "ñ", "x\n"])
-def test_a_name_that_cannot_be_typed_as_a_command_is_refused(declare: Declare, name: str) -> None:
+def test_a_name_that_cannot_be_typed_as_a_command_is_refused(declare: RegisterOperation, name: str) -> None:
     with pytest.raises(InvalidDeclaration, match=r"lower-case letters, digits and underscores$") as refused:
-        declare(operation(MISSING, {"note": "x"}, name=name))
+        declare(make_operation(MISSING, {"note": "x"}, name=name))
     assert repr(name) in str(refused.value)
 
 
 @pytest.mark.usefixtures("declare")
 def test_a_name_that_is_taken_is_refused() -> None:
-    registry.register(operation(MISSING, {"note": "x"}))
+    registry.register(make_operation(MISSING, {"note": "x"}))
     with pytest.raises(InvalidDeclaration, match=r"^trial is registered already, by "):
-        registry.register(operation(MISSING, {"note": "y"}))
+        registry.register(make_operation(MISSING, {"note": "y"}))
 
 
-def test_an_operation_without_a_name_is_refused(declare: Declare) -> None:
+def test_an_operation_without_a_name_is_refused(declare: RegisterOperation) -> None:
     nameless = type("Nameless", (Operation,), {"model": Thing})
     with pytest.raises(InvalidDeclaration, match=r"^Nameless\.name is ''"):
         registry.register(nameless)
@@ -145,39 +144,39 @@ def test_an_operation_without_a_name_is_refused(declare: Declare) -> None:
     ],
 )
 def test_changes_that_cannot_be_written_are_refused(
-    declare: Declare, changes: dict[str, Any], words: str
+    declare: RegisterOperation, changes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidDeclaration, match=r"^trial") as refused:
-        declare(operation(MISSING, changes))
+        declare(make_operation(MISSING, changes))
     assert words in str(refused.value)
 
 
-def test_a_foreign_key_may_be_named_by_its_column(declare: Declare) -> None:
-    trial = declare(operation(Thing.objects.filter(owner=None), {"owner_id": F("score")}))
-    assert fingerprint(build(trial, {}, timezone.now()))
+def test_a_foreign_key_may_be_named_by_its_column(declare: RegisterOperation) -> None:
+    trial = declare(make_operation(Thing.objects.filter(owner=None), {"owner_id": F("score")}))
+    assert fingerprint(build_operation(trial, {}, timezone.now()))
 
 
-def test_a_column_of_the_parent_table_is_refused(declare: Declare) -> None:
+def test_a_column_of_the_parent_table_is_refused(declare: RegisterOperation) -> None:
     rows = SpecialThing.objects.filter(extra=None)
     with pytest.raises(InvalidDeclaration, match="note"):
-        declare(operation(rows, {"note": Value("x")}))
+        declare(make_operation(rows, {"note": Value("x")}))
 
 
-def test_a_composite_primary_key_is_refused(declare: Declare) -> None:
+def test_a_composite_primary_key_is_refused(declare: RegisterOperation) -> None:
     with pytest.raises(InvalidDeclaration, match=r"trials\.Composite has a composite primary key"):
-        declare(operation(Composite.objects.filter(note=None), {"note": "x"}))
+        declare(make_operation(Composite.objects.filter(note=None), {"note": "x"}))
 
 
-def test_rows_of_another_model_are_refused(declare: Declare) -> None:
+def test_rows_of_another_model_are_refused(declare: RegisterOperation) -> None:
     with pytest.raises(InvalidDeclaration, match="is over Tag, not Thing"):
-        declare(operation(Tag.objects.all(), {"note": "x"}, model=Thing))
+        declare(make_operation(Tag.objects.all(), {"note": "x"}, model=Thing))
 
 
-def test_a_per_row_operation_names_its_columns(declare: Declare) -> None:
+def test_a_per_row_operation_names_its_columns(declare: RegisterOperation) -> None:
     with pytest.raises(InvalidDeclaration, match="trial writes no column: give get_changes"):
-        declare(per_row(MISSING, lambda rows: {}))
+        declare(make_row_operation(MISSING, lambda rows: {}))
     with pytest.raises(InvalidDeclaration, match="trial writes 'nope'"):
-        declare(per_row(MISSING, lambda rows: {}, "nope"))
+        declare(make_row_operation(MISSING, lambda rows: {}, "nope"))
 
 
 class Params(forms.Form):
@@ -188,20 +187,20 @@ class Params(forms.Form):
 
 @pytest.mark.parametrize(("example", "missing"), [({}, "a, b"), ({"a": "x"}, "b"), ({"b": 1, "c": "x"}, "a")])
 def test_an_example_that_lacks_a_required_parameter_is_refused(
-    declare: Declare, example: dict[str, Any], missing: str
+    declare: RegisterOperation, example: dict[str, Any], missing: str
 ) -> None:
     with pytest.raises(InvalidDeclaration, match=f"^trial: example lacks the parameters {missing}$"):
-        declare(operation(MISSING, {"note": "x"}, Params=Params, example=example))
+        declare(make_operation(MISSING, {"note": "x"}, Params=Params, example=example))
 
 
-def test_a_declaration_whose_example_is_complete_is_accepted(declare: Declare) -> None:
-    declare(operation(MISSING, {"note": "x"}, Params=Params, example={"a": "x", "b": 1}))
+def test_a_declaration_whose_example_is_complete_is_accepted(declare: RegisterOperation) -> None:
+    declare(make_operation(MISSING, {"note": "x"}, Params=Params, example={"a": "x", "b": 1}))
 
 
-def test_an_unknown_operation_is_answered_with_the_known_ones(declare: Declare) -> None:
-    declare(operation(MISSING, {"note": "x"}))
+def test_an_unknown_operation_is_answered_with_the_known_ones(declare: RegisterOperation) -> None:
+    declare(make_operation(MISSING, {"note": "x"}))
     with pytest.raises(
         UnknownOperation, match=r"^no operation is called 'nope'; the registered ones: "
     ) as told:
-        registry.get("nope")
+        registry.get_operation("nope")
     assert "trial" in str(told.value)

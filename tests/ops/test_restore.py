@@ -10,19 +10,25 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from psycopg import sql as composed
 
-from ops.backups import record
-from ops.backups.dump import backup
-from ops.backups.errors import Damaged, Failed, InUse
-from ops.backups.properties import Properties, for_record, properties_of
-from ops.backups.restore import Restored, restore
-from ops.backups.scratch import base, clear_left, drop, scratch, stamp
+from ops.backups import manifest
+from ops.backups.dump import create_backup
+from ops.backups.errors import CorruptBackup, DatabaseInUse, MaintenanceFailed
+from ops.backups.properties import DatabaseProperties, read_database_properties, redact_custom_settings
+from ops.backups.restore import RestoreResult, restore_backup
+from ops.backups.scratch import (
+    drop_database,
+    drop_orphaned_databases,
+    temporary_database,
+    truncate_database_name,
+    utc_timestamp,
+)
 from ops.backups.server import Server
-from ops.backups.swap import drop_old, refuse_active_runs, swap
+from ops.backups.swap import drop_replaced_databases, refuse_active_runs, swap
 from ops.models import Run
-from ops.report.backups import restored_lines
+from ops.report.backups import format_restore
 from ops.states import State
-from tests.ops.conftest import Declare
-from tests.ops.running import create, operation, things
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import create_run, create_things, make_operation
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -70,8 +76,8 @@ def ask(server: Server, statement: str, *params: object, database: str | None = 
         return live.execute(statement, params).fetchall()
 
 
-def restored(file: Path, server: Server) -> Restored:
-    return restore(file, server, lambda told: None)
+def restored(file: Path, server: Server) -> RestoreResult:
+    return restore_backup(file, server, lambda told: None)
 
 
 def facts(server: Server) -> list[tuple]:
@@ -88,12 +94,12 @@ def facts(server: Server) -> list[tuple]:
 def test_the_restored_database_takes_the_place_of_the_live_one_with_nobody_inside(
     tmp_path: Path, server: Server
 ) -> None:
-    things(3)
-    run = create(operation(Thing.objects.filter(note=None), {"note": "x"}))
-    given_up = create(operation(Thing.objects.filter(name="t1"), {"name": "x"}))
+    create_things(3)
+    run = create_run(make_operation(Thing.objects.filter(note=None), {"note": "x"}))
+    given_up = create_run(make_operation(Thing.objects.filter(name="t1"), {"name": "x"}))
     Run.objects.update(state=State.RUNNING)
     Run.objects.filter(pk=given_up.pk).update(state=State.CANCELLING)
-    kept = backup(tmp_path / "a.dump")
+    kept = create_backup(tmp_path / "a.dump")
     before = facts(server)
     with server.connect(server.database) as player:
         done = restored(kept.file, server)
@@ -108,14 +114,14 @@ def test_the_restored_database_takes_the_place_of_the_live_one_with_nobody_insid
     assert facts(server) == before
     assert names(server) == sorted([server.database, done.old or ""])
     assert ask(server, "SELECT count(*) FROM played", database=done.old) == [(5,)]
-    assert drop_old(server) == [done.old]
+    assert drop_replaced_databases(server) == [done.old]
     assert names(server) == [server.database]
 
 
-def own(server: Server) -> Properties:
+def own(server: Server) -> DatabaseProperties:
     """Owner, locale, settings, comment, grants."""
     with server.maintenance() as maintenance:
-        found = properties_of(server.database, maintenance.cursor())
+        found = read_database_properties(server.database, maintenance.cursor())
     assert found
     return found
 
@@ -147,7 +153,7 @@ def dressed(server: Server) -> Iterator[Server]:
 
 def test_what_the_live_database_has_of_its_own_it_has_after_a_restore(dressed: Server) -> None:
     before = own(dressed)
-    with scratch(dressed, "restore") as new:
+    with temporary_database(dressed, "restore") as new:
         assert swap(dressed, new)[1] == []
     assert own(dressed) == before
 
@@ -155,35 +161,35 @@ def test_what_the_live_database_has_of_its_own_it_has_after_a_restore(dressed: S
 def test_what_a_database_had_that_is_gone_comes_from_the_record_but_for_secrets(
     tmp_path: Path, dressed: Server
 ) -> None:
-    things(1)
-    kept, before = backup(tmp_path / "a.dump"), own(dressed)
-    kept.properties = {**for_record(before), "search_path": "public"}
-    record.write(kept)
-    assert "it's" not in record.record_of(kept.file).read_text()
+    create_things(1)
+    kept, before = create_backup(tmp_path / "a.dump"), own(dressed)
+    kept.properties = {**redact_custom_settings(before), "search_path": "public"}
+    manifest.write_manifest(kept)
+    assert "it's" not in manifest.manifest_path(kept.file).read_text()
     with dressed.maintenance() as maintenance:
         maintenance.execute(f"DROP DATABASE {dressed.database}")
     done = restored(kept.file, dressed)
     before["settings"] = [told for told in before["settings"] if told[1] != "app.Secret"]
     assert own(dressed) == before
     assert done.refused == [f'ALTER DATABASE "{dressed.database}" SET "app"."Secret" TO ...']
-    assert f"  {done.refused[0]};" in restored_lines(done, drop_old=False)
+    assert f"  {done.refused[0]};" in format_restore(done, drop_old=False)
 
 
 def test_a_backup_whose_tables_nobody_would_find_changes_nothing(tmp_path: Path, server: Server) -> None:
-    kept = backup(tmp_path / "a.dump")
+    kept = create_backup(tmp_path / "a.dump")
     with server.maintenance() as maintenance:
         maintenance.execute(f"ALTER DATABASE {server.database} SET search_path = game")
     words = (
         f'in the schema public, .* look into game. .* ALTER DATABASE "{server.database}" SET search_path TO'
     )
-    with pytest.raises(Failed, match=words):
+    with pytest.raises(MaintenanceFailed, match=words):
         restored(kept.file, server)
     assert names(server) == [server.database]
 
 
 def test_a_database_that_is_gone_is_restored_too(tmp_path: Path, server: Server) -> None:
-    things(3)
-    kept = backup(tmp_path / "a.sql.gz")
+    create_things(3)
+    kept = create_backup(tmp_path / "a.sql.gz")
     with server.maintenance() as maintenance:
         maintenance.execute(composed.SQL("DROP DATABASE {}").format(composed.Identifier(server.database)))
     assert restored(kept.file, server).old is None
@@ -191,37 +197,39 @@ def test_a_database_that_is_gone_is_restored_too(tmp_path: Path, server: Server)
 
 
 def test_active_runs_refuse_the_restore(server: Server) -> None:
-    with scratch(server, "restore") as new:
+    with temporary_database(server, "restore") as new:
         for state in (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING):
             verb = "pause" if state in (State.RUNNING, State.PAUSING) else "cancel"
             with server.connect(server.database) as live:
                 live.execute("DELETE FROM ops_run")
                 live.execute("INSERT INTO ops_run VALUES (7, 'promote', %s)", [state])
-            with pytest.raises(InUse, match=rf"run 7 \(promote\) is {state.label}: manage.py runs {verb} 7"):
+            with pytest.raises(
+                DatabaseInUse, match=rf"run 7 \(promote\) is {state.label}: manage.py runs {verb} 7"
+            ):
                 refuse_active_runs(server)
-            with pytest.raises(InUse):
+            with pytest.raises(DatabaseInUse):
                 swap(server, new)
     assert names(server) == [server.database]
 
 
 def test_a_run_that_waits_since_it_begins_by_itself_refuses_no_restore(
-    server: Server, declare: Declare
+    server: Server, declare: RegisterOperation
 ) -> None:
-    declare(operation(Thing.objects.filter(note=None), {"note": "x"}, name="promote", follows=["score"]))
+    declare(make_operation(Thing.objects.filter(note=None), {"note": "x"}, name="promote", follows=["score"]))
     with server.connect(server.database) as live:
         live.execute("INSERT INTO ops_run VALUES (7, 'promote', 'queued')")
         refuse_active_runs(server)
         live.execute("UPDATE ops_run SET state = 'running'")
-    with pytest.raises(InUse, match=r"run 7 \(promote\) is running: manage\.py runs pause 7"):
+    with pytest.raises(DatabaseInUse, match=r"run 7 \(promote\) is running: manage\.py runs pause 7"):
         refuse_active_runs(server)
 
 
 def test_a_backup_without_all_its_rows_changes_nothing(tmp_path: Path, server: Server) -> None:
-    things(3)
-    kept = backup(tmp_path / "a.dump")
+    create_things(3)
+    kept = create_backup(tmp_path / "a.dump")
     kept.counts["public.trials_thing"] = 4
-    record.write(kept)
-    with pytest.raises(Damaged, match=r"public\.trials_thing: 3 rows instead of 4 rows"):
+    manifest.write_manifest(kept)
+    with pytest.raises(CorruptBackup, match=r"public\.trials_thing: 3 rows instead of 4 rows"):
         restored(kept.file, server)
     assert names(server) == [server.database]
     assert ask(server, "SELECT count(*) FROM played") == [(5,)]
@@ -231,8 +239,8 @@ def test_what_killed_restores_left_is_dropped_and_what_is_in_use_is_not(server: 
     left = f"{server.database}_restore_20240128_143000_00aa"
     with server.maintenance() as maintenance:
         maintenance.execute(composed.SQL("CREATE DATABASE {}").format(composed.Identifier(left)))
-    with scratch(server, "verify") as used:
-        clear_left(server)
+    with temporary_database(server, "verify") as used:
+        drop_orphaned_databases(server)
         assert names(server) == sorted([server.database, used])
     assert names(server) == [server.database]
 
@@ -247,20 +255,20 @@ def test_what_killed_restores_left_is_dropped_and_what_is_in_use_is_not(server: 
 def test_only_what_restores_of_this_database_have_kept_is_dropped(mine: str, other: str) -> None:
     word = secrets.token_hex(4)
     server = Server(connection.get_connection_params(), mine.format(word))
-    kept = [f"{base(name.format(word))}_before_{stamp()}" for name in (mine, other)]
+    kept = [f"{truncate_database_name(name.format(word))}_before_{utc_timestamp()}" for name in (mine, other)]
     with server.maintenance() as maintenance:
         try:
             for name in kept:
                 maintenance.execute(composed.SQL("CREATE DATABASE {}").format(composed.Identifier(name)))
-            assert drop_old(server) == kept[:1]
+            assert drop_replaced_databases(server) == kept[:1]
         finally:
             for name in kept:
-                drop(maintenance, name)
+                drop_database(maintenance, name)
 
 
 def test_a_scratch_database_has_the_whole_of_its_name_however_long_that_of_the_live_one_is() -> None:
     server = Server(connection.get_connection_params(), secrets.token_hex(31) + "x")
-    with scratch(server, "rehearsal") as name, server.maintenance() as maintenance:
+    with temporary_database(server, "rehearsal") as name, server.maintenance() as maintenance:
         assert (name,) in maintenance.execute("SELECT datname FROM pg_database").fetchall()
     assert names(server) == []
 

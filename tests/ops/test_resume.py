@@ -8,20 +8,30 @@ from django import forms
 from django.db.models import F, QuerySet, Value
 from django.utils import timezone
 
-from ops import registry, runs
-from ops.exceptions import ChangedDeclaration, UnknownOperation
+from ops.exceptions import DeclarationChanged, UnknownOperation
 from ops.models import Run
-from ops.operation import Check, Operation
+from ops.operations import Check, Operation, registry
+from ops.runs import lifecycle
 from tests.conftest import Manage
-from tests.ops.conftest import Declare
-from tests.ops.running import Watched, audited, create, execute, go, keys, operation, per_row, things
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    RecordingMonitor,
+    audited_changes,
+    create_run,
+    create_things,
+    execute_operation,
+    execute_run,
+    make_operation,
+    make_row_operation,
+    primary_keys,
+)
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 MISSING = Thing.objects.filter(note=None)
-FILL = operation(MISSING, {"note": F("name")})
-FILL_EACH = per_row(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
+FILL = make_operation(MISSING, {"note": F("name")})
+FILL_EACH = make_row_operation(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
 
 
 class Crash(BaseException):
@@ -31,65 +41,70 @@ class Crash(BaseException):
 @pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
 @pytest.mark.parametrize("lanes", [1, 3])
 def test_a_crash_between_batches_loses_nothing_and_repeats_nothing(
-    declare: Declare, declared: Any, lanes: int
+    declare: RegisterOperation, declared: Any, lanes: int
 ) -> None:
-    rows = things(30)
-    run = create(declare(declared), batch_size=4, lanes=lanes)
+    rows = create_things(30)
+    run = create_run(declare(declared), batch_size=4, lanes=lanes)
 
     def crash(number: int) -> None:
         if number == 3:
             raise Crash
 
     with pytest.raises(Crash):
-        go(run, Watched(crash))
-    fresh = runs.get(run.pk)
-    assert (fresh.state, len(audited(fresh))) == ("running", 12 if lanes == 1 else len(audited(fresh)))
-    assert sum(lane.changed for lane in fresh.lanes.all()) == len(audited(fresh))
-    assert go(fresh).state == "succeeded"
-    assert audited(fresh).keys() == keys(rows)
+        execute_run(run, RecordingMonitor(crash))
+    fresh = lifecycle.get_run(run.pk)
+    assert (fresh.state, len(audited_changes(fresh))) == (
+        "running",
+        12 if lanes == 1 else len(audited_changes(fresh)),
+    )
+    assert sum(lane.changed for lane in fresh.lanes.all()) == len(audited_changes(fresh))
+    assert execute_run(fresh).state == "succeeded"
+    assert audited_changes(fresh).keys() == primary_keys(rows)
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        operation(MISSING, {"note": Value("else")}),
-        operation(Thing.objects.filter(note=None, score=0), {"note": F("name")}),
-        operation(MISSING, {"note": F("name"), "score": 1}),
-        operation(MISSING, {"note": F("name")}, version=2),
+        make_operation(MISSING, {"note": Value("else")}),
+        make_operation(Thing.objects.filter(note=None, score=0), {"note": F("name")}),
+        make_operation(MISSING, {"note": F("name"), "score": 1}),
+        make_operation(MISSING, {"note": F("name")}, version=2),
         FILL_EACH,
     ],
     ids=["value", "filter", "columns", "version", "kind"],
 )
-def test_a_changed_declaration_is_refused(declare: Declare, changed: Any) -> None:
-    things(8)
-    run = create(declare(FILL), batch_size=3)
-    go(run, Watched(lambda number: runs.pause(Run.objects.get())))
+def test_a_changed_declaration_is_refused(declare: RegisterOperation, changed: Any) -> None:
+    create_things(8)
+    run = create_run(declare(FILL), batch_size=3)
+    execute_run(run, RecordingMonitor(lambda number: lifecycle.pause(Run.objects.get())))
     declare(changed)
-    with pytest.raises(ChangedDeclaration) as refused:
-        runs.requeue(run)
+    with pytest.raises(DeclarationChanged) as refused:
+        lifecycle.requeue(run)
     assert str(refused.value) == (
         f"trial is declared otherwise than when run {run.pk} began, so that run cannot go on."
         f" Cancel it (manage.py runs cancel {run.pk}) and start anew (manage.py operate trial)"
     )
-    assert (Run.objects.get().state, len(audited(run))) == ("paused", 3)
-    runs.cancel(run)
+    assert (Run.objects.get().state, len(audited_changes(run))) == ("paused", 3)
+    lifecycle.cancel(run)
     assert run.state == "cancelled"
 
 
-def test_the_same_declaration_written_anew_goes_on(declare: Declare) -> None:
-    things(8)
-    run = create(declare(FILL), batch_size=3)
-    go(run, Watched(lambda number: runs.pause(Run.objects.get())))
-    declare(operation(Thing.objects.filter(note__isnull=True), {"note": F("name")}))
-    runs.requeue(run)
-    assert go(run).state == "succeeded"
+def test_the_same_declaration_written_anew_goes_on(declare: RegisterOperation) -> None:
+    create_things(8)
+    run = create_run(declare(FILL), batch_size=3)
+    execute_run(run, RecordingMonitor(lambda number: lifecycle.pause(Run.objects.get())))
+    declare(make_operation(Thing.objects.filter(note__isnull=True), {"note": F("name")}))
+    lifecycle.requeue(run)
+    assert execute_run(run).state == "succeeded"
 
 
-def test_an_operation_that_is_gone_is_told(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = create(declare(FILL))
+def test_an_operation_that_is_gone_is_told(
+    declare: RegisterOperation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run(declare(FILL))
     Run.objects.update(operation="gone")
     with pytest.raises(UnknownOperation, match="'gone'"):
-        runs.requeue(runs.get(run.pk))
+        lifecycle.requeue(lifecycle.get_run(run.pk))
 
 
 class AsOf(Operation):
@@ -105,16 +120,16 @@ class AsOf(Operation):
         return {"note": Value(f"{self.as_of:%H:%M:%S}")}
 
 
-def test_the_time_is_that_of_the_runs_beginning_however_late_it_goes_on(declare: Declare) -> None:
-    rows = things(6)
-    run = create(declare(AsOf), batch_size=2)
+def test_the_time_is_that_of_the_runs_beginning_however_late_it_goes_on(declare: RegisterOperation) -> None:
+    rows = create_things(6)
+    run = create_run(declare(AsOf), batch_size=2)
     assert run.as_of <= timezone.now()
-    late = things(1)
-    go(run, Watched(lambda number: runs.pause(Run.objects.get())))
-    runs.requeue(fresh := runs.get(run.pk))
-    assert go(fresh).state == "succeeded"
-    assert audited(run).keys() == keys(rows)
-    assert {change["note"]["new"] for change in audited(run).values()} == {f"{run.as_of:%H:%M:%S}"}
+    late = create_things(1)
+    execute_run(run, RecordingMonitor(lambda number: lifecycle.pause(Run.objects.get())))
+    lifecycle.requeue(fresh := lifecycle.get_run(run.pk))
+    assert execute_run(fresh).state == "succeeded"
+    assert audited_changes(run).keys() == primary_keys(rows)
+    assert {change["note"]["new"] for change in audited_changes(run).values()} == {f"{run.as_of:%H:%M:%S}"}
     late[0].refresh_from_db()
     assert late[0].note is None
 
@@ -123,29 +138,31 @@ class Day(forms.Form):
     day = forms.DateField()
 
 
-def test_raw_parameters_are_kept_and_read_again(declare: Declare) -> None:
-    rows = things(3)
+def test_raw_parameters_are_kept_and_read_again(declare: RegisterOperation) -> None:
+    rows = create_things(3)
 
     def get_queryset(self: Operation) -> QuerySet[Thing]:
         return Thing.objects.filter(note=None, updated_at__date__gt=self.params["day"])
 
-    trial = operation(
+    trial = make_operation(
         MISSING, {"note": "x"}, Params=Day, example={"day": datetime(2024, 1, 1, tzinfo=UTC).date()}
     )
-    run = create(
+    run = create_run(
         declare(type("Trial", (trial,), {"get_queryset": get_queryset})), params={"day": "2024-02-29"}
     )
-    fresh = runs.get(run.pk)
+    fresh = lifecycle.get_run(run.pk)
     assert fresh.params == {"day": "2024-02-29"}
-    assert go(fresh).state == "succeeded"
-    assert audited(run).keys() == keys(rows)
+    assert execute_run(fresh).state == "succeeded"
+    assert audited_changes(run).keys() == primary_keys(rows)
 
 
 @pytest.mark.parametrize("found", [0, 2])
-def test_checks_decide_whether_a_run_succeeded(declare: Declare, found: int) -> None:
-    things(3), things(found, note="wrong")
+def test_checks_decide_whether_a_run_succeeded(declare: RegisterOperation, found: int) -> None:
+    create_things(3), create_things(found, note="wrong")
     checks = [Check("wrong notes", Thing.objects.filter(note="wrong")), Check("none", Thing.objects.none())]
-    run = execute(declare(operation(MISSING, {"note": "x"}, get_checks=lambda self: checks, label="name")))
+    run = execute_operation(
+        declare(make_operation(MISSING, {"note": "x"}, get_checks=lambda self: checks, label="name"))
+    )
     assert run.state == ("verification_failed" if found else "succeeded")
     assert run.checks == [
         {"label": "wrong notes", "found": found, "sample": ["t1", "t2"][:found]},
@@ -156,7 +173,7 @@ def test_checks_decide_whether_a_run_succeeded(declare: Declare, found: int) -> 
 @pytest.mark.parametrize("seed", ["0", "2"])
 def test_another_process_finds_the_same_declaration(manage: Manage, seed: str) -> None:
     """A set in a filter (as in trials_annotate) has another order where the seed is another."""
-    things(3)
-    made = create(registry.get("trials_annotate"))
+    create_things(3)
+    made = create_run(registry.get_operation("trials_annotate"))
     done = manage("runs", "resume", made.pk, env={"PYTHONHASHSEED": seed})
     assert (done.returncode, done.stderr) == (0, "")

@@ -10,15 +10,24 @@ from typing import Any
 import pytest
 from django.db.models import Value
 
-from ops import registry, runs
-from ops.conflicts import Conflicts
 from ops.models import Run
-from ops.operations import Revert
-from ops.rowlist import FailedRows
-from ops.scope import Scope
+from ops.operations import registry
+from ops.operations.revert import Revert
+from ops.operations.scope import Scope
+from ops.runs import lifecycle
+from ops.runs.conflicts import ConflictList
+from ops.runs.row_lists import FailedRows
 from tests.conftest import Manage
-from tests.ops.conftest import Declare
-from tests.ops.running import Watched, create, execute, failures, go, operation, things
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    RecordingMonitor,
+    create_run,
+    create_things,
+    errors_by_object,
+    execute_operation,
+    execute_run,
+    make_operation,
+)
 from tests.trials.models import Sort, Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -27,7 +36,7 @@ REFUSED = "IF NEW.score >= 900 THEN RAISE EXCEPTION 'row % is refused', NEW.name
 
 
 def annotate(**asked: Any) -> Run:
-    return create(registry.get("trials_annotate"), **asked)
+    return create_run(registry.get_operation("trials_annotate"), **asked)
 
 
 def refused(*names: str) -> None:
@@ -38,23 +47,25 @@ def refused(*names: str) -> None:
 def half_failed(trigger: Any) -> Run:
     """Paused after its two first rows, which failed; four more wait."""
     trigger("trials_thing", REFUSED, "BEFORE UPDATE OF note")
-    things(6)
+    create_things(6)
     refused("t1", "t2")
     run = annotate(batch_size=1)
-    return go(run, Watched(lambda number: run.failures.count() == 2 and runs.pause(Run.objects.get())))
+    return execute_run(
+        run, RecordingMonitor(lambda number: run.failures.count() == 2 and lifecycle.pause(Run.objects.get()))
+    )
 
 
 def test_a_resume_keeps_the_failures_until_their_rows_are_tried_again(
     half_failed: Run, manage: Manage
 ) -> None:
     run = half_failed
-    runs.requeue(run)
-    assert len(failures(run)) == 2
+    lifecycle.requeue(run)
+    assert len(errors_by_object(run)) == 2
     shown = manage("runs", "show", run.pk).stdout
     assert shown.count("row t1 is refused, before the run went on; to be tried again") == 1
     [first, second, end] = map(json.loads, manage("runs", "failures", run.pk, "--json").stdout.splitlines())
     assert (first["row"], second["row"], first["to_retry"], end["more"]) == ("t1", "t2", True, 0)
-    go(run)
+    execute_run(run)
     assert run.state == "finished_with_failures"
     assert [(row.name, row.to_retry) for row in FailedRows(run)] == [("t1", False), ("t2", False)]
 
@@ -62,12 +73,17 @@ def test_a_resume_keeps_the_failures_until_their_rows_are_tried_again(
 def test_a_row_that_was_mended_is_no_failure_any_more_and_the_other_one_is(half_failed: Run) -> None:
     run = half_failed
     Thing.objects.filter(name="t1").update(score=1)
-    runs.requeue(run)
+    lifecycle.requeue(run)
     changed = Thing.objects.exclude(note=None)
-    go(run, Watched(lambda number: changed.filter(name="t1").exists() and runs.pause(Run.objects.get())))
+    execute_run(
+        run,
+        RecordingMonitor(
+            lambda number: changed.filter(name="t1").exists() and lifecycle.pause(Run.objects.get())
+        ),
+    )
     assert [row.name for row in FailedRows(run)] == ["t2"]
-    runs.requeue(run)
-    go(run)
+    lifecycle.requeue(run)
+    execute_run(run)
     assert (run.state, [row.name for row in FailedRows(run)]) == ("finished_with_failures", ["t2"])
     assert run.failures.count() == 1
 
@@ -75,15 +91,15 @@ def test_a_row_that_was_mended_is_no_failure_any_more_and_the_other_one_is(half_
 def test_a_failure_whose_row_needs_no_change_any_more_ends_with_the_run(half_failed: Run) -> None:
     run = half_failed
     Thing.objects.filter(name__in=["t1", "t2"]).delete()
-    runs.requeue(run)
-    go(run)
-    assert (run.state, failures(run)) == ("succeeded", {})
+    lifecycle.requeue(run)
+    execute_run(run)
+    assert (run.state, errors_by_object(run)) == ("succeeded", {})
 
 
 def test_a_failed_row_tried_again_is_told_with_its_new_error(half_failed: Run) -> None:
     Thing.objects.filter(name="t2").update(name="t2, cursed")
-    runs.requeue(half_failed)
-    go(half_failed)
+    lifecycle.requeue(half_failed)
+    execute_run(half_failed)
     assert [row.error.partition("\n")[0] for row in FailedRows(half_failed)] == [
         "row t1 is refused",
         "row t2, cursed is refused",
@@ -92,11 +108,11 @@ def test_a_failed_row_tried_again_is_told_with_its_new_error(half_failed: Run) -
 
 def test_what_was_allowed_to_fail_before_does_not_count_after_a_resume(trigger: Any, manage: Manage) -> None:
     trigger("trials_thing", REFUSED, "BEFORE UPDATE OF note")
-    things(4)
+    create_things(4)
     refused("t1", "t2")
     run = annotate(batch_size=1, max_failures=1)
     with pytest.raises(Exception, match="2 rows failed, 1 were allowed"):
-        go(run)
+        execute_run(run)
     Thing.objects.update(score=0)
     assert manage("runs", "resume", run.pk).returncode == 0
 
@@ -104,11 +120,11 @@ def test_what_was_allowed_to_fail_before_does_not_count_after_a_resume(trigger: 
 @pytest.fixture
 def reverted() -> Run:
     """A revert that left 25 of 30 rows alone, one of them since it is gone."""
-    rows = things(30)
-    run = execute(registry.get("trials_annotate"))
+    rows = create_things(30)
+    run = execute_operation(registry.get_operation("trials_annotate"))
     Thing.objects.filter(pk__in=[row.pk for row in rows[:24]]).update(note="mine")
     rows[24].delete()
-    return execute(Revert, params={"run": run.pk})
+    return execute_operation(Revert, params={"run": run.pk})
 
 
 def page(manage: Manage, typed: str) -> list[str]:
@@ -131,7 +147,7 @@ def test_the_rows_that_a_revert_left_alone_are_listed_page_by_page(reverted: Run
 
 def told_gone(revert: Run) -> str:
     """A row that is gone goes by its key."""
-    [gone] = [row for row in Conflicts(revert) if row.gone]
+    [gone] = [row for row in ConflictList(revert) if row.gone]
     return gone.object_id
 
 
@@ -165,9 +181,9 @@ def test_a_run_that_is_no_revert_names_the_one_that_is(reverted: Run, manage: Ma
 
 
 def test_a_revert_under_way_has_no_conflicts_yet(manage: Manage) -> None:
-    things(2)
-    run = execute(registry.get("trials_annotate"))
-    revert = create(Revert, params={"run": run.pk})
+    create_things(2)
+    run = execute_operation(registry.get_operation("trials_annotate"))
+    revert = create_run(Revert, params={"run": run.pk})
     told = manage("runs", "conflicts", revert.pk)
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr.rstrip().endswith(f"manage.py runs resume {revert.pk}")
@@ -175,8 +191,10 @@ def test_a_revert_under_way_has_no_conflicts_yet(manage: Manage) -> None:
 
 @pytest.mark.parametrize("verb", ["failures", "conflicts"])
 def test_where_there_are_none_that_is_said(manage: Manage, verb: str) -> None:
-    things(2)
-    revert = execute(Revert, params={"run": execute(registry.get("trials_annotate")).pk})
+    create_things(2)
+    revert = execute_operation(
+        Revert, params={"run": execute_operation(registry.get_operation("trials_annotate")).pk}
+    )
     nothing = {
         "failures": f"No row of run {revert.pk} has failed.",
         "conflicts": f"Run {revert.pk} left no row alone.",
@@ -185,20 +203,22 @@ def test_where_there_are_none_that_is_said(manage: Manage, verb: str) -> None:
 
 
 def test_conflicts_of_a_revert_of_some_rows_are_those_among_them() -> None:
-    rows = things(6)
-    run = execute(registry.get("trials_annotate"))
+    rows = create_things(6)
+    run = execute_operation(registry.get_operation("trials_annotate"))
     Thing.objects.filter(name__in=["t1", "t4"]).update(note="mine", score=5)
-    by_key = execute(Revert, params={"run": run.pk}, scope=Scope.of_keys([rows[0].pk, rows[1].pk]))
-    assert [row.name for row in Conflicts(by_key)] == ["t1"]
-    filtered = execute(Revert, params={"run": run.pk}, scope=Scope(filter={"name": "t4"}))
-    assert [row.name for row in Conflicts(filtered)] == ["t4"]
+    by_key = execute_operation(Revert, params={"run": run.pk}, scope=Scope.of_keys([rows[0].pk, rows[1].pk]))
+    assert [row.name for row in ConflictList(by_key)] == ["t1"]
+    filtered = execute_operation(Revert, params={"run": run.pk}, scope=Scope(filter={"name": "t4"}))
+    assert [row.name for row in ConflictList(filtered)] == ["t4"]
 
 
-def test_what_stands_is_told_as_the_audit_log_tells_it(declare: Declare) -> None:
+def test_what_stands_is_told_as_the_audit_log_tells_it(declare: RegisterOperation) -> None:
     row = Sort.objects.create(price="1.10", data={"a": [1, None]})
-    declared = declare(operation(Sort.objects.filter(done=False), {"done": True, "price": Value("2.50")}))
-    run = execute(declared)
+    declared = declare(
+        make_operation(Sort.objects.filter(done=False), {"done": True, "price": Value("2.50")})
+    )
+    run = execute_operation(declared)
     Sort.objects.update(price="3.10")
-    [left] = Conflicts(execute(Revert, params={"run": run.pk}))
+    [left] = ConflictList(execute_operation(Revert, params={"run": run.pk}))
     assert left.object_id == str(row.pk)
     assert json.dumps(left.columns["price"]) == '{"before": 1.1, "wrote": 2.5, "stands": 3.1}'

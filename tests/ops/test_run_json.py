@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from ops import registry, runs
 from ops.models import Failure, Run
-from ops.operations import Revert
-from ops.progress import progress_of
-from ops.report.document import VERSION
-from ops.report.watchers import JsonLines
+from ops.operations import registry
+from ops.operations.revert import Revert
+from ops.report.document import FORMAT_VERSION
+from ops.report.watchers import JsonLinesReporter
+from ops.runs import lifecycle
+from ops.runs.progress import read_progress
 from ops.states import State
 from ops.stats import queues as stats
 from tests.conftest import Manage
-from tests.ops.running import create, execute, things
+from tests.ops.running import create_run, create_things, execute_operation
 from tests.trials.models import Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,11 +73,11 @@ def told(manage: Manage, *words: object, status: int = 0) -> list[dict[str, Any]
 
 
 def test_the_version_of_the_format_is_the_one_of_these_names() -> None:
-    assert VERSION == 1
+    assert FORMAT_VERSION == 1
 
 
 def test_every_document_of_a_run_has_these_names_and_no_other(manage: Manage, redis_server: Any) -> None:
-    things(3)
+    create_things(3)
     [preview] = told(manage, "operate", "trials_annotate", "--json")
     [queued] = told(manage, "operate", "trials_annotate", "--json", "--execute", "--queue")
     [cancelled] = told(manage, "runs", "cancel", queued["run"], "--json")
@@ -87,14 +88,14 @@ def test_every_document_of_a_run_has_these_names_and_no_other(manage: Manage, re
     assert set(queued) == RUN | {"warning"}
     for document in (cancelled, finished, shown, *listed):
         assert set(document) == RUN
-    assert {document["version"] for document in (preview, queued, finished, shown)} == {VERSION}
+    assert {document["version"] for document in (preview, queued, finished, shown)} == {FORMAT_VERSION}
 
 
 def test_what_is_told_meanwhile_has_these_names() -> None:
-    run, out = create(registry.get("trials_annotate")), StringIO()
+    run, out = create_run(registry.get_operation("trials_annotate")), StringIO()
     run.held_until, run.held_reason = run.created_at, "disk: full"
-    watcher = JsonLines(run, out)
-    watcher.show(progress_of(run), 5)
+    watcher = JsonLinesReporter(run, out)
+    watcher.show(read_progress(run), 5)
     watcher.waiting("why")
     watcher.held(run)
     watcher.note("so")
@@ -106,11 +107,11 @@ def test_what_is_told_meanwhile_has_these_names() -> None:
 
 
 def test_failures_and_conflicts_are_told_with_their_number(manage: Manage) -> None:
-    rows = things(30)
-    run = execute(registry.get("trials_annotate"))
+    rows = create_things(30)
+    run = execute_operation(registry.get_operation("trials_annotate"))
     Thing.objects.update(note="mine")
     Failure.objects.bulk_create(Failure(run=run, object_id=str(row.pk), error="no") for row in rows)
-    revert = execute(Revert, params={"run": run.pk})
+    revert = execute_operation(Revert, params={"run": run.pk})
     [failed] = told(manage, "runs", "show", run.pk, "--json")
     assert (len(failed["failures"]), failed["failures_total"]) == (20, 30)
     assert set(failed["failures"][0]) == FAILURE
@@ -131,7 +132,7 @@ def test_failures_and_conflicts_are_told_with_their_number(manage: Manage) -> No
 
 
 def test_who_asked_for_what_and_when_is_told(manage: Manage) -> None:
-    things(1, score=3)
+    create_things(1, score=3)
     manage("operate", "trials_score", "--score", 5, "--filter", "name=t1", "--execute", "--as", "ada")
     [run] = told(manage, "runs", "--json")
     assert (run["params"], run["performed_by"]) == ({"score": "5"}, "ada")
@@ -154,13 +155,13 @@ def test_who_asked_for_what_and_when_is_told(manage: Manage) -> None:
 def test_a_run_has_one_status_wherever_it_is_told(
     manage: Manage, redis_server: Any, changes: dict[str, Any], status: str
 ) -> None:
-    things(1)
-    run = create(registry.get("trials_annotate"))
-    runs.start(run)
+    create_things(1)
+    run = create_run(registry.get_operation("trials_annotate"))
+    lifecycle.start(run)
     Run.objects.update(**changes)
     [document] = told(manage, "runs", "--json")
     [shown] = told(manage, "runs", "show", run.pk, "--json")
-    [active] = stats.as_json(stats.read())["runs"]
+    [active] = stats.as_json(stats.read_stats())["runs"]
     listed = manage("runs").stdout.splitlines()[1].split()[2]
     head = manage("runs", "show", run.pk).stdout.splitlines()[0]
     in_table = manage("queue_stats").stdout
@@ -172,7 +173,7 @@ def test_a_run_has_one_status_wherever_it_is_told(
 
 @pytest.mark.parametrize("state", State)
 def test_to_show_a_run_exits_with_1_where_it_ended_without_success(manage: Manage, state: State) -> None:
-    run = create(registry.get("trials_annotate"))
+    run = create_run(registry.get_operation("trials_annotate"))
     Run.objects.update(state=state)
     ended_badly = {State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED, State.CANCELLED}
     for words in (["runs", "show", run.pk], ["runs", "show", run.pk, "--json"]):
@@ -181,7 +182,7 @@ def test_to_show_a_run_exits_with_1_where_it_ended_without_success(manage: Manag
 
 
 def test_a_check_says_of_which_rows_it_was_asked(manage: Manage) -> None:
-    things(2)
+    create_things(2)
     Thing.objects.create(name="other", score=7)
     done = manage("operate", "trials_annotate", "--filter", "score=7", "--execute")
     assert "  ok      things without a note: 0 (asked only of score=7)\n" in done.stdout

@@ -7,8 +7,8 @@ import pytest
 
 from ops.models import AuditLog, Lane, Run
 from tests.conftest import Manage
-from tests.ops.running import audited, keys, sql, things, until
-from tests.ops.told import masked
+from tests.ops.running import audited_changes, create_things, execute_sql, primary_keys, wait_until
+from tests.ops.told import mask_output
 from tests.trials.models import Thing
 
 EXECUTE = ("operate", "trials_annotate", "--execute")
@@ -22,31 +22,31 @@ def changed() -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_pauses_the_run_after_its_batch(manage: Manage, number: int) -> None:
-    rows = things(1000)
+    rows = create_things(1000)
     process = manage.popen(*EXECUTE, "--batch-size", 5)
-    until(lambda: changed() >= 10)
+    wait_until(lambda: changed() >= 10)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     run = Run.objects.get()
     assert (process.returncode, run.state) == (130, "paused"), out + err
     assert err == ""
-    done = len(audited(run))
+    done = len(audited_changes(run))
     assert 10 <= done < 1000
     assert done % 5 == 0
-    assert masked(out).splitlines()[-2:] == [
+    assert mask_output(out).splitlines()[-2:] == [
         f"Run N is paused: {done:,} changed in DURATION (RATE rows/s), K batches, 1 sweep.",
         "To go on: manage.py runs resume N",
     ]
     Run.objects.update(batch_size=None)  # the rest may go faster
     finished = manage("runs", "resume", run.pk)
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert audited(run).keys() == keys(rows)
+    assert audited_changes(run).keys() == primary_keys(rows)
 
 
 def test_a_run_paused_from_elsewhere_ends_its_process_quietly(manage: Manage) -> None:
-    things(3000)
+    create_things(3000)
     process = manage.popen(*EXECUTE, *SLOWLY)
-    until(lambda: changed() >= 10)
+    wait_until(lambda: changed() >= 10)
     run = Run.objects.get()
     paused = manage("runs", "pause", run.pk)
     out, err = process.communicate(timeout=60)
@@ -57,39 +57,39 @@ def test_a_run_paused_from_elsewhere_ends_its_process_quietly(manage: Manage) ->
 
 
 def test_a_process_killed_in_the_middle_loses_nothing_and_repeats_nothing(manage: Manage) -> None:
-    things(2000)
+    create_things(2000)
     process = manage.popen(*EXECUTE, *SLOWLY)
-    until(lambda: changed() >= 100)
+    wait_until(lambda: changed() >= 100)
     process.kill()
     process.communicate()
     run = Run.objects.get()
     assert run.state == "running"
-    until(_nobody_works)
+    wait_until(_nobody_works)
     done = AuditLog.objects.filter(run=run).count()
     assert done == changed() == Thing.objects.filter(note__isnull=False).count()
     Run.objects.update(max_rate=None)  # the rest may go faster
     finished = manage("runs", "resume", run.pk)
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert len(audited(run)) == changed() == 2000
+    assert len(audited_changes(run)) == changed() == 2000
     assert not Thing.objects.filter(note=None).exists()
 
 
 def _nobody_works() -> bool:
     at_work = "datname = current_database() AND application_name LIKE 'kyndo run%%'"
-    return not sql(f"SELECT 1 FROM pg_stat_activity WHERE {at_work}")
+    return not execute_sql(f"SELECT 1 FROM pg_stat_activity WHERE {at_work}")
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_a_second_process_joins_and_each_row_is_changed_once(manage: Manage, lanes: int) -> None:
-    rows = things(3000)
+    rows = create_things(3000)
     first = manage.popen(*EXECUTE, *SLOWLY, "--lanes", lanes)
-    until(lambda: changed() >= 10)
+    wait_until(lambda: changed() >= 10)
     run = Run.objects.get()
     Run.objects.update(max_rate=None)  # the first has its rate, the second need not wait
     second = manage.popen("runs", "resume", run.pk)
     told: list[Any] = [process.communicate(timeout=200) for process in (first, second)]
     assert (first.returncode, second.returncode, [err for _, err in told]) == (0, 0, ["", ""])
-    assert audited(run).keys() == keys(rows)
+    assert audited_changes(run).keys() == primary_keys(rows)
     assert changed() == 3000
     run.refresh_from_db()
     assert run.state == "succeeded"

@@ -15,15 +15,22 @@ from django.db import connection
 from django.test import Client
 
 from kyndo.localservices.postgres import LocalPostgres
-from ops import registry
-from ops.engine.work import work
+from ops.engine.loop import run_batches
 from ops.exceptions import RunLost
 from ops.models import AuditLog, Run
+from ops.operations import registry
 from ops.workers.jobs import advance
 from tests.conftest import ROOT, Manage
-from tests.ops.conftest import Declare
-from tests.ops.running import Watched, create, operation, sql, things, until
-from tests.standby import Standby, django_on
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import (
+    RecordingMonitor,
+    create_run,
+    create_things,
+    execute_sql,
+    make_operation,
+    wait_until,
+)
+from tests.standby import Standby, connect_django_to_servers
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
@@ -41,7 +48,7 @@ class Pair:
         """Once: it takes its time."""
         if self.is_filled:
             return
-        with django_on(self.primary):
+        with connect_django_to_servers(self.primary):
             ContentType.objects.clear_cache()  # of another database
             call_command("migrate", verbosity=0, run_syncdb=True, skip_checks=True)
             ContentType.objects.clear_cache()
@@ -72,16 +79,16 @@ def pair(_pair: Pair) -> Pair:
 @pytest.fixture
 def _on_standby(pair: Pair) -> Iterator[None]:
     """Django's connection leads to it."""
-    with django_on(pair.standby):
+    with connect_django_to_servers(pair.standby):
         yield
 
 
 def catch_up(standby: Standby) -> None:
     """Wait until it has what Django's server has."""
-    sql("CHECKPOINT")  # where commits wait for no disk, what they wrote is not in the WAL's files yet
-    [(wanted,)] = sql("SELECT pg_current_wal_lsn()::text")
-    with django_on(standby):
-        until(lambda: sql("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", wanted) == [(True,)])
+    execute_sql("CHECKPOINT")  # where commits wait for no disk, what they wrote is not in the WAL's files yet
+    [(wanted,)] = execute_sql("SELECT pg_current_wal_lsn()::text")
+    with connect_django_to_servers(standby):
+        wait_until(lambda: execute_sql("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", wanted) == [(True,)])
 
 
 WRITES = [
@@ -114,9 +121,9 @@ def test_commands_that_write_are_told_in_two_lines_and_leave_nothing(manage: Man
 
 def test_a_restore_on_a_standby_is_told_in_two_lines(pair: Pair, manage: Manage, tmp_path: Path) -> None:
     file = tmp_path / "primary.dump"
-    with django_on(pair.primary):
+    with connect_django_to_servers(pair.primary):
         assert manage("backup_db", file).returncode == 0
-    with django_on(pair.standby):
+    with connect_django_to_servers(pair.standby):
         done = manage("restore_db", file, "--confirm", "kyndo")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 2
@@ -150,19 +157,21 @@ def test_a_login_on_a_standby_is_a_page_and_no_500(client: Client, settings: Any
 
 def test_a_role_that_may_only_read_is_told_what_lets_it_write(manage: Manage) -> None:
     alter = f"ALTER ROLE kyndo IN DATABASE {connection.settings_dict['NAME']} "
-    sql(f"{alter} SET default_transaction_read_only = on")
+    execute_sql(f"{alter} SET default_transaction_read_only = on")
     try:
         done = manage("load_rules", "--execute")
     finally:
-        sql(f"{alter} RESET default_transaction_read_only")
+        execute_sql(f"{alter} RESET default_transaction_read_only")
     first, second = done.stderr.splitlines()
     assert "takes no writes (default_transaction_read_only)" in first
     assert second.startswith('In psql: ALTER ROLE "kyndo" IN DATABASE ')
 
 
-def test_an_operation_that_writes_while_it_is_looked_at_is_told(declare: Declare, manage: Manage) -> None:
-    things(1)
-    declare(operation(Thing.objects.extra(where=["nextval('trials_thing_id_seq') > 0"]), {"score": 1}))
+def test_an_operation_that_writes_while_it_is_looked_at_is_told(
+    declare: RegisterOperation, manage: Manage
+) -> None:
+    create_things(1)
+    declare(make_operation(Thing.objects.extra(where=["nextval('trials_thing_id_seq') > 0"]), {"score": 1}))
     done = manage("operate", "trial")
     assert done.returncode == 1
     assert "Nothing may be written while it is only looked" in done.stderr
@@ -183,16 +192,16 @@ def couple(pair: Pair, tmp_path: Path) -> Iterator[tuple[Standby, Standby]]:
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_failover_is_waited_out_and_a_run_that_it_lost_is_told(
-    couple: tuple[Standby, Standby], declare: Declare, lost: bool
+    couple: tuple[Standby, Standby], declare: RegisterOperation, lost: bool
 ) -> None:
-    declare(operation(Thing.objects.filter(score__lt=7), {"score": 7}))
+    declare(make_operation(Thing.objects.filter(score__lt=7), {"score": 7}))
     old, new = couple
-    with django_on(old):
-        things(400)
+    with connect_django_to_servers(old):
+        create_things(400)
         catch_up(new)
         if lost:  # From here on it hears nothing.
             new.stop()
-        run = create(registry.get("trial"), batch_size=10)
+        run = create_run(registry.get_operation("trial"), batch_size=10)
 
     def fail_over(number: int) -> None:
         if number == 3:
@@ -201,21 +210,21 @@ def test_a_failover_is_waited_out_and_a_run_that_it_lost_is_told(
             old.kill()
             new.start()
 
-    watched, told = Watched(fail_over), []
+    watched, told = RecordingMonitor(fail_over), []
 
     def go() -> None:
-        with django_on(old, new):
+        with connect_django_to_servers(old, new):
             try:
-                work(run, watched, Event())
+                run_batches(run, watched, Event())
             except RunLost as exc:
                 told.append(str(exc))
 
     worker = Thread(target=go)
     worker.start()
-    until(lambda: told or any("read-only" in reason for reason in watched.waited))
+    wait_until(lambda: told or any("read-only" in reason for reason in watched.waited))
     new.promote()
     worker.join()
-    with django_on(new):
+    with connect_django_to_servers(new):
         if lost:
             assert "is no longer in the database" in told[0]
             assert not Run.objects.exists()
@@ -224,27 +233,31 @@ def test_a_failover_is_waited_out_and_a_run_that_it_lost_is_told(
             assert AuditLog.objects.filter(run=run.pk).count() == Thing.objects.filter(score=7).count() == 400
 
 
-def test_a_worker_tells_of_a_run_that_is_gone(declare: Declare, caplog: pytest.LogCaptureFixture) -> None:
-    declare(operation(Thing.objects.filter(score__lt=7), {"score": 7}))
-    things(50)
-    run = create(registry.get("trial"), batch_size=10, workers=1)
+def test_a_worker_tells_of_a_run_that_is_gone(
+    declare: RegisterOperation, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare(make_operation(Thing.objects.filter(score__lt=7), {"score": 7}))
+    create_things(50)
+    run = create_run(registry.get_operation("trial"), batch_size=10, workers=1)
 
-    class Lose(Watched):
+    class Lose(RecordingMonitor):
         def __init__(self) -> None:
             super().__init__(lambda number: forget(run))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ops.workers.jobs.Silent", Lose)
+        patch.setattr("ops.workers.jobs.NullListener", Lose)
         advance(run.pk)
     assert f"Run {run.pk} is no longer in the database" in caplog.text
 
 
-def test_the_command_tells_of_a_run_that_is_gone_in_a_line(declare: Declare, manage: Manage) -> None:
-    declare(operation(Thing.objects.filter(score__lt=7), {"score": 7}))
-    things(50)
-    run = create(registry.get("trial"), batch_size=10)
+def test_the_command_tells_of_a_run_that_is_gone_in_a_line(
+    declare: RegisterOperation, manage: Manage
+) -> None:
+    declare(make_operation(Thing.objects.filter(score__lt=7), {"score": 7}))
+    create_things(50)
+    run = create_run(registry.get_operation("trial"), batch_size=10)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ops.report.watchers.Lines.batch", lambda self, run, size: forget(run))
+        patch.setattr("ops.report.watchers.LineReporter.batch", lambda self, run, size: forget(run))
         done = manage("runs", "resume", run.pk)
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
@@ -259,4 +272,4 @@ def test_the_admin_tells_of_a_run_that_is_gone(admin_client: Client) -> None:
 
 
 def forget(run: Run) -> None:
-    sql("DELETE FROM ops_claim; DELETE FROM ops_lane; DELETE FROM ops_run")
+    execute_sql("DELETE FROM ops_claim; DELETE FROM ops_lane; DELETE FROM ops_run")

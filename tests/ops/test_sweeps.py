@@ -8,154 +8,162 @@ from django.db import connection
 from django.db.models import BooleanField, F, Func
 from django.test.utils import CaptureQueriesContext
 
-from ops import runs
 from ops.engine.locks import LAST_SWEEP
-from ops.engine.work import Worker
+from ops.engine.loop import RunExecutor
+from ops.engine.statement import may_merge
 from ops.models import Lane, Run
-from ops.operations import Revert
-from ops.sql.batch import may_merge
-from tests.ops.conftest import Declare
+from ops.operations.revert import Revert
+from ops.runs import lifecycle
+from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
-    Watched,
-    audited,
-    create,
-    execute,
-    failures,
-    go,
-    keys,
-    letting_go,
-    operation,
-    per_row,
+    RecordingMonitor,
+    audited_changes,
+    commit_when_awaited,
+    create_run,
+    create_things,
+    errors_by_object,
+    execute_operation,
+    execute_run,
+    execute_sql,
+    is_lock_awaited,
+    make_operation,
+    make_row_operation,
     player,
-    somebody_waits,
-    sql,
-    things,
-    until,
+    primary_keys,
+    wait_until,
 )
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 MISSING = Thing.objects.filter(note=None)
-FILL = operation(MISSING, {"note": F("name")})
-FILL_EACH = per_row(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
+FILL = make_operation(MISSING, {"note": F("name")})
+FILL_EACH = make_row_operation(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
 BOTH = pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
 HOLD = "SELECT FROM trials_thing WHERE id = ANY(%s) FOR UPDATE"
 
 
 @BOTH
-def test_rows_that_a_player_holds_are_caught_by_the_next_sweep(declare: Declare, declared: Any) -> None:
-    rows = things(10)
+def test_rows_that_a_player_holds_are_caught_by_the_next_sweep(
+    declare: RegisterOperation, declared: Any
+) -> None:
+    rows = create_things(10)
     with player() as other:
         other.execute(HOLD, [[rows[0].pk, rows[5].pk]])
-        released = Watched(lambda number: Lane.objects.get().finished and other.rollback())
-        run = execute(declare(declared), released, batch_size=4)
+        released = RecordingMonitor(lambda number: Lane.objects.get().finished and other.rollback())
+        run = execute_operation(declare(declared), released, batch_size=4)
     assert (run.state, run.sweep) == ("succeeded", 2)
-    assert audited(run).keys() == keys(rows)
+    assert audited_changes(run).keys() == primary_keys(rows)
 
 
 @BOTH
-def test_a_row_held_to_the_end_is_named_as_failed(declare: Declare, declared: Any) -> None:
-    rows = things(4)
+def test_a_row_held_to_the_end_is_named_as_failed(declare: RegisterOperation, declared: Any) -> None:
+    rows = create_things(4)
     with player() as other:
         other.execute(HOLD, [[rows[1].pk]])
-        run = execute(declare(declared))
+        run = execute_operation(declare(declared))
     assert run.state == "finished_with_failures"
-    assert audited(run).keys() == keys(rows) - {str(rows[1].pk)}
-    assert failures(run).keys() == {str(rows[1].pk)}
+    assert audited_changes(run).keys() == primary_keys(rows) - {str(rows[1].pk)}
+    assert errors_by_object(run).keys() == {str(rows[1].pk)}
 
 
 @BOTH
-def test_rows_that_commit_behind_the_cursor_are_caught(declare: Declare, declared: Any) -> None:
-    rows = things(10)
+def test_rows_that_commit_behind_the_cursor_are_caught(declare: RegisterOperation, declared: Any) -> None:
+    rows = create_things(10)
     Thing.objects.filter(pk=rows[0].pk).update(note="x")
     with player() as other:
         other.execute("UPDATE trials_thing SET note = NULL WHERE id = %s", [rows[0].pk])
-        run = execute(declare(declared), Watched(lambda number: number == 2 and other.commit()), batch_size=4)
-    assert (run.state, audited(run).keys()) == ("succeeded", keys(rows))
+        run = execute_operation(
+            declare(declared), RecordingMonitor(lambda number: number == 2 and other.commit()), batch_size=4
+        )
+    assert (run.state, audited_changes(run).keys()) == ("succeeded", primary_keys(rows))
 
 
 def test_a_span_is_changed_at_once_and_after_a_row_that_a_player_holds_around_such_rows(
-    declare: Declare,
+    declare: RegisterOperation,
 ) -> None:
-    rows = things(100)
+    rows = create_things(100)
     with player() as other, CaptureQueriesContext(connection) as told:
         other.execute(HOLD, [[rows[45].pk]])
-        released = Watched(lambda number: Lane.objects.get().finished and other.rollback())
-        run = execute(declare(FILL), released, batch_size=10)
-    assert (run.state, run.sweep, len(audited(run))) == ("succeeded", 2, 100)
+        released = RecordingMonitor(lambda number: Lane.objects.get().finished and other.rollback())
+        run = execute_operation(declare(FILL), released, batch_size=10)
+    assert (run.state, run.sweep, len(audited_changes(run))) == ("succeeded", 2, 100)
     ways = ["skipping" if "SKIP LOCKED" in q["sql"] else "at once" for q in told if "audited AS" in q["sql"]]
     # Four batches, and a fifth that met the row.
     tried = 5 if may_merge(Thing) else 0
     assert ways == ["at once"] * tried + ["skipping"] * (len(ways) - tried)
 
 
-def test_the_cursor_stops_at_the_last_key_in_its_own_order(declare: Declare) -> None:
+def test_the_cursor_stops_at_the_last_key_in_its_own_order(declare: RegisterOperation) -> None:
     """As text, 99 comes after 100."""
     Thing.objects.bulk_create(Thing(pk=pk, name="t") for pk in range(79, 131))
     cursors: list[str | None] = []
     with player() as other:
         other.execute(HOLD, [[79]])  # so that rows are locked first, and a batch may be full
-        watched = Watched(lambda number: cursors.append(Lane.objects.get().cursor))
-        run = create(declare(FILL), batch_size=11)
-        runs.start(run)
-        worker = Worker(run, watched, Event())
+        watched = RecordingMonitor(lambda number: cursors.append(Lane.objects.get().cursor))
+        run = create_run(declare(FILL), batch_size=11)
+        lifecycle.start(run)
+        worker = RunExecutor(run, watched, Event())
         while len(cursors) < 5:
             worker.step()
     assert [cursor for cursor in cursors if cursor][:4] == ["89", "100", "111", "122"]
 
 
-def test_a_process_that_slept_until_the_last_sweep_waits_for_rows_as_that_one_must(declare: Declare) -> None:
-    things(2)
-    run = create(declare(FILL))
-    runs.start(run)
-    worker = Worker(run, Watched(), Event())
+def test_a_process_that_slept_until_the_last_sweep_waits_for_rows_as_that_one_must(
+    declare: RegisterOperation,
+) -> None:
+    create_things(2)
+    run = create_run(declare(FILL))
+    lifecycle.start(run)
+    worker = RunExecutor(run, RecordingMonitor(), Event())
     Run.objects.update(sweep=LAST_SWEEP)
     with CaptureQueriesContext(connection) as told:
         worker.step()
         worker.step()
-    assert len(audited(run)) == 1
+    assert len(audited_changes(run)) == 1
     assert not [query for query in told if "SKIP LOCKED" in query["sql"] and "audited AS" in query["sql"]]
 
 
-def test_a_sweep_that_waits_checks_again_what_the_player_left(declare: Declare) -> None:
+def test_a_sweep_that_waits_checks_again_what_the_player_left(declare: RegisterOperation) -> None:
     """The engine waits for the lock of a row that no longer needs the change when it gets it."""
-    settled, still = things(2)
-    run = create(declare(FILL))
+    settled, still = create_things(2)
+    run = create_run(declare(FILL))
     type(run).objects.update(sweep=3)
     with player() as other:
         other.execute("UPDATE trials_thing SET note = 'mine' WHERE id = %s", [settled.pk])
-        with letting_go(other):
-            go(run)
+        with commit_when_awaited(other):
+            execute_run(run)
     assert run.state == "succeeded"
-    assert audited(run).keys() == {str(still.pk)}
+    assert audited_changes(run).keys() == {str(still.pk)}
     settled.refresh_from_db()
     assert settled.note == "mine"
 
 
-def test_a_row_changed_while_the_statement_looked_is_not_audited(declare: Declare, gate: Any) -> None:
+def test_a_row_changed_while_the_statement_looked_is_not_audited(
+    declare: RegisterOperation, gate: Any
+) -> None:
     """The statement saw the row as a candidate; before it locks it, a player has filled it in."""
-    things(2)
+    create_things(2)
     passes = Func(F("id"), function="trial_gate", output_field=BooleanField())
-    run = create(
-        declare(operation(lambda: MISSING.annotate(passes=passes).filter(passes=True), {"note": "run"}))
+    run = create_run(
+        declare(make_operation(lambda: MISSING.annotate(passes=passes).filter(passes=True), {"note": "run"}))
     )
     gate.close()
-    thread = Thread(target=lambda: (go(run), connection.close()))
+    thread = Thread(target=lambda: (execute_run(run), connection.close()))
     thread.start()
-    until(somebody_waits)
-    sql("UPDATE trials_thing SET note = 'player'")
+    wait_until(is_lock_awaited)
+    execute_sql("UPDATE trials_thing SET note = 'player'")
     gate.open()
     thread.join()
     run.refresh_from_db()
-    assert (run.state, audited(run)) == ("succeeded", {})
+    assert (run.state, audited_changes(run)) == ("succeeded", {})
     assert {*Thing.objects.values_list("note", flat=True)} == {"player"}
 
 
 @pytest.fixture
 def gate(transactional_db: None) -> Any:
     """A function of rows that waits as long as the gate is closed."""
-    sql(
+    execute_sql(
         "CREATE FUNCTION trial_gate(bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
         " PERFORM pg_advisory_xact_lock_shared(4711); RETURN true; END $$"
     )
@@ -169,42 +177,42 @@ def gate(transactional_db: None) -> Any:
                 other.rollback()
 
         yield Gate()
-    sql("DROP FUNCTION trial_gate")
+    execute_sql("DROP FUNCTION trial_gate")
 
 
 @BOTH
 def test_a_trigger_that_keeps_a_row_as_it_was_leaves_a_failure(
-    declare: Declare, trigger: Any, declared: Any
+    declare: RegisterOperation, trigger: Any, declared: Any
 ) -> None:
-    rows = things(3)
+    rows = create_things(3)
     trigger("trials_thing", "IF OLD.name = 't2' THEN RETURN NULL; END IF; RETURN NEW;")
-    run = execute(declare(declared))
+    run = execute_operation(declare(declared))
     assert run.state == "finished_with_failures"
-    assert failures(run).keys() == {str(rows[1].pk)}
-    assert audited(run).keys() == {str(rows[0].pk), str(rows[2].pk)}
+    assert errors_by_object(run).keys() == {str(rows[1].pk)}
+    assert audited_changes(run).keys() == {str(rows[0].pk), str(rows[2].pk)}
 
 
-def test_a_revert_of_every_row_joins_none_of_them_once_more(declare: Declare) -> None:
-    things(6)
-    run = execute(declare(FILL))
+def test_a_revert_of_every_row_joins_none_of_them_once_more(declare: RegisterOperation) -> None:
+    create_things(6)
+    run = execute_operation(declare(FILL))
     with CaptureQueriesContext(connection) as told:
-        reverted = execute(Revert, params={"run": run.pk})
+        reverted = execute_operation(Revert, params={"run": run.pk})
     statements = [query["sql"] for query in told]
     batches = [at for at, text in enumerate(statements) if 'INSERT INTO "audit_logs"' in text]
-    assert (reverted.state, len(audited(reverted)), len(batches)) == ("succeeded", 6, 1)
+    assert (reverted.state, len(audited_changes(reverted)), len(batches)) == ("succeeded", 6, 1)
     assert [text for text in statements[batches[0] + 1 :] if "listed_audit_logs_" in text] == []
 
 
-def test_a_row_that_stands_again_as_written_is_reverted_in_a_later_sweep(declare: Declare) -> None:
-    rows = things(6)
-    run = execute(declare(FILL))
-    first = Thing.objects.filter(pk=min(keys(rows)))
+def test_a_row_that_stands_again_as_written_is_reverted_in_a_later_sweep(declare: RegisterOperation) -> None:
+    rows = create_things(6)
+    run = execute_operation(declare(FILL))
+    first = Thing.objects.filter(pk=min(primary_keys(rows)))
     first.update(note="of a player")
 
     def change_back(batches: int) -> None:
         if batches == 1:
             first.update(note=F("name"))
 
-    reverted = execute(Revert, Watched(change_back), params={"run": run.pk}, batch_size=3)
+    reverted = execute_operation(Revert, RecordingMonitor(change_back), params={"run": run.pk}, batch_size=3)
     assert (reverted.state, reverted.sweep) == ("succeeded", 2)
-    assert audited(reverted).keys() == keys(rows)
+    assert audited_changes(reverted).keys() == primary_keys(rows)

@@ -16,11 +16,11 @@ from django.db.models import F, Func, TextField
 from psycopg import sql as psql
 
 from ops import testing
-from ops.exceptions import WritesWhereItReads
+from ops.exceptions import WriteInReadOnlyTransaction
 from ops.models import AuditLog, Run
 from tests.manage import ROOT, Manage
-from tests.ops.conftest import Declare
-from tests.ops.running import operation, sql, things
+from tests.ops.conftest import RegisterOperation
+from tests.ops.running import create_things, execute_sql, make_operation
 from tests.trials.models import Thing
 from tests.trials.operations import Annotate
 
@@ -34,7 +34,7 @@ def database(request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.usefixtures("database")
 def test_an_operation_is_previewed_executed_and_taken_back() -> None:
-    rows = things(3)
+    rows = create_things(3)
     assert testing.preview(Annotate).total == 3
     run = testing.execute("trials_annotate", lanes=2, batch_size=1)
     assert (run.state, run.performed_by, testing.failures(run)) == ("succeeded", "tests", {})
@@ -44,10 +44,10 @@ def test_an_operation_is_previewed_executed_and_taken_back() -> None:
 
 
 @pytest.mark.usefixtures("database")
-def test_rows_at_fault_fail_alone_and_the_test_goes_on(declare: Declare) -> None:
-    things(4), things(1, score=600)
+def test_rows_at_fault_fail_alone_and_the_test_goes_on(declare: RegisterOperation) -> None:
+    create_things(4), create_things(1, score=600)
     raised = {"note": F("name"), "score": F("score") + 500}
-    run = testing.execute(declare(operation(MISSING, raised)))
+    run = testing.execute(declare(make_operation(MISSING, raised)))
     assert (run.state, len(testing.changes(run))) == ("finished_with_failures", 4)
     assert "trials_thing_score_small" in "".join(testing.failures(run).values())
     Thing.objects.create(name="goes on")
@@ -55,19 +55,19 @@ def test_rows_at_fault_fail_alone_and_the_test_goes_on(declare: Declare) -> None
 
 @pytest.mark.usefixtures("database")
 def test_params_are_raw_as_a_command_gives_them() -> None:
-    things(2)
+    create_things(2)
     assert len(testing.changes(testing.execute("trials_score", {"score": "7", "only_noted": ""}))) == 2
 
 
 @pytest.mark.django_db
-def test_a_preview_inside_a_testcase_cannot_write_and_what_follows_can(declare: Declare) -> None:
-    things(1)
-    sql(
+def test_a_preview_inside_a_testcase_cannot_write_and_what_follows_can(declare: RegisterOperation) -> None:
+    create_things(1)
+    execute_sql(
         "CREATE FUNCTION trial_meddle() RETURNS text LANGUAGE sql AS $$"
         " UPDATE trials_thing SET note = 'meddled' RETURNING note $$"
     )
-    declare(operation(MISSING, {"note": Func(function="trial_meddle", output_field=TextField())}))
-    with pytest.raises(WritesWhereItReads, match="read-only transaction"):
+    declare(make_operation(MISSING, {"note": Func(function="trial_meddle", output_field=TextField())}))
+    with pytest.raises(WriteInReadOnlyTransaction, match="read-only transaction"):
         testing.preview("trial")
     assert Thing.objects.update(note="x") == 1
 
@@ -77,10 +77,10 @@ def test_the_rest_of_a_testcase_has_its_settings_back() -> None:
     names = ["enable_seqscan", "lock_timeout", "idle_in_transaction_session_timeout", "application_name"]
 
     def settings() -> list[Any]:
-        return [sql(f"SHOW {name}")[0][0] for name in names]
+        return [execute_sql(f"SHOW {name}")[0][0] for name in names]
 
     before = settings()
-    things(1)
+    create_things(1)
     testing.execute(Annotate)
     assert settings() == before
     Thing.objects.create(name="before its owner", owner_id=77)  # deferred, as it was
@@ -89,7 +89,7 @@ def test_the_rest_of_a_testcase_has_its_settings_back() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_flush_is_refused_in_a_line_and_deletes_nothing(manage: Manage) -> None:
-    things(1)
+    create_things(1)
     testing.execute(Annotate)
     done = manage.process("flush", "--no-input", "--skip-checks")
     assert done.returncode == 1
@@ -105,8 +105,7 @@ DATABASES = {{"default": {{"ENGINE": "django.db.backends.postgresql", **{databas
 """
 OPERATIONS = '''
 from django.db.models import F
-from ops.operation import Check, Operation
-from ops.registry import register
+from ops.operations import Check, Operation, register
 from shop.models import Order
 
 @register

@@ -25,8 +25,8 @@ from django.db.migrations.state import ProjectState
 from django.db.models.functions import Now
 
 from ops.preflight import unsafe
-from ops.preflight.unsafe import judge
-from tests.ops.running import things
+from ops.preflight.unsafe import lint_migration
+from tests.ops.running import create_things
 
 pytestmark = pytest.mark.django_db
 
@@ -44,14 +44,14 @@ def found(*operations: Operation, atomic: bool = True) -> list[tuple[str, str]]:
     """The light and the reason of everything that is not safe."""
     migration = Migration("0099_trial", "trials")
     migration.operations, migration.atomic = list(operations), atomic
-    return [(str(each.light), each.why) for each in judge(migration, before())]
+    return [(str(each.light), each.why) for each in lint_migration(migration, before())]
 
 
 @pytest.fixture
 def big(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table with a page of rows counts as big."""
-    monkeypatch.setattr(unsafe, "BIG", 8192)
-    things(1)
+    monkeypatch.setattr(unsafe, "LARGE_TABLE_BYTES", 8192)
+    create_things(1)
 
 
 @pytest.mark.usefixtures("big")
@@ -78,7 +78,7 @@ def test_what_stops_players_at_a_big_table_is_red(operation: Operation, why: str
 
 
 def test_the_same_at_a_small_table_is_yellow_but_for_what_fails_or_breaks_running_code() -> None:
-    things(1)
+    create_things(1)
     assert found(AddIndex("thing", INDEX)) == [("yellow", "nobody writes the table while the index is built")]
     assert found(RenameField("thing", "score", "points"))[0][0] == "red"
     assert found(AddField("thing", "code", models.IntegerField()))[0][0] == "red"

@@ -12,14 +12,14 @@ import pytest
 import redis
 from django.core.management import call_command
 
-from ops import runs
-from ops.creation import Request, create
 from ops.models import Lane, Run
-from ops.queue.bell import ring
-from ops.queue.presence import jobs_waiting, the_queue, workers_alive
+from ops.queue.enqueue import enqueue_run
+from ops.queue.liveness import connect_queue, count_live_workers, count_queued_jobs
+from ops.runs import lifecycle
+from ops.runs.creation import RunRequest, create_run
 from tests.conftest import Manage
-from tests.ops.running import audited, keys, things, until
-from tests.ops.told import masked
+from tests.ops.running import audited_changes, create_things, primary_keys, wait_until
+from tests.ops.told import mask_output
 from tests.trials.operations import Annotate
 
 EXECUTE = ("operate", "trials_annotate", "--execute")
@@ -37,7 +37,7 @@ def typed(capsys: pytest.CaptureFixture[str]) -> Typed:
             call_command(*map(str, words))
         except SystemExit as exc:
             status = int(exc.code or 0)
-        return status, masked(capsys.readouterr().out)
+        return status, mask_output(capsys.readouterr().out)
 
     return typed
 
@@ -51,7 +51,7 @@ def worker(manage: Manage, redis_server: "redis.Redis", tmp_path: Path) -> Itera
         with (tmp_path / "worker.log").open("a") as log:
             process = manage.popen("rqworker", "default", stdout=log, stderr=log)
         started.append(process)
-        until(lambda: workers_alive() == len(started))
+        wait_until(lambda: count_live_workers() == len(started))
         return process
 
     yield start
@@ -64,9 +64,9 @@ def worker(manage: Manage, redis_server: "redis.Redis", tmp_path: Path) -> Itera
 
 def slow_run(workers: int = 1, rate: int = 100) -> Run:
     """Of 1,000 things, called for, at so many rows a second."""
-    things(1000)
-    run = create(Request(Annotate, "tester", workers=workers, max_rate=rate))
-    ring(run)
+    create_things(1000)
+    run = create_run(RunRequest(Annotate, "tester", workers=workers, max_rate=rate))
+    enqueue_run(run)
     return run
 
 
@@ -82,7 +82,7 @@ def horse_of(process: "subprocess.Popen[str]") -> psutil.Process:
 def test_told_to_stop_twice_a_worker_ends_its_batch_and_hands_the_lane_back(worker: Worker) -> None:
     run = slow_run()
     process = worker()
-    until(lambda: changed() > 0)
+    wait_until(lambda: changed() > 0)
     horse = horse_of(process)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
@@ -90,14 +90,14 @@ def test_told_to_stop_twice_a_worker_ends_its_batch_and_hands_the_lane_back(work
     assert not horse.is_running()
     run.refresh_from_db()
     assert run.state == "running"
-    assert 0 < len(audited(run)) == changed() < 1000
-    assert jobs_waiting(run.pk, the_queue()) == 1
+    assert 0 < len(audited_changes(run)) == changed() < 1000
+    assert count_queued_jobs(run.pk, connect_queue()) == 1
 
 
 def test_a_run_is_watched_paused_and_resumed_from_other_terminals(
     manage: Manage, worker: Worker, typed: Typed
 ) -> None:
-    rows = things(1000)
+    rows = create_things(1000)
     worker()
     left = "Run N is left to 2 workers.\nTo see it live: manage.py runs watch N\n"
     assert typed(*EXECUTE, "--workers", 2, "--max-rate", 20) == (0, left)
@@ -109,9 +109,9 @@ def test_a_run_is_watched_paused_and_resumed_from_other_terminals(
     assert watching.communicate(timeout=60)[1] == ""
     assert watching.returncode == 130
     seen = changed()
-    until(lambda: changed() > seen)
+    wait_until(lambda: changed() > seen)
     assert typed("runs", "pause", run.pk)[0] == 0
-    assert runs.get(run.pk).state == "paused"
+    assert lifecycle.get_run(run.pk).state == "paused"
     at_rest = changed()
     Run.objects.update(max_rate=None)
     assert typed("runs", "resume", run.pk) == (0, left)
@@ -119,13 +119,13 @@ def test_a_run_is_watched_paused_and_resumed_from_other_terminals(
     assert status == 0
     assert "Run N succeeded: 1,000 changed" in told
     assert seen < at_rest < 1000
-    assert audited(run).keys() == keys(rows)
+    assert audited_changes(run).keys() == primary_keys(rows)
 
 
 def test_without_a_worker_a_run_waits_and_everybody_says_so(
     manage: Manage, redis_server: "redis.Redis", typed: Typed
 ) -> None:
-    things(3)
+    create_things(3)
     nobody = (
         "No worker is alive, so nothing moves until one is: manage.py rqworker (manage.py serve has one)."
     )
@@ -144,7 +144,7 @@ def test_without_a_worker_a_run_waits_and_everybody_says_so(
 
 @pytest.mark.usefixtures("transactional_db")
 def test_a_run_that_begins_while_redis_is_away_is_kept_and_told(typed: Typed, settings: Any) -> None:
-    things(3)
+    create_things(3)
     settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:9/0"}}
     status, told = typed(*EXECUTE, "--queue")
     assert status == 0
@@ -156,10 +156,10 @@ def test_a_run_that_begins_while_redis_is_away_is_kept_and_told(typed: Typed, se
 
 @pytest.mark.usefixtures("transactional_db")
 def test_a_run_of_the_workers_can_be_taken_to_a_terminal(typed: Typed) -> None:
-    rows = things(3)
-    run = create(Request(Annotate, "tester", workers=1))
+    rows = create_things(3)
+    run = create_run(RunRequest(Annotate, "tester", workers=1))
     status, told = typed("runs", "resume", run.pk, "--here")
     assert status == 0
     assert "Run N succeeded: 3 changed" in told
-    assert audited(run).keys() == keys(rows)
-    assert runs.get(run.pk).workers is None
+    assert audited_changes(run).keys() == primary_keys(rows)
+    assert lifecycle.get_run(run.pk).workers is None

@@ -13,22 +13,24 @@ _MASKS = [
 ]
 
 
-def masked(text: str) -> str:
+def mask_output(text: str) -> str:
     """Durations, rates, times, numbers of runs and of batches become words."""
     for pattern, word in _MASKS:
         text = re.sub(pattern, word, text)
     return text
 
 
-def said(done: "subprocess.CompletedProcess[str]", words: str, status: int = 0, errors: str = "") -> None:
+def assert_output(
+    done: "subprocess.CompletedProcess[str]", words: str, status: int = 0, errors: str = ""
+) -> None:
     """Assert the whole of what a process said; ``words`` as masked, indented as the code is."""
     assert "Traceback" not in done.stderr
-    assert masked(done.stderr).rstrip() == errors
-    assert masked(done.stdout).rstrip() == _dedented(words)
+    assert mask_output(done.stderr).rstrip() == errors
+    assert mask_output(done.stdout).rstrip() == _dedent_output(words)
     assert done.returncode == status
 
 
-def _dedented(words: str) -> str:
+def _dedent_output(words: str) -> str:
     """By the margin of the closing quotes, so that an indented first line stays indented."""
     margin = re.search(r"\n( *)$", words)
     return re.sub(rf"(?m)^{margin[1] if margin else ''}", "", words).strip("\n").rstrip()

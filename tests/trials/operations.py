@@ -9,8 +9,7 @@ from typing import Any
 from django import forms
 from django.db.models import F, QuerySet
 
-from ops.operation import Check, Operation
-from ops.registry import register
+from ops.operations import Check, Operation, register
 from tests.trials.models import Thing
 
 

@@ -6,17 +6,24 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from ops.command_lines import manage_command
 from ops.export import queue
-from ops.export.files import FORMATS, Form
-from ops.export.wanted import LAST, Wanted
+from ops.export.files import FORMATS, FileFormat
+from ops.export.request import DEFAULT_AUDIT_ROWS, ExportRequest
 from ops.export.write import write_export
 from ops.interrupts import stop_event
-from ops.management.arguments import FILTER_FORMS, Filters, add_person, natural, pair, path
+from ops.management.arguments import (
+    FILTER_SYNTAX,
+    FilterAction,
+    add_performed_by_argument,
+    non_negative_integer,
+    parse_filter,
+    parse_path,
+)
 from ops.management.base import OpsCommand
-from ops.report.export import as_json, done_lines, queued_lines
-from ops.report.meter import meter
-from ops.scope import Scope
-from ops.typed import manage
+from ops.operations.scope import Scope
+from ops.report.export import export_document, format_export_result, format_queued_export
+from ops.report.transfer import create_transfer_progress
 
 
 class Command(OpsCommand):
@@ -26,10 +33,14 @@ class Command(OpsCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--output", type=path, metavar="DIR", help="Where it appears (exports).")
+        parser.add_argument("--output", type=parse_path, metavar="DIR", help="Where it appears (exports).")
         parser.add_argument("--overwrite", action="store_true", help="Replace the export that is there.")
         parser.add_argument(
-            "--audit-logs", type=last, default=LAST, metavar="all|N", help=f"The last N of them ({LAST})."
+            "--audit-logs",
+            type=parse_audit_log_limit,
+            default=DEFAULT_AUDIT_ROWS,
+            metavar="all|N",
+            help=f"The last N of them ({DEFAULT_AUDIT_ROWS}).",
         )
         parser.add_argument(
             "--format", choices=FORMATS, default=FORMATS[0], help="An array, or one object a line (json)."
@@ -37,46 +48,46 @@ class Command(OpsCommand):
         parser.add_argument("--compress", action="store_true", help="With gzip.")
         parser.add_argument(
             "--filter",
-            action=Filters,
+            action=FilterAction,
             default={},
-            type=pair,
+            type=parse_filter,
             metavar="COLUMN=VALUE",
-            help=f"Only these cards, with their assets and audit rows, and all rules; {FILTER_FORMS}.",
+            help=f"Only these cards, with their assets and audit rows, and all rules; {FILTER_SYNTAX}.",
         )
         parser.add_argument("--queue", action="store_true", help="Leave it to a worker, and return.")
-        add_person(parser)
+        add_performed_by_argument(parser)
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def handle(self, **options: Any) -> None:
-        form, scope = Form(options["format"], options["compress"]), Scope(options["filter"])
-        wanted = Wanted(form, scope, options["audit_logs"], options["overwrite"])
+        form, scope = FileFormat(options["format"], options["compress"]), Scope(options["filter"])
+        wanted = ExportRequest(form, scope, options["audit_logs"], options["overwrite"])
         if options["queue"]:
             self.leave_to_workers(wanted, options)
         else:
             self.export(wanted, options["output"] or Path("exports"), options)
 
-    def export(self, wanted: Wanted, target: Path, options: Mapping[str, Any]) -> None:
+    def export(self, wanted: ExportRequest, target: Path, options: Mapping[str, Any]) -> None:
         with stop_event() as stop:
-            summary = write_export(wanted, target, meter(options["json"]), stop)
+            summary = write_export(wanted, target, create_transfer_progress(options["json"]), stop)
         if options["json"]:
             self.stdout.write(json.dumps({"event": "exported", "path": str(target), **summary.as_json()}))
         else:
-            self.tell(done_lines(summary, target, manage("verify_export", target)))
+            self.tell(format_export_result(summary, target, manage_command("verify_export", target)))
 
-    def leave_to_workers(self, wanted: Wanted, options: Mapping[str, Any]) -> None:
+    def leave_to_workers(self, wanted: ExportRequest, options: Mapping[str, Any]) -> None:
         target = str(options["output"].absolute()) if options["output"] else ""
-        export, warning = queue.request(wanted, options["performed_by"], target)
+        export, warning = queue.request_export(wanted, options["performed_by"], target)
         if options["json"]:
-            self.stdout.write(json.dumps({**as_json(export), "warning": warning}))
+            self.stdout.write(json.dumps({**export_document(export), "warning": warning}))
         else:
-            self.tell(queued_lines(export, warning))
+            self.tell(format_queued_export(export, warning))
 
 
-def last(text: str) -> int | None:
+def parse_audit_log_limit(text: str) -> int | None:
     """None is all of them."""
     if text == "all":
         return None
     try:
-        return natural(text)
+        return non_negative_integer(text)
     except ArgumentTypeError as exc:
         raise ArgumentTypeError(f"{exc}, or all") from exc

@@ -3,20 +3,21 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from cards.management.loading import add_without_rarity_v2, creating
+from cards.management.loading import add_without_rarity_v2_flag, insert_context
 from cards.models import Card
 from cards.packs import report, synthetic
-from cards.packs.catalogue import pack_id
+from cards.packs.catalogue import clean_pack_id
 from cards.packs.errors import BadValue
-from cards.packs.progress import counted
-from ops import upsert
-from ops.management.arguments import add_person, positive
+from cards.packs.progress import iter_with_progress
+from ops import bulk_load
+from ops.management.arguments import add_performed_by_argument, positive_integer
 from ops.management.base import OpsCommand
-from ops.report.status import status
-from ops.sql.merge import Merge, Signature
-from ops.sql.staging import Staging
+from ops.report.status import status_line
+from ops.sql.changes import AuditContext
+from ops.sql.staging import StagingTable
+from ops.sql.upsert import Upsert
 
-_LONGEST_NAME = 64
+_MAX_PACK_NAME_LENGTH = 64
 
 
 class Command(OpsCommand):
@@ -24,31 +25,39 @@ class Command(OpsCommand):
     goes_direct = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("count", type=positive, metavar="N", help="How many cards there shall be.")
+        parser.add_argument(
+            "count", type=positive_integer, metavar="N", help="How many cards there shall be."
+        )
         parser.add_argument("--seed", type=int, default=1, metavar="S", help="Other seeds, other cards (1).")
         parser.add_argument(
-            "--pack", type=pack_name, default="synthetic", metavar="NAME", help="Their pack (synthetic)."
+            "--pack",
+            type=parse_pack_name,
+            default="synthetic",
+            metavar="NAME",
+            help="Their pack (synthetic).",
         )
-        add_without_rarity_v2(parser)
-        add_person(parser)
+        add_without_rarity_v2_flag(parser)
+        add_performed_by_argument(parser)
 
     def handle(self, **options: Any) -> None:
         without = options["without_rarity_v2"]
-        rows = synthetic.cards(options["count"], options["seed"], options["pack"], without_rarity_v2=without)
-        signature = Signature("generate_cards", options["performed_by"], {"seed": options["seed"]})
-        with status() as say, Staging(Card, synthetic.COLUMNS) as staging:
-            staging.fill(counted(rows, say))
+        rows = synthetic.iter_cards(
+            options["count"], options["seed"], options["pack"], without_rarity_v2=without
+        )
+        signature = AuditContext("generate_cards", options["performed_by"], {"seed": options["seed"]})
+        with status_line() as say, StagingTable(Card, synthetic.COLUMNS) as staging:
+            staging.fill(iter_with_progress(rows, say))
             say(f"Merging {staging.total:,} rows")
-            merge = Merge(staging, "card_id")
-            counts = upsert.execute(merge, signature, change=False, creating=creating(without))
-        self.tell([report.generated(counts)])
+            merge = Upsert(staging, "card_id")
+            counts = bulk_load.execute(merge, signature, change=False, creating=insert_context(without))
+        self.tell([report.generation_summary(counts)])
 
 
-def pack_name(text: str) -> str:
+def parse_pack_name(text: str) -> str:
     """The card ids begin with it, and must stay within their column."""
-    if not text.strip() or len(text) > _LONGEST_NAME:
-        raise ArgumentTypeError(f"{text!r} is no pack name: 1 to {_LONGEST_NAME} characters")
+    if not text.strip() or len(text) > _MAX_PACK_NAME_LENGTH:
+        raise ArgumentTypeError(f"{text!r} is no pack name: 1 to {_MAX_PACK_NAME_LENGTH} characters")
     try:
-        return pack_id(text)
+        return clean_pack_id(text)
     except BadValue as exc:
         raise ArgumentTypeError(f"{text!r} is no pack name: it {exc}") from exc

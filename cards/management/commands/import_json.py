@@ -3,12 +3,17 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from cards.exports import loading, report
-from cards.exports.parts import NAMES
+from cards.exports.parts import PART_NAMES
+from ops.command_lines import manage_command
 from ops.export.summary import open_export
-from ops.management.arguments import add_mode, add_person, path, person_flags
+from ops.management.arguments import (
+    add_mode_arguments,
+    add_performed_by_argument,
+    get_performed_by_flags,
+    parse_path,
+)
 from ops.management.base import OpsCommand
-from ops.report.status import status
-from ops.typed import manage
+from ops.report.status import status_line
 
 
 class Command(OpsCommand):
@@ -20,25 +25,25 @@ class Command(OpsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "folder", type=path, metavar="DIR", help="What export_json wrote, or its Node ancestor."
+            "folder", type=parse_path, metavar="DIR", help="What export_json wrote, or its Node ancestor."
         )
-        add_mode(parser)
-        add_person(parser)
+        add_mode_arguments(parser)
+        add_performed_by_argument(parser)
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def handle(self, **options: Any) -> None:
-        export = open_export(options["folder"], NAMES)
-        with status() as say, loading.staged_export(export, say) as staged:
+        export = open_export(options["folder"], PART_NAMES)
+        with status_line() as say, loading.stage_export(export, say) as staged:
             if options["execute"]:
                 say("Loading")
-                empty, counts = loading.load(staged, options["performed_by"])
-                lines = report.done_lines(export, empty, counts)
+                empty, counts = loading.load_export(staged, options["performed_by"])
+                lines = report.result_lines(export, empty, counts)
             else:
-                empty, seen = loading.preview(staged)
+                empty, seen = loading.preview_export(staged)
                 counts = {part: preview.counts for part, preview in seen.items()}
-                words = [str(options["folder"]), *person_flags(options["performed_by"])]
-                to_execute = manage("import_json", *words, "--execute")
+                words = [str(options["folder"]), *get_performed_by_flags(options["performed_by"])]
+                to_execute = manage_command("import_json", *words, "--execute")
                 lines = report.preview_lines(export, empty, seen, to_execute)
         if options["json"]:
-            lines = [report.as_json(empty, counts, executed=options["execute"])]
+            lines = [report.result_json(empty, counts, executed=options["execute"])]
         self.tell(lines)

@@ -2,10 +2,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from cards.management.loading import LoadCommand, add_without_rarity_v2
-from cards.packs.catalogue import card_layout
+from cards.management.loading import LoadCommand, add_without_rarity_v2_flag
+from cards.packs.catalogue import card_schema
 from cards.packs.illustrations import Illustrations
-from ops.management.arguments import path
+from ops.management.arguments import parse_path
 
 
 class Command(LoadCommand):
@@ -18,11 +18,13 @@ class Command(LoadCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=path, metavar="FILE", help="JSON, JSON Lines or CSV, in UTF-8.")
-        add_without_rarity_v2(parser)
+        parser.add_argument(
+            "file", type=parse_path, metavar="FILE", help="JSON, JSON Lines or CSV, in UTF-8."
+        )
+        add_without_rarity_v2_flag(parser)
         super().add_arguments(parser)
 
     def handle(self, **options: Any) -> None:
         illustrations = Illustrations(options["file"].parent)
-        layout = card_layout(illustrations, without_rarity_v2=options["without_rarity_v2"])
+        layout = card_schema(illustrations, without_rarity_v2=options["without_rarity_v2"])
         self.load(options["file"], layout, options, before=illustrations.store, remarks=illustrations.remarks)

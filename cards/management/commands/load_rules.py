@@ -5,10 +5,10 @@ from django.core.management.base import CommandParser
 
 import cards
 from cards.management.loading import LoadCommand
-from cards.packs.catalogue import rule_layout
-from ops.management.arguments import path
+from cards.packs.catalogue import rule_schema
+from ops.management.arguments import parse_path
 
-_HOUSE_RULES = Path(cards.__path__[0]) / "sample" / "presentation_rules.json"
+_DEFAULT_RULES_FILE = Path(cards.__path__[0]) / "sample" / "presentation_rules.json"
 
 
 class Command(LoadCommand):
@@ -17,8 +17,8 @@ class Command(LoadCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         told = "JSON or CSV, in UTF-8; the house's four rarities by default."
-        parser.add_argument("file", type=path, nargs="?", metavar="FILE", help=told)
+        parser.add_argument("file", type=parse_path, nargs="?", metavar="FILE", help=told)
         super().add_arguments(parser)
 
     def handle(self, **options: Any) -> None:
-        self.load(options["file"] or _HOUSE_RULES, rule_layout(), options)
+        self.load(options["file"] or _DEFAULT_RULES_FILE, rule_schema(), options)

@@ -4,13 +4,13 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from cards.exports.parts import NAMES
+from cards.exports.parts import PART_NAMES
 from ops.export.summary import open_export
-from ops.export.verify import verify
-from ops.management.arguments import path
+from ops.export.verify import verify_export
+from ops.management.arguments import parse_path
 from ops.management.base import OpsCommand
-from ops.report.export import verdict_json, verdict_lines
-from ops.report.meter import meter
+from ops.report.export import format_verification, verification_json
+from ops.report.transfer import create_transfer_progress
 
 
 class Command(OpsCommand):
@@ -20,15 +20,15 @@ class Command(OpsCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folder", type=path, metavar="DIR", help="What export_json wrote.")
+        parser.add_argument("folder", type=parse_path, metavar="DIR", help="What export_json wrote.")
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def handle(self, **options: Any) -> None:
-        export = open_export(options["folder"], NAMES)
-        verdicts = verify(export, meter(options["json"]))
+        export = open_export(options["folder"], PART_NAMES)
+        verdicts = verify_export(export, create_transfer_progress(options["json"]))
         if options["json"]:
-            self.stdout.write(json.dumps(verdict_json(export, verdicts)))
+            self.stdout.write(json.dumps(verification_json(export, verdicts)))
         else:
-            self.tell(verdict_lines(export, verdicts))
+            self.tell(format_verification(export, verdicts))
         if any(verdict.reason for verdict in verdicts):
             sys.exit(1)

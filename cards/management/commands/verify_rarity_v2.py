@@ -6,11 +6,11 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from cards.operations import BackfillRarityV2
-from ops.declaration import build
-from ops.engine.settle import verify
+from ops.engine.finish import verify_operation
 from ops.management.base import OpsCommand
-from ops.report.run import checks
-from ops.scope import Scope
+from ops.operations.scope import Scope
+from ops.operations.validation import build_operation
+from ops.report.run import format_checks
 
 
 class Command(OpsCommand):
@@ -20,7 +20,9 @@ class Command(OpsCommand):
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def handle(self, **options: Any) -> None:
-        found = verify(build(BackfillRarityV2, {}, timezone.now()), Scope())
-        self.tell([json.dumps({"event": "checks", "checks": found})] if options["json"] else checks(found))
+        found = verify_operation(build_operation(BackfillRarityV2, {}, timezone.now()), Scope())
+        self.tell(
+            [json.dumps({"event": "checks", "checks": found})] if options["json"] else format_checks(found)
+        )
         if any(check["found"] for check in found):
             sys.exit(1)

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from kyndo.localservices.binaries import postgres_bin
+from kyndo.localservices.binaries import find_postgres_bin
 from kyndo.localservices.errors import LocalServiceError
 from kyndo.localservices.services import LocalServices
-from ops.typed import manage
+from ops.command_lines import manage_command
 
 ACTIONS = {
     "start": "start both; does nothing where they run",
@@ -42,7 +42,7 @@ class Command(BaseCommand):
     def start(self) -> None:
         for server in self.services.ours.values():
             verb = "started" if server.start() else "runs already"
-            self.stdout.write(f"{server.title} {verb} on {_address(server.url)}")
+            self.stdout.write(f"{server.title} {verb} on {_format_address(server.url)}")
         self._say_given()
 
     def stop(self) -> None:
@@ -54,19 +54,21 @@ class Command(BaseCommand):
         silent = False
         for server in self.services.ours.values():
             if server.running():
-                self.stdout.write(f"{server.title} runs on {_address(server.url)}, data in {server.data}")
+                self.stdout.write(
+                    f"{server.title} runs on {_format_address(server.url)}, data in {server.data}"
+                )
             else:
                 silent = True
                 self.stdout.write(f"{server.title} does not run")
         self._say_given()
         if silent:
-            self.stdout.write(f"Type: {manage('localservices', 'start')}")
+            self.stdout.write(f"Type: {manage_command('localservices', 'start')}")
             sys.exit(1)
 
     def env(self) -> None:
         for name, url in self.services.urls().items():
             self.stdout.write(f"export {name}={shlex.quote(url)}")
-        self.stdout.write(f'export PATH={shlex.quote(str(postgres_bin(18)))}:"$PATH"')
+        self.stdout.write(f'export PATH={shlex.quote(str(find_postgres_bin(18)))}:"$PATH"')
 
     def remove(self) -> None:
         self.services.remove()
@@ -75,9 +77,11 @@ class Command(BaseCommand):
     def _say_given(self) -> None:
         for variable in self.services.servers:
             if url := self.services.given(variable):
-                self.stdout.write(f"{variable} names {_address(url)}: that server is used, not a local one")
+                self.stdout.write(
+                    f"{variable} names {_format_address(url)}: that server is used, not a local one"
+                )
 
 
-def _address(url: str) -> str:
+def _format_address(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.hostname}:{parts.port}"

@@ -7,27 +7,27 @@ from functools import partial
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
-from kyndo.localservices.ports import free_port, taken
-from kyndo.supervisor import run_together
-from ops.typed import manage
+from kyndo.localservices.ports import find_free_port, is_port_in_use
+from kyndo.supervisor import run_processes
+from ops.command_lines import manage_command
 
-_MOST_WORKERS = 64
+_MAX_WORKERS = 64
 
 
-def port_number(text: str) -> int:
+def parse_port(text: str) -> int:
     """Read a TCP port, for argparse."""
     if not (text.isdecimal() and 1 <= int(text) <= 65535):
         raise ArgumentTypeError(f"{text!r} is not a port: type 1 to 65535")
     return int(text)
 
 
-def number_of_workers(text: str) -> int:
-    if not (text.isdecimal() and 1 <= int(text) <= _MOST_WORKERS):
-        raise ArgumentTypeError(f"{text!r} is not a number of workers: type 1 to {_MOST_WORKERS}")
+def parse_worker_count(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= _MAX_WORKERS):
+        raise ArgumentTypeError(f"{text!r} is not a number of workers: type 1 to {_MAX_WORKERS}")
     return int(text)
 
 
-def workers_called(count: int) -> Iterator[tuple[str, list[str]]]:
+def iter_worker_commands(count: int) -> Iterator[tuple[str, list[str]]]:
     for number in range(1, count + 1):
         yield "The worker" if count == 1 else f"Worker {number}", ["rqworker", "default"]
 
@@ -39,23 +39,23 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--port", type=port_number, help="port of 127.0.0.1 (default: 8000 if free, else another)"
+            "--port", type=parse_port, help="port of 127.0.0.1 (default: 8000 if free, else another)"
         )
 
         parser.add_argument(
-            "--workers", type=number_of_workers, default=1, metavar="N", help="how many workers (default: 1)"
+            "--workers", type=parse_worker_count, default=1, metavar="N", help="how many workers (default: 1)"
         )
 
     def handle(self, *, port: int | None, workers: int, **options: object) -> None:
-        chosen = free_port(port or 8000)
+        chosen = find_free_port(port or 8000)
         if port and chosen != port:
             raise CommandError(
                 f"Port {port} of 127.0.0.1 is in use, or not open to you: type another, or none."
             )
         has_login = get_user_model().objects.filter(is_superuser=True).exists()
-        ended = run_together(
-            {"The site": ["runserver", f"127.0.0.1:{chosen}"], **dict(workers_called(workers))},
-            ready=partial(taken, chosen),
+        ended = run_processes(
+            {"The site": ["runserver", f"127.0.0.1:{chosen}"], **dict(iter_worker_commands(workers))},
+            ready=partial(is_port_in_use, chosen),
             announce=partial(self.announce, chosen, has_login),
         )
         if ended:
@@ -64,5 +64,5 @@ class Command(BaseCommand):
     def announce(self, port: int, has_login: bool) -> None:
         self.stdout.write(f"\nThe site: http://127.0.0.1:{port}/admin/    Ctrl-C stops it and its workers.")
         if not has_login:
-            self.stdout.write(f"A login, typed in another terminal: {manage('createsuperuser')}")
+            self.stdout.write(f"A login, typed in another terminal: {manage_command('createsuperuser')}")
         self.stdout.flush()

@@ -3,8 +3,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from ops.backups import record
-from ops.backups.catalogue import known
+from ops.backups import manifest
+from ops.backups.listing import list_backups
 from ops.management.base import OpsCommand
 from ops.report import backups as report
 
@@ -16,10 +16,10 @@ class Command(OpsCommand):
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def handle(self, **options: Any) -> None:
-        found = known()
+        found = list_backups()
         if options["json"]:
             for backup in found:
                 there = {"path": backup.path, "there": backup.file.is_file()}
-                self.stdout.write(json.dumps({"event": "backup", **record.as_json(backup), **there}))
+                self.stdout.write(json.dumps({"event": "backup", **manifest.to_dict(backup), **there}))
         else:
-            self.tell(report.list_lines(found))
+            self.tell(report.format_backup_list(found))

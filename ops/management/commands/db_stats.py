@@ -18,13 +18,13 @@ class Command(OpsCommand):
         parser.add_argument("--json", action="store_true", help="JSON, one object; spans in seconds.")
 
     def handle(self, **options: Any) -> None:
-        stats = report.Stats()
+        stats = report.DatabaseStats()
         if options["json"]:
-            self.stdout.write(json.dumps(report.as_json(stats), cls=_Seconds))
+            self.stdout.write(json.dumps(report.as_json(stats), cls=_SecondsEncoder))
         else:
             self.tell(report.as_lines(stats))
 
 
-class _Seconds(DjangoJSONEncoder):
+class _SecondsEncoder(DjangoJSONEncoder):
     def default(self, told: Any) -> Any:
         return told.total_seconds() if isinstance(told, timedelta) else super().default(told)

@@ -26,7 +26,7 @@ class Command(flush.Command):
         emptied: AbstractContextManager[None]
         if AuditLog._meta.db_table not in connection.introspection.table_names():
             emptied = nullcontext()
-        elif _is_of_tests(connection):
+        elif _is_test_database(connection):
             emptied = pgtrigger.ignore("ops.AuditLog:no_truncate")
         else:
             raise CommandError(
@@ -37,7 +37,7 @@ class Command(flush.Command):
             super().handle(**options)
 
 
-def _is_of_tests(connection: BaseDatabaseWrapper) -> bool:
+def _is_test_database(connection: BaseDatabaseWrapper) -> bool:
     """Whether a test runner has set up its environment, and this is a database that it has made."""
     given = connection.settings_dict["TEST"].get("NAME")
     name = connection.settings_dict["NAME"]

@@ -6,12 +6,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from ops.history import history
-from ops.management.arguments import add_person, path, read_by
+from ops.atomic_files import write_atomically
+from ops.history import read_history
+from ops.management.arguments import add_performed_by_argument, make_argument_type, parse_path
 from ops.management.base import OpsCommand
-from ops.reading import read_time
+from ops.parsing import parse_timestamp
 from ops.report.history import as_markdown
-from ops.whole import write_whole
 
 _DAY = timedelta(days=1)
 
@@ -20,21 +20,23 @@ class Command(OpsCommand):
     help = "What was migrated and run since a time, with its figures, as an entry of the migration log."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        when = read_by(read_time, "a time, as 2026-11-25, '2026-11-25 14:30' (UTC) or 2h (ago)")
+        when = make_argument_type(
+            parse_timestamp, "a time, as 2026-11-25, '2026-11-25 14:30' (UTC) or 2h (ago)"
+        )
         parser.add_argument("--since", type=when, metavar="WHEN", help="By default the last 24 hours.")
         parser.add_argument("--title", default="", help="By default what was done.")
         parser.add_argument(
             "--note", action="append", default=[], metavar="TEXT", help="For Issues/Notes; may be repeated."
         )
-        parser.add_argument("--output", type=path, metavar="FILE", help="By default the terminal.")
+        parser.add_argument("--output", type=parse_path, metavar="FILE", help="By default the terminal.")
         parser.add_argument("--overwrite", action="store_true", help="Replace the file.")
-        add_person(parser)
+        add_performed_by_argument(parser)
 
     def handle(self, **options: Any) -> None:
-        told = history(options["since"] or timezone.now() - _DAY)
+        told = read_history(options["since"] or timezone.now() - _DAY)
         text = as_markdown(told, options["title"], options["performed_by"], options["note"])
         if options["output"] is None:
             self.stdout.write(text, ending="")
         else:
-            write_whole(options["output"], text, options["overwrite"])
+            write_atomically(options["output"], text, options["overwrite"])
             self.tell([f"Written: {options['output']}"])

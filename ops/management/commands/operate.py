@@ -5,13 +5,13 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ops import registry
-from ops.management.arguments import literal
+from ops.management.arguments import escape_percent
 from ops.management.base import OperationCommand, add_operation_arguments
-from ops.operation import Operation
+from ops.operations import registry
+from ops.operations.base import Operation
 
 
-class _Choice(CommandParser):
+class _OperationParser(CommandParser):
     """The flags of one operation; of one that is refused, whatever is typed, the reason."""
 
     problem = ""
@@ -30,24 +30,28 @@ class Command(OperationCommand):
         return super(OperationCommand, self).create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        choices = parser.add_subparsers(dest="operation", metavar="NAME", required=True, parser_class=_Choice)
-        for operation in registry.all_operations():
+        choices = parser.add_subparsers(
+            dest="operation", metavar="NAME", required=True, parser_class=_OperationParser
+        )
+        for operation in registry.list_operations():
             name, summary = operation.name, operation.summary()
             add_operation_arguments(
-                choices.add_parser(name, help=literal(summary), description=summary, allow_abbrev=False),
+                choices.add_parser(
+                    name, help=escape_percent(summary), description=summary, allow_abbrev=False
+                ),
                 operation,
             )
-        for name, problem in registry.refused().items():
-            choices.add_parser(name, help=literal(f"Refused: {problem}")).problem = problem
+        for name, problem in registry.get_invalid_operations().items():
+            choices.add_parser(name, help=escape_percent(f"Refused: {problem}")).problem = problem
 
     def run_from_argv(self, argv: list[str]) -> None:
         try:
             super().run_from_argv(argv)
         except SystemExit as exc:
             if exc.code == 2:  # the name may be one of these
-                for name, why in registry.broken().items():
+                for name, why in registry.get_import_errors().items():
                     self.stderr.write(f"{name} {why}")
             raise
 
     def get_operation(self, options: Mapping[str, Any]) -> type[Operation]:
-        return registry.get(options["operation"])
+        return registry.get_operation(options["operation"])

@@ -8,12 +8,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import connection
 
-from ops.management.arguments import read_by
+from ops.management.arguments import make_argument_type
 from ops.management.base import OpsCommand
-from ops.preflight import people
-from ops.preflight.checklist import Lines, go_through, verdict
-from ops.preflight.finding import Answers, Light, Situation
-from ops.reading import read_size, read_span
+from ops.parsing import parse_duration, parse_size
+from ops.preflight import manual
+from ops.preflight.checklist import FindingsByName, iter_findings, overall_severity
+from ops.preflight.finding import ManualAnswers, PreflightContext, Severity
 from ops.report import preflight as report
 
 
@@ -22,14 +22,14 @@ class Command(OpsCommand):
     goes_direct = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        yes: dict[str, Any] = {"nargs": "?", "const": "yes", "type": people.read_yes}
+        yes: dict[str, Any] = {"nargs": "?", "const": "yes", "type": manual.parse_answer}
         parser.add_argument("--team-notified", **yes, metavar="HOW", help="The team was notified.")
-        span = read_by(read_span, "a span of time, as 15min, 1h 30min or 0")
+        span = make_argument_type(parse_duration, "a span of time, as 15min, 1h 30min or 0")
         parser.add_argument("--downtime", type=span, metavar="SPAN", help="Of players, at most; 0 for none.")
         plan = "How it is taken back, in words or in a file."
-        parser.add_argument("--rollback-plan", type=people.read_yes, metavar="TEXT|FILE", help=plan)
+        parser.add_argument("--rollback-plan", type=manual.parse_answer, metavar="TEXT|FILE", help=plan)
         parser.add_argument("--monitoring", **yes, metavar="WHO", help="Somebody watches.")
-        size = read_by(read_size, "a size, as 500MB or 1.5TB")
+        size = make_argument_type(parse_size, "a size, as 500MB or 1.5TB")
         free = "Free on the database's disk, where it cannot be seen from here."
         parser.add_argument("--database-free", type=size, metavar="SIZE", help=free)
         copy = "Restore the newest backup beside the database; migrate and check that copy, and drop it."
@@ -38,41 +38,41 @@ class Command(OpsCommand):
         parser.add_argument("--json", action="store_true", help="JSON, one object.")
 
     def handle(self, **options: Any) -> None:
-        answers = Answers(**{name: options[name] for name in Answers.__dataclass_fields__})
+        answers = ManualAnswers(**{name: options[name] for name in ManualAnswers.__dataclass_fields__})
         if not (options["no_input"] or options["json"]) and sys.stdin.isatty() and sys.stdout.isatty():
             self.ask(answers)
-        lines = self.told(Situation(answers, options["rehearse"]), quietly=options["json"])
+        lines = self.told(PreflightContext(answers, options["rehearse"]), quietly=options["json"])
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json(lines)))
         else:
-            self.stdout.write(f"\n{self.coloured(verdict(lines), report.conclusion(lines))}")
-        if verdict(lines) == Light.RED:
+            self.stdout.write(f"\n{self.coloured(overall_severity(lines), report.format_conclusion(lines))}")
+        if overall_severity(lines) == Severity.RED:
             sys.exit(1)
 
-    def told(self, situation: Situation, quietly: bool) -> Lines:
+    def told(self, situation: PreflightContext, quietly: bool) -> FindingsByName:
         """Every line, each told as soon as it is known."""
-        lines: Lines = {}
+        lines: FindingsByName = {}
         if not quietly:
             self.stdout.write(f"Preflight of {connection.settings_dict['NAME']}\n\n")
-        for name, finding in go_through(situation):
+        for name, finding in iter_findings(situation):
             lines[name] = finding
             if not quietly:
                 first, *rest = report.as_lines(name, finding)
                 self.stdout.write("\n".join([self.coloured(finding.light, first), *rest]))
         return lines
 
-    def coloured(self, light: Light, text: str) -> str:
+    def coloured(self, light: Severity, text: str) -> str:
         styles = {
-            Light.GREEN: self.style.SUCCESS,
-            Light.YELLOW: self.style.WARNING,
-            Light.RED: self.style.ERROR,
+            Severity.GREEN: self.style.SUCCESS,
+            Severity.YELLOW: self.style.WARNING,
+            Severity.RED: self.style.ERROR,
         }
         return styles[light](text)
 
-    def ask(self, answers: Answers) -> None:
+    def ask(self, answers: ManualAnswers) -> None:
         """Ask what nobody said; an empty answer is none, and Ctrl-D answers no more."""
         with suppress(EOFError):
-            for question in people.QUESTIONS:
+            for question in manual.QUESTIONS:
                 while getattr(answers, question.name) is None and (
                     said := input(f"{question.text} ").strip()
                 ):

@@ -12,14 +12,14 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from ops import words
+from ops.formatting import escape_control_chars
 from ops.interrupts import stop_event
 from ops.management.base import OpsCommand
 from ops.report import queues
 from ops.stats import queues as stats
-from ops.stats.queues import Stats
+from ops.stats.queues import SystemStats
 
-_EVERY = 2.0  # seconds
+_REFRESH_SECONDS = 2.0  # seconds
 
 
 class Command(OpsCommand):
@@ -34,31 +34,31 @@ class Command(OpsCommand):
             with stop_event() as stop:
                 self.watch(options["json"], stop)
             return
-        told = stats.read()
+        told = stats.read_stats()
         self.show(told, options["json"])
         if told.errors:
-            raise CommandError(words.harmless("\n".join(told.errors.values())))
+            raise CommandError(escape_control_chars("\n".join(told.errors.values())))
 
     def watch(self, as_json: bool, stop: Event) -> None:
         """Show it again and again, and who cannot tell; on a terminal always in the same place."""
         in_place = sys.stdout.isatty() and not as_json
         with Live(auto_refresh=False) if in_place else nullcontext() as live:
             while not stop.is_set():
-                told = stats.read()
+                told = stats.read_stats()
                 if live:
-                    live.update(_with_errors(told), refresh=True)
+                    live.update(_render_with_errors(told), refresh=True)
                 else:
                     self.show(told, as_json)
                 close_old_connections()  # a connection that was lost is opened anew
-                stop.wait(_EVERY)
+                stop.wait(_REFRESH_SECONDS)
 
-    def show(self, told: Stats, as_json: bool) -> None:
+    def show(self, told: SystemStats, as_json: bool) -> None:
         if as_json:
             print(json.dumps(stats.as_json(told)), flush=True)
         else:
-            Console().print(queues.page(told))
+            Console().print(queues.build_page(told))
 
 
-def _with_errors(told: Stats) -> Group:
-    errors = (Text(words.harmless(error), "yellow") for error in told.errors.values())
-    return Group(queues.page(told), *errors)
+def _render_with_errors(told: SystemStats) -> Group:
+    errors = (Text(escape_control_chars(error), "yellow") for error in told.errors.values())
+    return Group(queues.build_page(told), *errors)

@@ -9,24 +9,30 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS
 
-from ops import registry, runs
-from ops.advice import Verb
-from ops.conflicts import Conflicts
-from ops.creation import Request
+from ops.command_lines import manage_command
 from ops.interrupts import stop_event
-from ops.management.arguments import add_ignore_health, add_pace, add_person, add_workers
-from ops.management.base import INTERRUPTED, add_run_arguments, request_of
+from ops.management.arguments import (
+    add_ignore_health_argument,
+    add_performed_by_argument,
+    add_throttle_arguments,
+    add_worker_arguments,
+)
+from ops.management.base import EXIT_INTERRUPTED, add_run_arguments, build_run_request
 from ops.management.listing import ListCommand
-from ops.management.rows import add_page, told_rows
+from ops.management.rows import add_page_arguments, render_rows
 from ops.models import Run
-from ops.operations import Revert
+from ops.operations import registry
+from ops.operations.revert import Revert
+from ops.operations.scope import Scope
 from ops.report import run as report
-from ops.report.run_json import as_json
-from ops.report.watch import watch
-from ops.rowlist import FailedRows
-from ops.scope import Scope
-from ops.states import MOVING, UNWELL, State
-from ops.typed import manage
+from ops.report.run_json import run_document
+from ops.report.watch import watch_run
+from ops.runs import lifecycle
+from ops.runs.advice import RunAction
+from ops.runs.conflicts import ConflictList
+from ops.runs.creation import RunRequest
+from ops.runs.row_lists import FailedRows
+from ops.states import ACTIVE, UNSUCCESSFUL, State
 
 _VERBS = {
     "show": "Everything about run N; exits with 1 where it has ended and not succeeded.",
@@ -39,101 +45,101 @@ _VERBS = {
     "retry": "Try the failed rows of run N again, and only them, in a new run.",
     "revert": "Set back what run N changed, where it still stands so, in a new run.",
 }
-_STARTS_A_RUN = {"retry", "revert"}
-_ROWS = {"failures", "conflicts"}
-_PACE = ("batch_size", "max_rate", "max_failures")
-_BY_SOMEBODY = {"resume", "pause", "cancel"}
+_RUN_CREATING_VERBS = {"retry", "revert"}
+_ROW_VERBS = {"failures", "conflicts"}
+_THROTTLE_OPTIONS = ("batch_size", "max_rate", "max_failures")
+_PERFORMED_BY_VERBS = {"resume", "pause", "cancel"}
 
 
 class Command(ListCommand):
     help = "List the runs; show, watch, resume, pause, cancel, retry or revert one, or list its rows."
     model, verbs = Run, _VERBS
     head = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
-    nothing = f"No run yet. To see what can be run: {manage('operate', '--help')}"
+    nothing = f"No run yet. To see what can be run: {manage_command('operate', '--help')}"
 
     def told_error(self, param: str, message: str) -> str:
         """No verb has a flag for what an operation is asked: it is that of run N, or N itself."""
         return message if param in ("run", NON_FIELD_ERRORS) else f"what was asked for {param}: {message}"
 
     def line(self, row: Run) -> list[str]:
-        return report.line(row)
+        return report.format_row(row)
 
     def row_json(self, row: Run) -> dict[str, Any]:
-        return as_json("run", row)
+        return run_document("run", row)
 
     def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:
-        if verb in _STARTS_A_RUN:
+        if verb in _RUN_CREATING_VERBS:
             add_run_arguments(parser)
             return
         super().add_verb_arguments(parser, verb)
-        if verb in _ROWS:
-            add_page(parser)
-        if verb in _BY_SOMEBODY:
-            add_person(parser)
+        if verb in _ROW_VERBS:
+            add_page_arguments(parser)
+        if verb in _PERFORMED_BY_VERBS:
+            add_performed_by_argument(parser)
         if verb == "resume":
             where = parser.add_mutually_exclusive_group()
             where.add_argument("--here", action="store_true", help="Work on it here, in the foreground.")
-            add_workers(where, "; its lanes stay as they are")
-            add_pace(parser)
-            add_ignore_health(parser)
+            add_worker_arguments(where, "; its lanes stay as they are")
+            add_throttle_arguments(parser)
+            add_ignore_health_argument(parser)
 
     def handle(self, **options: Any) -> None:
         if not options["verb"]:
             self.list(options)
             return
-        run = runs.get(options["number"])
+        run = lifecycle.get_run(options["number"])
         if options["verb"] == "resume":
             self.resume(run, options)
-        elif options["verb"] in _STARTS_A_RUN:
+        elif options["verb"] in _RUN_CREATING_VERBS:
             self.preview_or_execute(getattr(self, options["verb"])(run, options), options)
         else:
             getattr(self, options["verb"])(run, options)
 
     def show(self, run: Run, options: Mapping[str, Any]) -> None:
-        self.tell([json.dumps(as_json("run", run))] if options["json"] else report.whole(run))
-        if run.state in (*UNWELL, State.CANCELLED):
+        self.tell([json.dumps(run_document("run", run))] if options["json"] else report.format_details(run))
+        if run.state in (*UNSUCCESSFUL, State.CANCELLED):
             sys.exit(1)
 
     def failures(self, run: Run, options: Mapping[str, Any]) -> None:
-        self.tell(told_rows(run, Verb.FAILURES, FailedRows(run), options))
+        self.tell(render_rows(run, RunAction.FAILURES, FailedRows(run), options))
 
     def conflicts(self, run: Run, options: Mapping[str, Any]) -> None:
-        self.tell(told_rows(run, Verb.CONFLICTS, Conflicts(run), options))
+        self.tell(render_rows(run, RunAction.CONFLICTS, ConflictList(run), options))
 
     def watch(self, run: Run, options: Mapping[str, Any]) -> None:
         with stop_event() as stop, self.watcher(run, options["json"]) as watcher:
-            watch(run, watcher, stop)
-        if stop.is_set() and run.state in MOVING:
+            watch_run(run, watcher, stop)
+        if stop.is_set() and run.state in ACTIVE:
             if not options["json"]:
-                self.tell([f"Run {run.pk} goes on without you.", report.next_step(run)])
-            sys.exit(INTERRUPTED)
+                self.tell([f"Run {run.pk} goes on without you.", report.format_next_step(run)])
+            sys.exit(EXIT_INTERRUPTED)
         self.tell_end(run, options["json"])
         if run.state != State.SUCCEEDED:
             sys.exit(1)
 
     def resume(self, run: Run, options: Mapping[str, Any]) -> None:
-        pace = {name: options[name] for name in _PACE if options[name] is not None}
-        runs.requeue(run, options["performed_by"], **pace)
-        runs.ignore_health(run, options["ignored_health"])
+        pace = {name: options[name] for name in _THROTTLE_OPTIONS if options[name] is not None}
+        lifecycle.requeue(run, options["performed_by"], **pace)
+        lifecycle.ignore_health(run, options["ignored_health"])
         if options["here"] or options["workers"]:
-            runs.entrust(run, options["workers"])
+            lifecycle.assign_workers(run, options["workers"])
         self.begin(run, options["json"])
 
     def pause(self, run: Run, options: Mapping[str, Any]) -> None:
-        runs.pause(run, options["performed_by"])
+        lifecycle.pause(run, options["performed_by"])
         self.settled(run, options["json"])
 
     def cancel(self, run: Run, options: Mapping[str, Any]) -> None:
-        runs.cancel(run, options["performed_by"])
+        lifecycle.cancel(run, options["performed_by"])
         self.settled(run, options["json"])
 
-    def retry(self, run: Run, options: Mapping[str, Any]) -> Request:
+    def retry(self, run: Run, options: Mapping[str, Any]) -> RunRequest:
         failed = Scope.of_failures(run)
-        request = request_of(registry.get(run.operation), options, **run.params)
+        request = build_run_request(registry.get_operation(run.operation), options, **run.params)
         return replace(request, scope=replace(failed, filter={**failed.filter, **request.scope.filter}))
 
-    def revert(self, run: Run, options: Mapping[str, Any]) -> Request:
-        return request_of(Revert, options, run=run.pk)
+    def revert(self, run: Run, options: Mapping[str, Any]) -> RunRequest:
+        return build_run_request(Revert, options, run=run.pk)
 
     def settled(self, run: Run, machine: bool) -> None:
-        self.tell([json.dumps(as_json("run", run))] if machine else report.summary(run))
+        self.tell([json.dumps(run_document("run", run))] if machine else report.format_summary(run))

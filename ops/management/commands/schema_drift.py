@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from ops.management.base import OpsCommand
+from ops.migration_status import read_migration_status
 from ops.report import schema as report
-from ops.schema.drift import drift
-from ops.standing import standing
+from ops.schema.drift import detect_drift
 
 
 class Command(OpsCommand):
@@ -23,8 +23,8 @@ class Command(OpsCommand):
         parser.add_argument("--json", action="store_true", help="JSON, one object.")
 
     def handle(self, **options: Any) -> None:
-        now = standing()
-        found = drift(now)
+        now = read_migration_status()
+        found = detect_drift(now)
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json(now, found)))
         else:

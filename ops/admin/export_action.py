@@ -1,0 +1,111 @@
+"""The export as a bulk action of a model's list: asked for on a page of its own, and left to the workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from ops import permissions
+from ops.admin.forms import style_widgets
+from ops.admin.operations import OperationsAdmin
+from ops.admin.selection import Selection
+from ops.exceptions import OpsError
+from ops.export import queue
+from ops.export.files import FORMATS, FileFormat
+from ops.export.request import DEFAULT_AUDIT_ROWS, ExportRequest
+from ops.operations.scope import Scope
+
+EXPORT_ACTION = "export"
+
+
+class ExportForm(forms.Form):
+    """What an export may be asked for, beside its rows."""
+
+    format = forms.ChoiceField(
+        choices=[(name, name) for name in FORMATS], help_text="An array, or one object a line."
+    )
+    compress = forms.BooleanField(required=False, help_text="With gzip.")
+    audit_logs = forms.IntegerField(
+        min_value=0,
+        required=False,
+        initial=DEFAULT_AUDIT_ROWS,
+        help_text="The last so many of them; all, if left empty.",
+    )
+
+    def wanted(self, scope: Scope) -> ExportRequest:
+        told = self.cleaned_data
+        return ExportRequest(FileFormat(told["format"], told["compress"]), scope, told["audit_logs"])
+
+
+class ExportableAdmin(OperationsAdmin):
+    """A list whose rows can be exported, with what the setting EXPORT_PARTS says belongs to them."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view, name = (
+            self.admin_site.admin_view(self.export_view),
+            self.url(EXPORT_ACTION).removeprefix("admin:"),
+        )
+        return [path(f"{EXPORT_ACTION}/", view, name=name), *super().get_urls()]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        if self._may_export(request):
+            actions[EXPORT_ACTION] = (_redirect_to_export, EXPORT_ACTION, "Export")
+        return actions
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        if EXPORT_ACTION in request.POST.getlist("action") and not self._may_export(request):
+            raise PermissionDenied
+        return super().response_action(request, queryset)
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """The page that asks, over the rows that the address chooses; for POST, the export."""
+        if not self._may_export(request):
+            raise PermissionDenied
+        choice = Selection.of_address(request)
+        back = reverse(self.url("changelist"), query=choice.listed)
+        form = style_widgets(ExportForm(request.POST if request.method == "POST" else None))
+        try:
+            scope, rows = choice.scope(request, self)
+            if form.is_valid():
+                return _start_export(request, form.wanted(scope))
+            files = [part.name.replace("_", " ") for part in ExportRequest(scope=scope).parts()]
+        except OpsError as exc:
+            messages.error(request, str(exc))
+            return HttpResponseRedirect(back)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Export",
+            "rows": rows,
+            "files": files,
+            "form": form,
+            "back": back,
+        }
+        return TemplateResponse(request, "ops/admin/exporting.html", context)
+
+    def _may_export(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request) and request.user.has_perm(permissions.EXPORT_PERMISSION)
+
+
+def _start_export(request: HttpRequest, wanted: ExportRequest) -> HttpResponse:
+    export, warning = queue.request_export(wanted, request.user.get_username())
+    if warning:
+        messages.warning(request, warning)
+    return HttpResponseRedirect(reverse("admin:ops_export_change", args=[export.pk]))
+
+
+def _redirect_to_export(
+    model_admin: ExportableAdmin, request: HttpRequest, queryset: QuerySet[Any]
+) -> HttpResponse:
+    """From the list to the page that asks."""
+    return HttpResponseRedirect(
+        reverse(model_admin.url(EXPORT_ACTION), query=Selection.of_list(request).query)
+    )

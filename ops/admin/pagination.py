@@ -1,0 +1,100 @@
+"""Pages of a list that may have millions of rows, which are neither counted nor searched twice for it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib.admin import ShowFacets
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.paginator import InvalidPage, Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from unfold.views import ChangeList
+
+from ops.admin.ticked import KeyValidatingAdmin
+
+# Beyond this nobody turns pages, and each page would cost as much as all those before it.
+MAX_COUNTED_ROWS = 10_000
+
+
+class ApproximateCount(int):
+    """A number that the planner guessed, and that says so."""
+
+    def __str__(self) -> str:
+        return f"about {int(self):,}"
+
+
+class LargeTablePaginator(Paginator):  # type: ignore[type-arg]
+    """Looks for the keys of the first COUNTED rows, once; the pages end there, and the rest is guessed."""
+
+    object_list: QuerySet[Any]
+
+    @cached_property
+    def keys(self) -> list[Any]:
+        return list(self.object_list.values_list("pk", flat=True)[: MAX_COUNTED_ROWS + 1])
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether ``keys`` are those of all rows."""
+        return len(self.keys) <= MAX_COUNTED_ROWS
+
+    @cached_property
+    def count(self) -> int:
+        if self.is_exact:
+            return len(self.keys)
+        plan = json.loads(self.object_list.order_by().values("pk").explain(format="json"))[0]["Plan"]
+        return ApproximateCount(max(MAX_COUNTED_ROWS, plan["Plan Rows"]))
+
+    @cached_property
+    def num_pages(self) -> int:
+        return max(1, -(-min(self.count, MAX_COUNTED_ROWS) // self.per_page))
+
+    def keys_of_page(self, number: int) -> list[Any]:
+        """Raises InvalidPage."""
+        first = (self.validate_number(number) - 1) * self.per_page
+        return self.keys[first : min(first + self.per_page, MAX_COUNTED_ROWS)]
+
+
+class LargeTableChangeList(ChangeList):  # type: ignore[misc]
+    """Reads the rows of a page by the keys that its paginator found: a search goes through the table once."""
+
+    def get_filters_params(self, params: Any = None) -> Any:
+        found = super().get_filters_params(params)
+        if any("\0" in value for values in found.values() for value in values):
+            raise IncorrectLookupParameters("no text of the database holds the character NUL")
+        return found
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not (self.show_all and self.can_show_all):
+            rows = self.root_queryset.filter(pk__in=self._keys())
+            self.result_list = self.apply_select_related(rows).order_by(*self.queryset.query.order_by)
+        if not (self.query or self.has_active_filters):
+            self.full_result_count = self.result_count  # so that nobody is offered to see "all"
+
+    def _keys(self) -> list[Any]:
+        try:
+            return list(self.paginator.keys_of_page(self.page_num))
+        except InvalidPage as exc:
+            raise IncorrectLookupParameters from exc
+
+
+class LargeTableAdmin(KeyValidatingAdmin):
+    """A list of any length."""
+
+    paginator = LargeTablePaginator
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+    list_per_page = 50
+
+    class Media:
+        css = {"all": ["ops/admin.css"]}
+
+    def url(self, what: str) -> str:
+        """The name of an address of this model's: ``admin:cards_card_operate``."""
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{what}"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return LargeTableChangeList

@@ -1,0 +1,41 @@
+"""Which backups there are."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from ops.backups import manifest
+from ops.backups.errors import InvalidBackupFile
+from ops.models import Backup
+from ops.session import database_name
+
+
+def list_backups() -> list[Backup]:
+    """Those in BACKUP_DIR by their records, those elsewhere by the database; the newest first.
+
+    Without the database too: one that is gone is what backups are for.
+    """
+    found = {backup.path: backup for backup in _registered_backups()}
+    for file in Path(settings.BACKUP_DIR).glob("*"):
+        if file.name.endswith(manifest.BACKUP_SUFFIXES):
+            with suppress(InvalidBackupFile):
+                found[str(file.absolute())] = manifest.read_manifest(file)
+    return sorted(found.values(), key=lambda backup: backup.started_at, reverse=True)
+
+
+def latest_backup(before: datetime | None = None) -> Backup | None:
+    """The newest backup of this database, or the newest that was begun before some time."""
+    ours = [backup for backup in list_backups() if backup.database == database_name()]
+    return next((backup for backup in ours if before is None or backup.started_at <= before), None)
+
+
+def _registered_backups() -> list[Backup]:
+    try:
+        return list(Backup.objects.all())
+    except DatabaseError:
+        return []

@@ -1,0 +1,92 @@
+"""Counts, durations and values in words."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+_CONTROL_CHARS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def format_duration(span: timedelta) -> str:
+    """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    seconds = max(0.0, span.total_seconds())
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def escape_control_chars(text: str) -> str:
+    """Without what would steer a terminal: control characters and changes of direction are spelled out.
+
+    So are halves of characters, for which Python takes the bytes of a file's name that are not UTF-8.
+    """
+    return _CONTROL_CHARS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def truncate(text: str, width: int = 60) -> str:
+    """What somebody else wrote, short enough for a line; halves of characters are spelled out."""
+    return _shorten(text, width).encode(errors="backslashreplace").decode()
+
+
+def quote_truncated(text: str, width: int = 60) -> str:
+    """As ``repr`` shows it, short enough for a line."""
+    return repr(_shorten(text, width))
+
+
+def _shorten(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def format_estimate(span: timedelta) -> str:
+    return f"about {format_duration(span)}" if span >= timedelta(seconds=1) else "less than a second"
+
+
+def rows_per_second(rows: float, span: timedelta) -> float:
+    """0 where the time is too short to tell, as where a clock went back."""
+    return rows / span.total_seconds() if span >= timedelta(milliseconds=1) else 0.0
+
+
+def format_rate(rows: float, span: timedelta) -> str:
+    return f"{rows_per_second(rows, span):,.0f} rows/s"
+
+
+def format_size(count: int) -> str:
+    """``512 bytes``, ``42.5 MB``: as ``ls -lh --si`` counts."""
+    if count < 1000:
+        return f"{count} bytes"
+    amount, unit = count / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if amount < 999.95:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.1f} {unit}"
+
+
+def pluralize(count: int, one: str, many: str = "") -> str:
+    """``1 step``, ``3 steps``, ``2 batches``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def format_value(told: Any) -> str:
+    if told is None:
+        return "NULL"
+    return told if isinstance(told, str) else json.dumps(told, ensure_ascii=False, default=str)
+
+
+def format_row_count(operation_model: Any, count: int) -> str:
+    """``1 card``, ``1,247 cards``."""
+    meta = operation_model._meta
+    return f"{count:,} {meta.verbose_name if count == 1 else meta.verbose_name_plural}"
+
+
+def format_time_left(rows: int, rate: float) -> str:
+    """How long so many rows take at a rate. Without any, the run still looks whether there are others."""
+    seconds = min(rows / max(rate, 0.001), timedelta(days=999).total_seconds())
+    return f"{format_duration(timedelta(seconds=seconds))} left" if rows else "checking the rest"

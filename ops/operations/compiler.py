@@ -1,0 +1,113 @@
+"""From an operation's declaration to SQL: the ORM compiles, nothing here is written for one model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet, FullResultSet
+from django.db import connection
+from django.db.models import Field, QuerySet
+from django.db.models.sql.where import WhereNode
+from psycopg import sql
+
+from ops.operations.base import Operation
+from ops.sql.compile import (
+    CompiledStatement,
+    auto_now_assignments,
+    cast_to_column_type,
+    compile_select,
+    format_assignment,
+    get_model_fields,
+    identifier,
+)
+
+
+def written_fields(operation: Operation) -> list[Field[Any, Any]]:
+    """The fields that the operation writes, in the order in which the statements name them."""
+    return get_model_fields(operation.model, operation.get_columns())
+
+
+def compile_merge(
+    queryset: QuerySet[Any], operation: Operation, source: sql.Composable
+) -> CompiledStatement | None:
+    """The MERGE that makes the operation's changes to a queryset; None where it is known to match no row.
+
+    Its ``source`` is the list that the queryset is joined with, or a single row.
+
+    What is set is not compiled by the ORM's UPDATE, which casts arrays to their columns' type and so cuts in
+    silence.
+    """
+    compiler = annotate_new_values(queryset.order_by(), operation).query.get_compiler(using=queryset.db)
+    compiler.pre_sql_setup()
+    try:
+        where, where_params = compiler.compile(queryset.query.where)
+    except EmptyResultSet:
+        return None
+    fields = written_fields(operation)
+    new = [compiler.compile(compiler.query.annotations[new_value_alias(field)]) for field in fields]
+    assignments = [
+        format_assignment(field, sql.SQL(text)) for field, (text, _) in zip(fields, new, strict=True)
+    ]
+    assignments += auto_now_assignments(operation.model)
+    statement = sql.SQL(
+        "MERGE INTO {table} USING {source} ON {where} WHEN MATCHED THEN UPDATE SET {assignments}"
+    ).format(
+        table=identifier(operation.model._meta.db_table),
+        source=source,
+        assignments=sql.SQL(", ").join(assignments),
+        where=sql.SQL(where),
+    )
+    params = [*where_params, *(param for _, given in new for param in given)]
+    return CompiledStatement(statement.as_string(connection.connection), tuple(params))
+
+
+def select_changes(queryset: QuerySet[Any], operation: Operation, *labels: str) -> QuerySet[Any]:
+    """Rows of ``(*labels, pk, old..., new...)``, old and new in the order of ``fields_of``."""
+    fields = written_fields(operation)
+    old, new = [field.attname for field in fields], [new_value_alias(field) for field in fields]
+    rows: QuerySet[Any] = annotate_new_values(queryset, operation).values_list(*labels, "pk", *old, *new)
+    return rows
+
+
+def annotate_new_values(queryset: QuerySet[Any], operation: Operation) -> QuerySet[Any]:
+    changes = operation.get_changes()
+    fields = dict(zip(operation.get_columns(), written_fields(operation), strict=True))
+    rows: QuerySet[Any] = queryset.annotate(
+        **{
+            new_value_alias(field): cast_to_column_type(changes[name], field)
+            for name, field in fields.items()
+        }
+    )
+    return rows
+
+
+def new_value_alias(field: Field[Any, Any]) -> str:
+    """An annotation's name; with an underscore at its end it is no field's, since Django refuses those."""
+    return f"new_{field.name}_"
+
+
+def compile_declaration(operation: Operation) -> CompiledStatement | None:
+    """What the declaration compiles to, for its fingerprint."""
+    queryset = operation.get_queryset().all()
+    _sort_conditions(queryset.query.where, queryset.query.get_compiler(using=queryset.db))
+    if not operation.is_per_row():
+        queryset = select_changes(queryset.order_by("pk"), operation)
+    return compile_select(queryset.order_by("pk"))
+
+
+def _sort_conditions(where: WhereNode, compiler: Any) -> None:
+    """Conditions that differ by their values alone, as those made of a set, which has another order in
+    each process."""
+    for child in where.children:
+        if isinstance(child, WhereNode):
+            _sort_conditions(child, compiler)
+    try:
+        told = [compiler.compile(child) for child in where.children]
+    except (EmptyResultSet, FullResultSet):
+        return
+    for text in {text for text, _ in told}:
+        places = [place for place, (other, _) in enumerate(told) if other == text]
+        order = sorted(places, key=lambda place: repr(told[place][1]))
+        moved = [where.children[place] for place in order]
+        for place, child in zip(places, moved, strict=True):
+            where.children[place] = child

@@ -1,0 +1,192 @@
+"""What a declaration must hold to before its queryset is looked at: the kinds of its parts and answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from django import forms
+from django.core.exceptions import FieldError, ValidationError
+from django.db import Error
+from django.db.models import Count, Manager, Model, QuerySet
+from django.utils.choices import CallableChoiceIterator
+
+from ops.exceptions import InvalidDeclaration, OpsError
+from ops.models import Run
+from ops.operations import user_code
+from ops.operations.base import Check, Operation
+from ops.operations.compiler import compile_declaration
+
+# What every command of an operation takes, so that no parameter can be called so.
+# fmt: off
+RESERVED_PARAM_NAMES = frozenset({
+    "operation", "verb", "number", "help", "version", "verbosity", "settings", "pythonpath",
+    "traceback", "no_color", "force_color", "skip_checks", "dry_run", "execute", "batch_size",
+    "max_rate", "max_failures", "queue", "workers", "lanes", "filter", "ignore_health",
+    "ignored_health", "no_backup", "without_backup", "as", "performed_by", "json",
+})
+# fmt: on
+
+
+@contextmanager
+def wrap_declaration_errors(name: str, what: str) -> Iterator[None]:
+    """What the declaration's own code raises is said to be its fault; what the database raises is not."""
+    try:
+        yield
+    except (OpsError, Error):
+        raise
+    except NotImplementedError as exc:
+        raise InvalidDeclaration(f"{name} declares no {what}") from exc
+    except Exception as exc:
+        raise InvalidDeclaration(f"{name}: {what}: {user_code.format_exception(exc)}") from exc
+
+
+def check_class(declared: type[Operation]) -> None:
+    """Raise InvalidDeclaration where a part of the class is of another kind than it must be."""
+    name = get_operation_name(declared)
+    if declared.example is not None or hasattr(declared, "model"):
+        _check_model(name, getattr(declared, "model", None))
+    params = declared.Params
+    if not (isinstance(params, type) and issubclass(params, forms.BaseForm)):
+        raise InvalidDeclaration(f"{name}: Params is {params!r}, which is no form: inherit from forms.Form")
+    if taken := sorted(RESERVED_PARAM_NAMES & params.base_fields.keys()):
+        raise InvalidDeclaration(f"{name}: the parameter {taken[0]} is called as an option of every command")
+    for part in ("columns", "follows"):
+        if isinstance(getattr(declared, part), str | set | frozenset):
+            raise InvalidDeclaration(f"{name}: {part} is {getattr(declared, part)!r}; give a list of names")
+    if not isinstance(declared.guessed_rate, int | float) or declared.guessed_rate <= 0:
+        raise InvalidDeclaration(f"{name}: guessed_rate is {declared.guessed_rate!r}; give rows a second")
+
+
+def get_operation_name(declared: type[Operation]) -> str:
+    """The name. Raises InvalidDeclaration where it is none that can be typed."""
+    if not (isinstance(declared, type) and issubclass(declared, Operation)):
+        raise InvalidDeclaration(f"{declared!r} is no operation: inherit from ops.operations.Operation")
+    name = getattr(declared, "name", "")
+    if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name)):
+        raise InvalidDeclaration(
+            f"{declared.__qualname__}.name is {name!r}; use lower-case letters, digits and underscores"
+        )
+    return name
+
+
+def _check_model(name: str, model: Any) -> None:
+    if model is None:
+        raise InvalidDeclaration(f"{name} names no model: give one, as in `model = Card`")
+    if not (isinstance(model, type) and issubclass(model, Model)):
+        raise InvalidDeclaration(f"{name}: model is {model!r}; give the class")
+    if model._meta.abstract:
+        raise InvalidDeclaration(f"{name}: {model.__name__} is abstract, so it has no table")
+
+
+def clean_example(declared: type[Operation]) -> dict[str, Any]:
+    """The example as the form would clean it, as far as no database is needed for that.
+
+    Raises InvalidDeclaration.
+    """
+    name, fields, example = declared.name, declared.Params.base_fields, declared.example or {}
+    if not isinstance(example, Mapping):
+        raise InvalidDeclaration(f"{name}: example is {example!r}; give parameters by name, or None")
+    if unknown := sorted(set(example) - set(fields)):
+        raise InvalidDeclaration(f"{name}: example gives {unknown[0]}, which is no parameter")
+    if missing := sorted({each for each, field in fields.items() if field.required} - set(example)):
+        raise InvalidDeclaration(f"{name}: example lacks the parameters {', '.join(missing)}")
+    return {each: _clean_param(name, each, field, example.get(each)) for each, field in fields.items()}
+
+
+def _clean_param(name: str, param: str, field: forms.Field, value: Any) -> Any:
+    choices = getattr(field, "choices", ())
+    if value is None or isinstance(choices, CallableChoiceIterator | forms.models.ModelChoiceIterator):
+        return value
+    try:
+        return field.clean(value)
+    except ValidationError as exc:
+        raise InvalidDeclaration(f"{name}: example: {param}: {' '.join(exc.messages)}") from exc
+    except Exception:
+        return value  # it asks more than the field
+
+
+def get_operation_queryset(operation: Operation) -> QuerySet[Any]:
+    """What ``get_queryset`` gives. Raises InvalidDeclaration where that is no queryset."""
+    with wrap_declaration_errors(operation.name, "get_queryset()"):
+        rows: Any = operation.get_queryset()
+    if isinstance(rows, Manager):
+        raise InvalidDeclaration(f"{operation.name}: get_queryset() returned a manager: add .all()")
+    if not isinstance(rows, QuerySet):
+        raise InvalidDeclaration(
+            f"{operation.name}: get_queryset() returned {_describe_type(rows)}, not a queryset"
+        )
+    return rows
+
+
+def check_changes(operation: Operation) -> None:
+    """Of an operation without ``process``: its changes are a mapping, of the columns that it names."""
+    if operation.is_per_row():
+        return
+    if type(operation).get_changes is Operation.get_changes:
+        raise InvalidDeclaration(
+            f"{operation.name} writes no column: give get_changes(), or columns and process()"
+        )
+    with wrap_declaration_errors(operation.name, "get_changes()"):
+        changes: Any = operation.get_changes()
+    if not isinstance(changes, Mapping):
+        raise InvalidDeclaration(
+            f"{operation.name}: get_changes() returned {_describe_type(changes)}, not a mapping"
+        )
+    if operation.columns and set(operation.columns) != set(changes):
+        told = f"columns are {', '.join(operation.columns)}, and get_changes() sets {', '.join(changes)}"
+        raise InvalidDeclaration(f"{operation.name}: {told}; leave columns to process()")
+
+
+def check_statement(operation: Operation) -> None:
+    """The ORM can compile what is declared."""
+    what = "get_queryset()" if operation.is_per_row() else "get_queryset() or get_changes()"
+    with wrap_declaration_errors(operation.name, what):
+        compile_declaration(operation)
+
+
+def check_field_names(operation: Operation, rows: QuerySet[Any]) -> None:
+    """``breakdown`` and ``label`` name fields."""
+    name, label, breakdown = operation.name, operation.label, operation.breakdown
+    try:
+        operation.model._base_manager.values_list("pk", label)
+    except (FieldError, TypeError, AttributeError) as exc:
+        raise InvalidDeclaration(f"{name}: label is {label!r}: {exc}") from exc
+    try:
+        if breakdown is not None:
+            rows.order_by().values_list(breakdown).annotate(count=Count("pk"))
+    except (FieldError, TypeError, AttributeError) as exc:
+        raise InvalidDeclaration(f"{name}: breakdown is {breakdown!r}: {exc}") from exc
+
+
+def collect_notes(operation: Operation, run: Run | None) -> list[str]:
+    """What ``get_remarks`` tells; where it raises, that: a run has ended by then, whatever is told of it."""
+    try:
+        return list(operation.get_remarks(run))
+    except Error:
+        raise
+    except Exception as exc:
+        return [f"get_remarks(): {user_code.format_exception(exc)}"]
+
+
+def check_checks(operation: Operation) -> None:
+    """``get_checks`` gives checks whose rows can be counted, and narrowed to a scope."""
+    with wrap_declaration_errors(operation.name, "get_checks()"):
+        checks = list(operation.get_checks())
+    for check in checks:
+        if not (isinstance(check, Check) and isinstance(check.queryset, QuerySet)):
+            raise InvalidDeclaration(
+                f"{operation.name}: get_checks() gives {_describe_type(check)}; give Check(label, queryset)"
+            )
+        query = check.queryset.query
+        if query.is_sliced or query.combinator or query.select_for_update:
+            raise InvalidDeclaration(
+                f"{operation.name}: the check {check.label!r} is sliced, combined or locks:"
+                " filter its queryset"
+            )
+
+
+def _describe_type(value: Any) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,59 @@
+"""How far a transfer of rows is: plain lines, a bar, or JSON lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from ops.export.progress import TransferProgress
+from ops.formatting import format_duration, format_size
+
+
+class LineProgress(TransferProgress):
+    def show(self, name: str) -> None:
+        told = [
+            f"{self.rows:,} rows",
+            f"now {name}",
+            f"{format_size(round(self.bytes_a_second))}/s",
+        ]
+        if self.total:
+            told[0] = f"{self.rows:,} of {self.total:,} rows ({100 * self.rows / self.total:.0f} %)"
+            told.append(f"{format_duration(timedelta(seconds=self.seconds_left))} left")
+        print(", ".join(told), flush=True)
+
+
+class JsonProgress(TransferProgress):
+    interval = 1.0
+
+    def show(self, name: str) -> None:
+        told = {"event": "progress", "file": name, "rows": self.rows, "total": self.total or None}
+        speed = {"bytes": self.bytes, "rate": round(self.bytes_a_second)}
+        left = round(self.seconds_left, 1) if self.total else None
+        print(json.dumps({**told, **speed, "seconds_left": left}), flush=True)
+
+
+class BarProgress(TransferProgress):
+    interval = 0.1
+
+    @contextmanager
+    def of(self, total: int) -> Iterator[None]:
+        from ops.report.bar import create_row_progress_bar  # rich takes a tenth of a second to import
+
+        with super().of(total), create_row_progress_bar(sys.stdout) as self.bar:
+            self.task = self.bar.add_task("", total=total or None, told="")
+            yield
+            self.bar.update(self.task, completed=self.rows, total=self.total or None)
+
+    def show(self, name: str) -> None:
+        told = f"{format_size(round(self.bytes_a_second))}/s"
+        self.bar.update(self.task, description=name, completed=self.rows, total=self.total or None, told=told)
+
+
+def create_transfer_progress(as_json: bool) -> TransferProgress:
+    """What suits whoever reads the standard output."""
+    if as_json:
+        return JsonProgress()
+    return BarProgress() if sys.stdout.isatty() else LineProgress()

@@ -1,0 +1,67 @@
+"""Waiting for a database that is away, and trying again what lost a race."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from threading import Event
+from time import monotonic
+
+from django.db import Error, InterfaceError, OperationalError, connection
+
+from ops.exceptions import DatabaseUnavailable
+from ops.sqlstates import READ_ONLY_TRANSACTION, RETRYABLE, is_fatal, sqlstate
+
+RETRY_TIMEOUT = timedelta(seconds=60)
+# Connection exceptions; the server is shutting down, crashed, or starting; or it is a standby, as the next
+# primary is until it is promoted.
+_UNAVAILABLE_SQLSTATES = ("08", "57P0", READ_ONLY_TRANSACTION)
+_MAX_DELAY = 2.0
+
+
+def is_transient(error: Error) -> bool:
+    """Whether the same transaction may succeed a moment later."""
+    state = sqlstate(error)
+    return state in RETRYABLE or is_unavailable(error)
+
+
+def is_unavailable(error: Error) -> bool:
+    """Whether the connection was lost with the error, or could not be had.
+
+    By the error itself first, since Django may have connected anew when it left the transaction. An error
+    without a SQLSTATE is the client library's own.
+    """
+    state, is_operational = sqlstate(error), isinstance(error, (OperationalError, InterfaceError))
+    if state.startswith(_UNAVAILABLE_SQLSTATES) or is_fatal(error) or (is_operational and not state):
+        return True
+    return connection.connection is None or connection.connection.closed
+
+
+class Backoff:
+    """How long to try again: pauses that grow, with jitter, until ``limit`` has passed without success."""
+
+    def __init__(self, stop: Event, limit: timedelta = RETRY_TIMEOUT) -> None:
+        self.stop = stop
+        self.limit = limit
+        self.renew()
+
+    def renew(self) -> None:
+        self.since: float | None = None
+        self.pause = 0.05
+
+    def wait(self, error: Error) -> None:
+        """Pause before another try.
+
+        Raises DatabaseAway when out of patience, or asked to stop, while the database is away; the error
+        itself when races are lost for as long.
+        """
+        self.since = self.since or monotonic()
+        out_of_patience = monotonic() - self.since > self.limit.total_seconds()
+        if is_unavailable(error):
+            if self.stop.is_set() or out_of_patience:
+                raise DatabaseUnavailable(str(error).strip()) from error
+            connection.close()
+        elif out_of_patience:
+            raise error
+        self.stop.wait(self.pause * random.uniform(0.5, 1.5))  # noqa: S311
+        self.pause = min(_MAX_DELAY, self.pause * 2)

@@ -1,0 +1,109 @@
+"""How a run comes to be: what is asked, and the run, with its claims and its lanes, that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils import timezone
+
+from ops.db import canonical_output
+from ops.models import Lane, Run
+from ops.operations.base import Operation
+from ops.operations.candidates import build_keyset, candidates
+from ops.operations.compiler import written_fields
+from ops.operations.scope import Scope
+from ops.operations.validation import (
+    build_deterministic_operation,
+    check_query_plan,
+    fingerprint,
+    model_label,
+)
+from ops.runs import backup_policy, claims
+from ops.runs.events import log_created
+from ops.sql.counts import without_nested_loops
+from ops.sql.keyset import Keyset
+from ops.sql.types import read_column_types
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a run is asked: raw parameters, scope, who asks, and how it is to be executed.
+
+    With ``workers`` it is for so many of them to advance (see ops.queue.enqueue); without, for whoever asks.
+    """
+
+    operation: type[Operation]
+    performed_by: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    scope: Scope = field(default_factory=Scope)
+    lanes: int = 1
+    batch_size: int | None = None
+    max_rate: int | None = None
+    max_failures: int | None = None
+    workers: int | None = None
+    without_backup: bool = False
+    ignored_health: Sequence[str] = ()
+    follows: Run | None = None
+
+
+def create_run(request: RunRequest) -> Run:
+    """A queued run that has claimed its columns.
+
+    Raises InvalidDeclaration, InvalidParams, InvalidScope, NoBackup, or ColumnClaimed.
+    """
+    as_of = timezone.now()
+    operation = build_deterministic_operation(request.operation, request.params, as_of)
+    request.scope.check_filter(operation.model)
+    without_backup = backup_policy.require_backup(request.without_backup)
+    with canonical_output():
+        check_query_plan(operation)
+        operation.check_rows()
+    with canonical_output():
+        run = Run.objects.create(
+            operation=operation.name,
+            model=model_label(operation.model),
+            columns=[field.name for field in written_fields(operation)],
+            types=read_column_types(operation.model, written_fields(operation)),
+            params=dict(request.params),
+            scope=request.scope.as_json(),
+            version=fingerprint(operation),
+            as_of=as_of,
+            performed_by=request.performed_by,
+            total=0,
+            batch_size=request.batch_size,
+            max_rate=request.max_rate,
+            max_failures=request.max_failures,
+            workers=request.workers,
+            without_backup=without_backup,
+            ignored_health=sorted({*request.ignored_health}),
+            follows=request.follows,
+        )
+        request.scope.store(run, operation.model)
+        keyset = build_keyset(operation, request.scope, run)
+        last = _create_lanes(run, keyset, max(request.lanes, request.workers or 1))
+        with without_nested_loops(keyset):
+            run.total = keyset.between(candidates(operation, request.scope, run), None, last).count()
+        run.save(update_fields=["total"])
+        claims.acquire(run)
+        log_created(run)
+    return run
+
+
+def _create_lanes(run: Run, keyset: Keyset, count: int) -> str | None:
+    """Lanes of about as many keys each over those that exist now: newer rows are not this run's.
+
+    Returns the last key.
+    """
+    keys = keyset.keys()
+    total = keys.count() if count > 1 else 0
+    places = sorted({total * number // count for number in range(1, count)} - {0})
+    bounds = [None, *(str(keys[place - 1]) for place in places)]
+    last = keys.last()
+    uppers = [*bounds[1:], None if last is None else str(last)]
+    Lane.objects.bulk_create(
+        Lane(run=run, number=number, lower=lower, upper=upper, finished=last is None)
+        for number, (lower, upper) in enumerate(zip(bounds, uppers, strict=True), start=1)
+    )
+    return uppers[-1]

@@ -1,0 +1,245 @@
+"""The life of a run once it is created: moved from state to state, halted, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, DurationField, F, OuterRef, Q, Subquery, When
+from django.db.models.functions import Greatest, Now
+
+from ops.clock import WorkTimer, elapsed_since
+from ops.command_lines import manage_command
+from ops.db import IDLE_IN_TRANSACTION_TIMEOUT
+from ops.events import log_event, process_name
+from ops.exceptions import InvalidTransition, RunLost, UnknownRun
+from ops.models import Failure, Lane, Run
+from ops.runs import claims, followups, outlook
+from ops.runs.advice import RunAction, format_run_command
+from ops.runs.events import log_transition
+from ops.runs.rebuild import rebuild_operation
+from ops.states import IN_PROGRESS, TRANSITIONS, State
+
+
+def get_run(pk: int) -> Run:
+    try:
+        return Run.objects.get(pk=pk)
+    except Run.DoesNotExist:
+        raise UnknownRun(f"there is no run {pk}. To list the runs: {manage_command('runs')}") from None
+
+
+def refresh_run(run: Run, **how: Any) -> None:
+    """Read the run again, ``how`` as ``refresh_from_db`` takes it. Raises RunLost."""
+    try:
+        run.refresh_from_db(**how)
+    except Run.DoesNotExist as exc:
+        raise RunLost(run.pk) from exc
+
+
+def transition(run: Run, to: State, by: str = "", **changes: Any) -> None:
+    """Move the run to another state, out of a hold, with what goes with it; tell it, and who asked.
+
+    Raises IllegalMove.
+    """
+    changes = {
+        "held_until": None,
+        "held_for": None,
+        "held_reason": "",
+        **_work_timer_fields(run, to),
+        **changes,
+    }
+    origins = [state for state, reachable in TRANSITIONS.items() if to in reachable]
+    if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
+        refresh_run(run)
+        raise InvalidTransition(
+            f"run {run.pk} cannot become {to.label}: its state is {run.get_state_display()}.",
+            f"To see it: {format_run_command(run.pk, RunAction.SHOW)}",
+        )
+    refresh_run(run)
+    log_transition(run, by)
+
+
+def _work_timer_fields(run: Run, to: State) -> dict[str, Any]:
+    """The time that the run is worked on is counted while it is running, halting or not."""
+    if to == State.RUNNING:
+        return {"working_since": Now()}
+    if to in (State.PAUSING, State.CANCELLING):
+        return {}
+    # A run that a restore paused still has the clock of its backup, and nobody worked on it since.
+    ticking = Q(state__in=IN_PROGRESS, working_since__isnull=False)
+    since = When(ticking, then=elapsed_since("working_since", run.attended))
+    span = Case(since, default=timedelta(), output_field=DurationField())
+    return {"working_since": None, "worked": F("worked") + span}
+
+
+def start(run: Run) -> None:
+    """Take up a queued run; a running one is joined."""
+    if run.state != State.RUNNING:
+        try:
+            transition(run, State.RUNNING, started_at=run.started_at or Now(), error="", error_code="")
+            run.attended = WorkTimer(throughout=True)
+            return
+        except InvalidTransition:
+            if run.state != State.RUNNING:  # else another process took it up in the same moment
+                raise
+    _discount_idle_time(run)
+    run.attended = WorkTimer(throughout=False)
+    log_event(run, "joined", process=process_name())
+
+
+def _discount_idle_time(run: Run) -> None:
+    """The time since the last batch, if all who worked on the run are gone, is no time of work.
+
+    Whoever has idled for longer in a batch has lost it.
+    """
+    heard = Lane.objects.filter(run=OuterRef("pk"), heartbeat_at__isnull=False).order_by("-heartbeat_at")
+    last = Greatest(Subquery(heard.values("heartbeat_at")[:1]), "working_since")
+    running = Run.objects.filter(pk=run.pk, state=State.RUNNING, held_until=None)
+    silent = running.alias(last=last).filter(last__lt=Now() - IDLE_IN_TRANSACTION_TIMEOUT)
+    silent.update(worked=F("worked") + (last - F("working_since")), working_since=Now())
+
+
+def requeue(run: Run, by: str = "", **changes: Any) -> None:
+    """Let a halted or ended run go on: its failures are tried again, its columns claimed anew.
+
+    ``changes`` are fields that are written into it, one that is running too.
+
+    Raises IllegalMove, ColumnClaimed, ChangedDeclaration.
+    """
+    rebuild_operation(run)
+    if run.state in (State.PAUSING, State.CANCELLING):
+        finish_halt(run)
+    with transaction.atomic():
+        refresh_run(run, from_queryset=Run.objects.select_for_update())
+        _check_may_requeue(run)
+        if run.state in (State.QUEUED, State.RUNNING):
+            update_run(run, **changes)
+            return
+        transition(run, State.QUEUED, by, **changes, finished_at=None, checks=[], error="", error_code="")
+        claims.acquire(run)
+        Failure.objects.filter(run=run).update(to_retry=True)
+        Lane.objects.filter(run=run).update(failed=0)
+        if not run.lanes.filter(finished=False).exists():
+            start_next_sweep(run, first=2)
+        elif run.sweep > 2:  # What failed lies behind the cursors: only another sweep comes there again.
+            run.sweep = 2
+            run.save(update_fields=["sweep"])
+
+
+def assign_workers(run: Run, workers: int | None) -> None:
+    """From now on the run is for so many workers to advance; None: for whoever works on it in a terminal."""
+    update_run(run, workers=workers)
+
+
+def update_run(run: Run, **changes: Any) -> None:
+    """Write the fields into the run."""
+    for name, value in changes.items():
+        setattr(run, name, value)
+    run.save(update_fields=changes)
+
+
+def ignore_health(run: Run, names: Iterable[str]) -> None:
+    """Let these indicators hold the run no more; a hold under way ends, and the others are asked anew."""
+    if added := {*names} - {*run.ignored_health}:
+        run.ignored_health = sorted({*run.ignored_health} | added)
+        run.held_until, run.held_for, run.held_reason = None, None, ""
+        run.save(update_fields=["ignored_health", "held_until", "held_for", "held_reason"])
+        log_event(run, "ignores", indicators=", ".join(run.ignored_health))
+
+
+def _check_may_requeue(run: Run) -> None:
+    if run.state == State.AWAITING_APPROVAL:
+        told = f"run {run.pk} awaits approval, so it cannot be resumed."
+        raise InvalidTransition(told, outlook.describe_next_step(run))
+    if run.state in (State.SUCCEEDED, State.CANCELLED):
+        raise InvalidTransition(
+            f"run {run.pk} is over ({run.get_state_display()}).",
+            f"To see it: {format_run_command(run.pk, RunAction.SHOW)}",
+        )
+
+
+def pause(run: Run, by: str = "") -> None:
+    """Pause the run once the batches under way have committed. Raises IllegalMove."""
+    if run.state == State.PAUSED:
+        raise InvalidTransition(f"run {run.pk} is paused already.", outlook.describe_next_step(run))
+    if run.state != State.PAUSING:
+        with _suggest_next_step(run):
+            transition(run, State.PAUSING, by)
+    finish_halt(run)
+
+
+def cancel(run: Run, by: str = "") -> None:
+    """Cancel the run once the batches under way have committed. What it changed stays changed."""
+    refresh_run(run)
+    if run.state == State.RUNNING:
+        transition(run, State.CANCELLING, by)
+    if run.state in (State.PAUSING, State.CANCELLING):
+        finish_halt(run)
+    if run.state == State.CANCELLED:
+        return
+    try:
+        with _suggest_next_step(run):
+            end(run, State.CANCELLED, by)
+    except InvalidTransition:
+        if run.state != State.RUNNING:  # else it was taken up in the same moment
+            raise
+        cancel(run, by)
+
+
+@contextmanager
+def _suggest_next_step(run: Run) -> Iterator[None]:
+    """A refusal says what works instead."""
+    try:
+        yield
+    except InvalidTransition as exc:
+        raise InvalidTransition(exc.reason, outlook.describe_next_step(run)) from exc
+
+
+@transaction.atomic
+def finish_halt(run: Run) -> None:
+    """Pausing becomes paused, cancelling cancelled, as soon as no batch is under way."""
+    _wait_for_batches(run)
+    with suppress(InvalidTransition):  # it has ended in the same moment, by itself
+        if run.state == State.PAUSING:
+            transition(run, State.PAUSED)
+        elif run.state == State.CANCELLING:
+            end(run, State.CANCELLED)
+
+
+@transaction.atomic
+def fail(run: Run, error: str, code: str = "") -> None:
+    """Fail a run at work as soon as no batch is under way: until then its columns are its own.
+
+    ``code`` is what the advice goes by: the error's SQLSTATE, or the name of its exception.
+    """
+    _wait_for_batches(run)
+    if run.state in IN_PROGRESS:
+        end(run, State.FAILED, error=error, error_code=code)
+
+
+def _wait_for_batches(run: Run) -> None:
+    """A batch holds its lane. In a transaction: until its end no other batch begins, and the state stays.
+
+    The run is locked first, as whoever sends its lanes back does it; others may still refer to it.
+    """
+    refresh_run(run, from_queryset=Run.objects.select_for_update(no_key=True))
+    list(run.lanes.select_for_update().order_by("pk"))
+
+
+@transaction.atomic
+def end(run: Run, state: State, by: str = "", **changes: Any) -> None:
+    """Move the run to an end, let its columns go, and begin what follows it. Raises IllegalMove."""
+    transition(run, state, by, finished_at=Now(), **changes)
+    claims.release(run)
+    followups.start_followups(run)
+
+
+def start_next_sweep(run: Run, first: int | None = None) -> None:
+    """Send every lane back to its beginning; ``first`` restarts the count of sweeps."""
+    run.sweep = first or run.sweep + 1
+    run.save(update_fields=["sweep"])
+    run.lanes.exclude(upper=None).update(cursor=None, finished=False)  # an empty table stays out of bounds
+    log_event(run, "sweep", number=run.sweep)

@@ -1,0 +1,127 @@
+"""What a run would do, seen before it does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import DataError, transaction
+from django.db.models import Count, F, Max, Sum
+from django.utils import timezone
+
+from ops.db import read_only_snapshot
+from ops.formatting import rows_per_second
+from ops.models import Run
+from ops.operations.base import Operation
+from ops.operations.candidates import candidates
+from ops.operations.compiler import select_changes, written_fields
+from ops.operations.contract import collect_notes
+from ops.operations.refusals import VALUES_COMPUTED_LATER, predict_failures
+from ops.operations.side_effects import iter_table_warnings
+from ops.operations.validation import build_deterministic_operation, check_query_plan
+from ops.runs.creation import RunRequest
+
+_SAMPLE_SIZE = 5
+# A run of fewer rows than this says more of its start than of its rate.
+_MIN_ROWS_FOR_RATE = 1_000
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row by its label, with each column's old and new value (only the old one if rows are processed)."""
+
+    label: str
+    values: dict[str, tuple[Any, Any] | tuple[Any]]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """``rate`` is in rows a second, learnt from run ``learnt_from`` where there is one."""
+
+    operation: Operation
+    total: int
+    breakdown: list[tuple[Any, int]]
+    samples: list[Sample]
+    remarks: list[str]
+    rate: float
+    learnt_from: int | None
+
+    @property
+    def duration(self) -> timedelta:
+        return timedelta(seconds=self.total / self.rate)
+
+
+def build_preview(request: RunRequest) -> Preview:
+    """Look at the rows in one READ ONLY snapshot: nothing can be written here.
+
+    Raises InvalidDeclaration, InvalidParams, or InvalidScope.
+    """
+    with read_only_snapshot():
+        operation = build_deterministic_operation(request.operation, request.params, timezone.now())
+        request.scope.check(operation.model)
+        check_query_plan(operation)
+        operation.check_rows()
+        rows = candidates(operation, request.scope)
+        rate, learnt_from = _estimate_rate(operation)
+        samples, foreseen = _sample_rows(rows.order_by("pk"), operation)
+        return Preview(
+            operation=operation,
+            total=rows.count(),
+            breakdown=_count_by_group(rows, operation.breakdown),
+            samples=samples,
+            remarks=[
+                *(foreseen if samples else ()),
+                *collect_notes(operation, None),
+                *iter_table_warnings(operation),
+            ],
+            rate=rate,
+            learnt_from=learnt_from,
+        )
+
+
+def _count_by_group(rows: Any, field: str | None) -> list[tuple[Any, int]]:
+    if field is None:
+        return []
+    counted = rows.order_by().values_list(field).annotate(count=Count("pk"))
+    return sorted(counted, key=lambda pair: (-pair[1], str(pair[0])))
+
+
+def _sample_rows(rows: Any, operation: Operation) -> tuple[list[Sample], list[str]]:
+    """The first rows, and what can be foreseen of their new values and of those after them."""
+    if operation.is_per_row():
+        return _sample_old_values(rows, operation), [VALUES_COMPUTED_LATER]
+    try:
+        with transaction.atomic():
+            told = list(predict_failures(rows, operation))
+            return _sample_new_values(rows[:_SAMPLE_SIZE], operation), told
+    except DataError as exc:
+        reason = str(exc).strip().partition("\n")[0]
+        told = [f"the new values of some rows cannot be computed, and these rows would fail: {reason}"]
+    return _sample_old_values(rows, operation), told
+
+
+def _sample_old_values(rows: Any, operation: Operation) -> list[Sample]:
+    columns = [field.name for field in written_fields(operation)]
+    told = rows.values_list(operation.label, *columns)[:_SAMPLE_SIZE]
+    return [Sample(str(row[0]), {c: (old,) for c, old in zip(columns, row[1:], strict=True)}) for row in told]
+
+
+def _sample_new_values(rows: Any, operation: Operation) -> list[Sample]:
+    columns = [field.name for field in written_fields(operation)]
+    labelled = select_changes(rows.annotate(row_label_=F(operation.label)), operation, "row_label_")
+    found = []
+    for label, _, *values in labelled:
+        pairs = zip(values[: len(columns)], values[len(columns) :], strict=True)
+        found.append(Sample(str(label), dict(zip(columns, pairs, strict=True))))
+    return found
+
+
+def _estimate_rate(operation: Operation) -> tuple[float, int | None]:
+    """Rows a second of the newest run of the operation that changed enough of them, without a cap."""
+    ended = Run.objects.filter(operation=operation.name, worked__gt=timedelta(), finished_at__isnull=False)
+    counted = ended.filter(max_rate=None).annotate(changed=Sum("lanes__changed"), busiest=Max("lanes__busy"))
+    run = counted.filter(changed__gte=_MIN_ROWS_FOR_RATE).order_by("-pk").first()
+    if run is None:
+        return operation.guessed_rate, None
+    return max(rows_per_second(run.changed, max(run.worked, run.busiest)), 1.0), run.pk
