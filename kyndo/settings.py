@@ -60,7 +60,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
-    "ops.http.trouble.DatabaseErrorMiddleware",
+    "ops.http.server_errors.DatabaseErrorMiddleware",
 ]
 ROOT_URLCONF = "kyndo.urls"
 WSGI_APPLICATION = "kyndo.wsgi.application"

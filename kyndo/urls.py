@@ -14,4 +14,4 @@ urlpatterns = [
     # Where they lie in a bucket, their addresses are the bucket's.
     path(f"{settings.MEDIA_URL.lstrip('/')}<path:name>", media.serve_picture),
 ]
-handler500 = "ops.http.trouble.server_error"
+handler500 = "ops.http.server_errors.server_error"

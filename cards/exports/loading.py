@@ -19,7 +19,7 @@ from ops import bulk_load
 from ops.bulk_load import LoadCounts, LoadPreview
 from ops.db import read_only_snapshot
 from ops.exceptions import InvalidContent
-from ops.export.read import ExportFile
+from ops.export.reader import ExportFile
 from ops.export.summary import ExportFolder
 from ops.formatting import escape_control_chars, quote_truncated
 from ops.models import AuditLog

@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef, TextField
 from django.db.models.functions import Cast
 
 from cards.models import Asset, Card, PresentationRule
-from ops.export.part import Dataset, audit_dataset
+from ops.export.dataset import Dataset, audit_dataset
 from ops.models import AuditLog
 from ops.operations.scope import Scope
 

@@ -24,8 +24,8 @@ from ops.admin.live_page import (
 )
 from ops.exceptions import OpsError
 from ops.formatting import format_duration, format_rate
-from ops.health.health import format_unavailable
 from ops.health.hold import is_held
+from ops.health.monitor import format_unavailable
 from ops.models import Run
 from ops.operations.scope import describe_scope
 from ops.report import run as report

@@ -16,8 +16,8 @@ from ops.engine.lane import RunHalted
 from ops.engine.throttle import RateLimiter
 from ops.events import log_event, process_name
 from ops.exceptions import InvalidTransition, OpsError, RunHeld
-from ops.health.health import HealthMonitor
 from ops.health.hold import is_held, wait_during_hold
+from ops.health.monitor import HealthMonitor
 from ops.models import Run
 from ops.operations.scope import Scope
 from ops.retries import RETRY_TIMEOUT, Backoff, is_transient, is_unavailable

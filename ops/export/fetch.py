@@ -12,7 +12,7 @@ from ops.command_lines import manage_command
 from ops.exceptions import InvalidContent
 from ops.export import queue
 from ops.export.folder import atomic_directory
-from ops.export.read import ExpectedFile
+from ops.export.reader import ExpectedFile
 from ops.export.summary import SUMMARY_FILENAME
 from ops.models import Export
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from ops.export.dataset import Dataset
 from ops.export.files import FileFormat
-from ops.export.part import Dataset
 from ops.operations.scope import Scope
 
 DEFAULT_AUDIT_ROWS = 1000

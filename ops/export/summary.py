@@ -16,7 +16,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from ops.exceptions import InvalidContent, OpsError
 from ops.export.files import FileFormat, FileResult, list_file_formats
-from ops.export.read import ExpectedFile, ExportFile
+from ops.export.reader import ExpectedFile, ExportFile
 from ops.formatting import quote_truncated, truncate
 from ops.json_reader import DuplicateKey, ExactDecoder, format_decode_error
 

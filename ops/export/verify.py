@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ops.exceptions import InvalidContent
 from ops.export.progress import TransferProgress
-from ops.export.read import ExportFile
+from ops.export.reader import ExportFile
 from ops.export.summary import ExportFolder
 from ops.json_reader import DuplicateKey
 

@@ -9,9 +9,9 @@ from time import monotonic
 
 from ops.db import read_only_snapshot
 from ops.exceptions import Interrupted
+from ops.export.dataset import Dataset
 from ops.export.files import FileFormat, FileResult, list_file_formats, write_rows
 from ops.export.folder import atomic_directory
-from ops.export.part import Dataset
 from ops.export.progress import TransferProgress
 from ops.export.request import ExportRequest
 from ops.export.summary import SUMMARY_FILENAME, Summary, read_applied_migrations

@@ -6,10 +6,10 @@ from ops.health.archiving import Archiving
 from ops.health.connections import Connections
 from ops.health.disk import DatabaseDisk
 from ops.health.indicator import Indicator
+from ops.health.lock_waiters import LockWaiters
 from ops.health.maintenance import Maintenance
-from ops.health.players import PlayerLatency
+from ops.health.player_latency import PlayerLatency
 from ops.health.replicas import ReplicaLag
-from ops.health.waiters import LockWaiters
 
 INDICATORS: tuple[type[Indicator], ...] = (
     Maintenance,

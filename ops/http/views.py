@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from ops.http.key import require_admin_key
+from ops.http.admin_key import require_admin_key
 from ops.http.metrics import RunsAndQueuesCollector
 from ops.stats import queues as stats
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.health.health import HealthMonitor, format_unavailable
+from ops.health.monitor import HealthMonitor, format_unavailable
 from ops.models import Run
 from ops.operations import registry
 from ops.operations.validation import model_label

@@ -7,8 +7,8 @@ from typing import Any
 
 from ops.exceptions import OpsError
 from ops.formatting import escape_control_chars, format_duration, format_rate, format_value, pluralize
-from ops.health.health import format_unavailable
 from ops.health.hold import holding_indicators, is_held
+from ops.health.monitor import format_unavailable
 from ops.models import Run
 from ops.operations.base import Operation
 from ops.operations.contract import collect_notes

@@ -18,7 +18,7 @@ from django.db import OperationalError, connection
 from kyndo.localservices.postgres import LocalPostgres
 from ops import disk
 from ops.disk import DiskSpace, DiskSpaceUnknown
-from ops.health import health
+from ops.health import monitor
 from ops.health.disk import DatabaseDisk
 from ops.health.limits import HealthLimits
 from ops.models import AuditLog, Run
@@ -197,7 +197,7 @@ def test_a_disk_that_gets_full_holds_the_run_until_there_is_room(
     small: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.OPS_HEALTH = replace(HealthLimits(), disk_free_mb=4, hold_seconds=1)
-    monkeypatch.setattr(health, "CHECK_INTERVAL", timedelta(milliseconds=20))
+    monkeypatch.setattr(monitor, "CHECK_INTERVAL", timedelta(milliseconds=20))
     create_things(2000)
     run = create_run(RunRequest(registry.get_operation("trials_annotate"), "ada"))
     ballast = fill(small, leave=2**20)

@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import F
 from django.db.models.functions import Now
 
-from ops.health import health
+from ops.health import monitor
 from ops.health.limits import HealthLimits
 from ops.models import Run
 from ops.report import run as report
@@ -52,7 +52,7 @@ def players_wait() -> float:
 def _sick_for_a_moment(settings: Any, monkeypatch: pytest.MonkeyPatch, declare: RegisterOperation) -> None:
     """Players wait until somebody sets ``players`` right; everything is quick."""
     settings.OPS_HEALTH = replace(settings.OPS_HEALTH, player_probe=PROBE, hold_seconds=1)
-    monkeypatch.setattr(health, "CHECK_INTERVAL", timedelta(milliseconds=20))
+    monkeypatch.setattr(monitor, "CHECK_INTERVAL", timedelta(milliseconds=20))
     players[:] = [3.0]
     declare(FILL)
 
