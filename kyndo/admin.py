@@ -8,7 +8,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from ops.admin.ticked import KeyValidatingAdmin
+from ops.admin.key_validation import KeyValidatingAdmin
 
 admin.site.unregister([User, Group])
 

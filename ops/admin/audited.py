@@ -15,10 +15,10 @@ from django.db import models, router, transaction
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from ops.admin.editing import SNAPSHOT_FIELD, OptimisticLockingForm
 from ops.admin.fields import JSONField, ListField, Textarea, TextField
 from ops.admin.json_display import make_readable_field
-from ops.admin.ticked import KeySelect, KeyValidatingAdmin
+from ops.admin.key_validation import KeySelect, KeyValidatingAdmin
+from ops.admin.optimistic_locking import SNAPSHOT_FIELD, OptimisticLockingForm
 from ops.sql.compile import auto_now_fields, row_ctid, row_version
 from ops.sql.json_text import json_expression
 from ops.sql.recorded import audit_changes

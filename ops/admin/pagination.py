@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from unfold.views import ChangeList
 
-from ops.admin.ticked import KeyValidatingAdmin
+from ops.admin.key_validation import KeyValidatingAdmin
 
 # Beyond this nobody turns pages, and each page would cost as much as all those before it.
 MAX_COUNTED_ROWS = 10_000

@@ -47,7 +47,7 @@ from ops.queue.enqueue import enqueue_run
 from ops.report import preview as report_preview
 from ops.report import run as report_run
 from ops.report import run_json
-from ops.report.watchers import JsonLinesReporter, LineReporter, ProgressReporter
+from ops.report.reporters import JsonLinesReporter, LineReporter, ProgressReporter
 from ops.runs import lifecycle
 from ops.runs.creation import RunRequest, create_run
 from ops.runs.preview import build_preview
@@ -164,7 +164,7 @@ class OpsCommand(BaseCommand):
         if as_json:
             return JsonLinesReporter(run, sys.stdout)
         if sys.stdout.isatty():
-            from ops.report.bar import BarReporter  # rich takes a tenth of a second to import
+            from ops.report.progress_bar import BarReporter  # rich takes a tenth of a second to import
 
             return BarReporter(run, sys.stdout)
         return LineReporter(run, sys.stdout)

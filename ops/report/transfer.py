@@ -40,7 +40,9 @@ class BarProgress(TransferProgress):
 
     @contextmanager
     def of(self, total: int) -> Iterator[None]:
-        from ops.report.bar import create_row_progress_bar  # rich takes a tenth of a second to import
+        from ops.report.progress_bar import (
+            create_row_progress_bar,  # rich takes a tenth of a second to import
+        )
 
         with super().of(total), create_row_progress_bar(sys.stdout) as self.bar:
             self.task = self.bar.add_task("", total=total or None, told="")

@@ -20,7 +20,7 @@ from ops.health.limits import HealthLimits
 from ops.models import Run
 from ops.report import run as report
 from ops.report.document import FORMAT_VERSION
-from ops.report.watchers import JsonLinesReporter, LineReporter
+from ops.report.reporters import JsonLinesReporter, LineReporter
 from ops.runs import lifecycle
 from tests.conftest import ROOT
 from tests.ops.conftest import RegisterOperation

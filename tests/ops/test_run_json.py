@@ -14,7 +14,7 @@ from ops.models import Failure, Run
 from ops.operations import registry
 from ops.operations.revert import Revert
 from ops.report.document import FORMAT_VERSION
-from ops.report.watchers import JsonLinesReporter
+from ops.report.reporters import JsonLinesReporter
 from ops.runs import lifecycle
 from ops.runs.progress import read_progress
 from ops.states import State

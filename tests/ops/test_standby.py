@@ -257,7 +257,7 @@ def test_the_command_tells_of_a_run_that_is_gone_in_a_line(
     create_things(50)
     run = create_run(registry.get_operation("trial"), batch_size=10)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ops.report.watchers.LineReporter.batch", lambda self, run, size: forget(run))
+        patch.setattr("ops.report.reporters.LineReporter.batch", lambda self, run, size: forget(run))
         done = manage("runs", "resume", run.pk)
     assert done.returncode == 1
     [line] = done.stderr.splitlines()

@@ -25,8 +25,8 @@ from ops.operations import registry
 from ops.operations.revert import Revert
 from ops.operations.scope import Scope
 from ops.report import run as report
+from ops.report.remote_watcher import watch_run
 from ops.report.run_json import run_document
-from ops.report.watch import watch_run
 from ops.runs import lifecycle
 from ops.runs.advice import RunAction
 from ops.runs.conflicts import ConflictList

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from ops.models import Run
-from ops.report.bar import BarReporter
+from ops.report.progress_bar import BarReporter
 from ops.runs.progress import Progress, read_progress
 from tests.ops.running import create_run, create_things, make_operation
 from tests.trials.models import Thing

@@ -11,8 +11,8 @@ from ops.health.hold import is_held
 from ops.models import Run
 from ops.queue import liveness
 from ops.queue.liveness import STALL_TIMEOUT
+from ops.report.reporters import ProgressReporter
 from ops.report.run import format_stalled
-from ops.report.watchers import ProgressReporter
 from ops.retries import Backoff, is_unavailable
 from ops.runs.lifecycle import refresh_run
 from ops.runs.progress import Progress, read_progress

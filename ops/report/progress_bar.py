@@ -20,8 +20,8 @@ from rich.text import Text
 
 from ops.formatting import escape_control_chars
 from ops.models import Run
+from ops.report.reporters import ProgressReporter
 from ops.report.run import format_hold, hold_override_steps
-from ops.report.watchers import ProgressReporter
 from ops.runs.progress import Progress as RunProgress
 from ops.runs.progress import read_progress
 
