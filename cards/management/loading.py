@@ -31,7 +31,7 @@ class LoadCommand(OpsCommand):
     """Preview a file of rows, or merge it; ``name`` is what the audit log calls it."""
 
     name: str
-    goes_direct = True
+    needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_mode_arguments(parser)
@@ -58,7 +58,7 @@ class LoadCommand(OpsCommand):
                 lines = self.execute_load(merge, source, options, remarks())
             else:
                 lines = self.preview(merge, source, options, remarks())
-        self.tell(lines)
+        self.write_lines(lines)
 
     def preview(
         self, merge: Upsert, source: Source, options: dict[str, Any], remarks: list[str]

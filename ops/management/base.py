@@ -61,7 +61,7 @@ class OpsCommand(BaseCommand):
     """A command whose errors are an operator's to read."""
 
     requires_system_checks = ()
-    goes_direct: ClassVar[bool] = False  # past a pooler, where there is one: it needs a session
+    needs_direct_connection: ClassVar[bool] = False  # past a pooler, where there is one: it needs a session
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         # ``--exec`` is not the same as ``--execute``: nothing is done on half a word.
@@ -78,43 +78,43 @@ class OpsCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         with (
-            self.told_errors(),
+            self.translate_errors(),
             without_timeouts(),
-            direct_connection() if self.goes_direct else nullcontext(),
+            direct_connection() if self.needs_direct_connection else nullcontext(),
         ):
             return super().execute(*args, **options)
 
     @contextmanager
-    def told_errors(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         try:
             yield
         except InvalidParams as exc:
-            told = "\n".join(self.told_error(name, m) for name, ms in exc.errors.items() for m in ms)
+            told = "\n".join(self.format_error(name, m) for name, ms in exc.errors.items() for m in ms)
             raise CommandError(told, returncode=exc.exit_status) from exc
         except OpsError as exc:
             raise CommandError(str(exc), returncode=exc.exit_status) from exc
 
-    def told_error(self, param: str, message: str) -> str:
-        return message if param == NON_FIELD_ERRORS else f"{self.flag(param)}: {message}"
+    def format_error(self, param: str, message: str) -> str:
+        return message if param == NON_FIELD_ERRORS else f"{self.get_flag(param)}: {message}"
 
-    def flag(self, param: str) -> str:
+    def get_flag(self, param: str) -> str:
         return f"--{param.replace('_', '-')}"
 
-    def tell(self, lines: list[str]) -> None:
+    def write_lines(self, lines: list[str]) -> None:
         self.stdout.write(escape_control_chars("\n".join(lines)))
 
     def preview_or_execute(self, request: RunRequest, options: Mapping[str, Any]) -> None:
         if options["execute"]:
-            self.begin(create_run(request), options["json"])
+            self.start_run(create_run(request), options["json"])
             return
         seen = build_preview(request)
         if options["json"]:
             self.stdout.write(json.dumps(report_preview.as_json(seen), default=str))
         else:
             asked = [word for word in sys.argv[1:] if word != "--dry-run"]
-            self.tell(report_preview.as_lines(seen, manage_command(*asked, "--execute")))
+            self.write_lines(report_preview.as_lines(seen, manage_command(*asked, "--execute")))
 
-    def begin(self, run: Run, as_json: bool) -> None:
+    def start_run(self, run: Run, as_json: bool) -> None:
         """Work on the run here, or call the workers to it."""
         if run.workers is None:
             self.execute_run(run, as_json)
@@ -123,25 +123,25 @@ class OpsCommand(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps({**run_json.run_document("queued", run), "warning": warning}))
         else:
-            self.tell(report_run.format_queued(run, warning))
+            self.write_lines(report_run.format_queued(run, warning))
 
     def execute_run(self, run: Run, as_json: bool) -> None:
         """Work on the run in the foreground, watched; exits with 130 when interrupted, 1 without success."""
-        with stop_event() as stop, self.watcher(run, as_json) as watcher:
-            state = self.work(run, watcher, stop)
-        self.tell_end(run, as_json)
+        with stop_event() as stop, self.create_reporter(run, as_json) as watcher:
+            state = self.run_until_finished(run, watcher, stop)
+        self.write_summary(run, as_json)
         if stop.is_set() and state == State.PAUSED:
             sys.exit(EXIT_INTERRUPTED)
         if state != State.SUCCEEDED:
             sys.exit(1)
 
-    def tell_end(self, run: Run, as_json: bool) -> None:
+    def write_summary(self, run: Run, as_json: bool) -> None:
         if as_json:
             self.stdout.write(json.dumps(run_json.run_document("finished", run)))
         else:
-            self.tell(report_run.format_summary(run))
+            self.write_lines(report_run.format_summary(run))
 
-    def work(self, run: Run, watcher: ProgressReporter, stop: Event) -> State:
+    def run_until_finished(self, run: Run, watcher: ProgressReporter, stop: Event) -> State:
         """Work on the run; the error that failed it is the run's, and told with it."""
         try:
             return run_batches(run, watcher, stop)
@@ -160,7 +160,7 @@ class OpsCommand(BaseCommand):
                 raise
             return State.FAILED
 
-    def watcher(self, run: Run, as_json: bool) -> ProgressReporter:
+    def create_reporter(self, run: Run, as_json: bool) -> ProgressReporter:
         if as_json:
             return JsonLinesReporter(run, sys.stdout)
         if sys.stdout.isatty():
@@ -177,15 +177,15 @@ class OperationCommand(OpsCommand):
     flags: ClassVar[Mapping[str, str]] = {}
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        with self.told_errors():
+        with self.translate_errors():
             self.help = registry.get_operation(self.operation).summary()
         return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_operation_arguments(parser, registry.get_operation(self.operation), self.flags)
 
-    def flag(self, param: str) -> str:
-        return self.flags.get(param) or super().flag(param)
+    def get_flag(self, param: str) -> str:
+        return self.flags.get(param) or super().get_flag(param)
 
     def get_operation(self, options: Mapping[str, Any]) -> type[Operation]:
         return registry.get_operation(self.operation)

@@ -21,13 +21,13 @@ class ListCommand(OpsCommand):
 
     model: ClassVar[type[Model]]
     verbs: ClassVar[Mapping[str, str]]
-    head: ClassVar[list[str]]
-    nothing: ClassVar[str]
+    header: ClassVar[list[str]]
+    empty_message: ClassVar[str]
 
-    def line(self, row: Any) -> list[str]:
+    def format_row(self, row: Any) -> list[str]:
         raise NotImplementedError
 
-    def row_json(self, row: Any) -> dict[str, Any]:
+    def row_to_json(self, row: Any) -> dict[str, Any]:
         raise NotImplementedError
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -45,12 +45,12 @@ class ListCommand(OpsCommand):
     def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:
         parser.add_argument("--json", action="store_true", default=SUPPRESS, help="JSON, one object a line.")
 
-    def list(self, options: Mapping[str, Any]) -> None:
+    def list_rows(self, options: Mapping[str, Any]) -> None:
         found = list(self.model._base_manager.order_by("-pk")[: options["last"]])
         if options["json"]:
             for row in found:
-                self.stdout.write(json.dumps(self.row_json(row)))
+                self.stdout.write(json.dumps(self.row_to_json(row)))
         elif not found:
-            self.tell([self.nothing])
+            self.write_lines([self.empty_message])
         else:
-            self.tell(format_table([self.head, *map(self.line, found)]))
+            self.write_lines(format_table([self.header, *map(self.format_row, found)]))

@@ -105,10 +105,10 @@ class JsonLinesReporter(ProgressReporter):
     interval = 1.0
 
     def show(self, told: Progress, rows: int) -> None:
-        self.tell("progress", **progress_json(told), rate=round(self.rate(told)), batch_size=rows)
+        self.write_event("progress", **progress_json(told), rate=round(self.rate(told)), batch_size=rows)
 
     def waiting(self, reason: str) -> None:
-        self.tell("waiting", reason=reason)
+        self.write_event("waiting", reason=reason)
 
     def idle(self, reason: str) -> None:
         self.waiting(reason)
@@ -116,10 +116,12 @@ class JsonLinesReporter(ProgressReporter):
     def held(self, run: Run) -> None:
         if (until := str(run.held_until)) != self.waited_for:  # once a hold
             self.waited_for = until
-            self.tell("held", **hold_json(run), next=[step._asdict() for step in hold_override_steps(run)])
+            self.write_event(
+                "held", **hold_json(run), next=[step._asdict() for step in hold_override_steps(run)]
+            )
 
     def note(self, words: str) -> None:
-        self.tell("note", note=words)
+        self.write_event("note", note=words)
 
-    def tell(self, event: str, **facts: Any) -> None:
+    def write_event(self, event: str, **facts: Any) -> None:
         print(json.dumps(build_document(event, **facts)), file=self.out, flush=True)

@@ -72,7 +72,7 @@ class Command(OpsCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"event": "exported", "path": str(target), **summary.as_json()}))
         else:
-            self.tell(format_export_result(summary, target, manage_command("verify_export", target)))
+            self.write_lines(format_export_result(summary, target, manage_command("verify_export", target)))
 
     def leave_to_workers(self, wanted: ExportRequest, options: Mapping[str, Any]) -> None:
         target = str(options["output"].absolute()) if options["output"] else ""
@@ -80,7 +80,7 @@ class Command(OpsCommand):
         if options["json"]:
             self.stdout.write(json.dumps({**export_document(export), "warning": warning}))
         else:
-            self.tell(format_queued_export(export, warning))
+            self.write_lines(format_queued_export(export, warning))
 
 
 def parse_audit_log_limit(text: str) -> int | None:

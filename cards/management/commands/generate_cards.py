@@ -22,7 +22,7 @@ _MAX_PACK_NAME_LENGTH = 64
 
 class Command(OpsCommand):
     help = "Make N synthetic cards for trials and benchmarks: the same ones for the same seed."
-    goes_direct = True
+    needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -50,7 +50,7 @@ class Command(OpsCommand):
             say(f"Merging {staging.total:,} rows")
             merge = Upsert(staging, "card_id")
             counts = bulk_load.execute(merge, signature, change=False, creating=insert_context(without))
-        self.tell([report.generation_summary(counts)])
+        self.write_lines([report.generation_summary(counts)])
 
 
 def parse_pack_name(text: str) -> str:

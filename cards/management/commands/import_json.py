@@ -21,7 +21,7 @@ class Command(OpsCommand):
         "Load an export of KYNDO, or of the Node backend: previewed first, then whole or not at all. Into an"
         " empty database rows come as they were; into one that is in use they are merged, and audited."
     )
-    goes_direct = True
+    needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -46,4 +46,4 @@ class Command(OpsCommand):
                 lines = report.preview_lines(export, empty, seen, to_execute)
         if options["json"]:
             lines = [report.result_json(empty, counts, executed=options["execute"])]
-        self.tell(lines)
+        self.write_lines(lines)

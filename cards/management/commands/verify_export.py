@@ -29,6 +29,6 @@ class Command(OpsCommand):
         if options["json"]:
             self.stdout.write(json.dumps(verification_json(export, verdicts)))
         else:
-            self.tell(format_verification(export, verdicts))
+            self.write_lines(format_verification(export, verdicts))
         if any(verdict.reason for verdict in verdicts):
             sys.exit(1)

@@ -21,7 +21,7 @@ class Command(OpsCommand):
 
     def handle(self, **options: Any) -> None:
         found = verify_operation(build_operation(BackfillRarityV2, {}, timezone.now()), Scope())
-        self.tell(
+        self.write_lines(
             [json.dumps({"event": "checks", "checks": found})] if options["json"] else format_checks(found)
         )
         if any(check["found"] for check in found):

@@ -20,7 +20,7 @@ from ops.report.status import StatusCallback, status_line
 
 class Command(OpsCommand):
     help = "Dump the database into a file, with a record of what it holds."
-    goes_direct = True
+    needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         told = "Ends in .dump (the default; restore_db reads it fastest), .sql or .sql.gz (psql reads them)."
@@ -38,7 +38,7 @@ class Command(OpsCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"event": "backup", **manifest.to_dict(made)}))
         else:
-            self.tell(report.format_created_backup(made))
+            self.write_lines(report.format_created_backup(made))
 
     def make(self, file: Path, say: StatusCallback) -> Backup:
         with interruptible("Interrupted: no backup was made."):

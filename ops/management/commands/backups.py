@@ -22,4 +22,4 @@ class Command(OpsCommand):
                 there = {"path": backup.path, "there": backup.file.is_file()}
                 self.stdout.write(json.dumps({"event": "backup", **manifest.to_dict(backup), **there}))
         else:
-            self.tell(report.format_backup_list(found))
+            self.write_lines(report.format_backup_list(found))

@@ -22,7 +22,7 @@ class Command(OpsCommand):
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json(stats), cls=_SecondsEncoder))
         else:
-            self.tell(report.as_lines(stats))
+            self.write_lines(report.as_lines(stats))
 
 
 class _SecondsEncoder(DjangoJSONEncoder):

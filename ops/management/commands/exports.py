@@ -21,13 +21,13 @@ _VERBS = {
 
 class Command(ListCommand):
     help = "List the exports that were left to the workers; show, cancel or fetch one."
-    model, verbs, head = Export, _VERBS, report.HEADER
-    nothing = f"No export was left to the workers yet: {manage_command('export_json', '--queue')}"
+    model, verbs, header = Export, _VERBS, report.HEADER
+    empty_message = f"No export was left to the workers yet: {manage_command('export_json', '--queue')}"
 
-    def line(self, row: Export) -> list[str]:
+    def format_row(self, row: Export) -> list[str]:
         return report.format_export_row(row)
 
-    def row_json(self, row: Export) -> dict[str, Any]:
+    def row_to_json(self, row: Export) -> dict[str, Any]:
         return report.export_document(row)
 
     def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:
@@ -40,16 +40,18 @@ class Command(ListCommand):
 
     def handle(self, **options: Any) -> None:
         if not options["verb"]:
-            self.list(options)
+            self.list_rows(options)
             return
         export = queue.get_export(options["number"])
         if options["verb"] == "cancel":
             queue.cancel_export(export)
         if options["verb"] == "fetch":
             fetch_export(export, options["output"], overwrite=options["overwrite"])
-            self.tell([f"Export {export.pk} is in {options['output']} now, every file as it was exported."])
+            self.write_lines(
+                [f"Export {export.pk} is in {options['output']} now, every file as it was exported."]
+            )
             return
-        self.tell(
+        self.write_lines(
             [json.dumps(report.export_document(export))]
             if options["json"]
             else report.format_export_details(export)

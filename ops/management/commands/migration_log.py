@@ -39,4 +39,4 @@ class Command(OpsCommand):
             self.stdout.write(text, ending="")
         else:
             write_atomically(options["output"], text, options["overwrite"])
-            self.tell([f"Written: {options['output']}"])
+            self.write_lines([f"Written: {options['output']}"])

@@ -19,7 +19,7 @@ from ops.report import preflight as report
 
 class Command(OpsCommand):
     help = "Go through the checklist before a migration; exits with 1 if something is red."
-    goes_direct = True
+    needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         yes: dict[str, Any] = {"nargs": "?", "const": "yes", "type": manual.parse_answer}

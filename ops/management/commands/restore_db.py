@@ -20,7 +20,7 @@ class Command(OpsCommand):
         "Restore a backup into a new database, which takes the place of the live one once it is known to be"
         " whole. The old one stays, under another name, until --drop-old."
     )
-    goes_direct = True
+    needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=parse_path, nargs="?", metavar="FILE", help="What backup_db wrote.")
@@ -43,7 +43,7 @@ class Command(OpsCommand):
             if file:
                 self.restore(file, server, options["drop_old"])
             if options["drop_old"]:
-                self.tell(report.format_dropped(drop_replaced_databases(server)))
+                self.write_lines(report.format_dropped(drop_replaced_databases(server)))
 
     def words(self, file: Path | None, drop_old: bool) -> list[str]:
         return [*([str(file)] if file else []), *(["--drop-old"] if drop_old else [])]
@@ -51,4 +51,4 @@ class Command(OpsCommand):
     def restore(self, file: Path, server: Server, drop_old: bool) -> None:
         with interruptible(f"Interrupted: {server.database} is as it was."), status_line() as say:
             done = restore_backup(file, server, say)
-        self.tell(report.format_restore(done, drop_old))
+        self.write_lines(report.format_restore(done, drop_old))

@@ -54,17 +54,17 @@ _PERFORMED_BY_VERBS = {"resume", "pause", "cancel"}
 class Command(ListCommand):
     help = "List the runs; show, watch, resume, pause, cancel, retry or revert one, or list its rows."
     model, verbs = Run, _VERBS
-    head = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
-    nothing = f"No run yet. To see what can be run: {manage_command('operate', '--help')}"
+    header = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
+    empty_message = f"No run yet. To see what can be run: {manage_command('operate', '--help')}"
 
-    def told_error(self, param: str, message: str) -> str:
+    def format_error(self, param: str, message: str) -> str:
         """No verb has a flag for what an operation is asked: it is that of run N, or N itself."""
         return message if param in ("run", NON_FIELD_ERRORS) else f"what was asked for {param}: {message}"
 
-    def line(self, row: Run) -> list[str]:
+    def format_row(self, row: Run) -> list[str]:
         return report.format_row(row)
 
-    def row_json(self, row: Run) -> dict[str, Any]:
+    def row_to_json(self, row: Run) -> dict[str, Any]:
         return run_document("run", row)
 
     def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:
@@ -85,7 +85,7 @@ class Command(ListCommand):
 
     def handle(self, **options: Any) -> None:
         if not options["verb"]:
-            self.list(options)
+            self.list_rows(options)
             return
         run = lifecycle.get_run(options["number"])
         if options["verb"] == "resume":
@@ -96,24 +96,26 @@ class Command(ListCommand):
             getattr(self, options["verb"])(run, options)
 
     def show(self, run: Run, options: Mapping[str, Any]) -> None:
-        self.tell([json.dumps(run_document("run", run))] if options["json"] else report.format_details(run))
+        self.write_lines(
+            [json.dumps(run_document("run", run))] if options["json"] else report.format_details(run)
+        )
         if run.state in (*UNSUCCESSFUL, State.CANCELLED):
             sys.exit(1)
 
     def failures(self, run: Run, options: Mapping[str, Any]) -> None:
-        self.tell(render_rows(run, RunAction.FAILURES, FailedRows(run), options))
+        self.write_lines(render_rows(run, RunAction.FAILURES, FailedRows(run), options))
 
     def conflicts(self, run: Run, options: Mapping[str, Any]) -> None:
-        self.tell(render_rows(run, RunAction.CONFLICTS, ConflictList(run), options))
+        self.write_lines(render_rows(run, RunAction.CONFLICTS, ConflictList(run), options))
 
     def watch(self, run: Run, options: Mapping[str, Any]) -> None:
-        with stop_event() as stop, self.watcher(run, options["json"]) as watcher:
+        with stop_event() as stop, self.create_reporter(run, options["json"]) as watcher:
             watch_run(run, watcher, stop)
         if stop.is_set() and run.state in ACTIVE:
             if not options["json"]:
-                self.tell([f"Run {run.pk} goes on without you.", report.format_next_step(run)])
+                self.write_lines([f"Run {run.pk} goes on without you.", report.format_next_step(run)])
             sys.exit(EXIT_INTERRUPTED)
-        self.tell_end(run, options["json"])
+        self.write_summary(run, options["json"])
         if run.state != State.SUCCEEDED:
             sys.exit(1)
 
@@ -123,15 +125,15 @@ class Command(ListCommand):
         lifecycle.ignore_health(run, options["ignored_health"])
         if options["here"] or options["workers"]:
             lifecycle.assign_workers(run, options["workers"])
-        self.begin(run, options["json"])
+        self.start_run(run, options["json"])
 
     def pause(self, run: Run, options: Mapping[str, Any]) -> None:
         lifecycle.pause(run, options["performed_by"])
-        self.settled(run, options["json"])
+        self.write_run(run, options["json"])
 
     def cancel(self, run: Run, options: Mapping[str, Any]) -> None:
         lifecycle.cancel(run, options["performed_by"])
-        self.settled(run, options["json"])
+        self.write_run(run, options["json"])
 
     def retry(self, run: Run, options: Mapping[str, Any]) -> RunRequest:
         failed = Scope.of_failures(run)
@@ -141,5 +143,5 @@ class Command(ListCommand):
     def revert(self, run: Run, options: Mapping[str, Any]) -> RunRequest:
         return build_run_request(Revert, options, run=run.pk)
 
-    def settled(self, run: Run, machine: bool) -> None:
-        self.tell([json.dumps(run_document("run", run))] if machine else report.format_summary(run))
+    def write_run(self, run: Run, machine: bool) -> None:
+        self.write_lines([json.dumps(run_document("run", run))] if machine else report.format_summary(run))

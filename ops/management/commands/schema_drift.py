@@ -17,7 +17,7 @@ class Command(OpsCommand):
         "Hold the database against what its applied migrations make: columns, indexes, constraints,"
         " triggers, functions; exits with 1 if they differ."
     )
-    goes_direct = True
+    needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="JSON, one object.")
@@ -28,6 +28,6 @@ class Command(OpsCommand):
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json(now, found)))
         else:
-            self.tell(report.as_lines(now, found))
+            self.write_lines(report.as_lines(now, found))
         if found or now.unknown:
             sys.exit(1)
