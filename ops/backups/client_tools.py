@@ -38,15 +38,15 @@ class ClientTools:
     version: str
 
     @property
-    def major(self) -> int:
+    def major_version(self) -> int:
         return versions.parse_major_version(self.version)
 
-    def refusal(self, server: Server) -> str | None:
+    def connection_error(self, server: Server) -> str | None:
         """What they say to the server's URL that they cannot do, as TLS; None where they would connect."""
         nowhere = ["--no-password", f"--dbname=host={_UNREACHABLE_SOCKET_DIR} port=5432 hostaddr=''"]
         said = subprocess.run(
             [self.folder / "pg_dump", *nowhere],
-            env=server.environment(server.database),
+            env=server.libpq_environment(server.database),
             capture_output=True,
             text=True,
             errors="replace",
@@ -54,10 +54,10 @@ class ClientTools:
             timeout=30,
         )
         tried = said.returncode == 0 or _UNREACHABLE_SOCKET_DIR in said.stderr
-        return None if tried else server.masked(said.stderr.strip().partition("\n")[0])
+        return None if tried else server.redact_password(said.stderr.strip().partition("\n")[0])
 
     @contextmanager
-    def running(
+    def run_tool(
         self, name: str, *args: str | Path, server: Server, database: str, **pipes: Any
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The program at work on that database; it is waited for, or ended where the block fails.
@@ -67,7 +67,7 @@ class ClientTools:
         with tempfile.TemporaryFile("w+", errors="replace") as said:
             process = subprocess.Popen(
                 [self.folder / name, "--no-password", *args],
-                env=server.environment(database),
+                env=server.libpq_environment(database),
                 **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": said, **pipes},
             )
             try:
@@ -78,7 +78,9 @@ class ClientTools:
             if process.returncode:
                 said.seek(0)
                 words = "\n".join(said.read().strip().splitlines()[-5:])
-                raise MaintenanceFailed(server.masked(f"{name} failed (exit {process.returncode}):\n{words}"))
+                raise MaintenanceFailed(
+                    server.redact_password(f"{name} failed (exit {process.returncode}):\n{words}")
+                )
 
 
 def choose_client_tools(major: int, server: Server | None = None, encrypted: bool = False) -> ClientTools:
@@ -87,7 +89,7 @@ def choose_client_tools(major: int, server: Server | None = None, encrypted: boo
     ``encrypted`` says that our own connection to it is: so is theirs, if any of them can. Raises NoProgram.
     """
     found = sorted(_iter_installed(), key=lambda programs: _preference_key(programs, major))
-    fit = [programs for programs in found if programs.major >= major]
+    fit = [programs for programs in found if programs.major_version >= major]
     if not fit:
         raise ClientToolNotFound(
             f"The server is PostgreSQL {major}, which needs pg_dump, pg_restore and psql {major} or newer;"
@@ -98,9 +100,9 @@ def choose_client_tools(major: int, server: Server | None = None, encrypted: boo
 
 def _find_connectable(server: Server, fit: list[ClientTools], encrypted: bool, major: int) -> ClientTools:
     refused: list[str] = []
-    for asked in [server.over_tls(), server] if encrypted else [server]:
+    for asked in [server.with_required_tls(), server] if encrypted else [server]:
         for programs in fit:
-            if (refusal := programs.refusal(asked)) is None:
+            if (refusal := programs.connection_error(asked)) is None:
                 return programs
             refused.append(f"{programs.version} in {programs.folder}: {refusal}")
     told = "\n  ".join(refused[-len(fit) :])
@@ -111,10 +113,16 @@ def _find_connectable(server: Server, fit: list[ClientTools], encrypted: bool, m
 
 def _preference_key(programs: ClientTools, major: int) -> tuple[bool, bool, int, bool, tuple[int, ...]]:
     """The least is best: of the server's major version, or else the nearest released; named; the newest."""
-    another = programs.major != major
+    another = programs.major_version != major
     named = str(programs.folder) in settings.PG_BIN
     newest = tuple(-number for number in versions.version_sort_key(programs.version))
-    return another, another and not versions.is_released(programs.version), programs.major, not named, newest
+    return (
+        another,
+        another and not versions.is_released(programs.version),
+        programs.major_version,
+        not named,
+        newest,
+    )
 
 
 def _format_versions(found: list[ClientTools]) -> str:

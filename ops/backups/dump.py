@@ -99,7 +99,7 @@ def _run_pg_dump(file: IO[bytes], made: Backup) -> Backup:
         encrypted = connection.connection.pgconn.ssl_in_use
         chosen = client_tools.choose_client_tools(int(number) // 10_000, server, encrypted)
         flags = (*_FORMAT_FLAGS[made.file.suffix], f"--snapshot={snapshot}")
-        with chosen.running("pg_dump", *flags, server=server, database=server.database, stdout=file):
+        with chosen.run_tool("pg_dump", *flags, server=server, database=server.database, stdout=file):
             made.counts = count_rows_by_table(cursor)
     os.fsync(file.fileno())
     made.database, made.program_version = server.database, chosen.version

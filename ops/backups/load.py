@@ -62,12 +62,16 @@ def restore_into(database: str, backup: Backup, server: Server) -> list[str]:
 def _restore_archive(
     chosen: ClientTools, major: int, database: str, backup: Backup, refused: list[str], server: Server
 ) -> None:
-    if chosen.major >= TRANSACTION_TIMEOUT_SINCE > major:
+    if chosen.major_version >= TRANSACTION_TIMEOUT_SINCE > major:
         written = ("--file=-", backup.file)
-        with chosen.running("pg_restore", *written, server=server, database=database, stdout=-1) as process:
+        with chosen.run_tool("pg_restore", *written, server=server, database=database, stdout=-1) as process:
             assert process.stdout  # noqa: S101 - for mypy: it is a pipe
             run_psql(
-                chosen, database, process.stdout, _excluded_prefixes(chosen.major, major, refused), server
+                chosen,
+                database,
+                process.stdout,
+                _excluded_prefixes(chosen.major_version, major, refused),
+                server,
             )
         return
     with tempfile.NamedTemporaryFile("w") as entries:
@@ -77,13 +81,13 @@ def _restore_archive(
             entries.write(exclude_extensions(_read_archive_list(chosen, database, backup, server), refused))
             entries.flush()
             flags.append(f"--use-list={entries.name}")
-        with chosen.running("pg_restore", *flags, backup.file, server=server, database=database):
+        with chosen.run_tool("pg_restore", *flags, backup.file, server=server, database=database):
             pass
 
 
 def _read_archive_list(chosen: ClientTools, database: str, backup: Backup, server: Server) -> str:
     listed = ("--list", backup.file)
-    with chosen.running("pg_restore", *listed, server=server, database=database, stdout=-1) as process:
+    with chosen.run_tool("pg_restore", *listed, server=server, database=database, stdout=-1) as process:
         assert process.stdout  # noqa: S101 - for mypy: it is a pipe
         return process.stdout.read().decode()
 
@@ -128,7 +132,7 @@ def check_search_path(backup: Backup, alias: str, live: str) -> None:
 
 def _choose_tools_for_backup(backup: Backup, server: Server) -> tuple[ClientTools, int]:
     """Those that can read the dump and speak with the server, and that one's major version."""
-    with server.maintenance() as connection:
+    with server.connect_for_maintenance() as connection:
         major = connection.info.server_version // 10_000
         encrypted = connection.pgconn.ssl_in_use
     made_on, made_by = (

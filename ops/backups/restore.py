@@ -36,12 +36,12 @@ class RestoreResult:
 
     backup: Backup
     database: str
-    left: list[str]
+    dropped_orphans: list[str]
     paused: list[int] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
-    unapplied: int = 0
-    refused: list[str] = field(default_factory=list)
-    old: str | None = None
+    unapplied_count: int = 0
+    refused_statements: list[str] = field(default_factory=list)
+    previous_database: str | None = None
 
 
 def require_confirmation(doing: str, server: Server, database: str | None, words: Sequence[str]) -> None:
@@ -64,7 +64,7 @@ def restore_backup(file: Path, server: Server, say: Callable[[str], None]) -> Re
     live, remembered = swap.has_live_database(server), done.backup.properties
     if live:
         swap.refuse_active_runs(server)
-    path = server.search_path() if live else (remembered or {}).get("search_path")
+    path = server.read_search_path() if live else (remembered or {}).get("search_path")
     with temporary_database(server, "restore", remembered) as new:
         say(f"Restoring {done.backup.rows:,} rows into {new}")
         unmade = restore_into(new, done.backup, server)
@@ -73,10 +73,10 @@ def restore_backup(file: Path, server: Server, say: Callable[[str], None]) -> Re
         connections.close_all()
         with stop_event():  # a Ctrl-C comes too late
             if live:
-                done.old, done.refused = swap.swap(server, new)
+                done.previous_database, done.refused_statements = swap.swap(server, new)
             else:
-                done.refused = swap.rename_into_place(server, new, remembered)
-    done.refused += unmade
+                done.refused_statements = swap.rename_into_place(server, new, remembered)
+    done.refused_statements += unmade
     return done
 
 
@@ -88,7 +88,7 @@ def _prepare_database(new: str, search_path: str | None, done: RestoreResult) ->
             tables = connections[alias].introspection.table_names(cursor)
         if Run._meta.db_table in tables:
             done.paused, done.cancelled = _halt_runs(alias)
-        done.unapplied = count_unapplied(connections[alias])
+        done.unapplied_count = count_unapplied(connections[alias])
         _register_backup(alias, done.backup)
 
 

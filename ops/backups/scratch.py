@@ -46,7 +46,7 @@ def temporary_database(
     Where there is no live one, it is like what a backup remembers. Raises Failed.
     """
     name = f"{truncate_database_name(server.database)}_{purpose}_{utc_timestamp()}_{secrets.token_hex(2)}"
-    with server.maintenance() as connection:
+    with server.connect_for_maintenance() as connection:
         connection.execute(_ADVISORY_LOCK_SQL.format("pg_advisory_lock"), [name])
         try:
             model = read_database_properties(server.database, connection.cursor()) or remembered
@@ -87,7 +87,7 @@ def _add_session_option(options: dict[str, Any], setting: str) -> None:
 def drop_orphaned_databases(server: Server) -> list[str]:
     """Drop what killed commands left: nobody holds it. Their names."""
     dropped = []
-    with server.maintenance() as connection:
+    with server.connect_for_maintenance() as connection:
         for name in list_owned_databases(connection, _SCRATCH_NAME):
             if connection.execute(_ADVISORY_LOCK_SQL.format("pg_try_advisory_lock"), [name]).fetchone() == (
                 True,

@@ -30,7 +30,7 @@ def run_psql(
     programs: ClientTools, database: str, script: IO[bytes], left_out: Collection[bytes], server: Server
 ) -> None:
     """Execute the script in one transaction, but for the lines that begin with what is left out."""
-    with programs.running("psql", *_PSQL_FLAGS, server=server, database=database, stdin=-1) as process:
+    with programs.run_tool("psql", *_PSQL_FLAGS, server=server, database=database, stdin=-1) as process:
         assert process.stdin  # noqa: S101 - for mypy: it is a pipe
         with suppress(BrokenPipeError), process.stdin:  # psql says itself why it ended
             _copy_filtered_head(script, process.stdin, tuple(left_out))

@@ -44,12 +44,12 @@ class Server:
         )
         return connection
 
-    def search_path(self) -> str:
+    def read_search_path(self) -> str:
         """Where sessions of these settings look for tables in the live database."""
         with self.connect(self.database) as connection:
             return str(connection.execute("SHOW search_path").fetchall()[0][0])
 
-    def maintenance(self) -> Connection:
+    def connect_for_maintenance(self) -> Connection:
         """To another database of the server: one cannot be renamed from within.
 
         Not every role may connect to postgres, and not every server has it.
@@ -63,19 +63,19 @@ class Server:
                 return self.connect("template1")
             raise
 
-    def over_tls(self) -> Server:
+    def with_required_tls(self) -> Server:
         """The same, for connections that are encrypted or none."""
         strict = ("require", "verify-ca", "verify-full")
         asked = self._params.get("sslmode")
         return Server({**self._params, "sslmode": asked if asked in strict else "require"}, self.database)
 
-    def environment(self, database: str) -> dict[str, str]:
+    def libpq_environment(self, database: str) -> dict[str, str]:
         """For a program of PostgreSQL: where to connect to, and nothing of the caller's own PG variables."""
         ours = {_LIBPQ_ENV_VARS[keyword]: value for keyword, value in self._params.items()}
         others = {k: v for k, v in os.environ.items() if k not in _LIBPQ_ENV_VARS.values()}
         return {**others, **ours, "PGDATABASE": database, "PGAPPNAME": "backups", "LC_ALL": "C"}
 
-    def masked(self, text: str) -> str:
+    def redact_password(self, text: str) -> str:
         password = self._params.get("password", "")
         return text.replace(password, "***") if len(password) > 3 else text
 

@@ -42,7 +42,7 @@ ORDER BY pid = %s
 
 def has_live_database(server: Server) -> bool:
     """Whether there is a live database. Raises Failed where it is not for our role to replace."""
-    with server.maintenance() as connection:
+    with server.connect_for_maintenance() as connection:
         found = connection.execute(_OWNER_SQL, [server.database]).fetchone()
     if found and not found[0]:
         _, owner, ours = found
@@ -70,7 +70,7 @@ def swap(server: Server, new: str) -> tuple[str, list[str]]:
     See Note [How nobody is inside].
     """
     old = f"{truncate_database_name(server.database)}_before_{utc_timestamp()}"
-    with _lock_run_table(server) as guard, server.maintenance() as connection:
+    with _lock_run_table(server) as guard, server.connect_for_maintenance() as connection:
         try:
             with _terminating_sessions(server, guard), connection.transaction():
                 model = read_database_properties(server.database, connection.cursor())
@@ -85,7 +85,7 @@ def swap(server: Server, new: str) -> tuple[str, list[str]]:
 
 def rename_into_place(server: Server, new: str, remembered: DatabaseProperties | None) -> list[str]:
     """As `swap`, where there is no live database, but what a backup remembers of it."""
-    with server.maintenance() as connection, connection.transaction():
+    with server.connect_for_maintenance() as connection, connection.transaction():
         return _rename_and_apply_properties(connection, new, server, remembered)
 
 
@@ -98,7 +98,7 @@ def _rename_and_apply_properties(
 
 def drop_replaced_databases(server: Server) -> list[str]:
     """Drop the databases that restores of the live one have put aside; their names."""
-    with server.maintenance() as connection:
+    with server.connect_for_maintenance() as connection:
         found = list_owned_databases(
             connection, rf"{re.escape(truncate_database_name(server.database))}_before_\d{{8}}_\d{{6}}"
         )
@@ -136,7 +136,7 @@ def _format_run(run: tuple[int, str, str]) -> str:
 @contextmanager
 def _terminating_sessions(server: Server, last: Connection) -> Iterator[None]:
     stop = Event()
-    with server.maintenance() as connection:
+    with server.connect_for_maintenance() as connection:
         thread = Thread(
             target=_terminate_blocking_sessions,
             args=[connection, server.database, last.info.backend_pid, stop],
@@ -164,7 +164,7 @@ def _rename_database(connection: Connection, name: str, to: str) -> None:
 
 
 def _describe_sessions(server: Server) -> str:
-    with server.maintenance() as connection:
+    with server.connect_for_maintenance() as connection:
         statement = "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = %s"
         found = connection.execute(statement, [server.database]).fetchall()
     told = ", ".join(f"process {pid} ({user} {name})" for pid, user, name in found)

@@ -32,7 +32,7 @@ _DEFAULT_MAX_AGE = timedelta(hours=24)  # where the settings demand nothing
 _BACKUP_COMMAND = (manage_command("backup_db", "--verify"),)
 
 
-def check_backup(situation: PreflightContext) -> Finding:
+def check_backup(context: PreflightContext) -> Finding:
     last = latest_backup()
     if last is None:
         return Finding(Severity.RED, "There is no backup.", todo=_BACKUP_COMMAND)
@@ -47,10 +47,10 @@ def check_backup(situation: PreflightContext) -> Finding:
     return Finding(Severity.GREEN, f"{told}, verified.")
 
 
-def check_rehearsal(situation: PreflightContext) -> Finding:
+def check_rehearsal(context: PreflightContext) -> Finding:
     """The guide's staging: the migrations and the checks on a copy restored from the newest backup."""
-    if not situation.rehearse:
-        if not situation.migrates:
+    if not context.rehearse:
+        if not context.has_unapplied_migrations:
             return Finding(Severity.GREEN, "There is no migration to rehearse.")
         return Finding(
             Severity.YELLOW,
@@ -78,7 +78,7 @@ def _rehearse_on(backup: Backup) -> Finding:
     with scratch_database("rehearsal") as name:
         restore_into(name, backup, server)
         clock.lap(f"restored {backup.file.name}")
-        with temporary_alias(name, server.search_path()) as alias:
+        with temporary_alias(name, server.read_search_path()) as alias:
             check_search_path(backup, alias, server.database)
             try:
                 _migrate(alias, clock.lap)

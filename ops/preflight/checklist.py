@@ -38,11 +38,11 @@ CHECKS: dict[str, Callable[[PreflightContext], Finding]] = {
 FindingsByName = dict[str, Finding]
 
 
-def iter_findings(situation: PreflightContext) -> Iterator[tuple[str, Finding]]:
+def iter_findings(context: PreflightContext) -> Iterator[tuple[str, Finding]]:
     """Every line, one after the other; what our role may not see is yellow, with the reason."""
     for name, check in CHECKS.items():
         try:
-            yield name, check(situation)
+            yield name, check(context)
         except DatabaseError as exc:
             if not isinstance(exc, ProgrammingError) and not is_server_error(exc):
                 raise
@@ -50,4 +50,4 @@ def iter_findings(situation: PreflightContext) -> Iterator[tuple[str, Finding]]:
 
 
 def overall_severity(lines: FindingsByName) -> Severity:
-    return worst_severity(*(finding.light for finding in lines.values()))
+    return worst_severity(*(finding.severity for finding in lines.values()))

@@ -22,8 +22,8 @@ class Severity(StrEnum):
 class Finding:
     """What was found, in a sentence and in details; ``todo`` is what to do or to type next."""
 
-    light: Severity
-    found: str
+    severity: Severity
+    message: str
     details: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()
 
@@ -47,14 +47,14 @@ class PreflightContext:
     rehearse: bool = False
 
     @cached_property
-    def standing(self) -> MigrationStatus:
+    def migration_status(self) -> MigrationStatus:
         return read_migration_status()
 
     @property
-    def migrates(self) -> bool:
+    def has_unapplied_migrations(self) -> bool:
         """Whether there is something to migrate."""
-        return bool(self.standing.unapplied)
+        return bool(self.migration_status.unapplied)
 
 
-def worst_severity(*lights: Severity) -> Severity:
-    return max(lights, key=list(Severity).index, default=Severity.GREEN)
+def worst_severity(*severities: Severity) -> Severity:
+    return max(severities, key=list(Severity).index, default=Severity.GREEN)

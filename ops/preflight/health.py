@@ -9,7 +9,7 @@ from ops.operations.validation import model_label
 from ops.preflight.finding import Finding, PreflightContext, Severity
 
 
-def check_health(situation: PreflightContext) -> Finding:
+def check_health(context: PreflightContext) -> Finding:
     """The indicators, asked for each table that operations change, as its runs ask them."""
     sick: dict[str, None] = {}
     silent: dict[str, str] = {}

@@ -16,8 +16,8 @@ from ops.preflight.finding import Finding, PreflightContext, Severity
 NO = "no"
 
 
-def check_team_notified(situation: PreflightContext) -> Finding:
-    said = situation.answers.team_notified
+def check_team_notified(context: PreflightContext) -> Finding:
+    said = context.answers.team_notified
     if said is None:
         return Finding(
             Severity.YELLOW, "Nobody said whether the team was notified.", todo=("--team-notified",)
@@ -27,8 +27,8 @@ def check_team_notified(situation: PreflightContext) -> Finding:
     return Finding(Severity.GREEN, f"Notified: {said}.")
 
 
-def check_downtime(situation: PreflightContext) -> Finding:
-    span = situation.answers.downtime
+def check_downtime(context: PreflightContext) -> Finding:
+    span = context.answers.downtime
     if span is None:
         return Finding(
             Severity.YELLOW,
@@ -38,9 +38,9 @@ def check_downtime(situation: PreflightContext) -> Finding:
     return Finding(Severity.GREEN, format_duration(span) if span else "None is planned.")
 
 
-def check_rollback_plan(situation: PreflightContext) -> Finding:
+def check_rollback_plan(context: PreflightContext) -> Finding:
     """A plan in a few words, or the file that holds it."""
-    plan = situation.answers.rollback_plan
+    plan = context.answers.rollback_plan
     if plan is None or plan == NO:
         found = "There is no rollback plan." if plan else "Nobody said how to take it back."
         return Finding(Severity.RED, found, todo=("--rollback-plan TEXT|FILE",))
@@ -52,8 +52,8 @@ def check_rollback_plan(situation: PreflightContext) -> Finding:
     return Finding(Severity.GREEN, f"{plan}, SHA-256 {hashlib.sha256(text).hexdigest()[:12]}…")
 
 
-def check_monitoring(situation: PreflightContext) -> Finding:
-    said = situation.answers.monitoring
+def check_monitoring(context: PreflightContext) -> Finding:
+    said = context.answers.monitoring
     if said is None:
         return Finding(Severity.YELLOW, "Nobody said who watches, and what.", todo=("--monitoring",))
     if said == NO:

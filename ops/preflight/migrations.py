@@ -17,8 +17,8 @@ from ops.session import SessionRequired
 _MAX_LISTED = 12
 
 
-def check_unapplied_migrations(situation: PreflightContext) -> Finding:
-    now = situation.standing
+def check_unapplied_migrations(context: PreflightContext) -> Finding:
+    now = context.migration_status
     if now.unknown:
         names = tuple(".".join(key) for key in now.unknown)
         todo = ("Deploy the code that the database was migrated with, or a newer one.",)
@@ -38,32 +38,32 @@ def check_unapplied_migrations(situation: PreflightContext) -> Finding:
     return Finding(Severity.GREEN, found, names, (f"When all is ready: {manage_command('migrate')}",))
 
 
-def check_unsafe_migrations(situation: PreflightContext) -> Finding:
-    waiting = situation.standing.unapplied
+def check_unsafe_migrations(context: PreflightContext) -> Finding:
+    waiting = context.migration_status.unapplied
     if not waiting:
         return Finding(Severity.GREEN, "No migration, so nothing that locks or breaks.")
     try:
-        found = [(m, each) for m in waiting for each in _lint_unapplied(situation.standing, m)]
+        found = [(m, each) for m in waiting for each in _lint_unapplied(context.migration_status, m)]
     except LinterUnavailable as exc:
         return Finding(Severity.YELLOW, str(exc))
     if not found:
         return Finding(Severity.GREEN, "They lock nothing for long, and break nothing that runs.")
     details = tuple(line for migration, each in found for line in _format_step(migration, each))
-    light = worst_severity(*(each.light for _, each in found))
+    severity = worst_severity(*(each.severity for _, each in found))
     todo = ("Change them, or plan a downtime and stop the site and the workers.",)
     count = pluralize(len(found), "step")
-    return Finding(light, f"{count} not safe while players play.", details, todo)
+    return Finding(severity, f"{count} not safe while players play.", details, todo)
 
 
-def check_schema_drift(situation: PreflightContext) -> Finding:
+def check_schema_drift(context: PreflightContext) -> Finding:
     try:
-        found = detect_drift(situation.standing)
+        found = detect_drift(context.migration_status)
     except (MaintenanceFailed, SessionRequired) as exc:
         first, *rest = str(exc).splitlines()
         return Finding(Severity.YELLOW, first, tuple(rest))
     if not found:
         return Finding(Severity.GREEN, "The schema is what its applied migrations make.")
-    told = [difference.words for difference in found]
+    told = [difference.summary for difference in found]
     more = [f"and {len(told) - _MAX_LISTED} more"] if len(told) > _MAX_LISTED else []
     harmless = all(difference.expected is None for difference in found)
     return Finding(
@@ -80,4 +80,7 @@ def _lint_unapplied(now: MigrationStatus, migration: Migration) -> list[UnsafeSt
 
 
 def _format_step(migration: Migration, each: UnsafeStep) -> tuple[str, ...]:
-    return (f"{each.light} {migration_label(migration)}: {each.does}: {each.why}", f"  safe: {each.instead}")
+    return (
+        f"{each.severity} {migration_label(migration)}: {each.description}: {each.reason}",
+        f"  safe: {each.safe_alternative}",
+    )

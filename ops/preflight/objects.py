@@ -23,7 +23,7 @@ WHERE NOT convalidated AND nspname = ANY (current_schemas(false)) ORDER BY 1
 """
 
 
-def check_invalid_indexes(situation: PreflightContext) -> Finding:
+def check_invalid_indexes(context: PreflightContext) -> Finding:
     """What CREATE INDEX CONCURRENTLY leaves when it fails: every write pays for it, no query uses it."""
     found = fetch_all(_INVALID_INDEXES_SQL)
     if not found:
@@ -33,11 +33,11 @@ def check_invalid_indexes(situation: PreflightContext) -> Finding:
     )
     broken = [index for index, _, built in found if not built]
     todo = tuple(_psql_command("DROP INDEX CONCURRENTLY {}", sql.Identifier(index)) for index in broken)
-    light = Severity.RED if broken else Severity.YELLOW
-    return Finding(light, f"{len(found)} invalid.", details, todo)
+    severity = Severity.RED if broken else Severity.YELLOW
+    return Finding(severity, f"{len(found)} invalid.", details, todo)
 
 
-def check_unvalidated_constraints(situation: PreflightContext) -> Finding:
+def check_unvalidated_constraints(context: PreflightContext) -> Finding:
     found = fetch_all(_UNVALIDATED_CONSTRAINTS_SQL)
     if not found:
         return Finding(Severity.GREEN, "All are validated.")

@@ -14,12 +14,12 @@ from ops.preflight.finding import Severity
 
 @dataclass(frozen=True)
 class LintRule:
-    """``big`` is its light on a big table, ``small`` on a small one, where the harm is over in a moment."""
+    """Why the statement is unsafe, what to do instead, and its severity by the size of its table."""
 
-    why: str
-    instead: str
-    big: Severity = Severity.RED
-    small: Severity = Severity.YELLOW
+    reason: str
+    safe_alternative: str
+    large_table_severity: Severity = Severity.RED
+    small_table_severity: Severity = Severity.YELLOW
 
 
 _NON_ATOMIC = "one of its own in a migration with atomic = False"
@@ -32,7 +32,7 @@ _DEPLOY_FIRST = "first deploy code that no longer uses it, and watch it for a da
 
 def _compatibility_rule(why: str, instead: str) -> LintRule:
     """It is over in a moment on any table; what breaks is code that still runs."""
-    return LintRule(why, instead, big=Severity.YELLOW)
+    return LintRule(why, instead, large_table_severity=Severity.YELLOW)
 
 
 LINT_RULES = {
@@ -46,7 +46,9 @@ LINT_RULES = {
         "nobody writes the table while the index is built", "REINDEX INDEX CONCURRENTLY"
     ),
     "ban-concurrent-index-creation-in-transaction": LintRule(
-        "CONCURRENTLY is refused inside a transaction", f"put it, {_NON_ATOMIC}", small=Severity.RED
+        "CONCURRENTLY is refused inside a transaction",
+        f"put it, {_NON_ATOMIC}",
+        small_table_severity=Severity.RED,
     ),
     "changing-column-type": LintRule(
         "the table is rewritten, and nobody reads or writes it meanwhile", _EXPAND_AND_BACKFILL
@@ -57,7 +59,7 @@ LINT_RULES = {
     "adding-required-field": LintRule(
         "fails where the table has rows, and code that does not know the column can add none",
         f"db_default=, or {_EXPAND_AND_BACKFILL}",
-        small=Severity.RED,
+        small_table_severity=Severity.RED,
     ),
     "adding-not-nullable-field": LintRule(
         "nobody reads or writes the table while it is scanned for NULLs",
@@ -80,10 +82,10 @@ LINT_RULES = {
     "renaming-column": LintRule(
         "code that still runs knows only the old name",
         "db_column=, or a new column beside it",
-        small=Severity.RED,
+        small_table_severity=Severity.RED,
     ),
     "renaming-table": LintRule(
-        "code that still runs knows only the old name", "Meta.db_table", small=Severity.RED
+        "code that still runs knows only the old name", "Meta.db_table", small_table_severity=Severity.RED
     ),
     "ban-drop-column": _compatibility_rule(
         "its values are gone, and code that still runs names it", _DEPLOY_FIRST
@@ -91,7 +93,9 @@ LINT_RULES = {
     "ban-drop-table": _compatibility_rule(
         "its rows are gone, and code that still runs names it", _DEPLOY_FIRST
     ),
-    "ban-truncate-cascade": LintRule("empties other tables too", "an operation", small=Severity.RED),
+    "ban-truncate-cascade": LintRule(
+        "empties other tables too", "an operation", small_table_severity=Severity.RED
+    ),
     "ban-drop-default": _compatibility_rule(
         "code that does not know the column can no longer add rows", "db_default= instead of default="
     ),

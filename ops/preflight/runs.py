@@ -23,16 +23,16 @@ _FAILED_WITHIN = timedelta(days=7)
 _MAX_LISTED = 8
 
 
-def check_active_runs(situation: PreflightContext) -> Finding:
+def check_active_runs(context: PreflightContext) -> Finding:
     runs = Run.objects.filter(state__in=ACTIVE)
     if not runs:
         return Finding(Severity.GREEN, "No run is under way.")
-    light = Severity.RED if situation.migrates else Severity.YELLOW
+    severity = Severity.RED if context.has_unapplied_migrations else Severity.YELLOW
     todo = tuple(line for run in runs[:_MAX_LISTED] for line in end_commands(run.pk, State(run.state)))
-    return Finding(light, f"{pluralize(len(runs), 'run')} under way.", tuple(_format_runs(runs)), todo)
+    return Finding(severity, f"{pluralize(len(runs), 'run')} under way.", tuple(_format_runs(runs)), todo)
 
 
-def check_failed_runs(situation: PreflightContext) -> Finding:
+def check_failed_runs(context: PreflightContext) -> Finding:
     """Those of the last week: what is older has been seen."""
     runs = Run.objects.filter(state__in=UNSUCCESSFUL, finished_at__gte=timezone.now() - _FAILED_WITHIN)
     if not runs:
@@ -42,7 +42,7 @@ def check_failed_runs(situation: PreflightContext) -> Finding:
     return Finding(Severity.YELLOW, found, tuple(_format_runs(runs)), todo)
 
 
-def check_workers(situation: PreflightContext) -> Finding:
+def check_workers(context: PreflightContext) -> Finding:
     try:
         alive = count_live_workers()
     except RedisError as exc:
@@ -50,13 +50,13 @@ def check_workers(situation: PreflightContext) -> Finding:
     if not alive:
         return Finding(Severity.GREEN, "No worker is alive.")
     found = f"{pluralize(alive, 'worker')} alive."
-    if not situation.migrates:
+    if not context.has_unapplied_migrations:
         return Finding(Severity.GREEN, found)
     todo = ("Where the migration needs it, stop them: docker compose stop worker",)
     return Finding(Severity.YELLOW, found, todo=todo)
 
 
-def check_refused_rows(situation: PreflightContext) -> Finding:
+def check_refused_rows(context: PreflightContext) -> Finding:
     """What the checks of the operations find now, before anything is changed."""
     found = count_violations()
     refused = [f"{label}: {count:,}" for label, count in found.items() if count]

@@ -37,7 +37,7 @@ FROM pg_replication_slots WHERE NOT temporary ORDER BY 1
 """
 
 
-def check_long_transactions(situation: PreflightContext) -> Finding:
+def check_long_transactions(context: PreflightContext) -> Finding:
     """Any schema change waits for them, and everybody else then waits for the schema change."""
     found = fetch_all(_LONG_TRANSACTIONS_SQL, _MAX_QUERY_CHARS, _LONG_TRANSACTION)
     if not found:
@@ -46,14 +46,14 @@ def check_long_transactions(situation: PreflightContext) -> Finding:
         f"process {pid} ({name}, {state}), {format_duration(age)}: {query}"
         for pid, name, state, age, query in found
     )
-    light = Severity.RED if found[0][3] >= _VERY_LONG_TRANSACTION else Severity.YELLOW
+    severity = Severity.RED if found[0][3] >= _VERY_LONG_TRANSACTION else Severity.YELLOW
     end = " ".join(f"SELECT pg_terminate_backend({pid});" for pid, *_ in found)
     todo = ("Wait for them, or end them:", psql_command(end))
     told = f"{pluralize(len(found), 'transaction')} older than {format_duration(_LONG_TRANSACTION)}."
-    return Finding(light, told, details, todo)
+    return Finding(severity, told, details, todo)
 
 
-def check_prepared_transactions(situation: PreflightContext) -> Finding:
+def check_prepared_transactions(context: PreflightContext) -> Finding:
     """They hold their locks through restarts, until somebody ends them."""
     found = fetch_all(_PREPARED_TRANSACTIONS_SQL)
     if not found:
@@ -65,7 +65,7 @@ def check_prepared_transactions(situation: PreflightContext) -> Finding:
     return Finding(Severity.RED, told, details, todo)
 
 
-def check_replication(situation: PreflightContext) -> Finding:
+def check_replication(context: PreflightContext) -> Finding:
     if fetch_all("SELECT pg_is_in_recovery()")[0][0]:
         todo = ("Point DATABASE_URL at the primary.",)
         return Finding(Severity.RED, "This server is a standby, which nobody can write.", todo=todo)
@@ -73,10 +73,12 @@ def check_replication(situation: PreflightContext) -> Finding:
     if not standbys and not slots:
         return Finding(Severity.GREEN, "No standby and no replication slot.")
     judged = [_check_standby(*row) for row in standbys] + [_check_replication_slot(*row) for row in slots]
-    light = worst_severity(*(light for light, _ in judged))
+    severity = worst_severity(*(severity for severity, _ in judged))
     mend = ("Let the standbys catch up; drop slots that nobody reads.",)
     told = f"{pluralize(len(standbys), 'standby', 'standbys')}, {pluralize(len(slots), 'slot')}."
-    return Finding(light, told, tuple(text for _, text in judged), mend if light != Severity.GREEN else ())
+    return Finding(
+        severity, told, tuple(text for _, text in judged), mend if severity != Severity.GREEN else ()
+    )
 
 
 def _check_standby(
@@ -85,9 +87,9 @@ def _check_standby(
     if behind is None:
         return Severity.YELLOW, f"{name}: its lag is not shown to us (GRANT pg_monitor TO our role)"
     late = f", {format_duration(lag)} late" if lag else ""
-    light = Severity.YELLOW if state != "streaming" else Severity.GREEN
+    severity = Severity.YELLOW if state != "streaming" else Severity.GREEN
     return worst_severity(
-        light, _lag_severity(behind)
+        severity, _lag_severity(behind)
     ), f"{name}: {state}, {format_size(behind)} behind{late}"
 
 

@@ -16,27 +16,29 @@ _MARGIN = 2**30  # bytes: WAL and sort files of a migration of small tables
 _DISK_FREE_HINT = "On the server: df -h. Then: --database-free 200GB"
 
 
-def check_database_disk(situation: PreflightContext) -> Finding:
+def check_database_disk(context: PreflightContext) -> Finding:
     """A rewrite or an index needs the room of the largest table again, and its WAL as much."""
     largest, table, total = _read_sizes()
     need = 2 * largest + _MARGIN
     told = f"the database has {format_size(total)}, {table} {format_size(largest)}"
-    free = get_database_free_bytes(situation)
+    free = get_database_free_bytes(context)
     if free is None:
         found = f"Not to be known from here: {told}. {format_size(need)} should be free."
         return Finding(Severity.YELLOW, found, todo=(_DISK_FREE_HINT,))
-    light = Severity.GREEN if free >= need else Severity.RED if free < largest + _MARGIN else Severity.YELLOW
-    todo = () if light == Severity.GREEN else (f"Make room: {format_size(need)} should be free.",)
-    return Finding(light, f"{format_size(free)} free; {told}.", todo=todo)
+    severity = (
+        Severity.GREEN if free >= need else Severity.RED if free < largest + _MARGIN else Severity.YELLOW
+    )
+    todo = () if severity == Severity.GREEN else (f"Make room: {format_size(need)} should be free.",)
+    return Finding(severity, f"{format_size(free)} free; {told}.", todo=todo)
 
 
-def get_database_free_bytes(situation: PreflightContext) -> int | None:
+def get_database_free_bytes(context: PreflightContext) -> int | None:
     """The free bytes of the database's disk, as somebody told or as it can be known."""
-    told = situation.answers.database_free
+    told = context.answers.database_free
     return disk.min_free_bytes() if told is None else told
 
 
-def check_local_disk(situation: PreflightContext) -> Finding:
+def check_local_disk(context: PreflightContext) -> Finding:
     """A dump or an export is seldom larger than the database."""
     *_, total = _read_sizes()
     folders = {name: _free_bytes(Path(folder)) for name, folder in _output_folders().items()}
@@ -45,8 +47,8 @@ def check_local_disk(situation: PreflightContext) -> Finding:
     told = f"{format_size(least)} free here; the database has {format_size(total)}."
     if least >= total:
         return Finding(Severity.GREEN, told)
-    light = Severity.RED if least < total // 4 else Severity.YELLOW
-    return Finding(light, told, details, ("Make room, or write backups and exports elsewhere.",))
+    severity = Severity.RED if least < total // 4 else Severity.YELLOW
+    return Finding(severity, told, details, ("Make room, or write backups and exports elsewhere.",))
 
 
 def _read_sizes() -> tuple[int, str, int]:

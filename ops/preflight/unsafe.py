@@ -45,16 +45,16 @@ class Statement:
     """A statement, what it does in the words of its operation, and the line where it begins."""
 
     sql: str
-    does: str
+    description: str
     line: int
 
 
 @dataclass(frozen=True)
 class UnsafeStep:
-    light: Severity
-    does: str
-    why: str
-    instead: str
+    severity: Severity
+    description: str
+    reason: str
+    safe_alternative: str
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,15 @@ def _apply_rule(rule: str, statement: Statement) -> Iterator[UnsafeStep]:
         statement.sql
     ):
         return
-    yield _build_step(rule, statement.does, table)
+    yield _build_step(rule, statement.description, table)
 
 
 def _build_step(name: str, does: str, table: _Table | None) -> UnsafeStep:
     rule = LINT_RULES[name]
-    light = rule.small if table and table.bytes < LARGE_TABLE_BYTES else rule.big
-    return UnsafeStep(light, does, rule.why, rule.instead)
+    severity = (
+        rule.small_table_severity if table and table.bytes < LARGE_TABLE_BYTES else rule.large_table_severity
+    )
+    return UnsafeStep(severity, does, rule.reason, rule.safe_alternative)
 
 
 def _find_table(sql: str) -> _Table | None:

@@ -45,7 +45,7 @@ class _WalSettings:
         return max(0, room - (self.taken or 0))
 
 
-def check_wal_room(situation: PreflightContext) -> Finding:
+def check_wal_room(context: PreflightContext) -> Finding:
     """Once half of max_wal_size is written a checkpoint begins; who commits while it syncs, waits."""
     found = fetch_all(_LARGEST_TABLE_SQL, _WAL_BYTES_PER_ROW, _list_operation_tables())
     if not found:
@@ -55,7 +55,7 @@ def check_wal_room(situation: PreflightContext) -> Finding:
     # However much is written: a checkpoint comes by the clock too, and is spread, so that nobody feels it.
     need = 2 * min(wal, _MAX_WAL_RATE * settings.timeout)
     asked = max(settings.room, round_up_to_gigabytes(need) * _GB if need > settings.room else 0)
-    free, growth = get_database_free_bytes(situation), settings.growth(asked)
+    free, growth = get_database_free_bytes(context), settings.growth(asked)
     if free is not None and free < growth:
         return _report_disk_shortage(told, growth, free, free < settings.growth(settings.room))
     return (
@@ -79,8 +79,8 @@ def _suggest_max_wal_size(told: str, asked: int) -> Finding:
 def _report_disk_shortage(told: str, growth: int, free: int, already: bool) -> Finding:
     """More WAL is no help where its disk has no room for it; ``already`` not for what it may take now."""
     detail = f"The WAL may take {format_size(growth)} more of its disk, which has {format_size(free)} free."
-    light = Severity.RED if already else Severity.YELLOW
-    return Finding(light, told, (detail,), (f"Make room first: {format_size(growth)} should be free.",))
+    severity = Severity.RED if already else Severity.YELLOW
+    return Finding(severity, told, (detail,), (f"Make room first: {format_size(growth)} should be free.",))
 
 
 def round_up_to_gigabytes(need: int) -> int:

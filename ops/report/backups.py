@@ -49,7 +49,9 @@ def format_backup_list(found: list[Backup]) -> list[str]:
 
 def format_restore(done: RestoreResult, drop_old: bool) -> list[str]:
     backup = done.backup
-    lines = [f"Dropped {name}, which a killed restore or verification had left." for name in done.left]
+    lines = [
+        f"Dropped {name}, which a killed restore or verification had left." for name in done.dropped_orphans
+    ]
     lines.append(
         f"{done.database} is now as {display_path(backup.file)} has it: {backup.rows:,} rows in"
         f" {len(backup.counts)} tables, as of {_format_start_time(backup)}."
@@ -60,16 +62,16 @@ def format_restore(done: RestoreResult, drop_old: bool) -> list[str]:
     if done.cancelled:
         lines.append("Cancelled, as was asked then. To take back what was changed:")
         lines += [f"  {format_run_command(number, RunAction.REVERT)}" for number in done.cancelled]
-    if done.unapplied:
+    if done.unapplied_count:
         lines.append(
-            f"Its schema is older than this code by {pluralize(done.unapplied, 'migration')}."
+            f"Its schema is older than this code by {pluralize(done.unapplied_count, 'migration')}."
             f" Check out the code of that time, or: {manage_command('migrate')}"
         )
-    if done.refused:
+    if done.refused_statements:
         lines.append("What it has not of what it was, since our role may not give it that. Whoever may:")
-        lines += [f"  {statement};" for statement in done.refused]
-    if done.old and not drop_old:
-        lines.append(f"What it was before is kept as {done.old}. To drop it:")
+        lines += [f"  {statement};" for statement in done.refused_statements]
+    if done.previous_database and not drop_old:
+        lines.append(f"What it was before is kept as {done.previous_database}. To drop it:")
         lines.append(f"  {manage_command('restore_db', '--drop-old', '--confirm', done.database)}")
     return lines
 

@@ -19,7 +19,7 @@ def as_lines(now: MigrationStatus, found: list[SchemaDifference]) -> list[str]:
         return [*lines, "The schema is what the applied migrations make."]
     lines.append(f"{pluralize(len(found), 'difference')} from what the applied migrations make:")
     for difference in found:
-        lines += ["", difference.words, *_diff_lines(difference)]
+        lines += ["", difference.summary, *_diff_lines(difference)]
     return lines
 
 
@@ -30,7 +30,12 @@ def as_json(now: MigrationStatus, found: list[SchemaDifference]) -> dict[str, An
         "unapplied": [migration_label(migration) for migration in now.unapplied],
         "unknown": [".".join(key) for key in now.unknown],
         "differences": [
-            {"kind": d.thing.kind, "name": d.thing.name, "expected": d.expected, "found": d.found}
+            {
+                "kind": d.schema_object.kind,
+                "name": d.schema_object.name,
+                "expected": d.expected,
+                "found": d.actual,
+            }
             for d in found
         ],
     }
@@ -39,6 +44,6 @@ def as_json(now: MigrationStatus, found: list[SchemaDifference]) -> dict[str, An
 def _diff_lines(difference: SchemaDifference) -> Iterator[str]:
     """What should be there after a minus, what is there after a plus."""
     expected = (difference.expected or "").splitlines()
-    for line in ndiff(expected, (difference.found or "").splitlines()):
+    for line in ndiff(expected, (difference.actual or "").splitlines()):
         if not line.startswith("?"):
             yield f"  {line}".rstrip()

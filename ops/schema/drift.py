@@ -33,17 +33,17 @@ _ELEMENT_CAST = re.compile(r"\(('(?:[^']|'')*'::character varying)\)::text")
 class SchemaDifference:
     """``expected`` is None for what no migration makes, ``found`` for what the database lacks."""
 
-    thing: SchemaObject
+    schema_object: SchemaObject
     expected: str | None
-    found: str | None
+    actual: str | None
 
     @property
-    def words(self) -> str:
-        if self.found is None:
-            return f"missing: {self.thing}"
+    def summary(self) -> str:
+        if self.actual is None:
+            return f"missing: {self.schema_object}"
         if self.expected is None:
-            return f"not of a migration: {self.thing}"
-        return f"different: {self.thing}"
+            return f"not of a migration: {self.schema_object}"
+        return f"different: {self.schema_object}"
 
 
 def detect_drift(standing: MigrationStatus) -> list[SchemaDifference]:
@@ -93,11 +93,16 @@ def compare_snapshots(expected: SchemaSnapshot, found: SchemaSnapshot) -> list[S
         for thing in sorted(expected.keys() | found.keys())
         if _normalize_definition(expected.get(thing)) != _normalize_definition(found.get(thing))
     ]
-    whole = {d.thing.name for d in differences if d.thing.kind == "table" and None in (d.expected, d.found)}
+    whole = {
+        d.schema_object.name
+        for d in differences
+        if d.schema_object.kind == "table" and None in (d.expected, d.actual)
+    }
     return [
         d
         for d in differences
-        if d.thing.kind == "table" or _owning_table(d.thing, d.found or d.expected or "") not in whole
+        if d.schema_object.kind == "table"
+        or _owning_table(d.schema_object, d.actual or d.expected or "") not in whole
     ]
 
 

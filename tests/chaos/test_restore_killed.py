@@ -28,7 +28,7 @@ _OURS = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND NOT 
 def server() -> Iterator[Server]:
     server = Server(connection.get_connection_params(), f"live_{secrets.token_hex(4)}")
     yield server
-    with server.maintenance() as maintenance:
+    with server.connect_for_maintenance() as maintenance:
         found = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
         for (name,) in maintenance.execute(found, [server.database]).fetchall():
             maintenance.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

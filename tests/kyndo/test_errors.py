@@ -105,7 +105,7 @@ def test_the_traceback_is_there_for_who_asks(manage: Manage) -> None:
 LOST = """
 from ops.backups.server import Server
 server = Server.default()
-with server.maintenance() as other, server.maintenance() as ours, ours.transaction():
+with server.connect_for_maintenance() as other, server.connect_for_maintenance() as ours, ours.transaction():
     other.execute("SELECT pg_terminate_backend(%s, 10000)", [ours.info.backend_pid])
     raise SystemExit("told")
 """

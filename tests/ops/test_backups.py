@@ -96,7 +96,7 @@ def test_plain_sql_is_restored_by_psql_over_what_is_there(tmp_path: Path) -> Non
             done = subprocess.run(
                 command,
                 stdin=file,
-                env=server.environment(database),
+                env=server.libpq_environment(database),
                 capture_output=True,
                 text=True,
                 check=False,
@@ -367,7 +367,7 @@ def test_the_password_is_in_no_argument_and_in_no_message(tmp_path: Path) -> Non
     server = Server({"host": "db", "password": "hidden", "sslmode": "require", "cursor_factory": object})
     with (
         pytest.raises(MaintenanceFailed) as caught,
-        ClientTools(tmp_path, "18").running("pg_dump", "--one", server=server, database="cards"),
+        ClientTools(tmp_path, "18").run_tool("pg_dump", "--one", server=server, database="cards"),
     ):
         pass
     assert str(caught.value) == "pg_dump failed (exit 1):\n2 --no-password --one: *** at db cards"

@@ -117,9 +117,9 @@ class TestWhatIsKnown:
         execute_sql("ANALYZE trials_thing")
         monkeypatch.setattr(wal, "_WAL_BYTES_PER_ROW", 2**30)
         full = PreflightContext(ManualAnswers(database_free=10 * 2**20))
-        assert space.check_database_disk(full).light == Severity.RED
+        assert space.check_database_disk(full).severity == Severity.RED
         line = wal.check_wal_room(full)
-        assert line.light == Severity.RED
+        assert line.severity == Severity.RED
         assert [todo.partition(":")[0] for todo in line.todo] == ["Make room first"]
         assert (
             "max_wal_size = '"

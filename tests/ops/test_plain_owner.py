@@ -41,7 +41,7 @@ WAYS = {
 
 @contextmanager
 def superuser() -> Iterator["psycopg.Connection[Any]"]:
-    with Server(connection.get_connection_params()).maintenance() as maintenance:
+    with Server(connection.get_connection_params()).connect_for_maintenance() as maintenance:
         yield maintenance
 
 
@@ -139,7 +139,7 @@ def test_a_scratch_database_is_looked_into_as_the_live_one_is(owner: str, way: s
         server, [(schema,)] = Server.default(), execute_sql("SELECT current_schema()")
         with (
             temporary_database(server, "drift") as name,
-            temporary_alias(name, server.search_path()) as alias,
+            temporary_alias(name, server.read_search_path()) as alias,
             connections[alias].cursor() as cursor,
         ):
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")

@@ -187,7 +187,7 @@ def test_a_scratch_database_in_use_is_not_dropped_by_others(pooler: PgBouncer, s
         server = Server.default()
         with temporary_database(server, "verify") as name:
             assert drop_orphaned_databases(server) == []
-            with server.maintenance() as other:
+            with server.connect_for_maintenance() as other:
                 assert name in list_owned_databases(other, ".*")
 
 

@@ -71,7 +71,9 @@ def test_on_a_terminal_of_any_width_every_line_is_told_with_its_colour_in_words(
     assert "> --rollback-plan TEXT|FILE\n" in text
     assert "  YELLOW  team            Nobody said whether the team was notified.\n" in text
     assert "  green   downtime        1 h 30 min\n" in text
-    assert re.search(r"\n\d+ red, \d+ yellow, \d+ green. Not ready: mend what is red, and type it", text)
+    assert re.search(
+        r"\n\d+ red, \d+ yellow, \d+ green. Not ready: fix what is red, then run preflight", text
+    )
     assert max(map(len, text.splitlines())) <= 100
     assert "\x1b" not in text
 
@@ -104,9 +106,9 @@ def test_a_rollback_plan_in_a_file_must_have_words(tmp_path: Path) -> None:
     plan = tmp_path / "plan.md"
     plan.write_text("\n")
     asked = PreflightContext(ManualAnswers(rollback_plan=str(plan)))
-    assert manual.check_rollback_plan(asked).light == Severity.RED
+    assert manual.check_rollback_plan(asked).severity == Severity.RED
     plan.write_text("restore_db")
-    assert manual.check_rollback_plan(asked).light == Severity.GREEN
+    assert manual.check_rollback_plan(asked).severity == Severity.GREEN
 
 
 def test_what_nobody_may_say_no_to_is_red() -> None:
@@ -116,14 +118,14 @@ def test_what_nobody_may_say_no_to_is_red() -> None:
         manual.check_monitoring(asked),
         manual.check_rollback_plan(asked),
     ]
-    assert {line.light for line in told} == {Severity.RED}
+    assert {line.severity for line in told} == {Severity.RED}
 
 
 def test_a_migration_to_apply_is_named_and_judged() -> None:
     with waiting("cards", "0002_card_rarity_v2") as asked:
         assert migrations.check_unapplied_migrations(asked).details == ("cards.0002_card_rarity_v2",)
         line = migrations.check_unsafe_migrations(asked)
-    assert (line.light, line.details) == (Severity.GREEN, ())
+    assert (line.severity, line.details) == (Severity.GREEN, ())
 
 
 def test_a_database_ahead_of_the_code_is_red() -> None:
@@ -133,7 +135,7 @@ def test_a_database_ahead_of_the_code_is_red() -> None:
         line = migrations.check_unapplied_migrations(PreflightContext(SAID))
     finally:
         recorder.record_unapplied("cards", "9999_of_tomorrow")
-    assert (line.light, line.details) == (Severity.RED, ("cards.9999_of_tomorrow",))
+    assert (line.severity, line.details) == (Severity.RED, ("cards.9999_of_tomorrow",))
 
 
 def test_a_run_under_way_is_red_before_a_migration_and_what_the_line_says_pauses_it() -> None:
@@ -141,30 +143,30 @@ def test_a_run_under_way_is_red_before_a_migration_and_what_the_line_says_pauses
     run = create_run(RunRequest(Annotate, "ada"))
     lifecycle.start(run)
     asked = PreflightContext(SAID)
-    assert lines_of_runs.check_active_runs(asked).light == Severity.YELLOW
+    assert lines_of_runs.check_active_runs(asked).severity == Severity.YELLOW
     with waiting("cards", "0004_idx_cards_pack_rarity") as before_it:
         line = lines_of_runs.check_active_runs(before_it)
-    assert (line.light, line.todo) == (Severity.RED, (f"manage.py runs pause {run.pk}",))
+    assert (line.severity, line.todo) == (Severity.RED, (f"manage.py runs pause {run.pk}",))
     call_command(*line.todo[0].split()[1:], stdout=StringIO())
-    assert lines_of_runs.check_active_runs(asked).light == Severity.GREEN
+    assert lines_of_runs.check_active_runs(asked).severity == Severity.GREEN
 
 
 def test_a_backup_counts_when_it_is_verified_fresh_and_still_there(backups: Path) -> None:
-    assert backup.check_backup(PreflightContext(SAID)).found == "There is no backup."
+    assert backup.check_backup(PreflightContext(SAID)).message == "There is no backup."
     call_command("backup_db", str(backups / "a.dump"), stdout=StringIO())
-    assert backup.check_backup(PreflightContext(SAID)).found.endswith(" old, was never verified.")
+    assert backup.check_backup(PreflightContext(SAID)).message.endswith(" old, was never verified.")
     call_command("backup_db", str(backups / "b.dump"), "--verify", stdout=StringIO())
-    assert backup.check_backup(PreflightContext(SAID)).light == Severity.GREEN
+    assert backup.check_backup(PreflightContext(SAID)).severity == Severity.GREEN
     (backups / "b.dump").unlink()
-    assert "is not where it was" in backup.check_backup(PreflightContext(SAID)).found
+    assert "is not where it was" in backup.check_backup(PreflightContext(SAID)).message
 
 
 def test_a_rehearsal_applies_the_migrations_to_a_copy_and_leaves_the_database_alone(backups: Path) -> None:
     with waiting("sessions", "0001_initial"):
         call_command("backup_db", str(backups / "a.dump"), stdout=StringIO())
         line = backup.check_rehearsal(PreflightContext(SAID, rehearse=True))
-        assert line.light == Severity.RED
-        assert line.found.endswith('relation "django_session" already exists')
+        assert line.severity == Severity.RED
+        assert line.message.endswith('relation "django_session" already exists')
         execute_sql("DROP TABLE django_session")
         try:
             call_command("backup_db", str(backups / "b.dump"), stdout=StringIO())
@@ -172,7 +174,7 @@ def test_a_rehearsal_applies_the_migrations_to_a_copy_and_leaves_the_database_al
             assert execute_sql("SELECT to_regclass('django_session')") == [(None,)]
         finally:
             call_command("migrate", "sessions", verbosity=0)
-    assert line.light == Severity.GREEN
+    assert line.severity == Severity.GREEN
     assert [told.rpartition(" in ")[0] for told in line.details] == [
         "restored b.dump",
         "applied sessions.0001_initial",
@@ -187,17 +189,17 @@ def test_runs_that_ended_badly_are_told_for_a_week() -> None:
     lifecycle.start(run)
     lifecycle.end(run, State.FAILED)
     line = lines_of_runs.check_failed_runs(PreflightContext(SAID))
-    assert (line.light, line.todo) == (Severity.YELLOW, (f"manage.py runs show {run.pk}",))
+    assert (line.severity, line.todo) == (Severity.YELLOW, (f"manage.py runs show {run.pk}",))
     Run.objects.update(finished_at=timezone.now() - timedelta(days=8))
-    assert lines_of_runs.check_failed_runs(PreflightContext(SAID)).light == Severity.GREEN
+    assert lines_of_runs.check_failed_runs(PreflightContext(SAID)).severity == Severity.GREEN
 
 
 def test_rows_that_a_check_would_refuse_are_counted() -> None:
     create_things(3)
     line = lines_of_runs.check_refused_rows(PreflightContext(SAID))
-    assert (line.light, line.details) == (Severity.YELLOW, ("things without a note: 3",))
+    assert (line.severity, line.details) == (Severity.YELLOW, ("things without a note: 3",))
     execute_sql("UPDATE trials_thing SET note = 'x'")
-    assert lines_of_runs.check_refused_rows(PreflightContext(SAID)).light == Severity.GREEN
+    assert lines_of_runs.check_refused_rows(PreflightContext(SAID)).severity == Severity.GREEN
 
 
 def test_an_invalid_index_is_red_until_it_is_dropped_as_the_line_says() -> None:
@@ -206,18 +208,18 @@ def test_an_invalid_index_is_red_until_it_is_dropped_as_the_line_says() -> None:
     with pytest.raises(IntegrityError):
         execute_sql('CREATE UNIQUE INDEX CONCURRENTLY "Half made" ON trials_thing (name)')
     line = objects.check_invalid_indexes(PreflightContext(SAID))
-    assert (line.light, line.details) == (Severity.RED, ("Half made on trials_thing",))
+    assert (line.severity, line.details) == (Severity.RED, ("Half made on trials_thing",))
     do(line)
-    assert objects.check_invalid_indexes(PreflightContext(SAID)).light == Severity.GREEN
+    assert objects.check_invalid_indexes(PreflightContext(SAID)).severity == Severity.GREEN
 
 
 def test_a_constraint_not_validated_is_yellow_until_it_is_validated_as_the_line_says() -> None:
     execute_sql("ALTER TABLE trials_thing ADD CONSTRAINT positive CHECK (score >= 0) NOT VALID")
     try:
         line = objects.check_unvalidated_constraints(PreflightContext(SAID))
-        assert (line.light, line.details) == (Severity.YELLOW, ("positive on trials_thing",))
+        assert (line.severity, line.details) == (Severity.YELLOW, ("positive on trials_thing",))
         do(line)
-        assert objects.check_unvalidated_constraints(PreflightContext(SAID)).light == Severity.GREEN
+        assert objects.check_unvalidated_constraints(PreflightContext(SAID)).severity == Severity.GREEN
     finally:
         execute_sql("ALTER TABLE trials_thing DROP CONSTRAINT positive")
 
@@ -236,7 +238,7 @@ def test_objects_are_found_in_whichever_schema_the_tables_stand() -> None:
                 line = check(PreflightContext(SAID))
                 assert line.details[0].endswith(""" on "t {}\"""")
                 do(line)
-                assert check(PreflightContext(SAID)).light == Severity.GREEN
+                assert check(PreflightContext(SAID)).severity == Severity.GREEN
             assert "t {}" in {table.name for table in fetch_largest_tables(100)}
     finally:
         execute_sql("""DROP SCHEMA "It's {} game" CASCADE""")
@@ -246,10 +248,10 @@ def test_a_long_transaction_is_told_and_ended_as_the_line_says(monkeypatch: pyte
     with suppress(psycopg.OperationalError), player() as other:
         other.execute("SELECT 'a long report'")
         pid = other.info.backend_pid
-        assert server.check_long_transactions(PreflightContext(SAID)).light == Severity.GREEN
+        assert server.check_long_transactions(PreflightContext(SAID)).severity == Severity.GREEN
         monkeypatch.setattr(server, "_LONG_TRANSACTION", timedelta())
         line = server.check_long_transactions(PreflightContext(SAID))
-        assert line.light == Severity.YELLOW
+        assert line.severity == Severity.YELLOW
         assert any(f"process {pid} " in told and "a long report" in told for told in line.details)
         do(line)
         wait_until(lambda: not execute_sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid))
@@ -262,33 +264,33 @@ def test_a_prepared_transaction_is_red_until_it_is_rolled_back_as_the_line_says(
         other.execute("INSERT INTO trials_owner (name) VALUES ('x')")
         other.execute("PREPARE TRANSACTION 'left over'")
     line = server.check_prepared_transactions(PreflightContext(SAID))
-    assert line.light == Severity.RED
+    assert line.severity == Severity.RED
     do(line)
-    assert server.check_prepared_transactions(PreflightContext(SAID)).light == Severity.GREEN
+    assert server.check_prepared_transactions(PreflightContext(SAID)).severity == Severity.GREEN
 
 
 def test_a_slot_that_nobody_reads_is_yellow() -> None:
     execute_sql("SELECT pg_create_physical_replication_slot('gone', true)")
     line = server.check_replication(PreflightContext(SAID))
     execute_sql("SELECT pg_drop_replication_slot('gone')")
-    assert line.light == Severity.YELLOW
+    assert line.severity == Severity.YELLOW
     assert line.details[0].startswith("slot gone: nobody reads it, keeps ")
 
 
 def test_what_would_hold_a_run_is_yellow_until_it_has_passed(settings: Any) -> None:
     settings.OPS_HEALTH = HealthLimits(player_probe="SELECT pg_sleep(0.002)", player_latency_ms=1)
     line = health.check_health(PreflightContext(SAID))
-    assert (line.light, line.found) == (Severity.YELLOW, "A run would be held.")
+    assert (line.severity, line.message) == (Severity.YELLOW, "A run would be held.")
     assert line.details[0].startswith("player_latency: players wait ")
     settings.OPS_HEALTH = HealthLimits()
-    assert health.check_health(PreflightContext(SAID)).light == Severity.GREEN
+    assert health.check_health(PreflightContext(SAID)).severity == Severity.GREEN
 
 
 def test_the_free_space_that_somebody_told_is_held_against_the_largest_table() -> None:
-    def light(free: int) -> Severity:
-        return space.check_database_disk(PreflightContext(ManualAnswers(database_free=free))).light
+    def severity(free: int) -> Severity:
+        return space.check_database_disk(PreflightContext(ManualAnswers(database_free=free))).severity
 
-    assert [light(2**40), light(2**20)] == [Severity.GREEN, Severity.RED]
+    assert [severity(2**40), severity(2**20)] == [Severity.GREEN, Severity.RED]
 
 
 def test_the_disk_that_is_looked_at_for_exports_is_that_of_the_workers(
@@ -296,7 +298,7 @@ def test_the_disk_that_is_looked_at_for_exports_is_that_of_the_workers(
 ) -> None:
     settings.BACKUP_DIR, settings.EXPORT_ROOT = Path("/backups"), Path("/exports")
     monkeypatch.setattr(space, "_free_bytes", {Path("/backups"): 2**50, Path("/exports"): 1}.__getitem__)
-    assert space.check_local_disk(PreflightContext(SAID)).light == Severity.RED
+    assert space.check_local_disk(PreflightContext(SAID)).severity == Severity.RED
 
 
 def test_a_line_that_our_role_may_not_see_is_yellow_and_the_others_are_told() -> None:
@@ -306,9 +308,9 @@ def test_a_line_that_our_role_may_not_see_is_yellow_and_the_others_are_told() ->
             told = dict(iter_findings(PreflightContext(SAID)))
     finally:
         execute_sql("DROP OWNED BY nobody_much; DROP ROLE nobody_much")
-    assert told["migrations"].light == Severity.YELLOW
+    assert told["migrations"].severity == Severity.YELLOW
     assert "permission denied" in told["migrations"].found
-    assert {told["indexes"].light, told["rollback plan"].light} == {Severity.GREEN}
+    assert {told["indexes"].severity, told["rollback plan"].severity} == {Severity.GREEN}
 
 
 def test_without_the_database_there_is_no_checklist() -> None:

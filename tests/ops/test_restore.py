@@ -45,7 +45,7 @@ def server() -> Iterator[Server]:
     """A live database of its own, as small as may be, which the test's backup is restored over."""
     server = Server(connection.get_connection_params(), f"live_{secrets.token_hex(4)}")
     database = composed.Identifier(server.database)
-    with server.maintenance() as maintenance:
+    with server.connect_for_maintenance() as maintenance:
         maintenance.execute(composed.SQL("CREATE DATABASE {}").format(database))
         maintenance.execute(
             composed.SQL('ALTER DATABASE {} SET search_path TO "$user", public').format(database)
@@ -55,7 +55,7 @@ def server() -> Iterator[Server]:
     with server.connect(server.database) as live:
         live.execute(_LIVE)
     yield server
-    with server.maintenance() as maintenance:
+    with server.connect_for_maintenance() as maintenance:
         for name in names(server):
             maintenance.execute(
                 composed.SQL("DROP DATABASE {} WITH (FORCE)").format(composed.Identifier(name))
@@ -64,7 +64,7 @@ def server() -> Iterator[Server]:
 
 def names(server: Server) -> list[str]:
     """All databases that have to do with the live one."""
-    with server.maintenance() as maintenance:
+    with server.connect_for_maintenance() as maintenance:
         found = maintenance.execute(
             "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY 1", [server.database]
         )
@@ -105,22 +105,22 @@ def test_the_restored_database_takes_the_place_of_the_live_one_with_nobody_insid
         done = restored(kept.file, server)
         with pytest.raises(psycopg.OperationalError):
             player.execute("SELECT 1")
-    assert (done.paused, done.cancelled, done.unapplied) == ([run.pk], [given_up.pk], 0)
+    assert (done.paused, done.cancelled, done.unapplied_count) == ([run.pk], [given_up.pk], 0)
     assert ask(server, "SELECT count(*) FROM trials_thing") == [(3,)]
     found = ask(server, "SELECT state, finished_at IS NOT NULL FROM ops_run ORDER BY id")
     assert found == [("paused", False), ("cancelled", True)]
     assert ask(server, 'SELECT run_id, "column" FROM ops_claim') == [(run.pk, "note")]
     assert ask(server, "SELECT sha256, verified_at IS NOT NULL FROM ops_backup") == [(kept.sha256, True)]
     assert facts(server) == before
-    assert names(server) == sorted([server.database, done.old or ""])
-    assert ask(server, "SELECT count(*) FROM played", database=done.old) == [(5,)]
-    assert drop_replaced_databases(server) == [done.old]
+    assert names(server) == sorted([server.database, done.previous_database or ""])
+    assert ask(server, "SELECT count(*) FROM played", database=done.previous_database) == [(5,)]
+    assert drop_replaced_databases(server) == [done.previous_database]
     assert names(server) == [server.database]
 
 
 def own(server: Server) -> DatabaseProperties:
     """Owner, locale, settings, comment, grants."""
-    with server.maintenance() as maintenance:
+    with server.connect_for_maintenance() as maintenance:
         found = read_database_properties(server.database, maintenance.cursor())
     assert found
     return found
@@ -130,7 +130,7 @@ def own(server: Server) -> DatabaseProperties:
 def dressed(server: Server) -> Iterator[Server]:
     """A live database that has everything of its own that one can have."""
     name, role = server.database, f"r{server.database}"
-    with server.maintenance() as maintenance:
+    with server.connect_for_maintenance() as maintenance:
         maintenance.execute(
             f"CREATE ROLE {role};"
             f"ALTER ROLE {role} IN DATABASE {name} SET statement_timeout = '77s';"
@@ -145,7 +145,7 @@ def dressed(server: Server) -> Iterator[Server]:
             f"ALTER DATABASE {name} OWNER TO {role}"
         )
     yield server
-    with server.maintenance() as maintenance:
+    with server.connect_for_maintenance() as maintenance:
         for found in names(server):
             maintenance.execute(f'DROP DATABASE "{found}"')
         maintenance.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
@@ -166,18 +166,18 @@ def test_what_a_database_had_that_is_gone_comes_from_the_record_but_for_secrets(
     kept.properties = {**redact_custom_settings(before), "search_path": "public"}
     manifest.write_manifest(kept)
     assert "it's" not in manifest.manifest_path(kept.file).read_text()
-    with dressed.maintenance() as maintenance:
+    with dressed.connect_for_maintenance() as maintenance:
         maintenance.execute(f"DROP DATABASE {dressed.database}")
     done = restored(kept.file, dressed)
     before["settings"] = [told for told in before["settings"] if told[1] != "app.Secret"]
     assert own(dressed) == before
-    assert done.refused == [f'ALTER DATABASE "{dressed.database}" SET "app"."Secret" TO ...']
-    assert f"  {done.refused[0]};" in format_restore(done, drop_old=False)
+    assert done.refused_statements == [f'ALTER DATABASE "{dressed.database}" SET "app"."Secret" TO ...']
+    assert f"  {done.refused_statements[0]};" in format_restore(done, drop_old=False)
 
 
 def test_a_backup_whose_tables_nobody_would_find_changes_nothing(tmp_path: Path, server: Server) -> None:
     kept = create_backup(tmp_path / "a.dump")
-    with server.maintenance() as maintenance:
+    with server.connect_for_maintenance() as maintenance:
         maintenance.execute(f"ALTER DATABASE {server.database} SET search_path = game")
     words = (
         f'in the schema public, .* look into game. .* ALTER DATABASE "{server.database}" SET search_path TO'
@@ -190,9 +190,9 @@ def test_a_backup_whose_tables_nobody_would_find_changes_nothing(tmp_path: Path,
 def test_a_database_that_is_gone_is_restored_too(tmp_path: Path, server: Server) -> None:
     create_things(3)
     kept = create_backup(tmp_path / "a.sql.gz")
-    with server.maintenance() as maintenance:
+    with server.connect_for_maintenance() as maintenance:
         maintenance.execute(composed.SQL("DROP DATABASE {}").format(composed.Identifier(server.database)))
-    assert restored(kept.file, server).old is None
+    assert restored(kept.file, server).previous_database is None
     assert ask(server, "SELECT count(*) FROM trials_thing") == [(3,)]
 
 
@@ -237,7 +237,7 @@ def test_a_backup_without_all_its_rows_changes_nothing(tmp_path: Path, server: S
 
 def test_what_killed_restores_left_is_dropped_and_what_is_in_use_is_not(server: Server) -> None:
     left = f"{server.database}_restore_20240128_143000_00aa"
-    with server.maintenance() as maintenance:
+    with server.connect_for_maintenance() as maintenance:
         maintenance.execute(composed.SQL("CREATE DATABASE {}").format(composed.Identifier(left)))
     with temporary_database(server, "verify") as used:
         drop_orphaned_databases(server)
@@ -256,7 +256,7 @@ def test_only_what_restores_of_this_database_have_kept_is_dropped(mine: str, oth
     word = secrets.token_hex(4)
     server = Server(connection.get_connection_params(), mine.format(word))
     kept = [f"{truncate_database_name(name.format(word))}_before_{utc_timestamp()}" for name in (mine, other)]
-    with server.maintenance() as maintenance:
+    with server.connect_for_maintenance() as maintenance:
         try:
             for name in kept:
                 maintenance.execute(composed.SQL("CREATE DATABASE {}").format(composed.Identifier(name)))
@@ -268,7 +268,7 @@ def test_only_what_restores_of_this_database_have_kept_is_dropped(mine: str, oth
 
 def test_a_scratch_database_has_the_whole_of_its_name_however_long_that_of_the_live_one_is() -> None:
     server = Server(connection.get_connection_params(), secrets.token_hex(31) + "x")
-    with temporary_database(server, "rehearsal") as name, server.maintenance() as maintenance:
+    with temporary_database(server, "rehearsal") as name, server.connect_for_maintenance() as maintenance:
         assert (name,) in maintenance.execute("SELECT datname FROM pg_database").fetchall()
     assert names(server) == []
 

@@ -14,14 +14,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_too_little_room_is_yellow_until_it_is_made_as_the_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
     create_things(100)
     execute_sql("ANALYZE trials_thing")
-    assert wal.check_wal_room(PreflightContext()).light == Severity.GREEN
+    assert wal.check_wal_room(PreflightContext()).severity == Severity.GREEN
     monkeypatch.setattr(
         wal, "_WAL_BYTES_PER_ROW", 2**24
     )  # of 100 rows that are as many as a million and a half
     line = wal.check_wal_room(PreflightContext())
     assert (
-        line.light,
-        line.found.endswith(f"; max_wal_size is {execute_sql('SHOW max_wal_size')[0][0]}."),
+        line.severity,
+        line.message.endswith(f"; max_wal_size is {execute_sql('SHOW max_wal_size')[0][0]}."),
     ) == (
         Severity.YELLOW,
         True,
@@ -29,7 +29,7 @@ def test_too_little_room_is_yellow_until_it_is_made_as_the_line_says(monkeypatch
     try:
         for typed in shlex.split(line.todo[0])[3::2]:
             execute_sql(typed)
-        wait_until(lambda: wal.check_wal_room(PreflightContext()).light == Severity.GREEN)
+        wait_until(lambda: wal.check_wal_room(PreflightContext()).severity == Severity.GREEN)
     finally:
         execute_sql("ALTER SYSTEM RESET max_wal_size")
         execute_sql("SELECT pg_reload_conf()")

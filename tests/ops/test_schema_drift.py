@@ -80,7 +80,7 @@ def test_a_migration_that_this_code_does_not_have_is_named() -> None:
 def test_of_a_table_that_is_nobodys_only_the_table_is_told() -> None:
     index = "CREATE INDEX i ON public.spare USING btree (a)"
     spare: dict[Any, str] = {SchemaObject("table", "spare"): "", SchemaObject("column", "spare.a"): "integer"}
-    assert [d.words for d in compare_snapshots({}, spare | {SchemaObject("index", "i"): index})] == [
+    assert [d.summary for d in compare_snapshots({}, spare | {SchemaObject("index", "i"): index})] == [
         "not of a migration: table spare"
     ]
 
@@ -215,7 +215,7 @@ def test_a_change_by_hand_is_told(before: str, change: str, words: list[str]) ->
     execute_sql(before or "SELECT 1")
     expected = introspect_schema("default")
     execute_sql(change)
-    assert [d.words for d in compare_snapshots(expected, introspect_schema("default"))] == words
+    assert [d.summary for d in compare_snapshots(expected, introspect_schema("default"))] == words
 
 
 @pytest.mark.parametrize("schema", ["game", "The Game"])
@@ -226,7 +226,7 @@ def test_tables_may_stand_in_any_schema_of_the_search_path(schema: str) -> None:
     execute_sql(f"""SET search_path = "{schema}", public""")  # the rollback takes it back
     assert detect_drift(read_migration_status()) == []
     execute_sql(f"""ALTER TABLE trials_thing ALTER score SET DEFAULT 7; CREATE TABLE "{schema}".other ()""")
-    assert [difference.words for difference in detect_drift(read_migration_status())] == [
+    assert [difference.summary for difference in detect_drift(read_migration_status())] == [
         "different: column trials_thing.score",
         "not of a migration: table other",
     ]
@@ -235,7 +235,7 @@ def test_tables_may_stand_in_any_schema_of_the_search_path(schema: str) -> None:
 def test_of_a_table_that_is_nobodys_its_indexes_and_sequences_are_not_told() -> None:
     expected = introspect_schema("default")
     execute_sql('CREATE TABLE "Spare part" (id serial PRIMARY KEY, b int UNIQUE)')
-    assert [d.words for d in compare_snapshots(expected, introspect_schema("default"))] == [
+    assert [d.summary for d in compare_snapshots(expected, introspect_schema("default"))] == [
         "not of a migration: table Spare part"
     ]
 

@@ -41,10 +41,10 @@ def before() -> ProjectState:
 
 
 def found(*operations: Operation, atomic: bool = True) -> list[tuple[str, str]]:
-    """The light and the reason of everything that is not safe."""
+    """The severity and the reason of everything that is not safe."""
     migration = Migration("0099_trial", "trials")
     migration.operations, migration.atomic = list(operations), atomic
-    return [(str(each.light), each.why) for each in lint_migration(migration, before())]
+    return [(str(each.severity), each.reason) for each in lint_migration(migration, before())]
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def big(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_stops_players_at_a_big_table_is_red(operation: Operation, why: str) -> None:
-    assert [told for light, told in found(operation) if light == "red" and why in told]
+    assert [told for severity, told in found(operation) if severity == "red" and why in told]
 
 
 def test_the_same_at_a_small_table_is_yellow_but_for_what_fails_or_breaks_running_code() -> None:
@@ -106,8 +106,8 @@ def test_what_takes_a_moment_on_any_table_is_not_told() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_an_index_made_concurrently_is_safe_outside_a_transaction_and_refused_inside() -> None:
     assert found(AddIndexConcurrently("thing", INDEX), atomic=False) == []
-    [(light, why)] = found(AddIndexConcurrently("thing", INDEX))
-    assert light == "red"
+    [(severity, why)] = found(AddIndexConcurrently("thing", INDEX))
+    assert severity == "red"
     assert "cannot be executed inside a transaction" in why
 
 

@@ -49,25 +49,25 @@ class Command(OpsCommand):
         if overall_severity(lines) == Severity.RED:
             sys.exit(1)
 
-    def told(self, situation: PreflightContext, quietly: bool) -> FindingsByName:
+    def told(self, context: PreflightContext, quietly: bool) -> FindingsByName:
         """Every line, each told as soon as it is known."""
         lines: FindingsByName = {}
         if not quietly:
             self.stdout.write(f"Preflight of {connection.settings_dict['NAME']}\n\n")
-        for name, finding in iter_findings(situation):
+        for name, finding in iter_findings(context):
             lines[name] = finding
             if not quietly:
                 first, *rest = report.as_lines(name, finding)
-                self.stdout.write("\n".join([self.coloured(finding.light, first), *rest]))
+                self.stdout.write("\n".join([self.coloured(finding.severity, first), *rest]))
         return lines
 
-    def coloured(self, light: Severity, text: str) -> str:
+    def coloured(self, severity: Severity, text: str) -> str:
         styles = {
             Severity.GREEN: self.style.SUCCESS,
             Severity.YELLOW: self.style.WARNING,
             Severity.RED: self.style.ERROR,
         }
-        return styles[light](text)
+        return styles[severity](text)
 
     def ask(self, answers: ManualAnswers) -> None:
         """Ask what nobody said; an empty answer is none, and Ctrl-D answers no more."""
