@@ -1,5 +1,7 @@
 """What can go wrong, in words for the person who reads them."""
 
+from typing import ClassVar
+
 from django.db import InternalError
 
 from ops.command_lines import manage_command
@@ -10,9 +12,14 @@ class OpsError(Exception):
 
     ``exit_status`` is what a command exits with: 2 where the words were wrong, 1 where the run was.
     ``reason`` is what was wrong, without the advice, which is of the moment.
+    ``code`` names the error where runs store it and JSON prints it: the class's name, unless it sets another.
     """
 
+    code: ClassVar[str] = "OpsError"
     exit_status = 1
+
+    def __init_subclass__(cls) -> None:
+        cls.code = vars(cls).get("code", cls.__name__)
 
     def __init__(self, reason: str = "", advice: str = "") -> None:
         self.reason = reason
@@ -48,6 +55,8 @@ class InvalidScope(OpsError):
 class InvalidTransition(OpsError):
     """A run was asked to leave its state for one that the table of moves does not allow."""
 
+    code = "IllegalMove"  # stored by earlier versions
+
 
 class ColumnClaimed(OpsError):
     """Another run writes one of the columns."""
@@ -56,9 +65,13 @@ class ColumnClaimed(OpsError):
 class DeclarationChanged(OpsError):
     """The operation is no longer the one that the run began with."""
 
+    code = "ChangedDeclaration"  # stored by earlier versions
+
 
 class NonTerminating(OpsError):
     """Rows that the operation changed still match its queryset."""
+
+    code = "NeverShrinks"  # stored by earlier versions
 
 
 class TooManyFailures(OpsError):
@@ -67,6 +80,8 @@ class TooManyFailures(OpsError):
 
 class AllRowsFailed(OpsError):
     """So many rows failed, and none succeeded, that no row can be at fault."""
+
+    code = "NoneSucceeds"  # stored by earlier versions
 
 
 class DatabaseUnavailable(OpsError):
@@ -86,6 +101,8 @@ class RunLost(OpsError):
 class WriteInReadOnlyTransaction(OpsError, InternalError):
     """An operation writes where it is only looked at."""
 
+    code = "WritesWhereItReads"  # stored by earlier versions
+
 
 class Interrupted(OpsError):
     """Somebody asked to stop, and what cannot be continued was given up."""
@@ -99,3 +116,8 @@ class InvalidContent(OpsError):
 
 class RunHeld(Exception):
     """The run is held: no batch begins before its time is over."""
+
+
+def get_error_code(error: Exception) -> str:
+    """The name under which a run stores an error that has no SQLSTATE."""
+    return error.code if isinstance(error, OpsError) else type(error).__name__

@@ -15,7 +15,7 @@ from ops.engine.finish import finish_or_resweep
 from ops.engine.lane import RunHalted
 from ops.engine.throttle import RateLimiter
 from ops.events import log_event, process_name
-from ops.exceptions import InvalidTransition, OpsError, RunHeld
+from ops.exceptions import InvalidTransition, OpsError, RunHeld, get_error_code
 from ops.health.hold import is_held, wait_during_hold
 from ops.health.monitor import HealthMonitor
 from ops.models import Run
@@ -60,7 +60,7 @@ def run_batches(
 
     With ``leave``, asked to stop, finish the batch and leave the run to others. Any number of processes may
     do this to one run. An error that is no row's fault fails the run and is raised; the run can then be
-    resumed. Raises DatabaseAway, the run standing where it stood, when the database does not come back
+    resumed. Raises DatabaseUnavailable, the run standing where it stood, when the database does not come back
     within ``patience``.
     """
     worker = RunExecutor(run, watcher, stop)
@@ -151,5 +151,6 @@ class RunExecutor:
 
 
 def _fail_run(run: Run, error: Exception) -> None:
-    told = error.reason if isinstance(error, OpsError) else str(error)
-    lifecycle.fail(run, f"{type(error).__name__}: {told}".strip(), sqlstate(error) or type(error).__name__)
+    message = error.reason if isinstance(error, OpsError) else str(error)
+    code = get_error_code(error)
+    lifecycle.fail(run, f"{code}: {message}".strip(), sqlstate(error) or code)

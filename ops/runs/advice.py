@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from ops.command_lines import manage_command
+from ops.exceptions import AllRowsFailed, InvalidDeclaration, NonTerminating, TooManyFailures
 from ops.states import HELD, STALLED, State
 
 
@@ -64,15 +65,15 @@ _STATUS_PURPOSES = {
     (State.VERIFICATION_FAILED, RunAction.RESUME): "Mend what the checks found, and verify again with",
 }
 
-# What must be done before a failed run can go on, by its error: an SQLSTATE, or the name of an exception.
+# What must be done before a failed run can go on, by its error: an SQLSTATE, or an exception's code.
 _REMEDIES = {
     "53100": "Make room on the disk of the database (docs/guide/10-runbook.md), then go on",
-    "TooManyFailures": "Mend what the failed rows say, then go on",
-    "NoneSucceeds": "Mend what they all failed for, then go on",
+    TooManyFailures.code: "Mend what the failed rows say, then go on",
+    AllRowsFailed.code: "Mend what they all failed for, then go on",
 }
 _DEFAULT_REMEDY = "Once that is mended, go on"
 # Errors after which a run can never end as it is declared.
-_PERMANENT_ERRORS = {"NeverShrinks", "InvalidDeclaration"}
+_PERMANENT_ERRORS = {NonTerminating.code, InvalidDeclaration.code}
 
 
 @dataclass(frozen=True)

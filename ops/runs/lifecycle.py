@@ -213,7 +213,7 @@ def finish_halt(run: Run) -> None:
 def fail(run: Run, error: str, code: str = "") -> None:
     """Fail a run at work as soon as no batch is under way: until then its columns are its own.
 
-    ``code`` is what the advice goes by: the error's SQLSTATE, or the name of its exception.
+    ``code`` is what the advice goes by: the error's SQLSTATE, or its exception's code.
     """
     _wait_for_batches(run)
     if run.state in IN_PROGRESS:

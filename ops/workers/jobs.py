@@ -79,7 +79,7 @@ def _execute_slice(run: Run, stop: Deadline) -> None:
                 raise
             # Nobody can go on with it: its operation was changed or removed, and nobody looks on.
             lifecycle.start(run)
-            lifecycle.fail(run, exc.reason or str(exc), type(exc).__name__)
+            lifecycle.fail(run, exc.reason or str(exc), exc.code)
 
 
 def _requeue_job(run: Run) -> None:

@@ -35,7 +35,7 @@ def test_it_is_stopped_before_anything_is_written(declare: RegisterOperation, de
     assert "trial changed row " in str(stopped.value)
     run.refresh_from_db()
     assert run.state == "failed"
-    assert run.error == f"NeverShrinks: {stopped.value}"
+    assert (run.error, run.error_code) == (f"NeverShrinks: {stopped.value}", "NeverShrinks")
     assert audited_changes(run) == {}
     assert not Thing.objects.exclude(score=0).exists()
 
