@@ -2,7 +2,6 @@ from typing import Any
 
 import psycopg
 from django.apps import AppConfig
-from django.core.checks import register
 from django.db.models.signals import post_migrate
 
 from ops import defaults
@@ -18,11 +17,11 @@ class OpsConfig(AppConfig):
         defaults.apply_default_settings()  # before any module reads one
 
     def ready(self) -> None:
-        from ops.checks import check_declarations  # models are there only now
+        from ops.checks import register_checks  # models are there only now
         from ops.operations import registry
         from ops.permissions import create_permissions
 
         psycopg.adapters.register_loader("interval", IntervalLoader)
         registry.autodiscover()
-        register(check_declarations, "operations")
+        register_checks()
         post_migrate.connect(create_permissions, sender=self)

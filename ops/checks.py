@@ -1,23 +1,128 @@
-"""What ``manage.py check`` says of the declarations: warnings, since an error would end `migrate` too."""
+"""Django system checks: settings that ops cannot use, and operations that cannot be run.
+
+A wrong setting is an error, which stops every command. A wrong operation is a warning: it alone is refused,
+and an error would stop ``migrate`` too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from django.core.checks import CheckMessage, Warning
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.utils.module_loading import import_string
 
+from ops.health.limits import HealthLimits
 from ops.operations import registry
 
-_HINT = (
+# The tag of the checks that every command of ops runs.
+TAG = "ops"
+_OPERATION_HINT = (
     "It alone is refused until it is mended, and nothing else is. What may be declared: docs/operations.md"
 )
 
 
+def _is_folder(value: Any) -> bool:
+    return isinstance(value, str | Path) and bool(str(value).strip())
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_age(value: Any) -> bool:
+    return value is None or (isinstance(value, timedelta) and value > timedelta())
+
+
+def _is_folder_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(map(_is_folder, value))
+
+
+def _is_limits(value: Any) -> bool:
+    return isinstance(value, HealthLimits)
+
+
+def _has_default(value: Any) -> bool:
+    return isinstance(value, dict) and "default" in value
+
+
+def _is_database(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and bool(value.get("NAME")))
+
+
+# By setting: whether a value can be used, and what to write instead.
+_SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "BACKUP_DIR": (_is_folder, 'Give a folder, as Path("backups").'),
+    "DIRECT_DATABASE": (_is_database, "Give a dict as in DATABASES, or None where no pooler is used."),
+    "EXPORT_ROOT": (_is_folder, 'Give a folder, as Path("exports").'),
+    "FOLLOW_UP_WORKERS": (_is_positive, "Give the number of workers for a follow-up run, as 2."),
+    "OPS_BACKUP_MAX_AGE": (_is_age, "Give a timedelta, as timedelta(hours=24), or None to need none."),
+    "OPS_HEALTH": (
+        _is_limits,
+        "Give limits, as HealthLimits(replica_lag_seconds=10), from ops.health.limits.",
+    ),
+    "PG_BIN": (_is_folder_list, 'Give a list of folders, as ["/usr/lib/postgresql/18/bin"].'),
+    "RQ_QUEUES": (
+        _has_default,
+        'Give the queue "default", as {"default": {"URL": "redis://localhost:6379/0"}}.',
+    ),
+    "RUN_BEAT": (_is_positive, "Give seconds, as 5."),
+    "RUN_SLICE": (_is_positive, "Give seconds, as 60."),
+}
+
+
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Return ``ops.E001`` for each setting that ops cannot use. Values are not shown: one may be a secret."""
+    return [
+        Error(f"The setting {name} has a value that ops cannot use.", hint=hint, id="ops.E001")
+        for name, (is_usable, hint) in _SETTINGS.items()
+        if not is_usable(getattr(settings, name, None))
+    ]
+
+
+def check_database(**_: Any) -> list[CheckMessage]:
+    """Return ``ops.E002`` where the default database is no PostgreSQL. Nothing is asked of it."""
+    vendor = connections[DEFAULT_DB_ALIAS].vendor
+    if vendor == "postgresql":
+        return []
+    hint = 'Set "ENGINE": "django.db.backends.postgresql" in DATABASES["default"].'
+    return [Error(f"The default database is {vendor}; ops needs PostgreSQL.", hint=hint, id="ops.E002")]
+
+
+def check_export_parts(**_: Any) -> list[CheckMessage]:
+    """Return ``ops.E003`` where EXPORT_PARTS names no function. A project without exports need not set it."""
+    name = getattr(settings, "EXPORT_PARTS", None)
+    if name is None:
+        return []
+    try:
+        if callable(import_string(name)):
+            return []
+        problem = "is no function"
+    except (ImportError, AttributeError, ValueError, TypeError) as exc:
+        problem = f"cannot be imported: {exc}"
+    hint = 'Give the dotted path of a function, as "cards.exports.parts.catalogue".'
+    return [Error(f"The setting EXPORT_PARTS is {name!r}, which {problem}.", hint=hint, id="ops.E003")]
+
+
 def check_declarations(**_: Any) -> list[CheckMessage]:
-    """One for each operation that is refused, and for each ``operations`` module that cannot be imported."""
+    """Return a warning for each refused operation and each ``operations`` module that cannot be imported.
+
+    ``ops.W001``: the declaration is wrong, or its model has a primary key that runs cannot use. ``ops.W002``:
+    it is another declaration each time it is built.
+    """
     found = {"ops.W001": registry.collect_errors(), "ops.W002": registry.find_nondeterministic()}
     return [
-        Warning(problem, hint=_HINT, obj=where, id=number)
-        for number, faults in found.items()
-        for where, problem in faults.items()
+        Warning(problem, hint=_OPERATION_HINT, obj=where, id=number)
+        for number, problems in found.items()
+        for where, problem in problems.items()
     ]
+
+
+def register_checks() -> None:
+    for check in (check_settings, check_database, check_export_parts):
+        register(check, TAG)
+    register(check_declarations, "operations")

@@ -14,6 +14,7 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from ops.checks import TAG
 from ops.command_lines import manage_command
 from ops.db import without_timeouts
 from ops.engine.loop import run_batches
@@ -60,7 +61,7 @@ EXIT_INTERRUPTED = 130
 class OpsCommand(BaseCommand):
     """A command whose errors are an operator's to read."""
 
-    requires_system_checks = ()
+    requires_system_checks = (TAG,)
     needs_direct_connection: ClassVar[bool] = False  # past a pooler, where there is one: it needs a session
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
