@@ -31,7 +31,7 @@ class RarityFilter(ValueFilter):
 
 @admin.register(Card)
 class CardAdmin(ExportableAdmin, AuditedAdmin):
-    list_display = ["picture", "card_id", "title", "told_rarity", "rarity_v2", "pack_id", "updated_at"]
+    list_display = ["picture", "card_id", "title", "rarity_display", "rarity_v2", "pack_id", "updated_at"]
     list_display_links = ["picture", "card_id"]
     list_filter = [("rarity", RarityFilter), ("pack_id", ValueFilter), ("rarity_v2", MissingFilter)]
     search_fields = ["card_id", "title"]
@@ -70,7 +70,7 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
             kwargs["widget"] = RaritySelect
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
-    def after(self, request: HttpRequest, saved: list[Any]) -> None:
+    def after_write(self, request: HttpRequest, saved: list[Any]) -> None:
         keys = [card.pk for card in saved]
         if keys:
             request_stale_rendering(request.user.get_username(), *keys)
@@ -92,7 +92,7 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
         return shown + format_html(note, problem.rstrip(".")) if problem else shown
 
     @admin.display(description="rarity", ordering="rarity")
-    def told_rarity(self, card: Any) -> str:
+    def rarity_display(self, card: Any) -> str:
         return format_rarity_badge(card.rarity, card.frame_color)
 
 

@@ -15,7 +15,7 @@ from ops.admin.audited import AuditedAdmin
 
 @admin.register(PresentationRule)
 class PresentationRuleAdmin(AuditedAdmin):
-    list_display = ["told_rarity", "frame_color", "glow_effect", "badge_icon", "sort_order"]
+    list_display = ["rarity_display", "frame_color", "glow_effect", "badge_icon", "sort_order"]
     readonly_fields = ["created_at", "updated_at"]
 
     class Media:
@@ -35,20 +35,20 @@ class PresentationRuleAdmin(AuditedAdmin):
                 f"{obj} is drawn without its badge “{obj.badge_icon}”; there are: {', '.join(BADGES)}.",
             )
         if change and "rarity" in form.changed_data:
-            self._tell_left_without(request, [form.base["rarity"]])
+            self._warn_missing_rules(request, [form.base_values["rarity"]])
 
-    def _delete(self, request: HttpRequest, rows: list[Any]) -> None:
-        super()._delete(request, rows)
-        self._tell_left_without(request, [rule.rarity for rule in rows])
+    def _delete_rows(self, request: HttpRequest, rows: list[Any]) -> None:
+        super()._delete_rows(request, rows)
+        self._warn_missing_rules(request, [rule.rarity for rule in rows])
 
-    def _tell_left_without(self, request: HttpRequest, rarities: list[str]) -> None:
+    def _warn_missing_rules(self, request: HttpRequest, rarities: list[str]) -> None:
         for rarity in rarities:
             if (told := explain_missing_rule(rarity)) and Card.objects.filter(rarity=rarity).exists():
                 messages.warning(request, f"{told} Cards of it get no thumbnail until a rule has it.")
 
-    def after(self, request: HttpRequest, saved: list[Any]) -> None:
+    def after_write(self, request: HttpRequest, saved: list[Any]) -> None:
         request_stale_rendering(request.user.get_username())
 
     @admin.display(description="rarity", ordering="rarity")
-    def told_rarity(self, rule: PresentationRule) -> str:
+    def rarity_display(self, rule: PresentationRule) -> str:
         return format_rarity_badge(rule.rarity, rule.frame_color)

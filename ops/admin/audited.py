@@ -78,9 +78,9 @@ class AuditedAdmin(KeyValidatingAdmin):
                 if isinstance(field := form.fields[name], JSONField) and field.text is not None:
                     setattr(obj, name, json_expression(field.text))
             obj.save(update_fields=only)
-        self.after(request, [obj])
+        self.after_write(request, [obj])
 
-    def after(self, request: HttpRequest, saved: list[Model]) -> None:
+    def after_write(self, request: HttpRequest, saved: list[Model]) -> None:
         """In the transaction of a change: rows were saved; where there are none, deleted."""
 
     @transaction.atomic
@@ -91,7 +91,7 @@ class AuditedAdmin(KeyValidatingAdmin):
             return super().delete_view(request, object_id, extra_context)  # type: ignore[no-any-return]
         if request.method == "POST":  # Nothing can come to refer to a row that is locked.
             self.model._base_manager.select_for_update().filter(pk=row.pk).first()
-        seen = self._digest(row)
+        seen = self._compute_digest(row)
         if request.POST.get("seen", seen) != seen:
             messages.warning(
                 request, "It was changed since this page was shown, so nothing was deleted. Look again."
@@ -100,10 +100,10 @@ class AuditedAdmin(KeyValidatingAdmin):
         context = {**(extra_context or {}), "seen": seen}
         return super().delete_view(request, object_id, context)  # type: ignore[no-any-return]
 
-    def _digest(self, row: Model) -> str:
+    def _compute_digest(self, row: Model) -> str:
         """Of the row and all that falls with it, each as it stands now."""
         told = []
-        for model, rows in self._collected([row]).items():
+        for model, rows in self._collect_cascade([row]).items():
             stored = model._base_manager.filter(pk__in=[each.pk for each in rows])
             told += [
                 (model._meta.label, *row)
@@ -113,27 +113,27 @@ class AuditedAdmin(KeyValidatingAdmin):
 
     @transaction.atomic
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
-        self._delete(request, [obj])
+        self._delete_rows(request, [obj])
 
     @transaction.atomic
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self._delete(request, list(queryset))
+        self._delete_rows(request, list(queryset))
 
-    def _delete(self, request: HttpRequest, rows: list[Model]) -> None:
+    def _delete_rows(self, request: HttpRequest, rows: list[Model]) -> None:
         """Delete the rows and what falls with them, and audit all of it that is edited in this way."""
         with ExitStack() as stack:
-            for row in self._doomed(rows):
+            for row in self._iter_audited_deletions(rows):
                 stack.enter_context(audit_changes(row, "admin_delete", request.user.get_username()))
             for row in rows:
                 row.delete()
-        self.after(request, [])
+        self.after_write(request, [])
 
-    def _doomed(self, rows: list[Model]) -> Iterator[Model]:
-        for model, doomed in self._collected(rows).items():
+    def _iter_audited_deletions(self, rows: list[Model]) -> Iterator[Model]:
+        for model, doomed in self._collect_cascade(rows).items():
             if isinstance(self.admin_site._registry.get(model), AuditedAdmin):
                 yield from doomed
 
-    def _collected(self, rows: list[Model]) -> Mapping[type[Model], Collection[Model]]:
+    def _collect_cascade(self, rows: list[Model]) -> Mapping[type[Model], Collection[Model]]:
         found = NestedObjects(using=router.db_for_write(self.model))
         found.collect(rows)
         return found.data

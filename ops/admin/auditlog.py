@@ -21,14 +21,14 @@ from ops.models import AuditLog
 
 @admin.register(AuditLog)
 class AuditLogAdmin(ReadOnlyAdmin):
-    page = "ops/admin/audit.html"
+    page_template = "ops/admin/audit.html"
     # The largest table: only its indexed columns are searched.
     list_display = [
         "created_at",
         "action",
         "object_type",
         "object_id",
-        "told_changes",
+        "changes_display",
         "performed_by",
         "run_id",
     ]
@@ -45,17 +45,17 @@ class AuditLogAdmin(ReadOnlyAdmin):
         return rows.defer("changes", "metadata").annotate(**told)
 
     @admin.display(description="changes")
-    def told_changes(self, row: Any) -> str:
+    def changes_display(self, row: Any) -> str:
         lines = (
             (f"{name}: {' → '.join(values)}" if name else values[0],) for name, values in _format_changes(row)
         )
         return format_html('<ul class="ops-changes">{}</ul>', format_html_join("", "<li>{}</li>", lines))
 
-    def told(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+    def get_page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         facts = {
-            "object": self._link(request, row.object_type, row.object_id)
+            "object": self._format_link(request, row.object_type, row.object_id)
             or f"{row.object_type} {row.object_id}",
-            "run": row.run_id and (self._link(request, "ops.run", str(row.run_id)) or row.run_id),
+            "run": row.run_id and (self._format_link(request, "ops.run", str(row.run_id)) or row.run_id),
             "by": row.performed_by,
             "at": f"{row.created_at:%Y-%m-%d %H:%M:%S} UTC",
         }
@@ -66,7 +66,7 @@ class AuditLogAdmin(ReadOnlyAdmin):
             "metadata": row.metadata_ and pretty_json(parse_json_exactly(row.metadata_)),
         }
 
-    def _link(self, request: HttpRequest, label: str, key: str) -> str:
+    def _format_link(self, request: HttpRequest, label: str, key: str) -> str:
         """The name of an object, which leads to its page; "" where it is gone, or not for this viewer."""
         try:
             shown = self.admin_site.get_model_admin(apps.get_model(label))

@@ -38,11 +38,11 @@ class Proposal:
 
     title: str
     summary: str
-    rows: str
-    asked: RunRequest
-    back: str
-    form: Callable[[QueryDict], forms.Form] | None = None
-    hidden: Mapping[str, Any] = field(default_factory=dict)
+    scope_description: str
+    run_request: RunRequest
+    back_url: str
+    form_factory: Callable[[QueryDict], forms.Form] | None = None
+    query_params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,23 +51,25 @@ class SubmittedForms:
 
     proposal: Proposal
     form: forms.Form | None
-    how: forms.Form
+    execution_form: forms.Form
 
     @classmethod
-    def of(cls, proposal: Proposal, given: QueryDict) -> SubmittedForms:
-        return cls(proposal, proposal.form and proposal.form(given), build_execution_form(given))
+    def from_query(cls, proposal: Proposal, given: QueryDict) -> SubmittedForms:
+        return cls(
+            proposal, proposal.form_factory and proposal.form_factory(given), build_execution_form(given)
+        )
 
     @property
-    def raw(self) -> list[dict[str, Any]]:
-        return [get_raw_params(form) for form in (self.form, self.how) if form is not None]
+    def raw_params(self) -> list[dict[str, Any]]:
+        return [get_raw_params(form) for form in (self.form, self.execution_form) if form is not None]
 
     @property
-    def request(self) -> RunRequest | None:
+    def run_request(self) -> RunRequest | None:
         """The whole of what is asked; None while a form still lacks an answer, or has a wrong one."""
-        if not (self.how.is_valid() and (self.form is None or self.form.is_valid())):
+        if not (self.execution_form.is_valid() and (self.form is None or self.form.is_valid())):
             return None
-        params = self.proposal.asked.params if self.form is None else get_raw_params(self.form)
-        return replace(self.proposal.asked, params=params, **self.how.cleaned_data)
+        params = self.proposal.run_request.params if self.form is None else get_raw_params(self.form)
+        return replace(self.proposal.run_request, params=params, **self.execution_form.cleaned_data)
 
 
 def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal) -> HttpResponse:
@@ -76,14 +78,14 @@ def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal
     What the address answers is what the page previewed, and what is sent is what its form shows: a run starts
     only where both are the same. Otherwise the address of what is sent is led to, which previews that.
     """
-    answers = SubmittedForms.of(proposal, request.GET)
+    answers = SubmittedForms.from_query(proposal, request.GET)
     if request.method == "POST" and SUBMITTED_MARKER in request.POST:
-        same = SubmittedForms.of(proposal, request.POST).raw == answers.raw
+        same = SubmittedForms.from_query(proposal, request.POST).raw_params == answers.raw_params
         if PREVIEW_BUTTON in request.POST or not same:
             return _redirect_to_preview(request, proposal)
     seen, problem = None, ""
     try:
-        if asked := answers.request:
+        if asked := answers.run_request:
             if request.method == "POST":
                 return _start_run(request, asked)
             seen = build_preview(asked)
@@ -97,7 +99,7 @@ def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal
         "preview": seen and _get_preview_context(seen),
         "problem": problem,
         "form": answers.form,
-        "how": answers.how,
+        "how": answers.execution_form,
     }
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(request, "ops/admin/confirmation.html", context, status=409 if problem else 200)
@@ -108,7 +110,7 @@ def _redirect_to_preview(request: HttpRequest, proposal: Proposal) -> HttpRespon
         messages.warning(
             request, "The form was changed after its preview, so nothing was started. Look again."
         )
-    given = urlencode({**proposal.hidden, **extract_form_data(request.POST)}, doseq=True)
+    given = urlencode({**proposal.query_params, **extract_form_data(request.POST)}, doseq=True)
     return HttpResponseRedirect(f"{request.path}?{given}")
 
 

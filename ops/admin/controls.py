@@ -22,25 +22,25 @@ from ops.states import HELD, State
 class Control:
     verb: str
     icon: str
-    told: str
-    possible: Callable[[Any], bool]
-    at_once: ClassVar[bool]
+    help_text: str
+    is_available: Callable[[Any], bool]
+    is_immediate: ClassVar[bool]
 
 
 @dataclass(frozen=True)
 class TransitionControl(Control):
-    """``act`` moves the row for somebody, and returns a warning, or ""."""
+    """``apply`` moves the row for somebody, and returns a warning, or ""."""
 
-    at_once = True
-    act: Callable[[Any, str], str]
+    is_immediate = True
+    apply: Callable[[Any, str], str]
 
 
 @dataclass(frozen=True)
 class NewRunControl(Control):
-    """``propose`` asks for another run, which is confirmed before it starts."""
+    """``build_request`` asks for another run, which is confirmed before it starts."""
 
-    at_once = False
-    propose: Callable[[Run, str], RunRequest]
+    is_immediate = False
+    build_request: Callable[[Run, str], RunRequest]
 
 
 def _get_outlook(run: Any) -> RunStatus:

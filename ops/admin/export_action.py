@@ -39,7 +39,7 @@ class ExportForm(forms.Form):
         help_text="The last so many of them; all, if left empty.",
     )
 
-    def wanted(self, scope: Scope) -> ExportRequest:
+    def get_export_request(self, scope: Scope) -> ExportRequest:
         told = self.cleaned_data
         return ExportRequest(FileFormat(told["format"], told["compress"]), scope, told["audit_logs"])
 
@@ -50,7 +50,7 @@ class ExportableAdmin(OperationsAdmin):
     def get_urls(self) -> list[URLPattern]:
         view, name = (
             self.admin_site.admin_view(self.export_view),
-            self.url(EXPORT_ACTION).removeprefix("admin:"),
+            self.get_url_name(EXPORT_ACTION).removeprefix("admin:"),
         )
         return [path(f"{EXPORT_ACTION}/", view, name=name), *super().get_urls()]
 
@@ -69,13 +69,13 @@ class ExportableAdmin(OperationsAdmin):
         """The page that asks, over the rows that the address chooses; for POST, the export."""
         if not self._may_export(request):
             raise PermissionDenied
-        choice = Selection.of_address(request)
-        back = reverse(self.url("changelist"), query=choice.listed)
+        selection = Selection.from_url(request)
+        back = reverse(self.get_url_name("changelist"), query=selection.changelist_query)
         form = style_widgets(ExportForm(request.POST if request.method == "POST" else None))
         try:
-            scope, rows = choice.scope(request, self)
+            scope, rows = selection.resolve_scope(request, self)
             if form.is_valid():
-                return _start_export(request, form.wanted(scope))
+                return _start_export(request, form.get_export_request(scope))
             files = [part.name.replace("_", " ") for part in ExportRequest(scope=scope).parts()]
         except OpsError as exc:
             messages.error(request, str(exc))
@@ -107,5 +107,7 @@ def _redirect_to_export(
 ) -> HttpResponse:
     """From the list to the page that asks."""
     return HttpResponseRedirect(
-        reverse(model_admin.url(EXPORT_ACTION), query=Selection.of_list(request).query)
+        reverse(
+            model_admin.get_url_name(EXPORT_ACTION), query=Selection.from_changelist(request).query_params
+        )
     )

@@ -31,11 +31,19 @@ def _cancel_export(export: Export, by: str) -> str:
 
 @admin.register(Export)
 class ExportAdmin(LiveAdmin):
-    live = "ops/admin/_export.html"
+    live_template = "ops/admin/_export.html"
     controls = {
         "cancel": TransitionControl("cancel", "stop", "Nothing of it is left.", _may_cancel, _cancel_export)
     }
-    list_display = ["number", "told_state", "told_rows", "size", "performed_by", "created_at", "finished_at"]
+    list_display = [
+        "number",
+        "state_display",
+        "rows_display",
+        "size",
+        "performed_by",
+        "created_at",
+        "finished_at",
+    ]
     list_filter = ["state"]
     search_fields = ["performed_by"]
     search_help_text = "Who asked."
@@ -45,7 +53,7 @@ class ExportAdmin(LiveAdmin):
         return request.user.has_perm(permissions.EXPORT_PERMISSION)
 
     def get_urls(self) -> list[URLPattern]:
-        return [self.below("files/<str:name>", self.file_view), *super().get_urls()]
+        return [self.build_row_path("files/<str:name>", self.file_view), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Export]:
         rows: QuerySet[Export] = super().get_queryset(request)
@@ -59,19 +67,19 @@ class ExportAdmin(LiveAdmin):
         return response
 
     @admin.display(description="rows", ordering="rows")
-    def told_rows(self, export: Export) -> str:
+    def rows_display(self, export: Export) -> str:
         return report.format_row_count(export)
 
     @admin.display(ordering="bytes")
     def size(self, export: Export) -> str:
         return format_size(export.bytes)
 
-    def told(self, request: HttpRequest, row: Export) -> dict[str, Any]:
-        now = ProgressSnapshot.now(row.rows)
+    def get_page_context(self, request: HttpRequest, row: Export) -> dict[str, Any]:
+        now = ProgressSnapshot.take(row.rows)
         succeeded, running = row.state == ExportState.SUCCEEDED, row.state == ExportState.RUNNING
         files, problem = _list_files(row)
         return {
-            **super().told(request, row),
+            **super().get_page_context(request, row),
             "heading": f"Export {row.pk}",
             "rows": f"{row.rows:,}",
             "total": pluralize(row.total, "row"),
@@ -79,7 +87,9 @@ class ExportAdmin(LiveAdmin):
             "size": format_size(row.bytes),
             "share": get_percentage(row.rows, row.total) if row.total else 100.0 * succeeded,
             "now": now,
-            "speed": (ProgressSnapshot.first(request) or now).pace(row.rows, row.total) if running else "",
+            "speed": (ProgressSnapshot.from_request(request) or now).format_rate(row.rows, row.total)
+            if running
+            else "",
             "files": files,
             "warnings": [problem] if problem else [],
             "facts": report.export_fields(row),
@@ -87,7 +97,7 @@ class ExportAdmin(LiveAdmin):
 
     def file_view(self, request: HttpRequest, number: int, name: str) -> HttpResponseBase:
         """One of its files, to be kept and never shown: it is not held in memory."""
-        export = self.viewed(request, number)
+        export = self.get_row_or_404(request, number)
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         try:

@@ -60,7 +60,7 @@ class JSONField(LosslessField, forms.JSONField):
         return data
 
     def to_python(self, value: Any) -> Any:
-        self.text = None if value in self.empty_values else self._read(str(value))
+        self.text = None if value in self.empty_values else self._parse(str(value))
         return None if self.text is None else json.loads(self.text, parse_float=str, parse_int=str)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
@@ -70,7 +70,7 @@ class JSONField(LosslessField, forms.JSONField):
             return True
         return bool(self.text != initial)
 
-    def _read(self, text: str) -> str:
+    def _parse(self, text: str) -> str:
         try:
             json.loads(text, object_pairs_hook=_reject_duplicate_keys, parse_float=str, parse_int=str)
             return normalize_json(text)

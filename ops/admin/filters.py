@@ -22,7 +22,7 @@ class LookupFilter(FieldListFilter):
         self, field: Any, request: Any, params: Any, model: Any, model_admin: Any, field_path: str
     ) -> None:
         self.parameter = f"{field_path}__{self.lookup}"
-        self.chosen = params.get(self.parameter, [None])[-1]
+        self.selected_value = params.get(self.parameter, [None])[-1]
         self.rows: QuerySet[Any] = model_admin.get_queryset(request)
         super().__init__(field, request, params, model, model_admin, field_path)
 
@@ -35,10 +35,10 @@ class LookupFilter(FieldListFilter):
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         without = changelist.get_query_string(remove=[self.parameter])
-        yield {"selected": self.chosen is None, "query_string": without, "display": "All"}
+        yield {"selected": self.selected_value is None, "query_string": without, "display": "All"}
         for value, told in self.options():
             query = changelist.get_query_string({self.parameter: value})
-            yield {"selected": value == self.chosen, "query_string": query, "display": told}
+            yield {"selected": value == self.selected_value, "query_string": query, "display": told}
 
 
 class ValueFilter(LookupFilter):
@@ -58,8 +58,8 @@ class ValueFilter(LookupFilter):
 
     def options(self) -> Iterable[tuple[str, str]]:
         known = list(self.values())
-        if self.chosen not in (None, *known):
-            known.append(self.chosen)
+        if self.selected_value not in (None, *known):
+            known.append(self.selected_value)
         return [(value, value) for value in known]
 
 

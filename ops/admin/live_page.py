@@ -43,17 +43,19 @@ _STATUS_CLASSES: dict[str, str] = {
 class LiveAdmin(ReadOnlyAdmin):
     """Rows whose ``state`` is one of those of a run. ``live`` is the template of what changes meanwhile."""
 
-    page = "ops/admin/live.html"
-    live: ClassVar[str]
+    page_template = "ops/admin/live.html"
+    live_template: ClassVar[str]
     controls: ClassVar[Mapping[str, Control]]
 
     def get_urls(self) -> list[URLPattern]:
-        controls = [self.below(f"{verb}/", partial(self.control_view, verb=verb)) for verb in self.controls]
-        return [self.below("live/", self.live_view), *controls, *super().get_urls()]
+        controls = [
+            self.build_row_path(f"{verb}/", partial(self.control_view, verb=verb)) for verb in self.controls
+        ]
+        return [self.build_row_path("live/", self.live_view), *controls, *super().get_urls()]
 
-    def below(self, route: str, view: Callable[..., HttpResponseBase]) -> URLPattern:
+    def build_row_path(self, route: str, view: Callable[..., HttpResponseBase]) -> URLPattern:
         """An address below that of a row, named by its first word: ``admin:ops_run_live``."""
-        name = self.url(route.partition("/")[0]).removeprefix("admin:")
+        name = self.get_url_name(route.partition("/")[0]).removeprefix("admin:")
         found: URLPattern = path(f"<int:number>/{route}", self.admin_site.admin_view(view), name=name)
         return found
 
@@ -62,23 +64,23 @@ class LiveAdmin(ReadOnlyAdmin):
         return f"{self.opts.verbose_name} {row.pk}".capitalize()
 
     @admin.display(description="state", ordering="state")
-    def told_state(self, row: Any) -> str:
+    def state_display(self, row: Any) -> str:
         return format_status_badge(row.state)
 
-    def may(self, request: HttpRequest, verb: str, row: Any) -> bool:
+    def may_use_control(self, request: HttpRequest, verb: str, row: Any) -> bool:
         """Whether somebody who may see the row may do this to it."""
         return True
 
-    def told(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+    def get_page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """What every ``live`` template takes; the rest, with the ``now`` of its Look, is the subclass's."""
         return {
             "row": row,
-            "live": self.live,
-            "address": reverse(self.url("live"), args=[row.pk]),
+            "live": self.live_template,
+            "address": reverse(self.get_url_name("live"), args=[row.pk]),
             "controls": [
-                (control, reverse(self.url(verb), args=[row.pk]))
+                (control, reverse(self.get_url_name(verb), args=[row.pk]))
                 for verb, control in self.controls.items()
-                if self.may(request, verb, row) and control.possible(row)
+                if self.may_use_control(request, verb, row) and control.is_available(row)
             ],
             "state": format_status_badge(row.state),
             "mood": get_status_class(row.state),
@@ -87,24 +89,26 @@ class LiveAdmin(ReadOnlyAdmin):
 
     def live_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """What of the page changes while the row moves."""
-        return TemplateResponse(request, self.live, self.told(request, self.viewed(request, number)))
+        return TemplateResponse(
+            request, self.live_template, self.get_page_context(request, self.get_row_or_404(request, number))
+        )
 
     def control_view(self, request: HttpRequest, number: int, verb: str) -> HttpResponse:
-        row = self.viewed(request, number)
-        if not self.may(request, verb, row):
+        row = self.get_row_or_404(request, number)
+        if not self.may_use_control(request, verb, row):
             raise PermissionDenied
-        return self.use(request, row, self.controls[verb])
+        return self.apply_control(request, row, self.controls[verb])
 
-    def use(self, request: HttpRequest, row: Any, control: Any) -> HttpResponse:
+    def apply_control(self, request: HttpRequest, row: Any, control: Any) -> HttpResponse:
         """Do it at once, for POST alone; the page of the row tells what stood against it."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
-            if warning := control.act(row, request.user.get_username()):
+            if warning := control.apply(row, request.user.get_username()):
                 messages.warning(request, warning)
         except OpsError as exc:
             messages.error(request, str(exc))
-        return HttpResponseRedirect(reverse(self.url("change"), args=[row.pk]))
+        return HttpResponseRedirect(reverse(self.get_url_name("change"), args=[row.pk]))
 
 
 def format_status_badge(status: str) -> str:
@@ -125,11 +129,11 @@ class ProgressSnapshot:
     at: float
 
     @classmethod
-    def now(cls, done: int) -> ProgressSnapshot:
+    def take(cls, done: int) -> ProgressSnapshot:
         return cls(done, time.time())
 
     @classmethod
-    def first(cls, request: HttpRequest) -> ProgressSnapshot | None:
+    def from_request(cls, request: HttpRequest) -> ProgressSnapshot | None:
         """The page's own, as its address tells; None where it tells none, or one that cannot have been."""
         try:
             look = cls(int(request.GET["done"]), float(request.GET["at"]))
@@ -137,7 +141,7 @@ class ProgressSnapshot:
             return None
         return look if math.isfinite(look.at) and abs(look.done) < _MAX_ROWS else None
 
-    def pace(self, done: int, total: int) -> str:
+    def format_rate(self, done: int, total: int) -> str:
         """Since then: rows a second and the time left; "" while nothing moves."""
         passed = time.time() - self.at  # below 0 where this machine's clock went back
         rate = max(0, done - self.done) / passed if passed > 0 else 0

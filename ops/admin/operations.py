@@ -36,7 +36,10 @@ class OperationsAdmin(LargeTableAdmin):
     """
 
     def get_urls(self) -> list[URLPattern]:
-        view, name = self.admin_site.admin_view(self.operate_view), self.url("operate").removeprefix("admin:")
+        view, name = (
+            self.admin_site.admin_view(self.operate_view),
+            self.get_url_name("operate").removeprefix("admin:"),
+        )
         return [path("operate/<str:name>/", view, name=name), *super().get_urls()]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -52,27 +55,29 @@ class OperationsAdmin(LargeTableAdmin):
         names = {operation.name for operation in get_model_operations(self.model)}
         for asked in request.POST.getlist("action"):
             if asked in names:
-                self._refuse_unless_permitted(request, registry.get_operation(asked))
+                self._require_permission(request, registry.get_operation(asked))
         response: HttpResponse | None = super().response_action(request, queryset)
         return response
 
     def operate_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """The confirmation page of one operation, over the rows that the address chooses."""
-        operation = self._operation(name)
-        self._refuse_unless_permitted(request, operation)
-        choice = Selection.of_address(request)
-        back = reverse(self.url("changelist"), query=choice.listed)
+        operation = self._get_operation_or_404(name)
+        self._require_permission(request, operation)
+        selection = Selection.from_url(request)
+        back = reverse(self.get_url_name("changelist"), query=selection.changelist_query)
         try:
-            scope, rows = choice.scope(request, self)
+            scope, rows = selection.resolve_scope(request, self)
         except InvalidScope as exc:
             messages.error(request, str(exc))
             return HttpResponseRedirect(back)
         asked = RunRequest(operation, request.user.get_username(), scope=scope)
         form = partial(build_operation_form, operation)
-        proposal = Proposal(operation.title(), operation.summary(), rows, asked, back, form, choice.query)
+        proposal = Proposal(
+            operation.title(), operation.summary(), rows, asked, back, form, selection.query_params
+        )
         return confirmation_view(request, self, proposal)
 
-    def _operation(self, name: str) -> type[Operation]:
+    def _get_operation_or_404(self, name: str) -> type[Operation]:
         for operation in get_model_operations(self.model):
             if operation.name == name:
                 return operation
@@ -83,7 +88,7 @@ class OperationsAdmin(LargeTableAdmin):
             permissions.run_permission(operation)
         )
 
-    def _refuse_unless_permitted(self, request: HttpRequest, operation: type[Operation]) -> None:
+    def _require_permission(self, request: HttpRequest, operation: type[Operation]) -> None:
         if not self._may_run(request, operation):
             raise PermissionDenied
 
@@ -92,5 +97,9 @@ def _redirect_to_confirmation(
     model_admin: OperationsAdmin, request: HttpRequest, queryset: QuerySet[Any], operation: type[Operation]
 ) -> HttpResponse:
     """From the list to the page that confirms."""
-    where = reverse(model_admin.url("operate"), args=[operation.name], query=Selection.of_list(request).query)
+    where = reverse(
+        model_admin.get_url_name("operate"),
+        args=[operation.name],
+        query=Selection.from_changelist(request).query_params,
+    )
     return HttpResponseRedirect(where)

@@ -43,18 +43,18 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.is_adding:
             del self.fields[SNAPSHOT_FIELD]
         else:
-            stored = self._stored(self.instance)
-            self.initial = {**self.initial, **stored, SNAPSHOT_FIELD: self._signed(stored)}
+            stored = self._read_stored_values(self.instance)
+            self.initial = {**self.initial, **stored, SNAPSHOT_FIELD: self._sign_snapshot(stored)}
 
     @property
     def is_adding(self) -> bool:
         return bool(self.instance._state.adding)
 
     @cached_property
-    def base(self) -> dict[str, Any]:
+    def base_values(self) -> dict[str, Any]:
         """The values that the form was opened with; those of the row where it does not tell."""
         stored = {name: value for name, value in self.initial.items() if name != SNAPSHOT_FIELD}
-        return _round_trip_json(stored) | self._opened_with()
+        return _round_trip_json(stored) | self._read_snapshot()
 
     @cached_property
     def changed_data(self) -> list[str]:
@@ -63,27 +63,27 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
         return [
             name
             for name in self.fields
-            if name != SNAPSHOT_FIELD and self._differs(name, self.base.get(name))
+            if name != SNAPSHOT_FIELD and self._is_different(name, self.base_values.get(name))
         ]
 
     def clean(self) -> dict[str, Any] | None:
         super().clean()
         if not self.is_adding:
-            for name in self._untouched():
+            for name in self._get_unchanged_fields():
                 self.cleaned_data.pop(name, None)
                 self.errors.pop(name, None)
-            self._keep_line_breaks()
-            self._tell_conflicts()
+            self._restore_crlf()
+            self._check_conflicts()
         return self.cleaned_data
 
-    def _untouched(self) -> list[str]:
+    def _get_unchanged_fields(self) -> list[str]:
         return [name for name in self.fields if name not in (SNAPSHOT_FIELD, *self.changed_data)]
 
     def _get_validation_exclusions(self) -> set[str]:
         """What was not changed may stand as it is, even where it would be refused today."""
         found: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
         if not self.is_adding:
-            found |= {name for name in self._untouched() if not self._is_valid(name)}
+            found |= {name for name in self._get_unchanged_fields() if not self._is_valid(name)}
         return found
 
     def _is_valid(self, name: str) -> bool:
@@ -94,27 +94,27 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
             return False
         return True
 
-    def _stored(self, row: Model) -> dict[str, Any]:
+    def _read_stored_values(self, row: Model) -> dict[str, Any]:
         names = [field.name for field in row._meta.fields if field.name in self.fields]
         kept_as_json = [n for n in names if isinstance(row._meta.get_field(n), JSONField)]
         return model_to_dict(row, names) | read_pretty_columns(row, kept_as_json)
 
-    def _signed(self, values: dict[str, Any]) -> str:
-        return signing.dumps(_round_trip_json(values), salt=self._salt(), compress=True)
+    def _sign_snapshot(self, values: dict[str, Any]) -> str:
+        return signing.dumps(_round_trip_json(values), salt=self._get_signing_salt(), compress=True)
 
-    def _opened_with(self) -> dict[str, Any]:
+    def _read_snapshot(self) -> dict[str, Any]:
         try:
             told: dict[str, Any] = signing.loads(
-                self.data.get(self.add_prefix(SNAPSHOT_FIELD), ""), salt=self._salt()
+                self.data.get(self.add_prefix(SNAPSHOT_FIELD), ""), salt=self._get_signing_salt()
             )
         except signing.BadSignature:
             return {}
         return told
 
-    def _salt(self) -> str:
+    def _get_signing_salt(self) -> str:
         return f"{self.instance._meta.label} {self.instance.pk}"
 
-    def _differs(self, name: str, stored: Any) -> bool:
+    def _is_different(self, name: str, stored: Any) -> bool:
         """Whether what was sent is another value than this one."""
         bound = self[name]
         field, sent = bound.field, bound.data
@@ -129,31 +129,31 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
             return True
         return field.has_changed(stored, sent)
 
-    def _keep_line_breaks(self) -> None:
+    def _restore_crlf(self) -> None:
         """Of a text whose every line ended in the way of Windows, in that way."""
         for name in self.changed_data:
-            text, before = self.cleaned_data.get(name), self.base.get(name)
+            text, before = self.cleaned_data.get(name), self.base_values.get(name)
             if isinstance(self.fields[name], TextField) and text and _has_crlf_line_breaks(before or ""):
                 self.cleaned_data[name] = text.replace("\n", "\r\n")
 
-    def _tell_conflicts(self) -> None:
+    def _check_conflicts(self) -> None:
         with (
             transaction.atomic()
         ):  # The lock is held until the row is saved: in the admin, a transaction is open.
             row = type(self.instance)._base_manager.select_for_update().filter(pk=self.instance.pk).first()
-            now = None if row is None else _round_trip_json(self._stored(row))
+            now = None if row is None else _round_trip_json(self._read_stored_values(row))
         if now is None:
             raise ValidationError("It was deleted while this form was open.")
         for name in self.changed_data:
-            if now[name] != self.base.get(name) and self._differs(name, now[name]):
-                self.add_error(name, self._conflict(name, now[name]))
-            self.base[name] = now[name]
+            if now[name] != self.base_values.get(name) and self._is_different(name, now[name]):
+                self.add_error(name, self._format_conflict(name, now[name]))
+            self.base_values[name] = now[name]
         if self.errors:  # Shown again, the form is one that was opened now, as far as its person knows.
             sent = copy.copy(self.data)
-            sent[self.add_prefix(SNAPSHOT_FIELD)] = self._signed(self.base)  # type: ignore[index]
+            sent[self.add_prefix(SNAPSHOT_FIELD)] = self._sign_snapshot(self.base_values)  # type: ignore[index]
             self.data = sent
 
-    def _conflict(self, name: str, now: Any) -> str:
+    def _format_conflict(self, name: str, now: Any) -> str:
         meta, key = self.instance._meta, str(self.instance.pk)
         by = AuditLog.objects.filter(object_id=key, object_type=meta.label_lower, changes__has_key=name)
         last = by.order_by("-pk").first()

@@ -51,7 +51,7 @@ class LargeTablePaginator(Paginator):  # type: ignore[type-arg]
     def num_pages(self) -> int:
         return max(1, -(-min(self.count, MAX_COUNTED_ROWS) // self.per_page))
 
-    def keys_of_page(self, number: int) -> list[Any]:
+    def get_page_keys(self, number: int) -> list[Any]:
         """Raises InvalidPage."""
         first = (self.validate_number(number) - 1) * self.per_page
         return self.keys[first : min(first + self.per_page, MAX_COUNTED_ROWS)]
@@ -69,14 +69,14 @@ class LargeTableChangeList(ChangeList):  # type: ignore[misc]
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         if not (self.show_all and self.can_show_all):
-            rows = self.root_queryset.filter(pk__in=self._keys())
+            rows = self.root_queryset.filter(pk__in=self._get_page_keys())
             self.result_list = self.apply_select_related(rows).order_by(*self.queryset.query.order_by)
         if not (self.query or self.has_active_filters):
             self.full_result_count = self.result_count  # so that nobody is offered to see "all"
 
-    def _keys(self) -> list[Any]:
+    def _get_page_keys(self) -> list[Any]:
         try:
-            return list(self.paginator.keys_of_page(self.page_num))
+            return list(self.paginator.get_page_keys(self.page_num))
         except InvalidPage as exc:
             raise IncorrectLookupParameters from exc
 
@@ -92,7 +92,7 @@ class LargeTableAdmin(KeyValidatingAdmin):
     class Media:
         css = {"all": ["ops/admin.css"]}
 
-    def url(self, what: str) -> str:
+    def get_url_name(self, what: str) -> str:
         """The name of an address of this model's: ``admin:cards_card_operate``."""
         return f"admin:{self.opts.app_label}_{self.opts.model_name}_{what}"
 

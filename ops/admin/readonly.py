@@ -16,7 +16,7 @@ class ReadOnlyAdmin(LargeTableAdmin):
     """What happened is not for the admin to change. ``page`` is the template of a row's page."""
 
     actions = None
-    page: ClassVar[str]
+    page_template: ClassVar[str]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -27,22 +27,22 @@ class ReadOnlyAdmin(LargeTableAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def told(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+    def get_page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """What the page says of the row."""
         raise NotImplementedError
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        row = self.viewed(request, object_id)
+        row = self.get_row_or_404(request, object_id)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "original": row,
             "title": capfirst(f"{self.opts.verbose_name} {row.pk}"),
-            **self.told(request, row),
+            **self.get_page_context(request, row),
         }
-        return TemplateResponse(request, self.page, context)
+        return TemplateResponse(request, self.page_template, context)
 
-    def viewed(self, request: HttpRequest, number: object) -> Any:
+    def get_row_or_404(self, request: HttpRequest, number: object) -> Any:
         """The row, for who may see it. Raises PermissionDenied, or Http404."""
         if not self.has_view_permission(request):
             raise PermissionDenied

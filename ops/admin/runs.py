@@ -36,12 +36,12 @@ from ops.states import ACTIVE, State
 
 @admin.register(Run)
 class RunAdmin(LiveAdmin):
-    live = "ops/admin/_run.html"
+    live_template = "ops/admin/_run.html"
     controls = RUN_CONTROLS
     list_display = [
         "number",
         "operation",
-        "told_state",
+        "state_display",
         "progress",
         "performed_by",
         "created_at",
@@ -66,26 +66,26 @@ class RunAdmin(LiveAdmin):
         )
 
     @admin.display(description="status", ordering="state")
-    def told_state(self, row: Run) -> str:
+    def state_display(self, row: Run) -> str:
         return format_status_badge(compute_status(row))
 
-    def may(self, request: HttpRequest, verb: str, row: Run) -> bool:
+    def may_use_control(self, request: HttpRequest, verb: str, row: Run) -> bool:
         return request.user.has_perms(permissions.required_permissions(verb, row))
 
-    def told(self, request: HttpRequest, row: Run) -> dict[str, Any]:
+    def get_page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
         done = read_progress(row)
-        since = ProgressSnapshot.first(request) or ProgressSnapshot(
+        since = ProgressSnapshot.from_request(request) or ProgressSnapshot(
             0, time.time() - done.elapsed.total_seconds()
         )
         failures, more_failures = report.read_first_failures(row)
         return {
-            **super().told(request, row),
+            **super().get_page_context(request, row),
             "heading": row.operation,
             "state": format_status_badge(status := compute_status(row)),
             "mood": get_status_class(status),
             "done": f"{done.done:,}",
             "total": f"{done.total:,}",
-            "now": ProgressSnapshot.now(done.done),
+            "now": ProgressSnapshot.take(done.done),
             "share": get_percentage(done.done, done.total),
             "speed": _format_rate(row, done, since),
             "facts": {
@@ -97,26 +97,26 @@ class RunAdmin(LiveAdmin):
             "more_failures": more_failures,
         }
 
-    def use(self, request: HttpRequest, row: Run, control: Any) -> HttpResponse:
+    def apply_control(self, request: HttpRequest, row: Run, control: Any) -> HttpResponse:
         """What asks for another run is confirmed before."""
         if not isinstance(control, NewRunControl):
-            return super().use(request, row, control)
-        back = reverse(self.url("change"), args=[row.pk])
+            return super().apply_control(request, row, control)
+        back = reverse(self.get_url_name("change"), args=[row.pk])
         try:
-            asked = control.propose(row, request.user.get_username())
+            asked = control.build_request(row, request.user.get_username())
         except OpsError as exc:
             messages.error(request, str(exc))
             return HttpResponseRedirect(back)
         title = f"{control.verb.capitalize()} run {row.pk}"
         return confirmation_view(
-            request, self, Proposal(title, control.told, describe_scope(row), asked, back)
+            request, self, Proposal(title, control.help_text, describe_scope(row), asked, back)
         )
 
 
 def _format_rate(run: Run, told: Progress, since: ProgressSnapshot) -> str:
     """While it runs: rows a second and the time left. At its end: how long it took, and how fast it was."""
     if run.state == State.RUNNING:
-        return since.pace(told.done, told.total)
+        return since.format_rate(told.done, told.total)
     over = run.started_at is not None and run.state not in (*ACTIVE, State.PAUSED)
     return f"{format_duration(told.elapsed)}, {format_rate(told.changed, told.elapsed)}" if over else ""
 

@@ -29,16 +29,16 @@ class Selection:
     """``keys`` are ticked rows; without any, all that the list shows under its query is meant."""
 
     keys: Sequence[str]
-    listed: QueryDict = field(default_factory=QueryDict)
+    changelist_query: QueryDict = field(default_factory=QueryDict)
 
     @classmethod
-    def of_list(cls, request: HttpRequest) -> Selection:
+    def from_changelist(cls, request: HttpRequest) -> Selection:
         """From the list's own form, as it is posted with an action."""
         across = request.POST.get("select_across") == "1"
         return cls([] if across else request.POST.getlist(helpers.ACTION_CHECKBOX_NAME), request.GET)
 
     @classmethod
-    def of_address(cls, request: HttpRequest) -> Selection:
+    def from_url(cls, request: HttpRequest) -> Selection:
         """From the address that ``query`` made. Raises BadRequest where it names no rows."""
         keys = request.GET.getlist(KEY_PARAM)
         if not keys and request.GET.get(SELECT_ACROSS_PARAM) != "1":
@@ -46,11 +46,11 @@ class Selection:
         return cls(keys, QueryDict(request.GET.get(CHANGELIST_PARAM, "")))
 
     @property
-    def query(self) -> dict[str, Any]:
+    def query_params(self) -> dict[str, Any]:
         chosen: dict[str, Any] = {KEY_PARAM: list(self.keys)} if self.keys else {SELECT_ACROSS_PARAM: "1"}
-        return {**chosen, CHANGELIST_PARAM: self.listed.urlencode()}
+        return {**chosen, CHANGELIST_PARAM: self.changelist_query.urlencode()}
 
-    def scope(self, request: HttpRequest, model_admin: Any) -> tuple[Scope, str]:
+    def resolve_scope(self, request: HttpRequest, model_admin: Any) -> tuple[Scope, str]:
         """The rows for a run, and in words.
 
         Raises BadRequest where the list cannot be filtered so, InvalidScope where they are too many.
@@ -58,7 +58,7 @@ class Selection:
         model: type[Model] = model_admin.model
         if self.keys:
             return Scope.of_keys(self.keys), f"{format_row_count(model, len(self.keys))}, ticked"
-        shown = self._changelist(request, model_admin)
+        shown = self._get_changelist(request, model_admin)
         filters = {name: values[-1] for name, values in shown.get_filters_params().items()}
         told = [f"{name.removesuffix('__exact')} = {value}" for name, value in filters.items()]
         told += [f"search “{shown.query}”"] if shown.query else []
@@ -66,9 +66,9 @@ class Selection:
         said = f"{everything} that match {' and '.join(told)}" if told else everything
         return _build_scope(shown), said
 
-    def _changelist(self, request: HttpRequest, model_admin: Any) -> ChangeList:
+    def _get_changelist(self, request: HttpRequest, model_admin: Any) -> ChangeList:
         asked = copy.copy(request)
-        asked.GET = self.listed  # type: ignore[assignment]
+        asked.GET = self.changelist_query  # type: ignore[assignment]
         try:
             shown: ChangeList = model_admin.get_changelist_instance(asked)
         except IncorrectLookupParameters as exc:
