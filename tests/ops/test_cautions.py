@@ -57,7 +57,7 @@ def test_a_disabled_trigger_is_not_told(declare: RegisterOperation, trigger: Any
 def test_what_a_trigger_writes_after_is_not_audited_nor_reverted(
     declare: RegisterOperation, trigger: Any
 ) -> None:
-    """As docs/house.md says."""
+    """As docs/engine.md says."""
     [row] = create_things(1)
     trigger("trials_thing", REWRITE, "AFTER UPDATE")
     run = execute_operation(declare(FILL))
