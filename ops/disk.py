@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import ProgrammingError, connection
 
 from ops.parsing import parse_size
-from ops.sql.ask import fetch_all
+from ops.sql.query import fetch_all
 
 _LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "::1")
 # All databases of the server share its disk, and so does the WAL.

@@ -16,9 +16,9 @@ from cards.triggers import ignore_rarity_triggers
 from ops.bulk_load import UpdateContext
 from ops.formatting import truncate
 from ops.report.status import StatusCallback
-from ops.sql.faults import ViolationFinder
 from ops.sql.staging import RejectedRow, StagingTable
 from ops.sql.upsert import Upsert
+from ops.sql.violations import ViolationFinder
 
 _MAX_REASON_LENGTH = 300
 # Of two rarities a trigger would copy the one that changed over the other, though both are given.

@@ -10,7 +10,7 @@ from django.db import models
 from cards.packs.layout import RowSchema, to_camel_case
 from cards.packs.source import Source
 from ops.formatting import quote_truncated, truncate
-from ops.sql.faults import Violation, ViolationKind
+from ops.sql.violations import Violation, ViolationKind
 
 
 def fault_reasons(faults: Iterable[Violation], source: Source, layout: RowSchema) -> list[tuple[int, str]]:

@@ -12,13 +12,13 @@ from psycopg import sql
 
 from ops.models import AuditLog, Lane
 from ops.operations.base import Operation
-from ops.operations.compiler import compile_merge, select_changes, written_fields
-from ops.sql.ask import fetch_all
+from ops.operations.compiler import annotate_new_values, new_value_alias, select_changes, written_fields
 from ops.sql.changes import ColumnChange, build_changes_json
 from ops.sql.compile import (
     BoundParam,
     CompiledStatement,
     auto_now_assignments,
+    compile_merge,
     compile_select,
     format_assignment,
     identifier,
@@ -28,6 +28,7 @@ from ops.sql.compile import (
     unqualified_table_name,
 )
 from ops.sql.keyset import Keyset
+from ops.sql.side_effects import is_mergeable
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,7 @@ class LockMode(Enum):
 def may_merge(model: type[models.Model]) -> bool:
     """Whether a batch may be AT_ONCE: see Note [Why MERGE, where UPDATE returns old values too]."""
     version: int = connection.pg_version  # type: ignore[attr-defined]
-    if version < 180_000:
-        return False
-    [(is_mergeable,)] = fetch_all(_MERGEABLE_SQL, connection.ops.quote_name(model._meta.db_table))
-    return bool(is_mergeable)
-
-
-_MERGEABLE_SQL = """
-SELECT relkind IN ('r', 'p') AND NOT relhasrules AND NOT row_security_active(oid)
-FROM pg_class WHERE oid = %s::regclass
-"""
+    return version >= 180_000 and is_mergeable(model)
 
 
 def compile_change(
@@ -123,10 +115,11 @@ def _compile_merge_statement(
     operation: Operation, rows: models.QuerySet[Any], keyset: Keyset
 ) -> CompiledStatement | None:
     source = keyset.listed.source if keyset.listed else sql.SQL("(SELECT 1) AS once_")
-    merge = compile_merge(rows, operation, source)
+    fields = {new_value_alias(field): field for field in written_fields(operation)}
+    merge = compile_merge(annotate_new_values(rows.order_by(), operation), fields, source)
     if merge is None:
         return None
-    columns = [identifier(field.column) for field in written_fields(operation)]
+    columns = [identifier(field.column) for field in fields.values()]
     returned = [sql.SQL("before_.{}").format(column) for column in columns]
     returned += [sql.SQL("after_.{}").format(column) for column in columns]
     statement = sql.SQL(

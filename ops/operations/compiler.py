@@ -5,60 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db import connection
 from django.db.models import Field, QuerySet
 from django.db.models.sql.where import WhereNode
-from psycopg import sql
 
 from ops.operations.base import Operation
-from ops.sql.compile import (
-    CompiledStatement,
-    auto_now_assignments,
-    cast_to_column_type,
-    compile_select,
-    format_assignment,
-    get_model_fields,
-    identifier,
-)
+from ops.sql.compile import CompiledStatement, cast_to_column_type, compile_select, get_model_fields
 
 
 def written_fields(operation: Operation) -> list[Field[Any, Any]]:
     """The fields that the operation writes, in the order in which the statements name them."""
     return get_model_fields(operation.model, operation.get_columns())
-
-
-def compile_merge(
-    queryset: QuerySet[Any], operation: Operation, source: sql.Composable
-) -> CompiledStatement | None:
-    """The MERGE that makes the operation's changes to a queryset; None where it is known to match no row.
-
-    Its ``source`` is the list that the queryset is joined with, or a single row.
-
-    What is set is not compiled by the ORM's UPDATE, which casts arrays to their columns' type and so cuts in
-    silence.
-    """
-    compiler = annotate_new_values(queryset.order_by(), operation).query.get_compiler(using=queryset.db)
-    compiler.pre_sql_setup()
-    try:
-        where, where_params = compiler.compile(queryset.query.where)
-    except EmptyResultSet:
-        return None
-    fields = written_fields(operation)
-    new = [compiler.compile(compiler.query.annotations[new_value_alias(field)]) for field in fields]
-    assignments = [
-        format_assignment(field, sql.SQL(text)) for field, (text, _) in zip(fields, new, strict=True)
-    ]
-    assignments += auto_now_assignments(operation.model)
-    statement = sql.SQL(
-        "MERGE INTO {table} USING {source} ON {where} WHEN MATCHED THEN UPDATE SET {assignments}"
-    ).format(
-        table=identifier(operation.model._meta.db_table),
-        source=source,
-        assignments=sql.SQL(", ").join(assignments),
-        where=sql.SQL(where),
-    )
-    params = [*where_params, *(param for _, given in new for param in given)]
-    return CompiledStatement(statement.as_string(connection.connection), tuple(params))
 
 
 def select_changes(queryset: QuerySet[Any], operation: Operation, *labels: str) -> QuerySet[Any]:

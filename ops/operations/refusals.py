@@ -9,7 +9,7 @@ from django.db.models import F, Field, QuerySet
 
 from ops.operations.base import Operation
 from ops.operations.compiler import annotate_new_values, new_value_alias, written_fields
-from ops.sql.refusals import RejectionReason, column_size, rejection_conditions
+from ops.sql.rejections import RejectionReason, column_size, rejection_conditions
 
 # Of so many rows the new values are looked at.
 SAMPLE_SIZE = 1_000

@@ -8,7 +8,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from ops.preflight.finding import Finding, PreflightContext, Severity
-from ops.sql.ask import fetch_all
+from ops.sql.query import fetch_all
 
 _INVALID_INDEXES_SQL = """
 SELECT c.relname, indrelid::regclass::text, EXISTS (

@@ -9,7 +9,7 @@ from psycopg import sql
 from ops.command_lines import psql_command
 from ops.formatting import format_duration, format_size, pluralize
 from ops.preflight.finding import Finding, PreflightContext, Severity, worst_severity
-from ops.sql.ask import fetch_all
+from ops.sql.query import fetch_all
 
 _LONG_TRANSACTION, _VERY_LONG_TRANSACTION = timedelta(minutes=1), timedelta(minutes=10)
 _LAG_WARNING, _LAG_CRITICAL = 2**24, 2**28  # bytes of WAL

@@ -10,7 +10,7 @@ from django.conf import settings
 from ops import disk
 from ops.formatting import format_size
 from ops.preflight.finding import Finding, PreflightContext, Severity
-from ops.sql.ask import fetch_all
+from ops.sql.query import fetch_all
 
 _MARGIN = 2**30  # bytes: WAL and sort files of a migration of small tables
 _DISK_FREE_HINT = "On the server: df -h. Then: --database-free 200GB"

@@ -15,7 +15,7 @@ from django.db.migrations.state import ProjectState
 from ops.preflight.finding import Severity
 from ops.preflight.rules import LINT_RULES
 from ops.preflight.squawk import run_squawk
-from ops.sql.ask import fetch_all
+from ops.sql.query import fetch_all
 
 LARGE_TABLE_BYTES = 16 * 2**20  # bytes: below it a scan or a rewrite is over in a fraction of a second
 _TABLE_PATTERN = re.compile(

@@ -10,7 +10,7 @@ from ops.formatting import format_size
 from ops.operations import registry
 from ops.preflight.finding import Finding, PreflightContext, Severity
 from ops.preflight.space import get_database_free_bytes
-from ops.sql.ask import fetch_all
+from ops.sql.query import fetch_all
 
 # With forced checkpoints a million rows on 630 MB of pages wrote 1.6 GB, 100 MB a second; with room 1.1 GB.
 _WAL_BYTES_PER_ROW = 1_000  # bytes of WAL: its new version, its audit row and that one's index entries

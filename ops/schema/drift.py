@@ -20,7 +20,7 @@ from ops.backups.scratch import NO_TIMEOUTS, temporary_alias
 from ops.migration_status import MigrationStatus
 from ops.schema.introspection import SchemaObject, SchemaSnapshot, introspect_schema, introspect_search_path
 from ops.schema.scratch import scratch_database
-from ops.sql.ask import fetch_all
+from ops.sql.query import fetch_all
 
 _ARRAY_CAST = re.compile(r"\((ARRAY\[[^]]*\])\)::text\[\]")
 _SCHEMA_QUALIFIER = re.compile(

@@ -6,16 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import Any, LiteralString
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Expression, Field, Func, Model, QuerySet, TextField, Value
 from django.db.models.expressions import RawSQL
 from psycopg import sql
-
-if TYPE_CHECKING:
-    pass
 
 
 class BoundParam(Enum):
@@ -96,6 +93,39 @@ def compile_select(queryset: QuerySet[Any]) -> CompiledStatement | None:
     except EmptyResultSet:
         return None
     return CompiledStatement(text, tuple(params))
+
+
+def compile_merge(
+    rows: QuerySet[Any], fields: Mapping[str, Field[Any, Any]], source: sql.Composable
+) -> CompiledStatement | None:
+    """The MERGE that sets each field to the annotation of its name; None where it is known to match no row.
+
+    Its ``source`` is the list that the queryset is joined with, or a single row.
+
+    What is set is not compiled by the ORM's UPDATE, which casts arrays to their columns' type and so cuts in
+    silence.
+    """
+    compiler = rows.query.get_compiler(using=rows.db)
+    compiler.pre_sql_setup()
+    try:
+        where, where_params = compiler.compile(compiler.query.where)
+    except EmptyResultSet:
+        return None
+    new = [compiler.compile(compiler.query.annotations[name]) for name in fields]
+    assignments = [
+        format_assignment(field, sql.SQL(text)) for field, (text, _) in zip(fields.values(), new, strict=True)
+    ]
+    assignments += auto_now_assignments(rows.model)
+    statement = sql.SQL(
+        "MERGE INTO {table} USING {source} ON {where} WHEN MATCHED THEN UPDATE SET {assignments}"
+    ).format(
+        table=identifier(rows.model._meta.db_table),
+        source=source,
+        assignments=sql.SQL(", ").join(assignments),
+        where=sql.SQL(where),
+    )
+    params = [*where_params, *(param for _, value_params in new for param in value_params)]
+    return CompiledStatement(statement.as_string(connection.connection), tuple(params))
 
 
 def cast_to_column_type(value: Any, field: Field[Any, Any]) -> Expression:

@@ -11,10 +11,10 @@ from django.db import connection
 from django.db.models import Model, QuerySet
 from psycopg import sql
 
-from ops.sql.ask import fetch_all
 from ops.sql.compile import CompiledStatement, identifier
 from ops.sql.keylist import KeyList
 from ops.sql.keyset import Keyset
+from ops.sql.query import fetch_all
 
 # A fourth of the table.
 _LARGE_SHARE_DIVISOR = 4

@@ -13,8 +13,8 @@ from django.db.models.sql.datastructures import BaseTable
 from psycopg import sql
 
 from ops.models import AuditLog, Failure, Key, Run
-from ops.sql.ask import fetch_all
 from ops.sql.compile import CastToColumnType, compile_select, identifier, type_name
+from ops.sql.query import fetch_all
 
 _KEY_COLUMN = "object_id"
 

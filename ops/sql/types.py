@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Field, Model
 
-from ops.sql.ask import fetch_all
+from ops.sql.query import fetch_all
 
 # An enum, a domain or an extension's type may take other values by now under the same name.
 _COLUMN_TYPES_SQL = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ops.sql.ask import fetch_all
+from ops.sql.query import fetch_all
 
 # A batch of a run calls its connection "kyndo run 7 lane 0".
 _SESSIONS = """

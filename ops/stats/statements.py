@@ -8,7 +8,7 @@ from datetime import timedelta
 from psycopg import sql
 
 from ops.command_lines import psql_command
-from ops.sql.ask import fetch_all
+from ops.sql.query import fetch_all
 
 EXTENSION = "pg_stat_statements"
 _TOP_STATEMENTS = """

@@ -90,3 +90,33 @@ def test_no_module_has_grown_beyond_what_one_reads_at_a_time() -> None:
         if "migrations" not in path.parts
     }
     assert {module: lines for module, lines in long.items() if lines > 300} == {}
+
+
+# Packages that only compose what ops.sql offers. Of the engine, one module composes the statement of a batch.
+WITHOUT_SQL = tuple(
+    f"ops.{name}." for name in ("operations", "runs", "engine", "queue", "workers", "report", "admin")
+)
+COMPOSES_SQL = {"ops.engine.statement"}
+
+
+def raw_sql(module: str) -> set[str]:
+    """What a module uses to write SQL by hand."""
+    uses = {"psycopg.sql", "ops.sql.query", "psycopg"} & imported(module)
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "psycopg":
+            uses |= {alias.name for alias in node.names}
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            composes = [
+                arg for arg in node.args[:1] if isinstance(arg, ast.Constant | ast.JoinedStr | ast.BinOp)
+            ]
+            if name in {"RawSQL", "raw"} or (name in {"execute", "executemany"} and composes):
+                uses.add(name)
+    return uses
+
+
+def test_sql_is_written_in_one_place() -> None:
+    modules = {module for module in MODULES if module.startswith(WITHOUT_SQL)}
+    assert modules > COMPOSES_SQL
+    assert {module: uses for module in modules - COMPOSES_SQL if (uses := raw_sql(module))} == {}
+    assert all(raw_sql(module) for module in COMPOSES_SQL)  # else nothing is found where something is

@@ -1,4 +1,4 @@
-"""Asking the server about itself."""
+"""Queries of the catalogues and statistics of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import connection
 
 
 def fetch_all(statement: str, *params: Any) -> list[tuple[Any, ...]]:
-    """The rows of a SELECT over the catalogues and statistics of PostgreSQL."""
+    """Execute a SELECT over the catalogues or statistics and return its rows."""
     with connection.cursor() as cursor:
         cursor.execute(statement, params or None)
         return list(cursor.fetchall())
