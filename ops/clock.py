@@ -25,19 +25,19 @@ class WorkTimer:
     ``throughout``: it has taken the run up itself, so that no clock but its own is needed.
     """
 
-    throughout: bool
-    since: float = field(default_factory=monotonic)
+    is_complete: bool
+    started: float = field(default_factory=monotonic)
 
     @property
-    def span(self) -> timedelta:
-        return timedelta(seconds=monotonic() - self.since)
+    def elapsed(self) -> timedelta:
+        return timedelta(seconds=monotonic() - self.started)
 
 
 def elapsed_since(since: str, attended: WorkTimer | None) -> Combinable:
     """How long it is since that moment: see Note [Clocks that step]."""
-    if attended and attended.throughout:
-        return Value(attended.span)
-    return Greatest(Now() - F(since), Value(attended.span if attended else timedelta()))
+    if attended and attended.is_complete:
+        return Value(attended.elapsed)
+    return Greatest(Now() - F(since), Value(attended.elapsed if attended else timedelta()))
 
 
 def is_recent(column: str, span: timedelta) -> Q:

@@ -64,12 +64,12 @@ class Deadline(threading.Event):
 
     def __init__(self, length: timedelta) -> None:
         super().__init__()
-        self.ends = monotonic() + length.total_seconds()
+        self.expires_at = monotonic() + length.total_seconds()
 
     def is_set(self) -> bool:
-        return stop_requested.is_set() or monotonic() >= self.ends
+        return stop_requested.is_set() or monotonic() >= self.expires_at
 
     def wait(self, timeout: float | None = None) -> bool:
-        left = max(0.0, self.ends - monotonic())
+        left = max(0.0, self.expires_at - monotonic())
         stop_requested.wait(left if timeout is None else min(timeout, left))
         return self.is_set()

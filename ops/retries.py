@@ -42,12 +42,12 @@ class Backoff:
 
     def __init__(self, stop: Event, limit: timedelta = RETRY_TIMEOUT) -> None:
         self.stop = stop
-        self.limit = limit
-        self.renew()
+        self.timeout = limit
+        self.reset()
 
-    def renew(self) -> None:
-        self.since: float | None = None
-        self.pause = 0.05
+    def reset(self) -> None:
+        self.failing_since: float | None = None
+        self.delay = 0.05
 
     def wait(self, error: Error) -> None:
         """Pause before another try.
@@ -55,13 +55,13 @@ class Backoff:
         Raises DatabaseAway when out of patience, or asked to stop, while the database is away; the error
         itself when races are lost for as long.
         """
-        self.since = self.since or monotonic()
-        out_of_patience = monotonic() - self.since > self.limit.total_seconds()
+        self.failing_since = self.failing_since or monotonic()
+        out_of_patience = monotonic() - self.failing_since > self.timeout.total_seconds()
         if is_unavailable(error):
             if self.stop.is_set() or out_of_patience:
                 raise DatabaseUnavailable(str(error).strip()) from error
             connection.close()
         elif out_of_patience:
             raise error
-        self.stop.wait(self.pause * random.uniform(0.5, 1.5))  # noqa: S311
-        self.pause = min(_MAX_DELAY, self.pause * 2)
+        self.stop.wait(self.delay * random.uniform(0.5, 1.5))  # noqa: S311
+        self.delay = min(_MAX_DELAY, self.delay * 2)

@@ -42,7 +42,7 @@ def prepare_engine(order: dict[str, Any], ends: BatchEndRecorder) -> Callable[[]
     from ops.runs import lifecycle
 
     if order["target"]:
-        loop.TARGET = timedelta(milliseconds=order["target"])
+        loop.TARGET_DURATION = timedelta(milliseconds=order["target"])
     run = lifecycle.get_run(order["run"])
 
     def go() -> None:

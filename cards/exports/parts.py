@@ -20,7 +20,7 @@ def catalogue(scope: Scope, audit_last: int | None) -> list[Dataset]:
     """
     cards, assets, audit = Card.objects.all(), Asset.objects.all(), AuditLog.objects.all()
     if not scope.is_everything:
-        cards = scope.narrow(cards)
+        cards = scope.apply(cards)
         assets = assets.filter(Exists(cards.filter(pk=OuterRef("card"))))
         named = cards.annotate(key=Cast("pk", TextField())).filter(key=OuterRef("object_id"))
         audit = audit.filter(Exists(named), object_type=Card._meta.label_lower)

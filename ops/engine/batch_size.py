@@ -25,41 +25,41 @@ class BatchSize:
     before is back.
     """
 
-    pinned: int | None = None
-    target: timedelta = TARGET_DURATION
-    ceiling: int = MAX_ROWS
+    fixed_rows: int | None = None
+    target_duration: timedelta = TARGET_DURATION
+    max_rows: int = MAX_ROWS
     keys: int = 0  # no fewer than the rows
-    healthy: int = INITIAL_ROWS
-    suspects: int = 0
+    normal_rows: int = INITIAL_ROWS
+    bisecting_rows: int = 0
 
     def __post_init__(self) -> None:
-        self.healthy = min(self.pinned or self.healthy, self.ceiling)
-        self.keys = max(self.keys, self.healthy)
+        self.normal_rows = min(self.fixed_rows or self.normal_rows, self.max_rows)
+        self.keys = max(self.keys, self.normal_rows)
 
     @property
     def rows(self) -> int:
-        return max(1, self.suspects // 2) if self.suspects else self.healthy
+        return max(1, self.bisecting_rows // 2) if self.bisecting_rows else self.normal_rows
 
     @property
-    def is_span(self) -> bool:
+    def is_bounded_by_keys(self) -> bool:
         """Whether the next keys are no more than the rows that a batch may change."""
         return self.keys <= self.rows
 
-    def learn(self, selected: int, duration: timedelta) -> None:
+    def adapt(self, selected: int, duration: timedelta) -> None:
         """Take the measure of a batch: rows selected, and how long it took up to its COMMIT."""
-        if self.suspects:
-            self.suspects = max(0, self.suspects - selected) if selected else 0
+        if self.bisecting_rows:
+            self.bisecting_rows = max(0, self.bisecting_rows - selected) if selected else 0
             return
-        factor = min(2.0, max(0.5, self.target / max(duration, timedelta(microseconds=1))))
+        factor = min(2.0, max(0.5, self.target_duration / max(duration, timedelta(microseconds=1))))
         if selected < _DENSE_SHARE * self.rows:
             self.keys = min(MAX_KEYS, int(self.keys * factor))
         else:
             self.keys //= 2
-            if not self.pinned:
-                self.healthy = min(self.ceiling, max(MIN_ROWS, int(self.healthy * factor)))
-        self.keys = max(self.keys, self.healthy)
+            if not self.fixed_rows:
+                self.normal_rows = min(self.max_rows, max(MIN_ROWS, int(self.normal_rows * factor)))
+        self.keys = max(self.keys, self.normal_rows)
 
-    def suspect(self, tried: int) -> bool:
+    def bisect(self, tried: int) -> bool:
         """Narrow down after so many rows failed on their data; False when it was a single row that failed."""
-        self.suspects = 0 if tried == 1 else tried
-        return self.suspects > 0
+        self.bisecting_rows = 0 if tried == 1 else tried
+        return self.bisecting_rows > 0

@@ -30,39 +30,41 @@ class Bisection:
     keyset: Keyset
     size: BatchSize
     # The key of the row that is said to be at fault.
-    suspect: Any = field(default=None, init=False)
+    reported_key: Any = field(default=None, init=False)
 
     def narrow(self, error: DatabaseError, tried: int) -> bool:
         """After so many rows failed; False when it was a single one."""
         said = None if tried == 1 else _reported_key(error, self.keyset.model)
         # Said again of fewer rows, or of one further on, it leads nowhere.
-        misled = self.suspect is not None and (said is None or not self._is_before(said))
-        self.suspect = None if misled else said
-        return self.size.suspect(tried)
+        misled = self.reported_key is not None and (said is None or not self._is_before(said))
+        self.reported_key = None if misled else said
+        return self.size.bisect(tried)
 
     def _is_before(self, said: Any) -> bool:
         """A list's order is PostgreSQL's, of text: nothing is known of it here."""
-        return self.keyset.listed is None and bool(said < self.suspect)
+        return self.keyset.key_list is None and bool(said < self.reported_key)
 
-    def before_suspect(self, ahead: Callable[[], QuerySet[Any]]) -> BatchBounds | None:
+    def bounds_before_reported_key(self, ahead: Callable[[], QuerySet[Any]]) -> BatchBounds | None:
         """Up to the row that is said to be at fault; None where it is none ahead, or the first."""
-        if self.suspect is None:
+        if self.reported_key is None:
             return None
-        up_to_it = self.keyset.between(ahead(), None, str(self.suspect)).order_by(self.keyset.order)
+        up_to_it = self.keyset.filter_range(ahead(), None, str(self.reported_key)).order_by(
+            self.keyset.order_key
+        )
         up_to_it = up_to_it.reverse().values_list("pk", flat=True)
         last, *before = [*up_to_it[:2]] or [None]
-        if last != self.suspect:
-            self.suspect = None  # by the key of another table's row, or it was changed already
+        if last != self.reported_key:
+            self.reported_key = None  # by the key of another table's row, or it was changed already
             return None
         if not before:
-            self.passed()
+            self.record_success()
             return None
-        return BatchBounds(max(2, self.size.suspects), str(before[0]), last=False)
+        return BatchBounds(max(2, self.size.bisecting_rows), str(before[0]), is_lane_end=False)
 
-    def passed(self) -> None:
+    def record_success(self) -> None:
         """What was tried is changed: where a row is said to be at fault, it is the next one."""
-        if self.suspect is not None:
-            self.suspect, self.size.suspects = None, 1
+        if self.reported_key is not None:
+            self.reported_key, self.size.bisecting_rows = None, 1
 
 
 def _reported_key(error: DatabaseError, model: type[Model]) -> Any:

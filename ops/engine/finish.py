@@ -65,7 +65,7 @@ def _count_remaining_and_check(
     with read_only_snapshot(), without_nested_loops(keyset):
         if run and _is_key_list_done(run, keyset):
             left = left.none()
-        number, *found = count_querysets([left, *rows], keyset.listed)
+        number, *found = count_querysets([left, *rows], keyset.key_list)
         samples = [
             _sample_labels(_order_by_pk(of), operation.label if own else "pk") if number else []
             for of, own, number in zip(rows, mine, found, strict=True)
@@ -82,14 +82,14 @@ def _is_key_list_done(run: Run, keyset: Keyset) -> bool:
 
     To look at each row and its entry once more takes a fourth as long as it took to change them all.
     """
-    if keyset.listed is None:
+    if keyset.key_list is None:
         return False
     changed = run.lanes.aggregate(all=Sum("changed"))["all"] or 0
     return keyset.keys().count() == changed + run.failures.counted().count()
 
 
 def _apply_scope(scope: Scope, rows: QuerySet[Any], run: Run | None) -> QuerySet[Any]:
-    return scope.candidates(rows, run) if is_plain_filter(rows) else scope.narrow(rows, run)
+    return scope.apply_joined(rows, run) if is_plain_filter(rows) else scope.apply(rows, run)
 
 
 def _remaining_rows(run: Run, operation: Operation, scope: Scope) -> QuerySet[Any]:
@@ -99,7 +99,7 @@ def _remaining_rows(run: Run, operation: Operation, scope: Scope) -> QuerySet[An
     if last is None:  # The table was empty.
         return operation.model._base_manager.none()
     rows = candidates(operation, scope, ahead)
-    return build_keyset(operation, scope, run).between(rows, None, last.upper)
+    return build_keyset(operation, scope, run).filter_range(rows, None, last.upper)
 
 
 def _late_rows_result(operation: Operation, left: QuerySet[Any], number: int) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _commit_decision(run: Run, swept: int, next_sweep: bool = False, **ending: A
     now = Run.objects.select_for_update().filter(pk=run.pk).first()
     if now is None:
         raise RunLost(run.pk)
-    now.attended = run.attended
+    now.work_timer = run.work_timer
     swept_out = now.sweep == swept and not now.lanes.filter(finished=False).exists()
     if swept_out and now.state in IN_PROGRESS:
         if not next_sweep:

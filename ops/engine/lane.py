@@ -42,67 +42,69 @@ class StatementCache:
 
     def __init__(self, operation: Operation, scope: Scope, keyset: Keyset) -> None:
         self.operation, self.scope, self.keyset = operation, scope, keyset
-        self._known: dict[tuple[Any, ...], CompiledStatement | None] = {}
+        self._cache: dict[tuple[Any, ...], CompiledStatement | None] = {}
 
-    def look_ahead(self, lane: Lane, rows: int, keys: int) -> BatchBounds:
+    def read_next_bounds(self, lane: Lane, rows: int, keys: int) -> BatchBounds:
         """The span of the next ``keys`` keys, whether candidates or not; for one row, the next candidate."""
-        ahead = self.candidate(lane) if rows == 1 else self.span(lane, keys)
+        ahead = self.next_candidate_statement(lane) if rows == 1 else self.key_span_statement(lane, keys)
         if ahead is None:
             return batch_bounds(lane, rows, None)
         with connection.cursor() as cursor:
             cursor.execute(ahead.sql, ahead.params)
             return batch_bounds(lane, rows, cursor.fetchone())
 
-    def span(self, lane: Lane, keys: int) -> CompiledStatement | None:
+    def key_span_statement(self, lane: Lane, keys: int) -> CompiledStatement | None:
         """What finds the last of the next ``keys`` keys."""
-        return self._ahead(lane, "span", lambda: self.keyset.keys(*_lane_bound_params(lane)), keys - 1)
+        return self._lookahead_statement(
+            lane, "span", lambda: self.keyset.keys(*_lane_bound_params(lane)), keys - 1
+        )
 
-    def candidate(self, lane: Lane) -> CompiledStatement | None:
+    def next_candidate_statement(self, lane: Lane) -> CompiledStatement | None:
         """What finds the next candidate."""
 
         def rows() -> QuerySet[Any]:
-            ahead = self.keyset.between(
+            ahead = self.keyset.filter_range(
                 candidates(self.operation, self.scope, lane.run), *_lane_bound_params(lane)
             )
-            return ahead.order_by(self.keyset.order).values_list("pk", flat=True)
+            return ahead.order_by(self.keyset.order_key).values_list("pk", flat=True)
 
-        return self._ahead(lane, "candidate", rows, passed=0)
+        return self._lookahead_statement(lane, "candidate", rows, passed=0)
 
-    def _ahead(
+    def _lookahead_statement(
         self, lane: Lane, what: str, keys: Callable[[], QuerySet[Any]], passed: int
     ) -> CompiledStatement | None:
-        ahead = self._once(lane, (what,), lambda: _compile_lookahead(keys()))
+        ahead = self._compile_once(lane, (what,), lambda: _compile_lookahead(keys()))
         bounds = {BoundParam.AFTER: lane.position, BoundParam.UPPER: lane.upper}
         return ahead and CompiledStatement(ahead.sql, (*ahead.bind(bounds), passed))
 
-    def change(self, lane: Lane, one: bool, way: LockMode) -> CompiledStatement | None:
+    def change_statement(self, lane: Lane, one: bool, way: LockMode) -> CompiledStatement | None:
         """The statement of a batch; ``one`` changes the row that was seen ahead and no other."""
-        return self._once(lane, ("change", one, way), lambda: self._compile_change(lane, one, way))
+        return self._compile_once(lane, ("change", one, way), lambda: self._compile_change(lane, one, way))
 
     def _compile_change(self, lane: Lane, one: bool, way: LockMode) -> CompiledStatement | None:
         after, upper = _lane_bound_params(lane)
         rows, key = candidates(self.operation, self.scope, lane.run), Value(BoundParam.KEY)
         if one:
-            rows = self.keyset.one(self.keyset.between(rows, after, upper), key)
+            rows = self.keyset.filter_key(self.keyset.filter_range(rows, after, upper), key)
         else:
-            rows = self.keyset.between(rows, after, key)
+            rows = self.keyset.filter_range(rows, after, key)
         return compile_change(self.operation, rows, self.keyset, way)
 
-    def _once(
+    def _compile_once(
         self, lane: Lane, what: tuple[Any, ...], compile: Callable[[], CompiledStatement | None]
     ) -> CompiledStatement | None:
         shape = (*what, lane.run.sweep, lane.position is None, lane.upper is None)
-        if shape not in self._known:
-            self._known[shape] = compile()
-        return self._known[shape]
+        if shape not in self._cache:
+            self._cache[shape] = compile()
+        return self._cache[shape]
 
 
 def batch_bounds(lane: Lane, rows: int, seen: tuple[Any, ...] | None) -> BatchBounds:
     """How far a batch of so many rows may go, by what a look ahead has seen: nothing is the lane's end."""
     return (
-        BatchBounds(rows, lane.upper, last=True)
+        BatchBounds(rows, lane.upper, is_lane_end=True)
         if seen is None
-        else BatchBounds(rows, str(seen[0]), last=False)
+        else BatchBounds(rows, str(seen[0]), is_lane_end=False)
     )
 
 
@@ -122,16 +124,16 @@ class BatchPlan:
     """What a batch has before it: its lane, and how far it may go."""
 
     lane: Lane
-    reach: BatchBounds
+    bounds: BatchBounds
     sweep: int
-    way: LockMode
+    lock_mode: LockMode
 
     @property
-    def is_one(self) -> bool:
+    def is_single(self) -> bool:
         """It is a single candidate, seen ahead."""
-        return self.reach.limit == 1 and not self.reach.last
+        return self.bounds.limit == 1 and not self.bounds.is_lane_end
 
     @property
     def is_empty(self) -> bool:
         """A single candidate was looked for, and none found."""
-        return self.reach.limit == 1 and self.reach.last
+        return self.bounds.limit == 1 and self.bounds.is_lane_end

@@ -29,47 +29,52 @@ class LockPolicy:
 
     run: Run
     size: BatchSize
-    at_once: bool
-    waited: int = field(default=0, init=False)
-    losses: int = field(default=0, init=False)
-    careful: int = field(default=0, init=False)
+    is_mergeable: bool
+    lock_timeouts: int = field(default=0, init=False)
+    consecutive_lock_errors: int = field(default=0, init=False)
+    skip_locked_batches: int = field(default=0, init=False)
 
     @property
-    def waits(self) -> bool:
+    def is_last_sweep(self) -> bool:
         """Whether it is the last sweep, which waits for a row that somebody holds."""
         return self.run.sweep >= LAST_SWEEP
 
     @property
-    def way(self) -> LockMode:
+    def mode(self) -> LockMode:
         """That of the next batch."""
-        if self.waits:
-            return LockMode.WAITING
-        may = self.size.is_span and self.size.rows > 1 and self.at_once and not self.careful
-        return LockMode.AT_ONCE if may else LockMode.SKIPPING
+        if self.is_last_sweep:
+            return LockMode.WAIT
+        may = (
+            self.size.is_bounded_by_keys
+            and self.size.rows > 1
+            and self.is_mergeable
+            and not self.skip_locked_batches
+        )
+        return LockMode.MERGE if may else LockMode.SKIP_LOCKED
 
     @property
-    def patience(self) -> timedelta:
+    def row_lock_timeout(self) -> timedelta:
         """How long it is waited for a lock."""
-        return _SHORT_LOCK_TIMEOUT if self.waited > _MAX_FULL_LOCK_WAITS else LOCK_TIMEOUT
+        return _SHORT_LOCK_TIMEOUT if self.lock_timeouts > _MAX_FULL_LOCK_WAITS else LOCK_TIMEOUT
 
     @property
-    def timeout(self) -> timedelta:
+    def batch_lock_timeout(self) -> timedelta:
         """How long the next batch waits for a lock."""
-        return _SHORT_LOCK_TIMEOUT if self.way is LockMode.AT_ONCE else self.patience
+        return _SHORT_LOCK_TIMEOUT if self.mode is LockMode.MERGE else self.row_lock_timeout
 
-    def won(self) -> None:
-        self.losses = 0
-        self.careful = max(0, self.careful - 1)
+    def record_success(self) -> None:
+        self.consecutive_lock_errors = 0
+        self.skip_locked_batches = max(0, self.skip_locked_batches - 1)
 
-    def met_one(self) -> None:
+    def record_locked_row(self) -> None:
         """A batch AT_ONCE met a row that somebody holds."""
-        self.careful = _SKIP_LOCKED_BATCHES
+        self.skip_locked_batches = _SKIP_LOCKED_BATCHES
 
-    def may_lose(self, state: str) -> bool:
+    def should_retry(self, state: str) -> bool:
         """After a batch that lost a lock: whether the same batch is worth another try.
 
         In the last sweep it is where nobody holds the row any more: it was moved to another partition.
         """
-        self.losses += 1
-        waited = self.waits and state == LOCK_NOT_AVAILABLE
-        return not waited and self.losses < _MAX_LOCK_RETRIES
+        self.consecutive_lock_errors += 1
+        waited = self.is_last_sweep and state == LOCK_NOT_AVAILABLE
+        return not waited and self.consecutive_lock_errors < _MAX_LOCK_RETRIES

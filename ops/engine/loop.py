@@ -73,12 +73,12 @@ def run_batches(
                 break
             try:
                 worker.pause() if stopped else worker.step()
-                waits.renew()
+                waits.reset()
             except Error as exc:
                 if not is_transient(exc):
                     _fail_run(run, exc)
                     raise
-                if is_unavailable(exc) and waits.since is None:
+                if is_unavailable(exc) and waits.failing_since is None:
                     log_event(
                         run, "waiting", logging.WARNING, reason=str(exc).strip(), process=process_name()
                     )
@@ -100,27 +100,29 @@ class RunExecutor:
     def __init__(self, run: Run, watcher: ProgressListener, stop: Event) -> None:
         operation, scope = rebuild_operation(run), Scope.of_run(run)
         target = _PROCESS_TARGET_DURATION if operation.is_per_row() else TARGET_DURATION
-        self.run, self.watcher, self.stop = run, watcher, stop
-        self.pace = RateLimiter(run, stop)
-        size = BatchSize(pinned=run.batch_size, target=target, ceiling=self.pace.burst or MAX_ROWS)
+        self.run, self.listener, self.stop = run, watcher, stop
+        self.rate_limiter = RateLimiter(run, stop)
+        size = BatchSize(
+            fixed_rows=run.batch_size, target_duration=target, max_rows=self.rate_limiter.burst or MAX_ROWS
+        )
         self.batches = BatchExecutor(run, operation, scope, size)
-        self.health, self.asked = HealthMonitor(run), False
+        self.health, self.is_health_checked = HealthMonitor(run), False
 
     def step(self) -> None:
         """One batch, or whatever else the run needs next."""
         for words in self.health.notes():
-            self.watcher.note(words)
+            self.listener.note(words)
         try:
             changed = self._advance()
         except RunHalted:
             lifecycle.finish_halt(self.run)
             return
         except RunHeld:
-            self._wait_out()
+            self._wait_while_held()
             return
         if changed is not None:
-            self.watcher.batch(self.run, self.batches.size)
-            self.pace.rest(changed)
+            self.listener.batch(self.run, self.batches.size)
+            self.rate_limiter.throttle(changed)
         elif self.run.lanes.filter(finished=False).exists():
             self.stop.wait(_LANE_POLL_INTERVAL.total_seconds())
         else:
@@ -137,16 +139,16 @@ class RunExecutor:
 
     def _advance(self) -> int | None:
         """One batch; the first one, and the first after a hold, not before the health is asked after."""
-        if not self.asked:
+        if not self.is_health_checked:
             self.health.ask()
-            self.asked = True
+            self.is_health_checked = True
         return self.batches.advance()
 
-    def _wait_out(self) -> None:
+    def _wait_while_held(self) -> None:
         """Wait while the run is held and nobody asks it to stop."""
-        self.asked = False
+        self.is_health_checked = False
         while is_held(self.run) and not self.stop.is_set():
-            self.watcher.held(self.run)
+            self.listener.held(self.run)
             wait_during_hold(self.run, self.stop)
 
 

@@ -39,7 +39,7 @@ class _MicrosecondJSONEncoder(DjangoJSONEncoder):
 class ProcessResults:
     """``told`` holds a JSON document ``{"pk", "version", "values"}`` a row; ``failures`` reasons by key."""
 
-    told: list[str] = field(default_factory=list)
+    documents: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
 
@@ -85,7 +85,7 @@ def _partition_results(
         try:
             values = _values_by_column(operation, results.get(row.pk))
             document = {"pk": row.pk, "version": row.row_version_, "values": values}
-            answers.told.append(json.dumps(document, cls=_MicrosecondJSONEncoder))
+            answers.documents.append(json.dumps(document, cls=_MicrosecondJSONEncoder))
         except Exception as exc:
             answers.failures[str(row.pk)] = str(exc) or type(exc).__name__
     return answers

@@ -37,7 +37,7 @@ class BatchBounds:
 
     limit: int
     key: str | None
-    last: bool
+    is_lane_end: bool
 
 
 # More rows than any batch has.
@@ -77,9 +77,9 @@ class BatchResult:
 class LockMode(Enum):
     """How a batch comes by the locks of its rows."""
 
-    AT_ONCE = auto()
-    SKIPPING = auto()
-    WAITING = auto()
+    MERGE = auto()
+    SKIP_LOCKED = auto()
+    WAIT = auto()
 
 
 def may_merge(model: type[models.Model]) -> bool:
@@ -92,20 +92,20 @@ def compile_change(
     operation: Operation, rows: models.QuerySet[Any], keyset: Keyset, way: LockMode
 ) -> CompiledStatement | None:
     """The statement that changes the rows, with slots for its bounds."""
-    if way is LockMode.AT_ONCE:
+    if way is LockMode.MERGE:
         return _compile_merge_statement(operation, rows, keyset)
-    placed = rows.order_by(keyset.order).annotate(place_=row_ctid(operation.model))
+    placed = rows.order_by(keyset.order_key).annotate(place_=row_ctid(operation.model))
     batch = compile_select(select_changes(placed, operation, "place_"))
     if batch is None:
         return None
     # Of this table alone: entries of a list of keys are never locked.
     lock = sql.SQL(" LIMIT %s FOR NO KEY UPDATE OF {table} {skip}").format(
         table=unqualified_table_name(operation.model),
-        skip=sql.SQL("SKIP LOCKED" if way is LockMode.SKIPPING else ""),
+        skip=sql.SQL("SKIP LOCKED" if way is LockMode.SKIP_LOCKED else ""),
     )
     return CompiledStatement(
         _compose_statement(
-            operation, sql.SQL(batch.sql) + lock, by_place=way is LockMode.SKIPPING, keyset=keyset
+            operation, sql.SQL(batch.sql) + lock, by_place=way is LockMode.SKIP_LOCKED, keyset=keyset
         ),
         batch.params,
     )
@@ -114,7 +114,7 @@ def compile_change(
 def _compile_merge_statement(
     operation: Operation, rows: models.QuerySet[Any], keyset: Keyset
 ) -> CompiledStatement | None:
-    source = keyset.listed.source if keyset.listed else sql.SQL("(SELECT 1) AS once_")
+    source = keyset.key_list.source if keyset.key_list else sql.SQL("(SELECT 1) AS once_")
     fields = {new_value_alias(field): field for field in written_fields(operation)}
     merge = compile_merge(annotate_new_values(rows.order_by(), operation), fields, source)
     if merge is None:
@@ -151,7 +151,7 @@ def execute_change(
     params = change.bind(
         {BoundParam.AFTER: lane.position, BoundParam.UPPER: lane.upper, BoundParam.KEY: reach.key}
     )
-    if way is LockMode.AT_ONCE:
+    if way is LockMode.MERGE:
         return _execute_statement(change.sql, params, operation, lane, replace(reach, limit=_NO_LIMIT))
     return _execute_statement(change.sql, (*params, reach.limit), operation, lane, reach)
 
@@ -201,7 +201,7 @@ def _compose_statement(operation: Operation, source: sql.Composable, by_place: b
         update=_update_clause(operation, by_place),
         audit=_audit_clause(operation),
         move=_advance_cursor_clause(
-            "batch", sql.SQL('batch.pk::text COLLATE "default"' if keyset.listed else "batch.pk")
+            "batch", sql.SQL('batch.pk::text COLLATE "default"' if keyset.key_list else "batch.pk")
         ),
     )
     return statement.as_string(connection.connection)
@@ -211,7 +211,7 @@ def _execute_statement(
     statement: str, params: tuple[Any, ...], operation: Operation, lane: Lane, reach: BatchBounds
 ) -> BatchResult:
     audit_params = (lane.run.pk, operation.name, lane.run.model, lane.run.performed_by)
-    move_params = (reach.limit, reach.key, reach.limit, reach.last, lane.pk)
+    move_params = (reach.limit, reach.key, reach.limit, reach.is_lane_end, lane.pk)
     with connection.cursor() as cursor:
         cursor.execute(statement, (*params, *audit_params, *move_params))
         return BatchResult(*cursor.fetchone())

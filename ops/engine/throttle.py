@@ -20,17 +20,17 @@ class RateLimiter:
 
     def __init__(self, run: Run, stop: Event) -> None:
         self.run, self.stop = run, stop
-        self.began = monotonic()
+        self.started = monotonic()
 
     @property
     def burst(self) -> int | None:
         """The most rows that one batch may change; None without a cap."""
         return max(1, int(self.run.max_rate * _BURST_SHARE)) if self.run.max_rate else None
 
-    def rest(self, changed: int) -> None:
+    def throttle(self, changed: int) -> None:
         """Wait until this process's share of the rate allows another batch."""
         if self.run.max_rate:
             moving = self.run.lanes.filter(is_recent("heartbeat_at", _ACTIVE_LANE_WINDOW)).count()
-            due = self.began + changed * max(1, moving) / self.run.max_rate
+            due = self.started + changed * max(1, moving) / self.run.max_rate
             self.stop.wait(max(0.0, due - monotonic()))
-        self.began = monotonic()
+        self.started = monotonic()

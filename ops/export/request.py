@@ -32,7 +32,7 @@ class ExportRequest:
 
     def as_json(self) -> dict[str, Any]:
         """What the workers read: rows that a queryset finds now are written down by their keys."""
-        keys = self.scope.by_keys().keys
+        keys = self.scope.materialize().keys
         return {
             "format": self.form.format,
             "compress": self.form.compress,
@@ -44,7 +44,7 @@ class ExportRequest:
 
     def as_told(self) -> dict[str, Any]:
         """What the summary says of it: how many rows were ticked, not which."""
-        keys = self.scope.by_keys().keys
+        keys = self.scope.materialize().keys
         audit = "all" if self.audit_last is None else self.audit_last
         return {
             "auditLogs": audit,

@@ -27,7 +27,7 @@ from ops.sql.keyset import Keyset
 # it compares the entry's key too, so that it cannot run for every row of the table before the two are joined.
 def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> QuerySet[Any]:
     """The operation's rows in scope, less those that an earlier sweep of the run dealt with."""
-    queryset, listed = scope.candidates(operation.get_queryset(), run), scope.listed(run)
+    queryset, listed = scope.apply_joined(operation.get_queryset(), run), scope.key_list(run)
     if listed and operation.listed:  # so that the entry in the one is found by that in the other
         queryset = queryset.filter(Exact(operation.listed.key, listed.key))
     if run is not None and run.sweep > 1:
@@ -42,4 +42,4 @@ def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> Qu
 
 def build_keyset(operation: Operation, scope: Scope, run: Run | None = None) -> Keyset:
     """The keys among which all candidates are."""
-    return Keyset(operation.model, scope.listed(run) or operation.listed)
+    return Keyset(operation.model, scope.key_list(run) or operation.listed)

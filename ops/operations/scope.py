@@ -54,7 +54,7 @@ class Scope:
     def is_everything(self) -> bool:
         return self == Scope()
 
-    def by_keys(self) -> Scope:
+    def materialize(self) -> Scope:
         """The same rows without a queryset, so that they can be written down: those that it finds now."""
         if self.rows is None:
             return self
@@ -64,31 +64,31 @@ class Scope:
     def check(self, model: type[Model]) -> None:
         """Raise InvalidScope where the filter or a key is none that the model can have."""
         self.check_filter(model)
-        self.keys_of(model)
+        self.canonical_keys(model)
 
     def check_filter(self, model: type[Model]) -> None:
         """The keys are checked when they are stored."""
         build_filter_kwargs(model, self.filter)
 
-    def keys_of(self, model: type[Model]) -> list[str]:
+    def canonical_keys(self, model: type[Model]) -> list[str]:
         """The keys as the database writes them: a UUID may have come in capitals. Raises InvalidScope."""
         return [str(parse_value(model._meta.pk, key, is_key=True)) for key in self.keys or ()]
 
-    def narrow(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
+    def apply(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
         """The rows of any queryset over the model in scope; of a run that is created, by its list of keys."""
         queryset = queryset.filter(**build_filter_kwargs(queryset.model, self.filter))
-        if listed := self.listed(run):
+        if listed := self.key_list(run):
             return queryset.filter(pk__in=listed.typed_keys(queryset.model))
-        return self._narrow_unlisted(queryset)
+        return self._apply_inline(queryset)
 
-    def candidates(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
+    def apply_joined(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
         """As ``narrow``, of a queryset over the model's own table: it is joined with the list of keys."""
         queryset = queryset.filter(**build_filter_kwargs(queryset.model, self.filter))
-        if listed := self.listed(run):
+        if listed := self.key_list(run):
             return listed.join(queryset)
-        return self._narrow_unlisted(queryset)
+        return self._apply_inline(queryset)
 
-    def listed(self, run: Run | None) -> KeyList | None:
+    def key_list(self, run: Run | None) -> KeyList | None:
         """What names the rows in scope one by one, if anything does."""
         if run is not None and run.scope.get("keys"):
             return KeyList(Key, run.pk)
@@ -96,9 +96,9 @@ class Scope:
             return KeyList(Failure, self.failed_in)
         return None if self.changed_by is None else KeyList(AuditLog, self.changed_by)
 
-    def _narrow_unlisted(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def _apply_inline(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.keys is not None:
-            keys = keys_as_array(self.keys_of(queryset.model), queryset.model._meta.pk)
+            keys = keys_as_array(self.canonical_keys(queryset.model), queryset.model._meta.pk)
             queryset = queryset.filter(pk__in=keys)
         if self.rows is not None:
             queryset = queryset.filter(pk__in=self.rows.order_by().values("pk"))
@@ -118,7 +118,7 @@ class Scope:
             with transaction.atomic():
                 store_text_keys(run, self.keys or (), model._meta.pk)
         except DataError as exc:
-            self.keys_of(model)  # says which, and why
+            self.canonical_keys(model)  # says which, and why
             raise InvalidScope(str(exc).strip()) from exc
 
     def as_json(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def watch_run(run: Run, watcher: ProgressReporter, stop: Event) -> None:
             if run.state not in ACTIVE:
                 return
             onlooker.look()
-            waits.renew()
+            waits.reset()
         except Error as exc:
             if not is_unavailable(exc):
                 raise

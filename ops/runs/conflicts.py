@@ -68,7 +68,7 @@ class ConflictList(RowList[Conflict]):
         if self.run.scope.get("keys"):
             left = left.filter(object_id__in=self.run.keys.values("object_id"))
         if self.run.scope.get("filter"):
-            rows = Scope.of_run(self.run).narrow(self.revert.model._base_manager.all())
+            rows = Scope.of_run(self.run).apply(self.revert.model._base_manager.all())
             left = left.filter(object_id__in=rows.values(key=Cast("pk", TextField())))
         return left if after is None else left.filter(object_id__gt=after)
 

@@ -84,7 +84,7 @@ def create_run(request: RunRequest) -> Run:
         keyset = build_keyset(operation, request.scope, run)
         last = _create_lanes(run, keyset, max(request.lanes, request.workers or 1))
         with without_nested_loops(keyset):
-            run.total = keyset.between(candidates(operation, request.scope, run), None, last).count()
+            run.total = keyset.filter_range(candidates(operation, request.scope, run), None, last).count()
         run.save(update_fields=["total"])
         claims.acquire(run)
         log_created(run)

@@ -70,7 +70,7 @@ def _work_timer_fields(run: Run, to: State) -> dict[str, Any]:
         return {}
     # A run that a restore paused still has the clock of its backup, and nobody worked on it since.
     ticking = Q(state__in=IN_PROGRESS, working_since__isnull=False)
-    since = When(ticking, then=elapsed_since("working_since", run.attended))
+    since = When(ticking, then=elapsed_since("working_since", run.work_timer))
     span = Case(since, default=timedelta(), output_field=DurationField())
     return {"working_since": None, "worked": F("worked") + span}
 
@@ -80,13 +80,13 @@ def start(run: Run) -> None:
     if run.state != State.RUNNING:
         try:
             transition(run, State.RUNNING, started_at=run.started_at or Now(), error="", error_code="")
-            run.attended = WorkTimer(throughout=True)
+            run.work_timer = WorkTimer(is_complete=True)
             return
         except InvalidTransition:
             if run.state != State.RUNNING:  # else another process took it up in the same moment
                 raise
     _discount_idle_time(run)
-    run.attended = WorkTimer(throughout=False)
+    run.work_timer = WorkTimer(is_complete=False)
     log_event(run, "joined", process=process_name())
 
 

@@ -66,7 +66,7 @@ def without_nested_loops(keyset: Keyset) -> Iterator[None]:
     PostgreSQL, whose statistics are older than the list, expects a single entry, and would look for the row
     of each by itself.
     """
-    is_whole = keyset.listed is not None and is_large_share(keyset.keys().count(), keyset.model)
+    is_whole = keyset.key_list is not None and is_large_share(keyset.keys().count(), keyset.model)
     if is_whole:
         fetch_all(
             "SELECT set_config('enable_nestloop', 'off', true), set_config('enable_indexscan', 'off', true)"

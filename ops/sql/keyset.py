@@ -22,28 +22,28 @@ class Keyset:
     """
 
     model: type[Model]
-    listed: KeyList | None = None
+    key_list: KeyList | None = None
 
     def keys(self, after: Any = None, upper: Any = None) -> QuerySet[Any]:
         """All keys in ``(after, upper]``, whether of candidates or not, in order."""
-        if self.listed:
-            return _filter_key_range(self.listed.keys(), F("object_id"), after, upper)
+        if self.key_list:
+            return _filter_key_range(self.key_list.keys(), F("object_id"), after, upper)
         every = self.model._base_manager.order_by("pk").values_list("pk", flat=True)
         return _filter_key_range(every, F("pk"), after, upper)
 
-    def between(self, rows: QuerySet[Any], after: Any, upper: Any) -> QuerySet[Any]:
+    def filter_range(self, rows: QuerySet[Any], after: Any, upper: Any) -> QuerySet[Any]:
         """The rows with a key in ``(after, upper]``; None leaves a side open."""
-        return _filter_key_range(rows, self.order, after, upper)
+        return _filter_key_range(rows, self.order_key, after, upper)
 
-    def one(self, rows: QuerySet[Any], key: Any) -> QuerySet[Any]:
+    def filter_key(self, rows: QuerySet[Any], key: Any) -> QuerySet[Any]:
         """The row with this key, as text."""
         rows = rows.filter(pk=key)
-        return rows.filter(Exact(self.listed.key, key)) if self.listed else rows
+        return rows.filter(Exact(self.key_list.key, key)) if self.key_list else rows
 
     @property
-    def order(self) -> F | KeyListColumn:
+    def order_key(self) -> F | KeyListColumn:
         """What to order rows by."""
-        return self.listed.key if self.listed else F("pk")
+        return self.key_list.key if self.key_list else F("pk")
 
 
 def _filter_key_range(rows: QuerySet[Any], key: F | KeyListColumn, after: Any, upper: Any) -> QuerySet[Any]:

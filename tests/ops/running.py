@@ -30,23 +30,23 @@ class RecordingMonitor:
     """Counts the batches, and does ``then`` after each of them, with the number of it."""
 
     def __init__(self, then: Callable[[int], object] = lambda number: None) -> None:
-        self.then = then
+        self.after_batch = then
         self.batches = 0
         self.sizes: list[int] = []
-        self.waited: list[str] = []
-        self.holds: list[str] = []
+        self.wait_reasons: list[str] = []
+        self.hold_reasons: list[str] = []
         self.notes: list[str] = []
 
     def batch(self, run: Run, size: BatchSize) -> None:
         self.batches += 1
         self.sizes.append(size.rows)
-        self.then(self.batches)
+        self.after_batch(self.batches)
 
     def waiting(self, reason: str) -> None:
-        self.waited.append(reason)
+        self.wait_reasons.append(reason)
 
     def held(self, run: Run) -> None:
-        self.holds.append(run.held_reason)
+        self.hold_reasons.append(run.held_reason)
 
     def note(self, words: str) -> None:
         self.notes.append(words)

@@ -248,7 +248,7 @@ def test_a_lost_race_is_run_again(declare: RegisterOperation, trigger: Any) -> N
     finally:
         execute_sql("DROP SEQUENCE trial_tries")
     assert (run.state, audited_changes(run).keys()) == ("succeeded", primary_keys(rows))
-    assert [reason.splitlines()[0] for reason in watched.waited] == ["lost", "lost"]
+    assert [reason.splitlines()[0] for reason in watched.wait_reasons] == ["lost", "lost"]
 
 
 @BOTH

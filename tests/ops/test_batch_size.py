@@ -18,7 +18,7 @@ QUICK, RIGHT, SLOW = TARGET_DURATION / 10, TARGET_DURATION, TARGET_DURATION * 10
 
 
 def full(size: BatchSize, duration: timedelta) -> None:
-    size.learn(size.rows, duration)
+    size.adapt(size.rows, duration)
 
 
 def test_it_begins_small() -> None:
@@ -35,7 +35,7 @@ def test_quick_batches_grow_by_doubling_up_to_the_ceiling() -> None:
 
 
 def test_slow_batches_shrink_by_halves_down_to_the_floor() -> None:
-    size = BatchSize(healthy=1000)
+    size = BatchSize(normal_rows=1000)
     full(size, SLOW)
     assert size.rows == 500
     for _ in range(20):
@@ -44,13 +44,13 @@ def test_slow_batches_shrink_by_halves_down_to_the_floor() -> None:
 
 
 def test_a_batch_that_took_its_time_keeps_the_size() -> None:
-    size = BatchSize(healthy=400)
+    size = BatchSize(normal_rows=400)
     full(size, RIGHT)
     assert size.rows == 400
 
 
 def test_a_batch_that_took_half_as_long_again_shrinks_by_a_third() -> None:
-    size = BatchSize(healthy=300)
+    size = BatchSize(normal_rows=300)
     full(size, TARGET_DURATION * 1.5)
     assert size.rows == 200
 
@@ -62,15 +62,15 @@ def test_a_duration_of_nothing_is_no_division_by_zero() -> None:
 
 
 def test_a_pinned_size_stays_whatever_the_time() -> None:
-    size = BatchSize(pinned=7)
+    size = BatchSize(fixed_rows=7)
     for duration in (QUICK, SLOW, RIGHT):
         full(size, duration)
         assert size.rows == 7
 
 
 def test_a_ceiling_of_a_run_bounds_a_pinned_size_and_growth() -> None:
-    assert BatchSize(pinned=100, ceiling=25).rows == 25
-    size = BatchSize(ceiling=60)
+    assert BatchSize(fixed_rows=100, max_rows=25).rows == 25
+    size = BatchSize(max_rows=60)
     full(size, QUICK)
     assert size.rows == 60
 
@@ -78,66 +78,66 @@ def test_a_ceiling_of_a_run_bounds_a_pinned_size_and_growth() -> None:
 def test_where_candidates_are_few_the_span_of_keys_grows_and_not_the_rows() -> None:
     size = BatchSize()
     for _ in range(30):
-        size.learn(1, QUICK)
+        size.adapt(1, QUICK)
     assert (size.rows, size.keys) == (INITIAL_ROWS, MAX_KEYS)
 
 
 def test_a_long_look_at_few_candidates_shortens_the_span() -> None:
     size = BatchSize(keys=100_000)
-    size.learn(0, SLOW)
+    size.adapt(0, SLOW)
     assert (size.rows, size.keys) == (INITIAL_ROWS, 50_000)
 
 
 def test_the_span_is_never_shorter_than_the_rows() -> None:
-    size = BatchSize(healthy=100)
+    size = BatchSize(normal_rows=100)
     for _ in range(20):
-        size.learn(3, SLOW)
+        size.adapt(3, SLOW)
     assert size.keys == 100
 
 
 def test_the_first_span_is_as_long_as_the_rows_pinned_or_not() -> None:
-    assert BatchSize(pinned=7).keys == 7
-    assert BatchSize().is_span
+    assert BatchSize(fixed_rows=7).keys == 7
+    assert BatchSize().is_bounded_by_keys
 
 
 def test_a_span_of_nearly_nothing_but_candidates_counts_as_full() -> None:
-    size = BatchSize(healthy=100)
-    size.learn(90, QUICK)
+    size = BatchSize(normal_rows=100)
+    size.adapt(90, QUICK)
     assert (size.rows, size.keys) == (200, 200)
 
 
 def test_full_batches_shorten_a_span_that_is_longer_than_they_need() -> None:
-    size = BatchSize(pinned=100, keys=350)
+    size = BatchSize(fixed_rows=100, keys=350)
     spans = []
     for _ in range(3):
-        spans.append((size.keys, size.is_span))
+        spans.append((size.keys, size.is_bounded_by_keys))
         full(size, QUICK)
     assert spans == [(350, False), (175, False), (100, True)]
 
 
 def test_where_a_row_at_fault_is_sought_the_span_is_longer_than_the_rows() -> None:
-    size = BatchSize(healthy=100)
-    size.suspect(size.rows)
-    assert not size.is_span
+    size = BatchSize(normal_rows=100)
+    size.bisect(size.rows)
+    assert not size.is_bounded_by_keys
 
 
 def test_a_failed_batch_is_halved_down_to_one_row() -> None:
-    size, sizes = BatchSize(healthy=100), []
-    while size.suspect(size.rows):
+    size, sizes = BatchSize(normal_rows=100), []
+    while size.bisect(size.rows):
         sizes.append(size.rows)
     assert sizes == [50, 25, 12, 6, 3, 1]
 
 
 def test_after_the_row_at_fault_the_size_of_before_is_back() -> None:
-    size = BatchSize(healthy=100)
-    while size.suspect(size.rows):
+    size = BatchSize(normal_rows=100)
+    while size.bisect(size.rows):
         pass
     assert size.rows == 100
 
 
 def test_halves_that_pass_narrow_the_search() -> None:
-    size = BatchSize(healthy=16)
-    size.suspect(size.rows)
+    size = BatchSize(normal_rows=16)
+    size.bisect(size.rows)
     assert size.rows == 8
     full(size, RIGHT)  # the fault is in the other eight
     assert size.rows == 4
@@ -146,24 +146,24 @@ def test_halves_that_pass_narrow_the_search() -> None:
 
 
 def test_a_search_ends_where_no_suspect_is_left() -> None:
-    size = BatchSize(healthy=16)
-    size.suspect(size.rows)
-    size.learn(0, RIGHT)
+    size = BatchSize(normal_rows=16)
+    size.bisect(size.rows)
+    size.adapt(0, RIGHT)
     assert size.rows == 16
 
 
 def test_time_teaches_nothing_while_a_row_at_fault_is_sought() -> None:
-    size = BatchSize(healthy=16)
-    size.suspect(size.rows)
+    size = BatchSize(normal_rows=16)
+    size.bisect(size.rows)
     for _ in range(20):
         full(size, SLOW)
-    assert size.healthy in (16, MIN_ROWS)
+    assert size.normal_rows in (16, MIN_ROWS)
     assert size.rows >= MIN_ROWS
 
 
 def test_a_pinned_batch_of_one_is_at_fault_itself() -> None:
-    size = BatchSize(pinned=1)
-    assert not size.suspect(size.rows)
+    size = BatchSize(fixed_rows=1)
+    assert not size.bisect(size.rows)
     assert size.rows == 1
 
 

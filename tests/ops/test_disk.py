@@ -210,8 +210,8 @@ def test_a_disk_that_gets_full_holds_the_run_until_there_is_room(
 
     watched = Cleared()
     assert execute_run(run, watched).state == "succeeded"
-    assert watched.holds[0].startswith("disk: ")
-    assert f"free of the disk of {small / 'space'} (limit 4.0 MB)" in watched.holds[0]
+    assert watched.hold_reasons[0].startswith("disk: ")
+    assert f"free of the disk of {small / 'space'} (limit 4.0 MB)" in watched.hold_reasons[0]
 
 
 @pytest.mark.long

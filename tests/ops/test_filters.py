@@ -20,7 +20,7 @@ MOMENT = dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC)
 
 
 def found(**asked: str) -> list[str]:
-    return [*Scope(asked).narrow(Sort.objects.order_by("pk")).values_list("text", flat=True)]
+    return [*Scope(asked).apply(Sort.objects.order_by("pk")).values_list("text", flat=True)]
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_filter_finds_what_it_says(asked: str, rows: str) -> None:
 
 @pytest.mark.usefixtures("sorts")
 def test_none_asks_for_sql_null_in_a_json_column_too() -> None:
-    assert [*Scope({"data": None}).narrow(Sort.objects.all()).values_list("text", flat=True)] == ["none"]
+    assert [*Scope({"data": None}).apply(Sort.objects.all()).values_list("text", flat=True)] == ["none"]
 
 
 COLUMNS = ", ".join(field.name for field in Sort._meta.concrete_fields)

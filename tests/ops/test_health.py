@@ -70,7 +70,7 @@ class Holding(RecordingMonitor):
 
     def held(self, run: Run) -> None:
         super().held(run)
-        if len(self.holds) == 1:
+        if len(self.hold_reasons) == 1:
             self.once_held()
 
 
@@ -91,7 +91,7 @@ def test_no_batch_begins_on_a_sick_database_and_the_run_goes_on_by_itself_once_i
     [line] = [line for line in shown[2:] if line.startswith("  held")]
     assert line.startswith("  held      until ")
     assert line.endswith(f" UTC by {REASON}")
-    assert (run.state, set(watched.holds)) == ("succeeded", {REASON})
+    assert (run.state, set(watched.hold_reasons)) == ("succeeded", {REASON})
     assert (run.held_until, run.held_reason) == (None, "")
 
 
@@ -118,7 +118,7 @@ def test_what_another_process_wrote_holds_a_process_that_finds_all_well() -> Non
     Run.objects.filter(pk=run.pk).update(held_until=Now() + timedelta(seconds=0.5), held_reason="other: sick")
     watched = RecordingMonitor()
     assert execute_run(run, watched).state == "succeeded"
-    assert set(watched.holds) == {"other: sick"}
+    assert set(watched.hold_reasons) == {"other: sick"}
 
 
 @pytest.mark.parametrize(
@@ -133,14 +133,14 @@ def test_a_hold_keeps_nobody_from_stopping(
     watched = Holding(stop.set if ask is None else lambda: ask(Run.objects.get()))
     execute_run(run, watched, stop)
     assert (run.state, run.held_until, watched.batches) == (state, None, 0)
-    assert len(watched.holds) == 1
+    assert len(watched.hold_reasons) == 1
 
 
 def test_a_run_that_ignores_an_indicator_is_not_held_by_it_and_says_so() -> None:
     create_things(3)
     watched = RecordingMonitor()
     run = execute_run(create_run(FILL, ignored_health=["player_latency"]), watched)
-    assert (run.state, watched.holds) == ("succeeded", [])
+    assert (run.state, watched.hold_reasons) == ("succeeded", [])
     assert "  ignores   player_latency" in report.format_details(run)
 
 
@@ -247,7 +247,7 @@ def test_a_player_who_waits_for_a_long_batch_holds_the_only_process_that_works(
     run = execute_run(create_run(FILL, batch_size=1), watched)
     thread.join()
     assert run.state == "succeeded"
-    assert watched.holds[0].startswith("waiters: somebody has waited ")
+    assert watched.hold_reasons[0].startswith("waiters: somebody has waited ")
 
 
 def sql_there(other: Any, statement: str) -> Any:

@@ -82,4 +82,4 @@ def test_a_run_goes_on_by_itself_where_the_line_was_cut_and_the_server_is_there_
     watched = RecordingMonitor(lambda batch: batch < 3 and cut_the_line())
     run = execute_operation(declared, watched, batch_size=10)
     assert (run.state, len(audited_changes(run))) == (State.SUCCEEDED, 60)
-    assert len(watched.waited) == 2
+    assert len(watched.wait_reasons) == 2

@@ -221,7 +221,7 @@ def test_a_failover_is_waited_out_and_a_run_that_it_lost_is_told(
 
     worker = Thread(target=go)
     worker.start()
-    wait_until(lambda: told or any("read-only" in reason for reason in watched.waited))
+    wait_until(lambda: told or any("read-only" in reason for reason in watched.wait_reasons))
     new.promote()
     worker.join()
     with connect_django_to_servers(new):
