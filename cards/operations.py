@@ -33,8 +33,8 @@ class BackfillRarityV2(Operation):
 
     name = "backfill_rarity_v2"
     model = Card
-    breakdown = "rarity"
-    label = "card_id"
+    group_by = "rarity"
+    display_field = "card_id"
 
     def get_queryset(self) -> QuerySet[Card]:
         return Card.objects.filter(rarity_v2__isnull=True)
@@ -100,8 +100,8 @@ class BulkPromote(Operation):
     model = Card
     Params = PromotionParams
     example = {"from_rarity": "common", "to_rarity": "rare"}
-    breakdown = "pack_id"
-    label = "card_id"
+    group_by = "pack_id"
+    display_field = "card_id"
 
     def get_queryset(self) -> QuerySet[Card]:
         return Card.objects.filter(rarity=self.params["from_rarity"])
@@ -121,16 +121,16 @@ class RenderThumbnails(Operation):
     name = "render_thumbnails"
     model = Card
     columns = ("thumbnail",)
-    follows = ("image", "rarity", "rarity_v2")
-    guessed_rate = 40.0
-    breakdown = "rarity"
-    label = "card_id"
+    depends_on = ("image", "rarity", "rarity_v2")
+    estimated_rate = 40.0
+    group_by = "rarity"
+    display_field = "card_id"
     version = DRAWING_VERSION
 
     def get_queryset(self) -> QuerySet[Card]:
         return stale_cards()
 
-    def get_remarks(self, run: Run | None) -> Iterable[str]:
+    def get_notes(self, run: Run | None) -> Iterable[str]:
         for rule in PresentationRule.objects.exclude(badge_icon__in=["", *BADGES]):
             badge, known = rule.badge_icon, ", ".join(BADGES)
             yield f"{rule.rarity} is drawn without its badge {badge!r}: there are {known}"

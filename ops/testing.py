@@ -59,7 +59,7 @@ def execute(operation: type[Operation] | str, params: Mapping[str, Any] | None =
     Raises the error that fails it.
     """
     run = creation.create_run(_build_request(operation, params, asked))
-    with _preserve_settings(), patch("ops.runs.followups.ring", return_value=""):
+    with _preserve_settings(), patch("ops.runs.followups.enqueue_run", return_value=""):
         run_batches(run, NullListener(), Event())
     run.refresh_from_db()
     return run

@@ -135,7 +135,7 @@ def _get_preview_context(seen: Preview) -> dict[str, Any]:
             for name, count in seen.breakdown[:_MAX_GROUPS]
         ],
         "more": len(seen.breakdown) - _MAX_GROUPS,
-        "by": seen.operation.breakdown,
+        "by": seen.operation.group_by,
         "columns": list(seen.samples[0].values) if seen.samples else [],
         "samples": [
             (sample.label, [tuple(map(format_value, told)) for told in sample.values.values()])

@@ -80,7 +80,7 @@ class BatchExecutor:
         return written
 
     def _may_use_merge(self) -> bool:
-        lists = (self.operation.listed, self.scope.key_list(self.run))
+        lists = (self.operation.key_list, self.scope.key_list(self.run))
         return (
             not self.operation.is_per_row()
             and not has_subquery(self.operation)

@@ -67,7 +67,7 @@ def _count_remaining_and_check(
             left = left.none()
         number, *found = count_querysets([left, *rows], keyset.key_list)
         samples = [
-            _sample_labels(_order_by_pk(of), operation.label if own else "pk") if number else []
+            _sample_labels(_order_by_pk(of), operation.display_field if own else "pk") if number else []
             for of, own, number in zip(rows, mine, found, strict=True)
         ]
     within = {"scope": describe_scope(run)} if run and describe_scope(run) else {}
@@ -108,7 +108,7 @@ def _late_rows_result(operation: Operation, left: QuerySet[Any], number: int) ->
         f"{operation.model._meta.verbose_name_plural} that came to need it while the last sweep was under way"
     )
     with read_only_snapshot():
-        sample = _sample_labels(left.order_by(), operation.label)
+        sample = _sample_labels(left.order_by(), operation.display_field)
     return {"label": label, "found": number, "sample": sample, "late": True}
 
 

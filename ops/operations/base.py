@@ -47,16 +47,16 @@ class Operation:
     # Valid parameters, by which the declaration is tried out when it is registered; None where it cannot be.
     example: ClassVar[Mapping[str, Any] | None] = {}
     # The field that the preview counts by, and the one by which it names a row.
-    breakdown: ClassVar[str | None] = None
-    label: str = "pk"
+    group_by: ClassVar[str | None] = None
+    display_field: str = "pk"
     columns: Sequence[str] = ()
     # Columns on which what it writes depends: a run that changed one of them is followed by a run of this
     # operation, on the workers, if a row needs it.
-    follows: Sequence[str] = ()
+    depends_on: Sequence[str] = ()
     # The KeyList that names the rows which can need the change, where one does; get_queryset() joins it.
-    listed: Any = None
+    key_list: Any = None
     # Rows a second, guessed until a run has shown what this server does.
-    guessed_rate: ClassVar[float] = 10_000.0
+    estimated_rate: ClassVar[float] = 10_000.0
     # To be raised when process() changes its meaning, so that no run resumes under another one.
     version: ClassVar[int] = 1
 
@@ -89,19 +89,19 @@ class Operation:
         """
         raise NotImplementedError
 
-    def names_of(self, keys: Iterable[str]) -> dict[str, str]:
+    def get_display_names(self, keys: Iterable[str]) -> dict[str, str]:
         """The labels of rows by their keys as text; a row that is gone goes by its key."""
         wanted = list(keys)
-        rows = self.model._base_manager.filter(pk__in=wanted).values_list("pk", self.label)
+        rows = self.model._base_manager.filter(pk__in=wanted).values_list("pk", self.display_field)
         return {key: key for key in wanted} | {str(pk): str(label) for pk, label in rows}
 
-    def check_rows(self) -> None:
+    def check_preconditions(self) -> None:
         """Raise InvalidParams where what the rows hold forbids it: asked before a preview and a run."""
 
     def get_checks(self) -> Iterable[Check]:
         return ()
 
-    def get_remarks(self, run: Run | None) -> Iterable[str]:
+    def get_notes(self, run: Run | None) -> Iterable[str]:
         """What else to tell: with a preview, where there is no run yet, or at the end of the run."""
         return ()
 

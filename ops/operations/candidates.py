@@ -28,10 +28,10 @@ from ops.sql.keyset import Keyset
 def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> QuerySet[Any]:
     """The operation's rows in scope, less those that an earlier sweep of the run dealt with."""
     queryset, listed = scope.apply_joined(operation.get_queryset(), run), scope.key_list(run)
-    if listed and operation.listed:  # so that the entry in the one is found by that in the other
-        queryset = queryset.filter(Exact(operation.listed.key, listed.key))
+    if listed and operation.key_list:  # so that the entry in the one is found by that in the other
+        queryset = queryset.filter(Exact(operation.key_list.key, listed.key))
     if run is not None and run.sweep > 1:
-        entry = listed or operation.listed
+        entry = listed or operation.key_list
         for dealt_with in (AuditLog.objects.all(), Failure.objects.counted()):
             seen = dealt_with.filter(run=run, object_id=outer_pk_text()).values("run")
             if entry:
@@ -42,4 +42,4 @@ def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> Qu
 
 def build_keyset(operation: Operation, scope: Scope, run: Run | None = None) -> Keyset:
     """The keys among which all candidates are."""
-    return Keyset(operation.model, scope.key_list(run) or operation.listed)
+    return Keyset(operation.model, scope.key_list(run) or operation.key_list)

@@ -29,6 +29,18 @@ RESERVED_PARAM_NAMES = frozenset({
 })
 # fmt: on
 
+# What attributes of an Operation were called before. One that kept its old name would be ignored.
+RENAMED_ATTRIBUTES = {
+    "breakdown": "group_by",
+    "check_rows": "check_preconditions",
+    "follows": "depends_on",
+    "get_remarks": "get_notes",
+    "guessed_rate": "estimated_rate",
+    "label": "display_field",
+    "listed": "key_list",
+    "names_of": "get_display_names",
+}
+
 
 @contextmanager
 def wrap_declaration_errors(name: str, what: str) -> Iterator[None]:
@@ -46,6 +58,7 @@ def wrap_declaration_errors(name: str, what: str) -> Iterator[None]:
 def check_class(declared: type[Operation]) -> None:
     """Raise InvalidDeclaration where a part of the class is of another kind than it must be."""
     name = get_operation_name(declared)
+    check_renamed_attributes(name, declared)
     if declared.example is not None or hasattr(declared, "model"):
         _check_model(name, getattr(declared, "model", None))
     params = declared.Params
@@ -53,11 +66,19 @@ def check_class(declared: type[Operation]) -> None:
         raise InvalidDeclaration(f"{name}: Params is {params!r}, which is no form: inherit from forms.Form")
     if taken := sorted(RESERVED_PARAM_NAMES & params.base_fields.keys()):
         raise InvalidDeclaration(f"{name}: the parameter {taken[0]} is called as an option of every command")
-    for part in ("columns", "follows"):
+    for part in ("columns", "depends_on"):
         if isinstance(getattr(declared, part), str | set | frozenset):
             raise InvalidDeclaration(f"{name}: {part} is {getattr(declared, part)!r}; give a list of names")
-    if not isinstance(declared.guessed_rate, int | float) or declared.guessed_rate <= 0:
-        raise InvalidDeclaration(f"{name}: guessed_rate is {declared.guessed_rate!r}; give rows a second")
+    if not isinstance(declared.estimated_rate, int | float) or declared.estimated_rate <= 0:
+        raise InvalidDeclaration(f"{name}: estimated_rate is {declared.estimated_rate!r}; give rows a second")
+
+
+def check_renamed_attributes(name: str, declared: object) -> None:
+    """Raise InvalidDeclaration where the class, or an instance of it, has an attribute by its old name."""
+    if old := next((each for each in RENAMED_ATTRIBUTES if hasattr(declared, each)), None):
+        raise InvalidDeclaration(
+            f"{name}: the attribute {old} is now called {RENAMED_ATTRIBUTES[old]}: rename it in the class"
+        )
 
 
 def get_operation_name(declared: type[Operation]) -> str:
@@ -148,27 +169,27 @@ def check_statement(operation: Operation) -> None:
 
 
 def check_field_names(operation: Operation, rows: QuerySet[Any]) -> None:
-    """``breakdown`` and ``label`` name fields."""
-    name, label, breakdown = operation.name, operation.label, operation.breakdown
+    """Raise InvalidDeclaration where ``display_field`` or ``group_by`` is no field of the model."""
+    name, display_field, group_by = operation.name, operation.display_field, operation.group_by
     try:
-        operation.model._base_manager.values_list("pk", label)
+        operation.model._base_manager.values_list("pk", display_field)
     except (FieldError, TypeError, AttributeError) as exc:
-        raise InvalidDeclaration(f"{name}: label is {label!r}: {exc}") from exc
+        raise InvalidDeclaration(f"{name}: display_field is {display_field!r}: {exc}") from exc
     try:
-        if breakdown is not None:
-            rows.order_by().values_list(breakdown).annotate(count=Count("pk"))
+        if group_by is not None:
+            rows.order_by().values_list(group_by).annotate(count=Count("pk"))
     except (FieldError, TypeError, AttributeError) as exc:
-        raise InvalidDeclaration(f"{name}: breakdown is {breakdown!r}: {exc}") from exc
+        raise InvalidDeclaration(f"{name}: group_by is {group_by!r}: {exc}") from exc
 
 
 def collect_notes(operation: Operation, run: Run | None) -> list[str]:
-    """What ``get_remarks`` tells; where it raises, that: a run has ended by then, whatever is told of it."""
+    """What ``get_notes`` returns, or the error that it raised: a note must not fail a run that has ended."""
     try:
-        return list(operation.get_remarks(run))
+        return list(operation.get_notes(run))
     except Error:
         raise
     except Exception as exc:
-        return [f"get_remarks(): {user_code.format_exception(exc)}"]
+        return [f"get_notes(): {user_code.format_exception(exc)}"]
 
 
 def check_checks(operation: Operation) -> None:

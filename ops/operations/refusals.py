@@ -18,7 +18,7 @@ VALUES_COMPUTED_LATER = "the new values are made row by row, by process(), when 
 
 def predict_failures(rows: QuerySet[Any], operation: Operation) -> Iterator[str]:
     """In words, how many of the first rows would fail, a line for each column and reason."""
-    found = find_rejected_values(rows[:SAMPLE_SIZE], operation, operation.label)
+    found = find_rejected_values(rows[:SAMPLE_SIZE], operation, operation.display_field)
     for field in written_fields(operation):
         reasons = [(why[field.name], label) for label, why in found if field.name in why]
         for reason in dict.fromkeys(reason for reason, _ in reasons):

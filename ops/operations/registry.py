@@ -82,7 +82,7 @@ def list_operations() -> list[type[Operation]]:
 
 def is_automatic(name: str) -> bool:
     """Whether runs of the operation of that name follow those of others."""
-    return name in _operations and bool(_operations[name].follows)
+    return name in _operations and bool(_operations[name].depends_on)
 
 
 def get_invalid_operations() -> dict[str, str]:

@@ -73,23 +73,23 @@ class Revert(Operation):
         self.model = apps.get_model(self.run.model)
         self.columns = self.run.columns
         self.fields = get_model_fields(self.model, self.run.columns)
-        self.listed: KeyList = KeyList(AuditLog, self.run.pk)
+        self.key_list: KeyList = KeyList(AuditLog, self.run.pk)
         now = read_column_types(self.model, self.fields)
         self.changed_types = find_changed_types(self.run.types, now)
         self.kinds = {column: kind for column, kind in now.items() if column not in self.changed_types}
         try:
-            self.label = registry.get_operation(self.run.operation).label
+            self.display_field = registry.get_operation(self.run.operation).display_field
         except OpsError:
-            self.label = "pk"
+            self.display_field = "pk"
 
     def get_queryset(self) -> QuerySet[Any]:
-        rows = self.listed.join(self.model._base_manager.all())
-        return rows.filter(is_unchanged_since_run(self.listed, self.fields, self.kinds))
+        rows = self.key_list.join(self.model._base_manager.all())
+        return rows.filter(is_unchanged_since_run(self.key_list, self.fields, self.kinds))
 
     def get_changes(self) -> Mapping[str, Any]:
-        return {field.name: old_value(self.listed, field, self.kinds) for field in self.fields}
+        return {field.name: old_value(self.key_list, field, self.kinds) for field in self.fields}
 
-    def check_rows(self) -> None:
+    def check_preconditions(self) -> None:
         """Refuse a run whose columns have other names or types now, to which its values do not fit."""
         fields = [field for field in self.fields if field.column in self.changed_types]
         for field in fields:
@@ -110,12 +110,12 @@ class Revert(Operation):
     def _refuse(self, why: str) -> NoReturn:
         raise InvalidParams({NON_FIELD_ERRORS: [f"run {self.run.pk} cannot be taken back: {why}."]})
 
-    def get_remarks(self, run: Run | None) -> Iterable[str]:
+    def get_notes(self, run: Run | None) -> Iterable[str]:
         """The conflicts: rows of the run that were changed since, and so the revert leaves alone."""
         if conflicts := self._count_conflicts(run):
             meta = self.model._meta
             noun = meta.verbose_name if conflicts == 1 else meta.verbose_name_plural
-            such_as = ", ".join(self.names_of(self._conflicts(run)).values())
+            such_as = ", ".join(self.get_display_names(self._conflicts(run)).values())
             sample = f", such as {such_as}" if such_as else ""
             told = f"{conflicts:,} {noun} changed since run {self.run.pk}, left alone{sample}"
             yield told + self._told_types()

@@ -23,6 +23,7 @@ from ops.operations.contract import (
     check_checks,
     check_class,
     check_field_names,
+    check_renamed_attributes,
     check_statement,
     get_operation_queryset,
     wrap_declaration_errors,
@@ -128,6 +129,7 @@ def check_query_plan(operation: Operation) -> None:
 
 def validate_operation(operation: Operation) -> None:
     """Raise InvalidDeclaration where the engine could not run the operation exactly."""
+    check_renamed_attributes(operation.name, operation)  # those that __init__() set
     if isinstance(operation.model._meta.pk, CompositePrimaryKey):
         raise InvalidDeclaration(
             f"{operation.name}: {operation.model._meta.label} has a composite primary key"
@@ -198,7 +200,7 @@ def _find_queryset_problem(queryset: QuerySet[Any], operation: Operation) -> str
         "uses a window function": any(
             _is_windowed(node) for node in (query.where, *query.annotations.values())
         ),
-        "joins another table": len(_joined_tables(query)) > (2 if operation.listed else 1),
+        "joins another table": len(_joined_tables(query)) > (2 if operation.key_list else 1),
         "locks by itself": query.select_for_update,
         "uses extra()": query.extra or query.extra_tables,
         "ends in values()": getattr(queryset, "_fields", None) is not None,
@@ -259,11 +261,14 @@ def _check_columns(operation: Operation) -> None:
 
 def _check_dependencies(operation: Operation) -> None:
     name, meta = operation.name, operation.model._meta
-    for column in operation.follows:
+    for column in operation.depends_on:
         if column not in {field.name for field in meta.get_fields()}:
-            raise InvalidDeclaration(f"{name} follows {column!r}, which {meta.label} does not have")
+            raise InvalidDeclaration(f"{name} depends on {column!r}, which {meta.label} does not have")
         if column in {field.name for field in written_fields(operation)}:
-            raise InvalidDeclaration(f"{name} follows {column!r}, which it writes itself: it would never end")
+            raise InvalidDeclaration(f"{name} depends on {column!r}, which it writes: it would never end")
     needed = [param for param, field in operation.Params.base_fields.items() if field.required]
-    if operation.follows and needed:
-        raise InvalidDeclaration(f"{name} follows columns, but nobody would be there to give {needed[0]}")
+    if operation.depends_on and needed:
+        raise InvalidDeclaration(
+            f"{name} depends on columns, so its runs start by themselves: the parameter {needed[0]}"
+            " must not be required"
+        )

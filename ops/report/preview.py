@@ -19,7 +19,7 @@ def as_lines(preview: Preview, to_execute: str) -> list[str]:
     if preview.breakdown:
         counts = " · ".join(f"{format_value(name)} {count:,}" for name, count in preview.breakdown[:8])
         more = f" · {len(preview.breakdown) - 8} more" if len(preview.breakdown) > 8 else ""
-        lines.append(f"  by {operation.breakdown:<11}{counts}{more}")
+        lines.append(f"  by {operation.group_by:<11}{counts}{more}")
     lines.append(f"  should take   {format_estimate(preview.duration)}, {format_rate_basis(preview)}")
     lines += [f"  note          {remark}" for remark in preview.remarks]
     width = max(len(sample.label) for sample in preview.samples)

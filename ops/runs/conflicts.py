@@ -74,7 +74,7 @@ class ConflictList(RowList[Conflict]):
 
     def _named(self, found: list[tuple[str, Any]]) -> list[Conflict]:
         keys = [key for key, _ in found]
-        names = self.revert.names_of(keys)
+        names = self.revert.get_display_names(keys)
         stand = self._stand(keys)
         return [self._conflict(key, names[key], changes, stand.get(key)) for key, changes in found]
 

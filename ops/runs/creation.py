@@ -59,7 +59,7 @@ def create_run(request: RunRequest) -> Run:
     without_backup = backup_policy.require_backup(request.without_backup)
     with canonical_output():
         check_query_plan(operation)
-        operation.check_rows()
+        operation.check_preconditions()
     with canonical_output():
         run = Run.objects.create(
             operation=operation.name,

@@ -86,7 +86,7 @@ def _dependent_operations(run: Run) -> list[str]:
     return [
         operation.name
         for operation in registry.list_operations()
-        if columns.intersection(operation.follows) and model_label(operation.model) == run.model
+        if columns.intersection(operation.depends_on) and model_label(operation.model) == run.model
     ]
 
 

@@ -61,14 +61,14 @@ def build_preview(request: RunRequest) -> Preview:
         operation = build_deterministic_operation(request.operation, request.params, timezone.now())
         request.scope.check(operation.model)
         check_query_plan(operation)
-        operation.check_rows()
+        operation.check_preconditions()
         rows = candidates(operation, request.scope)
         rate, learnt_from = _estimate_rate(operation)
         samples, foreseen = _sample_rows(rows.order_by("pk"), operation)
         return Preview(
             operation=operation,
             total=rows.count(),
-            breakdown=_count_by_group(rows, operation.breakdown),
+            breakdown=_count_by_group(rows, operation.group_by),
             samples=samples,
             remarks=[
                 *(foreseen if samples else ()),
@@ -103,13 +103,13 @@ def _sample_rows(rows: Any, operation: Operation) -> tuple[list[Sample], list[st
 
 def _sample_old_values(rows: Any, operation: Operation) -> list[Sample]:
     columns = [field.name for field in written_fields(operation)]
-    told = rows.values_list(operation.label, *columns)[:_SAMPLE_SIZE]
+    told = rows.values_list(operation.display_field, *columns)[:_SAMPLE_SIZE]
     return [Sample(str(row[0]), {c: (old,) for c, old in zip(columns, row[1:], strict=True)}) for row in told]
 
 
 def _sample_new_values(rows: Any, operation: Operation) -> list[Sample]:
     columns = [field.name for field in written_fields(operation)]
-    labelled = select_changes(rows.annotate(row_label_=F(operation.label)), operation, "row_label_")
+    labelled = select_changes(rows.annotate(row_label_=F(operation.display_field)), operation, "row_label_")
     found = []
     for label, _, *values in labelled:
         pairs = zip(values[: len(columns)], values[len(columns) :], strict=True)
@@ -123,5 +123,5 @@ def _estimate_rate(operation: Operation) -> tuple[float, int | None]:
     counted = ended.filter(max_rate=None).annotate(changed=Sum("lanes__changed"), busiest=Max("lanes__busy"))
     run = counted.filter(changed__gte=_MIN_ROWS_FOR_RATE).order_by("-pk").first()
     if run is None:
-        return operation.guessed_rate, None
+        return operation.estimated_rate, None
     return max(rows_per_second(run.changed, max(run.worked, run.busiest)), 1.0), run.pk

@@ -77,6 +77,6 @@ class FailedRows(RowList[FailedRow]):
     def _names(self, keys: list[str]) -> dict[str, str]:
         """By their keys where the operation was changed or removed since: then it has no more to say."""
         try:
-            return rebuild_operation(self.run).names_of(keys)
+            return rebuild_operation(self.run).get_display_names(keys)
         except OpsError:
             return {key: key for key in keys}

@@ -258,7 +258,7 @@ def test_a_badge_that_nobody_can_draw_is_left_out_and_told(birds: list[Card]) ->
     run = execute_operation(RenderThumbnails)
     assert run.state == "succeeded"
     told = "epic is drawn without its badge 'gem of Bogotá': there are circle, diamond, star, crown"
-    assert list(rebuild_operation(run).get_remarks(run)) == [told]
+    assert list(rebuild_operation(run).get_notes(run)) == [told]
 
 
 def test_the_middle_of_a_wide_picture_is_shown() -> None:

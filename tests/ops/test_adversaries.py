@@ -109,7 +109,7 @@ def test_a_paused_revert_calls_nothing_a_conflict(declare: RegisterOperation) ->
     revert = create_run(registry.get_operation("revert"), params={"run": run.pk}, batch_size=2)
     execute_run(revert, RecordingMonitor(lambda number: lifecycle.pause(Run.objects.get(pk=revert.pk))))
     assert revert.state == "paused"
-    assert list(rebuild_operation(revert).get_remarks(revert)) == []
+    assert list(rebuild_operation(revert).get_notes(revert)) == []
 
 
 def test_a_conflict_is_told_by_name_once_the_revert_has_ended(declare: RegisterOperation) -> None:
@@ -117,7 +117,7 @@ def test_a_conflict_is_told_by_name_once_the_revert_has_ended(declare: RegisterO
     run = execute_operation(declare(FILL))
     Thing.objects.filter(pk=row.pk).update(note="mine")
     revert = execute_operation(registry.get_operation("revert"), params={"run": run.pk})
-    [told] = rebuild_operation(revert).get_remarks(revert)
+    [told] = rebuild_operation(revert).get_notes(revert)
     assert told == f"1 thing changed since run {run.pk}, left alone, such as {row.pk}"
 
 

@@ -93,7 +93,7 @@ def test_a_revert_knows_untouched_rows_after_their_column_changed_its_type(
     revert = execute_operation(Revert, params={"run": run.pk})
     assert (revert.state, errors_by_object(revert)) == ("succeeded", {})
     assert values() == [back, back]
-    assert list(rebuild_operation(revert).get_remarks(revert)) == []
+    assert list(rebuild_operation(revert).get_notes(revert)) == []
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_players_value_that_only_counts_as_equal_is_left_alone(
     execute_sql(f"UPDATE trials_typed SET value = '{theirs}' WHERE id = (SELECT min(id) FROM trials_typed)")
     revert = execute_operation(Revert, params={"run": run.pk})
     assert values() == [theirs, old]
-    [told] = rebuild_operation(revert).get_remarks(revert)
+    [told] = rebuild_operation(revert).get_notes(revert)
     assert told.startswith(f"1 typed changed since run {run.pk}, left alone")
 
 
@@ -168,7 +168,7 @@ def test_conflicts_tell_that_their_column_changed_its_type(fill: Fill) -> None:
     run = fill("timestamptz", "2024-02-28 05:00+00", "2024-02-29 06:00+00")
     execute_sql("ALTER TABLE trials_typed ALTER value TYPE text USING value::text")
     revert = execute_operation(Revert, params={"run": run.pk})
-    [told] = rebuild_operation(revert).get_remarks(revert)
+    [told] = rebuild_operation(revert).get_notes(revert)
     assert told.endswith(" (value was timestamp with time zone and is text now)")
 
 
@@ -197,4 +197,4 @@ def test_a_row_that_a_run_left_as_it_was_is_no_conflict(declare: RegisterOperati
     seen = build_preview(RunRequest(Revert, "tester", params={"run": run.pk}))
     assert (seen.total, seen.remarks) == (2, [])
     revert = execute_operation(Revert, params={"run": run.pk})
-    assert list(rebuild_operation(revert).get_remarks(revert)) == []
+    assert list(rebuild_operation(revert).get_notes(revert)) == []

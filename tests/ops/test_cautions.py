@@ -64,7 +64,7 @@ def test_what_a_trigger_writes_after_is_not_audited_nor_reverted(
     assert audited_changes(run) == {str(row.pk): {"note": {"old": None, "new": "t1"}}}
     revert = execute_operation(Revert, params={"run": run.pk})
     assert (audited_changes(revert), Thing.objects.get().note) == ({}, "mine")
-    [told] = rebuild_operation(revert).get_remarks(revert)
+    [told] = rebuild_operation(revert).get_notes(revert)
     assert told.startswith(f"1 thing changed since run {run.pk}, left alone")
 
 

@@ -20,7 +20,7 @@ from ops.exceptions import InvalidDeclaration
 from ops.management.base import OpsCommand, add_run_arguments
 from ops.models import Claim, Run
 from ops.operations import Check, Operation, registry
-from ops.operations.contract import RESERVED_PARAM_NAMES
+from ops.operations.contract import RENAMED_ATTRIBUTES, RESERVED_PARAM_NAMES
 from ops.runs import creation, lifecycle
 from ops.runs.creation import RunRequest
 from ops.runs.preview import build_preview
@@ -71,6 +71,11 @@ def raising(self: Any, *args: Any) -> Any:
     return {}["nope"]
 
 
+def set_old_attribute(self: Any, *args: Any) -> None:
+    Operation.__init__(self, *args)
+    self.listed = None
+
+
 def bare(**attributes: Any) -> type[Operation]:
     return type("Trial", (Operation,), {"name": "trial", **attributes})
 
@@ -118,10 +123,13 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: giving("get_checks", [Check("all", MISSING.select_for_update())]),
         "is sliced, combined or locks",
     ),
-    "a breakdown of no field": (lambda: of(breakdown="nam"), f"breakdown is 'nam': {UNKNOWN} 'nam'"),
-    "a breakdown of no text": (lambda: of(breakdown=3), "trial: breakdown is 3: "),
-    "a label of no field": (lambda: of(label="nam"), f"trial: label is 'nam': {UNKNOWN} 'nam'"),
-    "a label of no text": (lambda: of(label=None), "trial: label is None: "),
+    "a group_by of no field": (lambda: of(group_by="nam"), f"group_by is 'nam': {UNKNOWN} 'nam'"),
+    "a group_by of no text": (lambda: of(group_by=3), "trial: group_by is 3: "),
+    "a display_field of no field": (
+        lambda: of(display_field="nam"),
+        f"trial: display_field is 'nam': {UNKNOWN} 'nam'",
+    ),
+    "a display_field of no text": (lambda: of(display_field=None), "trial: display_field is None: "),
     "no model": (bare, "trial names no model: give one, as in `model = Card`"),
     "a model by its name": (lambda: of(model="trials.Thing"), "model is 'trials.Thing'; give the class"),
     "params of no form": (
@@ -146,8 +154,16 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "columns in one text": (lambda: processing("note"), "columns is 'note'; give a list of names"),
     "columns in a set": (lambda: processing({"note"}), "columns is {'note'}; give a list of names"),
     "other columns": (lambda: of(columns=["score"]), "columns are score, and get_changes() sets note; leave"),
-    "follows in one text": (lambda: of(follows="name"), "follows is 'name'; give a list of names"),
-    "a rate of nothing": (lambda: of(guessed_rate=0), "guessed_rate is 0; give rows a second"),
+    "depends_on in one text": (lambda: of(depends_on="name"), "depends_on is 'name'; give a list of names"),
+    "a rate of nothing": (lambda: of(estimated_rate=0), "estimated_rate is 0; give rows a second"),
+    "an old attribute": (
+        lambda: of(label="name"),
+        "trial: the attribute label is now called display_field: rename it in the class",
+    ),
+    "an old attribute of the instance": (
+        lambda: of(__init__=set_old_attribute),
+        "trial: the attribute listed is now called key_list: rename it in the class",
+    ),
     "no operation": (lambda: Thing, "is no operation: inherit from ops.operations.Operation"),
     "a name of no text": (lambda: of(name=7), "name is 7; use lower-case letters, digits and underscores"),
 }
@@ -160,6 +176,18 @@ def test_what_is_wrong_is_said_when_it_is_declared(declared: Any, words: str) ->
     with pytest.raises(InvalidDeclaration) as refused:
         registry.register(declared())
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED_ATTRIBUTES.items())
+@pytest.mark.usefixtures("declare")
+def test_an_attribute_by_its_old_name_is_refused_with_the_new_one(old: str, new: str) -> None:
+    """Also one that a base class gives, of whatever kind: a value, a method, a property."""
+    base = type("Base", (Operation,), {old: property(raising)})
+    for declared in (of(**{old: None}), giving(old, None), make_operation(MISSING, {"note": "x"}, base=base)):
+        with pytest.raises(InvalidDeclaration, match=rf"^trial: the attribute {old} is now called {new}:"):
+            registry.register(declared)
+    assert hasattr(Operation, new)
+    assert not hasattr(Operation, old)
 
 
 @pytest.fixture
@@ -322,7 +350,7 @@ from django.db.models import Q
 from django.utils import timezone
 from functools import reduce
 from operator import or_
-from ops.declaration import build, fingerprint
+from ops.operations.validation import build_operation, fingerprint
 from ops.operations import Operation
 from tests.trials.models import Thing
 NAMES = {"ash", "beech", "cedar", "fir", "oak", "pine"}
@@ -334,7 +362,7 @@ class Trial(Operation):
         for name in NAMES:
             either &= ~Q(note=name)
         return Thing.objects.filter(either, name__in=NAMES).exclude(note__in=NAMES)
-print(fingerprint(build(Trial, {}, timezone.now())))
+print(fingerprint(build_operation(Trial, {}, timezone.now())))
 """
 
 
@@ -349,10 +377,10 @@ def test_the_order_of_a_set_makes_no_other_declaration_in_another_process() -> N
     assert len(told) == 1
 
 
-def test_remarks_that_raise_are_told_as_one(declare: RegisterOperation) -> None:
+def test_notes_that_raise_are_told_as_one(declare: RegisterOperation) -> None:
     create_things(1)
-    trial = declare(of(get_remarks=raising))
-    assert build_preview(RunRequest(trial, "me")).remarks[0].startswith(f"get_remarks(): {KEY_ERROR}")
+    trial = declare(of(get_notes=raising))
+    assert build_preview(RunRequest(trial, "me")).remarks[0].startswith(f"get_notes(): {KEY_ERROR}")
     assert execute_operation(trial).state == "succeeded"
 
 

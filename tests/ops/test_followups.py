@@ -44,7 +44,7 @@ def follower(declare: RegisterOperation) -> type[Operation]:
     """Writes the note of things whose note is not their score, whenever a score has changed."""
     score = Cast("score", TextField())
     rows = Thing.objects.exclude(note=score)
-    return declare(make_operation(rows, {"note": score}, name="follower", follows=["score"]))
+    return declare(make_operation(rows, {"note": score}, name="follower", depends_on=["score"]))
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_a_follower_that_the_database_refuses_does_not_keep_the_run_from_ending(
     declare: RegisterOperation, rescore: type[Operation]
 ) -> None:
     rows = Thing.objects.filter(note__gt=F("score"))  # text and a number
-    declare(make_operation(rows, {"note": "x"}, name="wrong", follows=["score"]))
+    declare(make_operation(rows, {"note": "x"}, name="wrong", depends_on=["score"]))
     create_things(1)
     assert execute_operation(rescore).state == State.SUCCEEDED
     assert (len(begun()), begun("wrong")) == (1, [])
@@ -181,7 +181,7 @@ def test_a_follower_whose_own_code_fails_does_not_keep_the_run_from_ending(
             raise KeyError("a setting that is not there")
         return Thing.objects.exclude(note="x")
 
-    declare(make_operation(rows, {"note": "x"}, name="wrong", follows=["score"]))
+    declare(make_operation(rows, {"note": "x"}, name="wrong", depends_on=["score"]))
     create_things(1)
     fails.append(True)
     assert execute_operation(rescore).state == State.SUCCEEDED
@@ -204,9 +204,9 @@ def test_a_wish_finds_its_holder_also_where_a_foreign_key_is_named_by_its_column
 @pytest.mark.parametrize(
     ("attributes", "told"),
     [
-        ({"follows": ["colour"]}, "follows 'colour', which trials.Thing does not have"),
-        ({"follows": ["note"]}, "follows 'note', which it writes itself"),
-        ({"follows": ["name"], "Params": ScoreParams}, "nobody would be there to give score"),
+        ({"depends_on": ["colour"]}, "depends on 'colour', which trials.Thing does not have"),
+        ({"depends_on": ["note"]}, "depends on 'note', which it writes"),
+        ({"depends_on": ["name"], "Params": ScoreParams}, "the parameter score must not be required"),
     ],
 )
 def test_what_cannot_follow_is_refused_when_it_is_declared(attributes: dict[str, Any], told: str) -> None:

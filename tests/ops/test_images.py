@@ -165,7 +165,7 @@ def test_a_revert_by_another_login_restores_exactly(
         revert = create_run(Revert, **asked)
         Run.objects.filter(pk=revert.pk).update(sweep=sweep)
         assert succeeded(execute_run(revert)).total == 1
-        assert list(rebuild_operation(revert).get_remarks(revert)) == []
+        assert list(rebuild_operation(revert).get_notes(revert)) == []
     assert stored() == before
 
 

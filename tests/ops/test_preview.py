@@ -30,7 +30,7 @@ from tests.trials.operations import SetScore
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 MISSING = Thing.objects.filter(note=None)
-TOLD = {"breakdown": "score", "label": "name"}
+TOLD = {"group_by": "score", "display_field": "name"}
 FILL = make_operation(MISSING, {"note": Concat("name", Value("!")), "score": F("score") + 1}, **TOLD)
 
 
@@ -116,7 +116,7 @@ def test_it_says_nothing_of_values_that_their_columns_take(
 
 def test_it_counts_the_refused_among_the_first_rows_and_names_one(declare: RegisterOperation) -> None:
     create_things(9), Thing.objects.create(name="much too long")
-    trial = declare(make_operation(MISSING, {"note": F("name")}, label="name"))
+    trial = declare(make_operation(MISSING, {"note": F("name")}, display_field="name"))
     [told] = build_preview(RunRequest(trial, "me")).remarks
     assert told.startswith("1 of the first 10 rows would fail, such as much too long: the new note is longer")
 

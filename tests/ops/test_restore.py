@@ -215,7 +215,9 @@ def test_active_runs_refuse_the_restore(server: Server) -> None:
 def test_a_run_that_waits_since_it_begins_by_itself_refuses_no_restore(
     server: Server, declare: RegisterOperation
 ) -> None:
-    declare(make_operation(Thing.objects.filter(note=None), {"note": "x"}, name="promote", follows=["score"]))
+    declare(
+        make_operation(Thing.objects.filter(note=None), {"note": "x"}, name="promote", depends_on=["score"])
+    )
     with server.connect(server.database) as live:
         live.execute("INSERT INTO ops_run VALUES (7, 'promote', 'queued')")
         refuse_active_runs(server)

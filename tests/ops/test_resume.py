@@ -161,7 +161,7 @@ def test_checks_decide_whether_a_run_succeeded(declare: RegisterOperation, found
     create_things(3), create_things(found, note="wrong")
     checks = [Check("wrong notes", Thing.objects.filter(note="wrong")), Check("none", Thing.objects.none())]
     run = execute_operation(
-        declare(make_operation(MISSING, {"note": "x"}, get_checks=lambda self: checks, label="name"))
+        declare(make_operation(MISSING, {"note": "x"}, get_checks=lambda self: checks, display_field="name"))
     )
     assert run.state == ("verification_failed" if found else "succeeded")
     assert run.checks == [

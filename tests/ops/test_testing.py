@@ -114,7 +114,7 @@ class FillVat(Operation):
 
     name = "fill_vat"
     model = Order
-    label = "number"
+    display_field = "number"
 
     def get_queryset(self):
         return Order.objects.filter(vat=None)

@@ -19,8 +19,8 @@ class Annotate(Operation):
 
     name = "trials_annotate"
     model = Thing
-    breakdown = "score"
-    label = "name"
+    group_by = "score"
+    display_field = "name"
 
     def get_queryset(self) -> QuerySet[Thing]:
         # A set of words has another order in every process.
