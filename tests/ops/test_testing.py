@@ -138,7 +138,7 @@ from django.contrib.auth.models import Permission
 from django.db import Error, transaction
 from django.test import TestCase, TransactionTestCase
 from ops import testing
-from ops.exceptions import WritesWhereItReads
+from ops.exceptions import WriteInReadOnlyTransaction
 from ops.models import AuditLog, Run
 from shop.models import Order
 from shop.operations import FillVat
