@@ -1,4 +1,4 @@
-"""The backup to go back to, and the rehearsal on a copy that is restored from it."""
+"""Checks of the newest backup, and the rehearsal of the migrations on a copy restored from it."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from ops.preflight.finding import Finding, PreflightContext, Severity
 from ops.schema.scratch import scratch_database
 from ops.session import SessionRequired
 
-_DEFAULT_MAX_AGE = timedelta(hours=24)  # where the settings demand nothing
+_DEFAULT_MAX_AGE = timedelta(hours=24)  # if BACKUP_MAX_AGE_HOURS is 0
 _BACKUP_COMMAND = (manage_command("backup_db", "--verify"),)
 
 
 def check_backup(context: PreflightContext) -> Finding:
-    last = latest_backup()
-    if last is None:
+    backup = latest_backup()
+    if backup is None:
         return Finding(Severity.RED, "There is no backup.", todo=_BACKUP_COMMAND)
-    age = timezone.now() - last.started_at
-    told = f"{last.file.name}, {format_size(last.size)}, {format_duration(age)} old"
-    if not last.file.exists():
-        return Finding(Severity.RED, f"{told}, is not where it was: {last.path}", todo=_BACKUP_COMMAND)
-    if last.verified_at is None:
-        return Finding(Severity.RED, f"{told}, was never verified.", todo=_BACKUP_COMMAND)
+    age = timezone.now() - backup.started_at
+    summary = f"{backup.file.name}, {format_size(backup.size)}, {format_duration(age)} old"
+    if not backup.file.exists():
+        return Finding(Severity.RED, f"{summary}, was moved or deleted: {backup.path}", todo=_BACKUP_COMMAND)
+    if backup.verified_at is None:
+        return Finding(Severity.RED, f"{summary}, was never verified.", todo=_BACKUP_COMMAND)
     if age > (settings.OPS_BACKUP_MAX_AGE or _DEFAULT_MAX_AGE):
-        return Finding(Severity.RED, f"{told}: what was changed since would be lost.", todo=_BACKUP_COMMAND)
-    return Finding(Severity.GREEN, f"{told}, verified.")
+        return Finding(Severity.RED, f"{summary}: later changes would be lost.", todo=_BACKUP_COMMAND)
+    return Finding(Severity.GREEN, f"{summary}, verified.")
 
 
 def check_rehearsal(context: PreflightContext) -> Finding:
-    """The guide's staging: the migrations and the checks on a copy restored from the newest backup."""
+    """Restore the newest backup into a scratch database, migrate it and run the checks of the operations."""
     if not context.rehearse:
         if not context.has_unapplied_migrations:
             return Finding(Severity.GREEN, "There is no migration to rehearse.")
@@ -57,66 +57,68 @@ def check_rehearsal(context: PreflightContext) -> Finding:
             "The migrations were not tried on a copy.",
             todo=(manage_command("preflight", "--rehearse"),),
         )
-    last = latest_backup()
-    if last is None:
+    backup = latest_backup()
+    if backup is None:
         return Finding(Severity.RED, "There is no backup to rehearse on.", todo=_BACKUP_COMMAND)
     try:
-        return _rehearse_on(last)
+        return _rehearse_on(backup)
     except SessionRequired as exc:
         first, *rest = str(exc).splitlines()
         return Finding(Severity.RED, first, todo=tuple(rest))
     except OpsError as exc:
         first, *rest = str(exc).splitlines()
-        another = isinstance(exc, (InvalidBackupFile, CorruptBackup))  # else that would help no more
-        return Finding(Severity.RED, first, tuple(rest), _BACKUP_COMMAND if another else ())
+        needs_new_backup = isinstance(exc, (InvalidBackupFile, CorruptBackup))
+        return Finding(Severity.RED, first, tuple(rest), _BACKUP_COMMAND if needs_new_backup else ())
 
 
 def _rehearse_on(backup: Backup) -> Finding:
-    clock = _Stopwatch()
+    stopwatch = _Stopwatch()
     manifest.verify_file(backup.file)
     server = Server.default()
     with scratch_database("rehearsal") as name:
         restore_into(name, backup, server)
-        clock.lap(f"restored {backup.file.name}")
+        stopwatch.record_lap(f"restored {backup.file.name}")
         with temporary_alias(name, server.read_search_path()) as alias:
             check_search_path(backup, alias, server.database)
             try:
-                _migrate(alias, clock.lap)
-            except Exception as exc:  # whatever a migration may raise
-                told = f"A migration fails: {type(exc).__name__}: {str(exc).splitlines()[0]}"
-                return Finding(Severity.RED, told, tuple(clock.laps), ("Mend it, and rehearse again.",))
+                _migrate(alias, stopwatch.record_lap)
+            except Exception as exc:  # a migration may raise anything
+                message = f"A migration fails: {type(exc).__name__}: {str(exc).splitlines()[0]}"
+                return Finding(
+                    Severity.RED, message, tuple(stopwatch.laps), ("Fix it, then rehearse again.",)
+                )
             try:
-                found = count_violations(alias)
-            except DatabaseError as exc:  # as where it takes longer than our role may take
-                told = f"Migrated, but the checks cannot be asked: {str(exc).splitlines()[0]}"
-                return Finding(Severity.RED, told, tuple(clock.laps))
-            clock.lap("asked the checks")
-    rows = [f"{label}: {count:,}" for label, count in found.items() if count]
-    told = f"A copy was restored, migrated and checked in {format_duration(clock.total)}."
-    return Finding(Severity.YELLOW if rows else Severity.GREEN, told, (*clock.laps, *rows))
+                violations = count_violations(alias)
+            except DatabaseError as exc:  # such as a statement_timeout of our role
+                message = f"Migrated, but the checks cannot run: {str(exc).splitlines()[0]}"
+                return Finding(Severity.RED, message, tuple(stopwatch.laps))
+            stopwatch.record_lap("ran the checks")
+    rows = [f"{label}: {count:,}" for label, count in violations.items() if count]
+    message = f"A copy was restored, migrated and checked in {format_duration(stopwatch.total)}."
+    return Finding(Severity.YELLOW if rows else Severity.GREEN, message, (*stopwatch.laps, *rows))
 
 
-def _migrate(alias: str, lap: Callable[[str], None]) -> None:
-    def heard(action: str, migration: Migration | None = None, fake: bool | None = None) -> None:
+def _migrate(alias: str, record_lap: Callable[[str], None]) -> None:
+    def report_progress(action: str, migration: Migration | None = None, fake: bool | None = None) -> None:
         if migration and action == "apply_success":
-            lap(f"applied {migration_label(migration)}")
+            record_lap(f"applied {migration_label(migration)}")
 
-    executor = MigrationExecutor(connections[alias], heard)
+    executor = MigrationExecutor(connections[alias], report_progress)
     executor.migrate(executor.loader.graph.leaf_nodes())
 
 
 class _Stopwatch:
-    """How long each step took, in words."""
+    """Records how long each step took, as text."""
 
     def __init__(self) -> None:
-        self.began = self.last = monotonic()
+        self.started_at = self.last_lap_at = monotonic()
         self.laps: list[str] = []
 
-    def lap(self, step: str) -> None:
+    def record_lap(self, step: str) -> None:
         now = monotonic()
-        self.laps.append(f"{step} in {format_duration(timedelta(seconds=now - self.last))}")
-        self.last = now
+        self.laps.append(f"{step} in {format_duration(timedelta(seconds=now - self.last_lap_at))}")
+        self.last_lap_at = now
 
     @property
     def total(self) -> timedelta:
-        return timedelta(seconds=self.last - self.began)
+        return timedelta(seconds=self.last_lap_at - self.started_at)

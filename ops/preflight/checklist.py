@@ -1,4 +1,4 @@
-"""The lines of the checklist, in the order in which they are told."""
+"""The checks of the preflight checklist, in the order of its output."""
 
 from __future__ import annotations
 
@@ -39,15 +39,18 @@ FindingsByName = dict[str, Finding]
 
 
 def iter_findings(context: PreflightContext) -> Iterator[tuple[str, Finding]]:
-    """Every line, one after the other; what our role may not see is yellow, with the reason."""
+    """Run the checks one by one. A check whose rows our role may not read yields a yellow finding.
+
+    Raises DatabaseError if the server is away.
+    """
     for name, check in CHECKS.items():
         try:
             yield name, check(context)
         except DatabaseError as exc:
             if not isinstance(exc, ProgrammingError) and not is_server_error(exc):
                 raise
-            yield name, Finding(Severity.YELLOW, f"Cannot be seen: {str(exc).splitlines()[0]}")
+            yield name, Finding(Severity.YELLOW, f"Cannot be read: {str(exc).splitlines()[0]}")
 
 
-def overall_severity(lines: FindingsByName) -> Severity:
-    return worst_severity(*(finding.severity for finding in lines.values()))
+def overall_severity(findings: FindingsByName) -> Severity:
+    return worst_severity(*(finding.severity for finding in findings.values()))

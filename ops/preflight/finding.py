@@ -1,4 +1,4 @@
-"""What a line of the checklist finds, and what it is asked with."""
+"""The input and the result of a preflight check."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found, in a sentence and in details; ``todo`` is what to do or to type next."""
+    """The result of a check: a sentence and details; ``todo`` is what to do or to type next."""
 
     severity: Severity
     message: str
@@ -30,7 +30,7 @@ class Finding:
 
 @dataclass
 class ManualAnswers:
-    """What people know and machines do not; None where nobody said."""
+    """Answers that only a person can give; None if not answered. ``database_free`` is in bytes."""
 
     team_notified: str | None = None
     downtime: timedelta | None = None
@@ -41,7 +41,7 @@ class ManualAnswers:
 
 @dataclass
 class PreflightContext:
-    """What the lines look at, each thing looked up once."""
+    """What the checks read; the migration status is read once."""
 
     answers: ManualAnswers = field(default_factory=ManualAnswers)
     rehearse: bool = False
@@ -52,7 +52,6 @@ class PreflightContext:
 
     @property
     def has_unapplied_migrations(self) -> bool:
-        """Whether there is something to migrate."""
         return bool(self.migration_status.unapplied)
 
 

@@ -1,4 +1,4 @@
-"""What would hold a run now."""
+"""Check whether a health indicator would hold a run now."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ops.preflight.finding import Finding, PreflightContext, Severity
 
 
 def check_health(context: PreflightContext) -> Finding:
-    """The indicators, asked for each table that operations change, as its runs ask them."""
-    sick: dict[str, None] = {}
-    silent: dict[str, str] = {}
-    declared = [each for each in registry.list_operations() if each.example is not None]
-    for model in sorted({model_label(each.model) for each in declared}):
-        found, unasked = HealthMonitor(Run(model=model)).answers()
-        sick |= {f"{name}: {told.reason}": None for name, told in found.items()}
-        silent |= unasked
-    details = (*sick, *format_unavailable(silent))
-    if sick:
-        todo = ("Wait until it has passed; the limits, and what each means: docs/health.md",)
+    """Read the indicators for each table that operations change, as its runs do."""
+    holding: dict[str, None] = {}
+    unavailable: dict[str, str] = {}
+    operations = [each for each in registry.list_operations() if each.example is not None]
+    for model in sorted({model_label(each.model) for each in operations}):
+        answers, not_available = HealthMonitor(Run(model=model)).answers()
+        holding |= {f"{name}: {answer.reason}": None for name, answer in answers.items()}
+        unavailable |= not_available
+    details = (*holding, *format_unavailable(unavailable))
+    if holding:
+        todo = ("Wait until it has passed. The limits and their meaning: docs/health.md",)
         return Finding(Severity.YELLOW, "A run would be held.", details, todo)
-    if silent:
-        return Finding(Severity.YELLOW, "Not every indicator can be asked.", details)
+    if unavailable:
+        return Finding(Severity.YELLOW, "Not every indicator can be read.", details)
     return Finding(Severity.GREEN, "No indicator would hold a run.")

@@ -1,4 +1,4 @@
-"""What only people know: each is asked in a terminal, or given by its option."""
+"""Checks that only a person can answer, in a terminal or by an option."""
 
 from __future__ import annotations
 
@@ -17,72 +17,74 @@ NO = "no"
 
 
 def check_team_notified(context: PreflightContext) -> Finding:
-    said = context.answers.team_notified
-    if said is None:
+    answer = context.answers.team_notified
+    if answer is None:
         return Finding(
             Severity.YELLOW, "Nobody said whether the team was notified.", todo=("--team-notified",)
         )
-    if said == NO:
-        return Finding(Severity.RED, "The team was not notified.", todo=("Tell it, then: --team-notified",))
-    return Finding(Severity.GREEN, f"Notified: {said}.")
+    if answer == NO:
+        return Finding(
+            Severity.RED, "The team was not notified.", todo=("Notify it, then add: --team-notified",)
+        )
+    return Finding(Severity.GREEN, f"Notified: {answer}.")
 
 
 def check_downtime(context: PreflightContext) -> Finding:
-    span = context.answers.downtime
-    if span is None:
+    downtime = context.answers.downtime
+    if downtime is None:
         return Finding(
             Severity.YELLOW,
-            "Nobody said how long players may have to wait.",
+            "Nobody said how long the downtime may be.",
             todo=("--downtime 15min, or --downtime 0 for none",),
         )
-    return Finding(Severity.GREEN, format_duration(span) if span else "None is planned.")
+    return Finding(Severity.GREEN, format_duration(downtime) if downtime else "None is planned.")
 
 
 def check_rollback_plan(context: PreflightContext) -> Finding:
-    """A plan in a few words, or the file that holds it."""
+    """Accept a plan as text, or the path of a file that holds it."""
     plan = context.answers.rollback_plan
     if plan is None or plan == NO:
-        found = "There is no rollback plan." if plan else "Nobody said how to take it back."
-        return Finding(Severity.RED, found, todo=("--rollback-plan TEXT|FILE",))
+        message = "There is no rollback plan." if plan else "Nobody said how to roll back."
+        return Finding(Severity.RED, message, todo=("--rollback-plan TEXT|FILE",))
     if not _is_file(plan):
         return Finding(Severity.GREEN, plan)
-    text = Path(plan).read_bytes()
-    if not text.strip():
+    content = Path(plan).read_bytes()
+    if not content.strip():
         return Finding(Severity.RED, f"{plan} is empty.", todo=("Write the plan into it.",))
-    return Finding(Severity.GREEN, f"{plan}, SHA-256 {hashlib.sha256(text).hexdigest()[:12]}…")
+    return Finding(Severity.GREEN, f"{plan}, SHA-256 {hashlib.sha256(content).hexdigest()[:12]}…")
 
 
 def check_monitoring(context: PreflightContext) -> Finding:
-    said = context.answers.monitoring
-    if said is None:
+    answer = context.answers.monitoring
+    if answer is None:
         return Finding(Severity.YELLOW, "Nobody said who watches, and what.", todo=("--monitoring",))
-    if said == NO:
-        todo = (f"tail -f logs/application.log; {manage_command('db_stats')}; then: --monitoring",)
+    if answer == NO:
+        todo = (f"tail -f logs/application.log; {manage_command('db_stats')}; then add: --monitoring",)
         return Finding(Severity.RED, "Nobody watches.", todo=todo)
-    return Finding(Severity.GREEN, f"In place: {said}.")
+    return Finding(Severity.GREEN, f"In place: {answer}.")
 
 
 def parse_answer(text: str) -> str:
-    """``yes`` and ``no`` in any case; anything else says who, how or what."""
-    said = text.strip()
-    return {"y": "yes", "yes": "yes", "n": NO, "no": NO}.get(said.lower(), said)
+    """Normalize ``yes`` and ``no``; any other text is returned as it is, without spaces around it."""
+    answer = text.strip()
+    return {"y": "yes", "yes": "yes", "n": NO, "no": NO}.get(answer.lower(), answer)
 
 
 @dataclass(frozen=True)
 class Question:
-    """``name`` is that of the answer; ``read`` raises ValueError."""
+    """``name`` is the field of ManualAnswers; ``parse`` raises ValueError."""
 
     name: str
     text: str
-    read: Callable[[str], Any]
+    parse: Callable[[str], Any]
 
 
 QUESTIONS = (
     Question(
         "team_notified", "Is the team notified of the maintenance window? (yes, no, or how)", parse_answer
     ),
-    Question("downtime", "How long may players have to wait? (15min, 1h 30min, 0)", parse_duration),
-    Question("rollback_plan", "How is it taken back? (a sentence, or a file)", parse_answer),
+    Question("downtime", "How long may the downtime be? (15min, 1h 30min, 0)", parse_duration),
+    Question("rollback_plan", "How is it rolled back? (a sentence, or a file)", parse_answer),
     Question("monitoring", "Who watches, and what? (yes, no, or who)", parse_answer),
 )
 
@@ -90,5 +92,5 @@ QUESTIONS = (
 def _is_file(plan: str) -> bool:
     try:
         return Path(plan).is_file()
-    except (OSError, ValueError):  # too long for a name, or no name
+    except (OSError, ValueError):  # too long, or not a file name
         return False

@@ -1,4 +1,4 @@
-"""Objects of the schema that are there and yet not wholly: invalid indexes, constraints not validated."""
+"""Checks of objects that were left unfinished: invalid indexes, constraints not validated."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from ops.formatting import pluralize
 from ops.preflight.finding import Finding, PreflightContext, Severity
 from ops.sql.query import fetch_all
 
@@ -24,32 +25,33 @@ WHERE NOT convalidated AND nspname = ANY (current_schemas(false)) ORDER BY 1
 
 
 def check_invalid_indexes(context: PreflightContext) -> Finding:
-    """What CREATE INDEX CONCURRENTLY leaves when it fails: every write pays for it, no query uses it."""
-    found = fetch_all(_INVALID_INDEXES_SQL)
-    if not found:
+    """Find what a failed CREATE INDEX CONCURRENTLY left: it slows every write, and no query uses it."""
+    indexes = fetch_all(_INVALID_INDEXES_SQL)
+    if not indexes:
         return Finding(Severity.GREEN, "All are valid.")
     details = tuple(
-        f"{index} on {table}{', being built now' if built else ''}" for index, table, built in found
+        f"{index} on {table}{', being built now' if in_progress else ''}"
+        for index, table, in_progress in indexes
     )
-    broken = [index for index, _, built in found if not built]
+    broken = [index for index, _, in_progress in indexes if not in_progress]
     todo = tuple(_psql_command("DROP INDEX CONCURRENTLY {}", sql.Identifier(index)) for index in broken)
     severity = Severity.RED if broken else Severity.YELLOW
-    return Finding(severity, f"{len(found)} invalid.", details, todo)
+    return Finding(severity, f"{pluralize(len(indexes), 'invalid index', 'invalid indexes')}.", details, todo)
 
 
 def check_unvalidated_constraints(context: PreflightContext) -> Finding:
-    found = fetch_all(_UNVALIDATED_CONSTRAINTS_SQL)
-    if not found:
+    constraints = fetch_all(_UNVALIDATED_CONSTRAINTS_SQL)
+    if not constraints:
         return Finding(Severity.GREEN, "All are validated.")
-    details = tuple(f"{name} on {table}" for name, table in found)
+    details = tuple(f"{name} on {table}" for name, table in constraints)
     todo = tuple(
         _psql_command("ALTER TABLE {} VALIDATE CONSTRAINT {}", sql.SQL(table), sql.Identifier(name))
-        for name, table in found
+        for name, table in constraints
     )
-    told = f"{len(found)} hold for new rows only."
-    return Finding(Severity.YELLOW, told, details, todo)
+    message = f"{pluralize(len(constraints), 'constraint')} checked for new rows only."
+    return Finding(Severity.YELLOW, message, details, todo)
 
 
 def _psql_command(statement: LiteralString, *names: sql.Composable) -> str:
-    written = sql.SQL(statement).format(*names).as_string()
-    return f'psql "$DATABASE_URL" -c {shlex.quote(written)}'
+    text = sql.SQL(statement).format(*names).as_string()
+    return f'psql "$DATABASE_URL" -c {shlex.quote(text)}'

@@ -1,4 +1,4 @@
-"""Runs that are under way or did not end well, the workers, and rows that the checks would refuse."""
+"""Checks of active and failed runs, of the workers, and of rows that violate the operations' checks."""
 
 from __future__ import annotations
 
@@ -26,46 +26,46 @@ _MAX_LISTED = 8
 def check_active_runs(context: PreflightContext) -> Finding:
     runs = Run.objects.filter(state__in=ACTIVE)
     if not runs:
-        return Finding(Severity.GREEN, "No run is under way.")
+        return Finding(Severity.GREEN, "No run is active.")
     severity = Severity.RED if context.has_unapplied_migrations else Severity.YELLOW
     todo = tuple(line for run in runs[:_MAX_LISTED] for line in end_commands(run.pk, State(run.state)))
-    return Finding(severity, f"{pluralize(len(runs), 'run')} under way.", tuple(_format_runs(runs)), todo)
+    return Finding(severity, f"{pluralize(len(runs), 'active run')}.", tuple(_format_runs(runs)), todo)
 
 
 def check_failed_runs(context: PreflightContext) -> Finding:
-    """Those of the last week: what is older has been seen."""
+    """Find unsuccessful runs of the last week; older ones have been seen."""
     runs = Run.objects.filter(state__in=UNSUCCESSFUL, finished_at__gte=timezone.now() - _FAILED_WITHIN)
     if not runs:
-        return Finding(Severity.GREEN, "No run of the last week ended badly.")
-    found = f"{pluralize(len(runs), 'run')} of the last week ended badly."
+        return Finding(Severity.GREEN, "No run of the last week was unsuccessful.")
+    message = f"{pluralize(len(runs), 'unsuccessful run')} in the last week."
     todo = tuple(format_run_command(run.pk, RunAction.SHOW) for run in runs[:_MAX_LISTED])
-    return Finding(Severity.YELLOW, found, tuple(_format_runs(runs)), todo)
+    return Finding(Severity.YELLOW, message, tuple(_format_runs(runs)), todo)
 
 
 def check_workers(context: PreflightContext) -> Finding:
     try:
         alive = count_live_workers()
     except RedisError as exc:
-        return Finding(Severity.YELLOW, f"Redis is away, so nobody knows: {exc}")
+        return Finding(Severity.YELLOW, f"Redis is away, so the workers cannot be counted: {exc}")
     if not alive:
         return Finding(Severity.GREEN, "No worker is alive.")
-    found = f"{pluralize(alive, 'worker')} alive."
+    message = f"{pluralize(alive, 'worker')} alive."
     if not context.has_unapplied_migrations:
-        return Finding(Severity.GREEN, found)
-    todo = ("Where the migration needs it, stop them: docker compose stop worker",)
-    return Finding(Severity.YELLOW, found, todo=todo)
+        return Finding(Severity.GREEN, message)
+    todo = ("If the migration needs it, stop them: docker compose stop worker",)
+    return Finding(Severity.YELLOW, message, todo=todo)
 
 
 def check_refused_rows(context: PreflightContext) -> Finding:
-    """What the checks of the operations find now, before anything is changed."""
-    found = count_violations()
-    refused = [f"{label}: {count:,}" for label, count in found.items() if count]
-    unasked = [name for name, count in found.items() if count is None]
-    details = (*refused, *(f"{name} can be asked once the migrations are applied" for name in unasked))
-    if not refused:
-        held = pluralize(len(found) - len(unasked), "check")
-        return Finding(Severity.GREEN, f"{held} of operations: all hold.", details)
-    todo = ("Fine for rows that a backfill is about to change; mend any others first.",)
+    """Run the checks of the operations, before anything is changed."""
+    violations = count_violations()
+    rows = [f"{label}: {count:,}" for label, count in violations.items() if count]
+    unavailable = [name for name, count in violations.items() if count is None]
+    details = (*rows, *(f"{name} can be checked once the migrations are applied" for name in unavailable))
+    if not rows:
+        checks = pluralize(len(violations) - len(unavailable), "check")
+        return Finding(Severity.GREEN, f"{checks} of operations: all pass.", details)
+    todo = ("This is fine for rows that a backfill is about to change. Fix any others first.",)
     return Finding(Severity.YELLOW, "Checks of operations find rows.", details, todo)
 
 

@@ -1,4 +1,4 @@
-"""The server: who holds a snapshot or locks for long, and whether its standbys and slots follow."""
+"""Checks of the server: long and prepared transactions, standbys and replication slots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.sql.query import fetch_all
 
 _LONG_TRANSACTION, _VERY_LONG_TRANSACTION = timedelta(minutes=1), timedelta(minutes=10)
 _LAG_WARNING, _LAG_CRITICAL = 2**24, 2**28  # bytes of WAL
-_MAX_QUERY_CHARS = 60  # characters of a statement that are told
+_MAX_QUERY_CHARS = 60  # characters of a statement that are shown
 
 _LONG_TRANSACTIONS_SQL = """
 SELECT pid, coalesce(nullif(application_name, ''), usename, backend_type), state, now() - xact_start,
@@ -38,54 +38,57 @@ FROM pg_replication_slots WHERE NOT temporary ORDER BY 1
 
 
 def check_long_transactions(context: PreflightContext) -> Finding:
-    """Any schema change waits for them, and everybody else then waits for the schema change."""
-    found = fetch_all(_LONG_TRANSACTIONS_SQL, _MAX_QUERY_CHARS, _LONG_TRANSACTION)
-    if not found:
+    """A schema change waits for their locks, and every later statement waits for the schema change."""
+    transactions = fetch_all(_LONG_TRANSACTIONS_SQL, _MAX_QUERY_CHARS, _LONG_TRANSACTION)
+    if not transactions:
         return Finding(Severity.GREEN, f"None is older than {format_duration(_LONG_TRANSACTION)}.")
     details = tuple(
         f"process {pid} ({name}, {state}), {format_duration(age)}: {query}"
-        for pid, name, state, age, query in found
+        for pid, name, state, age, query in transactions
     )
-    severity = Severity.RED if found[0][3] >= _VERY_LONG_TRANSACTION else Severity.YELLOW
-    end = " ".join(f"SELECT pg_terminate_backend({pid});" for pid, *_ in found)
-    todo = ("Wait for them, or end them:", psql_command(end))
-    told = f"{pluralize(len(found), 'transaction')} older than {format_duration(_LONG_TRANSACTION)}."
-    return Finding(severity, told, details, todo)
+    severity = Severity.RED if transactions[0][3] >= _VERY_LONG_TRANSACTION else Severity.YELLOW
+    statements = " ".join(f"SELECT pg_terminate_backend({pid});" for pid, *_ in transactions)
+    todo = ("Wait for them, or end them:", psql_command(statements))
+    message = (
+        f"{pluralize(len(transactions), 'transaction')} older than {format_duration(_LONG_TRANSACTION)}."
+    )
+    return Finding(severity, message, details, todo)
 
 
 def check_prepared_transactions(context: PreflightContext) -> Finding:
-    """They hold their locks through restarts, until somebody ends them."""
-    found = fetch_all(_PREPARED_TRANSACTIONS_SQL)
-    if not found:
+    """They hold their locks until somebody ends them, even across a restart."""
+    transactions = fetch_all(_PREPARED_TRANSACTIONS_SQL)
+    if not transactions:
         return Finding(Severity.GREEN, "No prepared transaction holds locks.")
-    details = tuple(f"{gid}, of {owner}, {format_duration(age)} ago" for gid, owner, age in found)
-    ends = [sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)).as_string() for gid, *_ in found]
-    todo = tuple(f"{psql_command(end)}, or COMMIT PREPARED" for end in ends)
-    told = f"{pluralize(len(found), 'prepared transaction')} will hold its locks until it is ended."
-    return Finding(Severity.RED, told, details, todo)
+    details = tuple(f"{gid}, of {owner}, {format_duration(age)} ago" for gid, owner, age in transactions)
+    rollbacks = [
+        sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)).as_string() for gid, *_ in transactions
+    ]
+    todo = tuple(f"{psql_command(rollback)}, or COMMIT PREPARED" for rollback in rollbacks)
+    message = f"{pluralize(len(transactions), 'prepared transaction')} holding locks until ended."
+    return Finding(Severity.RED, message, details, todo)
 
 
 def check_replication(context: PreflightContext) -> Finding:
     if fetch_all("SELECT pg_is_in_recovery()")[0][0]:
         todo = ("Point DATABASE_URL at the primary.",)
-        return Finding(Severity.RED, "This server is a standby, which nobody can write.", todo=todo)
+        return Finding(Severity.RED, "This server is a standby, so it is read-only.", todo=todo)
     standbys, slots = fetch_all(_STANDBYS_SQL), fetch_all(_REPLICATION_SLOTS_SQL)
     if not standbys and not slots:
         return Finding(Severity.GREEN, "No standby and no replication slot.")
-    judged = [_check_standby(*row) for row in standbys] + [_check_replication_slot(*row) for row in slots]
-    severity = worst_severity(*(severity for severity, _ in judged))
-    mend = ("Let the standbys catch up; drop slots that nobody reads.",)
-    told = f"{pluralize(len(standbys), 'standby', 'standbys')}, {pluralize(len(slots), 'slot')}."
-    return Finding(
-        severity, told, tuple(text for _, text in judged), mend if severity != Severity.GREEN else ()
-    )
+    results = [_check_standby(*row) for row in standbys] + [_check_replication_slot(*row) for row in slots]
+    severity = worst_severity(*(severity for severity, _ in results))
+    message = f"{pluralize(len(standbys), 'standby', 'standbys')}, {pluralize(len(slots), 'slot')}."
+    todo = ("Let the standbys catch up; drop slots that are not in use.",)
+    details = tuple(text for _, text in results)
+    return Finding(severity, message, details, todo if severity != Severity.GREEN else ())
 
 
 def _check_standby(
     name: str, state: str | None, behind: int | None, lag: timedelta | None
 ) -> tuple[Severity, str]:
     if behind is None:
-        return Severity.YELLOW, f"{name}: its lag is not shown to us (GRANT pg_monitor TO our role)"
+        return Severity.YELLOW, f"{name}: its lag is not visible to our role (GRANT pg_monitor TO it)"
     late = f", {format_duration(lag)} late" if lag else ""
     severity = Severity.YELLOW if state != "streaming" else Severity.GREEN
     return worst_severity(
@@ -96,17 +99,13 @@ def _check_standby(
 def _check_replication_slot(
     name: str, active: bool, status: str | None, kept: int | None
 ) -> tuple[Severity, str]:
-    told = f"slot {name}: {'in use' if active else 'nobody reads it'}, keeps {format_size(kept or 0)} of WAL"
+    summary = f"slot {name}: {'in use' if active else 'not in use'}, keeps {format_size(kept or 0)} of WAL"
     if status in ("unreserved", "lost"):
-        return Severity.RED, f"{told} and is {status}"
-    return worst_severity(Severity.GREEN if active else Severity.YELLOW, _lag_severity(kept or 0)), told
+        return Severity.RED, f"{summary} and is {status}"
+    return worst_severity(Severity.GREEN if active else Severity.YELLOW, _lag_severity(kept or 0)), summary
 
 
 def _lag_severity(behind: int) -> Severity:
-    return (
-        Severity.RED
-        if behind >= _LAG_CRITICAL
-        else Severity.YELLOW
-        if behind >= _LAG_WARNING
-        else Severity.GREEN
-    )
+    if behind >= _LAG_CRITICAL:
+        return Severity.RED
+    return Severity.YELLOW if behind >= _LAG_WARNING else Severity.GREEN

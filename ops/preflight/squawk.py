@@ -1,4 +1,4 @@
-"""Squawk, the linter of PostgreSQL migrations, asked about the SQL that a migration would run."""
+"""Run Squawk, a linter for PostgreSQL migrations, on the SQL that a migration would run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LinterUnavailable(OpsError):
 
 @dataclass(frozen=True)
 class LintWarning:
-    """The name of a rule, and the number of the line where what it warns of stands."""
+    """The name of the violated rule, and the line of the SQL that violates it."""
 
     rule: str
     line: int
@@ -28,16 +28,16 @@ class LintWarning:
 
 
 def run_squawk(sql: str, server_version: int) -> list[LintWarning]:
-    """What Squawk says of the SQL; ``server_version`` as in ``connection.pg_version``. Raises NoLinter."""
+    """Lint the SQL; ``server_version`` is as in ``connection.pg_version``. Raises LinterUnavailable."""
     program = Path(sysconfig.get_path("scripts")) / "squawk"
     command = [str(program), "--reporter=json", f"--pg-version={server_version // 10000}.0"]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command, input=sql, capture_output=True, text=True, timeout=_TIMEOUT, check=False
         )
-        found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
+        warnings: list[dict[str, Any]] = json.loads(process.stdout or "[]")
     except (OSError, ValueError, subprocess.TimeoutExpired) as exc:
         raise LinterUnavailable(
-            f"Squawk cannot be asked ({exc}). To install it: python -m pip install -r requirements.txt"
+            f"Squawk cannot run ({exc}). To install it: python -m pip install -r requirements.txt"
         ) from exc
-    return [LintWarning(each["rule_name"], each["line"], each["message"]) for each in found]
+    return [LintWarning(each["rule_name"], each["line"], each["message"]) for each in warnings]

@@ -1,4 +1,4 @@
-"""What of a migration is not safe while players play: its own SQL is read, operation by operation."""
+"""Lint a migration: find the statements of its SQL that are not safe while players play."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ops.preflight.rules import LINT_RULES
 from ops.preflight.squawk import run_squawk
 from ops.sql.query import fetch_all
 
-LARGE_TABLE_BYTES = 16 * 2**20  # bytes: below it a scan or a rewrite is over in a fraction of a second
+LARGE_TABLE_BYTES = 16 * 2**20  # bytes: a scan or a rewrite of less takes a fraction of a second
 _TABLE_PATTERN = re.compile(
     r"\b(?:ALTER TABLE|DROP TABLE|TRUNCATE(?: TABLE)?|UPDATE|DELETE FROM|DROP INDEX(?: CONCURRENTLY)?|ON)\s+"
     r'(?:IF EXISTS\s+)?(?:ONLY\s+)?(?:"?\w+"?\.)?(?:"([^"]+)"|(\w+))',
@@ -42,7 +42,7 @@ WHERE attrelid = to_regclass(quote_ident(%s)) AND attname = %s
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement, what it does in the words of its operation, and the line where it begins."""
+    """A statement, the description of its operation, and the line on which it begins."""
 
     sql: str
     description: str
@@ -64,27 +64,27 @@ class _Table:
 
 
 def lint_migration(migration: Migration, before: ProjectState) -> list[UnsafeStep]:
-    """What is not safe in the migration, applied to this state. Raises NoLinter."""
-    found = list(_lint_operations(migration))
+    """Find the unsafe steps of the migration, applied to this state. Raises LinterUnavailable."""
+    steps = list(_lint_operations(migration))
     try:
-        found += _lint_statements(collect_statements(migration, before), migration.atomic)
+        steps += _lint_statements(collect_statements(migration, before), migration.atomic)
     except DatabaseError as exc:
-        found.append(_explain_sql_error(exc))
-    return list(dict.fromkeys(found))
+        steps.append(_explain_sql_error(exc))
+    return list(dict.fromkeys(steps))
 
 
 def collect_statements(migration: Migration, before: ProjectState) -> list[Statement]:
-    """The SQL that the migration would run, nothing of it being run."""
+    """Collect the SQL that the migration would run, without running it."""
     with connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
         migration.apply(before.clone(), editor, collect_sql=True)
-    told, does, line = [], "", 0
+    statements, description, line = [], "", 0
     for sql in editor.collected_sql:
         if not sql.startswith("--"):
-            told.append(Statement(sql, does, line))
+            statements.append(Statement(sql, description, line))
         elif sql.strip("- "):
-            does = sql.removeprefix("-- ")
+            description = sql.removeprefix("-- ")
         line += sql.count("\n") + 1
-    return told
+    return statements
 
 
 def _lint_operations(migration: Migration) -> Iterator[UnsafeStep]:
@@ -103,27 +103,27 @@ def _flatten_operations(operations: Iterable[Operation]) -> Iterator[Operation]:
             yield operation
 
 
-def _lint_statements(told: list[Statement], atomic: bool) -> Iterator[UnsafeStep]:
+def _lint_statements(statements: list[Statement], atomic: bool) -> Iterator[UnsafeStep]:
     version: int = connection.pg_version  # type: ignore[attr-defined]
-    for warned in run_squawk(_join_statements(told, atomic), version):
-        about = next((each for each in reversed(told) if each.line <= warned.line), None)
-        if about and warned.rule in LINT_RULES:
-            yield from _apply_rule(warned.rule, about)
-    for statement in told:
+    for warning in run_squawk(_join_statements(statements, atomic), version):
+        statement = next((each for each in reversed(statements) if each.line <= warning.line), None)
+        if statement and warning.rule in LINT_RULES:
+            yield from _apply_rule(warning.rule, statement)
+    for statement in statements:
         if _UPDATE_OR_DELETE.match(statement.sql):
             yield from _apply_rule("change-of-many-rows", statement)
 
 
-def _join_statements(told: list[Statement], atomic: bool) -> str:
-    """The statements on the lines where they say they are."""
+def _join_statements(statements: list[Statement], atomic: bool) -> str:
+    """Put each statement on its own line number, so that Squawk's line numbers are ours."""
     lines: list[str] = []
-    for statement in told:
+    for statement in statements:
         lines += [""] * (statement.line - len(lines)) + statement.sql.split("\n")
     return "\n".join(["BEGIN;", *lines[1:], "COMMIT;"] if atomic else lines)
 
 
 def _apply_rule(rule: str, statement: Statement) -> Iterator[UnsafeStep]:
-    """Nothing where the table is not there yet, or the statement is harmless though it does not look so."""
+    """Build a step, unless the table does not exist yet or the statement is a harmless case of the rule."""
     table = _find_table(statement.sql)
     if table is None and _TABLE_PATTERN.search(statement.sql):
         return
@@ -138,52 +138,52 @@ def _apply_rule(rule: str, statement: Statement) -> Iterator[UnsafeStep]:
     yield _build_step(rule, statement.description, table)
 
 
-def _build_step(name: str, does: str, table: _Table | None) -> UnsafeStep:
+def _build_step(name: str, description: str, table: _Table | None) -> UnsafeStep:
     rule = LINT_RULES[name]
     severity = (
         rule.small_table_severity if table and table.bytes < LARGE_TABLE_BYTES else rule.large_table_severity
     )
-    return UnsafeStep(severity, does, rule.reason, rule.safe_alternative)
+    return UnsafeStep(severity, description, rule.reason, rule.safe_alternative)
 
 
 def _find_table(sql: str) -> _Table | None:
-    """The table that the statement is about, or whose index, if it is there already."""
-    named = _TABLE_PATTERN.search(sql)
-    if named is None:
+    """Find the table that the statement changes, or whose index; None if it does not exist yet."""
+    match = _TABLE_PATTERN.search(sql)
+    if match is None:
         return None
-    found = fetch_all(_TABLE_SIZE_SQL, named[1] or named[2].lower())
-    return _Table(*found[0]) if found else None
+    rows = fetch_all(_TABLE_SIZE_SQL, match[1] or match[2].lower())
+    return _Table(*rows[0]) if rows else None
 
 
 def _is_widening_only(table: str, sql: str) -> bool:
-    """PostgreSQL neither rewrites nor scans a table whose text may only become longer."""
-    new = _ALTER_TYPE_PATTERN.search(sql)
-    if new is None:
+    """Whether the statement only widens a text column, so that PostgreSQL neither rewrites nor scans."""
+    match = _ALTER_TYPE_PATTERN.search(sql)
+    if match is None:
         return False
-    found = fetch_all(_COLUMN_LENGTH_SQL, table, new[1])
-    return bool(found) and (not new[3] or 0 < found[0][0] <= int(new[3]))
+    rows = fetch_all(_COLUMN_LENGTH_SQL, table, match[1])
+    return bool(rows) and (not match[3] or 0 < rows[0][0] <= int(match[3]))
 
 
 def _has_nonvolatile_default(sql: str) -> bool:
-    """A default that is the same for every row, as the time is, is kept once and not written into each."""
+    """Whether no function of the default is volatile: PostgreSQL then stores it once, not in every row."""
     default = re.search(r" DEFAULT (.*)", sql)
-    called = re.findall(r"(\w+)\s*\(", default[1].lower()) if default and "GENERATED" not in sql else []
-    known = fetch_all("SELECT provolatile FROM pg_proc WHERE proname = ANY(%s)", called)
-    return bool(known) and ("v",) not in known
+    functions = re.findall(r"(\w+)\s*\(", default[1].lower()) if default and "GENERATED" not in sql else []
+    volatilities = fetch_all("SELECT provolatile FROM pg_proc WHERE proname = ANY(%s)", functions)
+    return bool(volatilities) and ("v",) not in volatilities
 
 
 def _is_nullable_addition(sql: str) -> bool:
-    """A column that comes without values needs no row looked at."""
+    """Whether the statement adds a column without a default: PostgreSQL then checks no row."""
     return "ADD COLUMN" in sql and " DEFAULT " not in sql
 
 
 def _explain_sql_error(exc: DatabaseError) -> UnsafeStep:
-    """Refused by Django, or resting on what an earlier migration, not applied either, is to make."""
-    told = str(exc).splitlines()[0]
+    """Build a step for SQL that Django refuses, or that needs an earlier migration, unapplied as well."""
+    message = str(exc).splitlines()[0]
     if isinstance(exc, NotSupportedError):
         return UnsafeStep(
-            Severity.RED, "cannot be applied", told, "atomic = False, in a migration of its own"
+            Severity.RED, "cannot be applied", message, "atomic = False, in a migration of its own"
         )
     return UnsafeStep(
-        Severity.YELLOW, "its SQL cannot be told before", told, "--rehearse applies it to a copy"
+        Severity.YELLOW, "its SQL cannot be shown in advance", message, "--rehearse applies it to a copy"
     )

@@ -1,4 +1,4 @@
-"""Room for WAL: whether a run over the largest table would force checkpoints under the players."""
+"""Check max_wal_size: whether a run over the largest table would force checkpoints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ops.preflight.finding import Finding, PreflightContext, Severity
 from ops.preflight.space import get_database_free_bytes
 from ops.sql.query import fetch_all
 
-# With forced checkpoints a million rows on 630 MB of pages wrote 1.6 GB, 100 MB a second; with room 1.1 GB.
+# Measured with a million rows on 630 MB of pages: 1.6 GB at 100 MB/s with forced checkpoints, else 1.1 GB.
 _WAL_BYTES_PER_ROW = 1_000  # bytes of WAL: its new version, its audit row and that one's index entries
 _MAX_WAL_RATE = 100 * 10**6  # bytes of WAL a second, at most
 _GB = 2**30
@@ -30,70 +30,75 @@ SELECT current_setting('max_wal_size'), pg_size_bytes(current_setting('max_wal_s
 
 @dataclass(frozen=True)
 class _WalSettings:
-    """max_wal_size as PostgreSQL tells it and in bytes, the seconds between two checkpoints.
+    """max_wal_size as text and in bytes, checkpoint_timeout in seconds.
 
-    ``taken`` are the bytes of the WAL that there is; None where our role may not see it.
+    ``used_bytes`` is the size of the WAL now; None if our role may not read it.
     """
 
-    told: str
-    room: int
-    timeout: int
-    taken: int | None
+    max_wal_size: str
+    max_wal_bytes: int
+    checkpoint_timeout: int
+    used_bytes: int | None
 
-    def growth(self, room: int) -> int:
-        """Bytes that the WAL may still take of its disk where max_wal_size is ``room``."""
-        return max(0, room - (self.taken or 0))
+    def remaining_growth(self, max_wal_bytes: int) -> int:
+        """Bytes that the WAL may still take of its disk under this max_wal_size."""
+        return max(0, max_wal_bytes - (self.used_bytes or 0))
 
 
 def check_wal_room(context: PreflightContext) -> Finding:
-    """Once half of max_wal_size is written a checkpoint begins; who commits while it syncs, waits."""
-    found = fetch_all(_LARGEST_TABLE_SQL, _WAL_BYTES_PER_ROW, _list_operation_tables())
-    if not found:
+    """A checkpoint begins once half of max_wal_size is written, and commits wait while it syncs."""
+    rows = fetch_all(_LARGEST_TABLE_SQL, _WAL_BYTES_PER_ROW, _list_operation_tables())
+    if not rows:
         return Finding(Severity.GREEN, "No operation has a table yet.")
-    [(table, wal)], settings = found, _read_wal_settings()
-    told = f"A run over {table} would write about {format_size(wal)}; max_wal_size is {settings.told}."
-    # However much is written: a checkpoint comes by the clock too, and is spread, so that nobody feels it.
-    need = 2 * min(wal, _MAX_WAL_RATE * settings.timeout)
-    asked = max(settings.room, round_up_to_gigabytes(need) * _GB if need > settings.room else 0)
-    free, growth = get_database_free_bytes(context), settings.growth(asked)
+    [(table, wal)], settings = rows, _read_wal_settings()
+    message = (
+        f"A run over {table} would write about {format_size(wal)}; max_wal_size is {settings.max_wal_size}."
+    )
+    # No more than this: a checkpoint by checkpoint_timeout resets the count, and is spread over time.
+    need = 2 * min(wal, _MAX_WAL_RATE * settings.checkpoint_timeout)
+    current = settings.max_wal_bytes
+    suggested = max(current, round_up_to_gigabytes(need) * _GB if need > current else 0)
+    free, growth = get_database_free_bytes(context), settings.remaining_growth(suggested)
     if free is not None and free < growth:
-        return _report_disk_shortage(told, growth, free, free < settings.growth(settings.room))
+        return _report_disk_shortage(message, growth, free, free < settings.remaining_growth(current))
     return (
-        Finding(Severity.GREEN, told) if need <= settings.room else _suggest_max_wal_size(told, asked // _GB)
+        Finding(Severity.GREEN, message)
+        if need <= current
+        else _suggest_max_wal_size(message, suggested // _GB)
     )
 
 
 def _read_wal_settings() -> _WalSettings:
-    told, room, timeout = fetch_all(_SETTINGS_SQL)[0]
-    return _WalSettings(told, room, timeout, read_wal_size())
+    max_wal_size, max_wal_bytes, checkpoint_timeout = fetch_all(_SETTINGS_SQL)[0]
+    return _WalSettings(max_wal_size, max_wal_bytes, checkpoint_timeout, read_wal_size())
 
 
-def _suggest_max_wal_size(told: str, asked: int) -> Finding:
+def _suggest_max_wal_size(message: str, gigabytes: int) -> Finding:
     details = (
-        "Checkpoints would be forced, and players who commit meanwhile wait for a third of a second.",
-        f"The WAL may then take {asked} GB of its disk.",
+        "Checkpoints would be forced. Players who commit during one wait about 0.3 s.",
+        f"The WAL may then use {gigabytes} GB of its disk.",
     )
-    return Finding(Severity.YELLOW, told, details, (_alter_system_command(asked),))
+    return Finding(Severity.YELLOW, message, details, (_alter_system_command(gigabytes),))
 
 
-def _report_disk_shortage(told: str, growth: int, free: int, already: bool) -> Finding:
-    """More WAL is no help where its disk has no room for it; ``already`` not for what it may take now."""
-    detail = f"The WAL may take {format_size(growth)} more of its disk, which has {format_size(free)} free."
-    severity = Severity.RED if already else Severity.YELLOW
-    return Finding(severity, told, (detail,), (f"Make room first: {format_size(growth)} should be free.",))
+def _report_disk_shortage(message: str, growth: int, free: int, already_short: bool) -> Finding:
+    """The disk has no room for more WAL; ``already_short``: not even for the current max_wal_size."""
+    detail = f"The WAL may use {format_size(growth)} more of its disk, which has {format_size(free)} free."
+    severity = Severity.RED if already_short else Severity.YELLOW
+    return Finding(severity, message, (detail,), (f"Make room first: {format_size(growth)} should be free.",))
 
 
 def round_up_to_gigabytes(need: int) -> int:
-    """The next power of two that holds so many bytes."""
+    """Return the smallest power of two of gigabytes that holds ``need`` bytes."""
     return 1 << (-(-need // _GB) - 1).bit_length()
 
 
 def _list_operation_tables() -> list[str]:
-    """Those that operations change. The revert's own is that of the run that it takes back."""
-    declared = (each for each in registry.list_operations() if each.example is not None)
-    return sorted({each.model._meta.db_table for each in declared})
+    """List the tables that operations change; a revert changes those of other operations."""
+    operations = (each for each in registry.list_operations() if each.example is not None)
+    return sorted({each.model._meta.db_table for each in operations})
 
 
-def _alter_system_command(asked: int) -> str:
-    """Two commands, since ALTER SYSTEM stands in no transaction with another."""
-    return psql_command(f"ALTER SYSTEM SET max_wal_size = '{asked}GB'", "SELECT pg_reload_conf()")
+def _alter_system_command(gigabytes: int) -> str:
+    """Two statements, since ALTER SYSTEM may not run in a transaction with another."""
+    return psql_command(f"ALTER SYSTEM SET max_wal_size = '{gigabytes}GB'", "SELECT pg_reload_conf()")

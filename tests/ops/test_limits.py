@@ -132,7 +132,7 @@ def test_a_line_of_the_checklist_that_was_stopped_leaves_the_others(
     monkeypatch.setitem(CHECKS, "prepared", lambda situation: execute_sql(SLOW))
     with limited(statement_timeout="150ms"):
         done = manage("preflight")
-    assert "Cannot be seen: canceling statement due to statement timeout" in done.stdout
+    assert "Cannot be read: canceling statement due to statement timeout" in done.stdout
     assert "local disk" in done.stdout
 
 

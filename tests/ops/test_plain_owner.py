@@ -120,7 +120,7 @@ def test_createdb_is_enough_wherever_the_tables_are(
         assert lights == ["green", "yellow" if extended else "green", "green"]
         assert found["drift"]["details"] == [f"not of a migration: extension {extension}"] * extended
         steps = [step.rpartition(" in ")[0] for step in found["rehearsal"]["details"]]
-        assert steps == [f"restored {file.name}", "asked the checks"]
+        assert steps == [f"restored {file.name}", "ran the checks"]
         Run.objects.update(state=State.PAUSED)
         before = execute_sql("SELECT current_schema(), current_setting('search_path')")
         done = manage("restore_db", file, "--confirm", connection.settings_dict["NAME"])

@@ -1,4 +1,4 @@
-"""What preflight calls unsafe in a migration: the SQL that Django would run is what is judged."""
+"""The linter of `preflight`: it judges the SQL that Django would run."""
 
 from functools import cache
 
@@ -36,56 +36,58 @@ ONE = models.UniqueConstraint(fields=["name"], name="trials_one_name")
 
 
 @cache
-def before() -> ProjectState:
+def current_state() -> ProjectState:
     return ProjectState.from_apps(apps)
 
 
-def found(*operations: Operation, atomic: bool = True) -> list[tuple[str, str]]:
-    """The severity and the reason of everything that is not safe."""
+def lint(*operations: Operation, atomic: bool = True) -> list[tuple[str, str]]:
+    """Return the severity and the reason of every unsafe step."""
     migration = Migration("0099_trial", "trials")
     migration.operations, migration.atomic = list(operations), atomic
-    return [(str(each.severity), each.reason) for each in lint_migration(migration, before())]
+    return [(str(each.severity), each.reason) for each in lint_migration(migration, current_state())]
 
 
 @pytest.fixture
-def big(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table with a page of rows counts as big."""
+def large_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a table with one page of rows count as large."""
     monkeypatch.setattr(unsafe, "LARGE_TABLE_BYTES", 8192)
     create_things(1)
 
 
-@pytest.mark.usefixtures("big")
+@pytest.mark.usefixtures("large_table")
 @pytest.mark.parametrize(
-    ("operation", "why"),
+    ("operation", "reason"),
     [
-        (AddIndex("thing", INDEX), "nobody writes the table while the index is built"),
-        (AlterField("thing", "score", models.BigIntegerField()), "the table is rewritten"),
-        (AlterField("thing", "note", models.CharField(max_length=5)), "the table is rewritten"),
-        (AddField("thing", "code", models.UUIDField(db_default=RandomUUID())), "the table is rewritten"),
-        (AddField("thing", "code", models.IntegerField()), "fails where the table has rows"),
+        (AddIndex("thing", INDEX), "blocks writes to the table while the index is built"),
+        (AlterField("thing", "score", models.BigIntegerField()), "rewrites the table"),
+        (AlterField("thing", "note", models.CharField(max_length=5)), "rewrites the table"),
+        (AddField("thing", "code", models.UUIDField(db_default=RandomUUID())), "rewrites the table"),
+        (AddField("thing", "code", models.IntegerField()), "fails if the table has rows"),
         (AlterField("thing", "note", models.CharField(max_length=10)), "scanned for NULLs"),
-        (AddConstraint("thing", POSITIVE), "nobody writes the table while every row is checked"),
+        (AddConstraint("thing", POSITIVE), "blocks writes while every row is checked"),
         (AddConstraint("thing", ONE), "while its index is built"),
         (RenameField("thing", "score", "points"), "knows only the old name"),
         (RunSQL("UPDATE trials_thing SET score = 2", ""), "locks every row that it changes"),
         (RunSQL("ALTER TABLE trials_thing\n  ADD CHECK (score > 0)", ""), "every row is checked"),
-        (RunSQL("DROP INDEX trials_thing_pkey", ""), "everybody waits for it"),
+        (RunSQL("DROP INDEX trials_thing_pkey", ""), "blocks later ones"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_stops_players_at_a_big_table_is_red(operation: Operation, why: str) -> None:
-    assert [told for severity, told in found(operation) if severity == "red" and why in told]
+def test_what_blocks_players_at_a_large_table_is_red(operation: Operation, reason: str) -> None:
+    assert [text for severity, text in lint(operation) if severity == "red" and reason in text]
 
 
-def test_the_same_at_a_small_table_is_yellow_but_for_what_fails_or_breaks_running_code() -> None:
+def test_a_small_table_makes_it_yellow_unless_it_fails_or_breaks_code() -> None:
     create_things(1)
-    assert found(AddIndex("thing", INDEX)) == [("yellow", "nobody writes the table while the index is built")]
-    assert found(RenameField("thing", "score", "points"))[0][0] == "red"
-    assert found(AddField("thing", "code", models.IntegerField()))[0][0] == "red"
+    assert lint(AddIndex("thing", INDEX)) == [
+        ("yellow", "blocks writes to the table while the index is built")
+    ]
+    assert lint(RenameField("thing", "score", "points"))[0][0] == "red"
+    assert lint(AddField("thing", "code", models.IntegerField()))[0][0] == "red"
 
 
-@pytest.mark.usefixtures("big")
-def test_what_takes_a_moment_on_any_table_is_not_told() -> None:
+@pytest.mark.usefixtures("large_table")
+def test_what_is_quick_on_any_table_is_not_reported() -> None:
     harmless = [
         AddField("thing", "code", models.IntegerField(null=True)),
         AddField("thing", "rank", models.IntegerField(db_default=3)),
@@ -100,26 +102,26 @@ def test_what_takes_a_moment_on_any_table_is_not_told() -> None:
         ),
         RunSQL("CREATE FUNCTION twice(x int) RETURNS int LANGUAGE sql AS $$ SELECT x * 2; $$", ""),
     ]
-    assert found(*harmless) == []
+    assert lint(*harmless) == []
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_index_made_concurrently_is_safe_outside_a_transaction_and_refused_inside() -> None:
-    assert found(AddIndexConcurrently("thing", INDEX), atomic=False) == []
-    [(severity, why)] = found(AddIndexConcurrently("thing", INDEX))
+def test_a_concurrent_index_is_safe_only_outside_a_transaction() -> None:
+    assert lint(AddIndexConcurrently("thing", INDEX), atomic=False) == []
+    [(severity, reason)] = lint(AddIndexConcurrently("thing", INDEX))
     assert severity == "red"
-    assert "cannot be executed inside a transaction" in why
+    assert "cannot be executed inside a transaction" in reason
 
 
-def test_what_running_code_or_a_way_back_would_miss_is_yellow() -> None:
+def test_what_breaks_running_code_or_cannot_be_reversed_is_yellow() -> None:
     missing = [
         RemoveField("thing", "score"),
         AddField("thing", "rank", models.IntegerField(default=3)),
         SeparateDatabaseAndState([RunPython(RunPython.noop)]),
     ]
-    assert found(*missing) == [
-        ("yellow", "what it does is not known before"),
+    assert lint(*missing) == [
+        ("yellow", "its changes cannot be known in advance"),
         ("yellow", "cannot be migrated back"),
-        ("yellow", "its values are gone, and code that still runs names it"),
+        ("yellow", "deletes its values, and code that still runs uses it"),
         ("yellow", "code that does not know the column can no longer add rows"),
     ]

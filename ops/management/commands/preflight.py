@@ -18,50 +18,51 @@ from ops.report import preflight as report
 
 
 class Command(OpsCommand):
-    help = "Go through the checklist before a migration; exits with 1 if something is red."
+    help = "Run the checklist before a migration. Exit with 1 if a check is red."
     needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         yes: dict[str, Any] = {"nargs": "?", "const": "yes", "type": manual.parse_answer}
         parser.add_argument("--team-notified", **yes, metavar="HOW", help="The team was notified.")
-        span = make_argument_type(parse_duration, "a span of time, as 15min, 1h 30min or 0")
-        parser.add_argument("--downtime", type=span, metavar="SPAN", help="Of players, at most; 0 for none.")
-        plan = "How it is taken back, in words or in a file."
+        duration = make_argument_type(parse_duration, "a duration, as 15min, 1h 30min or 0")
+        parser.add_argument("--downtime", type=duration, metavar="SPAN", help="Longest downtime; 0 for none.")
+        plan = "How to roll back: a sentence or a file."
         parser.add_argument("--rollback-plan", type=manual.parse_answer, metavar="TEXT|FILE", help=plan)
-        parser.add_argument("--monitoring", **yes, metavar="WHO", help="Somebody watches.")
+        parser.add_argument("--monitoring", **yes, metavar="WHO", help="Who watches the database.")
         size = make_argument_type(parse_size, "a size, as 500MB or 1.5TB")
-        free = "Free on the database's disk, where it cannot be seen from here."
+        free = "Free space of the database's disk, if it is not visible from here."
         parser.add_argument("--database-free", type=size, metavar="SIZE", help=free)
-        copy = "Restore the newest backup beside the database; migrate and check that copy, and drop it."
-        parser.add_argument("--rehearse", action="store_true", help=copy)
-        parser.add_argument("--no-input", action="store_true", help="Ask nothing, even in a terminal.")
+        rehearse = "Restore the newest backup into a scratch database, migrate and check it, then drop it."
+        parser.add_argument("--rehearse", action="store_true", help=rehearse)
+        parser.add_argument("--no-input", action="store_true", help="Do not ask questions in a terminal.")
         parser.add_argument("--json", action="store_true", help="JSON, one object.")
 
     def handle(self, **options: Any) -> None:
         answers = ManualAnswers(**{name: options[name] for name in ManualAnswers.__dataclass_fields__})
         if not (options["no_input"] or options["json"]) and sys.stdin.isatty() and sys.stdout.isatty():
-            self.ask(answers)
-        lines = self.told(PreflightContext(answers, options["rehearse"]), quietly=options["json"])
+            self.ask_questions(answers)
+        findings = self.run_checklist(PreflightContext(answers, options["rehearse"]), quiet=options["json"])
+        severity = overall_severity(findings)
         if options["json"]:
-            self.stdout.write(json.dumps(report.as_json(lines)))
+            self.stdout.write(json.dumps(report.as_json(findings)))
         else:
-            self.stdout.write(f"\n{self.coloured(overall_severity(lines), report.format_conclusion(lines))}")
-        if overall_severity(lines) == Severity.RED:
+            self.stdout.write(f"\n{self.colorize(severity, report.format_conclusion(findings))}")
+        if severity == Severity.RED:
             sys.exit(1)
 
-    def told(self, context: PreflightContext, quietly: bool) -> FindingsByName:
-        """Every line, each told as soon as it is known."""
-        lines: FindingsByName = {}
-        if not quietly:
+    def run_checklist(self, context: PreflightContext, quiet: bool) -> FindingsByName:
+        """Run every check, and write each finding as soon as it is there."""
+        findings: FindingsByName = {}
+        if not quiet:
             self.stdout.write(f"Preflight of {connection.settings_dict['NAME']}\n\n")
         for name, finding in iter_findings(context):
-            lines[name] = finding
-            if not quietly:
+            findings[name] = finding
+            if not quiet:
                 first, *rest = report.as_lines(name, finding)
-                self.stdout.write("\n".join([self.coloured(finding.severity, first), *rest]))
-        return lines
+                self.stdout.write("\n".join([self.colorize(finding.severity, first), *rest]))
+        return findings
 
-    def coloured(self, severity: Severity, text: str) -> str:
+    def colorize(self, severity: Severity, text: str) -> str:
         styles = {
             Severity.GREEN: self.style.SUCCESS,
             Severity.YELLOW: self.style.WARNING,
@@ -69,14 +70,14 @@ class Command(OpsCommand):
         }
         return styles[severity](text)
 
-    def ask(self, answers: ManualAnswers) -> None:
-        """Ask what nobody said; an empty answer is none, and Ctrl-D answers no more."""
+    def ask_questions(self, answers: ManualAnswers) -> None:
+        """Ask what no option answered; an empty answer skips a question, Ctrl-D all others."""
         with suppress(EOFError):
             for question in manual.QUESTIONS:
                 while getattr(answers, question.name) is None and (
-                    said := input(f"{question.text} ").strip()
+                    text := input(f"{question.text} ").strip()
                 ):
                     try:
-                        setattr(answers, question.name, question.read(said))
+                        setattr(answers, question.name, question.parse(text))
                     except ValueError:
-                        self.stdout.write(f"{said!r} is not understood; an empty line leaves it open.")
+                        self.stdout.write(f"{text!r} is not understood. Press Enter to skip the question.")
