@@ -1,6 +1,6 @@
-# KYNDO. `make demo` shows it, `make serve` runs it, `make test` proves it, `make help` lists the rest.
-# Paths here are relative and scripts of .venv are never called by name: make cannot hold a path with a space,
-# and the first line of such a script cannot hold one either, nor a long one.
+# `make help` lists the targets.
+# Paths are relative, and scripts of .venv are run with its Python: make cannot handle paths with spaces,
+# and the first line of a script can hold neither spaces nor a long path.
 
 PYTHON := .venv/bin/python
 MANAGE := $(PYTHON) manage.py
@@ -12,42 +12,42 @@ CHAOS := tests/chaos tests/ops/test_interleavings.py tests/cards/test_audit_equa
 .PHONY: demo serve stop test lint bench chaos clean help up
 
 help:
-	@echo 'make demo    a PostgreSQL with cards, and a backfill: previewed, executed, verified'
-	@echo 'make serve   the site and a worker, in the foreground'
-	@echo 'make stop    stop the local PostgreSQL and Valkey; their data stay'
-	@echo 'make test    the whole test suite'
-	@echo 'make lint    formatting, lint, types'
-	@echo 'make bench   the benchmarks'
-	@echo 'make chaos   the tests that kill servers at random and try many examples, for longer than make test'
-	@echo 'make clean   stop the local services; delete .venv and var, databases included'
+	@echo 'make demo    start a PostgreSQL with sample cards; preview, execute and verify a backfill'
+	@echo 'make serve   run the site and a worker in the foreground'
+	@echo 'make stop    stop the local PostgreSQL and Valkey; keep their data'
+	@echo 'make test    run the whole test suite'
+	@echo 'make lint    check formatting, lint and types'
+	@echo 'make bench   run the benchmarks'
+	@echo 'make chaos   run the long tests: kill servers at random, try many examples'
+	@echo 'make clean   stop the local services; delete .venv and var, with the databases'
 
 demo: up
-	@echo; echo '== The presentation rules and the sample pack: 40 birds of Colombia, as the old backend left them'
+	@echo; echo '== Load the presentation rules and the sample pack: 40 birds of Colombia, without rarity_v2'
 	@$(MANAGE) load_rules --execute
 	@$(MANAGE) load_pack cards/sample/colombia-birds.json --without-rarity-v2 --execute
-	@echo; echo '== The backfill of rarity_v2: a preview, which changes nothing'
+	@echo; echo '== Preview the backfill of rarity_v2; this changes nothing'
 	@$(MANAGE) backfill_rarity_v2
-	@echo; echo '== The backfill, executed'
+	@echo; echo '== Execute the backfill'
 	@$(MANAGE) backfill_rarity_v2 --execute
-	@echo; echo '== Verified'
+	@echo; echo '== Verify it'
 	@$(MANAGE) verify_rarity_v2
 	@echo
 	@echo 'What to type next:'
 	@echo '  make serve'
-	@echo '      the site; it tells how to make a login'
+	@echo '      run the site; it says how to create a login'
 	@echo '  $(MANAGE) bulk_promote --from common --to rare'
-	@echo '      a preview; with --execute it does it, and runs revert takes it back'
+	@echo '      preview a promotion; --execute runs it, and `runs revert` reverts it'
 	@echo '  $(MANAGE) runs'
-	@echo '      what ran here, and how it went'
+	@echo '      list the runs'
 	@echo '  eval "$$($(MANAGE) localservices env)" && psql "$$DATABASE_URL"'
-	@echo '      the database, from the inside'
+	@echo '      open the database'
 	@echo '  make stop'
-	@echo '      stops PostgreSQL and Valkey; their data stay'
+	@echo '      stop PostgreSQL and Valkey; keep their data'
 
 serve: up
 	@$(MANAGE) serve
 
-# Everything that the site and the commands stand on.
+# What the site and the commands need.
 up: .venv/installed .env
 	@echo '== PostgreSQL and Valkey'
 	@$(MANAGE) localservices start
@@ -76,7 +76,7 @@ clean:
 	@if test -x $(PYTHON) && test -e .venv/installed && test -e .env; then $(MANAGE) localservices remove; fi
 	rm -rf .venv var
 
-# Written last, so that an installation killed half-way is begun again.
+# Written last, so that an interrupted installation starts again.
 .venv/installed: requirements.txt requirements-dev.txt
 	@sh kyndo/make_venv.sh
 	@touch $@
