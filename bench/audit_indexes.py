@@ -29,9 +29,9 @@ _BATCH_SIZE = 1_000
 class IndexVariant:
     """What is done to the table first; ``columns`` and ``values`` are what an audit row has besides."""
 
-    change: str
-    columns: str = ""
-    values: str = ""
+    setup_sql: str
+    extra_columns: str = ""
+    extra_values: str = ""
 
 
 INDEX_VARIANTS = {
@@ -74,17 +74,17 @@ SELECT 1, 'backfill_rarity_v2', 'cards.card', id::text, 'bench', jsonb_build_obj
 class RowCost:
     """Of one row: seconds by the clock, seconds of the server's process, bytes of WAL."""
 
-    clock: float
-    cpu: float
-    wal: float
+    wall_seconds: float
+    cpu_seconds: float
+    wal_bytes: float
 
 
 def measure_cost(url: str, variant: IndexVariant, rows: int) -> RowCost:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL(variant.change) if variant.change else "SELECT 1")
+        connection.execute(sql.SQL(variant.setup_sql) if variant.setup_sql else "SELECT 1")
         connection.execute("VACUUM (ANALYZE) cards, audit_logs")
         connection.execute("CHECKPOINT")
-        statement = _BACKFILL_SQL.format(columns=variant.columns, values=variant.values)
+        statement = _BACKFILL_SQL.format(columns=variant.extra_columns, values=variant.extra_values)
         (last,) = connection.execute("SELECT max(id) FROM cards").fetchone() or (0,)
         before = _wal_position(connection), _backend_cpu_seconds(connection), time.perf_counter()
         for start in range(0, last, _BATCH_SIZE):
@@ -114,9 +114,11 @@ def run_rounds(databases: BenchmarkDatabases, rows: int, count: int) -> list[dic
     for number in range(count):
         costs = {}
         for name, variant in INDEX_VARIANTS.items():
-            with databases.copy("kyndo") as url:
+            with databases.temporary_copy("kyndo") as url:
                 costs[name] = measure_cost(url, variant, rows)
-            print(f"{number + 1}: {name}: {costs[name].cpu * 1e6:.1f} µs", file=sys.stderr, flush=True)
+            print(
+                f"{number + 1}: {name}: {costs[name].cpu_seconds * 1e6:.1f} µs", file=sys.stderr, flush=True
+            )
         found.append(costs)
     return found
 
@@ -129,10 +131,14 @@ def format_table(found: list[dict[str, RowCost]]) -> str:
     for name in INDEX_VARIANTS:
         base = [costs["as it is"] for costs in found]
         mine = [costs[name] for costs in found]
-        cpu = median(m.cpu / b.cpu for m, b in zip(mine, base, strict=True)) if base[0].cpu else 0
-        clock = median(m.clock / b.clock for m, b in zip(mine, base, strict=True))
-        wal = median(m.wal / b.wal for m, b in zip(mine, base, strict=True))
-        spent, written = median(m.cpu for m in mine) * 1e6, median(m.wal for m in mine)
+        cpu = (
+            median(m.cpu_seconds / b.cpu_seconds for m, b in zip(mine, base, strict=True))
+            if base[0].cpu_seconds
+            else 0
+        )
+        clock = median(m.wall_seconds / b.wall_seconds for m, b in zip(mine, base, strict=True))
+        wal = median(m.wal_bytes / b.wal_bytes for m, b in zip(mine, base, strict=True))
+        spent, written = median(m.cpu_seconds for m in mine) * 1e6, median(m.wal_bytes for m in mine)
         lines.append(f"| {name} | {spent:.1f} µs | {cpu:.2f} | {clock:.2f} | {written:.0f} B | {wal:.2f} |")
     return "\n".join(lines)
 

@@ -66,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     with benchmark_server(options.server) as url, closing(BenchmarkDatabases(url)) as databases:
         databases.build(options.cards, set())
-        with databases.copy("kyndo") as trial:
+        with databases.temporary_copy("kyndo") as trial:
             found = run_rounds(trial, options.rounds)
     base = median(found["bare pg_dump"])
     print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")

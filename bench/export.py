@@ -23,12 +23,12 @@ import psycopg
 
 from bench.engine.__main__ import benchmark_server
 from bench.engine.databases import ROOT, BenchmarkDatabases, build_environment
-from bench.export_ways import BASELINE_COPY
+from bench.export_writers import BASELINE_COPY
 from bench.load_pack import INSERT_RULES_SQL
 from kyndo.localservices.binaries import find_postgres_bin
 
 _MANAGE_COMMAND = [sys.executable, str(ROOT / "manage.py")]
-_WRITER_COMMAND = [sys.executable, "-m", "bench.export_ways"]
+_WRITER_COMMAND = [sys.executable, "-m", "bench.export_writers"]
 _EXPORTED_TABLES = "cards, assets, presentation_rules, audit_logs"
 
 
@@ -37,7 +37,7 @@ class ProcessUsage:
     """Of one process: seconds from its birth to its end, MiB that it held at most, and rows that it wrote."""
 
     seconds: float
-    mib: float
+    peak_mib: float
     rows: int
 
 
@@ -66,30 +66,30 @@ class ExportBenchmark:
     def __init__(self, url: str, folder: Path, cards: int) -> None:
         self.url, self.folder, self.cards = url, folder, cards
         self.file = folder / "cards.jsonl"
-        self.found: dict[str, list[ProcessUsage]] = {}
+        self.measurements: dict[str, list[ProcessUsage]] = {}
 
-    def take(self, name: str, measure: Callable[[], ProcessUsage]) -> None:
+    def record_measurement(self, name: str, measure: Callable[[], ProcessUsage]) -> None:
         os.sync()  # else one pays for what the system still has to write of another
-        self.found.setdefault(name, []).append(took := measure())
-        print(f"{name}: {took.seconds:.1f} s, {took.mib:.0f} MiB", file=sys.stderr, flush=True)
+        self.measurements.setdefault(name, []).append(took := measure())
+        print(f"{name}: {took.seconds:.1f} s, {took.peak_mib:.0f} MiB", file=sys.stderr, flush=True)
 
-    def psql(self) -> ProcessUsage:
+    def measure_psql(self) -> ProcessUsage:
         psql = str(find_postgres_bin(18) / "psql")
         return run_process(
             [psql, self.url, "-qX", "-c", BASELINE_COPY, "-o", str(self.file)], self.url, self.file
         )
 
-    def export(self, *flags: str) -> ProcessUsage:
+    def measure_export(self, *flags: str) -> ProcessUsage:
         target = self.folder / "export"
         shutil.rmtree(target, ignore_errors=True)
         return run_process(
             [*_MANAGE_COMMAND, "export_json", "--output", str(target), "--audit-logs", "0", *flags], self.url
         )
 
-    def way(self, name: str, most: float = 3600) -> ProcessUsage:
+    def measure_writer(self, name: str, most: float = 3600) -> ProcessUsage:
         return run_process([*_WRITER_COMMAND, name, str(self.file)], self.url, self.file, most)
 
-    def dumpdata(self, most: float) -> ProcessUsage:
+    def measure_dumpdata(self, most: float) -> ProcessUsage:
         command = [
             *_MANAGE_COMMAND,
             "dumpdata",
@@ -101,50 +101,61 @@ class ExportBenchmark:
         ]
         return run_process(command, self.url, self.file, most)
 
-    def rounds(self, count: int, most: float) -> None:
+    def run_rounds(self, count: int, most: float) -> None:
         for number in range(count):
-            self.take("psql", self.psql)
-            self.take("psycopg's copy", lambda: self.way("psycopg"))
-            self.take("export_json", self.export)
-            self.take("export_json --compress", lambda: self.export("--compress"))
+            self.record_measurement("psql", self.measure_psql)
+            self.record_measurement("psycopg's copy", lambda: self.measure_writer("psycopg"))
+            self.record_measurement("export_json", self.measure_export)
+            self.record_measurement("export_json --compress", lambda: self.measure_export("--compress"))
             if not number:
                 for name in ("orjson", "json", "instances"):
-                    self.take(name, lambda name=name: self.way(name, most))  # type: ignore[misc]
-                self.take("dumpdata", lambda: self.dumpdata(most))
+                    self.record_measurement(name, lambda name=name: self.measure_writer(name, most))  # type: ignore[misc]
+                self.record_measurement("dumpdata", lambda: self.measure_dumpdata(most))
 
-    def back(self) -> None:
+    def measure_import(self) -> None:
         """Into empty tables: the export, and beside it COPY's own text into a table without an index."""
-        self.export()
+        self.measure_export()
         text = self.folder / "cards.copy"
         psql = [str(find_postgres_bin(18) / "psql"), self.url, "-qX", "-v", "ON_ERROR_STOP=1"]
         run_process([*psql, "-c", f"\\copy cards TO '{text}'"], self.url)
         with psycopg.connect(self.url) as connection:
             connection.execute("SET session_replication_role = replica")
             connection.execute(f"CREATE TABLE bare (LIKE cards); TRUNCATE {_EXPORTED_TABLES}")
-        self.take("bare COPY", lambda: run_process([*psql, "-c", f"\\copy bare FROM '{text}'"], self.url))
+        self.record_measurement(
+            "bare COPY", lambda: run_process([*psql, "-c", f"\\copy bare FROM '{text}'"], self.url)
+        )
         target = str(self.folder / "export")
-        self.take(
+        self.record_measurement(
             "import_json",
             lambda: run_process([*_MANAGE_COMMAND, "import_json", target, "--execute"], self.url),
         )
-        self.take("verify_export", lambda: run_process([*_MANAGE_COMMAND, "verify_export", target], self.url))
+        self.record_measurement(
+            "verify_export", lambda: run_process([*_MANAGE_COMMAND, "verify_export", target], self.url)
+        )
 
-    def table(self) -> list[str]:
+    def format_table(self) -> list[str]:
         size = (self.folder / "export" / "cards.json").stat().st_size / self.cards  # bytes of a row
-        limit = self._speed("psql", size)
+        limit = self._median_throughput("psql", size)
         head = ["| | MB/s | of the limit | seconds | MiB |", "| --- | ---: | ---: | ---: | ---: |"]
-        exports = [name for name in self.found if name not in ("bare COPY", "import_json", "verify_export")]
-        told = [*head, *(self._line(name, size, limit) for name in exports), "", *head]
-        bare = self._speed("bare COPY", size)
-        return [*told, *(self._line(n, size, bare) for n in ("bare COPY", "import_json", "verify_export"))]
+        exports = [
+            name for name in self.measurements if name not in ("bare COPY", "import_json", "verify_export")
+        ]
+        told = [*head, *(self._format_row(name, size, limit) for name in exports), "", *head]
+        bare = self._median_throughput("bare COPY", size)
+        return [
+            *told,
+            *(self._format_row(n, size, bare) for n in ("bare COPY", "import_json", "verify_export")),
+        ]
 
-    def reached(self) -> list[str]:
+    def format_targets(self) -> list[str]:
         ratios = [
             limit.seconds / mine.seconds
-            for limit, mine in zip(self.found["psql"], self.found["export_json"], strict=True)
+            for limit, mine in zip(self.measurements["psql"], self.measurements["export_json"], strict=True)
         ]
         held = max(
-            took.mib for name in ("export_json", "export_json --compress") for took in self.found[name]
+            took.peak_mib
+            for name in ("export_json", "export_json --compress")
+            for took in self.measurements[name]
         )
         share = median(ratios)
         return [
@@ -154,15 +165,17 @@ class ExportBenchmark:
             f" {'reached' if held * 1.048576 < 80 else 'NOT reached'}",
         ]
 
-    def _speed(self, name: str, size: float) -> float:
-        return median((took.rows or self.cards) * size / took.seconds / 1e6 for took in self.found[name])
+    def _median_throughput(self, name: str, size: float) -> float:
+        return median(
+            (took.rows or self.cards) * size / took.seconds / 1e6 for took in self.measurements[name]
+        )
 
-    def _line(self, name: str, size: float, limit: float) -> str:
-        speed = self._speed(name, size)
-        seconds = median(took.seconds for took in self.found[name])
-        rows = self.found[name][0].rows
+    def _format_row(self, name: str, size: float, limit: float) -> str:
+        speed = self._median_throughput(name, size)
+        seconds = median(took.seconds for took in self.measurements[name])
+        rows = self.measurements[name][0].rows
         part = f", {rows:,} rows" if 0 < rows < self.cards else ""
-        mib = max(took.mib for took in self.found[name])
+        mib = max(took.peak_mib for took in self.measurements[name])
         return f"| {name}{part} | {speed:.1f} | {speed / limit:.2f} | {seconds:.1f} | {mib:.0f} |"
 
 
@@ -180,14 +193,14 @@ def main() -> None:
         closing(BenchmarkDatabases(url)) as databases,
     ):
         databases.build(options.cards, set())
-        with psycopg.connect(databases.url_of("kyndo")) as connection:
+        with psycopg.connect(databases.database_url("kyndo")) as connection:
             connection.execute(INSERT_RULES_SQL)
-        bench = ExportBenchmark(databases.url_of("kyndo"), Path(folder), options.cards)
-        bench.rounds(options.rounds, options.most)
+        bench = ExportBenchmark(databases.database_url("kyndo"), Path(folder), options.cards)
+        bench.run_rounds(options.rounds, options.most)
         if not options.no_import:
-            bench.back()
+            bench.measure_import()
         print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
-        print("\n".join([*bench.table(), "", *bench.reached()]))
+        print("\n".join([*bench.format_table(), "", *bench.format_targets()]))
 
 
 if __name__ == "__main__":

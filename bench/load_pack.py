@@ -132,7 +132,7 @@ def run_rounds(
     found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(rounds):
         for kind, todo in steps.items():
-            with databases.copy("kyndo") as url:
+            with databases.temporary_copy("kyndo") as url:
                 for name, step in todo:
                     found.setdefault(name, []).append(step(url, folder / f"pack.{kind}"))
                     print(f"{name}: {found[name][-1][0]:.1f} s", file=sys.stderr, flush=True)
@@ -151,7 +151,7 @@ def main() -> None:
         closing(BenchmarkDatabases(url)) as databases,
     ):
         databases.build(1, set())
-        with psycopg.connect(databases.url_of("kyndo")) as connection:
+        with psycopg.connect(databases.database_url("kyndo")) as connection:
             connection.execute(INSERT_RULES_SQL)
         found = run_rounds(databases, Path(folder), options.cards, options.rounds)
     base = median(seconds for seconds, _ in found["bare COPY and merge"])

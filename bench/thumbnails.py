@@ -35,15 +35,15 @@ from pathlib import Path
 import django
 django.setup()
 from cards.models import Card, PresentationRule
-from cards.thumbnails.frame import frame_of
-from cards.thumbnails.look import Look
-from cards.thumbnails.render import render
-looks = {r.rarity: Look(r.frame_color, r.glow_effect, r.badge_icon) for r in PresentationRule.objects.all()}
-todo = list(Card.objects.filter(pk__gte=0, thumbnail="").values_list("pk", "image", "rarity"))
+from cards.thumbnails.render import render_thumbnail
+from cards.thumbnails.style import FrameStyle
+rules = PresentationRule.objects.all()
+styles = {r.rarity: FrameStyle(r.frame_color, r.glow_effect, r.badge_icon) for r in rules}
+cards = list(Card.objects.filter(pk__gte=0, thumbnail="").values_list("pk", "image", "rarity"))
 part, parts, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 began = time.perf_counter()
-for pk, image, rarity in todo[part::parts]:
-    (folder / f"{pk}.webp").write_bytes(render(image, looks[rarity]))
+for pk, image, rarity in cards[part::parts]:
+    (folder / f"{pk}.webp").write_bytes(render_thumbnail(image, styles[rarity]))
 print(time.perf_counter() - began)
 """
 
@@ -73,9 +73,9 @@ def time_plain_pillow(env: dict[str, str], processes: int) -> float:
 def time_run(env: dict[str, str], url: str, processes: int) -> float:
     """The seconds of a run that so many processes advance."""
     create = (
-        "from ops import creation, registry;"
-        "creation.create(creation.Request("
-        "registry.get('render_thumbnails'), 'bench', lanes={}, without_backup=True))"
+        "from ops.operations import registry; from ops.runs.creation import RunRequest, create_run;"
+        "create_run(RunRequest("
+        "registry.get_operation('render_thumbnails'), 'bench', lanes={}, without_backup=True))"
     )
     run_manage(env, "shell", "--no-imports", "-c", create.format(4 * processes))
     resume = [sys.executable, str(ROOT / "manage.py"), "runs", "resume", "1"]
@@ -94,7 +94,7 @@ def time_run(env: dict[str, str], url: str, processes: int) -> float:
 @contextmanager
 def temporary_catalogue(databases: BenchmarkDatabases, cards: int) -> Iterator[tuple[str, dict[str, str]]]:
     """A fresh database of so many cards, and the environment in which its pictures are found."""
-    with databases.copy("kyndo") as url, tempfile.TemporaryDirectory() as media:
+    with databases.temporary_copy("kyndo") as url, tempfile.TemporaryDirectory() as media:
         env = build_environment(url) | {"MEDIA_ROOT": media}
         run_manage(env, "load_rules", "--execute")
         run_manage(env, "load_pack", _SAMPLE_PACK, "--execute")

@@ -15,7 +15,7 @@ FALSE_VALUES = ("off", "false", "no", "n", "0")
 
 @dataclass(frozen=True)
 class Environment:
-    """Values of ``variables``, which `kyndo.required` has found readable; folders are under ``base``."""
+    """Typed access to ``variables``, validated by `kyndo.env_validation`; folders are under ``base``."""
 
     variables: Mapping[str, str]
     base: Path

@@ -43,7 +43,7 @@ class ApplicationLogHandler(ConcurrentRotatingFileHandler):
         )
         self.setFormatter(LogfmtFormatter())
         self.addFilter(is_loggable)
-        self.told = False
+        self.is_failure_reported = False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -55,8 +55,8 @@ class ApplicationLogHandler(ConcurrentRotatingFileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Work goes on without its log."""
-        if not self.told:
-            self.told = True
+        if not self.is_failure_reported:
+            self.is_failure_reported = True
             print(f"{self.baseFilename} cannot be written: {sys.exception()}", file=sys.stderr)
 
 

@@ -9,10 +9,10 @@ from django.templatetags.static import static
 from kyndo import __version__
 from kyndo.cli import get_manage_command
 from kyndo.database import parse_database_url, parse_schema
+from kyndo.env_validation import validate_environment
 from kyndo.environment import Environment, read_env_file
 from kyndo.localservices.state import postgres_url, read_state, redis_url
 from kyndo.logs import EVENT_LOGGER, ApplicationLogHandler, is_not_event
-from kyndo.required import validate_environment
 from ops.health.limits import HealthLimits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -104,7 +104,7 @@ DATABASES = {
 _direct_url = env.text("DIRECT_DATABASE_URL")
 DIRECT_DATABASE = parse_database_url(_direct_url, DATABASE_SCHEMA) if _direct_url else None
 REDIS_URL = env.text("REDIS_URL") or redis_url(_valkey)
-DEFAULT_EXCEPTION_REPORTER_FILTER = "kyndo.reporting.PasswordFilter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "kyndo.exception_filter.PasswordFilter"
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 RQ_SHOW_ADMIN_LINK = False
 RQ = {"WORKER_CLASS": "ops.workers.worker.RunWorker"}

@@ -11,51 +11,55 @@ class _FormFieldParser(HTMLParser):
 
     def __init__(self, form: str) -> None:
         super().__init__()
-        self.form, self.inside = form, False
-        self.found: dict[str, str] = {}
-        self.open: str | None = None
-        self.select: str | None = None
+        self.form_id, self.is_inside = form, False
+        self.values: dict[str, str] = {}
+        self.open_textarea: str | None = None
+        self.open_select: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         told = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.inside = told.get("id", "") == self.form
+            self.is_inside = told.get("id", "") == self.form_id
         name = told.get("name", "")
-        if not self.inside:
+        if not self.is_inside:
             return
         if tag == "input" and name and told.get("type") not in ("submit", "button"):
             self._read_input(name, told)
         elif tag == "textarea":
-            self.open = name
-            self.found[name] = ""
+            self.open_textarea = name
+            self.values[name] = ""
         elif tag == "select":
-            self.select = name
-        elif tag == "option" and self.select and ("selected" in told or self.select not in self.found):
-            self.found[self.select] = told.get("value", "")
+            self.open_select = name
+        elif (
+            tag == "option"
+            and self.open_select
+            and ("selected" in told or self.open_select not in self.values)
+        ):
+            self.values[self.open_select] = told.get("value", "")
 
     def _read_input(self, name: str, told: dict[str, str]) -> None:
         value = told.get("value", "")
         if told.get("type") == "checkbox":
             if "checked" in told:
-                self.found[name] = value or "on"
+                self.values[name] = value or "on"
         elif told.get("type") == "hidden":
-            self.found[name] = value
+            self.values[name] = value
         else:
-            self.found[name] = value.replace("\r", "").replace("\n", "")
+            self.values[name] = value.replace("\r", "").replace("\n", "")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "textarea" and self.open is not None:
-            text = self.found[self.open].replace("\r\n", "\n").replace("\r", "\n")
-            self.found[self.open] = text.removeprefix("\n").replace("\n", "\r\n")
-            self.open = None
+        if tag == "textarea" and self.open_textarea is not None:
+            text = self.values[self.open_textarea].replace("\r\n", "\n").replace("\r", "\n")
+            self.values[self.open_textarea] = text.removeprefix("\n").replace("\n", "\r\n")
+            self.open_textarea = None
         if tag == "select":
-            self.select = None
+            self.open_select = None
         if tag == "form":
-            self.inside = False
+            self.is_inside = False
 
     def handle_data(self, data: str) -> None:
-        if self.open is not None:
-            self.found[self.open] += data
+        if self.open_textarea is not None:
+            self.values[self.open_textarea] += data
 
 
 def parse_form_fields(page: Any, form: str) -> dict[str, str]:

@@ -37,27 +37,28 @@ class PgBouncer(LocalServer):
     def __init__(self, root: Path, size: int, extra: str = "") -> None:
         super().__init__(root, f"pgbouncer-{size}")
         self.size, self.extra = size, extra
-        self.behind: dict[str, Any] = connection.settings_dict.copy()
-        where = f"host={self.behind['HOST']} port={self.behind['PORT']}"
-        self.alias = f"{DATABASE_ALIAS} = {where} dbname={self.behind['NAME']}\n"
+        self.backend_settings: dict[str, Any] = connection.settings_dict.copy()
+        where = f"host={self.backend_settings['HOST']} port={self.backend_settings['PORT']}"
+        self.alias = f"{DATABASE_ALIAS} = {where} dbname={self.backend_settings['NAME']}\n"
 
-    def prepare(self, password: str, lock: IO[str]) -> None:
+    def init_data(self, password: str, lock: IO[str]) -> None:
         pass
 
     def command(self, state: ServerState) -> list[str | Path]:
-        users, ini = self.place / "users", self.place / f"{self.mark}.ini"
-        users.write_text(f'"{self.behind["USER"]}" "{self.behind["PASSWORD"]}"\n')
+        users, ini = self.base_dir / "users", self.base_dir / f"{self.process_marker}.ini"
+        users.write_text(f'"{self.backend_settings["USER"]}" "{self.backend_settings["PASSWORD"]}"\n')
         ini.write_text(
-            f"[databases]\n{self.alias}* = host={self.behind['HOST']} port={self.behind['PORT']}\n"
+            f"[databases]\n{self.alias}* = host={self.backend_settings['HOST']}"
+            f" port={self.backend_settings['PORT']}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {state.port}\nunix_socket_dir =\n"
             f"auth_type = scram-sha-256\nauth_file = {users}\npool_mode = transaction\n"
             f"default_pool_size = {self.size}\nmax_client_conn = 200\n{self.extra}\n"
         )
         for path in (users, ini):
-            self.account.owns(path)
+            self.account.chown(path)
         return [require_pgbouncer(), ini]
 
-    def answers(self, state: ServerState) -> bool:
+    def is_ready(self, state: ServerState) -> bool:
         try:
             self.client().close()
         except psycopg.OperationalError:
@@ -72,15 +73,15 @@ class PgBouncer(LocalServer):
         return psycopg.connect(
             host="127.0.0.1",
             port=state.port,
-            user=self.behind["USER"],
-            password=self.behind["PASSWORD"],
+            user=self.backend_settings["USER"],
+            password=self.backend_settings["PASSWORD"],
             autocommit=True,
             connect_timeout=5,
             **given,
         )
 
     @contextmanager
-    def between(self, **settings: Any) -> Iterator[None]:
+    def connect_django(self, **settings: Any) -> Iterator[None]:
         """Let Django's connection lead through it."""
         state = read_state(self.state_file)
         assert state

@@ -25,20 +25,20 @@ class Standby(LocalPostgres):
         }
         super().__init__(root, durable=False, settings=settings)
         self.primary = primary
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.root_dir.mkdir(parents=True, exist_ok=True)
         write_state(self.state_file, ServerState(0, _read_server_state(primary).password))
 
-    def prepare(self, password: str, lock: IO[str]) -> None:
+    def init_data(self, password: str, lock: IO[str]) -> None:
         if self.data.exists():
             return
         self.data.mkdir(mode=0o700)
-        self.account.owns(self.data)
+        self.account.chown(self.data)
         state = _read_server_state(self.primary)
         told = {"PGPASSWORD": state.password}
         given = ["-h", "127.0.0.1", "-p", str(state.port), "-U", "kyndo", "-D", self.data, "-R", "-c", "fast"]
-        popen = self.account.popen
+        popen = self.account.popen_kwargs
         popen["env"] = {**popen["env"], **told}
-        subprocess.run([self.bin / "pg_basebackup", *given], check=True, capture_output=True, **popen)
+        subprocess.run([self.bin_dir / "pg_basebackup", *given], check=True, capture_output=True, **popen)
 
     def finish_start(self, state: ServerState) -> None:
         """It has what its primary has, and takes nothing else."""

@@ -86,7 +86,7 @@ def measure_table_size(options: argparse.Namespace, url: str, rows: int, results
     databases, told = BenchmarkDatabases(url), describe_machine(url)
 
     def keep(section: str, found: list[RoundResults]) -> None:
-        results.keep(section, rows, found, told, beside=options.add)
+        results.save_rounds(section, rows, found, told, beside=options.add)
 
     with closing(databases):
         print(f"-- {rows:,} cards", file=sys.stderr, flush=True)

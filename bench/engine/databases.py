@@ -48,18 +48,18 @@ class BenchmarkDatabases:
         self._manage("generate_cards", str(rows), "--without-rarity-v2")
         if "reference" in schemas:
             self._create("reference", template="kyndo")
-            with psycopg.connect(self.url_of("reference")) as connection:
+            with psycopg.connect(self.database_url("reference")) as connection:
                 connection.execute(REFERENCE_SCHEMA_SQL)
         for schema in sorted(schemas | {"kyndo"}):
-            with psycopg.connect(self.url_of(schema), autocommit=True) as connection:
+            with psycopg.connect(self.database_url(schema), autocommit=True) as connection:
                 connection.execute("VACUUM (FREEZE, ANALYZE)")
 
     @contextmanager
-    def copy(self, schema: str) -> Iterator[str]:
+    def temporary_copy(self, schema: str) -> Iterator[str]:
         """A fresh copy of a template, and the URL of it: the same files for every measurement."""
         self._create("trial", template=schema)
         try:
-            yield self.url_of("trial")
+            yield self.database_url("trial")
         finally:
             self._drop("trial")
 
@@ -68,27 +68,27 @@ class BenchmarkDatabases:
         for name in ("trial", "reference", "kyndo"):
             self._drop(name)
 
-    def url_of(self, name: str) -> str:
-        return urlsplit(self.url)._replace(path=f"/{self._name(name)}").geturl()
+    def database_url(self, name: str) -> str:
+        return urlsplit(self.url)._replace(path=f"/{self._database_name(name)}").geturl()
 
     @cached_property
-    def _durable(self) -> bool:
+    def _is_durable(self) -> bool:
         with psycopg.connect(self.url) as connection:
             return connection.execute("SELECT current_setting('fsync')").fetchone() == ("on",)
 
-    def _name(self, name: str) -> str:
+    def _database_name(self, name: str) -> str:
         return f"{self.prefix}_bench_{name}"
 
     def _create(self, name: str, template: str | None = None) -> None:
         self._drop(name)
-        source = self._name(template) if template else "template0"
-        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", self._name(name), source)
+        source = self._database_name(template) if template else "template0"
+        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", self._database_name(name), source)
         self._execute("CHECKPOINT")
-        if self._durable:
+        if self._is_durable:
             os.sync()  # else the first commits wait for what the system still has to write of the copy
 
     def _drop(self, name: str) -> None:
-        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._name(name))
+        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._database_name(name))
 
     def _execute(self, statement: str, *names: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -97,7 +97,7 @@ class BenchmarkDatabases:
     def _manage(self, *args: str) -> None:
         done = subprocess.run(
             [sys.executable, ROOT / "manage.py", *args],
-            env=build_environment(self.url_of("kyndo")),
+            env=build_environment(self.database_url("kyndo")),
             cwd=ROOT,
             check=False,
             stdout=subprocess.DEVNULL,

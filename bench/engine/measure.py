@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from bench.engine import crew
+from bench.engine import rq_workers
 from bench.engine.databases import UNREACHABLE_REDIS_URL, BenchmarkDatabases
 from bench.engine.process import BenchmarkProcess, run_module
 from bench.engine.variants import Variant
@@ -37,7 +37,7 @@ class Throughput:
     busy: float
 
     @property
-    def rate(self) -> float:
+    def rows_per_second(self) -> float:
         return self.rows / self.seconds
 
 
@@ -56,22 +56,22 @@ class Latency:
 class WorkResult:
     """What the processes told of one piece of work; the WAL written and the CPUs busy meanwhile."""
 
-    told: list[dict[str, Any]]
-    wal: int
-    busy: float
+    process_reports: list[dict[str, Any]]
+    wal_bytes: int
+    cpu_share: float
 
     @property
-    def began(self) -> float:
-        return min(worker["began"] for worker in self.told)
+    def started_at(self) -> float:
+        return min(worker["began"] for worker in self.process_reports)
 
     @property
-    def ended(self) -> float:
-        return max(worker["ended"] for worker in self.told)
+    def finished_at(self) -> float:
+        return max(worker["ended"] for worker in self.process_reports)
 
     @property
-    def batches(self) -> list[float]:
+    def batch_durations(self) -> list[float]:
         """Milliseconds."""
-        ends = [[worker["began"], *worker["batches"]] for worker in self.told]
+        ends = [[worker["began"], *worker["batches"]] for worker in self.process_reports]
         return [(after - before) * 1000 for one in ends for before, after in pairwise(one)]
 
 
@@ -82,37 +82,40 @@ class Benchmark:
         self.databases, self.rows = databases, rows
         self.sample = min(sample, rows)
 
-    def speed(self, variant: Variant) -> Throughput:
-        with self.databases.copy(variant.schema) as url, self._workers(variant, url) as workers:
+    def measure_throughput(self, variant: Variant) -> Throughput:
+        with (
+            self.databases.temporary_copy(variant.schema) as url,
+            self._ready_workers(variant, url) as workers,
+        ):
             sleep(_WARM_UP_SECONDS)  # as beside a player
-            return self._speed(_run_work(workers, url), variant, url)
+            return self._build_throughput(_run_work(workers, url), variant, url)
 
-    def idle(self, seconds: float) -> Latency:
+    def measure_idle_latency(self, seconds: float) -> Latency:
         """What a player feels where nothing else is done."""
-        with self.databases.copy("kyndo") as url, self._player(url) as finish:
+        with self.databases.temporary_copy("kyndo") as url, self._running_player(url) as finish:
             began = monotonic()
             sleep(seconds)
             return finish(began, monotonic())
 
-    def beside(self, variant: Variant) -> tuple[Throughput, Latency]:
+    def measure_beside_player(self, variant: Variant) -> tuple[Throughput, Latency]:
         """What a player feels beside the work, and what the work does beside a player."""
         # The player last: a process that starts takes the time of one that plays.
         with (
-            self.databases.copy(variant.schema) as url,
-            self._workers(variant, url) as workers,
-            self._player(url) as finish,
+            self.databases.temporary_copy(variant.schema) as url,
+            self._ready_workers(variant, url) as workers,
+            self._running_player(url) as finish,
         ):
             work = _run_work(workers, url)
-            return self._speed(work, variant, url), finish(work.began, work.ended)
+            return self._build_throughput(work, variant, url), finish(work.started_at, work.finished_at)
 
     @contextmanager
-    def _workers(self, variant: Variant, url: str) -> Iterator[list[BenchmarkProcess]]:
+    def _ready_workers(self, variant: Variant, url: str) -> Iterator[list[BenchmarkProcess]]:
         order = {**asdict(variant), "rows": self.sample if variant.sampled else 0}
         if variant.kind in ("engine", "queue"):
             order["run"] = run_module("worker", url, {**order, "kind": "create"})
         with ExitStack() as stack:
             redis = (
-                stack.enter_context(crew.running_workers(variant.workers, url))
+                stack.enter_context(rq_workers.running_workers(variant.workers, url))
                 if variant.workers
                 else UNREACHABLE_REDIS_URL
             )
@@ -121,29 +124,29 @@ class Benchmark:
                 stack.callback(worker.kill)
             yield workers
 
-    def _speed(self, work: WorkResult, variant: Variant, url: str) -> Throughput:
+    def _build_throughput(self, work: WorkResult, variant: Variant, url: str) -> Throughput:
         rows = self.sample if variant.sampled else self.rows
-        batches = crew.read_batch_durations(url) if variant.workers else work.batches
+        batches = rq_workers.read_batch_durations(url) if variant.workers else work.batch_durations
         return Throughput(
             rows=rows,
-            seconds=work.ended - work.began,
+            seconds=work.finished_at - work.started_at,
             batch_median=median(batches),
             batch_longest=max(batches),
-            wal_per_row=work.wal / rows,
-            memory=max(worker["memory"] for worker in work.told),
-            busy=work.busy,
+            wal_per_row=work.wal_bytes / rows,
+            memory=max(worker["memory"] for worker in work.process_reports),
+            busy=work.cpu_share,
         )
 
     @contextmanager
-    def _player(self, url: str) -> Iterator[Any]:
+    def _running_player(self, url: str) -> Iterator[Any]:
         player = BenchmarkProcess("player", url, {"url": url, "cards": self.rows})
 
         def finish(began: float, ended: float) -> Latency:
-            player.say()
-            return summarize_latency([one for one in player.told() if began <= one[0] <= ended])
+            player.signal()
+            return summarize_latency([one for one in player.read_result() if began <= one[0] <= ended])
 
         try:
-            player.say()
+            player.signal()
             sleep(_WARM_UP_SECONDS)
             yield finish
         finally:
@@ -154,10 +157,10 @@ def _run_work(workers: list[BenchmarkProcess], url: str) -> WorkResult:
     before = _wal_position(url)
     psutil.cpu_times_percent()  # from here on
     for worker in workers:
-        worker.say()
-    told = [worker.told() for worker in workers]
+        worker.signal()
+    told = [worker.read_result() for worker in workers]
     cpus = psutil.cpu_times_percent()
-    return WorkResult(told, _wal_position(url) - before, busy=1 - (cpus.idle + cpus.iowait) / 100)
+    return WorkResult(told, _wal_position(url) - before, cpu_share=1 - (cpus.idle + cpus.iowait) / 100)
 
 
 def summarize_latency(updates: list[list[float]]) -> Latency:

@@ -39,7 +39,7 @@ def _render_bars(results: ResultStore, rows: int) -> str:
         for name in VARIANTS
         if (told := compute_throughput_ratio(rounds, name, BASELINE))
     ]
-    most = max([told.most for _, told in found], default=1)
+    most = max([told.maximum for _, told in found], default=1)
     scale = (_WIDTH - _LEFT_MARGIN - 70) / most
     shapes = [_render_text(10, 22, f"{rows:,} cards: rows a second, of the limit in the same round", 15)]
     for place, (title, told) in enumerate(found):
@@ -53,7 +53,7 @@ def _render_bars(results: ResultStore, rows: int) -> str:
 
 
 def _render_bar(top: int, title: str, told: Spread, scale: float) -> list[str]:
-    middle, least, most = (value * scale for value in (told.middle, told.least, told.most))
+    middle, least, most = (value * scale for value in (told.median, told.minimum, told.maximum))
     y = top + _BAR_HEIGHT / 2 - 4
     return [
         _render_text(_LEFT_MARGIN - 10, top + 14, title, 13, "end"),
@@ -61,16 +61,16 @@ def _render_bar(top: int, title: str, told: Spread, scale: float) -> list[str]:
         f' fill="{_BAR_COLOUR}"/>',
         f'<path d="M{_LEFT_MARGIN + least:.1f} {y}H{_LEFT_MARGIN + most:.1f}"'
         f' stroke="{_TEXT_COLOUR}" stroke-width="2"/>',
-        _render_text(_LEFT_MARGIN + most + 8, top + 14, f"{told.middle:.2f}", 13),
+        _render_text(_LEFT_MARGIN + most + 8, top + 14, f"{told.median:.2f}", 13),
     ]
 
 
 def _render_curve(results: ResultStore, rows: int) -> str:
     rounds = results.rounds("curve", rows)
     names = sorted({name for one in rounds for name in one if name != BASELINE}, key=int)
-    rates = [told.middle for name in names if (told := compute_spread(rounds, name, rows_per_second))]
+    rates = [told.median for name in names if (told := compute_spread(rounds, name, rows_per_second))]
     waits = [
-        told.middle
+        told.median
         for name in names
         if (told := compute_spread(rounds, name, lambda told: float(told["p99"])))
     ]

@@ -20,17 +20,17 @@ class BenchmarkProcess:
             _module_command(module, order), env=build_environment(url, redis), cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        self._read()
+        self._read_line()
 
-    def say(self) -> None:
+    def signal(self) -> None:
         """A line: to begin, or to end."""
         assert self.popen.stdin  # noqa: S101
         self.popen.stdin.write("\n")
         self.popen.stdin.flush()
 
-    def told(self) -> Any:
+    def read_result(self) -> Any:
         """Wait for what the process tells at its end."""
-        answer = json.loads(self._read())
+        answer = json.loads(self._read_line())
         self.popen.wait()
         return answer
 
@@ -38,7 +38,7 @@ class BenchmarkProcess:
         self.popen.kill()
         self.popen.communicate()
 
-    def _read(self) -> str:
+    def _read_line(self) -> str:
         assert self.popen.stdout  # noqa: S101
         if line := self.popen.stdout.readline():
             return line

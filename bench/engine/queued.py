@@ -11,8 +11,8 @@ import psutil
 from django.db import connection
 from rq import Worker
 
-from bench.engine.crew import WORKER_LOG
 from bench.engine.memory import read_peak_memory
+from bench.engine.rq_workers import WORKER_LOG
 from ops.models import Run
 from ops.queue.enqueue import enqueue_run
 from ops.queue.liveness import connect_queue, count_live_workers

@@ -76,11 +76,11 @@ def _describe_worker_scaling(rounds: list[dict[str, Any]]) -> str:
     if not gain or not busy:
         return ""
     told = f"\nTwo workers do {format_spread(gain)} times what one does. They share the CPUs with PostgreSQL"
-    most = 1 / busy.middle
-    if gain.middle > most:
+    most = 1 / busy.median
+    if gain.median > most:
         return f"{told}, and here with others, so that nothing is told of what bounds them.\n"
     return (
-        f"{told}: one keeps {busy.middle:.0%} of them busy, PostgreSQL's part included, so that no number of"
+        f"{told}: one keeps {busy.median:.0%} of them busy, PostgreSQL's part included, so that no number of"
         f" workers does more than {most:.2f} times as much on this machine.\n"
     )
 
@@ -100,11 +100,11 @@ def _throughput_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
         _format_median(compute_spread(rounds, name, rows_per_second)),
         format_spread(compute_throughput_ratio(rounds, name, BASELINE)),
         of("batch_median"),
-        f"{longest.most:,.0f}" if longest else "",
+        f"{longest.maximum:,.0f}" if longest else "",
         # Who calls workers looks at them now and then: too seldom for these.
         "" if variant.workers else of("wal_per_row"),
         "" if variant.workers else of("memory", 2**20),
-        f"{busy.middle:.0%}" if busy else "",
+        f"{busy.median:.0%}" if busy else "",
     ]
 
 
@@ -123,7 +123,7 @@ def _player_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
     longest = of("longest")
     title = "nothing (idle)" if name == IDLE else VARIANTS[name].title
     speed = "" if name == IDLE else _format_median(compute_spread(rounds, name, rows_per_second))
-    most = f"{longest.most:,.0f}" if longest else ""
+    most = f"{longest.maximum:,.0f}" if longest else ""
     return [
         title,
         format_spread(of("p50")),
@@ -160,7 +160,7 @@ def _curve_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
         return shape(compute_spread(rounds, name, lambda told: float(told[key])))
 
     def most(found: Spread | None) -> str:
-        return f"{found.most:,.0f}" if found else ""
+        return f"{found.maximum:,.0f}" if found else ""
 
     return [
         name,
@@ -193,11 +193,11 @@ def _format_table(head: list[str], rows: Iterator[list[str]]) -> str:
 def format_spread(found: Spread | None) -> str:
     if found is None:
         return ""
-    places = 2 if found.most < 10 else 0
-    return f"{found.middle:,.{places}f} ({found.least:,.{places}f} to {found.most:,.{places}f})"
+    places = 2 if found.maximum < 10 else 0
+    return f"{found.median:,.{places}f} ({found.minimum:,.{places}f} to {found.maximum:,.{places}f})"
 
 
 def _format_median(found: Spread | None) -> str:
     if found is None:
         return ""
-    return f"{found.middle:,.{0 if found.middle >= 100 else 1}f}"
+    return f"{found.median:,.{0 if found.median >= 100 else 1}f}"

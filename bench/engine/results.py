@@ -21,36 +21,36 @@ class ResultStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.told: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+        self.data: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
 
-    def keep(
+    def save_rounds(
         self, section: str, rows: int, rounds: list[RoundResults], machine: str, *, beside: bool = False
     ) -> None:
         """In place of what is there of that size, or ``beside`` it."""
-        of_section = self.told.setdefault(section, {})
+        of_section = self.data.setdefault(section, {})
         if beside and str(rows) in of_section:
             of_section[str(rows)]["rounds"] += rounds
         else:
             of_section[str(rows)] = {"machine": machine, "rounds": rounds}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps(self.told, indent=1) + "\n")
+        self.path.write_text(json.dumps(self.data, indent=1) + "\n")
 
     def sizes(self, section: str) -> list[int]:
-        return sorted(map(int, self.told.get(section, {})))
+        return sorted(map(int, self.data.get(section, {})))
 
     def rounds(self, section: str, rows: int) -> list[RoundResults]:
-        found: list[RoundResults] = self.told.get(section, {}).get(str(rows), {}).get("rounds", [])
+        found: list[RoundResults] = self.data.get(section, {}).get(str(rows), {}).get("rounds", [])
         return found
 
     def machine(self, section: str, rows: int) -> str:
-        return str(self.told[section][str(rows)]["machine"])
+        return str(self.data[section][str(rows)]["machine"])
 
 
 class Spread:
     """The median of one figure over the rounds, and between what it lay."""
 
     def __init__(self, values: list[float]) -> None:
-        self.middle, self.least, self.most = median(values), min(values), max(values)
+        self.median, self.minimum, self.maximum = median(values), min(values), max(values)
 
 
 def compute_spread(

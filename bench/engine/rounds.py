@@ -15,7 +15,7 @@ IDLE = "idle"
 
 def run_throughput_rounds(bench: Benchmark, names: Sequence[str], count: int) -> list[RoundResults]:
     def measure(name: str) -> dict[str, Any]:
-        speed = bench.speed(VARIANTS[name])
+        speed = bench.measure_throughput(VARIANTS[name])
         return print_measurement(name, speed) and to_dict(speed)
 
     return _run_alternating_rounds("speed", names, count, measure)
@@ -25,7 +25,7 @@ def run_player_rounds(bench: Benchmark, names: Sequence[str], count: int, idle: 
     def measure(name: str) -> dict[str, Any]:
         if name != IDLE:
             return _measure_beside_player(bench, VARIANTS[name])
-        felt = bench.idle(idle)
+        felt = bench.measure_idle_latency(idle)
         return print_measurement(name, felt) and to_dict(felt)
 
     return _run_alternating_rounds("players", [IDLE, *names], count, measure)
@@ -36,14 +36,14 @@ def run_curve_rounds(bench: Benchmark, targets: Sequence[int], count: int) -> li
 
     def measure(name: str) -> dict[str, Any]:
         if name == BASELINE:
-            return to_dict(bench.speed(VARIANTS[BASELINE]))
+            return to_dict(bench.measure_throughput(VARIANTS[BASELINE]))
         return _measure_beside_player(bench, variant_with_target(int(name)))
 
     return _run_alternating_rounds("curve", [BASELINE, *map(str, targets)], count, measure)
 
 
 def _measure_beside_player(bench: Benchmark, variant: Variant) -> dict[str, Any]:
-    speed, felt = bench.beside(variant)
+    speed, felt = bench.measure_beside_player(variant)
     print_measurement(variant.name, speed, felt)
     return to_dict(speed) | to_dict(felt)
 
@@ -68,7 +68,8 @@ def print_measurement(name: str, *told: Throughput | Latency) -> bool:
 def _format_measurement(told: Throughput | Latency) -> str:
     if isinstance(told, Throughput):
         return (
-            f"{told.rate:>8,.0f} rows/s; batches {told.batch_median:,.1f} ms, to {told.batch_longest:,.0f};"
-            f" {told.wal_per_row:,.0f} bytes of WAL a row; {told.memory / 2**20:,.0f} MiB"
+            f"{told.rows_per_second:>8,.0f} rows/s; batches {told.batch_median:,.1f} ms,"
+            f" to {told.batch_longest:,.0f}; {told.wal_per_row:,.0f} bytes of WAL a row;"
+            f" {told.memory / 2**20:,.0f} MiB"
         )
     return f"player: p50 {told.p50:,.1f}, p99 {told.p99:,.1f}, max {told.longest:,.0f} ms ({told.count})"

@@ -40,7 +40,7 @@ def _throughput_targets(results: ResultStore) -> Iterator[TargetRow]:
         ("two", "adaptive", 1.3, "two processes, of one, at least"),
     ]:
         if found := compute_throughput_ratio(rounds, name, to):
-            yield what, wanted, found.middle, found.middle >= wanted
+            yield what, wanted, found.median, found.median >= wanted
 
 
 def _table_size_targets(results: ResultStore) -> Iterator[TargetRow]:
@@ -50,7 +50,7 @@ def _table_size_targets(results: ResultStore) -> Iterator[TargetRow]:
         compute_throughput_ratio(large, "adaptive", BASELINE),
     )
     if before and after:
-        share = after.middle / before.middle
+        share = after.median / before.median
         yield "its share of the limit, of that at 100,000, at least", 0.9, share, share >= 0.9
     lean, full = (
         compute_spread(rounds, "adaptive", lambda told: told["memory"] / 2**20) for rounds in (small, large)
@@ -58,9 +58,9 @@ def _table_size_targets(results: ResultStore) -> Iterator[TargetRow]:
     if lean and full:
         yield (
             "memory in MiB, as at 100,000, at most",
-            lean.middle * 1.05,
-            full.middle,
-            full.middle <= lean.middle * 1.05,
+            lean.median * 1.05,
+            full.median,
+            full.median <= lean.median * 1.05,
         )
 
 
@@ -71,16 +71,16 @@ def _latency_targets(results: ResultStore) -> Iterator[TargetRow]:
     )
     longest: Spread | None = compute_spread(rounds, "adaptive", lambda told: float(told["longest"]))
     if idle and beside and longest:
-        wanted = idle.middle + TARGET_DURATION / timedelta(milliseconds=1)
+        wanted = idle.median + TARGET_DURATION / timedelta(milliseconds=1)
         yield (
             "a player's p99 from due, ms: idle's and the target, at most",
             wanted,
-            beside.middle,
-            beside.middle <= wanted,
+            beside.median,
+            beside.median <= wanted,
         )
         yield (
             "a player's longest wait, ms, at most",
             _MAX_WAIT_MS,
-            longest.most,
-            longest.most <= _MAX_WAIT_MS,
+            longest.maximum,
+            longest.maximum <= _MAX_WAIT_MS,
         )

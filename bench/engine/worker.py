@@ -22,10 +22,10 @@ class BatchEndRecorder:
     """When each batch ended; an engine's watcher too."""
 
     def __init__(self) -> None:
-        self.times: list[float] = []
+        self.batch_ends: list[float] = []
 
     def batch(self, *told: object) -> None:
-        self.times.append(monotonic())
+        self.batch_ends.append(monotonic())
 
     def waiting(self, reason: str) -> None:
         print(reason, file=sys.stderr)
@@ -81,7 +81,7 @@ def prepare_bare_statement(order: dict[str, Any], ends: BatchEndRecorder) -> Cal
 
 
 def prepare_django_strategy(order: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
-    from bench.engine.django_ways import DJANGO_STRATEGIES
+    from bench.engine.django_strategies import DJANGO_STRATEGIES
 
     def go() -> None:
         done = 0
@@ -114,7 +114,7 @@ def main() -> None:
     sys.stdin.readline()
     began = monotonic()
     of_others = go()  # where others did the work
-    told = {"began": began, "ended": monotonic(), "batches": ends.times, "memory": read_peak_memory()}
+    told = {"began": began, "ended": monotonic(), "batches": ends.batch_ends, "memory": read_peak_memory()}
     print(json.dumps(of_others or told), flush=True)
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from django.db import models, transaction
 
-from cards.exports import layouts
+from cards.exports import row_schemas
 from cards.models import Asset, Card, PresentationRule
 from cards.packs.errors import MAX_REPORTED_ROWS, BadRows, InvalidPack
-from cards.packs.layout import RowSchema
 from cards.packs.loading import EXPLICIT_RARITY_V2, check_rows, fill_staging, raise_for_bad_rows, stage_rows
+from cards.packs.row_schema import RowSchema
 from cards.thumbnails.stale import request_stale_rendering
 from cards.triggers import ignore_rarity_triggers
 from ops import bulk_load
@@ -50,19 +50,19 @@ class StagedExport:
     audit: StagingTable
 
     @property
-    def merges(self) -> dict[str, Upsert]:
+    def upserts(self) -> dict[str, Upsert]:
         """By the name of the part, in the order in which they are loaded."""
         return {"presentation_rules": self.rules, "cards": self.cards, "assets": self.assets}
 
     @property
-    def adoption(self) -> AuditImport:
+    def audit_import(self) -> AuditImport:
         # The keys of the Node backend are no numbers: nothing here can have them.
         return AuditImport(
-            self.audit, list(self.merges.values()), "elsewhere:" if self.export.is_ours else ""
+            self.audit, list(self.upserts.values()), "elsewhere:" if self.export.is_ours else ""
         )
 
-    def link(self) -> None:
-        resolve_foreign_keys(self.assets.staging, "card", layouts.OWNER_COLUMN, self.cards)
+    def link_assets(self) -> None:
+        resolve_foreign_keys(self.assets.staging, "card", row_schemas.OWNER_COLUMN, self.cards)
 
 
 @contextmanager
@@ -74,18 +74,18 @@ def stage_export(export: ExportFolder, say: StatusCallback) -> Iterator[StagedEx
             with _file_error_context(export.files[part]):
                 return stack.enter_context(stage_rows(export.files[part], layout, say))
 
-        rules = enter("presentation_rules", layouts.rule_schema(export.is_ours))
-        cards = enter("cards", layouts.card_schema(export.is_ours, _known_rarities(rules)))
-        assets = enter("assets", layouts.asset_schema(export.is_ours))
+        rules = enter("presentation_rules", row_schemas.rule_schema(export.is_ours))
+        cards = enter("cards", row_schemas.card_schema(export.is_ours, _known_rarities(rules)))
+        assets = enter("assets", row_schemas.asset_schema(export.is_ours))
         with _file_error_context(export.files["assets"]):
             _check_asset_cards(export.files["assets"], assets, cards)
         log = export.files["audit_logs"]
         with _file_error_context(log):
-            layout = layouts.audit_log_schema(export.is_ours)
+            layout = row_schemas.audit_log_schema(export.is_ours)
             audit, bad = stack.enter_context(fill_staging(log, layout, say))
             check_rows(audit, log, layout, bad, key=None)
         found = StagedExport(export, rules, cards, assets, audit)
-        found.link()
+        found.link_assets()
         yield found
 
 
@@ -96,9 +96,9 @@ def is_catalogue_empty() -> bool:
 
 def preview_export(found: StagedExport) -> tuple[bool, dict[str, LoadPreview]]:
     """Whether the rows would be taken over as they are, and what would become of those of each part."""
-    seen = {part: bulk_load.preview(merge, samples=3) for part, merge in found.merges.items()}
+    seen = {part: bulk_load.preview(merge, samples=3) for part, merge in found.upserts.items()}
     with bulk_load.translate_data_errors(), read_only_snapshot():
-        added = found.adoption.count()
+        added = found.audit_import.count()
         seen["audit_logs"] = LoadPreview(_audit_log_counts(found, added), [], [])
         return is_catalogue_empty(), seen
 
@@ -107,7 +107,7 @@ def load_export(found: StagedExport, performed_by: str) -> tuple[bool, dict[str,
     """As ``preview``, done. Raises Busy and Refused, with nothing changed."""
 
     def work() -> tuple[bool, dict[str, LoadCounts]]:
-        for merge in found.merges.values():
+        for merge in found.upserts.values():
             bulk_load.acquire_load_lock(merge)
         empty = is_catalogue_empty()
         counts = _copy_into_empty(found) if empty else _merge_into_existing(found, performed_by)
@@ -122,11 +122,11 @@ def _copy_into_empty(found: StagedExport) -> dict[str, LoadCounts]:
     origin = ORIGINAL_KEY if found.export.is_ours else None
     counts = {}
     with ignore_rarity_triggers(), transaction.atomic():
-        for part, merge in found.merges.items():
+        for part, merge in found.upserts.items():
             if merge is found.assets:
-                found.link()
+                found.link_assets()
             counts[part] = LoadCounts(merge.copy(origin), 0, 0)
-        audit = Upsert(found.audit, "action").copy(origin) if origin else found.adoption.insert()
+        audit = Upsert(found.audit, "action").copy(origin) if origin else found.audit_import.insert()
         counts["audit_logs"] = LoadCounts(audit, 0, 0)
     reset_sequences(MODELS)
     return counts
@@ -135,9 +135,9 @@ def _copy_into_empty(found: StagedExport) -> dict[str, LoadCounts]:
 def _merge_into_existing(found: StagedExport, performed_by: str) -> dict[str, LoadCounts]:
     """Into a catalogue that is in use: as a pack is loaded, with audit rows of its own."""
     counts = {}
-    for part, merge in found.merges.items():
+    for part, merge in found.upserts.items():
         if merge is found.assets:
-            found.link()
+            found.link_assets()
         file = found.export.files[part]
         signature = AuditContext(
             "import_json",
@@ -148,7 +148,7 @@ def _merge_into_existing(found: StagedExport, performed_by: str) -> dict[str, Lo
         counts[part] = bulk_load.upsert_in_transaction(
             merge, signature, creating=ignore_rarity_triggers, settled=settled
         )
-    counts["audit_logs"] = _audit_log_counts(found, found.adoption.insert())
+    counts["audit_logs"] = _audit_log_counts(found, found.audit_import.insert())
     request_stale_rendering(performed_by)
     return counts
 
@@ -164,7 +164,7 @@ def _known_rarities(rules: Upsert) -> list[str]:
 
 def _check_asset_cards(file: ExportFile, assets: Upsert, cards: Upsert) -> None:
     bad = BadRows()
-    lost, total = find_dangling_references(assets.staging, layouts.OWNER_COLUMN, cards, MAX_REPORTED_ROWS)
+    lost, total = find_dangling_references(assets.staging, row_schemas.OWNER_COLUMN, cards, MAX_REPORTED_ROWS)
     bad.extend(
         [(place, f"its card {quote_truncated(key)} is not in the export") for place, key in lost], total
     )

@@ -12,8 +12,8 @@ from django.core.management.base import CommandParser
 
 from cards.models import Card
 from cards.packs import report
-from cards.packs.layout import RowSchema
 from cards.packs.loading import EXPLICIT_RARITY_V2, stage_rows
+from cards.packs.row_schema import RowSchema
 from cards.packs.source import Source, file_sha256, open_source
 from cards.thumbnails.stale import request_stale_rendering
 from cards.triggers import ignore_rarity_triggers
@@ -49,7 +49,7 @@ class LoadCommand(OpsCommand):
         """``before`` is called ahead of an execution; ``remarks`` are told of a file that was read."""
         with (
             status_line() as say,
-            open_source(file, layout.lists) as source,
+            open_source(file, layout.list_keys) as source,
             stage_rows(source, layout, say) as merge,
         ):
             if options["execute"]:
@@ -57,16 +57,16 @@ class LoadCommand(OpsCommand):
                 say(f"Merging {merge.staging.total:,} rows")
                 lines = self.execute_load(merge, source, options, remarks())
             else:
-                lines = self.preview(merge, source, options, remarks())
+                lines = self.preview_load(merge, source, options, remarks())
         self.write_lines(lines)
 
-    def preview(
+    def preview_load(
         self, merge: Upsert, source: Source, options: dict[str, Any], remarks: list[str]
     ) -> list[str]:
         seen = bulk_load.preview(merge)
         if options["json"]:
             return [report.result_json(seen.counts, executed=False, seen=seen)]
-        return report.preview_lines(source, seen, remarks, self.to_execute(options))
+        return report.preview_lines(source, seen, remarks, self.format_execute_command(options))
 
     def execute_load(
         self, merge: Upsert, source: Source, options: dict[str, Any], remarks: list[str]
@@ -87,7 +87,7 @@ class LoadCommand(OpsCommand):
             return [report.result_json(counts, executed=True)]
         return report.result_lines(source, counts, remarks)
 
-    def to_execute(self, options: dict[str, Any]) -> str:
+    def format_execute_command(self, options: dict[str, Any]) -> str:
         file = [str(options["file"])] if options["file"] else []
         flags = ["--without-rarity-v2"] if options.get("without_rarity_v2") else []
         flags += get_performed_by_flags(options["performed_by"])

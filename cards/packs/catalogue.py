@@ -8,7 +8,7 @@ from typing import Any
 from cards.models import Card, PresentationRule
 from cards.packs.errors import BadValue, InvalidPack
 from cards.packs.illustrations import Illustrations
-from cards.packs.layout import Row, RowSchema, choice_converter
+from cards.packs.row_schema import Row, RowSchema, choice_converter
 from cards.packs.values import converter_for, nfc_converter, normalize_nfc
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
@@ -38,14 +38,14 @@ def card_schema(illustrations: Illustrations, *, without_rarity_v2: bool = False
     def finish(row: Row, raw: Row) -> None:
         _reconcile_rarities(row, without_rarity_v2, may_differ=_is_exported_row(raw))
         if image := row.get("image"):
-            row["image"] = illustrations.place(image, row.get("pack_id"))
+            row["image"] = illustrations.resolve(image, row.get("pack_id"))
 
     return RowSchema(
         model=Card,
         key="card_id",
         columns=CARD_COLUMNS,
-        lists=("cards", "assets"),
-        needed=("title", "pack_id"),
+        list_keys=("cards", "assets"),
+        required=("title", "pack_id"),
         aliases={"image_url": "image", "thumbnail_url": "thumbnail"},
         fallbacks={"id": "card_id"},
         converters={
@@ -56,7 +56,7 @@ def card_schema(illustrations: Illustrations, *, without_rarity_v2: bool = False
         },
         defaults=_pack_defaults,
         prepare=_drop_generated_columns,
-        finish=finish,
+        postprocess=finish,
     )
 
 
@@ -65,8 +65,8 @@ def rule_schema() -> RowSchema:
         model=PresentationRule,
         key="rarity",
         columns=("rarity", "frame_color", "glow_effect", "badge_icon", "sort_order", "metadata"),
-        lists=("rules", "presentationRules", "presentation_rules"),
-        needed=("frame_color", "sort_order"),
+        list_keys=("rules", "presentationRules", "presentation_rules"),
+        required=("frame_color", "sort_order"),
         converters={"rarity": nfc_converter(converter_for(PresentationRule._meta.get_field("rarity")))},
         prepare=_drop_generated_columns,
     )

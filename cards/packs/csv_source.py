@@ -30,13 +30,13 @@ class CsvSource:
 
     def __init__(self, path: Path, file: TextIO) -> None:
         self.path = path
-        self.top: dict[str, Any] = {}
+        self.top_level: dict[str, Any] = {}
         self._file = file
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         csv.field_size_limit(_MAX_CELL_LENGTH)
-        before, delimiter = self._beginning()
-        rows = self._filled(before, delimiter)
+        before, delimiter = self._detect_header()
+        rows = self._iter_filled_rows(before, delimiter)
         _, header = next(rows, (0, None))
         if header is None:
             raise InvalidPack("the file has no header line.")
@@ -44,10 +44,10 @@ class CsvSource:
         for line, cells in rows:
             yield line, _parse_row(names, cells)
 
-    def where(self, place: int) -> str:
+    def row_label(self, place: int) -> str:
         return f"line {place}"
 
-    def _beginning(self) -> tuple[int, str]:
+    def _detect_header(self) -> tuple[int, str]:
         """How many lines come before the header, and what stands between its cells."""
         self._file.seek(0)
         line = self._file.readline()
@@ -61,7 +61,7 @@ class CsvSource:
             before += 1
         return before, max(_DELIMITERS, key=lambda char: _count_cells(line, char))
 
-    def _filled(self, before: int, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    def _iter_filled_rows(self, before: int, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         """The header, then the rows that hold something, each with the line on which it begins."""
         self._file.seek(0)
         for _ in range(before):

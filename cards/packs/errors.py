@@ -29,17 +29,17 @@ class BadRows:
     that could, which are others."""
 
     total: int = 0
-    kept: list[tuple[int, str]] = field(default_factory=list)
+    reported: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, place: int, reason: str) -> None:
         self.total += 1
-        if len(self.kept) < MAX_REPORTED_ROWS:
-            self.kept.append((place, reason))
+        if len(self.reported) < MAX_REPORTED_ROWS:
+            self.reported.append((place, reason))
 
     def extend(self, found: list[tuple[int, str]], total: int) -> None:
         """What one query found: the first rows that have a fault, and how many rows have."""
         self.total += total
-        self.kept += found
+        self.reported += found
 
-    def first(self) -> list[tuple[int, str]]:
-        return sorted(self.kept)[:MAX_REPORTED_ROWS]
+    def first_reported(self) -> list[tuple[int, str]]:
+        return sorted(self.reported)[:MAX_REPORTED_ROWS]

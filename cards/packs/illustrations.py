@@ -36,10 +36,10 @@ class Illustrations:
         self._folder = os.path.realpath(folder)
         self._sources: dict[str, str] = {}
         self._missing, self._first_missing = 0, ""
-        self._name = lru_cache(maxsize=4096)(self._find_name)
-        self._names = lru_cache(maxsize=256)(_file_names_by_nfc)
+        self._storage_name = lru_cache(maxsize=4096)(self._build_storage_name)
+        self._nfc_names = lru_cache(maxsize=256)(_file_names_by_nfc)
 
-    def place(self, image: str, pack_id: str | None) -> str:
+    def resolve(self, image: str, pack_id: str | None) -> str:
         """The image's name in the storage if it lies beside the pack, else the image as given."""
         if image.lower().startswith(_UNSAFE_PREFIXES):
             raise BadValue(f"image {quote_truncated(image)} is no address of a picture")
@@ -47,20 +47,20 @@ class Illustrations:
             return image
         if ".." in image.replace("\\", "/").split("/"):
             raise BadValue(f"image {quote_truncated(image)} leads out of the pack's folder")
-        path = self._find(image)
+        path = self._find_file(image)
         if path is None:
-            self._miss(image)
+            self._count_missing(image)
             return image
-        return self._name(path, pack_id or "")
+        return self._storage_name(path, pack_id or "")
 
-    def remarks(self) -> list[str]:
+    def missing_remarks(self) -> list[str]:
         """What whoever made the pack should know of its pictures."""
         if not self._missing:
             return []
         count = pluralize(self._missing, "picture")
         return [f"  Not beside the pack, and left as named: {count}; the first is {self._first_missing}"]
 
-    def store(self) -> int:
+    def store_found(self) -> int:
         """Put what was found into the storage; how many were not there yet."""
         missing = [name for name in self._sources if not default_storage.exists(name)]
         for name in missing:
@@ -73,18 +73,18 @@ class Illustrations:
                 raise InvalidPack(f"Nothing was loaded: {name} cannot be stored: {exc.strerror}.") from exc
         return len(missing)
 
-    def _find(self, image: str) -> str | None:
+    def _find_file(self, image: str) -> str | None:
         """The path of a file beside the pack, whose name may be spelt decomposed, as macOS spells it."""
         path = self._folder
         for name in image.split("/"):
             if not os.path.lexists(os.path.join(path, name)):
-                name = "" if name.isascii() else self._names(path).get(normalize_nfc(name), "")
+                name = "" if name.isascii() else self._nfc_names(path).get(normalize_nfc(name), "")
                 if not name:
                     return None
             path = os.path.join(path, name)
         return path
 
-    def _miss(self, image: str) -> None:
+    def _count_missing(self, image: str) -> None:
         if not image.startswith(_STORAGE_PREFIXES):
             self._missing += 1
             self._first_missing = self._first_missing or quote_truncated(image)
@@ -92,7 +92,7 @@ class Illustrations:
     def _quote(self, path: str) -> str:
         return quote_truncated(os.path.relpath(path, self._folder))
 
-    def _find_name(self, path: str, pack_id: str) -> str:
+    def _build_storage_name(self, path: str, pack_id: str) -> str:
         real = os.path.realpath(path)
         if os.path.commonpath([self._folder, real]) != self._folder:
             raise BadValue(f"image {self._quote(path)} is a link out of the pack's folder")

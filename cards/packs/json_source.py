@@ -24,19 +24,19 @@ class JsonSource:
 
     def __init__(self, path: Path, file: TextIO, lists: Collection[str]) -> None:
         self.path = path
-        self.top: dict[str, Any] = {}
-        self._file, self._lists = file, lists
-        self._begin()
+        self.top_level: dict[str, Any] = {}
+        self._file, self._list_keys = file, lists
+        self._rewind()
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
-        self._begin()
+        self._rewind()
         match self._reader.peek():
             case "[":
-                yield from self._rows("row ")
+                yield from self._iter_list("row ")
             case "{" if self.path.suffix.lower() in _JSON_LINES_SUFFIXES:
-                yield from self._lines()
+                yield from self._iter_lines()
             case "{":
-                yield from self._object()
+                yield from self._iter_object()
             case "":
                 raise InvalidPack("the file is empty.")
             case other:
@@ -45,45 +45,48 @@ class JsonSource:
             self._reader.value()
             raise InvalidPack("not JSON: there is more after its end.")
 
-    def _begin(self) -> None:
+    def _rewind(self) -> None:
         self._file.seek(0)
         self._reader = JsonReader(self._file)
-        self._starts: list[tuple[int, str]] = []
+        self._list_starts: list[tuple[int, str]] = []
         self._count = 0
 
-    def where(self, place: int) -> str:
-        start, name = next(found for found in reversed(self._starts) if found[0] <= place)
+    def row_label(self, place: int) -> str:
+        start, name = next(found for found in reversed(self._list_starts) if found[0] <= place)
         return f"{name}[{place - start}]"
 
-    def _object(self) -> Iterator[tuple[int, Any]]:
+    def _iter_object(self) -> Iterator[tuple[int, Any]]:
         seen: set[str] = set()
         for key in self._reader.names():
             if key in seen:
                 raise InvalidPack(f'it gives "{truncate(key)}" twice.')
             seen.add(key)
-            if key in self._lists and self._reader.peek() == "[":
-                yield from self._rows(key)
+            if key in self._list_keys and self._reader.peek() == "[":
+                yield from self._iter_list(key)
             else:
-                self.top[key] = self._reader.value()
-        if not self._starts and self._reader.peek() == "{":
+                self.top_level[key] = self._reader.value()
+        if not self._list_starts and self._reader.peek() == "{":
             raise InvalidPack(
                 "there is more after its first object: with a row on each line, call it .jsonl."
             )
-        if not self._starts:
-            wanted = " or ".join(f'"{name}"' for name in self._lists)
-            found = ", ".join(f'"{truncate(key)}"' for key in islice(self.top, _MAX_LISTED_KEYS)) or "nothing"
-            if len(self.top) > _MAX_LISTED_KEYS:
-                found += f" and {len(self.top) - _MAX_LISTED_KEYS:,} more"
+        if not self._list_starts:
+            wanted = " or ".join(f'"{name}"' for name in self._list_keys)
+            found = (
+                ", ".join(f'"{truncate(key)}"' for key in islice(self.top_level, _MAX_LISTED_KEYS))
+                or "nothing"
+            )
+            if len(self.top_level) > _MAX_LISTED_KEYS:
+                found += f" and {len(self.top_level) - _MAX_LISTED_KEYS:,} more"
             raise InvalidPack(f"it has no list {wanted}; at its top it has {found}.")
 
-    def _lines(self) -> Iterator[tuple[int, Any]]:
-        self._starts.append((0, "row "))
+    def _iter_lines(self) -> Iterator[tuple[int, Any]]:
+        self._list_starts.append((0, "row "))
         while self._reader.peek():
             yield self._count, self._reader.value()
             self._count += 1
 
-    def _rows(self, name: str) -> Iterator[tuple[int, Any]]:
-        self._starts.append((self._count, name))
+    def _iter_list(self, name: str) -> Iterator[tuple[int, Any]]:
+        self._list_starts.append((self._count, name))
         for row in self._reader.items():
             yield self._count, row
             self._count += 1

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any
 
 from cards.packs.errors import MAX_REPORTED_ROWS, BadRows, BadValue, InvalidPack
-from cards.packs.layout import METADATA, Row, RowReader, RowSchema, to_camel_case
 from cards.packs.progress import iter_with_progress
 from cards.packs.reasons import fault_reasons
+from cards.packs.row_schema import METADATA, Row, RowReader, RowSchema, to_camel_case
 from cards.packs.source import Source
 from cards.triggers import ignore_rarity_triggers
 from ops.bulk_load import UpdateContext
@@ -30,7 +30,7 @@ def stage_rows(source: Source, layout: RowSchema, say: StatusCallback) -> Iterat
     """All rows of a source, ready to be merged; raises ``RefusedPack`` if one of them is bad."""
     with fill_staging(source, layout, say) as (staging, bad):
         say("Comparing with what is there")
-        merge = Upsert(staging, layout.key, overlaid=frozenset({METADATA}), once=layout.once)
+        merge = Upsert(staging, layout.key, overlaid=frozenset({METADATA}), once=layout.insert_only)
         merge.spell_as_stored()
         _apply_pack_defaults(merge, source, layout)
         _check_pack(merge, source, layout, bad)
@@ -43,9 +43,11 @@ def fill_staging(
 ) -> Iterator[tuple[StagingTable, BadRows]]:
     """The rows of a source that can be read, and those that cannot."""
     bad = BadRows()
-    with StagingTable(layout.model, layout.columns, tuple(layout.extra)) as staging:
+    with StagingTable(layout.model, layout.columns, tuple(layout.extra_columns)) as staging:
         try:
-            staging.fill(_iter_values(iter_with_progress(source, say), source.top, RowReader(layout), bad))
+            staging.fill(
+                _iter_values(iter_with_progress(source, say), source.top_level, RowReader(layout), bad)
+            )
         except RejectedRow as exc:
             raise InvalidPack(
                 f"Nothing was loaded.\n  {_refused_row_label(source, layout, exc)}  {exc}"
@@ -67,14 +69,14 @@ def _iter_values(
 
 def _refused_row_label(source: Source, layout: RowSchema, refused: RejectedRow) -> str:
     """The place of a row that the database counted: read again, since no place is kept for each row."""
-    rows = _iter_values(source, source.top, RowReader(layout), BadRows())
+    rows = _iter_values(source, source.top_level, RowReader(layout), BadRows())
     place, *_ = next(islice(rows, refused.number - 1, None))
-    return source.where(place)
+    return source.row_label(place)
 
 
 def _apply_pack_defaults(merge: Upsert, source: Source, layout: RowSchema) -> None:
     """What the top of the pack says, where it says so after its rows."""
-    for name, value in layout.defaults(source.top).items():
+    for name, value in layout.defaults(source.top_level).items():
         merge.staging.default(name, value)
 
 
@@ -91,11 +93,11 @@ def check_rows(
     faults = ViolationFinder(staging, key)
     if key:
         faults.twice(str(staging.field(key).column), to_camel_case(key))
-    for name, told in layout.distinct.items():
+    for name, told in layout.unique_columns.items():
         faults.twice(name, told)
-    if key and layout.origin:
-        faults.renamed(layout.origin, METADATA, layout.distinct[layout.origin])
-    for name in layout.needed:
+    if key and layout.origin_column:
+        faults.renamed(layout.origin_column, METADATA, layout.unique_columns[layout.origin_column])
+    for name in layout.required:
         faults.lacking(name)
     faults.broken()
     faults.taken()
@@ -111,7 +113,7 @@ def raise_for_bad_rows(source: Source, bad: BadRows) -> None:
 
 
 def _bad_rows_message(source: Source, bad: BadRows) -> str:
-    first = [(source.where(place), reason) for place, reason in bad.first()]
+    first = [(source.row_label(place), reason) for place, reason in bad.first_reported()]
     width = max(len(where) for where, _ in first)
     lines = [f"  {where:<{width}}  {truncate(reason, _MAX_REASON_LENGTH)}" for where, reason in first]
     if bad.total > len(first):

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from django.db import models
 
-from cards.packs.layout import RowSchema, to_camel_case
+from cards.packs.row_schema import RowSchema, to_camel_case
 from cards.packs.source import Source
 from ops.formatting import quote_truncated, truncate
 from ops.sql.violations import Violation, ViolationKind
@@ -42,7 +42,7 @@ def _missing_text(faults: list[Violation]) -> str:
 
 
 def _duplicate_text(fault: Violation, source: Source) -> str:
-    value, before = quote_truncated(str(fault.value)), source.where(int(fault.other or 0))
+    value, before = quote_truncated(str(fault.value)), source.row_label(int(fault.other or 0))
     return f"{fault.about} {value} was given before, in {before}"
 
 

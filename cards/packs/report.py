@@ -43,7 +43,7 @@ def result_json(counts: LoadCounts, *, executed: bool, seen: LoadPreview | None 
 
 def _header_lines(source: Source, counts: LoadCounts, remarks: list[str]) -> list[str]:
     """The file, what the pack says of itself, and whether it is right about its length."""
-    title, version, count = (source.top.get(name) for name in ("title", "version", "count"))
+    title, version, count = (source.top_level.get(name) for name in ("title", "version", "count"))
     told = " ".join(_format_value(part) for part in (title, version) if part)
     total = counts.created + counts.changed + counts.unchanged
     doubt = (

@@ -18,11 +18,11 @@ class Source(Protocol):
     """Rows with their places; ``where`` names a place for people, ``top`` is what the pack says of itself."""
 
     path: Path
-    top: dict[str, Any]
+    top_level: dict[str, Any]
 
     def __iter__(self) -> Iterator[tuple[int, Any]]: ...
 
-    def where(self, place: int) -> str: ...
+    def row_label(self, place: int) -> str: ...
 
 
 @contextmanager

@@ -26,7 +26,7 @@ class Frame:
 
     window: Image.Image
     overlay: Image.Image
-    ground: Colour
+    background_colour: Colour
 
 
 @lru_cache(maxsize=64)

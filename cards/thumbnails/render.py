@@ -21,7 +21,9 @@ def render_thumbnail(image: str, look: FrameStyle) -> bytes:
     """The thumbnail of a stored illustration as WebP. Raises BadPicture."""
     frame, art = render_frame(look), load_illustration(image, _ILLUSTRATION_SIZE)
     if art.mode == "RGBA":
-        art = Image.alpha_composite(Image.new("RGBA", _ILLUSTRATION_SIZE, (*frame.ground, 255)), art)
+        art = Image.alpha_composite(
+            Image.new("RGBA", _ILLUSTRATION_SIZE, (*frame.background_colour, 255)), art
+        )
     thumbnail = Image.new("RGBA", SIZE)
     thumbnail.paste(art, WINDOW_BOX[:2], frame.window)
     thumbnail.alpha_composite(frame.overlay)

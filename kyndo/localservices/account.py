@@ -19,7 +19,7 @@ class Account:
     gid: int | None = None
 
     @property
-    def popen(self) -> dict[str, Any]:
+    def popen_kwargs(self) -> dict[str, Any]:
         """Keyword arguments for `subprocess` that make the child this user, with nothing of ours about it."""
         who: dict[str, Any] = (
             {} if self.uid is None else {"user": self.uid, "group": self.gid, "extra_groups": []}
@@ -27,23 +27,26 @@ class Account:
         # PG* and LC_* of the caller's shell must not reach the servers.
         return {**who, "umask": 0o077, "cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
 
-    def owns(self, path: Path) -> None:
+    def chown(self, path: Path) -> None:
         """Hand ``path`` to this user."""
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid)
 
-    def reaches(self, path: Path) -> bool:
+    def has_access(self, path: Path) -> bool:
         """Tell whether this user can walk down to ``path``."""
         if self.uid is None:
             return True
-        return subprocess.run(["/usr/bin/env", "test", "-x", path], check=False, **self.popen).returncode == 0
+        return (
+            subprocess.run(["/usr/bin/env", "test", "-x", path], check=False, **self.popen_kwargs).returncode
+            == 0
+        )
 
     def run(self, command: Sequence[str | Path], lock: IO[str]) -> None:
         """Run ``command`` to its end as this user; its own last words become the error.
 
         It holds ``lock`` too, so that where it outlives us whoever comes next waits for it.
         """
-        inherited = {"pass_fds": [lock.fileno()], **self.popen}
+        inherited = {"pass_fds": [lock.fileno()], **self.popen_kwargs}
         done = subprocess.run(command, check=False, capture_output=True, text=True, **inherited)
         if done.returncode:
             words = "\n".join(done.stderr.strip().splitlines()[-5:])

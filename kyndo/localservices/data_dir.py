@@ -21,7 +21,7 @@ def hash_path(path: Path) -> str:
 
 def is_usable(path: Path, account: Account) -> bool:
     """Tell whether ``account`` can reach ``path``, and PostgreSQL's tools can spell it."""
-    return _SAFE_PATH.fullmatch(str(path)) is not None and account.reaches(path)
+    return _SAFE_PATH.fullmatch(str(path)) is not None and account.has_access(path)
 
 
 def get_fallback_dir(root: Path) -> Path:

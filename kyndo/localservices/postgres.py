@@ -47,19 +47,19 @@ class LocalPostgres(LocalServer):
         self.settings = dict(settings or {})
 
     @cached_property
-    def bin(self) -> Path:
-        return ensure_postgres_bin(self.version, self.account, self.home)
+    def bin_dir(self) -> Path:
+        return ensure_postgres_bin(self.version, self.account, self.root_dir)
 
-    def prepare(self, password: str, lock: IO[str]) -> None:
+    def init_data(self, password: str, lock: IO[str]) -> None:
         if (self.data / "PG_VERSION").exists():
             # A killed server's: its pid may be somebody else's by now, whom PostgreSQL would take for it.
             (self.data / "postmaster.pid").unlink(missing_ok=True)
             return
-        new, secret = self.place / "data.new", self.place / "password"
+        new, secret = self.base_dir / "data.new", self.base_dir / "password"
         for leftover in (new, self.data):
             shutil.rmtree(leftover, ignore_errors=True)
         new.mkdir(mode=0o700)
-        self.account.owns(new)
+        self.account.chown(new)
         try:
             self._write_secret(secret, password)
             self._initdb(new, secret, lock)
@@ -71,14 +71,14 @@ class LocalPostgres(LocalServer):
         path.unlink(missing_ok=True)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(password)
-        self.account.owns(path)
+        self.account.chown(path)
 
     def _initdb(self, data: Path, secret: Path, lock: IO[str]) -> None:
         auth = ["--username=kyndo", f"--pwfile={secret}", "--auth=scram-sha-256"]
         durability = [] if self.durable else ["--no-sync"]
         self.account.run(
             [
-                self.bin / "initdb",
+                self.bin_dir / "initdb",
                 "-D",
                 data,
                 "--encoding=UTF8",
@@ -93,7 +93,7 @@ class LocalPostgres(LocalServer):
         settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",  # a socket's path may have 107 bytes, a checkout's more
-            "cluster_name": self.mark,  # stands in the title of every child
+            "cluster_name": self.process_marker,  # stands in the title of every child
             "shared_buffers": "256MB",
             "timezone": "UTC",
             "log_timezone": "UTC",
@@ -105,9 +105,9 @@ class LocalPostgres(LocalServer):
             **self.settings,
         }
         flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
-        return [self.bin / "postgres", "-D", self.data, "-p", str(state.port), *flags]
+        return [self.bin_dir / "postgres", "-D", self.data, "-p", str(state.port), *flags]
 
-    def answers(self, state: ServerState) -> bool:
+    def is_ready(self, state: ServerState) -> bool:
         try:
             psycopg.connect(self._dsn(state), dbname="postgres", connect_timeout=5).close()
         except psycopg.OperationalError:
@@ -119,7 +119,7 @@ class LocalPostgres(LocalServer):
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'kyndo'").fetchone():
                 connection.execute("CREATE DATABASE kyndo")
 
-    def url_for(self, state: ServerState | None) -> str:
+    def format_url(self, state: ServerState | None) -> str:
         return postgres_url(state)
 
     def _dsn(self, state: ServerState) -> str:

@@ -22,10 +22,10 @@ class LocalServices:
         }
 
     @property
-    def ours(self) -> dict[str, LocalServer]:
-        return {name: server for name, server in self.servers.items() if not self.given(name)}
+    def managed(self) -> dict[str, LocalServer]:
+        return {name: server for name, server in self.servers.items() if not self.get_external_url(name)}
 
-    def given(self, variable: str) -> str | None:
+    def get_external_url(self, variable: str) -> str | None:
         """Return the URL of somebody else's server. One of ours, put there by ``env``, is still ours."""
         url = self.environ.get(variable)
         state = read_state(self.servers[variable].state_file)
@@ -37,5 +37,5 @@ class LocalServices:
             for server in (LocalPostgres(root, 16), LocalPostgres(root, 18), LocalValkey(root)):
                 server.remove()
 
-    def urls(self) -> dict[str, str]:
-        return {name: self.given(name) or server.url for name, server in self.servers.items()}
+    def get_urls(self) -> dict[str, str]:
+        return {name: self.get_external_url(name) or server.url for name, server in self.servers.items()}

@@ -23,15 +23,15 @@ class LocalValkey(LocalServer):
         super().__init__(root, "valkey")
 
     @cached_property
-    def server(self) -> Path:
-        return ensure_valkey_server(self.account, self.home)
+    def program_path(self) -> Path:
+        return ensure_valkey_server(self.account, self.root_dir)
 
-    def prepare(self, password: str, lock: IO[str]) -> None:
+    def init_data(self, password: str, lock: IO[str]) -> None:
         self.data.mkdir(mode=0o700, exist_ok=True)
-        self.account.owns(self.data)
+        self.account.chown(self.data)
 
     def command(self, state: ServerState) -> list[str | Path]:
-        return [self.server, "-", "--dir", self.data, "--dbfilename", f"{self.mark}.rdb"]
+        return [self.program_path, "-", "--dir", self.data, "--dbfilename", f"{self.process_marker}.rdb"]
 
     def config(self, state: ServerState) -> str:
         return (
@@ -39,12 +39,12 @@ class LocalValkey(LocalServer):
             "databases 64\nappendonly yes\nset-proc-title no\n"
         )
 
-    def answers(self, state: ServerState) -> bool:
+    def is_ready(self, state: ServerState) -> bool:
         try:
             with redis.Redis.from_url(redis_url(state), socket_timeout=5, retry=None) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
 
-    def url_for(self, state: ServerState | None) -> str:
+    def format_url(self, state: ServerState | None) -> str:
         return redis_url(state)

@@ -38,7 +38,7 @@ class ExportFile:
 
     def __init__(self, part: str, path: Path, promise: ExpectedFile) -> None:
         self.part, self.path, self.promise = part, path, promise
-        self.top: dict[str, Any] = {}
+        self.top_level: dict[str, Any] = {}
         self.rows = 0
         self._read = _ReadDigest()
         self._lines = ".jsonl" in path.suffixes
@@ -59,7 +59,7 @@ class ExportFile:
     def sha256(self) -> str:
         return str(self._read.digest.hexdigest())
 
-    def where(self, place: int) -> str:
+    def row_label(self, place: int) -> str:
         return f"line {place + 1}" if self._lines else f"row [{place}]"
 
     def _values(self, reader: JsonReader) -> Iterator[Any]:

@@ -33,9 +33,9 @@ def _failure_reason(file: ExportFile, meter: TransferProgress) -> str:
     try:
         for place, row in iter_with_progress(file, meter):
             if isinstance(row, DuplicateKey):
-                raise InvalidContent(f'{file.where(place)} gives "{row.key}" twice.')
+                raise InvalidContent(f'{file.row_label(place)} gives "{row.key}" twice.')
             if not isinstance(row, dict):
-                raise InvalidContent(f"{file.where(place)} is not an object.")
+                raise InvalidContent(f"{file.row_label(place)} is not an object.")
     except InvalidContent as exc:
         meter.fewer((file.promise.rows or 0) - file.rows)
         return str(exc)

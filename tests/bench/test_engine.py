@@ -84,14 +84,14 @@ SPEED = {
 def test_what_a_second_worker_gives_is_told_with_what_bounds_it(rate: int, told: str, tmp_path: Path) -> None:
     results = ResultStore(tmp_path / "benchmarks.json")
     speed = SPEED | {"busy": 0.7}
-    results.keep("speed", 500, [{"worker": speed, "workers": speed | {"rows": rate}}], "here")
+    results.save_rounds("speed", 500, [{"worker": speed, "workers": speed | {"rows": rate}}], "here")
     assert f"Two workers do {told}" in render_markdown(results)
 
 
 def test_rounds_of_other_ways_may_be_added_to_those_on_record(tmp_path: Path) -> None:
     results = ResultStore(tmp_path / "benchmarks.json")
-    results.keep("speed", 500, [{"limit": SPEED, "adaptive": SPEED}] * 3, "here")
-    results.keep("speed", 500, [{"limit": SPEED | {"rows": 200}, "two": SPEED}], "here", beside=True)
+    results.save_rounds("speed", 500, [{"limit": SPEED, "adaptive": SPEED}] * 3, "here")
+    results.save_rounds("speed", 500, [{"limit": SPEED | {"rows": 200}, "two": SPEED}], "here", beside=True)
     told = render_markdown(ResultStore(results.path))
     assert "\n1 to 4 rounds; here.\n" in told
     assert "two processes | 100 | 0.50 (0.50 to 0.50)" in told

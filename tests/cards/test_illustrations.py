@@ -110,22 +110,22 @@ def test_a_pack_whose_name_is_a_path_stays_inside_the_storage(write: Write, pict
 def test_a_file_that_is_no_picture_is_a_bad_row(folder: Path, name: str) -> None:
     (folder / name).write_text("<script>alert(1)</script>")
     with pytest.raises(BadValue, match="is none of"):
-        Illustrations(folder).place(name, "p")
+        Illustrations(folder).resolve(name, "p")
 
 
 @pytest.mark.parametrize("image", ["javascript:alert(1)", "file:///etc/passwd", "data:text/html,x"])
 def test_an_address_that_is_no_pictures_is_a_bad_row(folder: Path, image: str) -> None:
     with pytest.raises(BadValue, match="no address of a picture"):
-        Illustrations(folder).place(image, "p")
+        Illustrations(folder).resolve(image, "p")
 
 
 def test_a_storage_that_cannot_be_written_refuses_the_pack_in_words(folder: Path, settings: Any) -> None:
     (folder / "x.png").write_bytes(b"png")
     settings.MEDIA_ROOT = folder / "x.png"  # a file where a folder should be
     illustrations = Illustrations(folder)
-    illustrations.place("x.png", "p")
+    illustrations.resolve("x.png", "p")
     with pytest.raises(InvalidPack, match="cannot be stored"):
-        illustrations.store()
+        illustrations.store_found()
 
 
 @pytest.fixture

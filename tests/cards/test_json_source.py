@@ -78,12 +78,17 @@ def test_the_shapes_that_packs_have(text: str, places: list[int]) -> None:
 def test_what_the_top_says_is_known_wherever_it_stands() -> None:
     source = JsonSource(Path("p"), io.StringIO('{"packId": "p", "cards": [{}], "version": "2"}'), ("cards",))
     list(source)
-    assert source.top == {"packId": "p", "version": "2"}
+    assert source.top_level == {"packId": "p", "version": "2"}
 
 
 def test_a_place_is_named_by_its_list() -> None:
     source = JsonSource(Path("p"), io.StringIO('{"cards": [1, 2], "assets": [3, 4]}'), ("cards", "assets"))
-    assert [source.where(place) for place, _ in source] == ["cards[0]", "cards[1]", "assets[0]", "assets[1]"]
+    assert [source.row_label(place) for place, _ in source] == [
+        "cards[0]",
+        "cards[1]",
+        "assets[0]",
+        "assets[1]",
+    ]
 
 
 @pytest.mark.parametrize(

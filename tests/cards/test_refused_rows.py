@@ -12,8 +12,8 @@ from cards.models import PresentationRule
 from cards.packs.catalogue import card_schema, rule_schema
 from cards.packs.errors import BadValue, InvalidPack
 from cards.packs.illustrations import Illustrations
-from cards.packs.layout import RowReader, RowSchema
 from cards.packs.loading import fill_staging
+from cards.packs.row_schema import RowReader, RowSchema
 from cards.packs.source import open_source
 from cards.packs.values import MAX_JSON_DEPTH, MAX_VALUE_BYTES
 from ops.exceptions import OpsError
@@ -54,7 +54,7 @@ def test_its_place_is_found_by_reading_again(write: Write, content: Any, name: s
     layout = unchecked()
     with (
         pytest.raises(InvalidPack, match="Nothing was loaded") as caught,
-        open_source(write(content, name), layout.lists) as source,
+        open_source(write(content, name), layout.list_keys) as source,
         fill_staging(source, layout, lambda told: None),
     ):
         raise AssertionError("it was staged")

@@ -27,7 +27,7 @@ def test_a_run_waits_for_a_killed_postgresql_and_ends_exactly_by_itself(
 ):
     prepare(manage, dose.cards)
     trial = Trial(server.url)
-    trial.copy_of(manage.database_url, server.bin)
+    trial.copy_of(manage.database_url, server.bin_dir)
     trial.remember()
     process = trial.start("backfill_rarity_v2", "--execute", "--batch-size", 20)
     run = trial.await_new_run(0)

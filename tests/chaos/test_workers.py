@@ -95,7 +95,7 @@ def trial(manage: Manage, servers: Servers, crew: Crew, dose: Dose) -> Trial:
     """Common cards, some with an illustration that has no thumbnail yet."""
     prepare(manage, dose.cards)
     trial = Trial(servers.postgres.url, servers.valkey.url)
-    trial.copy_of(manage.database_url, servers.postgres.bin)
+    trial.copy_of(manage.database_url, servers.postgres.bin_dir)
     shutil.copytree(IMAGES, Path(crew.env["MEDIA_ROOT"]) / "images")
     names = [f"images/{path.name}" for path in IMAGES.glob("*.webp")]
     trial.query(

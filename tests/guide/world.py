@@ -51,7 +51,7 @@ class World:
         shim.chmod(0o755)
         (folder / "static").mkdir()
         return {
-            "PATH": f"{programs}:{self.postgres.bin}:{os.environ['PATH']}",
+            "PATH": f"{programs}:{self.postgres.bin_dir}:{os.environ['PATH']}",
             "HOME": str(folder),
             "LOGNAME": "ada",
             "LANG": "C.UTF-8",
@@ -64,7 +64,7 @@ class World:
             "ALLOWED_HOSTS": "127.0.0.1",
             "MANAGE_COMMAND": "manage.py",
             "STATIC_ROOT": str(folder / "static"),
-            "PG_BIN": str(self.postgres.bin),
+            "PG_BIN": str(self.postgres.bin_dir),
             "SITE": f"http://127.0.0.1:{self.port}",
         }
 

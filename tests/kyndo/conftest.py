@@ -40,7 +40,7 @@ def lay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lay]:
 
     def lay(root: Path) -> None:
         server = LocalPostgres(root, durable=False)
-        subprocess.run(["cp", "-a", once.data, server.place], check=True)
+        subprocess.run(["cp", "-a", once.data, server.base_dir], check=True)
         write_state(server.state_file, ServerState(0, made.password))
 
     yield lay

@@ -12,7 +12,7 @@ from django_rq.workers import get_worker_class
 from rq import Worker
 from rq.utils import utcformat
 
-from kyndo.required import PRODUCTION_VARIABLES, REQUIRED_VARIABLES
+from kyndo.env_validation import PRODUCTION_VARIABLES, REQUIRED_VARIABLES
 from ops.queue.liveness import HEARTBEAT_TIMEOUT
 from ops.workers.worker import RunWorker
 from tests.conftest import Manage

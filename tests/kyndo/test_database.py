@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from kyndo.database import parse_database_url
-from kyndo.required import validate_environment
+from kyndo.env_validation import validate_environment
 from tests.conftest import Manage
 from tests.kyndo.test_settings import PRODUCTION, refused
 from tests.ops.running import execute_sql

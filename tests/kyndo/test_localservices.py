@@ -33,7 +33,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
     for home in list(tmp_path.rglob("state.json")):
         for make in MAKERS:
             server = make(home.parent.parent)
-            if server.home == home.parent:
+            if server.root_dir == home.parent:
                 server.remove()
 
 
@@ -58,7 +58,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_a_second_start_finds_the_first_one_running(server: LocalServer) -> None:
     main = server.main_process()
-    second = type(server)(server.home.parent)
+    second = type(server)(server.root_dir.parent)
     assert not second.start()
     assert second.main_process() == main
     assert second.url == server.url
@@ -70,7 +70,7 @@ def test_stop_leaves_no_process_and_may_be_repeated(used: Path, make: Make) -> N
     assert server.start()
     assert server.stop()
     assert not server.processes()
-    assert not server.running()
+    assert not server.is_running()
     assert not server.stop()
 
 
@@ -85,7 +85,7 @@ def test_what_was_committed_is_there_after_every_process_was_killed(used: Path) 
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE t AS SELECT 7 AS n")
     server.kill()
-    assert not server.running()
+    assert not server.is_running()
     server.start()
     with psycopg.connect(server.url) as connection:
         assert connection.execute("SELECT n FROM t").fetchone() == (7,)
@@ -98,7 +98,7 @@ def test_postgres_starts_again_after_only_its_main_process_was_killed(used: Path
     assert main
     main.kill()
     assert server.start()
-    assert server.running()
+    assert server.is_running()
 
 
 def test_jobs_that_valkey_acknowledged_survive_a_restart(root: Path) -> None:
@@ -126,18 +126,18 @@ def test_a_pid_file_that_names_a_stranger_does_not_stop_the_start(used: Path) ->
 
 def _stranger(server: LocalServer) -> "subprocess.Popen[bytes]":
     """A process of the same user that has nothing to do with the server."""
-    return subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, **server.account.popen)
+    return subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, **server.account.popen_kwargs)
 
 
 def test_a_folder_half_made_by_a_killed_initdb_is_made_again(root: Path) -> None:
     server = LocalPostgres(root, durable=False)
-    half = server.place / "data.new"
+    half = server.base_dir / "data.new"
     half.mkdir()
     (half / "base").mkdir()
-    (server.place / "password").write_text("left behind")
+    (server.base_dir / "password").write_text("left behind")
     assert server.start()
     assert not half.exists()
-    assert not (server.place / "password").exists()
+    assert not (server.base_dir / "password").exists()
 
 
 @both
@@ -150,8 +150,8 @@ def test_a_taken_port_is_replaced_by_a_free_one(used: Path, make: Make) -> None:
     taken = json.loads(other.state_file.read_text())["port"]
     server.state_file.write_text(json.dumps({**state, "port": taken}))
     server.start()
-    assert server.running()
-    assert other.running()
+    assert server.is_running()
+    assert other.is_running()
 
 
 @both
@@ -185,11 +185,11 @@ def test_a_start_waits_for_the_initdb_that_a_killed_start_left_behind(root: Path
     initdb.suspend()
     start.kill()
     start.wait()
-    with (server.home / "lock").open() as lock, pytest.raises(BlockingIOError):
+    with (server.root_dir / "lock").open() as lock, pytest.raises(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     initdb.resume()
     server.start()
-    assert server.running()
+    assert server.is_running()
 
 
 def _child_named(parent: "subprocess.Popen[bytes]", name: str) -> psutil.Process:
@@ -205,7 +205,7 @@ def test_any_path_will_do(root: Path, name: str) -> None:
     for make in MAKERS:
         server = make(root / name)
         server.start()
-        assert server.running()
+        assert server.is_running()
 
 
 def test_the_password_is_in_no_process_list_and_in_no_file_of_others(server: LocalServer) -> None:
@@ -279,10 +279,10 @@ def test_where_its_user_cannot_go_it_lives_elsewhere_and_leaves_nothing_behind(r
     lay(closed)
     server = LocalPostgres(closed, durable=False)
     server.start()
-    assert server.place == data_dir.get_fallback_dir(server.home)
-    assert server.running()
+    assert server.base_dir == data_dir.get_fallback_dir(server.root_dir)
+    assert server.is_running()
     server.remove()
-    assert not data_dir.get_fallback_dir(server.home).exists()
+    assert not data_dir.get_fallback_dir(server.root_dir).exists()
 
 
 @both
@@ -292,17 +292,18 @@ def test_a_server_of_the_same_path_in_another_root_is_left_alone(root: Path, mak
     theirs.start()
     others = theirs.processes()
     away = {
-        path: root / f"{path.name} away" for path in (theirs.home, data_dir.get_fallback_dir(theirs.home))
+        path: root / f"{path.name} away"
+        for path in (theirs.root_dir, data_dir.get_fallback_dir(theirs.root_dir))
     }
     move(away)
-    assert not ours.running()
+    assert not ours.is_running()
     assert not ours.stop()
     assert ours.start()
     assert not {process.pid for process in others} & {process.pid for process in ours.processes()}
     ours.remove()
     assert all(process.is_running() for process in others)
     move({there: here for here, there in away.items()})
-    assert theirs.running()
+    assert theirs.is_running()
     theirs.remove()
     assert are_gone(others)
 
@@ -328,4 +329,4 @@ def test_a_hung_up_terminal_does_not_end_the_servers(used: Path) -> None:
     start.wait()
     with pytest.raises(ProcessLookupError):
         os.killpg(start.pid, signal.SIGHUP)  # nothing of the starter's group is left
-    assert LocalPostgres(used).running()
+    assert LocalPostgres(used).is_running()

@@ -70,7 +70,7 @@ def test_a_shell_that_evaluated_env_reaches_them_and_still_stops_and_starts_them
         typed("env") + 'psql "$DATABASE_URL" --no-psqlrc -Atc "select current_database()"; echo $REDIS_URL'
     )
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["kyndo", LocalServices(typed.root, {}).urls()["REDIS_URL"]]
+    assert done.stdout.splitlines() == ["kyndo", LocalServices(typed.root, {}).get_urls()["REDIS_URL"]]
     for name, url in exported(typed("env")).items():
         monkeypatch.setenv(name, url)
     assert typed("stop") == "PostgreSQL 18 stopped\nValkey stopped\n"
@@ -106,7 +106,7 @@ def test_a_server_that_never_answers_is_not_said_to_run(typed: Typed) -> None:
 def test_remove_leaves_nothing(typed: Typed, lay: Lay) -> None:
     lay(typed.root)
     typed("start")
-    places = [server.place for server in LocalServices(typed.root, {}).servers.values()]
+    places = [server.base_dir for server in LocalServices(typed.root, {}).servers.values()]
     typed("remove")
     assert [place for place in places if place.exists()] == []
     typed("status")

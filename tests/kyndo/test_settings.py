@@ -13,14 +13,14 @@ from django.test import RequestFactory
 from django.views.debug import get_exception_reporter_class
 from environ import Env
 
-from kyndo.environment import Environment, read_env_file
-from kyndo.required import (
+from kyndo.env_validation import (
     BOOLEAN_VARIABLES,
     FOLDER_VARIABLES,
     LIST_VARIABLES,
     NUMERIC_VARIABLES,
     validate_environment,
 )
+from kyndo.environment import Environment, read_env_file
 from tests.conftest import ROOT, Manage
 
 PRODUCTION: dict[str, str | None] = {

@@ -154,12 +154,12 @@ def server(tmp_path: Path, request: pytest.FixtureRequest, django_db_blocker: An
     """A server with the things on a disk of its own, ``small``; skips where none may be mounted."""
     own = LocalPostgres(tmp_path / "pg", request.config.getoption("--pg"), durable=False)
     own.start()
-    folder = own.place / "small"
+    folder = own.base_dir / "small"
     try:
         mount(folder)
         space = folder / "space"
         space.mkdir(mode=0o700)
-        own.account.owns(space)
+        own.account.chown(space)
         assert Manage().process("migrate", "--run-syncdb", env={"DATABASE_URL": own.url}).returncode == 0
         with django_db_blocker.unblock(), connect_django_to_server(own):
             execute_sql(f"CREATE TABLESPACE small LOCATION '{space}'")
@@ -181,7 +181,7 @@ def mount(folder: Path) -> None:
 @pytest.fixture
 def small(server: LocalPostgres) -> Path:
     """A disk of 24 MB."""
-    return server.place / "small"
+    return server.base_dir / "small"
 
 
 def fill(small: Path, leave: int = 0) -> Path:

@@ -134,16 +134,16 @@ def test_wal_that_is_not_archived_and_an_archiver_that_fails_are_sick_until_it_i
 def standby(server: LocalPostgres, data: Path) -> Iterator["psycopg.Connection[Any]"]:
     """A replica made with pg_basebackup."""
     data.mkdir(mode=0o700)
-    server.account.owns(data)
+    server.account.chown(data)
     made = f"{server.url}?application_name=standby1"
-    copy = [server.bin / "pg_basebackup", "-d", made, "-D", data, "-R", "-c", "fast"]
-    subprocess.run(copy, check=True, **server.account.popen)
+    copy = [server.bin_dir / "pg_basebackup", "-d", made, "-D", data, "-R", "-c", "fast"]
+    subprocess.run(copy, check=True, **server.account.popen_kwargs)
     port = find_free_port(0)
-    start = [server.bin / "postgres", "-D", data, "-p", str(port), "-c", "unix_socket_directories="]
+    start = [server.bin_dir / "postgres", "-D", data, "-p", str(port), "-c", "unix_socket_directories="]
     process = subprocess.Popen(
         [*start, "-c", "archive_mode=off", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=20"],
         stderr=subprocess.DEVNULL,
-        **server.account.popen,
+        **server.account.popen_kwargs,
     )
     try:
         url = urlsplit(server.url)

@@ -54,7 +54,7 @@ def left(pooler: PgBouncer) -> list[str]:
 
 
 def test_a_probe_leaves_no_timeout_to_others(pooler: PgBouncer, client: Client) -> None:
-    with pooler.between():
+    with pooler.connect_django():
         assert client.get("/healthz").status_code == 200
     with pooler.client() as other:
         assert other.execute("SHOW statement_timeout").fetchone() == ("0",)
@@ -85,7 +85,7 @@ def test_commands_work_and_leave_nothing_on_the_backend(
 ) -> None:
     manage("load_rules", "--execute")
     manage("generate_cards", 30)
-    with pooler.between():
+    with pooler.connect_django():
         for command in COMMANDS:
             done = manage(*command.format(tmp=tmp_path).split())
             assert "Traceback" not in done.stderr, done.stderr
@@ -114,7 +114,7 @@ def test_pages_work_and_leave_nothing_on_the_backend(
     pooler: PgBouncer, admin_client: Client, settings: Any
 ) -> None:
     settings.ADMIN_KEY = "key"
-    with pooler.between():
+    with pooler.connect_django():
         for page in PAGES:
             assert admin_client.get(page, headers={"x-admin-key": "key"}).status_code == 200, page
             assert left(pooler) == [], page
@@ -131,7 +131,7 @@ def test_two_processes_share_a_run_through_few_backends(
     run = create_run(registry.get_operation("trial"), lanes=2, batch_size=50)
 
     def join() -> None:
-        with pooler.between():
+        with pooler.connect_django():
             execute_run(Run.objects.get(pk=run.pk))
 
     try:
@@ -160,7 +160,7 @@ def test_what_needs_a_session_is_refused_in_two_lines(
     pooler: PgBouncer, manage: Manage, tmp_path: Path, command: str
 ) -> None:
     name = connection.settings_dict["NAME"]
-    with pooler.between():
+    with pooler.connect_django():
         done = manage(*command.format(tmp=tmp_path, name=name).split())
     first, second = done.stderr.splitlines()
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
@@ -175,7 +175,7 @@ def test_what_needs_a_session_goes_past_the_pooler_by_the_second_url(
 ) -> None:
     settings.DIRECT_DATABASE = connection.settings_dict.copy()
     name = connection.settings_dict["NAME"]
-    with pooler.between():
+    with pooler.connect_django():
         done = manage(*command.format(tmp=tmp_path, name=name).split())
     assert (done.returncode, done.stderr) == (0, "")
     assert left(pooler) == []
@@ -183,7 +183,7 @@ def test_what_needs_a_session_goes_past_the_pooler_by_the_second_url(
 
 def test_a_scratch_database_in_use_is_not_dropped_by_others(pooler: PgBouncer, settings: Any) -> None:
     settings.DIRECT_DATABASE = connection.settings_dict.copy()
-    with pooler.between(), direct_connection():
+    with pooler.connect_django(), direct_connection():
         server = Server.default()
         with temporary_database(server, "verify") as name:
             assert drop_orphaned_databases(server) == []
@@ -192,7 +192,7 @@ def test_a_scratch_database_in_use_is_not_dropped_by_others(pooler: PgBouncer, s
 
 
 def test_preflight_says_what_a_pooler_keeps_it_from(pooler: PgBouncer, manage: Manage) -> None:
-    with pooler.between():
+    with pooler.connect_django():
         done = manage("preflight", "--rehearse")
     assert "Traceback" not in done.stderr
     assert "DATABASE_URL leads to a pooler" in done.stdout
@@ -202,7 +202,7 @@ def test_preflight_says_what_a_pooler_keeps_it_from(pooler: PgBouncer, manage: M
 def test_a_second_url_that_leads_to_a_pooler_too_is_refused(
     pooler: PgBouncer, manage: Manage, settings: Any
 ) -> None:
-    with pooler.between():
+    with pooler.connect_django():
         settings.DIRECT_DATABASE = connection.settings_dict.copy()
         done = manage("schema_drift")
     assert done.returncode == 2
@@ -214,7 +214,7 @@ def test_a_pooler_may_call_the_database_by_another_name(
     pooler: PgBouncer, manage: Manage, tmp_path: Path, settings: Any
 ) -> None:
     settings.DIRECT_DATABASE = connection.settings_dict.copy()
-    with pooler.between(NAME=DATABASE_ALIAS):
+    with pooler.connect_django(NAME=DATABASE_ALIAS):
         assert manage("backup_db", tmp_path / "new.dump", "--verify").returncode == 0
         assert find_newest_verified_backup() is not None
         assert manage("schema_drift").returncode in (0, 1)
@@ -247,7 +247,7 @@ def test_a_session_in_use_by_many_is_noticed_all_the_same(tmp_path_factory: pyte
     pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=5, extra="server_round_robin = 1")
     pooler.start()
     try:
-        with pooler.between(), pytest.raises(SessionRequired):
+        with pooler.connect_django(), pytest.raises(SessionRequired):
             require_session("This")
     finally:
         pooler.remove()
@@ -260,7 +260,7 @@ def test_a_pooler_in_session_mode_serves_as_a_server_does(
     pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=8, extra="pool_mode = session")
     pooler.start()
     try:
-        with pooler.between():
+        with pooler.connect_django():
             done = manage("load_rules", "--execute")
     finally:
         pooler.remove()

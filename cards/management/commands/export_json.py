@@ -62,7 +62,7 @@ class Command(OpsCommand):
         form, scope = FileFormat(options["format"], options["compress"]), Scope(options["filter"])
         wanted = ExportRequest(form, scope, options["audit_logs"], options["overwrite"])
         if options["queue"]:
-            self.leave_to_workers(wanted, options)
+            self.enqueue_export(wanted, options)
         else:
             self.export(wanted, options["output"] or Path("exports"), options)
 
@@ -74,7 +74,7 @@ class Command(OpsCommand):
         else:
             self.write_lines(format_export_result(summary, target, manage_command("verify_export", target)))
 
-    def leave_to_workers(self, wanted: ExportRequest, options: Mapping[str, Any]) -> None:
+    def enqueue_export(self, wanted: ExportRequest, options: Mapping[str, Any]) -> None:
         target = str(options["output"].absolute()) if options["output"] else ""
         export, warning = queue.request_export(wanted, options["performed_by"], target)
         if options["json"]:

@@ -27,4 +27,10 @@ class Command(LoadCommand):
     def handle(self, **options: Any) -> None:
         illustrations = Illustrations(options["file"].parent)
         layout = card_schema(illustrations, without_rarity_v2=options["without_rarity_v2"])
-        self.load(options["file"], layout, options, before=illustrations.store, remarks=illustrations.remarks)
+        self.load(
+            options["file"],
+            layout,
+            options,
+            before=illustrations.store_found,
+            remarks=illustrations.missing_remarks,
+        )

@@ -40,33 +40,33 @@ class Command(BaseCommand):
             raise CommandError(str(exc)) from exc
 
     def start(self) -> None:
-        for server in self.services.ours.values():
+        for server in self.services.managed.values():
             verb = "started" if server.start() else "runs already"
             self.stdout.write(f"{server.title} {verb} on {_format_address(server.url)}")
-        self._say_given()
+        self._write_external()
 
     def stop(self) -> None:
-        for server in self.services.ours.values():
+        for server in self.services.managed.values():
             self.stdout.write(f"{server.title} {'stopped' if server.stop() else 'was not running'}")
-        self._say_given()
+        self._write_external()
 
     def status(self) -> None:
         silent = False
-        for server in self.services.ours.values():
-            if server.running():
+        for server in self.services.managed.values():
+            if server.is_running():
                 self.stdout.write(
                     f"{server.title} runs on {_format_address(server.url)}, data in {server.data}"
                 )
             else:
                 silent = True
                 self.stdout.write(f"{server.title} does not run")
-        self._say_given()
+        self._write_external()
         if silent:
             self.stdout.write(f"Type: {manage_command('localservices', 'start')}")
             sys.exit(1)
 
     def env(self) -> None:
-        for name, url in self.services.urls().items():
+        for name, url in self.services.get_urls().items():
             self.stdout.write(f"export {name}={shlex.quote(url)}")
         self.stdout.write(f'export PATH={shlex.quote(str(find_postgres_bin(18)))}:"$PATH"')
 
@@ -74,9 +74,9 @@ class Command(BaseCommand):
         self.services.remove()
         self.stdout.write("PostgreSQL and Valkey stopped, their data deleted")
 
-    def _say_given(self) -> None:
+    def _write_external(self) -> None:
         for variable in self.services.servers:
-            if url := self.services.given(variable):
+            if url := self.services.get_external_url(variable):
                 self.stdout.write(
                     f"{variable} names {_format_address(url)}: that server is used, not a local one"
                 )

@@ -56,12 +56,12 @@ class Command(BaseCommand):
         ended = run_processes(
             {"The site": ["runserver", f"127.0.0.1:{chosen}"], **dict(iter_worker_commands(workers))},
             ready=partial(is_port_in_use, chosen),
-            announce=partial(self.announce, chosen, has_login),
+            announce=partial(self.write_address, chosen, has_login),
         )
         if ended:
             raise CommandError(f"{ended}, so everything was stopped.")
 
-    def announce(self, port: int, has_login: bool) -> None:
+    def write_address(self, port: int, has_login: bool) -> None:
         self.stdout.write(f"\nThe site: http://127.0.0.1:{port}/admin/    Ctrl-C stops it and its workers.")
         if not has_login:
             self.stdout.write(f"A login, typed in another terminal: {manage_command('createsuperuser')}")

@@ -14,7 +14,7 @@ from django.db import models
 from cards.models import Asset, Card, PresentationRule
 from cards.packs.catalogue import CARD_COLUMNS
 from cards.packs.errors import BadValue
-from cards.packs.layout import METADATA, Row, RowSchema, choice_converter
+from cards.packs.row_schema import METADATA, Row, RowSchema, choice_converter
 from cards.packs.values import Converter, converter_for, nfc_converter, to_json, to_primary_key, to_source_key
 from ops.models import AuditLog
 from ops.sql.compile import get_model_fields
@@ -103,16 +103,16 @@ def _row_schema(
         model=model,
         key=key,
         columns=names,
-        lists=(),
-        needed=needed,
+        list_keys=(),
+        required=needed,
         aliases={**(aliases or {}), **({"id": ORIGINAL_KEY} if is_ours else {})},
         converters={**as_they_were, **(converters or {})},
-        extra={ORIGINAL_KEY: to_primary_key if is_ours else to_source_key, **(extra or {})},
-        distinct={ORIGINAL_KEY: "id"},
-        origin="" if is_ours else ORIGINAL_KEY,
+        extra_columns={ORIGINAL_KEY: to_primary_key if is_ours else to_source_key, **(extra or {})},
+        unique_columns={ORIGINAL_KEY: "id"},
+        origin_column="" if is_ours else ORIGINAL_KEY,
         prepare=_prepare_kyndo_row if is_ours else _NODE_PREPARERS.get(model, _prepare_node_row),
-        once=once,
-        displaces=True,
+        insert_only=once,
+        nests_conflicts=True,
         may_be_empty=True,
     )
 

@@ -39,19 +39,19 @@ class RowSchema:
     model: type[models.Model]
     key: str
     columns: tuple[str, ...]
-    lists: tuple[str, ...]
-    needed: tuple[str, ...]
+    list_keys: tuple[str, ...]
+    required: tuple[str, ...]
     aliases: Mapping[str, str] = field(default_factory=dict)
     fallbacks: Mapping[str, str] = field(default_factory=dict)
     converters: Mapping[str, Converter] = field(default_factory=dict)
     defaults: Callable[[Row], Row] = lambda top: {}
-    finish: Callable[[Row, Row], None] = lambda row, raw: None
-    extra: Mapping[str, Converter] = field(default_factory=dict)
+    postprocess: Callable[[Row, Row], None] = lambda row, raw: None
+    extra_columns: Mapping[str, Converter] = field(default_factory=dict)
     prepare: Callable[[Row], Row] = lambda raw: raw
-    once: frozenset[str] = frozenset()
-    distinct: Mapping[str, str] = field(default_factory=dict)
-    origin: str = ""
-    displaces: bool = False
+    insert_only: frozenset[str] = frozenset()
+    unique_columns: Mapping[str, str] = field(default_factory=dict)
+    origin_column: str = ""
+    nests_conflicts: bool = False
     may_be_empty: bool = False
 
 
@@ -59,11 +59,11 @@ class RowReader:
     """From a raw row, as JSON or CSV gave it, to the values of a staged row."""
 
     def __init__(self, layout: RowSchema) -> None:
-        self._layout = layout
+        self._schema = layout
         fields = [(name, layout.model._meta.get_field(name)) for name in layout.columns]
         self._converters = {name: converter_for(f) for name, f in fields}  # type: ignore[arg-type]
-        self._converters.update({**layout.converters, **layout.extra})
-        self._names = (*layout.columns, *layout.extra)
+        self._converters.update({**layout.converters, **layout.extra_columns})
+        self._names = (*layout.columns, *layout.extra_columns)
         self._column_of = lru_cache(maxsize=1024)(self._find_column)
 
     def read(self, raw: Any, top: Row) -> list[Any]:
@@ -74,20 +74,20 @@ class RowReader:
             raise BadValue(f'gives "{truncate(raw.key)}" twice')
         if not isinstance(raw, dict):
             raise BadValue("is not an object")
-        row, rest = self._sort(self._layout.prepare(raw))
-        if self._layout.key not in row:
-            raise BadValue(f"{to_camel_case(self._layout.key)} is missing")
-        for name, value in self._layout.defaults(top).items():
+        row, rest = self._split_columns(self._schema.prepare(raw))
+        if self._schema.key not in row:
+            raise BadValue(f"{to_camel_case(self._schema.key)} is missing")
+        for name, value in self._schema.defaults(top).items():
             row.setdefault(name, value)
-        self._layout.finish(row, raw)
+        self._schema.postprocess(row, raw)
         if rest or METADATA in row:
             given = row.get(METADATA, {})
             row[METADATA] = _metadata_json(
-                *(_nest_conflicts(given, rest) if self._layout.displaces else (given, rest))
+                *(_nest_conflicts(given, rest) if self._schema.nests_conflicts else (given, rest))
             )
         return [row.get(name) for name in self._names]
 
-    def _sort(self, raw: Row) -> tuple[Row, Row]:
+    def _split_columns(self, raw: Row) -> tuple[Row, Row]:
         """What goes to columns, converted, and what goes to metadata; null is a value that is not given."""
         row: Row = {}
         rest: Row = {}
@@ -99,7 +99,7 @@ class RowReader:
                 raise BadValue(f"{to_camel_case(column)} is given twice, the second time as {truncate(name)}")
             elif value is not None:
                 row[column] = self._convert(column, value)
-        for name, column in self._layout.fallbacks.items():
+        for name, column in self._schema.fallbacks.items():
             if column not in row and rest.get(name) is not None:
                 row[column] = self._convert(column, rest.pop(name))
         return row, rest
@@ -112,7 +112,7 @@ class RowReader:
 
     def _find_column(self, name: str) -> str | None:
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", name.strip()).lower()
-        column = self._layout.aliases.get(snake, snake)
+        column = self._schema.aliases.get(snake, snake)
         return column if column in self._names else None
 
 
