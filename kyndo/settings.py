@@ -117,7 +117,7 @@ FOLLOW_UP_WORKERS = env.number("FOLLOW_UP_WORKERS", default=2)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Where the engine holds its runs: docs/health.md.
-OPS_HEALTH = HealthLimits.of(os.environ)
+OPS_HEALTH = HealthLimits.from_environ(os.environ)
 
 USE_TZ = True
 TIME_ZONE = "UTC"

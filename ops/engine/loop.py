@@ -110,7 +110,7 @@ class RunExecutor:
 
     def step(self) -> None:
         """One batch, or whatever else the run needs next."""
-        for words in self.health.notes():
+        for words in self.health.drain_notes():
             self.listener.note(words)
         try:
             changed = self._advance()
@@ -140,7 +140,7 @@ class RunExecutor:
     def _advance(self) -> int | None:
         """One batch; the first one, and the first after a hold, not before the health is asked after."""
         if not self.is_health_checked:
-            self.health.ask()
+            self.health.check()
             self.is_health_checked = True
         return self.batches.advance()
 

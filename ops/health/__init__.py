@@ -1,1 +1,1 @@
-"""What the engine asks of the database's health, and how a sick answer holds a run. See docs/health.md."""
+"""Health indicators of the database, and the hold of a run while one is unhealthy. See docs/health.md."""

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ops.health.indicator import Indicator, Unhealthy, fetch_rows
+from ops.health.indicator import Indicator, Unhealthy, fetch_with_timeout
 
 # Without pg_monitor backend_type is NULL, and the few background workers of a database count as clients.
 _CONNECTIONS = """
@@ -12,14 +12,14 @@ FROM pg_stat_activity WHERE datid IS NOT NULL AND coalesce(backend_type, 'client
 
 
 class Connections(Indicator):
-    """Few connections are left: players are about to be refused."""
+    """Nearly all connections are in use: soon the server refuses players."""
 
     name = "connections"
 
-    def ask(self) -> Unhealthy | None:
-        [(used, usable)] = fetch_rows(_CONNECTIONS)
+    def check(self) -> Unhealthy | None:
+        [(used, usable)] = fetch_with_timeout(_CONNECTIONS)
         if used * 100 > usable * self.limits.connections_percent:
-            return self.sick(
+            return self.unhealthy(
                 f"{used} of {usable} connections are used (limit {self.limits.connections_percent} %)"
             )
         return None

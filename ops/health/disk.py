@@ -9,53 +9,58 @@ from django.db import ProgrammingError
 from ops.db import statement_timeout
 from ops.disk import DiskSpace, DiskSpaceUnknown, declared_disk, local_disks
 from ops.formatting import format_size
-from ops.health.indicator import STATEMENT_TIMEOUT, Indicator, Unhealthy, fetch_rows
+from ops.health.indicator import STATEMENT_TIMEOUT, Indicator, Unhealthy, fetch_with_timeout
 
 _MB = 10**6
-# What databases take is counted file by file, which is not done every second.
+# The server adds up the sizes of all files of its databases: too expensive for every second.
 _REFRESH_INTERVAL = timedelta(seconds=10)
-# WAL beyond so many times what is meant to be there is kept by something that does not let go of it.
+# WAL that takes this many times its configured size is retained by a slot or by archiving.
 _WAL_EXCESS_FACTOR = 3
 _WAL = """
 SELECT (SELECT sum(size) FROM pg_ls_waldir())::bigint, pg_size_bytes(current_setting('max_wal_size'))
     + pg_size_bytes(current_setting('wal_keep_size')), coalesce((
-        SELECT format('the slot %%s', slot_name) FROM pg_replication_slots
+        SELECT format('the slot %s', slot_name) FROM pg_replication_slots
         WHERE restart_lsn IS NOT NULL ORDER BY restart_lsn LIMIT 1), 'archiving, or a long checkpoint')
 """
 
 
 class DatabaseDisk(Indicator):
-    """The disk of the database gets full: the run would fail, and players would with it."""
+    """The disk of the database is nearly full: writes of the run and of players would fail."""
 
     name = "disk"
-    _declared: tuple[float, DiskSpace] | None = None
+    _cached_space: tuple[float, DiskSpace] | None = None
 
-    def ask(self) -> Unhealthy | None:
+    def check(self) -> Unhealthy | None:
         try:
-            least = min(self._rooms(), key=lambda room: room.free)
+            least = min(self._list_spaces(), key=lambda space: space.free)
         except DiskSpaceUnknown:
-            with suppress(ProgrammingError):  # for want of the role
-                if kept := self._wal_is_kept():
-                    return kept
+            with suppress(ProgrammingError):  # the role pg_monitor is missing
+                if retained := self._check_retained_wal():
+                    return retained
             raise
         if least.free < self.limits.disk_free_mb * _MB:
             limit = format_size(self.limits.disk_free_mb * _MB)
-            return self.sick(f"{format_size(max(0, least.free))} free of {least.where} (limit {limit})")
+            return self.unhealthy(f"{format_size(max(0, least.free))} free of {least.where} (limit {limit})")
         return None
 
-    def _rooms(self) -> list[DiskSpace]:
-        with statement_timeout(STATEMENT_TIMEOUT):
-            if found := local_disks():
-                return found
-            if self._declared is None or monotonic() - self._declared[0] > _REFRESH_INTERVAL.total_seconds():
-                self._declared = monotonic(), declared_disk(self.limits.database_disk)
-            return [self._declared[1]]
+    def _list_spaces(self) -> list[DiskSpace]:
+        """Return the space of the server's disks, or, for a server on another host, the declared one.
 
-    def _wal_is_kept(self) -> Unhealthy | None:
-        """All that is known of a disk that nobody can see: that WAL heaps up on it."""
-        [(size, meant, keeper)] = fetch_rows(_WAL)
-        if size is None or size <= _WAL_EXCESS_FACTOR * meant:
+        Raises DiskSpaceUnknown.
+        """
+        with statement_timeout(STATEMENT_TIMEOUT):
+            if spaces := local_disks():
+                return spaces
+            cached = self._cached_space
+            if cached is None or monotonic() - cached[0] > _REFRESH_INTERVAL.total_seconds():
+                cached = self._cached_space = monotonic(), declared_disk(self.limits.database_disk)
+            return [cached[1]]
+
+    def _check_retained_wal(self) -> Unhealthy | None:
+        """Check the size of WAL: the one sign of a full disk where its free space is unknown."""
+        [(size, configured, holder)] = fetch_with_timeout(_WAL)
+        if size is None or size <= _WAL_EXCESS_FACTOR * configured:
             return None
-        return self.sick(
-            f"{format_size(size)} of WAL, where {format_size(meant)} are meant; kept by {keeper}"
+        return self.unhealthy(
+            f"{format_size(size)} of WAL ({format_size(configured)} configured), retained by {holder}"
         )

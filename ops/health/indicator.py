@@ -1,4 +1,4 @@
-"""What an indicator is: it is asked, and answers nothing where all is well."""
+"""The base class of the health indicators."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.db import connection
-
 from ops.db import statement_timeout
 from ops.health.limits import HealthLimits
 from ops.models import Run
+from ops.sql.query import fetch_all
 
 # An indicator that takes longer is a burden itself.
 STATEMENT_TIMEOUT = timedelta(seconds=5)
@@ -18,16 +17,16 @@ STATEMENT_TIMEOUT = timedelta(seconds=5)
 
 @dataclass(frozen=True)
 class Unhealthy:
-    """Why the run should hold, in words, and for how long."""
+    """Why the run should be held, as text for a person, and for how long."""
 
     reason: str
     hold: timedelta
 
 
 class Indicator:
-    """One question about the database's health.
+    """One check of the database's health.
 
-    ``role`` is the role without which PostgreSQL does not answer it.
+    ``role`` is the role that PostgreSQL demands for it, if any.
     """
 
     name: ClassVar[str]
@@ -36,17 +35,18 @@ class Indicator:
     def __init__(self, run: Run, limits: HealthLimits) -> None:
         self.run, self.limits = run, limits
 
-    def ask(self) -> Unhealthy | None:
-        """None where all is well. Outside any transaction; what it raises is why it cannot be asked."""
+    def check(self) -> Unhealthy | None:
+        """Return None where all is well. Called outside any transaction.
+
+        Whatever it raises is reported as the reason why the indicator is unavailable.
+        """
         raise NotImplementedError
 
-    def sick(self, reason: str) -> Unhealthy:
+    def unhealthy(self, reason: str) -> Unhealthy:
         return Unhealthy(reason, self.limits.hold)
 
 
-def fetch_rows(statement: str, *params: Any) -> list[tuple[Any, ...]]:
-    """The rows of a query, in a short transaction of its own."""
-    with statement_timeout(STATEMENT_TIMEOUT), connection.cursor() as cursor:
-        cursor.execute(statement, params)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-        return found
+def fetch_with_timeout(statement: str, *params: Any) -> list[tuple[Any, ...]]:
+    """Fetch the rows of a SELECT in a short transaction of its own, under STATEMENT_TIMEOUT."""
+    with statement_timeout(STATEMENT_TIMEOUT):
+        return fetch_all(statement, *params)

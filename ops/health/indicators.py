@@ -1,4 +1,4 @@
-"""The indicators there are, in the order in which they are asked."""
+"""All indicators, in the order in which they are checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where well ends: the limits of the indicators, each with its unit in its name, from the environment."""
+"""The limits of the health indicators, from the environment; each has its unit in its name."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _MAX_INT = 2**31 - 1
 
 @dataclass(frozen=True)
 class HealthLimits:
-    """What ``settings.OPS_HEALTH`` is. More than a limit is sick."""
+    """The type of ``settings.OPS_HEALTH``. A value above its limit is unhealthy."""
 
     hold_seconds: int = 5
     replica_lag_seconds: int = 10
     replica_lag_mb: int = 256
     archive_files: int = 32
-    # An autovacuum has the table to itself for so long. It paces itself, and comes again and again because of
-    # the run: five seconds each time halved the speed of a run of a million rows.
+    # How long a run waits for an autovacuum of its table. Autovacuum limits its own load, and comes often
+    # because of the run: waiting 5 s each time halved the speed of a run of a million rows.
     autovacuum_seconds: int = 0
-    # Of the database. Where that is elsewhere: how big its disk is, as 200GB; unknown where empty.
+    # The size of the database's disk (200GB), for a server on another host; empty: unknown.
     disk_free_mb: int = 1024
     database_disk: str = ""
     lock_wait_ms: int = 500
     lock_waiters: int = 8
     connections_percent: int = 90
     player_latency_ms: int = 250
-    # A statement, which is timed, or the dotted path of a callable that returns seconds; none where empty.
+    # A statement to time, or the dotted path of a callable that returns seconds; empty: no probe.
     player_probe: str = ""
 
     @property
@@ -44,29 +44,33 @@ class HealthLimits:
         return timedelta(seconds=self.hold_seconds)
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> HealthLimits:
-        """From variables such as OPS_HEALTH_HOLD_SECONDS. Raises ImproperlyConfigured, naming all faults."""
-        given = {name: value for name, value in environ.items() if name.startswith(ENV_PREFIX)}
-        known = {ENV_PREFIX + field.name.upper(): field.name for field in fields(cls)}
-        if problems := [*_iter_problems(given, known)]:
+    def from_environ(cls, environ: Mapping[str, str]) -> HealthLimits:
+        """Read variables such as OPS_HEALTH_HOLD_SECONDS.
+
+        Raises ImproperlyConfigured with a line for each invalid variable.
+        """
+        variables = {name: value for name, value in environ.items() if name.startswith(ENV_PREFIX)}
+        field_names = {ENV_PREFIX + field.name.upper(): field.name for field in fields(cls)}
+        if problems := [*_iter_problems(variables, field_names)]:
             raise ImproperlyConfigured("\n".join(problems))
-        values = {known[name]: value for name, value in given.items()}
+        values = {field_names[name]: value for name, value in variables.items()}
         limits: dict[str, Any] = {
             name: value if name in _TEXT_FIELDS else int(value) for name, value in values.items()
         }
         return cls(**limits)
 
 
-def _iter_problems(given: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]:
-    for name, value in given.items():
-        if name not in known:
-            yield f"{name} is no setting. There are: {', '.join(known)}"
-        elif known[name] == _DISK_FIELD:
+def _iter_problems(variables: Mapping[str, str], field_names: Mapping[str, str]) -> Iterator[str]:
+    for name, value in variables.items():
+        field_name = field_names.get(name)
+        if field_name is None:
+            yield f"{name} is not a setting. Use one of: {', '.join(field_names)}"
+        elif field_name == _DISK_FIELD:
             yield from _iter_size_problems(name, value)
-        elif known[name] != _PROBE_FIELD and not (value.isdecimal() and int(value) <= _MAX_INT):
-            yield f"{name} is {value!r}, and should be a whole number"
-        elif value.isdecimal() and not int(value) and known[name] not in _ZERO_ALLOWED:
-            yield f"{name} is {value!r}, and should be above 0"
+        elif field_name != _PROBE_FIELD and not (value.isdecimal() and int(value) <= _MAX_INT):
+            yield f"{name} is {value!r} but must be a whole number"
+        elif value.isdecimal() and not int(value) and field_name not in _ZERO_ALLOWED:
+            yield f"{name} is {value!r} but must be above 0"
 
 
 def _iter_size_problems(name: str, value: str) -> Iterator[str]:
@@ -74,4 +78,4 @@ def _iter_size_problems(name: str, value: str) -> Iterator[str]:
         if value:
             parse_size(value)
     except ValueError:
-        yield f"{name} is {value!r}, and should be a size, as 500GB or 1.5TB"
+        yield f"{name} is {value!r} but must be a size, such as 500GB or 1.5TB"

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from ops.db import run_application_name
-from ops.health.indicator import Indicator, Unhealthy, fetch_rows
+from ops.health.indicator import Indicator, Unhealthy, fetch_with_timeout
 
-# pg_blocking_pids() stops the lock manager for a moment: it is asked only of those who wait. Of those who
-# want one row only the first waits for its holder, and each other for the one before.
+# pg_blocking_pids() briefly locks the whole lock manager, so it is called for waiting sessions only. Of the
+# sessions that wait for one row, only the first waits for its holder, and each other for the one before.
 _WAITERS = """
 WITH RECURSIVE ours AS (
     SELECT array_agg(pid) AS pids FROM pg_stat_activity
@@ -21,16 +21,17 @@ SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - since)) * 1
 
 
 class LockWaiters(Indicator):
-    """Others wait for locks of the run, longer or more of them than a short batch can account for."""
+    """Other sessions wait for locks of the run, longer or more of them than a short batch explains."""
 
     name = "waiters"
 
-    def ask(self) -> Unhealthy | None:
+    def check(self) -> Unhealthy | None:
         name = run_application_name(self.run)
-        [(count, longest)] = fetch_rows(_WAITERS, name, f"{name} lane %")
-        if longest > self.limits.lock_wait_ms:
-            limit = f"(limit {self.limits.lock_wait_ms:,})"
-            return self.sick(f"somebody has waited {longest:,.0f} ms for a lock of this run {limit}")
-        if count > self.limits.lock_waiters:
-            return self.sick(f"{count} wait for locks of this run (limit {self.limits.lock_waiters})")
+        [(count, longest)] = fetch_with_timeout(_WAITERS, name, f"{name} lane %")
+        longest_limit, count_limit = self.limits.lock_wait_ms, self.limits.lock_waiters
+        if longest > longest_limit:
+            limit = f"(limit {longest_limit:,})"
+            return self.unhealthy(f"a session has waited {longest:,.0f} ms for a lock of this run {limit}")
+        if count > count_limit:
+            return self.unhealthy(f"{count} sessions wait for locks of this run (limit {count_limit})")
         return None

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.apps import apps
 from django.db import connection
 
-from ops.health.indicator import Indicator, Unhealthy, fetch_rows
+from ops.health.indicator import Indicator, Unhealthy, fetch_with_timeout
 
 # VACUUM, building indexes and rewriting the table. Not ANALYZE and COPY, which only read.
 _MAINTENANCE = """
@@ -20,18 +20,18 @@ FROM work JOIN pg_stat_activity USING (pid) WHERE relid = to_regclass(%s)
 class Maintenance(Indicator):
     """The table is being vacuumed, indexed or rewritten.
 
-    What a person started is waited for to its end: an index that is built the plain way locks every writer
-    out, and a run that went on would fail. An autovacuum gets a head start, where the limits say so.
+    Maintenance that a person started holds the run until it ends: CREATE INDEX without CONCURRENTLY blocks
+    all writers, so the run would fail. An autovacuum holds it for its first ``autovacuum_seconds``.
     """
 
     name = "maintenance"
     role = "pg_monitor"
 
-    def ask(self) -> Unhealthy | None:
+    def check(self) -> Unhealthy | None:
         table = connection.ops.quote_name(apps.get_model(self.run.model)._meta.db_table)
-        for command, pid, automatic, seconds in fetch_rows(_MAINTENANCE, table):
-            if not automatic:
-                return self.sick(f"{command} of {table} by process {pid}")
+        for command, pid, is_autovacuum, seconds in fetch_with_timeout(_MAINTENANCE, table):
+            if not is_autovacuum:
+                return self.unhealthy(f"{command} of {table} by process {pid}")
             if 0 <= seconds < self.limits.autovacuum_seconds:
-                return self.sick(f"autovacuum of {table} has just begun")
+                return self.unhealthy(f"autovacuum of {table} has just begun")
         return None

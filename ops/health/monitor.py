@@ -1,11 +1,11 @@
-"""Asking the indicators about a run at work.
+"""Check the health indicators while a run works, and hold the run.
 
-# Note [Asked beside the batches]
-The engine holds locks only while a batch is under way. Asked between two batches, a process that works alone
-would never see anybody wait for it, and a probe would measure a database that it had just left in peace. So
-a thread asks, once a second, on a connection of its own; it writes the hold, and the loop reads it with the
-state of the run. Before the first batch and after every hold the loop itself asks, so that no batch begins
-on a database that is sick.
+# Note [Checked beside the batches]
+The engine holds locks only during a batch. Checked between two batches, a process that works alone would
+never see a session wait for it, and a probe would measure a database without load. So a thread checks once a
+second, on a connection of its own; it writes the hold, and the loop reads it with the state of the run.
+Before the first batch and after every hold the loop itself checks, so that no batch begins on an unhealthy
+database.
 """
 
 from __future__ import annotations
@@ -20,127 +20,131 @@ from django.db import Error, connection
 from psycopg import sql
 
 from ops.health.hold import held_filter, hold_run, release_expired_hold
-from ops.health.indicator import Indicator, Unhealthy, fetch_rows
+from ops.health.indicator import Indicator, Unhealthy, fetch_with_timeout
 from ops.health.indicators import INDICATORS
 from ops.models import Run
 from ops.retries import is_unavailable
 from ops.states import State
 
 CHECK_INTERVAL = timedelta(seconds=1)
-# Asked to end, the thread may be in the middle of a question.
+# When asked to end, the thread may be in the middle of a check.
 _JOIN_TIMEOUT = timedelta(seconds=2)
 
 
 class IndicatorUnavailable(Exception):
-    """An indicator cannot be asked, and why."""
+    """An indicator cannot be checked, and why."""
 
 
 class HealthMonitor:
-    """Asks about one run; entered, it also asks beside the work, until it is left."""
+    """The health indicators of one run. As a context manager it also checks them in a thread."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.indicators = [indicator(run, settings.OPS_HEALTH) for indicator in INDICATORS]
-        self._granted: set[str] = set()
+        self._granted_roles: set[str] = set()
         self._notes: SimpleQueue[str] = SimpleQueue()
-        self._one_at_a_time, self._over = Lock(), Event()
-        self._thread = Thread(target=self._ask_beside, name=f"health of run {run.pk}", daemon=True)
+        self._lock, self._stopped = Lock(), Event()
+        self._thread = Thread(target=self._check_periodically, name=f"health of run {run.pk}", daemon=True)
 
     def __enter__(self) -> HealthMonitor:
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._over.set()
+        self._stopped.set()
         self._thread.join(_JOIN_TIMEOUT.total_seconds())
 
-    def ask(self) -> None:
-        """Hold the run if an indicator is sick; let it go if none is and the time of its hold is over.
+    def check(self) -> None:
+        """Hold the run if an indicator is unhealthy; release an expired hold if none is.
 
-        Nothing is asked while the run is held, or no longer runs.
+        Nothing is checked while the run is held, or is not running.
         """
-        with self._one_at_a_time:
-            asked = self._asked()
-            if asked is None:
+        with self._lock:
+            excluded = self._read_excluded()
+            if excluded is None:
                 return
-            ignored, known = asked
-            sick, silent = self.answers(ignored)
-            if sick:
-                reasons = "; ".join(f"{name}: {told.reason}" for name, told in sick.items())
-                hold_run(self.run, reasons, max(told.hold for told in sick.values()))
+            ignored, reported = excluded
+            unhealthy, unavailable = self.evaluate(ignored)
+            if unhealthy:
+                reason = "; ".join(f"{name}: {result.reason}" for name, result in unhealthy.items())
+                hold_run(self.run, reason, max(result.hold for result in unhealthy.values()))
             else:
                 release_expired_hold(self.run)
-            self._record(silent, known)
+            self._record_unavailable(unavailable, reported)
 
-    def notes(self) -> list[str]:
-        """What there is to tell since the last time."""
-        told = []
+    def drain_notes(self) -> list[str]:
+        """Return and forget the notes that were made since the last call."""
+        notes = []
         while True:
             try:
-                told.append(self._notes.get_nowait())
+                notes.append(self._notes.get_nowait())
             except Empty:
-                return told
+                return notes
 
-    def _asked(self) -> tuple[list[str], Mapping[str, str]] | None:
-        """The names that the run ignores, and those known to be silent; None where nothing is to be asked."""
+    def _read_excluded(self) -> tuple[list[str], Mapping[str, str]] | None:
+        """Return the ignored indicators, and those reported as unavailable with their reasons.
+
+        None where the run is held or is not running.
+        """
         run = Run.objects.filter(~held_filter(), pk=self.run.pk, state=State.RUNNING)
         return run.values_list("ignored_health", "silent_health").first()
 
-    def answers(self, ignored: Collection[str] = ()) -> tuple[dict[str, Unhealthy], dict[str, str]]:
-        """Those that are sick, and those that cannot be asked, with the reason; by name."""
-        sick, silent = {}, {}
+    def evaluate(self, ignored: Collection[str] = ()) -> tuple[dict[str, Unhealthy], dict[str, str]]:
+        """Return the unhealthy indicators, and the unavailable ones with the reason; both by name."""
+        unhealthy, unavailable = {}, {}
         for indicator in self.indicators:
             if indicator.name in ignored:
                 continue
             try:
-                if answer := self._answer(indicator):
-                    sick[indicator.name] = answer
+                if result := self._check_indicator(indicator):
+                    unhealthy[indicator.name] = result
             except IndicatorUnavailable as exc:
-                silent[indicator.name] = str(exc)
-        return sick, silent
+                unavailable[indicator.name] = str(exc)
+        return unhealthy, unavailable
 
-    def _answer(self, indicator: Indicator) -> Unhealthy | None:
-        """What it says. Raises Silence, which stops no run, and the error of a connection that is lost."""
+    def _check_indicator(self, indicator: Indicator) -> Unhealthy | None:
+        """Raise IndicatorUnavailable, which stops no run, or the error of a lost connection."""
         try:
-            self._require(indicator.role)
-            return indicator.ask()
+            self._require_role(indicator.role)
+            return indicator.check()
         except Exception as exc:
             if isinstance(exc, Error) and is_unavailable(exc):
                 raise
             raise IndicatorUnavailable(str(exc).strip().partition("\n")[0] or type(exc).__name__) from exc
 
-    def _require(self, role: str | None) -> None:
-        """Raise Silence where PostgreSQL would show nothing for want of the role."""
-        if role is None or role in self._granted:
+    def _require_role(self, role: str | None) -> None:
+        """Raise IndicatorUnavailable where PostgreSQL would show NULL because the role is missing."""
+        if role is None or role in self._granted_roles:
             return
-        [(allowed, user)] = fetch_rows("SELECT pg_has_role(%s, 'USAGE'), current_user", role)
+        [(allowed, user)] = fetch_with_timeout("SELECT pg_has_role(%s, 'USAGE'), current_user", role)
         if not allowed:
-            named = sql.Identifier(user).as_string()
-            raise IndicatorUnavailable(f"The role {named} lacks {role}: GRANT {role} TO {named}")
-        self._granted.add(role)
+            name = sql.Identifier(user).as_string()
+            raise IndicatorUnavailable(f"The role {name} lacks {role}: GRANT {role} TO {name}")
+        self._granted_roles.add(role)
 
-    def _record(self, silent: Mapping[str, str], known: Mapping[str, str]) -> None:
-        """Write on the run what cannot be asked, and tell what was not known of it."""
-        if silent.keys() == known.keys():
+    def _record_unavailable(self, unavailable: Mapping[str, str], reported: Mapping[str, str]) -> None:
+        """Write the unavailable indicators on the run, and make a note of those not yet reported."""
+        if unavailable.keys() == reported.keys():
             return
-        Run.objects.filter(pk=self.run.pk).update(silent_health=silent)
-        for words in format_unavailable({name: why for name, why in silent.items() if name not in known}):
-            self._notes.put(words)
+        Run.objects.filter(pk=self.run.pk).update(silent_health=unavailable)
+        added = {name: reason for name, reason in unavailable.items() if name not in reported}
+        for note in format_unavailable(added):
+            self._notes.put(note)
 
-    def _ask_beside(self) -> None:
-        """See Note [Asked beside the batches]. When the database is away, the loop says so."""
+    def _check_periodically(self) -> None:
+        """See Note [Checked beside the batches]. That the database is away is reported by the loop."""
         try:
-            while not self._over.wait(CHECK_INTERVAL.total_seconds()):
+            while not self._stopped.wait(CHECK_INTERVAL.total_seconds()):
                 try:
-                    self.ask()
+                    self.check()
                 except Error:
                     connection.close()
         finally:
             connection.close()
 
 
-def format_unavailable(silent: Mapping[str, str]) -> list[str]:
-    """Which indicators cannot be asked, in words, those of one reason together."""
-    reasons = dict.fromkeys(silent.values())
-    names = [", ".join(name for name in silent if silent[name] == reason) for reason in reasons]
-    return [f"cannot be asked: {name}. {reason}" for name, reason in zip(names, reasons, strict=True)]
+def format_unavailable(unavailable: Mapping[str, str]) -> list[str]:
+    """Return a line for each reason, with the names of the indicators that have it."""
+    reasons = dict.fromkeys(unavailable.values())
+    names = [", ".join(name for name in unavailable if unavailable[name] == reason) for reason in reasons]
+    return [f"cannot be checked: {name}. {reason}" for name, reason in zip(names, reasons, strict=True)]

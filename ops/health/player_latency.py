@@ -7,35 +7,40 @@ from django.db import OperationalError
 from django.utils.module_loading import import_string
 from psycopg.errors import QueryCanceled
 
-from ops.health.indicator import Indicator, Unhealthy, fetch_rows
+from ops.health.indicator import Indicator, Unhealthy, fetch_with_timeout
 
 
 class PlayerLatency(Indicator):
-    """What a player feels, by the probe that the settings name."""
+    """The latency that players see, measured by the probe that the settings name."""
 
     name = "player_latency"
 
-    def ask(self) -> Unhealthy | None:
+    def check(self) -> Unhealthy | None:
         probe = self.limits.player_probe.strip()
         if not probe:
             return None
         milliseconds = _measure_statement_ms(probe) if " " in probe else _measure_callable_ms(probe)
         if milliseconds > self.limits.player_latency_ms:
-            return self.sick(f"players wait {milliseconds:,.0f} ms (limit {self.limits.player_latency_ms:,})")
+            return self.unhealthy(
+                f"players wait {milliseconds:,.0f} ms (limit {self.limits.player_latency_ms:,})"
+            )
         return None
 
 
 def _measure_statement_ms(statement: str) -> float:
-    """How long the statement takes; one that is cancelled took as long as anybody would wait."""
-    began = perf_counter()
+    """Time the statement; one that reached its timeout counts with the time until then."""
+    started = perf_counter()
     try:
-        fetch_rows(statement)
+        fetch_with_timeout(statement)
     except OperationalError as exc:
         if not isinstance(exc.__cause__, QueryCanceled):
             raise
-    return (perf_counter() - began) * 1000
+    return (perf_counter() - started) * 1000
 
 
 def _measure_callable_ms(path: str) -> float:
-    told = import_string(path)()
-    return (told if isinstance(told, timedelta) else timedelta(seconds=told)) / timedelta(milliseconds=1)
+    """Call the probe, which returns a timedelta or seconds."""
+    latency = import_string(path)()
+    if not isinstance(latency, timedelta):
+        latency = timedelta(seconds=latency)
+    return latency / timedelta(milliseconds=1)

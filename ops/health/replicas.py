@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from ops.health.indicator import Indicator, Unhealthy, fetch_rows
+from ops.health.indicator import Indicator, Unhealthy, fetch_with_timeout
 
-# Not pg_receivewal and base backups, which replay nothing. ``replay_lag`` is measured when the replica
-# replays: of one whose replay stands still only the distance tells.
+# Not pg_receivewal and base backups, which replay nothing. PostgreSQL measures ``replay_lag`` when the
+# replica replays: where replay has stopped, only the distance in WAL shows it.
 _REPLICAS = """
 SELECT coalesce(nullif(application_name, ''), client_addr::text, pid::text),
     pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint >> 20,
@@ -13,15 +13,20 @@ FROM pg_stat_replication WHERE state IN ('streaming', 'catchup') AND replay_lsn 
 
 
 class ReplicaLag(Indicator):
-    """A replica is behind: whoever reads there reads the past, and a failover would lose or wait for it."""
+    """A replica is behind: its readers see old rows, and a failover would lose or delay the newest."""
 
     name = "replica_lag"
     role = "pg_monitor"
 
-    def ask(self) -> Unhealthy | None:
-        for replica, behind, lag in fetch_rows(_REPLICAS):
-            if behind > self.limits.replica_lag_mb:
-                return self.sick(f"{replica} is {behind:,} MB behind (limit {self.limits.replica_lag_mb:,})")
-            if lag > self.limits.replica_lag_seconds:
-                return self.sick(f"{replica} is {lag:.0f} s behind (limit {self.limits.replica_lag_seconds})")
+    def check(self) -> Unhealthy | None:
+        limits = self.limits
+        for replica, megabytes, seconds in fetch_with_timeout(_REPLICAS):
+            if megabytes > limits.replica_lag_mb:
+                return self.unhealthy(
+                    f"{replica} is {megabytes:,} MB behind (limit {limits.replica_lag_mb:,})"
+                )
+            if seconds > limits.replica_lag_seconds:
+                return self.unhealthy(
+                    f"{replica} is {seconds:.0f} s behind (limit {limits.replica_lag_seconds})"
+                )
         return None

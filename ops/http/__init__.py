@@ -1,1 +1,1 @@
-"""What machines ask over HTTP: is it well, what waits, what runs."""
+"""Endpoints for monitoring: health, metrics, queues; and the pages of database errors."""

@@ -1,4 +1,4 @@
-"""The operators' key, asked of whoever calls their endpoints."""
+"""The check of ADMIN_KEY, which the operators' endpoints require."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ View = Callable[[HttpRequest], HttpResponse]
 
 
 def require_admin_key(view: View) -> View:
-    """Only for who sends ADMIN_KEY, as ``x-admin-key`` or ``Authorization: Bearer``; never cached."""
+    """Require ADMIN_KEY, as ``x-admin-key`` or ``Authorization: Bearer``; never cache the response.
+
+    Responds with 401 where no key was sent, 403 where it is a wrong one.
+    """
 
     @wraps(view)
-    def guarded(request: HttpRequest) -> HttpResponse:
-        given = _read_key(request)
-        if not given:
-            refusal = JsonResponse({"error": "Send the key in the header x-admin-key."}, status=401)
-            refusal["WWW-Authenticate"] = "Bearer"
-            return refusal
-        if not constant_time_compare(given, settings.ADMIN_KEY.encode()):
-            return JsonResponse({"error": "The key is not the one of this site."}, status=403)
+    def wrapper(request: HttpRequest) -> HttpResponse:
+        key = _read_key(request)
+        if not key:
+            response = JsonResponse({"error": "Send ADMIN_KEY in the header x-admin-key."}, status=401)
+            response["WWW-Authenticate"] = "Bearer"
+            return response
+        if not constant_time_compare(key, settings.ADMIN_KEY.encode()):
+            return JsonResponse({"error": "The key is wrong: send the ADMIN_KEY of this site."}, status=403)
         return view(request)
 
-    return csrf_exempt(never_cache(require_safe(guarded)))
+    return csrf_exempt(never_cache(require_safe(wrapper)))
 
 
 def _read_key(request: HttpRequest) -> bytes:
-    """The bytes as they were sent: WSGI tells headers as Latin-1."""
+    """Return the bytes as they were sent: WSGI decodes headers as Latin-1."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
-    given: str = request.headers.get("x-admin-key", "") or bearer
-    return given.encode("latin-1", "backslashreplace")
+    key: str = request.headers.get("x-admin-key", "") or bearer
+    return key.encode("latin-1", "backslashreplace")

@@ -1,4 +1,4 @@
-"""/healthz: is the database there, with its tables, and are its migrations applied."""
+"""/healthz: whether the database answers, has its tables, and has its migrations applied."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ops.migration_status import count_unapplied, missing_tables
 
 HEALTH_PATH = "/healthz"
 _TIMEOUT_SECONDS = 2
-# Anybody may ask, so asking often must cost nothing.
+# Anyone may send requests, so frequent requests must cost nothing.
 _CACHE_SECONDS = 2.0
 _UNAVAILABLE = {"status": "unavailable"}
 
 
 class HealthMiddleware:
-    """Answers PATH before anything else is looked at.
+    """Answer HEALTH_PATH before all other middleware.
 
-    Probes come from inside, over plain HTTP, to an address that is no host name of the site.
+    Probes come from the internal network, over plain HTTP, to an address that is not in ALLOWED_HOSTS.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -37,29 +37,29 @@ class HealthMiddleware:
             return self.get_response(request)
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
-        told = self.health.look()
-        status = 200 if told["status"] == "ok" else 503
-        return JsonResponse(told, status=status, headers={"Cache-Control": "no-store"})
+        health = self.health.cached_status()
+        status = 200 if health["status"] == "ok" else 503
+        return JsonResponse(health, status=status, headers={"Cache-Control": "no-store"})
 
 
 class CachedHealth:
-    """Looks, and remembers for a moment what it saw."""
+    """The status of the database, read again once it is older than _CACHE_SECONDS."""
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.seen: dict[str, str] = {}
-        self.until = 0.0
+        self.status: dict[str, str] = {}
+        self.expires_at = 0.0
 
-    def look(self) -> dict[str, str]:
+    def cached_status(self) -> dict[str, str]:
         with self.lock:
-            if monotonic() >= self.until:
-                self.seen = probe_database()
-                self.until = monotonic() + _CACHE_SECONDS
-            return self.seen
+            if monotonic() >= self.expires_at:
+                self.status = probe_database()
+                self.expires_at = monotonic() + _CACHE_SECONDS
+            return self.status
 
 
 def probe_database() -> dict[str, str]:
-    """Over a connection of its own, which gives up soon; in words that give nothing away."""
+    """Probe over a connection of its own, with short timeouts; disclose no address and no error."""
     try:
         with separate_connection(
             "healthz", connect_timeout=_TIMEOUT_SECONDS, tcp_user_timeout=1000 * _TIMEOUT_SECONDS
@@ -70,11 +70,11 @@ def probe_database() -> dict[str, str]:
 
 
 def _probe_schema(probe: BaseDatabaseWrapper) -> dict[str, str]:
-    # What is set beyond a transaction would stay, behind a pooler, on a connection that others share.
+    # In a transaction: behind a pooler, settings of the session would stay on a shared connection.
     with statement_timeout(timedelta(seconds=_TIMEOUT_SECONDS), probe.alias):
         if unapplied := count_unapplied(probe):
             return {**_UNAVAILABLE, "database": "ok", "migrations": f"{unapplied} not applied"}
         if missing := missing_tables(probe):
-            told = f"{pluralize(len(missing), 'table')} missing"
-            return {**_UNAVAILABLE, "database": told, "migrations": "applied"}
+            message = f"{pluralize(len(missing), 'table')} missing"
+            return {**_UNAVAILABLE, "database": message, "migrations": "applied"}
     return {"status": "ok", "database": "ok", "migrations": "applied"}

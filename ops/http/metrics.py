@@ -1,4 +1,4 @@
-"""Runs and queues as Prometheus reads them."""
+"""Metrics of runs and queues for Prometheus."""
 
 from __future__ import annotations
 
@@ -15,72 +15,75 @@ from ops.stats.queues import COUNT_FIELDS, SystemStats
 
 
 class RunsAndQueuesCollector(Collector):
-    """Asks the database and Redis at each scrape; what is down has no figures, and the help says why."""
+    """Read the database and Redis at each scrape.
+
+    A server that is down has no metrics; the help of ``kyndo_up`` says why.
+    """
 
     def describe(self) -> list[Metric]:
-        """Of nothing: to register must not ask."""
+        """Describe nothing: registering must not query the servers."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        told = stats.read_stats()
-        ever = (
-            None
-            if told.runs is None
-            else stats.try_query("database", lambda: list(_total_metrics()), told.errors)
-        )
-        said = " ".join(["Whether the server could tell.", *told.errors.values()])
-        up = GaugeMetricFamily("kyndo_up", said, labels=["server"])
+        system = stats.read_stats()
+        totals = None
+        if system.runs is not None:
+            totals = stats.try_query("database", lambda: list(_total_metrics()), system.errors)
+        help_text = " ".join(["Whether the server could be read.", *system.errors.values()])
+        up = GaugeMetricFamily("kyndo_up", help_text, labels=["server"])
         for server in ("database", "redis"):
-            up.add_metric([server], server not in told.errors)
+            up.add_metric([server], server not in system.errors)
         yield up
-        yield from _queue_metrics(told)
-        yield from _active_run_metrics(told)
-        yield from ever or ()
+        yield from _queue_metrics(system)
+        yield from _active_run_metrics(system)
+        yield from totals or ()
 
 
-def _queue_metrics(told: SystemStats) -> Iterator[Metric]:
-    if told.queues is None or told.workers is None:
+def _queue_metrics(system: SystemStats) -> Iterator[Metric]:
+    if system.queues is None or system.workers is None:
         return
-    jobs = GaugeMetricFamily("kyndo_jobs", "Jobs of a queue, by what they are.", labels=["queue", "state"])
+    jobs = GaugeMetricFamily("kyndo_jobs", "Jobs of a queue, by state.", labels=["queue", "state"])
     oldest = GaugeMetricFamily(
-        "kyndo_oldest_waiting_job_seconds", "How long the next job has waited.", labels=["queue"]
+        "kyndo_oldest_waiting_job_seconds", "Age of the oldest waiting job.", labels=["queue"]
     )
-    for queue in told.queues:
+    for queue in system.queues:
         for state in COUNT_FIELDS[:-1]:
             jobs.add_metric([queue.name, state], getattr(queue, state))
         oldest.add_metric([queue.name], queue.oldest_waiting or 0)
     yield jobs
     yield oldest
-    yield GaugeMetricFamily("kyndo_workers", "Workers alive.", told.workers)
+    yield GaugeMetricFamily("kyndo_workers", "Live workers.", system.workers)
 
 
-def _active_run_metrics(told: SystemStats) -> Iterator[Metric]:
+def _active_run_metrics(system: SystemStats) -> Iterator[Metric]:
     labels = ["run", "operation"]
-    rows = GaugeMetricFamily("kyndo_active_run_rows", "Rows to change of an active run.", labels=labels)
-    done = GaugeMetricFamily("kyndo_active_run_rows_done", "Rows changed or failed of them.", labels=labels)
+    rows = GaugeMetricFamily("kyndo_active_run_rows", "Rows to change by an active run.", labels=labels)
+    done = GaugeMetricFamily("kyndo_active_run_rows_done", "Rows of them changed or failed.", labels=labels)
     rate = GaugeMetricFamily(
-        "kyndo_active_run_rows_per_second", "Rows changed a second since it was taken up.", labels=labels
+        "kyndo_active_run_rows_per_second", "Rows changed per second since the run started.", labels=labels
     )
-    held = GaugeMetricFamily("kyndo_active_run_held", "Whether it is held for its health.", labels=labels)
-    for run in told.runs or ():
+    held = GaugeMetricFamily(
+        "kyndo_active_run_held", "Whether a health indicator holds the run.", labels=labels
+    )
+    for run in system.runs or ():
         names = [str(run.progress.run), run.progress.operation]
         rows.add_metric(names, run.progress.total)
         done.add_metric(names, run.progress.done)
         rate.add_metric(names, run.rate)
-        held.add_metric(names, bool(run.held))
+        held.add_metric(names, bool(run.hold_reason))
     yield from (rows, done, rate, held)
 
 
 def _total_metrics() -> Iterator[Metric]:
-    """Of all runs that there ever were."""
-    found = dict(Run.objects.order_by().values_list("state").annotate(Count("pk")))
-    runs = GaugeMetricFamily("kyndo_runs", "Runs, by their state.", labels=["state"])
+    """Metrics of all runs, past and present."""
+    counts = dict(Run.objects.order_by().values_list("state").annotate(Count("pk")))
+    runs = GaugeMetricFamily("kyndo_runs", "Runs, by state.", labels=["state"])
     for state in State:
-        runs.add_metric([state.value], found.get(state, 0))
+        runs.add_metric([state.value], counts.get(state, 0))
     changed = CounterMetricFamily("kyndo_rows_changed", "Rows changed by runs.", labels=["operation"])
     failed = GaugeMetricFamily("kyndo_rows_failed", "Rows that runs could not change.", labels=["operation"])
     batches = SummaryMetricFamily(
-        "kyndo_batch_duration_seconds", "How long the transactions of batches took.", labels=["operation"]
+        "kyndo_batch_duration_seconds", "Duration of the transactions of batches.", labels=["operation"]
     )
     sums = (Sum("changed"), Sum("failed"), Sum("batches"), Sum("busy"))
     for operation, *figures in Lane.objects.order_by().values_list("run__operation").annotate(*sums):

@@ -1,4 +1,4 @@
-"""A page instead of a 500 where the database is away, refuses to write, or takes too long."""
+"""A page with status 503 where the database is unavailable, read-only or too slow."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ops.sqlstates import READ_ONLY_TRANSACTION, sqlstate
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER_SECONDS = 30
-_READ_ONLY_MESSAGE = "The database cannot be written at the moment: nothing was changed."
-_TIMEOUT_MESSAGE = "The database took too long for a page, or refused it: nothing was changed."
+_READ_ONLY_MESSAGE = "The database is read-only at the moment. Nothing was changed."
+_TIMEOUT_MESSAGE = "The database took too long, or refused the request. Nothing was changed."
 _UNAVAILABLE_MESSAGE = "The database does not answer at the moment."
 
 
 class DatabaseErrorMiddleware:
-    """Tells who sees the page no more than that: the server and its words go to the log."""
+    """Show a page that discloses nothing: the address of the server and the error go to the log."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -37,17 +37,17 @@ class DatabaseErrorMiddleware:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Of what is raised beside the views, as where a session is saved."""
+    """Handle what is raised outside the views, as where a session is saved."""
     page = database_error_page(request, sys.exc_info()[1])
     return page or defaults.server_error(request)
 
 
 def database_error_page(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
-    """503 with a page in words; None for an error of another kind."""
+    """Return a page with status 503; None where ``error`` is not an error of the database server."""
     if not isinstance(error, Error) or not (is_server_error(error) or is_unavailable(error)):
         return None
     log.error("%s: %s", request.path, str(error).strip())
-    page = render(request, "ops/trouble.html", {"told": _error_message(error)}, status=503)
+    page = render(request, "ops/trouble.html", {"message": _error_message(error)}, status=503)
     page["Retry-After"] = str(_RETRY_AFTER_SECONDS)
     page["Cache-Control"] = "no-store"
     return page

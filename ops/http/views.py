@@ -11,14 +11,14 @@ from ops.stats import queues as stats
 
 @require_admin_key
 def queue_stats(request: HttpRequest) -> HttpResponse:
-    """What waits and what runs; 503 with what is still known where Redis or the database is away."""
-    told = stats.read_stats()
-    return JsonResponse(stats.as_json(told), status=503 if told.errors else 200)
+    """Queues and active runs; 503 with the remaining figures where Redis or the database is unavailable."""
+    system = stats.read_stats()
+    return JsonResponse(stats.as_json(system), status=503 if system.errors else 200)
 
 
 @require_admin_key
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For Prometheus: read as it asks, so that it does not matter which of the site's processes answers."""
+    """Metrics for Prometheus, read at each scrape: all processes of the site give the same answer."""
     registry = CollectorRegistry()
     registry.register(RunsAndQueuesCollector())
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))

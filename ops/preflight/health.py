@@ -15,7 +15,7 @@ def check_health(context: PreflightContext) -> Finding:
     unavailable: dict[str, str] = {}
     operations = [each for each in registry.list_operations() if each.example is not None]
     for model in sorted({model_label(each.model) for each in operations}):
-        answers, not_available = HealthMonitor(Run(model=model)).answers()
+        answers, not_available = HealthMonitor(Run(model=model)).evaluate()
         holding |= {f"{name}: {answer.reason}": None for name, answer in answers.items()}
         unavailable |= not_available
     details = (*holding, *format_unavailable(unavailable))

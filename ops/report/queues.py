@@ -1,4 +1,4 @@
-"""Queues, workers and active runs as a person reads them."""
+"""Queues, workers and active runs as tables."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from ops.stats.queues import COUNT_FIELDS, ActiveRun, SystemStats
 
 
 def build_page(stats: SystemStats) -> Group:
-    parts: list[RenderableType] = []
+    """Build the page of queue_stats; what could not be read is left out."""
+    blocks: list[RenderableType] = []
     if stats.queues is not None:
-        parts += [_queue_table(stats), _worker_line(stats), Text()]
+        blocks += [_queue_table(stats), _worker_line(stats), Text()]
     if stats.runs is not None:
-        parts += [
+        blocks += [
             _run_table(stats.runs) if stats.runs else Text("No run is active."),
             *_hold_lines(stats.runs),
         ]
-    return Group(*parts)
+    return Group(*blocks)
 
 
 def _queue_table(stats: SystemStats) -> Table:
@@ -35,34 +36,42 @@ def _queue_table(stats: SystemStats) -> Table:
 
 
 def _worker_line(stats: SystemStats) -> Text:
-    alive = "1 worker" if stats.workers == 1 else f"{stats.workers or 'no'} workers"
+    workers = "1 worker" if stats.workers == 1 else f"{stats.workers or 'no'} workers"
     age = stats.oldest_waiting
-    waited = "" if age is None else f", the oldest job has waited {format_duration(timedelta(seconds=age))}"
-    return Text(f"{alive} alive{waited}", style="" if stats.workers else "yellow")
+    waiting = "" if age is None else f", the oldest job has waited {format_duration(timedelta(seconds=age))}"
+    return Text(f"{workers} alive{waiting}", style="" if stats.workers else "yellow")
 
 
 def _run_table(runs: list[ActiveRun]) -> Table:
     table = _new_table("run", "operation", "state", "changed", "of", "done", "failed", "rows/s")
     for run in runs:
-        told = run.progress
-        counts = (f"{told.changed:,}", f"{told.total:,}", f"{run.percent:.0f} %", f"{told.failed:,}")
-        table.add_row(str(told.run), told.operation, status_label(run.status), *counts, f"{run.rate:,.0f}")
+        progress = run.progress
+        table.add_row(
+            str(progress.run),
+            progress.operation,
+            status_label(run.status),
+            f"{progress.changed:,}",
+            f"{progress.total:,}",
+            f"{run.percent:.0f} %",
+            f"{progress.failed:,}",
+            f"{run.rate:,.0f}",
+        )
     return table
 
 
 def _hold_lines(runs: list[ActiveRun]) -> list[Text]:
-    return [Text(line, "yellow") for run in runs if run.held for line in _hold_messages(run)]
+    return [Text(line, "yellow") for run in runs if run.hold_reason for line in _hold_messages(run)]
 
 
 def _hold_messages(run: ActiveRun) -> list[str]:
     number = run.progress.run
-    past = hold_override_steps(number, holding_indicators(run.held))
-    return [f"Run {number} is held by {escape_control_chars(run.held)}", *map(str, past)]
+    steps = hold_override_steps(number, holding_indicators(run.hold_reason))
+    return [f"Run {number} is held by {escape_control_chars(run.hold_reason)}", *map(str, steps)]
 
 
 def _new_table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    words_in = ("queue", "operation", "state")
+    text_columns = ("queue", "operation", "state")
     for column in columns:
-        table.add_column(column, justify="left" if column in words_in else "right", no_wrap=True)
+        table.add_column(column, justify="left" if column in text_columns else "right", no_wrap=True)
     return table

@@ -1,4 +1,4 @@
-"""How the database does, in words and as JSON."""
+"""The statistics of db_stats as text and as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ops.stats.relations import Index, Table, fetch_indexes, fetch_largest_table
 from ops.stats.statements import ExtensionMissing, Statement, fetch_top_statements
 
 _MAX_ROWS = 10
-_MIN_UNUSED_SIZE = 10**6  # bytes: smaller unused indexes are only counted
+_MIN_UNUSED_SIZE = 10**6  # bytes; smaller unused indexes are only counted
 
 
 @dataclass(frozen=True)
@@ -29,112 +29,112 @@ class DatabaseStats:
 
 
 def as_lines(stats: DatabaseStats) -> list[str]:
-    parts = (
+    sections = (
         _statement_lines(stats.statements),
         _table_lines(stats.tables),
         _index_lines(stats.indexes, stats.since),
         _session_lines(stats.sessions),
     )
-    return [line for part in parts for line in (*part, "")][:-1]
+    return [line for section in sections for line in (*section, "")][:-1]
 
 
 def as_json(stats: DatabaseStats) -> dict[str, Any]:
-    told = asdict(stats)
-    told["statements"] = [] if isinstance(stats.statements, ExtensionMissing) else told["statements"]
-    missing = asdict(stats.statements) if isinstance(stats.statements, ExtensionMissing) else None
-    return {"event": "db_stats", "missing": missing, **told}
+    document = {"event": "db_stats", "missing": None, **asdict(stats)}
+    if isinstance(stats.statements, ExtensionMissing):
+        document |= {"missing": document["statements"], "statements": []}
+    return document
 
 
-def _statement_lines(found: list[Statement] | ExtensionMissing) -> list[str]:
-    title = "The statements that took the most time"
-    if isinstance(found, ExtensionMissing):
-        return [title, f"  {found.why}", *(f"  > {step}" for step in found.todo)]
+def _statement_lines(statements: list[Statement] | ExtensionMissing) -> list[str]:
+    title = "The most expensive statements"
+    if isinstance(statements, ExtensionMissing):
+        return [title, f"  {statements.why}", *(f"  > {step}" for step in statements.todo)]
     rows = [
         [
-            _format_duration(s.total),
-            f"{s.calls:,}",
-            _format_duration(s.mean),
-            f"{s.rows:,}",
-            escape_control_chars(s.query),
+            _format_duration(statement.total),
+            f"{statement.calls:,}",
+            _format_duration(statement.mean),
+            f"{statement.rows:,}",
+            escape_control_chars(statement.query),
         ]
-        for s in found
+        for statement in statements
     ]
-    head = ["total", "calls", "mean", "rows", "statement"]
-    return [title, *_indented_table(head, rows, right=head[:4])]
+    header = ["total", "calls", "mean", "rows", "statement"]
+    return [title, *_indented_table(header, rows, right=header[:4])]
 
 
-def _table_lines(found: list[Table]) -> list[str]:
+def _table_lines(tables: list[Table]) -> list[str]:
     rows = [
         [
-            each.name,
-            format_size(each.size),
-            format_size(each.indexes),
-            f"{each.live:,}",
-            f"{each.dead:,}",
-            f"{100 * each.dead / (each.live + each.dead):.0f} %" if each.dead else "-",
-            _format_age(each.vacuumed_at),
-            _format_age(each.analyzed_at),
+            table.name,
+            format_size(table.size),
+            format_size(table.indexes),
+            f"{table.live:,}",
+            f"{table.dead:,}",
+            f"{100 * table.dead / (table.live + table.dead):.0f} %" if table.dead else "-",
+            _format_age(table.vacuumed_at),
+            _format_age(table.analyzed_at),
         ]
-        for each in found
+        for table in tables
     ]
-    head = ["table", "size", "of indexes", "rows", "dead", "share", "vacuumed", "analyzed"]
-    return ["The largest tables", *_indented_table(head, rows, right=head[1:])]
+    header = ["table", "size", "of indexes", "rows", "dead", "share", "vacuumed", "analyzed"]
+    return ["The largest tables", *_indented_table(header, rows, right=header[1:])]
 
 
-def _index_lines(found: list[Index], since: datetime | None) -> list[str]:
-    unused = [index for index in found if index.unused]
-    worth = [index for index in unused if index.size >= _MIN_UNUSED_SIZE]
+def _index_lines(indexes: list[Index], since: datetime | None) -> list[str]:
+    unused = [index for index in indexes if index.unused]
+    large_unused = [index for index in unused if index.size >= _MIN_UNUSED_SIZE]
     rows = [
         [
-            format_size(each.size),
-            f"{each.scans:,}",
-            "unused" if each.unused else "",
-            each.name,
-            each.table,
+            format_size(index.size),
+            f"{index.scans:,}",
+            "unused" if index.unused else "",
+            index.name,
+            index.table,
         ]
-        for each in dict.fromkeys([*found[:_MAX_ROWS], *worth[:_MAX_ROWS]])
+        for index in dict.fromkeys([*indexes[:_MAX_ROWS], *large_unused[:_MAX_ROWS]])
     ]
-    head = ["size", "scans", "", "index", "of table"]
+    header = ["size", "scans", "", "index", "of table"]
     wasted = format_size(sum(index.size for index in unused))
-    told = f"since {since:%Y-%m-%d}" if since else "since the database was made"
-    title = f"The largest indexes; {len(unused)} of {len(found)} unused {told}, {wasted}"
-    return [title, *_indented_table(head, rows, right=("size", "scans"))]
+    period = f"since {since:%Y-%m-%d}" if since else "since the database was created"
+    title = f"The largest indexes; {len(unused)} of {len(indexes)} unused {period}, {wasted}"
+    return [title, *_indented_table(header, rows, right=("size", "scans"))]
 
 
-def _session_lines(found: list[Session]) -> list[str]:
-    if not found:
-        return ["Running now", "  Nobody but this command."]
+def _session_lines(sessions: list[Session]) -> list[str]:
+    if not sessions:
+        return ["Running now", "  Nothing but this command."]
     rows = [
         [
-            str(each.pid),
-            each.name,
-            _session_activity(each),
-            _format_duration(each.age),
-            escape_control_chars(each.query),
+            str(session.pid),
+            session.name,
+            _session_activity(session),
+            _format_duration(session.age),
+            escape_control_chars(session.query),
         ]
-        for each in found
+        for session in sessions
     ]
-    head = ["process", "who", "does", "for", "statement"]
+    header = ["process", "name", "state", "for", "statement"]
     return [
         "Running now",
-        *_indented_table(head, rows, right=("process", "for")),
-        *_terminate_commands(found),
+        *_indented_table(header, rows, right=("process", "for")),
+        *_terminate_commands(sessions),
     ]
 
 
-def _indented_table(head: list[str], rows: list[list[str]], right: Collection[str]) -> list[str]:
-    return [truncate(f"  {line}") for line in format_table([head, *rows], right)]
+def _indented_table(header: list[str], rows: list[list[str]], right: Collection[str]) -> list[str]:
+    return [truncate(f"  {line}") for line in format_table([header, *rows], right)]
 
 
 def _session_activity(session: Session) -> str:
     return f"waits for {', '.join(map(str, session.blocked_by))}" if session.blocked_by else session.state
 
 
-def _terminate_commands(found: list[Session]) -> list[str]:
-    """Who holds up others and waits for nobody: with them the waiting would end."""
-    holders = {pid for session in found for pid in session.blocked_by}
-    first = [session.pid for session in found if session.pid in holders and not session.blocked_by]
-    return [f'  > psql "$DATABASE_URL" -c "SELECT pg_terminate_backend({pid})"' for pid in first]
+def _terminate_commands(sessions: list[Session]) -> list[str]:
+    """Return the commands that end the sessions which block others and are not blocked themselves."""
+    blockers = {pid for session in sessions for pid in session.blocked_by}
+    pids = [session.pid for session in sessions if session.pid in blockers and not session.blocked_by]
+    return [f'  > psql "$DATABASE_URL" -c "SELECT pg_terminate_backend({pid})"' for pid in pids]
 
 
 def _format_duration(span: timedelta) -> str:
@@ -142,10 +142,10 @@ def _format_duration(span: timedelta) -> str:
     return f"{milliseconds:.1f} ms" if milliseconds < 1000 else format_duration(span)
 
 
-def _format_age(when: datetime | None) -> str:
-    if when is None:
+def _format_age(time: datetime | None) -> str:
+    if time is None:
         return "never"
-    minutes = max(0, int((datetime.now(UTC) - when).total_seconds() // 60))
+    minutes = max(0, int((datetime.now(UTC) - time).total_seconds() // 60))
     if minutes < 120:
         return f"{minutes} min ago"
     return f"{minutes // 60} h ago" if minutes < 48 * 60 else f"{minutes // 1440} days ago"

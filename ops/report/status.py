@@ -1,4 +1,4 @@
-"""A line of what goes on, on a terminal; silence elsewhere."""
+"""A status line on a terminal; nothing where the output is not a terminal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ StatusCallback = Callable[[str], None]
 
 @contextmanager
 def status_line() -> Iterator[StatusCallback]:
-    """Something to tell the line to; nothing else may be printed meanwhile."""
+    """Yield a function that sets the text of the line; nothing else may be printed meanwhile."""
     if not sys.stdout.isatty():
-        yield lambda told: None
+        yield lambda text: None
         return
     from rich.console import Console  # takes a tenth of a second to import
 
-    with Console().status("Begun") as line:
+    with Console().status("Starting") as line:
         yield line.update

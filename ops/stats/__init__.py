@@ -1,1 +1,1 @@
-"""How the database does: its dearest statements, its sizes, what runs now and who waits for whom."""
+"""Statistics: expensive statements, sizes, sessions and their locks; queues, workers and active runs."""

@@ -1,4 +1,4 @@
-"""What runs now, and who waits for whom."""
+"""The sessions at work, and which of them block which."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from ops.sql.query import fetch_all
 
-# A batch of a run calls its connection "kyndo run 7 lane 0".
+# The application_name of a batch is "kyndo run 7 lane 1": see `ops.db.run_application_name`.
 _SESSIONS = """
 SELECT pid, coalesce(nullif(application_name, ''), usename, backend_type), state,
     coalesce(now() - CASE WHEN state = 'active' THEN query_start ELSE xact_start END, '0'),
@@ -21,7 +21,7 @@ ORDER BY 4 DESC, pid
 
 @dataclass(frozen=True)
 class Session:
-    """``age``: of its statement, or of its transaction where it does nothing. ``blocked_by``: pids."""
+    """``age`` is that of its statement, or of its transaction where it is idle; ``blocked_by`` has pids."""
 
     pid: int
     name: str
@@ -33,5 +33,5 @@ class Session:
 
 
 def fetch_sessions() -> list[Session]:
-    """Everybody in this database who is at work, or holds a transaction open; the longest first."""
+    """Fetch the sessions of this database that are active or hold a transaction open, the oldest first."""
     return [Session(*row) for row in fetch_all(_SESSIONS)]

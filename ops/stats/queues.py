@@ -1,4 +1,4 @@
-"""What waits on the queues and which runs are active: read in one place for everybody who shows it."""
+"""The jobs of the queues, the workers and the active runs: the one source of all that shows them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class QueueStats:
-    """The jobs of one queue: ``completed`` and ``failed`` are those that RQ still remembers."""
+    """The counts of jobs of one queue; ``completed`` and ``failed`` are those that RQ still keeps."""
 
     name: str
     waiting: int
@@ -48,16 +48,16 @@ class QueueStats:
 
 @dataclass(frozen=True)
 class ActiveRun:
-    """How far a run is, in which status, for how many workers, and what holds it: "" where nothing does."""
+    """The progress of a run, its status, its number of workers, and why it is held ("" where it is not)."""
 
     progress: Progress
     status: str
     workers: int | None  # None where it belongs to a terminal
-    held: str
+    hold_reason: str
 
     @property
     def rate(self) -> float:
-        """Rows changed a second, since the run was first taken up."""
+        """Rows changed per second of the time that the run was worked on."""
         return rows_per_second(self.progress.changed, self.progress.elapsed)
 
     @property
@@ -67,7 +67,10 @@ class ActiveRun:
 
 @dataclass(frozen=True)
 class SystemStats:
-    """What Redis and the database say; None where one cannot tell, and in ``errors`` why, in words."""
+    """Figures of Redis and the database; None where one cannot be read.
+
+    ``errors`` maps "redis" or "database" to the reason, as text for a person.
+    """
 
     queues: list[QueueStats] | None
     workers: int | None
@@ -75,7 +78,7 @@ class SystemStats:
     errors: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int | None]:
-        """Of all queues together."""
+        """Return the counts of all queues together, by field; None where Redis cannot be read."""
         if self.queues is None:
             return dict.fromkeys(COUNT_FIELDS)
         return {name: sum(queue.counts()[name] for queue in self.queues) for name in COUNT_FIELDS}
@@ -87,7 +90,10 @@ class SystemStats:
 
 
 def read_stats() -> SystemStats:
-    """Ask Redis and the database, and neither for long. Never raises where they are away, or lack tables."""
+    """Read Redis and the database, each with a short timeout.
+
+    Does not raise where one is unavailable or lacks tables: see ``SystemStats.errors``.
+    """
     errors: dict[str, str] = {}
     queues, workers = try_query("redis", _read_queues_and_workers, errors) or (None, None)
     return SystemStats(queues, workers, try_query("database", _read_active_runs, errors), errors)
@@ -112,25 +118,25 @@ def _run_as_json(run: ActiveRun) -> dict[str, Any]:
         "percent": round(run.percent, 1),
         "rate": round(run.rate),
         "workers": run.workers,
-        "held": run.held or None,
+        "held": run.hold_reason or None,
     }
 
 
-def try_query(whom: str, question: Callable[[], T], errors: dict[str, str]) -> T | None:
-    """The answer; None where there is none, and the reason in ``errors``."""
+def try_query(server: str, query: Callable[[], T], errors: dict[str, str]) -> T | None:
+    """Return the result of ``query``; where its server fails, None, with the reason in ``errors``."""
     try:
-        return question()
+        return query()
     except RedisError as exc:
-        errors[whom] = f"Redis is away: {_first_line(exc)}"
+        errors[server] = f"Redis is away: {_first_line(exc)}"
     except DatabaseError as exc:
-        errors[whom] = _database_error_message(exc)
+        errors[server] = _database_error_message(exc)
     return None
 
 
 def _database_error_message(error: DatabaseError) -> str:
     if hints.is_schema_error(error):
         return hints.explain_schema_error(error)
-    return f"PostgreSQL {'is away' if is_unavailable(error) else 'cannot tell'}: {_first_line(error)}"
+    return f"PostgreSQL {'is away' if is_unavailable(error) else 'cannot be read'}: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:
@@ -154,7 +160,7 @@ def _read_queues_and_workers() -> tuple[list[QueueStats], int]:
 
 
 def _read_queue_stats(queue: Queue) -> QueueStats:
-    """Counted without RQ's cleanup, which moves jobs: to look must change nothing."""
+    """Count without RQ's cleanup, which moves jobs: reading must not change the queue."""
 
     def count(registry: str) -> int:
         return int(getattr(queue, f"{registry}_job_registry").get_job_count(cleanup=False))
@@ -171,6 +177,7 @@ def _read_queue_stats(queue: Queue) -> QueueStats:
 
 
 def _read_oldest_waiting(queue: Queue) -> float | None:
+    """Return the age in seconds of the oldest waiting job."""
     for job_id in queue.get_job_ids(0, 1):
         job = queue.fetch_job(job_id)
         if job and job.enqueued_at:

@@ -1,4 +1,4 @@
-"""Tables and indexes: their sizes, their dead rows, and the indexes that no query uses."""
+"""Sizes of tables and indexes, dead rows, and the indexes that no query uses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WHERE schemaname = ANY (current_schemas(false)) AND pg_table_is_visible(relid) O
 
 @dataclass(frozen=True)
 class Table:
-    """Rows as the statistics guess them; sizes in bytes, ``size`` with the indexes."""
+    """``live`` and ``dead`` are estimates of rows. Sizes are in bytes; ``size`` includes the indexes."""
 
     name: str
     live: int
@@ -37,7 +37,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Index:
-    """``unused``: never read since the statistics began, and no constraint stands on it."""
+    """``size`` is in bytes; ``unused``: not read since the statistics were reset, needed by no constraint."""
 
     name: str
     table: str
@@ -47,15 +47,16 @@ class Index:
 
 
 def fetch_largest_tables(limit: int) -> list[Table]:
+    """Fetch at most ``limit`` tables of the search_path, the largest first."""
     return [Table(*row) for row in fetch_all(_TABLES, limit)]
 
 
 def fetch_indexes() -> list[Index]:
-    """The largest first."""
+    """Fetch the indexes of the search_path, the largest first."""
     return [Index(*row) for row in fetch_all(_INDEXES)]
 
 
 def fetch_stats_reset() -> datetime | None:
-    """When the statistics began to count; None where they were never reset."""
+    """Fetch the time of the last reset of the statistics; None where they were never reset."""
     [(since,)] = fetch_all("SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()")
     return since if isinstance(since, datetime) else None

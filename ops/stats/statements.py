@@ -1,4 +1,4 @@
-"""The statements that cost the most, as the extension pg_stat_statements counts them."""
+"""The most expensive statements, from the extension pg_stat_statements."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Statement:
 
 @dataclass(frozen=True)
 class ExtensionMissing:
-    """Why there is nothing to tell, and what to type, in this order, so that there is."""
+    """Why there are no statistics of statements, and the steps that enable them, in order."""
 
     why: str
     todo: tuple[str, ...]
 
 
 def fetch_top_statements(limit: int) -> list[Statement] | ExtensionMissing:
-    """The statements of this database that took the most time in all, the dearest first."""
+    """Fetch the statements of this database with the greatest total time, the greatest first."""
     missing = _check_extension()
     if missing:
         return missing
@@ -62,7 +62,7 @@ def _check_extension() -> ExtensionMissing | None:
     if not available:
         return ExtensionMissing(
             f"This server was installed without {EXTENSION}, one of PostgreSQL's contrib modules.",
-            ("Install them on the server (Debian: apt-get install postgresql-NN), and look again.",),
+            ("Install them on the server (Debian: apt-get install postgresql-NN), then run db_stats again.",),
         )
     create = () if created else (f"psql \"$DATABASE_URL\" -c 'CREATE EXTENSION {EXTENSION}'",)
     if not loaded:
@@ -71,16 +71,17 @@ def _check_extension() -> ExtensionMissing | None:
 
 
 def _preload_steps() -> tuple[str, ...]:
-    listed = sql.SQL(", ").join(map(sql.Literal, [*_read_preloaded_libraries(), EXTENSION])).as_string()
+    libraries = [*_read_preloaded_libraries(), EXTENSION]
+    value = sql.SQL(", ").join(map(sql.Literal, libraries)).as_string()
     return (
-        psql_command(f"ALTER SYSTEM SET shared_preload_libraries = {listed}"),
+        psql_command(f"ALTER SYSTEM SET shared_preload_libraries = {value}"),
         "Restart the server (docker compose restart postgres).",
     )
 
 
 def _read_preloaded_libraries() -> list[str]:
-    """What is preloaded now, as far as our role may see it."""
+    """Read shared_preload_libraries; empty where the role may not read the setting."""
     if not fetch_all("SELECT pg_has_role('pg_read_all_settings', 'MEMBER')")[0][0]:
         return []
-    listed = str(fetch_all("SHOW shared_preload_libraries")[0][0])
-    return [name.strip().strip('"') for name in listed.split(",") if name.strip()]
+    value = str(fetch_all("SHOW shared_preload_libraries")[0][0])
+    return [name.strip().strip('"') for name in value.split(",") if name.strip()]

@@ -40,7 +40,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def said(**limits: Any) -> str:
-    sick = DatabaseDisk(RUN, HealthLimits(**limits)).ask()
+    sick = DatabaseDisk(RUN, HealthLimits(**limits)).check()
     return sick.reason if sick else "well"
 
 
@@ -89,14 +89,14 @@ class TestWhatIsKnown:
     ) -> None:
         elsewhere(monkeypatch)
         with pytest.raises(DiskSpaceUnknown, match="OPS_HEALTH_DATABASE_DISK=200GB"):
-            DatabaseDisk(RUN, HealthLimits()).ask()
+            DatabaseDisk(RUN, HealthLimits()).check()
 
     def test_wal_that_is_kept_is_sick_where_the_disk_is_unknown(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         elsewhere(monkeypatch)
         monkeypatch.setattr("ops.health.disk._WAL_EXCESS_FACTOR", 0)
-        assert " of WAL, where " in said()
+        assert " of WAL (" in said()
 
     def test_for_want_of_the_role_that_is_what_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         elsewhere(monkeypatch)
@@ -137,14 +137,14 @@ class TestWhatIsKnown:
 
 
 def test_a_size_that_cannot_be_read_is_named() -> None:
-    assert HealthLimits.of({"OPS_HEALTH_DATABASE_DISK": "1.5TB"}).database_disk == "1.5TB"
-    with pytest.raises(ImproperlyConfigured, match="OPS_HEALTH_DATABASE_DISK is 'big', and should be a size"):
-        HealthLimits.of({"OPS_HEALTH_DATABASE_DISK": "big"})
+    assert HealthLimits.from_environ({"OPS_HEALTH_DATABASE_DISK": "1.5TB"}).database_disk == "1.5TB"
+    with pytest.raises(ImproperlyConfigured, match="OPS_HEALTH_DATABASE_DISK is 'big' but must be a size"):
+        HealthLimits.from_environ({"OPS_HEALTH_DATABASE_DISK": "big"})
 
 
 def test_the_fullest_disk_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        DatabaseDisk, "_rooms", lambda self: [DiskSpace("a", 10**12), DiskSpace("b", 5 * 10**6)]
+        DatabaseDisk, "_list_spaces", lambda self: [DiskSpace("a", 10**12), DiskSpace("b", 5 * 10**6)]
     )
     assert said() == "5.0 MB free of b (limit 1.0 GB)"
 

@@ -156,7 +156,7 @@ def test_an_indicator_that_cannot_be_asked_is_told_once_and_stops_nothing(settin
     create_things(10)
     watched = RecordingMonitor(lambda number: Event().wait(0.05))
     run = execute_run(create_run(FILL, batch_size=1), watched)
-    words = "cannot be asked: player_latency. function no_such_function() does not exist"
+    words = "cannot be checked: player_latency. function no_such_function() does not exist"
     assert (run.state, watched.notes) == ("succeeded", [words])
     assert f"  note    {words}" in report.format_details(run)
 
@@ -174,8 +174,8 @@ def test_without_pg_monitor_the_run_says_what_to_grant_and_goes_on() -> None:
         execute_sql("RESET ROLE; DROP OWNED BY plain; DROP ROLE plain")
     assert run.state == "succeeded"
     [note] = watched.notes
-    assert note.startswith("cannot be asked: ")
-    assert sorted(note[17:].partition(".")[0].split(", ")) == ["archiving", "maintenance", "replica_lag"]
+    assert note.startswith("cannot be checked: ")
+    assert sorted(note[19:].partition(".")[0].split(", ")) == ["archiving", "maintenance", "replica_lag"]
     assert note.endswith('The role "plain" lacks pg_monitor: GRANT pg_monitor TO "plain"')
 
 
@@ -205,16 +205,16 @@ def test_the_name_of_an_indicator_is_one_that_there_is() -> None:
 
 
 def test_settings_that_cannot_be_read_are_named_all_at_once() -> None:
-    assert HealthLimits.of({"OPS_HEALTH_REPLICA_LAG_MB": "64", "OTHER": "x"}) == HealthLimits(
+    assert HealthLimits.from_environ({"OPS_HEALTH_REPLICA_LAG_MB": "64", "OTHER": "x"}) == HealthLimits(
         replica_lag_mb=64
     )
     given = {"OPS_HEALTH_HOLD_SECONDS": "soon", "OPS_HEALTH_REPLICAS": "1", "OPS_HEALTH_ARCHIVE_FILES": "0"}
     with pytest.raises(ImproperlyConfigured) as told:
-        HealthLimits.of(given)
+        HealthLimits.from_environ(given)
     hold, replicas, files = str(told.value).splitlines()
-    assert hold == "OPS_HEALTH_HOLD_SECONDS is 'soon', and should be a whole number"
-    assert replicas.startswith("OPS_HEALTH_REPLICAS is no setting. There are: OPS_HEALTH_HOLD_SECONDS, ")
-    assert files == "OPS_HEALTH_ARCHIVE_FILES is '0', and should be above 0"
+    assert hold == "OPS_HEALTH_HOLD_SECONDS is 'soon' but must be a whole number"
+    assert replicas.startswith("OPS_HEALTH_REPLICAS is not a setting. Use one of: OPS_HEALTH_HOLD_SECONDS, ")
+    assert files == "OPS_HEALTH_ARCHIVE_FILES is '0' but must be above 0"
 
 
 @pytest.mark.parametrize("document", [".env.example", "docs/health.md"])
@@ -247,7 +247,7 @@ def test_a_player_who_waits_for_a_long_batch_holds_the_only_process_that_works(
     run = execute_run(create_run(FILL, batch_size=1), watched)
     thread.join()
     assert run.state == "succeeded"
-    assert watched.hold_reasons[0].startswith("waiters: somebody has waited ")
+    assert watched.hold_reasons[0].startswith("waiters: a session has waited ")
 
 
 def sql_there(other: Any, statement: str) -> Any:

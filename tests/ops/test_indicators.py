@@ -64,7 +64,7 @@ def _on_that_server(server: LocalPostgres, django_db_blocker: Any) -> Iterator[N
 
 
 def said(indicator: type[Indicator], **limits: Any) -> str:
-    sick = indicator(RUN, HealthLimits(**limits)).ask()
+    sick = indicator(RUN, HealthLimits(**limits)).check()
     return sick.reason if sick else "well"
 
 
@@ -222,7 +222,10 @@ def test_somebody_who_waits_for_a_batch_of_the_run_is_sick_and_for_anybody_else_
             assert said(LockWaiters) == "well"
             with doing(server, "UPDATE trials_thing SET score = 4 WHERE id = 1"):
                 many = says(
-                    "2 wait for locks of this run (limit 1)", LockWaiters, lock_wait_ms=10**6, lock_waiters=1
+                    "2 sessions wait for locks of this run (limit 1)",
+                    LockWaiters,
+                    lock_wait_ms=10**6,
+                    lock_waiters=1,
                 )
                 wait_until(many, within=5)
 

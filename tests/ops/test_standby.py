@@ -151,7 +151,7 @@ def test_a_login_on_a_standby_is_a_page_and_no_500(client: Client, settings: Any
     settings.ADMIN_KEY = "key"
     answer = client.post("/admin/login/", {"username": "ada", "password": "wonder"})
     assert (answer.status_code, answer["Retry-After"]) == (503, "30")
-    assert "The database cannot be written at the moment: nothing was changed." in answer.content.decode()
+    assert "The database is read-only at the moment. Nothing was changed." in answer.content.decode()
     assert client.get("/metrics", headers={"x-admin-key": "key"}).status_code == 200
 
 

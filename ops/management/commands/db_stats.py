@@ -12,10 +12,10 @@ from ops.report import stats as report
 
 
 class Command(OpsCommand):
-    help = "The dearest statements, sizes, dead rows, unused indexes, what runs now and who blocks whom."
+    help = "Most expensive statements, table sizes, dead rows, unused indexes, sessions and lock waits."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="JSON, one object; spans in seconds.")
+        parser.add_argument("--json", action="store_true", help="JSON, one object; durations in seconds.")
 
     def handle(self, **options: Any) -> None:
         stats = report.DatabaseStats()
@@ -26,5 +26,5 @@ class Command(OpsCommand):
 
 
 class _SecondsEncoder(DjangoJSONEncoder):
-    def default(self, told: Any) -> Any:
-        return told.total_seconds() if isinstance(told, timedelta) else super().default(told)
+    def default(self, o: Any) -> Any:
+        return o.total_seconds() if isinstance(o, timedelta) else super().default(o)

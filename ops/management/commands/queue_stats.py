@@ -19,14 +19,14 @@ from ops.report import queues
 from ops.stats import queues as stats
 from ops.stats.queues import SystemStats
 
-_REFRESH_SECONDS = 2.0  # seconds
+_REFRESH_SECONDS = 2.0
 
 
 class Command(OpsCommand):
-    help = "What waits on the queues, who works, and how far the active runs are."
+    help = "Show the jobs of the queues, the workers, and the progress of the active runs."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--watch", action="store_true", help="Again every two seconds, until Ctrl-C.")
+        parser.add_argument("--watch", action="store_true", help="Repeat every two seconds, until Ctrl-C.")
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def handle(self, **options: Any) -> None:
@@ -34,31 +34,31 @@ class Command(OpsCommand):
             with stop_event() as stop:
                 self.watch(options["json"], stop)
             return
-        told = stats.read_stats()
-        self.show(told, options["json"])
-        if told.errors:
-            raise CommandError(escape_control_chars("\n".join(told.errors.values())))
+        system = stats.read_stats()
+        self.show(system, options["json"])
+        if system.errors:
+            raise CommandError(escape_control_chars("\n".join(system.errors.values())))
 
     def watch(self, as_json: bool, stop: Event) -> None:
-        """Show it again and again, and who cannot tell; on a terminal always in the same place."""
+        """Show the statistics repeatedly, with errors; on a terminal, redraw them in place."""
         in_place = sys.stdout.isatty() and not as_json
         with Live(auto_refresh=False) if in_place else nullcontext() as live:
             while not stop.is_set():
-                told = stats.read_stats()
+                system = stats.read_stats()
                 if live:
-                    live.update(_render_with_errors(told), refresh=True)
+                    live.update(_render_with_errors(system), refresh=True)
                 else:
-                    self.show(told, as_json)
-                close_old_connections()  # a connection that was lost is opened anew
+                    self.show(system, as_json)
+                close_old_connections()  # so that a lost connection is opened again
                 stop.wait(_REFRESH_SECONDS)
 
-    def show(self, told: SystemStats, as_json: bool) -> None:
+    def show(self, system: SystemStats, as_json: bool) -> None:
         if as_json:
-            print(json.dumps(stats.as_json(told)), flush=True)
+            print(json.dumps(stats.as_json(system)), flush=True)
         else:
-            Console().print(queues.build_page(told))
+            Console().print(queues.build_page(system))
 
 
-def _render_with_errors(told: SystemStats) -> Group:
-    errors = (Text(escape_control_chars(error), "yellow") for error in told.errors.values())
-    return Group(queues.build_page(told), *errors)
+def _render_with_errors(system: SystemStats) -> Group:
+    errors = (Text(escape_control_chars(error), "yellow") for error in system.errors.values())
+    return Group(queues.build_page(system), *errors)
