@@ -131,7 +131,7 @@ def test_a_command_that_was_stopped_tells_which_limit_and_what_to_type(manage: M
 def test_a_line_of_the_checklist_that_was_stopped_leaves_the_others(
     manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(CHECKS, "prepared", lambda situation: execute_sql(SLOW))
+    monkeypatch.setitem(CHECKS, "prepared", lambda context: execute_sql(SLOW))
     with limited(statement_timeout="150ms"):
         done = manage("preflight")
     assert "Cannot be read: canceling statement due to statement timeout" in done.stdout
