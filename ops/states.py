@@ -18,7 +18,7 @@ class State(models.TextChoices):
 
 
 # What a running run is called that does not move: by its health, or because nobody works on it. Derived, and
-# stored nowhere: see `ops.runs.outlook`.
+# stored nowhere: see `ops.runs.status`.
 HELD, STALLED = "held", "stalled"
 
 _OUTCOMES = {State.SUCCEEDED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED, State.FAILED}

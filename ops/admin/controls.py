@@ -12,9 +12,9 @@ from ops.operations.revert import Revert
 from ops.operations.scope import Scope
 from ops.queue.enqueue import enqueue_run
 from ops.runs import lifecycle
-from ops.runs.advice import RunAction, RunStatus
 from ops.runs.creation import RunRequest
-from ops.runs.outlook import read_run_status
+from ops.runs.next_steps import RunAction, RunStatus
+from ops.runs.status import read_run_status
 from ops.states import HELD, State
 
 
@@ -43,22 +43,22 @@ class NewRunControl(Control):
     build_request: Callable[[Run, str], RunRequest]
 
 
-def _get_outlook(run: Any) -> RunStatus:
+def _get_status(run: Any) -> RunStatus:
     """Found out once for a page, since each control asks for it."""
-    if "outlook" not in vars(run):
-        run.outlook = read_run_status(run)
-    found: RunStatus = run.outlook
+    if "run_status" not in vars(run):
+        run.run_status = read_run_status(run)
+    found: RunStatus = run.run_status
     return found
 
 
 def _make_verb_predicate(verb: RunAction) -> Callable[[Run], bool]:
-    return lambda run: _get_outlook(run).works(verb)
+    return lambda run: _get_status(run).allows(verb)
 
 
 def _may_resume(run: Run) -> bool:
     """Nobody takes a run away from the terminal that it waits for, or from those who work on it."""
-    here = _get_outlook(run)
-    return here.works(RunAction.RESUME) and here.status not in (State.QUEUED, State.RUNNING, HELD)
+    here = _get_status(run)
+    return here.allows(RunAction.RESUME) and here.status not in (State.QUEUED, State.RUNNING, HELD)
 
 
 def _pause_run(run: Run, by: str) -> str:

@@ -21,7 +21,7 @@ from ops.admin.controls import Control
 from ops.admin.readonly import ReadOnlyAdmin
 from ops.exceptions import OpsError
 from ops.formatting import format_time_left
-from ops.runs.outlook import status_label
+from ops.runs.status import status_label
 from ops.states import ACTIVE, HELD, STALLED, State
 
 _MAX_ROWS = 2**63

@@ -29,8 +29,8 @@ from ops.health.monitor import format_unavailable
 from ops.models import Run
 from ops.operations.scope import describe_scope
 from ops.report import run as report
-from ops.runs.outlook import compute_status
 from ops.runs.progress import Progress, read_progress
+from ops.runs.status import compute_status
 from ops.states import ACTIVE, State
 
 

@@ -16,7 +16,7 @@ from ops.backups.properties import DatabaseProperties, read_database_properties
 from ops.backups.scratch import list_owned_databases, truncate_database_name, utc_timestamp
 from ops.backups.server import Connection, Server
 from ops.operations import registry
-from ops.runs.advice import halt_command
+from ops.runs.next_steps import halt_command
 from ops.states import ACTIVE, State
 
 _POLL_INTERVAL = 0.02

@@ -13,7 +13,7 @@ from ops.models import Run
 from ops.report.document import build_document
 from ops.report.rows import row_cells, row_json
 from ops.report.table import format_table
-from ops.runs.advice import RunAction, format_run_command
+from ops.runs.next_steps import RunAction, format_run_command
 from ops.runs.row_lists import RowList
 
 _DETAIL_HEADERS = {RunAction.FAILURES: "error", RunAction.CONFLICTS: "before -> what the run wrote, and now"}

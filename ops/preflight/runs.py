@@ -15,8 +15,8 @@ from ops.models import Run
 from ops.operations.verification import count_violations
 from ops.preflight.finding import Finding, PreflightContext, Severity
 from ops.queue.liveness import count_live_workers
-from ops.runs.advice import RunAction, end_commands, format_run_command
-from ops.runs.outlook import compute_status, status_label
+from ops.runs.next_steps import RunAction, end_commands, format_run_command
+from ops.runs.status import compute_status, status_label
 from ops.states import ACTIVE, UNSUCCESSFUL, State
 
 _FAILED_WITHIN = timedelta(days=7)

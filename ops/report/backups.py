@@ -9,7 +9,7 @@ from ops.command_lines import manage_command
 from ops.formatting import format_duration, format_size, pluralize
 from ops.models import Backup
 from ops.report.table import format_table
-from ops.runs.advice import RunAction, format_run_command
+from ops.runs.next_steps import RunAction, format_run_command
 
 _HEADER = ["backup", "taken", "size", "rows", "server", "verified"]
 

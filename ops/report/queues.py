@@ -10,8 +10,8 @@ from rich.text import Text
 
 from ops.formatting import escape_control_chars, format_duration
 from ops.health.hold import holding_indicators
-from ops.runs.advice import hold_override_steps
-from ops.runs.outlook import status_label
+from ops.runs.next_steps import hold_override_steps
+from ops.runs.status import status_label
 from ops.stats.queues import COUNT_FIELDS, ActiveRun, SystemStats
 
 

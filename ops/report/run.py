@@ -12,15 +12,17 @@ from ops.health.monitor import format_unavailable
 from ops.models import Run
 from ops.operations.base import Operation
 from ops.operations.contract import collect_notes
+from ops.operations.revert import Revert
 from ops.operations.scope import describe_scope
 from ops.queue import liveness
 from ops.report.rows import format_failure
 from ops.report.run_json import MAX_LISTED_ROWS, find_reverts
-from ops.runs import advice, outlook
-from ops.runs.advice import RunAction, Step, format_run_command
+from ops.runs import next_steps
+from ops.runs.next_steps import RunAction, Step, format_run_command, get_next_step
 from ops.runs.progress import read_progress
-from ops.runs.rebuild import REVERT, rebuild_operation
+from ops.runs.rebuild import rebuild_operation
 from ops.runs.row_lists import FailedRows
+from ops.runs.status import compute_status, describe_next_step, read_run_status, status_label
 from ops.states import IN_PROGRESS, State
 
 _FINISHED_STATES = (State.SUCCEEDED, State.CANCELLED)
@@ -70,12 +72,12 @@ def format_check_scope(check: Mapping[str, Any]) -> str:
 
 def format_next_step(run: Run) -> str:
     """What to type next."""
-    return outlook.describe_next_step(run)
+    return describe_next_step(run)
 
 
 def format_details(run: Run) -> list[str]:
-    here = outlook.read_run_status(run)
-    lines = [f"Run {run.pk}: {run.operation}, {outlook.status_label(here.status)}"]
+    here = read_run_status(run)
+    lines = [f"Run {run.pk}: {run.operation}, {status_label(here.status)}"]
     lines += [f"  {name:<9} {fact}" for name, fact in detail_fields(run).items()]
     return [
         *lines,
@@ -83,7 +85,7 @@ def format_details(run: Run) -> list[str]:
         *_note_lines(run),
         *(f"  note    {silence}" for silence in format_unavailable(run.silent_health)),
         *_failure_lines(run),
-        *([] if run.state in _FINISHED_STATES else [str(advice.get_next_step(here))]),
+        *([] if run.state in _FINISHED_STATES else [str(get_next_step(here))]),
     ]
 
 
@@ -121,7 +123,7 @@ def format_row(run: Run) -> list[str]:
     return [
         str(run.pk),
         run.operation,
-        outlook.status_label(outlook.compute_status(run)),
+        status_label(compute_status(run)),
         f"{told.changed:,}",
         share,
         f"{told.failed:,}" if told.failed else "-",
@@ -137,7 +139,7 @@ def format_hold(run: Run) -> str:
 
 def hold_override_steps(run: Run) -> list[Step]:
     """What lets a held run go on all the same."""
-    return advice.hold_override_steps(run.pk, holding_indicators(run.held_reason))
+    return next_steps.hold_override_steps(run.pk, holding_indicators(run.held_reason))
 
 
 def get_operation_notes(run: Run) -> list[str]:
@@ -149,7 +151,7 @@ def _note_lines(run: Run) -> list[str]:
     told = get_operation_notes(run)
     listed = (
         [f"to list them: {format_run_command(run.pk, RunAction.CONFLICTS)}"]
-        if told and run.operation == REVERT
+        if told and run.operation == Revert.name
         else []
     )
     return [f"  note    {remark}" for remark in (*told, *listed)]
@@ -201,7 +203,7 @@ def _format_workers(run: Run) -> str:
 def format_stalled(run: Run) -> str:
     """Where a run at work does not move, although nothing holds it: what to do."""
     if run.workers is None and run.state in IN_PROGRESS and liveness.is_stalled(run):
-        return f"nobody works on it: {advice.get_next_step(outlook.read_run_status(run)).command}"
+        return f"nobody works on it: {get_next_step(read_run_status(run)).command}"
     return ""
 
 

@@ -12,11 +12,11 @@ from ops.models import Run
 from ops.operations.revert import Revert
 from ops.report.document import build_document
 from ops.report.rows import conflict_json, failure_json
-from ops.runs import advice, outlook
-from ops.runs.advice import Step
 from ops.runs.conflicts import ConflictList
+from ops.runs.next_steps import Step, list_next_steps
 from ops.runs.progress import Progress, read_progress
 from ops.runs.row_lists import FailedRows
+from ops.runs.status import read_run_status
 
 # How many rows stand in the document of their run; `runs failures` and `runs conflicts` have all of them.
 MAX_LISTED_ROWS = 20
@@ -27,7 +27,7 @@ _OUTCOME_FIELDS = ("checks", "error", "error_code", "ignored_health", "silent_he
 
 
 def run_document(event: str, run: Run) -> dict[str, Any]:
-    here = outlook.read_run_status(run)
+    here = read_run_status(run)
     failed = FailedRows(run)
     return build_document(
         event,
@@ -42,7 +42,7 @@ def run_document(event: str, run: Run) -> dict[str, Any]:
         failures=[failure_json(row) for row in failed.page(MAX_LISTED_ROWS)],
         failures_total=failed.count(),
         **_conflicts_json(run),
-        next=[step_json(step) for step in advice.list_next_steps(here)],
+        next=[step_json(step) for step in list_next_steps(here)],
     )
 
 

@@ -8,7 +8,8 @@ from django.db import IntegrityError, transaction
 
 from ops.exceptions import ColumnClaimed
 from ops.models import Claim, Run
-from ops.runs import advice, outlook
+from ops.runs.next_steps import list_next_steps
+from ops.runs.status import read_run_status, status_label
 
 _MAX_ATTEMPTS = 20
 
@@ -39,9 +40,9 @@ def find_claim(model: str, columns: Iterable[str]) -> Claim | None:
 
 def _column_claimed_error(held: Claim) -> ColumnClaimed:
     other = held.run
-    here = outlook.read_run_status(other)
-    told = f"{other.operation}, {outlook.status_label(here.status)}"
+    here = read_run_status(other)
+    told = f"{other.operation}, {status_label(here.status)}"
     return ColumnClaimed(
         f"{held.model}.{held.column} is being written by run {other.pk} ({told}).",
-        "\n  ".join(["Let that run end, or give it up:", *map(str, advice.list_next_steps(here))]),
+        "\n  ".join(["Let that run end, or give it up:", *map(str, list_next_steps(here))]),
     )

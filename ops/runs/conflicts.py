@@ -19,9 +19,8 @@ from ops.operations import registry
 from ops.operations.revert import Revert
 from ops.operations.scope import Scope
 from ops.operations.validation import build_operation
-from ops.runs import outlook
-from ops.runs.rebuild import REVERT
 from ops.runs.row_lists import RowList
+from ops.runs.status import describe_next_step
 from ops.states import State
 
 # What a revert left alone is known at its end.
@@ -97,20 +96,20 @@ class ConflictList(RowList[Conflict]):
 
 
 def _check_is_finished_revert(run: Run) -> None:
-    if run.operation != REVERT:
-        reverts = Run.objects.filter(operation=REVERT, params__run=run.pk).order_by("pk")
+    if run.operation != Revert.name:
+        reverts = Run.objects.filter(operation=Revert.name, params__run=run.pk).order_by("pk")
         listed = "; ".join(manage_command("runs", "conflicts", each.pk) for each in reverts)
         back = manage_command("runs", "revert", run.pk)
         told = f"Those of its revert: {listed}" if listed else f"To take it back: {back}"
         raise ConflictsUnavailable(f"run {run.pk} is no revert, so it has no conflicts.", told)
     if run.state not in _FINISHED_STATES:
         told = f"run {run.pk} is {run.get_state_display()}: what a revert leaves alone is known at its end."
-        raise ConflictsUnavailable(told, outlook.describe_next_step(run))
+        raise ConflictsUnavailable(told, describe_next_step(run))
 
 
 def _build_revert(run: Run) -> Revert:
     """Raises InvalidParams where the rows are of a model that is gone."""
-    built = build_operation(registry.get_operation(REVERT), run.params, timezone.now())
+    built = build_operation(registry.get_operation(Revert.name), run.params, timezone.now())
     if not isinstance(built, Revert):
         raise TypeError(f"{built} is no revert")
     return built

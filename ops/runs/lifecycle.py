@@ -17,10 +17,11 @@ from ops.db import IDLE_IN_TRANSACTION_TIMEOUT
 from ops.events import log_event, process_name
 from ops.exceptions import InvalidTransition, RunLost, UnknownRun
 from ops.models import Failure, Lane, Run
-from ops.runs import claims, followups, outlook
-from ops.runs.advice import RunAction, format_run_command
+from ops.runs import claims, followups
 from ops.runs.events import log_transition
+from ops.runs.next_steps import RunAction, format_run_command
 from ops.runs.rebuild import rebuild_operation
+from ops.runs.status import describe_next_step
 from ops.states import IN_PROGRESS, TRANSITIONS, State
 
 
@@ -153,7 +154,7 @@ def ignore_health(run: Run, names: Iterable[str]) -> None:
 def _check_may_requeue(run: Run) -> None:
     if run.state == State.AWAITING_APPROVAL:
         told = f"run {run.pk} awaits approval, so it cannot be resumed."
-        raise InvalidTransition(told, outlook.describe_next_step(run))
+        raise InvalidTransition(told, describe_next_step(run))
     if run.state in (State.SUCCEEDED, State.CANCELLED):
         raise InvalidTransition(
             f"run {run.pk} is over ({run.get_state_display()}).",
@@ -164,7 +165,7 @@ def _check_may_requeue(run: Run) -> None:
 def pause(run: Run, by: str = "") -> None:
     """Pause the run once the batches under way have committed. Raises IllegalMove."""
     if run.state == State.PAUSED:
-        raise InvalidTransition(f"run {run.pk} is paused already.", outlook.describe_next_step(run))
+        raise InvalidTransition(f"run {run.pk} is paused already.", describe_next_step(run))
     if run.state != State.PAUSING:
         with _suggest_next_step(run):
             transition(run, State.PAUSING, by)
@@ -195,7 +196,7 @@ def _suggest_next_step(run: Run) -> Iterator[None]:
     try:
         yield
     except InvalidTransition as exc:
-        raise InvalidTransition(exc.reason, outlook.describe_next_step(run)) from exc
+        raise InvalidTransition(exc.reason, describe_next_step(run)) from exc
 
 
 @transaction.atomic

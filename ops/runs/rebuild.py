@@ -1,16 +1,13 @@
-"""The operation of a run, built again from what the run has stored; and how to ask the same once more."""
+"""The operation of a run, built again from what the run has stored."""
 
 from __future__ import annotations
 
-from ops.command_lines import manage_command
 from ops.exceptions import DeclarationChanged, UnknownOperation
 from ops.models import Run
 from ops.operations import registry
 from ops.operations.base import Operation
 from ops.operations.validation import build_deterministic_operation, build_operation, fingerprint
-from ops.runs.advice import ALLOWED_ACTIONS, RunAction, format_run_command
-
-REVERT = "revert"
+from ops.runs.next_steps import ALLOWED_ACTIONS, RunAction, format_run_command, rerun_command
 
 
 def rebuild_operation(run: Run) -> Operation:
@@ -40,29 +37,3 @@ def _restart_hint(run: Run) -> str:
     if RunAction.CANCEL in ALLOWED_ACTIONS[run.state]:
         return f"Cancel it ({format_run_command(run.pk, RunAction.CANCEL)}) and s{start}"
     return f"S{start}"
-
-
-def rerun_command(run: Run) -> str:
-    """The command that asks the same in a new run; "" where none can, since rows were chosen by hand."""
-    if run.scope.get("keys"):
-        return ""
-    if run.operation == REVERT:
-        return format_run_command(run.params.get("run", ""), RunAction.REVERT)
-    flags = [word for name, value in run.params.items() for word in _flag_arguments(name, value)]
-    filters = [
-        word
-        for asked in run.scope.get("filter", {}).items()
-        for word in ("--filter", _filter_argument(*asked))
-    ]
-    return manage_command("operate", run.operation, *flags, *filters)
-
-
-def _filter_argument(name: str, value: str | None) -> str:
-    return f"{name}__isnull=true" if value is None else f"{name}={value}"
-
-
-def _flag_arguments(name: str, value: object) -> list[str]:
-    if value in (None, False, ""):
-        return []
-    flag = f"--{name.replace('_', '-')}"
-    return [flag] if value is True else [flag, str(value)]

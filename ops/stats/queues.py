@@ -16,8 +16,8 @@ from ops.formatting import rows_per_second
 from ops.models import Run
 from ops.queue.liveness import connect_queue, live_worker_names
 from ops.retries import is_unavailable
-from ops.runs.outlook import compute_status
 from ops.runs.progress import Progress, read_progress
+from ops.runs.status import compute_status
 from ops.schema import hints
 from ops.states import ACTIVE, HELD
 

@@ -25,8 +25,9 @@ from ops.models import AuditLog, Run
 from ops.operations import registry
 from ops.preflight import space, wal
 from ops.preflight.finding import ManualAnswers, PreflightContext, Severity
-from ops.runs import lifecycle, outlook
+from ops.runs import lifecycle
 from ops.runs.creation import RunRequest, create_run
+from ops.runs.status import describe_next_step
 from tests.conftest import Manage
 from tests.debian import connect_django_to_server
 from tests.ops.running import RecordingMonitor, create_things, errors_by_object, execute_run, execute_sql
@@ -224,7 +225,7 @@ def test_a_full_disk_fails_the_run_which_goes_on_once_there_is_room(small: Path)
     run.refresh_from_db()
     assert (run.state, run.error_code, errors_by_object(run)) == ("failed", "53100", {})
     assert "No space left on device" in run.error
-    told = outlook.describe_next_step(run)
+    told = describe_next_step(run)
     assert told.startswith("Make room on the disk of the database")
     assert told.endswith(f"then go on: manage.py runs resume {run.pk}")
     ballast.unlink()

@@ -28,9 +28,9 @@ from ops.report import run as report
 from ops.report.remote_watcher import watch_run
 from ops.report.run_json import run_document
 from ops.runs import lifecycle
-from ops.runs.advice import RunAction
 from ops.runs.conflicts import ConflictList
 from ops.runs.creation import RunRequest
+from ops.runs.next_steps import RunAction
 from ops.runs.row_lists import FailedRows
 from ops.states import ACTIVE, UNSUCCESSFUL, State
 

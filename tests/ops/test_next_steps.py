@@ -17,9 +17,9 @@ from redis import Redis
 from ops.exceptions import ColumnClaimed, InvalidTransition, NonTerminating, TooManyFailures
 from ops.models import Failure, Run
 from ops.operations import registry
-from ops.runs import advice, lifecycle, outlook
-from ops.runs.advice import ALLOWED_ACTIONS, RunAction
-from ops.runs.rebuild import rerun_command
+from ops.runs import lifecycle
+from ops.runs.next_steps import ALLOWED_ACTIONS, RunAction, get_next_step, list_next_steps, rerun_command
+from ops.runs.status import compute_status, read_run_status
 from ops.states import HELD, STALLED, State
 from tests.conftest import Manage
 from tests.ops.conftest import RegisterOperation
@@ -99,7 +99,7 @@ TYPED.remove((S.VERIFICATION_FAILED, RunAction.RETRY))
 
 def advised(run: Run, verb: RunAction) -> str:
     """The command that is advised."""
-    commands = [step.command for step in advice.list_next_steps(outlook.read_run_status(run))]
+    commands = [step.command for step in list_next_steps(read_run_status(run))]
     [found] = [typed for typed in commands if typed.startswith(f"manage.py runs {verb} ")]
     return found
 
@@ -119,7 +119,7 @@ def test_what_is_advised_in_a_status_works_when_it_is_typed(
     manage: Manage, redis_server: Redis, status: str, verb: RunAction
 ) -> None:
     run = MADE[status]()
-    assert outlook.compute_status(run) == status
+    assert compute_status(run) == status
     typed = advised(run, verb)
     others = Thread(target=lambda: (execute_run(Run.objects.get(pk=run.pk)), connection.close()))
     if verb == RunAction.WATCH:  # somebody works on it meanwhile
@@ -147,7 +147,7 @@ def test_what_is_shown_of_a_run_ends_with_advice_of_its_status(
     manage: Manage, redis_server: Redis, status: str
 ) -> None:
     run = MADE[status]()
-    first = str(advice.get_next_step(outlook.read_run_status(run)))
+    first = str(get_next_step(read_run_status(run)))
     assert first in manage("runs", "show", run.pk).stdout or status in (S.SUCCEEDED, S.CANCELLED)
 
 
@@ -158,7 +158,7 @@ def test_whoever_wants_a_claimed_column_is_told_what_works(status: str) -> None:
         annotate()
     told = str(refused.value).splitlines()
     assert told[0].startswith(f"trials.thing.note is being written by run {run.pk} (trials_annotate, ")
-    assert told[1:] == [f"  {step}" for step in advice.list_next_steps(outlook.read_run_status(run))]
+    assert told[1:] == [f"  {step}" for step in list_next_steps(read_run_status(run))]
     resume = f"manage.py runs resume {run.pk}"
     assert any(resume in line for line in told)
 
@@ -184,7 +184,7 @@ def test_a_run_whose_declaration_never_shrinks_is_not_to_be_resumed(
         execute_run(run)
     shown = manage("runs", "show", run.pk).stdout
     assert "runs resume" not in shown
-    assert "Mend its declaration, then start anew: manage.py operate forever\n" in shown
+    assert "Correct the operation's code, then start again: manage.py operate forever\n" in shown
     declare(make_operation(Thing.objects.filter(note=None), {"note": "x"}, name="forever"))
     done = type_(manage, "manage.py operate forever", "--execute")
     assert done.returncode == 0
@@ -198,10 +198,7 @@ def test_too_many_failures_say_to_mend_the_rows_and_may_bear_more(
     run = create_run(registry.get_operation("trials_annotate"), max_failures=1, batch_size=1)
     with pytest.raises(TooManyFailures):
         execute_run(run)
-    assert (
-        advice.get_next_step(outlook.read_run_status(run)).purpose
-        == "Mend what the failed rows say, then go on"
-    )
+    assert get_next_step(read_run_status(run)).purpose == "Mend what the failed rows say, then go on"
     more = manage("runs", "resume", run.pk, "--max-failures", 5)
     assert (more.returncode, Run.objects.get().state) == (1, "finished_with_failures")
 
@@ -220,7 +217,7 @@ def test_a_disk_that_was_full_asks_for_room_and_then_to_go_on(
 @pytest.mark.parametrize("state", [S.QUEUED, S.PAUSED, S.FAILED, S.RUNNING])
 def test_a_run_whose_operation_is_gone_is_not_to_be_resumed(manage: Manage, state: State) -> None:
     run = begun(operation="gone", state=state, working_since=LONG_AGO)
-    told = [step.command for step in advice.list_next_steps(outlook.read_run_status(run))]
+    told = [step.command for step in list_next_steps(read_run_status(run))]
     assert not any("resume" in command or "retry" in command for command in told)
     for typed in told:
         if "pause" not in typed and "operate" not in typed and "watch" not in typed:
@@ -250,5 +247,5 @@ def test_a_failed_run_of_a_changed_declaration_is_started_anew(declare: Register
     lifecycle.start(run)
     lifecycle.fail(run, "no", "no")
     declare(make_operation(Thing.objects.filter(note=None), {"note": Value("b")}))
-    told = [step.command for step in advice.list_next_steps(outlook.read_run_status(run))]
+    told = [step.command for step in list_next_steps(read_run_status(run))]
     assert told == ["manage.py operate trial"]

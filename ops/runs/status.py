@@ -8,12 +8,12 @@ from ops.exceptions import OpsError
 from ops.health.hold import holding_indicators, is_held
 from ops.models import Run
 from ops.operations import registry
+from ops.operations.revert import Revert
 from ops.operations.validation import build_operation
 from ops.queue import liveness
-from ops.runs import advice
-from ops.runs.advice import RunStatus
+from ops.runs.next_steps import RunStatus, get_next_step, rerun_command
 from ops.runs.progress import read_progress
-from ops.runs.rebuild import REVERT, rebuild_operation, rerun_command
+from ops.runs.rebuild import rebuild_operation
 from ops.states import ACTIVE, HELD, STALLED, State
 
 
@@ -39,13 +39,13 @@ def read_run_status(run: Run) -> RunStatus:
         run.pk,
         status,
         error_code=run.error_code,
-        goes_on=_may_resume(run),
-        reverts=ended and _may_revert(run),
+        is_resumable=_may_resume(run),
+        is_revertible=ended and _may_revert(run),
         failed=run.failures.count() if ended else 0,
-        anew=rerun_command(run),
+        rerun_command=rerun_command(run),
         held_by=holding_indicators(run.held_reason) if status == HELD else (),
-        by_workers=run.workers is not None,
-        nobody_there=_has_no_worker(run, status),
+        uses_workers=run.workers is not None,
+        has_no_worker=_has_no_worker(run, status),
     )
 
 
@@ -62,7 +62,7 @@ def _may_revert(run: Run) -> bool:
     if not read_progress(run).changed:
         return False
     try:
-        build_operation(registry.get_operation(REVERT), {"run": run.pk}, timezone.now())
+        build_operation(registry.get_operation(Revert.name), {"run": run.pk}, timezone.now())
     except OpsError:
         return False
     return True
@@ -76,4 +76,4 @@ def _has_no_worker(run: Run, status: str) -> bool:
 
 def describe_next_step(run: Run) -> str:
     """What to type next."""
-    return str(advice.get_next_step(read_run_status(run)))
+    return str(get_next_step(read_run_status(run)))
