@@ -1,4 +1,4 @@
-"""The two ways to use a merge: look at what it would do, or do it."""
+"""Preview and execute an upsert of staged rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ops.sql.changes import AuditContext
 from ops.sql.upsert import Upsert
 from ops.sqlstates import RETRYABLE, is_row_or_limit_error, sqlstate
 
-# Below PostgreSQL's deadlock_timeout of 1 s, so that in a deadlock it is the merge that gives way.
+# Below PostgreSQL's deadlock_timeout of 1 s: in a deadlock, the load is cancelled, and not the player.
 LOCK_TIMEOUT = timedelta(milliseconds=800)
 MAX_ATTEMPTS = 8
 _MAX_LINE_LENGTH = 300
@@ -28,16 +28,16 @@ ContextFactory = Callable[[], AbstractContextManager[object]]
 
 
 class LoadRejected(OpsError):
-    """The database refused the merge; nothing of it was kept."""
+    """The database rejected the load; it was rolled back."""
 
 
 class LoadBlocked(OpsError):
-    """Somebody else held rows of the table all the while; nothing was changed."""
+    """Other sessions held locks on the rows in every attempt; nothing was changed."""
 
 
 @dataclass(frozen=True)
 class UpdateContext:
-    """Rows that give a field leave nothing of it to a trigger: they are changed within ``context``."""
+    """A context manager in which the rows that give ``field`` are updated, as to disable a trigger."""
 
     field: str
     context: ContextFactory
@@ -52,135 +52,141 @@ class LoadCounts:
 
 @dataclass(frozen=True)
 class LoadPreview:
-    """What a merge would do now, with samples of ``(key, changes)``."""
+    """What a load would do now, with samples of ``(key, changes)``."""
 
     counts: LoadCounts
     created: list[tuple[str, dict[str, Any]]]
     changed: list[tuple[str, dict[str, Any]]]
 
 
-def preview(merge: Upsert, samples: int = 5) -> LoadPreview:
-    """Raises ``Refused`` where the database could not even say what would change."""
+def preview(upsert: Upsert, samples: int = 5) -> LoadPreview:
+    """Count what a load would change. Raises ``LoadRejected`` where the rows cannot be compared."""
     with translate_data_errors(), read_only_snapshot():
-        created, changed = merge.count()
-        counts = LoadCounts(created, changed, merge.staging.total - created - changed)
+        created, changed = upsert.count_changes()
+        counts = LoadCounts(created, changed, upsert.staging.row_count - created - changed)
         return LoadPreview(
             counts,
-            merge.sample_created(samples) if created else [],
-            merge.sample_changed(samples) if changed else [],
+            upsert.sample_created(samples) if created else [],
+            upsert.sample_changed(samples) if changed else [],
         )
 
 
 def execute(
-    merge: Upsert,
-    signature: AuditContext,
+    upsert: Upsert,
+    audit: AuditContext,
     *,
-    change: bool = True,
-    creating: ContextFactory = nullcontext,
-    settled: UpdateContext | None = None,
-    then: Callable[[], object] = int,
+    update: bool = True,
+    insert_context: ContextFactory = nullcontext,
+    update_context: UpdateContext | None = None,
+    after_change: Callable[[], object] = int,
 ) -> LoadCounts:
-    """Merge in one transaction; raises what ``attempt`` does.
+    """Insert and update the staged rows in one transaction; raises what ``retry_on_lock`` does.
 
-    Without ``change`` the rows that exist stay as they are; new rows are created within ``creating``, and
-    those that ``settled`` speaks of are changed in its context. Where any was created or changed, ``then``
-    is called in the same transaction.
+    Without ``update``, existing rows are not changed. New rows are inserted within ``insert_context``.
+    ``after_change`` is called in the same transaction if a row was inserted or updated.
     """
 
     def work() -> LoadCounts:
-        counts = upsert_in_transaction(merge, signature, change=change, creating=creating, settled=settled)
+        counts = upsert_in_transaction(
+            upsert, audit, update=update, insert_context=insert_context, update_context=update_context
+        )
         if counts.created or counts.changed:
-            then()
+            after_change()
         return counts
 
-    return retry_on_lock(work, _blocked_message(merge))
+    return retry_on_lock(work, _blocked_message(upsert))
 
 
-def retry_on_lock(work: Callable[[], T], busy: str) -> T:
-    """Work in one transaction, tried again where it met the lock of somebody else.
+def retry_on_lock(work: Callable[[], T], blocked_message: str) -> T:
+    """Call ``work`` in one transaction, up to MAX_ATTEMPTS times while another session's lock blocks it.
 
-    Raises ``Busy`` with those words when that somebody does not let go, and ``Refused`` for bad rows.
+    Raises ``LoadBlocked(blocked_message)`` after the last attempt, and ``LoadRejected`` for bad rows.
     """
-    for number in range(1, MAX_ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             with translate_data_errors(), canonical_output():
                 return work()
         except OperationalError as exc:
             if sqlstate(exc) not in RETRYABLE:
                 raise
-            if number == MAX_ATTEMPTS:
-                raise LoadBlocked(busy) from exc
-            time.sleep(random.uniform(0.05, 0.2) * number)  # noqa: S311
+            if attempt == MAX_ATTEMPTS:
+                raise LoadBlocked(blocked_message) from exc
+            time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311
     raise AssertionError("unreachable")
 
 
 @contextmanager
 def translate_data_errors() -> Iterator[None]:
-    """Raises ``Refused`` where the database refuses the data."""
+    """Raise ``LoadRejected`` in place of the database's error about the data."""
     try:
         yield
     except DatabaseError as exc:
         if not is_row_or_limit_error(exc):
             raise
-        told = "\n".join(truncate(line, _MAX_LINE_LENGTH) for line in str(exc).splitlines())
-        raise LoadRejected(f"The database refused the load: {told}") from exc
+        reason = "\n".join(truncate(line, _MAX_LINE_LENGTH) for line in str(exc).splitlines())
+        raise LoadRejected(f"The database refused the load: {reason}") from exc
 
 
-# Note [Why the merge looks again]
-# Under READ COMMITTED each statement sees what was committed when it began. A row that somebody inserts
-# while our INSERT runs is met by our UPDATE, which begins after it; one that somebody deletes before our
-# UPDATE is missed by both. So the merge asks what is missing, and goes round again. REPEATABLE READ would
-# need no second look, but would give up whenever a player touches any of the rows meanwhile.
+# Note [Why a load repeats its INSERT]
+# Under READ COMMITTED each statement sees what was committed when it began. A row that a player inserts while
+# our INSERT runs is changed by our UPDATE, which begins later. A row that a player deletes before our UPDATE
+# is missed by both. So the load checks for missing rows and repeats both statements. REPEATABLE READ would
+# need no repetition, but would fail whenever a player changes one of the rows meanwhile.
 
 
 def upsert_in_transaction(
-    merge: Upsert,
-    signature: AuditContext,
+    upsert: Upsert,
+    audit: AuditContext,
     *,
-    change: bool = True,
-    creating: ContextFactory = nullcontext,
-    settled: UpdateContext | None = None,
+    update: bool = True,
+    insert_context: ContextFactory = nullcontext,
+    update_context: UpdateContext | None = None,
 ) -> LoadCounts:
-    """As ``execute``, in a transaction of the caller's."""
-    acquire_load_lock(merge)
+    """As ``execute``, within the caller's transaction."""
+    acquire_load_lock(upsert)
     created = changed = 0
     while True:
-        # The savepoint leaves a transaction in which what surrounds it can still end after an error.
-        with creating(), transaction.atomic():
-            created += merge.insert(signature)
-        if change and created < merge.staging.total:
-            changed += _update_rows(merge, signature, settled)
-        if created == merge.staging.total or not merge.missing():
+        # After an error, the savepoint keeps the transaction usable for the exit of the context manager.
+        with insert_context(), transaction.atomic():
+            created += upsert.insert(audit)
+        if update and created < upsert.staging.row_count:
+            changed += _update_rows(upsert, audit, update_context)
+        if created == upsert.staging.row_count or not upsert.has_missing_rows():
             break
     check_constraints()
-    return LoadCounts(created, changed, merge.staging.total - created - changed)
+    return LoadCounts(created, changed, upsert.staging.row_count - created - changed)
 
 
-def _update_rows(merge: Upsert, signature: AuditContext, settled: UpdateContext | None) -> int:
-    if settled is None or settled.field not in {field.name for field in merge.staging.given}:
-        return merge.update(signature)
-    with settled.context(), transaction.atomic():
-        changed = merge.update(signature, giving=settled.field)
-    return changed + merge.update(signature, lacking=settled.field)
+def _update_rows(upsert: Upsert, audit: AuditContext, update_context: UpdateContext | None) -> int:
+    if update_context is None or update_context.field not in {
+        field.name for field in upsert.staging.given_fields
+    }:
+        return upsert.update(audit)
+    with update_context.context(), transaction.atomic():
+        changed = upsert.update(audit, only_given=update_context.field)
+    return changed + upsert.update(audit, only_missing=update_context.field)
 
 
 def check_constraints() -> None:
-    """Now, rather than when the transaction commits."""
+    """Check deferred constraints now, not at COMMIT."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
-def acquire_load_lock(merge: Upsert) -> None:
-    """Merges into one table go one after another: side by side they would lock each other's rows."""
-    table = merge.staging.model._meta.db_table
+def acquire_load_lock(upsert: Upsert) -> None:
+    """Take the advisory lock of loads into the table, and set lock_timeout, until the end of the transaction.
+
+    Two loads at once would deadlock on each other's rows.
+    """
+    table = upsert.staging.model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"merge into {table}"])
         timeout = f"{LOCK_TIMEOUT // timedelta(milliseconds=1)}ms"
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [timeout])
 
 
-def _blocked_message(merge: Upsert) -> str:
-    table = merge.staging.model._meta.db_table
+def _blocked_message(upsert: Upsert) -> str:
+    table = upsert.staging.model._meta.db_table
     return (
         f"Nothing was changed: others hold rows of {table} that the load needs. Try again when they let go."
     )

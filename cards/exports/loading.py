@@ -125,8 +125,8 @@ def _copy_into_empty(found: StagedExport) -> dict[str, LoadCounts]:
         for part, merge in found.upserts.items():
             if merge is found.assets:
                 found.link_assets()
-            counts[part] = LoadCounts(merge.copy(origin), 0, 0)
-        audit = Upsert(found.audit, "action").copy(origin) if origin else found.audit_import.insert()
+            counts[part] = LoadCounts(merge.insert_all(origin), 0, 0)
+        audit = Upsert(found.audit, "action").insert_all(origin) if origin else found.audit_import.insert()
         counts["audit_logs"] = LoadCounts(audit, 0, 0)
     reset_sequences(MODELS)
     return counts
@@ -146,7 +146,7 @@ def _merge_into_existing(found: StagedExport, performed_by: str) -> dict[str, Lo
         )
         settled = EXPLICIT_RARITY_V2 if merge is found.cards else None
         counts[part] = bulk_load.upsert_in_transaction(
-            merge, signature, creating=ignore_rarity_triggers, settled=settled
+            merge, signature, insert_context=ignore_rarity_triggers, update_context=settled
         )
     counts["audit_logs"] = _audit_log_counts(found, found.audit_import.insert())
     request_stale_rendering(performed_by)
@@ -154,7 +154,7 @@ def _merge_into_existing(found: StagedExport, performed_by: str) -> dict[str, Lo
 
 
 def _audit_log_counts(found: StagedExport, added: int) -> LoadCounts:
-    return LoadCounts(added, 0, found.audit.total - added)
+    return LoadCounts(added, 0, found.audit.row_count - added)
 
 
 def _known_rarities(rules: Upsert) -> list[str]:

@@ -54,7 +54,7 @@ class LoadCommand(OpsCommand):
         ):
             if options["execute"]:
                 before()
-                say(f"Merging {merge.staging.total:,} rows")
+                say(f"Merging {merge.staging.row_count:,} rows")
                 lines = self.execute_load(merge, source, options, remarks())
             else:
                 lines = self.preview_load(merge, source, options, remarks())
@@ -79,9 +79,9 @@ class LoadCommand(OpsCommand):
         counts = bulk_load.execute(
             merge,
             signature,
-            creating=insert_context(options.get("without_rarity_v2")),
-            settled=EXPLICIT_RARITY_V2 if merge.staging.model is Card else None,
-            then=partial(request_stale_rendering, options["performed_by"]),
+            insert_context=insert_context(options.get("without_rarity_v2")),
+            update_context=EXPLICIT_RARITY_V2 if merge.staging.model is Card else None,
+            after_change=partial(request_stale_rendering, options["performed_by"]),
         )
         if options["json"]:
             return [report.result_json(counts, executed=True)]

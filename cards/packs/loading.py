@@ -30,8 +30,8 @@ def stage_rows(source: Source, layout: RowSchema, say: StatusCallback) -> Iterat
     """All rows of a source, ready to be merged; raises ``RefusedPack`` if one of them is bad."""
     with fill_staging(source, layout, say) as (staging, bad):
         say("Comparing with what is there")
-        merge = Upsert(staging, layout.key, overlaid=frozenset({METADATA}), once=layout.insert_only)
-        merge.spell_as_stored()
+        merge = Upsert(staging, layout.key, merged_json=frozenset({METADATA}), insert_only=layout.insert_only)
+        merge.normalize_keys()
         _apply_pack_defaults(merge, source, layout)
         _check_pack(merge, source, layout, bad)
         yield merge
@@ -45,7 +45,7 @@ def fill_staging(
     bad = BadRows()
     with StagingTable(layout.model, layout.columns, tuple(layout.extra_columns)) as staging:
         try:
-            staging.fill(
+            staging.copy_in(
                 _iter_values(iter_with_progress(source, say), source.top_level, RowReader(layout), bad)
             )
         except RejectedRow as exc:
@@ -70,19 +70,19 @@ def _iter_values(
 def _refused_row_label(source: Source, layout: RowSchema, refused: RejectedRow) -> str:
     """The place of a row that the database counted: read again, since no place is kept for each row."""
     rows = _iter_values(source, source.top_level, RowReader(layout), BadRows())
-    place, *_ = next(islice(rows, refused.number - 1, None))
+    place, *_ = next(islice(rows, refused.row_number - 1, None))
     return source.row_label(place)
 
 
 def _apply_pack_defaults(merge: Upsert, source: Source, layout: RowSchema) -> None:
     """What the top of the pack says, where it says so after its rows."""
     for name, value in layout.defaults(source.top_level).items():
-        merge.staging.default(name, value)
+        merge.staging.set_default(name, value)
 
 
 def _check_pack(merge: Upsert, source: Source, layout: RowSchema, bad: BadRows) -> None:
     check_rows(merge.staging, source, layout, bad, key=layout.key)
-    if not merge.staging.total and not layout.may_be_empty:
+    if not merge.staging.row_count and not layout.may_be_empty:
         raise InvalidPack("it has no rows.")
 
 
@@ -92,15 +92,15 @@ def check_rows(
     """Raise ``RefusedPack`` for the bad rows, and those that the table would refuse; ``key`` matches rows."""
     faults = ViolationFinder(staging, key)
     if key:
-        faults.twice(str(staging.field(key).column), to_camel_case(key))
+        faults.check_duplicates(str(staging.get_field(key).column), to_camel_case(key))
     for name, told in layout.unique_columns.items():
-        faults.twice(name, told)
+        faults.check_duplicates(name, told)
     if key and layout.origin_column:
-        faults.renamed(layout.origin_column, METADATA, layout.unique_columns[layout.origin_column])
+        faults.check_renamed_keys(layout.origin_column, METADATA, layout.unique_columns[layout.origin_column])
     for name in layout.required:
-        faults.lacking(name)
-    faults.broken()
-    faults.taken()
+        faults.check_required(name)
+    faults.check_constraints()
+    faults.check_unique()
     found, total = faults.find(MAX_REPORTED_ROWS)
     bad.extend(fault_reasons(found, source, layout), total)
     raise_for_bad_rows(source, bad)

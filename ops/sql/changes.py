@@ -1,4 +1,4 @@
-"""The ``changes`` of an audit row, written by the database from what it held and what it holds."""
+"""The ``changes`` column of audit rows, computed by the database from the old and new values."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from ops.sql.compile import is_json
 
 @dataclass(frozen=True)
 class ColumnChange:
-    """A column's old and new value, and when the two count as a change; ``old`` is None for a new row."""
+    """A column's old and new value, audited if the condition holds; ``old`` is None for a new row."""
 
     field: models.Field[Any, Any]
     old: sql.Composable | None
     new: sql.Composable
-    when: sql.Composable
+    condition: sql.Composable
 
 
 def build_changes_json(changes: Iterable[ColumnChange]) -> sql.Composable:
-    """``{"rarity": {"old": "common", "new": "rare"}}`` of the columns that changed, as jsonb.
+    """Build the jsonb expression ``{"rarity": {"old": "common", "new": "rare"}}`` of the changed columns.
 
-    Text that is cast once: concatenating jsonb takes two to three times as long (tried on ten columns).
+    The text is cast once: concatenating jsonb takes two to three times as long (measured on ten columns).
     """
     pairs = [
-        sql.SQL("CASE WHEN {when} THEN {key} || {pair} END").format(
-            when=change.when, key=sql.Literal(_json_key(str(change.field.column))), pair=_old_new_json(change)
+        sql.SQL("CASE WHEN {condition} THEN {key} || {pair} END").format(
+            condition=change.condition,
+            key=sql.Literal(_json_key(str(change.field.column))),
+            pair=_old_new_json(change),
         )
         for change in changes
     ]
@@ -38,7 +40,7 @@ def build_changes_json(changes: Iterable[ColumnChange]) -> sql.Composable:
 
 
 def _old_new_json(change: ColumnChange) -> sql.Composable:
-    # In a JSON column null is a value, so SQL NULL is a missing key: concat_ws leaves it out.
+    # In a JSON column, null is a value. SQL NULL is a missing key there: concat_ws leaves it out.
     old: sql.Composable = sql.SQL("NULL") if change.old is None else sql.SQL("{}::text").format(change.old)
     new: sql.Composable = sql.SQL("{}::text").format(change.new)
     if not is_json(change.field):
@@ -57,7 +59,7 @@ def _json_key(column: str) -> str:
 
 @dataclass(frozen=True)
 class AuditContext:
-    """What the audit rows of a merge say of the merge itself."""
+    """What all audit rows of a load have in common."""
 
     action: str
     performed_by: str

@@ -129,14 +129,14 @@ def compile_merge(
 
 
 def cast_to_column_type(value: Any, field: Field[Any, Any]) -> Expression:
-    """A plain value or an expression, of the column's type; a plain None is SQL NULL in every column.
+    """Cast a plain value or an expression to the column's type; a plain None is SQL NULL in every column.
 
-    The type is what the model says; an expression that is of the column's own already says ``is_as_stored``.
+    The type is the model's. An expression that has the column's type already sets ``has_column_type``.
     """
     wanted = getattr(field, "target_field", field)
     if value is None:
         return CastToColumnType(Value(None), output_field=wanted)
-    if getattr(value, "is_as_stored", False):
+    if getattr(value, "has_column_type", False):
         return value  # type: ignore[no-any-return]
     plain = not hasattr(value, "resolve_expression")
     return CastToColumnType(UncastValue(value, output_field=wanted) if plain else value, output_field=wanted)

@@ -1,4 +1,4 @@
-"""Rows out of the database as JSON, by COPY: nothing is parsed, nothing held."""
+"""COPY rows out of the database as JSON lines; Python neither parses nor buffers them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from psycopg import sql
 from ops.sql.compile import compile_select, identifier
 
 # Note [JSON leaves as CSV]
-# COPY's text format doubles every backslash, and so breaks JSON. Its CSV format quotes a field only where it
-# holds the quote, the delimiter or a line's end: with U+0001 and U+0002, which JSON must escape, as it must
-# line ends, it never does.
+# COPY's text format doubles every backslash, which breaks JSON. Its CSV format quotes a field only where it
+# contains the quote, the delimiter or a line end. With U+0001 and U+0002, which JSON must escape, as it must
+# line ends, it never quotes.
 _COPY_SQL = (
     "COPY (SELECT row_to_json(exported) FROM (SELECT {columns} FROM ({rows}) AS found) AS exported)"
     " TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"
 )
-# Minutes are nothing for an export, and whoever set these limits meant other statements.
+# An export takes minutes; these limits of the role are meant for the site's requests.
 _DISABLE_TIMEOUTS_SQL = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 
 
 def begin_snapshot() -> tuple[str, str]:
-    """Make ready the transaction; its time and its snapshot, as PostgreSQL names them."""
+    """Disable the timeouts of the transaction; return its time (ISO 8601) and its ``pg_snapshot`` as text."""
     with connection.cursor() as cursor:
         cursor.execute(_DISABLE_TIMEOUTS_SQL)
         cursor.execute("SELECT to_json(now())#>>'{}', pg_current_snapshot()::text")
@@ -35,9 +35,9 @@ def begin_snapshot() -> tuple[str, str]:
 
 @contextmanager
 def open_json_stream(rows: QuerySet[Any], columns: Mapping[str, str | None]) -> Iterator[Iterable[bytes]]:
-    """Pieces of lines, each line one row as a JSON object. In a transaction; an error ends the COPY.
+    """Yield chunks of bytes of JSON lines, one object for each row. Needs a transaction.
 
-    ``columns`` computes some of them in SQL, and leaves out those that are None.
+    ``columns`` maps a column to the SQL expression that is exported in its place, or to None to omit it.
     """
     compiled = compile_select(rows)
     if compiled is None:
@@ -57,10 +57,10 @@ def open_json_stream(rows: QuerySet[Any], columns: Mapping[str, str | None]) -> 
 def _select_list(model: type[Model], columns: Mapping[str, str | None]) -> sql.Composable:
     names = [str(field.column) for field in model._meta.concrete_fields]
     computed = {name: expression for name, expression in columns.items() if expression}
-    chosen = [name for name in names if name in computed or name not in columns]
+    exported = [name for name in names if name in computed or name not in columns]
     return sql.SQL(", ").join(
         sql.SQL("{} AS {}").format(sql.SQL(computed[name]), identifier(name))
         if name in computed
         else identifier(name)
-        for name in chosen
+        for name in exported
     )

@@ -1,4 +1,4 @@
-"""JSON as PostgreSQL keeps and writes it, each digit of its numbers included: Python's floats lose some."""
+"""JSON as text that PostgreSQL reads and writes, with every digit: Python's floats would lose some."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from django.db.models.functions import Cast
 from ops.exceptions import InvalidContent
 from ops.sqlstates import sqlstate
 
-# Program limits: nested deeper than the server's stack allows.
+# JSON nested deeper than the server's stack allows.
 _STATEMENT_TOO_COMPLEX = "54001"
 
 
 class JsonbPretty(Func):
-    """A JSON column, or text that is to be one, as text with an indent."""
+    """``jsonb_pretty``: a JSON value as indented text."""
 
     function = "jsonb_pretty"
     output_field = TextField()
 
 
 def read_pretty_columns(row: Model, names: Iterable[str]) -> dict[str, str | None]:
-    """What the row's JSON columns hold now; None is SQL NULL."""
-    chosen = {f"{name}_": JsonbPretty(name) for name in names}
-    if not chosen:
+    """Read the named JSON columns of the row from the database, as indented text; None is SQL NULL."""
+    expressions = {f"{name}_": JsonbPretty(name) for name in names}
+    if not expressions:
         return {}
-    found = type(row)._base_manager.filter(pk=row.pk).values(**chosen).get()
-    return {name.removesuffix("_"): found[name] for name in chosen}
+    values = type(row)._base_manager.filter(pk=row.pk).values(**expressions).get()
+    return {name.removesuffix("_"): values[name] for name in expressions}
 
 
 def normalize_json(text: str) -> str:
-    """The text as a JSON column would hold it. Raises BadContent where it would not."""
+    """Return the text as a jsonb column stores it, indented. Raises InvalidContent if it is not valid."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT jsonb_pretty(%s::jsonb)", [text])
@@ -47,5 +47,5 @@ def normalize_json(text: str) -> str:
 
 
 def json_expression(text: str) -> Any:
-    """The text for a JSON column of a row that is to be saved."""
+    """Return an expression that saves the text into a JSON column as it is."""
     return Cast(Value(text, output_field=TextField()), JSONField())

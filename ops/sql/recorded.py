@@ -1,4 +1,4 @@
-"""Single rows as the database writes them, and the audit row of what became of one."""
+"""Audit what a block of code does to a single row."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ from ops.sql.compile import auto_now_fields, identifier
 
 
 def select_row_for_update(row: Model) -> str | None:
-    """The row as text that the database reads back exactly, locked; None where it is gone. In a transaction.
+    """Lock the row and return it as composite text; None where it does not exist. Needs a transaction.
 
-    Unlike JSON, this text tells SQL NULL from JSON's null.
+    The database parses this text back exactly. Unlike JSON, it distinguishes SQL NULL from JSON's null.
     """
     return _select_row_text(row, "FOR UPDATE")
 
 
 def select_row(row: Model) -> str | None:
+    """As ``select_row_for_update``, without a lock."""
     return _select_row_text(row, "")
 
 
 def _select_row_text(row: Model, lock: str) -> str | None:
     meta = row._meta
-    statement = sql.SQL("SELECT held::text FROM {table} AS held WHERE held.{pk} = %s {lock}").format(
+    statement = sql.SQL("SELECT stored::text FROM {table} AS stored WHERE stored.{pk} = %s {lock}").format(
         table=identifier(meta.db_table), pk=identifier(meta.pk.column), lock=sql.SQL(lock)
     )
     with connection.cursor() as cursor:
         cursor.execute(statement.as_string(), [row.pk])
-        found = cursor.fetchone()
-    return found[0] if found else None
+        selected = cursor.fetchone()
+    return selected[0] if selected else None
 
 
 def write_audit_row(
-    model: type[Model], key: str, said: tuple[str, str], old: str | None, new: str | None
+    model: type[Model], key: str, action: str, performed_by: str, *, old: str | None, new: str | None
 ) -> None:
-    """Audit a row that was ``old`` and is ``new``, None where there is none; nothing where both are equal.
+    """Insert the audit row of a change from ``old`` to ``new``; none where both are equal.
 
-    ``said`` are the action and who performed it.
+    Both are composite text of the row; None stands for a row that does not exist.
     """
     meta = model._meta
     ignored = [meta.pk, *auto_now_fields(model)]
@@ -57,25 +58,26 @@ def write_audit_row(
         audit=identifier(AuditLog._meta.db_table),
         changes=build_changes_json(changes),
         table=identifier(meta.db_table),
-        differs=sql.SQL(" OR ").join(change.when for change in changes),
+        differs=sql.SQL(" OR ").join(change.condition for change in changes),
     )
-    action, performed_by = said
     with connection.cursor() as cursor:
         cursor.execute(statement.as_string(), [action, meta.label_lower, key, performed_by, old, new])
 
 
 def _text_change(field: Field[Any, Any]) -> ColumnChange:
-    """By their text: values that count as equal, as 1.1 and 1.10 in JSON, may be told in two ways."""
+    """Compare the values by their text: some equal ones, as 1.1 and 1.10 in JSON, have different texts."""
     old, new = identifier("old", field.column), identifier("new", field.column)
-    return ColumnChange(field, old, new, when=sql.SQL("{}::text IS DISTINCT FROM {}::text").format(old, new))
+    return ColumnChange(
+        field, old, new, condition=sql.SQL("{}::text IS DISTINCT FROM {}::text").format(old, new)
+    )
 
 
 @contextmanager
 def audit_changes(row: Model, action: str, performed_by: str) -> Iterator[None]:
-    """Audit what the block does to the row, be it to create, change or delete it, in one transaction.
+    """Run the block in one transaction and audit how it creates, changes or deletes the row.
 
-    The old values are those of the locked row, the new ones those that the database then holds: what a
-    trigger does besides is in them. A row that is as it was gets no audit row.
+    Old values are read from the locked row, new ones from the row after the block, so that changes by
+    triggers are audited too. A row that is unchanged gets no audit row.
     """
     with canonical_output():
         key = row.pk
@@ -84,4 +86,4 @@ def audit_changes(row: Model, action: str, performed_by: str) -> Iterator[None]:
         if key is None:
             key = row.pk
         new = None if row.pk is None else select_row(row)
-        write_audit_row(type(row), str(key), (action, performed_by), old, new)
+        write_audit_row(type(row), str(key), action, performed_by, old=old, new=new)

@@ -1,4 +1,4 @@
-"""An upsert of staged rows with their audit rows, whole or not at all."""
+"""Insert and update a table from staged rows, and write the audit rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ops.sql.changes import AuditContext, ColumnChange, build_changes_json
 from ops.sql.compile import auto_now_assignments, format_assignment, identifier
 from ops.sql.staging import POSITION_COLUMN, StagingTable, column_identifier
 
-# Each key is looked up by its two forms: the table is not walked. Other encodings have no forms.
+# Both forms of each key are looked up by index, without a scan. Other encodings have no Unicode forms.
 _NORMALIZE_KEYS_SQL = """
 UPDATE {staged} AS staged SET {key} = COALESCE(
     (SELECT {key} FROM {table} WHERE {key} = normalize(staged.{key}, NFC)),
@@ -28,238 +28,242 @@ WHERE getdatabaseencoding() = 'UTF8' AND octet_length(staged.{key}) <> char_leng
 
 
 class Upsert:
-    """Staged rows against their table, matched by one unique field.
+    """Upsert of staged rows into the table of their model, matched by one unique field.
 
-    A field that is NULL in the staging keeps what the row holds. The JSON objects in ``overlaid`` are laid
-    over the stored ones: keys that they name are replaced, the others stay. The fields in ``once`` are
-    written into new rows only, and not audited.
+    A field that is NULL in the staging table keeps its stored value. The JSON objects of the fields
+    ``merged_json`` are merged into the stored ones by ``||``. The fields ``insert_only`` are written to new
+    rows only, and not audited.
 
-    INSERT and UPDATE are statements of their own, since MERGE returns rows only from PostgreSQL 17 on, and ON
-    CONFLICT DO UPDATE cannot tell the old values. Both write the audit rows of what they wrote: old from the
-    locked row, new from RETURNING.
+    INSERT and UPDATE are two statements, since MERGE has RETURNING only from PostgreSQL 17 on, and ON
+    CONFLICT DO UPDATE does not return the old values. Both insert the audit rows of the rows that they wrote:
+    old values from the locked row, new ones from RETURNING.
     """
 
     def __init__(
         self,
         staging: StagingTable,
         key: str,
-        overlaid: frozenset[str] = frozenset(),
-        once: frozenset[str] = frozenset(),
+        merged_json: frozenset[str] = frozenset(),
+        insert_only: frozenset[str] = frozenset(),
     ) -> None:
         self.staging = staging
-        self.overlaid = overlaid
-        self.once = once
-        self.key = staging.field(key)
+        self.merged_json = merged_json
+        self.insert_only = insert_only
+        self.key = staging.get_field(key)
         meta = staging.model._meta
-        self._names: dict[str, sql.Composable] = {
+        self._identifiers: dict[str, sql.Composable] = {
             "staged": staging.table,
-            "place": sql.Identifier(POSITION_COLUMN),
+            "position": sql.Identifier(POSITION_COLUMN),
             "key": column_identifier(self.key),
             "table": identifier(meta.db_table),
             "pk": column_identifier(meta.pk),
         }
 
-    def spell_as_stored(self) -> None:
-        """Take a key for a stored one that differs in the form of its accents alone (Unicode's NFC and NFD).
+    def normalize_keys(self) -> None:
+        """Replace staged keys by the stored ones that differ in their Unicode form only (NFC or NFD).
 
-        Both look the same, so that another row would be a second one of the same name.
+        Both look the same: without this, a load would create a second row of the same name.
         """
         with connection.cursor() as cursor:
-            cursor.execute(sql.SQL(_NORMALIZE_KEYS_SQL).format(**self._names))
+            cursor.execute(sql.SQL(_NORMALIZE_KEYS_SQL).format(**self._identifiers))
 
     def keys(self) -> list[str]:
-        """The keys of the staged rows, in their order."""
-        return [key for (key,) in self._rows("SELECT {key} FROM {staged} ORDER BY {place}")]
+        """Return the keys of the staged rows, in the order of the source."""
+        return [key for (key,) in self._fetch_rows("SELECT {key} FROM {staged} ORDER BY {position}")]
 
-    def count(self) -> tuple[int, int]:
-        """How many rows a merge would create and change, triggers left out of account."""
-        ((created, changed),) = self._rows(
+    def count_changes(self) -> tuple[int, int]:
+        """Count the rows that a load would create and change; what triggers would do is not counted."""
+        ((created, changed),) = self._fetch_rows(
             "SELECT count(*) FILTER (WHERE target.{pk} IS NULL),"
             " count(*) FILTER (WHERE target.{pk} IS NOT NULL AND ({differs}))"
             " FROM {staged} AS staged LEFT JOIN {table} AS target ON target.{key} = staged.{key}",
-            differs=self._differs(),
+            differs=self._row_differs_sql(),
         )
         return created, changed
 
     def sample_created(self, limit: int) -> list[tuple[str, dict[str, Any]]]:
-        """``(key, given values)`` of the first new rows."""
-        given = [ColumnChange(f, None, _qualified_column("staged", f), _is_given_sql(f)) for f in self._given]
-        return self._samples(
+        """Return ``(key, given values)`` of the first new rows."""
+        given = [
+            ColumnChange(f, None, _qualified_column("staged", f), _is_given_sql(f))
+            for f in self._given_audited_fields
+        ]
+        return self._fetch_samples(
             "SELECT {key}, {changes} FROM {staged} AS staged WHERE NOT EXISTS (SELECT FROM {table} AS target"
-            " WHERE target.{key} = staged.{key}) ORDER BY {place} LIMIT %s",
+            " WHERE target.{key} = staged.{key}) ORDER BY {position} LIMIT %s",
             limit,
             changes=build_changes_json(given),
         )
 
     def sample_changed(self, limit: int) -> list[tuple[str, dict[str, Any]]]:
-        """``(key, changes)`` of the first rows that would change."""
+        """Return ``(key, changes)`` of the first rows that would change."""
         changes = [
-            ColumnChange(f, _qualified_column("target", f), self._new(f), self._changes(f))
-            for f in self._given
+            ColumnChange(f, _qualified_column("target", f), self._merged_value(f), self._field_differs_sql(f))
+            for f in self._given_audited_fields
         ]
-        return self._samples(
+        return self._fetch_samples(
             "SELECT staged.{key}, {changes} FROM {staged} AS staged JOIN {table} AS target"
-            " ON target.{key} = staged.{key} WHERE {differs} ORDER BY {place} LIMIT %s",
+            " ON target.{key} = staged.{key} WHERE {differs} ORDER BY {position} LIMIT %s",
             limit,
             changes=build_changes_json(changes),
-            differs=self._differs(),
+            differs=self._row_differs_sql(),
         )
 
-    def insert(self, signature: AuditContext) -> int:
-        """Create and audit the rows that the table does not have; how many. In a transaction."""
-        if not self.staging.total:  # no row gives a column, and an INSERT names one at least
+    def insert(self, context: AuditContext) -> int:
+        """Insert and audit the rows that the table lacks; return how many. Needs a transaction."""
+        if not self.staging.row_count:  # no row gives a column, and an INSERT needs one at least
             return 0
-        given = self.staging.given
-        return self._write(
+        given = self.staging.given_fields
+        return self._write_with_audit(
             "INSERT INTO {table} ({columns}) SELECT {values} FROM {staged} AS staged WHERE NOT EXISTS"
-            " (SELECT FROM {table} AS target WHERE target.{key} = staged.{key}) ORDER BY {place}"
+            " (SELECT FROM {table} AS target WHERE target.{key} = staged.{key}) ORDER BY {position}"
             " ON CONFLICT ({key}) DO NOTHING RETURNING *",
-            signature,
+            context,
             changes=build_changes_json(
-                ColumnChange(f, None, column_identifier(f), self._counts(f)) for f in self._fields
+                ColumnChange(f, None, column_identifier(f), self._is_audited_sql(f))
+                for f in self._audited_fields
             ),
             columns=_comma_separated(column_identifier(f) for f in given),
-            values=_comma_separated(self._value(f) for f in given),
+            values=_comma_separated(self._insert_value(f) for f in given),
         )
 
-    def update(self, signature: AuditContext, *, giving: str = "", lacking: str = "") -> int:
-        """Change and audit the rows that differ, on their newest versions; how many. In a transaction.
+    def update(self, context: AuditContext, *, only_given: str = "", only_missing: str = "") -> int:
+        """Update and audit the rows that differ from the staged ones; return how many. Needs a transaction.
 
-        Only those that give a field, or that do not, where it is named.
+        ``only_given`` and ``only_missing`` name a field: only staged rows that give it, or do not, are used.
         """
-        fields = self._fields
-        changeable = [f for f in self._given if f is not self.key]
+        fields = self._audited_fields
+        changeable = [f for f in self._given_audited_fields if f is not self.key]
         if not changeable:
             return 0
         assignments = [
             format_assignment(f, sql.SQL("differing.{}").format(_new_alias(f))) for f in changeable
         ]
         assignments += auto_now_assignments(self.staging.model)
-        return self._write(
+        return self._write_with_audit(
             "UPDATE {table} AS target SET {assignments} FROM (SELECT target.{pk}, {old}, {new} FROM {staged}"
-            " AS staged JOIN {table} AS target ON target.{key} = staged.{key} WHERE ({differs}) AND {among}"
-            " FOR NO KEY UPDATE OF target) AS differing WHERE target.{pk} = differing.{pk}"
+            " AS staged JOIN {table} AS target ON target.{key} = staged.{key} WHERE ({differs})"
+            " AND {subset} FOR NO KEY UPDATE OF target) AS differing WHERE target.{pk} = differing.{pk}"
             " RETURNING target.*, {returned}",
-            signature,
-            changes=build_changes_json(
-                ColumnChange(
-                    f,
-                    _old_alias(f),
-                    column_identifier(f),
-                    _is_distinct_sql(_old_alias(f), column_identifier(f)),
-                )
-                for f in fields
-            ),
+            context,
+            changes=build_changes_json(_replaced_value(f) for f in fields),
             assignments=_comma_separated(assignments),
             old=_comma_separated(
                 sql.SQL("{} AS {}").format(_qualified_column("target", f), _old_alias(f)) for f in fields
             ),
-            new=_comma_separated(sql.SQL("{} AS {}").format(self._new(f), _new_alias(f)) for f in changeable),
-            differs=self._differs(),
-            among=self._among(giving, lacking),
+            new=_comma_separated(
+                sql.SQL("{} AS {}").format(self._merged_value(f), _new_alias(f)) for f in changeable
+            ),
+            differs=self._row_differs_sql(),
+            subset=self._subset_condition(only_given, only_missing),
             returned=_comma_separated(_old_alias(f) for f in fields),
         )
 
-    def copy(self, origin: str | None = None) -> int:
-        """Create every staged row as it is, and audit none; ``origin`` is the extra column with the keys."""
-        if not self.staging.total:
+    def insert_all(self, key_column: str | None = None) -> int:
+        """Insert all staged rows, unaudited; return how many. ``key_column`` has keys to keep."""
+        if not self.staging.row_count:
             return 0
-        given = self.staging.given
-        columns, values = [column_identifier(f) for f in given], [self._value(f) for f in given]
-        if origin:
-            columns.append(self._names["pk"])
-            values.append(sql.SQL("{}::bigint").format(identifier("staged", origin)))
+        given = self.staging.given_fields
+        columns, values = [column_identifier(f) for f in given], [self._insert_value(f) for f in given]
+        if key_column:
+            columns.append(self._identifiers["pk"])
+            values.append(sql.SQL("{}::bigint").format(identifier("staged", key_column)))
         statement = sql.SQL(
-            "INSERT INTO {table} ({columns}) SELECT {values} FROM {staged} AS staged ORDER BY {place}"
+            "INSERT INTO {table} ({columns}) SELECT {values} FROM {staged} AS staged ORDER BY {position}"
         )
         with connection.cursor() as cursor:
             cursor.execute(
                 statement.format(
-                    **self._names, columns=_comma_separated(columns), values=_comma_separated(values)
+                    **self._identifiers, columns=_comma_separated(columns), values=_comma_separated(values)
                 )
             )
             return int(cursor.rowcount)
 
-    def missing(self) -> bool:
+    def has_missing_rows(self) -> bool:
         """Whether the table lacks a staged row."""
         return bool(
-            self._rows(
+            self._fetch_rows(
                 "SELECT FROM {staged} AS staged WHERE NOT EXISTS (SELECT FROM {table} AS target"
                 " WHERE target.{key} = staged.{key}) LIMIT 1"
             )
         )
 
-    def _write(self, statement: str, signature: AuditContext, **parts: sql.Composable) -> int:
-        said = [signature.action, self.staging.model._meta.label_lower, signature.performed_by]
-        ((count,),) = self._rows(
+    def _write_with_audit(self, statement: str, context: AuditContext, **parts: sql.Composable) -> int:
+        audit_params = [context.action, self.staging.model._meta.label_lower, context.performed_by]
+        ((count,),) = self._fetch_rows(
             "WITH written AS ({write}), audited AS (INSERT INTO {audit}"
             " (action, object_type, object_id, performed_by, changes, metadata)"
             " SELECT %s, %s, {pk}::text, %s, {changes}, %s::jsonb FROM written RETURNING 1)"
             " SELECT count(*) FROM audited",
-            [*said, json.dumps(signature.metadata)],
-            write=sql.SQL(statement).format(**self._names, **parts),
+            [*audit_params, json.dumps(context.metadata)],
+            write=sql.SQL(statement).format(**self._identifiers, **parts),
             audit=identifier(AuditLog._meta.db_table),
             changes=parts["changes"],
         )
         return int(count)
 
-    def _samples(
+    def _fetch_samples(
         self, statement: str, limit: int, **parts: sql.Composable
     ) -> list[tuple[str, dict[str, Any]]]:
-        # Django has psycopg leave jsonb as text, for its fields to decode.
-        return [(key, json.loads(changes)) for key, changes in self._rows(statement, [limit], **parts)]
+        # Django makes psycopg return jsonb as text, since its fields decode it.
+        return [(key, json.loads(changes)) for key, changes in self._fetch_rows(statement, [limit], **parts)]
 
-    def _rows(self, statement: str, params: list[Any] | None = None, **parts: sql.Composable) -> list[Any]:
-        composed = sql.SQL(statement).format(**self._names, **parts)
+    def _fetch_rows(
+        self, statement: str, params: list[Any] | None = None, **parts: sql.Composable
+    ) -> list[Any]:
+        composed = sql.SQL(statement).format(**self._identifiers, **parts)
         with connection.cursor() as cursor:
             cursor.execute(composed, params or [])
             rows: list[Any] = cursor.fetchall()
             return rows
 
     @property
-    def _fields(self) -> list[models.Field[Any, Any]]:
+    def _audited_fields(self) -> list[models.Field[Any, Any]]:
         """The fields that are compared and audited."""
-        return [field for field in self.staging.fields if field.name not in self.once]
+        return [field for field in self.staging.fields if field.name not in self.insert_only]
 
     @property
-    def _given(self) -> list[models.Field[Any, Any]]:
-        return [field for field in self.staging.given if field.name not in self.once]
+    def _given_audited_fields(self) -> list[models.Field[Any, Any]]:
+        return [field for field in self.staging.given_fields if field.name not in self.insert_only]
 
-    def _differs(self) -> sql.Composable:
-        """Whether the staged row would change the target, as a condition on the target itself."""
-        return sql.SQL(" OR ").join([sql.SQL("FALSE"), *(self._changes(f) for f in self._given)])
+    def _row_differs_sql(self) -> sql.Composable:
+        """Whether the staged row would change the target row."""
+        return sql.SQL(" OR ").join(
+            [sql.SQL("FALSE"), *(self._field_differs_sql(f) for f in self._given_audited_fields)]
+        )
 
-    def _among(self, giving: str, lacking: str) -> sql.Composable:
-        among = [_is_given_sql(self.staging.field(giving))] if giving else []
-        if lacking:
-            among.append(sql.SQL("NOT ({})").format(_is_given_sql(self.staging.field(lacking))))
-        return sql.SQL(" AND ").join([sql.SQL("TRUE"), *among])
+    def _subset_condition(self, only_given: str, only_missing: str) -> sql.Composable:
+        conditions = [_is_given_sql(self.staging.get_field(only_given))] if only_given else []
+        if only_missing:
+            conditions.append(sql.SQL("NOT ({})").format(_is_given_sql(self.staging.get_field(only_missing))))
+        return sql.SQL(" AND ").join([sql.SQL("TRUE"), *conditions])
 
-    def _changes(self, field: models.Field[Any, Any]) -> sql.Composable:
-        changed = _is_distinct_sql(_qualified_column("target", field), self._new(field))
+    def _field_differs_sql(self, field: models.Field[Any, Any]) -> sql.Composable:
+        changed = _is_distinct_sql(_qualified_column("target", field), self._merged_value(field))
         return sql.SQL("({} AND {})").format(_is_given_sql(field), changed)
 
-    def _new(self, field: models.Field[Any, Any]) -> sql.Composable:
-        if field.name in self.overlaid:
+    def _merged_value(self, field: models.Field[Any, Any]) -> sql.Composable:
+        if field.name in self.merged_json:
             return sql.SQL("(target.{0} || COALESCE(staged.{0}, '{{}}'))").format(column_identifier(field))
         return sql.SQL("COALESCE(staged.{0}, target.{0})").format(column_identifier(field))
 
-    def _value(self, field: models.Field[Any, Any]) -> sql.Composable:
-        return sql.SQL("COALESCE(staged.{}, {})").format(column_identifier(field), self._default(field))
+    def _insert_value(self, field: models.Field[Any, Any]) -> sql.Composable:
+        return sql.SQL("COALESCE(staged.{}, {})").format(
+            column_identifier(field), self._column_default(field)
+        )
 
-    def _counts(self, field: models.Field[Any, Any]) -> sql.Composable:
-        """Whether a new row's column belongs in its audit row: it was given, or a trigger has written it."""
-        if field in self.staging.given:
+    def _is_audited_sql(self, field: models.Field[Any, Any]) -> sql.Composable:
+        """Whether the audit row of a new row has the column: it was given, or a trigger has written it."""
+        if field in self.staging.given_fields:
             return sql.SQL("TRUE")
-        return _is_distinct_sql(column_identifier(field), self._default(field))
+        return _is_distinct_sql(column_identifier(field), self._column_default(field))
 
-    def _default(self, field: models.Field[Any, Any]) -> sql.Composable:
-        return sql.SQL(self._defaults.get(field.column, "NULL").replace("%", "%%"))  # type: ignore[arg-type]
+    def _column_default(self, field: models.Field[Any, Any]) -> sql.Composable:
+        return sql.SQL(self._column_defaults.get(field.column, "NULL").replace("%", "%%"))  # type: ignore[arg-type]
 
     @cached_property
-    def _defaults(self) -> dict[str, str]:
+    def _column_defaults(self) -> dict[str, str]:
         return dict(
-            self._rows(
+            self._fetch_rows(
                 "SELECT attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute"
                 " ON attrelid = adrelid AND attnum = adnum WHERE adrelid = %s::regclass",
                 [f'"{self.staging.model._meta.db_table}"'],
@@ -269,6 +273,11 @@ class Upsert:
 
 def _old_alias(field: models.Field[Any, Any]) -> sql.Composable:
     return identifier(f"old_{field.column}")
+
+
+def _replaced_value(field: models.Field[Any, Any]) -> ColumnChange:
+    old, new = _old_alias(field), column_identifier(field)
+    return ColumnChange(field, old, new, _is_distinct_sql(old, new))
 
 
 def _new_alias(field: models.Field[Any, Any]) -> sql.Composable:
@@ -283,8 +292,8 @@ def _is_given_sql(field: models.Field[Any, Any]) -> sql.Composable:
     return sql.SQL("{} IS NOT NULL").format(_qualified_column("staged", field))
 
 
-def _is_distinct_sql(one: sql.Composable, other: sql.Composable) -> sql.Composable:
-    return sql.SQL("{} IS DISTINCT FROM {}").format(one, other)
+def _is_distinct_sql(left: sql.Composable, right: sql.Composable) -> sql.Composable:
+    return sql.SQL("{} IS DISTINCT FROM {}").format(left, right)
 
 
 def _comma_separated(parts: Iterable[sql.Composable]) -> sql.Composable:

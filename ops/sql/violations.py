@@ -1,4 +1,4 @@
-"""What is wrong with staged rows: all that a merge of them would trip over, asked before it begins."""
+"""Find the constraints that staged rows violate, before they are loaded."""
 
 from __future__ import annotations
 
@@ -10,79 +10,81 @@ from django.db import connection
 from psycopg import sql
 
 from ops.sql.compile import identifier
+from ops.sql.query import fetch_all
 from ops.sql.staging import POSITION_COLUMN, StagingTable, column_identifier
 
 _MAX_VALUE_LENGTH = 100
 
 
 class ViolationKind(StrEnum):
-    TWICE = "twice"  # ``about`` is a column, ``other`` the place that gave its value before
-    LACKING = "lacking"  # ``about`` is a field that a new row needs
-    BROKEN = "broken"  # ``about`` is a CHECK constraint, ``other`` its definition
-    TAKEN = (
-        "taken"  # ``about`` are the columns of a unique index, ``other`` is the key of the row that has them
-    )
+    """What a staged row violates; the comments say what ``subject`` and ``related`` of a violation are."""
 
+    DUPLICATE = "duplicate"  # a column; the position of the first row with its value
+    MISSING = "missing"  # a field that a new row needs; nothing
+    CHECK = "check"  # a CHECK constraint; its definition
+    UNIQUE = "unique"  # the columns of a unique index; the key of the row that has their values
     RENAMED = (
-        "renamed"  # ``about`` is what a new row is known by, ``other`` is the key of the row that is too
+        "renamed"  # the JSON key that identifies a new row; the key of the stored row that it identifies
     )
 
 
 @dataclass(frozen=True)
 class Violation:
-    """What is wrong with the staged row at a place; ``key`` is the row's, where it has one.
+    """What is wrong with the staged row at ``position``; ``key`` is the row's, if it has one.
 
-    ``value`` is what is wrong, as text.
+    ``value`` is the rejected value as text.
     """
 
-    place: int
+    position: int
     kind: ViolationKind
     key: str | None
-    about: str
+    subject: str
     value: str | None
-    other: str | None
+    related: str | None
 
 
 _DUPLICATES_SQL = """
-SELECT {place}, 'twice', _key, {about}, value, first::text FROM (
-    SELECT {place}, {key}::text AS _key, {column}::text AS value,
-        min({place}) OVER (PARTITION BY {column}) AS first FROM {staged}
-    WHERE {column} IN (SELECT {column} FROM {staged} GROUP BY {column} HAVING count(*) > 1)) AS doubled
-WHERE {place} > first
+SELECT {position}, 'duplicate', _key, {subject}, value, first::text FROM (
+    SELECT {position}, {key}::text AS _key, {column}::text AS value,
+        min({position}) OVER (PARTITION BY {column}) AS first FROM {staged}
+    WHERE {column} IN (SELECT {column} FROM {staged} GROUP BY {column} HAVING count(*) > 1)) AS duplicate
+WHERE {position} > first
 """
 _MISSING_VALUES_SQL = """
-SELECT {place}, 'lacking', {key}::text, {about}, NULL, NULL FROM {staged} AS staged
+SELECT {position}, 'missing', {key}::text, {subject}, NULL, NULL FROM {staged} AS staged
 WHERE {column} IS NULL AND {is_new}
 """
 _IS_NEW_SQL = "NOT EXISTS (SELECT FROM {table} AS target WHERE target.{key} = staged.{key})"
 _RENAMED_SQL = """
-SELECT {place}, 'renamed', staged.{key}::text, {about}, staged.{column}, target.{key}::text
-FROM {staged} AS staged JOIN {table} AS target ON target.{kept}->>{about} = staged.{column} WHERE {is_new}
+SELECT {position}, 'renamed', staged.{key}::text, {subject}, staged.{column}, target.{key}::text
+FROM {staged} AS staged JOIN {table} AS target ON target.{json_field}->>{subject} = staged.{column}
+WHERE {is_new}
 """
 _CHECK_VIOLATIONS_SQL = """
-SELECT {place}, 'broken', {key}::text, verdict.name, left(verdict.value, {most}), verdict.definition
+SELECT {position}, 'check', {key}::text, verdict.name, left(verdict.value, {most}), verdict.definition
 FROM (SELECT * FROM {staged} WHERE {any}) AS staged
-CROSS JOIN LATERAL (VALUES {verdicts}) AS verdict (name, definition, value, broken) WHERE verdict.broken
+CROSS JOIN LATERAL (VALUES {verdicts}) AS verdict (name, definition, value, is_violated)
+WHERE verdict.is_violated
 """
-# Rows of the table that the merge leaves alone have no place, and come first.
+# Stored rows that the load does not change have no position, and come first.
 _UNIQUE_VIOLATIONS_SQL = """
-SELECT {place}, 'taken', _key, {about}, value, holder FROM (
-    SELECT {place}, _key, left(concat_ws(', ', {columns}), {most}) AS value,
+SELECT {position}, 'unique', _key, {subject}, value, holder FROM (
+    SELECT {position}, _key, left(concat_ws(', ', {columns}), {most}) AS value,
         first_value(_key) OVER same AS holder, row_number() OVER same AS rank FROM (
-        SELECT {place}, staged.{key}::text AS _key, {merged} FROM {staged} AS staged
+        SELECT {position}, staged.{key}::text AS _key, {merged} FROM {staged} AS staged
         LEFT JOIN {table} AS target ON target.{key} = staged.{key}
         UNION ALL
         SELECT NULL, target.{key}::text, {stored} FROM {table} AS target
         WHERE NOT EXISTS (SELECT FROM {staged} AS staged WHERE staged.{key} = target.{key})) AS result
-    WHERE {given} WINDOW same AS (PARTITION BY {columns} ORDER BY {place} NULLS FIRST, _key)) AS ranked
-WHERE rank > 1 AND {place} IS NOT NULL
+    WHERE {given} WINDOW same AS (PARTITION BY {columns} ORDER BY {position} NULLS FIRST, _key)) AS ranked
+WHERE rank > 1 AND {position} IS NOT NULL
 """
 _FIRST_VIOLATIONS_SQL = """
-WITH fault (place, kind, key, about, value, other) AS MATERIALIZED ({faults})
-SELECT (SELECT count(DISTINCT place) FROM fault), fault.* FROM fault
-WHERE place IN (SELECT DISTINCT place FROM fault ORDER BY place LIMIT %s)
+WITH violation (position, kind, key, subject, value, related) AS MATERIALIZED ({violations})
+SELECT (SELECT count(DISTINCT position) FROM violation), violation.* FROM violation
+WHERE position IN (SELECT DISTINCT position FROM violation ORDER BY position LIMIT %s)
 """
-# NOT ENFORCED came with PostgreSQL 18, and so did the column that tells of it.
+# conenforced came with PostgreSQL 18, as NOT ENFORCED did.
 _CHECK_CONSTRAINTS_SQL = """
 SELECT conname, pg_get_expr(conbin, conrelid), pg_get_constraintdef(con.oid),
     array_agg(attname::text ORDER BY attnum)
@@ -99,88 +101,92 @@ GROUP BY indexrelid ORDER BY indexrelid
 
 
 class ViolationFinder:
-    """Gathers questions about staged rows, for `find` to ask at once; ``key`` is the field that matches them.
+    """Collects the queries, which ``find`` executes as one. ``key`` is the field that matches rows.
 
-    What a trigger writes cannot be known before, so that a constraint is asked only of rows that give all its
-    columns. The rest is the database's to refuse.
+    A constraint is checked only for rows that give all its columns, since a trigger may write the others. The
+    database rejects the rest.
     """
 
     def __init__(self, staging: StagingTable, key: str | None = None) -> None:
         self._staging = staging
-        self._key = column_identifier(staging.field(key)) if key else None
-        self._questions: list[sql.Composable] = []
+        self._key = column_identifier(staging.get_field(key)) if key else None
+        self._queries: list[sql.Composable] = []
 
-    def twice(self, column: str, about: str) -> None:
-        """Is a value of the column given before?"""
-        self._ask(_DUPLICATES_SQL, column=sql.Identifier(column), about=_escaped_literal(about))
+    def check_duplicates(self, column: str, subject: str) -> None:
+        """Find rows whose value of the column an earlier row has."""
+        self._add_query(_DUPLICATES_SQL, column=sql.Identifier(column), subject=_escaped_literal(subject))
 
-    def lacking(self, field: str) -> None:
-        """Does a row that is to be created, any where there is no key, lack what it needs?"""
-        is_new = self._composed(_IS_NEW_SQL) if self._key else sql.SQL("TRUE")
-        column = column_identifier(self._staging.field(field))
-        self._ask(_MISSING_VALUES_SQL, column=column, about=_escaped_literal(field), is_new=is_new)
+    def check_required(self, field: str) -> None:
+        """Find new rows (all rows where there is no key) that lack the field."""
+        is_new = self._compose(_IS_NEW_SQL) if self._key else sql.SQL("TRUE")
+        column = column_identifier(self._staging.get_field(field))
+        self._add_query(_MISSING_VALUES_SQL, column=column, subject=_escaped_literal(field), is_new=is_new)
 
-    def renamed(self, column: str, kept: str, about: str) -> None:
-        """Is a new row known, by what is in the column, as one that has another key?
+    def check_renamed_keys(self, column: str, json_field: str, subject: str) -> None:
+        """Find new rows that the column identifies as stored rows with another key.
 
-        The table's rows keep that under the name ``about`` in ``kept``, a field of JSON objects.
+        The table keeps that column's values under the key ``subject`` of ``json_field``.
         """
-        self._ask(
+        self._add_query(
             _RENAMED_SQL,
             column=sql.Identifier(column),
-            kept=column_identifier(self._staging.field(kept)),
-            about=_escaped_literal(about),
-            is_new=self._composed(_IS_NEW_SQL),
+            json_field=column_identifier(self._staging.get_field(json_field)),
+            subject=_escaped_literal(subject),
+            is_new=self._compose(_IS_NEW_SQL),
         )
 
-    def broken(self) -> None:
-        """Does a row break a CHECK constraint of the table?"""
-        given = {str(field.column) for field in self._staging.given}
+    def check_constraints(self) -> None:
+        """Find rows that violate a CHECK constraint of the table."""
+        given = {str(field.column) for field in self._staging.given_fields}
         checks = [
-            check for check in self._asked_of_table(_CHECK_CONSTRAINTS_SQL) if given.issuperset(check[3])
+            check for check in self._fetch_catalog_rows(_CHECK_CONSTRAINTS_SQL) if given.issuperset(check[3])
         ]
-        broken = [_violates_check_sql(expression, columns) for _, expression, _, columns in checks]
+        conditions = [_violates_check_sql(expression, columns) for _, expression, _, columns in checks]
         verdicts = [
             sql.SQL("({}, {}, concat_ws(', ', {}), {})").format(
-                _escaped_literal(name), _escaped_literal(definition), _column_list(columns), breaks
+                _escaped_literal(name), _escaped_literal(definition), _column_list(columns), is_violated
             )
-            for (name, _, definition, columns), breaks in zip(checks, broken, strict=True)
+            for (name, _, definition, columns), is_violated in zip(checks, conditions, strict=True)
         ]
         if checks:
-            self._ask(
-                _CHECK_VIOLATIONS_SQL, any=sql.SQL(" OR ").join(broken), verdicts=sql.SQL(", ").join(verdicts)
+            self._add_query(
+                _CHECK_VIOLATIONS_SQL,
+                any=sql.SQL(" OR ").join(conditions),
+                verdicts=sql.SQL(", ").join(verdicts),
             )
 
-    def taken(self) -> None:
-        """Would a row have what is another's, in a column, beside the key, that is unique?"""
-        given = {str(field.column) for field in self._staging.given}
-        for (columns,) in self._asked_of_table(_UNIQUE_INDEXES_SQL):
+    def check_unique(self) -> None:
+        """Find rows whose values another row has in a unique index, other than that of the key."""
+        given = {str(field.column) for field in self._staging.given_fields}
+        for (columns,) in self._fetch_catalog_rows(_UNIQUE_INDEXES_SQL):
             if given.issuperset(columns) and [identifier(name) for name in columns] != [self._key]:
-                self._ask(
+                self._add_query(
                     _UNIQUE_VIOLATIONS_SQL,
-                    about=_escaped_literal(", ".join(columns)),
+                    subject=_escaped_literal(", ".join(columns)),
                     **_unique_index_parts(columns),
                 )
 
     def find(self, limit: int) -> tuple[list[Violation], int]:
-        """The faults of the first rows that have any, in the rows' order; and how many rows have."""
-        if not self._questions:
+        """Return the violations of the first ``limit`` bad rows, in order, and the count of all bad rows."""
+        if not self._queries:
             return [], 0
-        found = sql.SQL(_FIRST_VIOLATIONS_SQL).format(faults=sql.SQL(" UNION ALL ").join(self._questions))
+        statement = sql.SQL(_FIRST_VIOLATIONS_SQL).format(
+            violations=sql.SQL(" UNION ALL ").join(self._queries)
+        )
         with connection.cursor() as cursor:
-            cursor.execute(found, [limit])
+            cursor.execute(statement, [limit])
             rows = cursor.fetchall()
-        faults = [Violation(place, ViolationKind(kind), *told) for _, place, kind, *told in rows]
+        violations = [Violation(position, ViolationKind(kind), *rest) for _, position, kind, *rest in rows]
         order = list(ViolationKind)
-        faults.sort(key=lambda fault: (fault.place, order.index(fault.kind)))
-        return faults, rows[0][0] if rows else 0
+        violations.sort(key=lambda violation: (violation.position, order.index(violation.kind)))
+        return violations, rows[0][0] if rows else 0
 
-    def _ask(self, question: str, **parts: sql.Composable) -> None:
-        self._questions.append(self._composed(question, **parts))
+    def _add_query(self, query: str, **parts: sql.Composable) -> None:
+        self._queries.append(self._compose(query, **parts))
 
-    def _composed(self, question: str, **parts: sql.Composable) -> sql.Composable:
-        return sql.SQL(question).format(
-            place=sql.Identifier(POSITION_COLUMN),
+    def _compose(self, query: str, **parts: sql.Composable) -> sql.Composable:
+        return sql.SQL(query).format(
+            position=sql.Identifier(POSITION_COLUMN),
             key=self._key or sql.SQL("NULL"),
             staged=self._staging.table,
             table=identifier(self._staging.model._meta.db_table),
@@ -188,14 +194,12 @@ class ViolationFinder:
             **parts,
         )
 
-    def _asked_of_table(self, question: str) -> list[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute(question, [f'"{self._staging.model._meta.db_table}"'])
-            return list(cursor.fetchall())
+    def _fetch_catalog_rows(self, query: str) -> list[tuple[Any, ...]]:
+        return fetch_all(query, connection.ops.quote_name(self._staging.model._meta.db_table))
 
 
 def _violates_check_sql(expression: str, columns: list[str]) -> sql.Composable:
-    """Whether a row that gives all the columns breaks the constraint."""
+    """Whether a row gives all the columns and violates the constraint."""
     given = [sql.SQL("{} IS NOT NULL").format(identifier(name)) for name in columns]
     is_false = sql.SQL("({}) IS FALSE").format(sql.SQL(expression.replace("%", "%%")))
     return sql.SQL("({})").format(sql.SQL(" AND ").join([*given, is_false]))
@@ -206,7 +210,7 @@ def _column_list(columns: list[str]) -> sql.Composable:
 
 
 def _escaped_literal(text: str) -> sql.Composable:
-    """For a statement whose parameters are ``%s``."""
+    """A literal for a statement whose parameters are ``%s``: percent signs are doubled."""
     return sql.Literal(text.replace("%", "%%"))
 
 

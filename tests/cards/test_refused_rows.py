@@ -38,9 +38,9 @@ def test_the_number_of_a_row_and_its_column_are_told() -> None:
     rows = [[number, "n", "#CCCCCC", 10**number] for number in range(3, 8)]
     with StagingTable(PresentationRule, ("rarity", "frame_color", "sort_order")) as staging:
         with pytest.raises(RejectedRow) as caught:
-            staging.fill(rows)
-        assert staging.total == 0
-    assert (caught.value.number, str(caught.value).split(":")[0]) == (3, "sort_order")
+            staging.copy_in(rows)
+        assert staging.row_count == 0
+    assert (caught.value.row_number, str(caught.value).split(":")[0]) == (3, "sort_order")
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_what_stops_the_reading_is_told_whatever_its_length() -> None:
 
     with StagingTable(PresentationRule, ("rarity", "frame_color", "sort_order")) as staging:
         with pytest.raises(OpsError, match=r"^x+$"):
-            staging.fill(rows())
-        staging.fill([[1, "a", "#CCCCCC", 1]])
-        assert staging.total == 1
+            staging.copy_in(rows())
+        staging.copy_in([[1, "a", "#CCCCCC", 1]])
+        assert staging.row_count == 1
 
 
 @pytest.mark.usefixtures("rules")

@@ -118,7 +118,7 @@ def by_process(values: list[str], declare: RegisterOperation) -> Any:
 
 def by_a_merge(values: list[str], declare: RegisterOperation) -> Any:
     with StagingTable(Shown, ["id", *(field.name for field in COLUMNS)]) as staging:
-        staging.fill([[1, 1, *values]])
+        staging.copy_in([[1, 1, *values]])
         assert bulk_load.preview(Upsert(staging, "id")).counts.changed == 1
         bulk_load.execute(Upsert(staging, "id"), AuditContext("load", "tester", {}))
         assert bulk_load.preview(Upsert(staging, "id")).counts.unchanged == 1

@@ -46,10 +46,10 @@ class Command(OpsCommand):
         )
         signature = AuditContext("generate_cards", options["performed_by"], {"seed": options["seed"]})
         with status_line() as say, StagingTable(Card, synthetic.COLUMNS) as staging:
-            staging.fill(iter_with_progress(rows, say))
-            say(f"Merging {staging.total:,} rows")
+            staging.copy_in(iter_with_progress(rows, say))
+            say(f"Merging {staging.row_count:,} rows")
             merge = Upsert(staging, "card_id")
-            counts = bulk_load.execute(merge, signature, change=False, creating=insert_context(without))
+            counts = bulk_load.execute(merge, signature, update=False, insert_context=insert_context(without))
         self.write_lines([report.generation_summary(counts)])
 
 
