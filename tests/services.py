@@ -34,7 +34,7 @@ DATABASE_GIVEN_VARIABLE = "KYNDO_TEST_DATABASE_GIVEN"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pg", type=int, choices=[16, 18], default=18, help="the PostgreSQL to run on")
-    parser.addoption("--record", action="store_true", help="write into docs/guide what its commands tell")
+    parser.addoption("--record", action="store_true", help="write the outputs into docs/guide")
 
 
 @pytest.hookimpl(tryfirst=True)

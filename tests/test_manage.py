@@ -1,4 +1,4 @@
-"""What a test reads of a command run in its own process is what an operator reads; nothing stays behind."""
+"""``manage()`` in the test's process gives the output and status of a real process, and leaves no trace."""
 
 import logging
 import os
@@ -12,48 +12,51 @@ from tests.manage import Manage
 from tests.ops.running import create_things
 from tests.trials.models import Thing
 
-ALL_THERE_IS = """
+PRINT_ENVIRONMENT = """
 import logging, sys
 print(sys.stdin.isatty(), sys.stdout.isatty())
 logging.getLogger("x").error("told")
 sys.exit("no")
 """
-RECITE_WRONG = "from tests.trials.models import Thing; print('so far'); Thing.objects.get()"
+FAIL_AFTER_PRINT = "from tests.trials.models import Thing; print('so far'); Thing.objects.get()"
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
-        ["operate", "trials_score", "--score", "5"],  # a preview, with its words to type next
+        ["operate", "trials_score", "--score", "5"],  # a preview, which ends in the command to type next
         ["operate", "trials_score", "--scor", "5"],
         ["runs", "resume", "4242"],
         ["frobnicate"],
-        ["shell", "--no-imports", "-c", ALL_THERE_IS],
+        ["shell", "--no-imports", "-c", PRINT_ENVIRONMENT],
     ],
-    ids=lambda words: " ".join(words)[:40],
+    ids=lambda args: " ".join(args)[:40],
 )
-def test_words_and_status_are_those_of_a_process(manage: Manage, words: list[str]) -> None:
+def test_output_and_status_are_those_of_a_process(manage: Manage, args: list[str]) -> None:
     create_things(2)
-    here, there = manage(*words), manage.process(*words, stdin="")
-    assert here.returncode == there.returncode
-    assert _timeless(here.stdout) == _timeless(there.stdout)
-    assert _timeless(here.stderr) == _timeless(there.stderr)
+    in_process, process = manage(*args), manage.process(*args, stdin="")
+    assert in_process.returncode == process.returncode
+    assert _without_times(in_process.stdout) == _without_times(process.stdout)
+    assert _without_times(in_process.stderr) == _without_times(process.stderr)
 
 
-def _timeless(text: str) -> list[str]:
-    """Without what the log's formatter says of the time."""
+def _without_times(text: str) -> list[str]:
+    """Remove the times that the log's formatter prints."""
     return [line[24:] if line[:2] == "20" else line for line in text.splitlines()]
 
 
-def test_a_failure_nobody_foresaw_is_a_traceback_with_status_1(manage: Manage) -> None:
-    for done in (manage("shell", "--no-imports", "-c", RECITE_WRONG), manage.process("shell", "-c", "1 / 0")):
-        assert done.returncode == 1
-        assert done.stderr.startswith("Traceback (most recent call last):\n")
-    assert manage("shell", "--no-imports", "-c", RECITE_WRONG).stdout == "so far\n"
+def test_an_unexpected_error_is_a_traceback_with_status_1(manage: Manage) -> None:
+    for result in (
+        manage("shell", "--no-imports", "-c", FAIL_AFTER_PRINT),
+        manage.process("shell", "-c", "1 / 0"),
+    ):
+        assert result.returncode == 1
+        assert result.stderr.startswith("Traceback (most recent call last):\n")
+    assert manage("shell", "--no-imports", "-c", FAIL_AFTER_PRINT).stdout == "so far\n"
 
 
-def test_the_process_of_the_test_is_as_it_was(manage: Manage, monkeypatch: pytest.MonkeyPatch) -> None:
-    def state() -> tuple[object, ...]:
+def test_a_command_leaves_the_test_process_unchanged(manage: Manage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def snapshot() -> tuple[object, ...]:
         handlers = [(h, getattr(h, "stream", None)) for h in logging.getLogger().handlers]
         signals = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)]
         streams = (sys.stdin, sys.stdout, sys.stderr)
@@ -62,21 +65,21 @@ def test_the_process_of_the_test_is_as_it_was(manage: Manage, monkeypatch: pytes
     monkeypatch.delenv("COLUMNS", raising=False)
     manage("operate", "trials_annotate", "--execute")  # Opens the log of events.
     create_things(2)
-    before = state()
+    before = snapshot()
     assert manage("operate", "trials_annotate", "--execute").returncode == 0
     assert manage("operate").returncode == 2
-    assert state() == before
+    assert snapshot() == before
 
 
-def test_its_session_is_not_the_test_s_own(manage: Manage) -> None:
-    print_it = (
+def test_a_command_has_its_own_database_session(manage: Manage) -> None:
+    print_pid = (
         "from django.db import connection as c; c.ensure_connection(); print(c.connection.info.backend_pid)"
     )
     with transaction.atomic():
         create_things(2)
-        ours = connection.connection.info.backend_pid
-        there = int(manage("shell", "--no-imports", "-c", print_it).stdout)
+        own_pid = connection.connection.info.backend_pid
+        command_pid = int(manage("shell", "--no-imports", "-c", print_pid).stdout)
         assert "No thing needs the change." in manage("operate", "trials_annotate").stdout
-        assert there != ours
+        assert command_pid != own_pid
         assert connection.in_atomic_block
     assert Thing.objects.count() == 2

@@ -1,4 +1,4 @@
-"""Whether two outputs say the same, but for times, rates, sizes, checksums and versions."""
+"""Compare two outputs, ignoring times, rates, sizes, checksums and versions."""
 
 from __future__ import annotations
 
@@ -34,22 +34,28 @@ _MASKS = [
 _PROGRESS = re.compile(r"run \d+: [\d,]+ of [\d,]+ \(")
 
 
-def alike(read: str, told: str) -> bool:
-    """``read`` is the guide's, where ``...`` stands for anything, and on a line of its own for any lines."""
-    parts = [r"(.*\n)*" if line == "..." else f"{_anything(line)}\n" for line in lines(read)]
-    return re.fullmatch("".join(parts), "".join(f"{line}\n" for line in lines(told))) is not None
+def is_alike(recorded: str, actual: str) -> bool:
+    """Whether the outputs are equal once masked.
+
+    In ``recorded``, the guide's, ``...`` matches any text; alone on a line, any number of lines.
+    """
+    parts = [
+        r"(.*\n)*" if line == "..." else f"{_line_pattern(line)}\n" for line in comparable_lines(recorded)
+    ]
+    lines = "".join(f"{line}\n" for line in comparable_lines(actual))
+    return re.fullmatch("".join(parts), lines) is not None
 
 
-def _anything(line: str) -> str:
+def _line_pattern(line: str) -> str:
     return ".*".join(map(re.escape, line.split("...")))
 
 
-def lines(text: str) -> list[str]:
-    """Its lines, masked, without empty ones at its end and those of progress: slow machines tell more."""
-    return [_masked(line) for line in text.rstrip().splitlines() if not _PROGRESS.match(line)]
+def comparable_lines(text: str) -> list[str]:
+    """Mask the lines; drop empty ones at the end, and progress, which slow machines print more of."""
+    return [_mask(line) for line in text.rstrip().splitlines() if not _PROGRESS.match(line)]
 
 
-def _masked(line: str) -> str:
+def _mask(line: str) -> str:
     for pattern, mask in _MASKS:
         line = re.sub(pattern, mask, line)
     return line.strip()

@@ -1,17 +1,17 @@
-"""The operator's guide as steps: what is typed, and what is then read.
+"""Read the operator's guide as steps: what is typed, and the output that follows.
 
-    ```console            commands behind `$ ` (further lines behind `> `), each with its output under it;
-                          `[1]` at the end is an exit status; `...` stands for anything, alone for any lines
+    ```console            commands after `$ ` (more lines after `> `), each with its output below it;
+                          `[1]` at the end is an exit status; `...` matches any text; alone, any lines
     ```console debian     the same, on Debian's PostgreSQL 15, which has pg_stat_statements
-    ```diff               a change of the code, applied
-    ```python PATH        put at the end of that file, or a new one
+    ```diff               a patch to apply
+    ```python PATH        code to append to that file, or a new file
 
-The runbook is a chapter of its own world. What makes its troubles stands in comments, which no reader sees:
+The runbook is tested in a world of its own. HTML comments, which readers do not see, set its problems up:
 
-    <!-- $ command -->    typed, and must go well
-    <!-- stop redis -->   or start, and postgres
+    <!-- $ command -->    a command that must succeed
+    <!-- stop redis -->   stop or start redis or postgres
 
-Any other block is only read.
+Other blocks are ignored.
 """
 
 from __future__ import annotations
@@ -30,66 +30,77 @@ _COMMAND = re.compile(r"^\$ (.*(?:\n> .*|\n>$)*)\n?", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Step:
-    """``kind`` is console, diff or python; ``start`` and ``end`` are where the output stands in the text."""
+    """One thing to do.
+
+    ``kind`` is console, diff, python, hidden, stop or start; ``content`` is the command, the patch, the code
+    or the service; ``detail`` is the rest of the block's first line. ``output_start`` and ``output_end`` are
+    the offsets of ``output`` in the chapter's text.
+    """
 
     file: Path
     line: int
     kind: str
     detail: str
-    typed: str
-    told: str = ""
-    start: int = 0
-    end: int = 0
+    content: str
+    output: str = ""
+    output_start: int = 0
+    output_end: int = 0
 
     @property
     def place(self) -> str:
         return f"{self.file.name}:{self.line}"
 
 
-def chapters() -> list[Path]:
-    """Those that are gone through one after the other."""
+def list_chapters() -> list[Path]:
+    """List the chapters whose steps run one after the other in one world, in that order."""
     return sorted(path for path in GUIDE.glob("[0-9]*.md") if path.name != RUNBOOK)
 
 
-def with_troubles(chapter: Path) -> list[Step]:
-    """Its steps, and among them what makes the troubles that they are about."""
+def list_steps_with_setup(chapter: Path) -> list[Step]:
+    """List the steps, and the hidden ones that set up their problems, in the order of the page."""
     text = chapter.read_text()
     hidden = [
-        Step(chapter, _line(text, found.start()), "hidden" if found[1] == "$" else found[1], "", found[2])
-        for found in _HIDDEN.finditer(text)
+        Step(
+            chapter,
+            _line_number(text, match.start()),
+            "hidden" if match[1] == "$" else match[1],
+            "",
+            match[2],
+        )
+        for match in _HIDDEN.finditer(text)
     ]
-    return sorted([*steps(chapter), *hidden], key=lambda step: step.line)
+    return sorted([*iter_steps(chapter), *hidden], key=lambda step: step.line)
 
 
-def steps(chapter: Path) -> Iterator[Step]:
+def iter_steps(chapter: Path) -> Iterator[Step]:
     text = chapter.read_text()
     for block in _BLOCK.finditer(text):
         kind, detail, body = block.groups(default="")
         if kind == "console":
-            yield from _commands(chapter, text, detail, block.start(3), body)
+            yield from _iter_commands(chapter, text, detail, block.start(3), body)
         elif kind == "diff" or (kind == "python" and detail):
-            yield Step(chapter, _line(text, block.start()), kind, detail, body)
+            yield Step(chapter, _line_number(text, block.start()), kind, detail, body)
 
 
-def _commands(chapter: Path, text: str, detail: str, offset: int, body: str) -> Iterator[Step]:
-    found = list(_COMMAND.finditer(body))
-    ends = [*(each.start() for each in found[1:]), len(body)]
-    for each, end in zip(found, ends, strict=True):
-        typed = each[1].replace("\n> ", "\n").replace("\n>\n", "\n\n")
-        told = body[each.end() : end]
-        line = _line(text, offset + each.start())
-        yield Step(chapter, line, "console", detail, typed, told, offset + each.end(), offset + end)
+def _iter_commands(chapter: Path, text: str, detail: str, offset: int, body: str) -> Iterator[Step]:
+    matches = list(_COMMAND.finditer(body))
+    ends = [*(match.start() for match in matches[1:]), len(body)]
+    for match, end in zip(matches, ends, strict=True):
+        command = match[1].replace("\n> ", "\n").replace("\n>\n", "\n\n")
+        output = body[match.end() : end]
+        line = _line_number(text, offset + match.start())
+        yield Step(chapter, line, "console", detail, command, output, offset + match.end(), offset + end)
 
 
-def written(chapter: Path, told: dict[Step, str]) -> str:
-    """The chapter's text with these outputs in the place of those of their steps."""
+def replace_outputs(chapter: Path, outputs: dict[Step, str]) -> str:
+    """Return the chapter's text with these outputs in place of the recorded ones."""
     text = chapter.read_text()
-    for step in sorted(told, key=lambda step: step.start, reverse=True):
-        last = text.startswith("```", step.end)
-        output = f"{told[step].rstrip()}\n".lstrip("\n") + ("" if last else "\n")
-        text = text[: step.start] + output + text[step.end :]
+    for step in sorted(outputs, key=lambda step: step.output_start, reverse=True):
+        is_last = text.startswith("```", step.output_end)
+        output = f"{outputs[step].rstrip()}\n".lstrip("\n") + ("" if is_last else "\n")
+        text = text[: step.output_start] + output + text[step.output_end :]
     return text
 
 
-def _line(text: str, offset: int) -> int:
+def _line_number(text: str, offset: int) -> int:
     return text.count("\n", 0, offset) + 1

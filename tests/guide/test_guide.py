@@ -1,6 +1,6 @@
-"""Every command of the operator's guide is typed, in order, and says what the guide says that it says.
+"""Type every command of the operator's guide, in order, and compare its output with the guide's.
 
-``pytest tests/guide --record`` writes what differs into the guide instead.
+``pytest tests/guide --record`` writes the outputs that differ into the guide instead.
 """
 
 import os
@@ -14,88 +14,94 @@ import pytest
 
 from kyndo.localservices.postgres import LocalPostgres
 from tests.debian import DebianPostgres, require_debian_postgres
-from tests.guide.likeness import alike, lines
-from tests.guide.reader import GUIDE, RUNBOOK, Step, chapters, steps, with_troubles, written
-from tests.guide.world import World, world
+from tests.guide.likeness import comparable_lines, is_alike
+from tests.guide.reader import (
+    GUIDE,
+    RUNBOOK,
+    Step,
+    iter_steps,
+    list_chapters,
+    list_steps_with_setup,
+    replace_outputs,
+)
+from tests.guide.world import World, create_world
 
 pytestmark = pytest.mark.long
 
 
-def test_every_command_of_the_guide_says_what_the_guide_says(
+def test_the_outputs_of_the_guide(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    with create_world(tmp_path, LocalPostgres(tmp_path / "servers", durable=False)) as world:
+        world.load_old_cards()
+        world.start_site()
+        outputs = execute_chapters(world, "")
+    compare(outputs, pytestconfig.getoption("record"))
+
+
+def test_the_outputs_of_the_guide_with_pg_stat_statements(
     tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    with world(tmp_path, LocalPostgres(tmp_path / "servers", durable=False)) as here:
-        here.as_the_guide_finds_it()
-        here.open()
-        told = gone_through(here, "")
-    settle(told, pytestconfig.getoption("record"))
-
-
-def test_what_needs_pg_stat_statements_says_so_too(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     require_debian_postgres()
     settings = {"shared_preload_libraries": "pg_stat_statements"}
-    with world(tmp_path, DebianPostgres(tmp_path / "servers", settings)) as here:
-        here.must("manage.py migrate && manage.py load_rules --execute && manage.py generate_cards 2000")
-        here.must("manage.py backup_db --verify")
-        told = gone_through(here, "debian")
-    settle(told, pytestconfig.getoption("record"))
+    with create_world(tmp_path, DebianPostgres(tmp_path / "servers", settings)) as world:
+        world.run_or_fail("manage.py migrate && manage.py load_rules --execute")
+        world.run_or_fail("manage.py generate_cards 2000 && manage.py backup_db --verify")
+        outputs = execute_chapters(world, "debian")
+    compare(outputs, pytestconfig.getoption("record"))
 
 
-def test_every_command_of_the_runbook_says_what_the_runbook_says(
-    tmp_path: Path, pytestconfig: pytest.Config
-) -> None:
-    with world(tmp_path, LocalPostgres(tmp_path / "servers", durable=False)) as here:
-        here.must("manage.py migrate && manage.py load_rules --execute")
-        here.must("manage.py generate_cards 300 --pack birds && manage.py backup_db --verify")
-        told = {step: here.do(step) for step in with_troubles(GUIDE / RUNBOOK)}
-    typed = {step: text for step, text in told.items() if step.kind == "console"}
-    settle(typed, pytestconfig.getoption("record"))
+def test_the_outputs_of_the_runbook(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    with create_world(tmp_path, LocalPostgres(tmp_path / "servers", durable=False)) as world:
+        world.run_or_fail("manage.py migrate && manage.py load_rules --execute")
+        world.run_or_fail("manage.py generate_cards 300 --pack birds && manage.py backup_db --verify")
+        outputs = {step: world.execute(step) for step in list_steps_with_setup(GUIDE / RUNBOOK)}
+    outputs = {step: output for step, output in outputs.items() if step.kind == "console"}
+    compare(outputs, pytestconfig.getoption("record"))
 
 
-def test_without_curl_only_what_is_typed_with_it_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wanted = [step for chapter in chapters() for step in steps(chapter)]
+def test_without_curl_only_its_steps_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [step for chapter in list_chapters() for step in iter_steps(chapter)]
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CI", raising=False)
     with pytest.warns(
-        UserWarning, match=r"these were not typed \(apt-get install curl\): 3-bulk\.md:\d+, 9-"
+        UserWarning, match=r"these steps were skipped \(apt-get install curl\): 3-bulk\.md:\d+, 9-"
     ):
-        left = typable(wanted)
-    assert {step.typed.split()[0] for step in wanted if step not in left} == {"curl"}
+        kept = without_curl_if_missing(steps)
+    assert {step.content.split()[0] for step in steps if step not in kept} == {"curl"}
     monkeypatch.setenv("CI", "true")
     with pytest.raises(AssertionError, match=r"\.ci/run installs it"):
-        typable(wanted)
+        without_curl_if_missing(steps)
 
 
-def gone_through(here: World, detail: str) -> dict[Step, str]:
-    """What each step told; a change of the code that cannot be made ends it."""
-    wanted = [step for chapter in chapters() for step in steps(chapter)]
-    wanted = [step for step in wanted if (step.detail == "debian") == (detail == "debian")]
-    assert wanted
-    return {step: here.do(step) for step in typable(wanted)}
+def execute_chapters(world: World, detail: str) -> dict[Step, str]:
+    """Return the output of each step; a patch that does not apply raises."""
+    steps = [step for chapter in list_chapters() for step in iter_steps(chapter)]
+    steps = [step for step in steps if (step.detail == "debian") == (detail == "debian")]
+    assert steps
+    return {step: world.execute(step) for step in without_curl_if_missing(steps)}
 
 
-def typable(wanted: list[Step]) -> list[Step]:
-    """Without what is typed with curl where there is none; never in CI, whose script installs it."""
-    with_curl = [step for step in wanted if step.typed.startswith("curl ")]
+def without_curl_if_missing(steps: list[Step]) -> list[Step]:
+    """Leave out the steps that call curl where it is missing, with a warning; in CI that is an error."""
+    with_curl = [step for step in steps if step.content.startswith("curl ")]
     if not with_curl or shutil.which("curl"):
-        return wanted
+        return steps
     assert not os.environ.get("CI"), "curl is missing: .ci/run installs it"
     places = ", ".join(step.place for step in with_curl)
-    warnings.warn(f"No curl, so these were not typed (apt-get install curl): {places}", stacklevel=2)
-    return [step for step in wanted if step not in with_curl]
+    warnings.warn(f"No curl, so these steps were skipped (apt-get install curl): {places}", stacklevel=2)
+    return [step for step in steps if step not in with_curl]
 
 
-def settle(told: dict[Step, str], record: bool) -> None:
-    other = {step: text for step, text in told.items() if not alike(step.told, text)}
+def compare(outputs: dict[Step, str], record: bool) -> None:
+    """Fail if an output differs from the guide's; with ``record``, write it into the guide instead."""
+    changed = {step: output for step, output in outputs.items() if not is_alike(step.output, output)}
     if not record:
-        assert not other, "\n".join(line for step, text in other.items() for line in difference(step, text))
-    for chapter in {step.file for step in other}:
-        mine = {step: text for step, text in other.items() if step.file == chapter}
-        chapter.write_text(written(chapter, mine))
+        assert not changed, "\n".join(line for step, output in changed.items() for line in diff(step, output))
+    for chapter in {step.file for step in changed}:
+        of_chapter = {step: output for step, output in changed.items() if step.file == chapter}
+        chapter.write_text(replace_outputs(chapter, of_chapter))
 
 
-def difference(step: Step, text: str) -> Iterator[str]:
-    yield f"\n{step.place}: $ {step.typed}"
-    yield from unified_diff(lines(step.told), lines(text), "the guide", "the command", lineterm="")
+def diff(step: Step, output: str) -> Iterator[str]:
+    recorded, actual = comparable_lines(step.output), comparable_lines(output)
+    yield f"\n{step.place}: $ {step.content}"
+    yield from unified_diff(recorded, actual, "the guide", "the command", lineterm="")

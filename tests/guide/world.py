@@ -1,4 +1,4 @@
-"""Where the guide is gone through: production as an operator has it, on servers of its own."""
+"""A production like an operator's, on servers of its own, where the tests type the guide's commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UMASK = 0o022  # the guide shows permissions
 
 
 class World:
-    """A copy of the code, whose models the guide changes; PostgreSQL, Valkey, the site and a worker."""
+    """A copy of the code, which the guide changes; PostgreSQL, Valkey, the site and a worker."""
 
     def __init__(self, folder: Path, postgres: LocalPostgres, valkey: LocalValkey) -> None:
         self.folder, self.postgres = folder / "kyndo", postgres
@@ -35,12 +35,12 @@ class World:
             shutil.copytree(ROOT / package, self.folder / package)
         shutil.copy(ROOT / "manage.py", self.folder)
         self.port = find_free_port(0)
-        self.env = self._env(folder, valkey)
+        self.env = self._make_env(folder, valkey)
         self.processes: list[subprocess.Popen[bytes]] = []
         self._start(sys.executable, ROOT / "tests" / "guide" / "zygote.py", folder / "zygote")
         self._wait_for((folder / "zygote").exists)
 
-    def _env(self, folder: Path, valkey: LocalValkey) -> dict[str, str]:
+    def _make_env(self, folder: Path, valkey: LocalValkey) -> dict[str, str]:
         programs = folder / "bin"
         programs.mkdir()
         shim = programs / "manage.py"
@@ -68,8 +68,8 @@ class World:
             "SITE": f"http://127.0.0.1:{self.port}",
         }
 
-    def type(self, command: str) -> str:
-        """What a terminal would show: all output, and the exit status unless it is 0."""
+    def run(self, command: str) -> str:
+        """Run it in bash; return what a terminal would show, and the exit status unless it is 0."""
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
@@ -81,79 +81,80 @@ class World:
             check=False,
             umask=_UMASK,
         )
-        told = "".join(f"{line.rstrip()}\n" for line in done.stdout.decode().splitlines())
-        return f"{told}[{done.returncode}]\n" if done.returncode else told
+        output = "".join(f"{line.rstrip()}\n" for line in done.stdout.decode().splitlines())
+        return f"{output}[{done.returncode}]\n" if done.returncode else output
 
-    def do(self, step: Step) -> str:
+    def execute(self, step: Step) -> str:
+        """Execute the step; return the output of a command, "" for any other step."""
         if step.kind in ("stop", "start"):
-            getattr(self.services[step.typed], step.kind)()
+            getattr(self.services[step.content], step.kind)()
             return ""
         if step.kind == "hidden":
-            self.must(f"set -e\n{step.typed}")
+            self.run_or_fail(f"set -e\n{step.content}")
             return ""
         if step.kind == "console":
-            return self.type(step.typed)
+            return self.run(step.content)
         if step.kind == "diff":
-            words = ["git", "apply", "--whitespace=nowarn", "-"]
-            subprocess.run(words, cwd=self.folder, env=self.env, input=step.typed, text=True, check=True)
+            argv = ["git", "apply", "--whitespace=nowarn", "-"]
+            subprocess.run(argv, cwd=self.folder, env=self.env, input=step.content, text=True, check=True)
         else:
             file = self.folder / step.detail
-            file.write_text(f"{file.read_text()}\n\n{step.typed}" if file.exists() else step.typed)
+            file.write_text(f"{file.read_text()}\n\n{step.content}" if file.exists() else step.content)
         return ""
 
-    def as_the_guide_finds_it(self) -> None:
-        """The cards of the old backend: no rarity_v2 yet, and migrations that wait for it."""
-        self.must("manage.py migrate && manage.py load_rules --execute")
-        self.must(f"manage.py generate_cards {_CARDS} --without-rarity-v2 --pack birds")
-        self.must("manage.py migrate cards 0001")
+    def load_old_cards(self) -> None:
+        """Make the database of the old backend: cards without rarity_v2, and its migrations unapplied."""
+        self.run_or_fail("manage.py migrate && manage.py load_rules --execute")
+        self.run_or_fail(f"manage.py generate_cards {_CARDS} --without-rarity-v2 --pack birds")
+        self.run_or_fail("manage.py migrate cards 0001")
         self.sql("UPDATE django_migrations SET applied = applied - interval '30 days'")
 
-    def open(self) -> None:
-        """The site and a worker start."""
+    def start_site(self) -> None:
+        """Start the site and a worker, and wait until both are ready."""
         bind = f"127.0.0.1:{self.port}"
         self._start(sys.executable, "-m", "gunicorn", "kyndo.wsgi", "--bind", bind, "--no-control-socket")
         self._start(sys.executable, "manage.py", "rqworker", "default")
-        self._wait_for(self._is_open)
+        self._wait_for(self._is_ready)
 
-    def close(self) -> None:
+    def stop_processes(self) -> None:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
             process.wait(_SECONDS)
 
-    def _start(self, *words: str | Path) -> None:
+    def _start(self, *argv: str | Path) -> None:
         with (self.folder.parent / "processes.log").open("a") as log:
             self.processes.append(
-                subprocess.Popen(words, cwd=self.folder, env=self.env, stdout=log, stderr=log, umask=_UMASK)
+                subprocess.Popen(argv, cwd=self.folder, env=self.env, stdout=log, stderr=log, umask=_UMASK)
             )
 
-    def _wait_for(self, happened: Callable[[], bool]) -> None:
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _SECONDS
-        while not happened():
+        while not condition():
             alive = all(process.poll() is None for process in self.processes)
             if not alive or time.monotonic() > deadline:
                 raise AssertionError((self.folder.parent / "processes.log").read_text())
             time.sleep(0.02)
 
-    def _is_open(self) -> bool:
-        return is_port_in_use(self.port) and "1 worker alive" in self.type("manage.py queue_stats")
+    def _is_ready(self) -> bool:
+        return is_port_in_use(self.port) and "1 worker alive" in self.run("manage.py queue_stats")
 
     def sql(self, statement: str) -> None:
-        self.must(f'psql "$DATABASE_URL" -c "{statement}"')
+        self.run_or_fail(f'psql "$DATABASE_URL" -c "{statement}"')
 
-    def must(self, command: str) -> None:
-        """For what goes before the guide, and tells it nothing."""
-        told = self.type(command)
-        assert not told.endswith("]\n"), f"{command}\n{told}"
+    def run_or_fail(self, command: str) -> None:
+        """Run a command of the setup, whose output does not matter; raise AssertionError if it fails."""
+        output = self.run(command)
+        assert not output.endswith("]\n"), f"{command}\n{output}"
 
 
 @contextmanager
-def world(folder: Path, postgres: LocalPostgres) -> Iterator[World]:
+def create_world(folder: Path, postgres: LocalPostgres) -> Iterator[World]:
     with ExitStack() as stack:
         valkey = LocalValkey(folder / "servers")
         for server in (postgres, valkey):
             stack.callback(server.remove)
             server.start()
-        made = World(folder, postgres, valkey)
-        stack.callback(made.close)
-        yield made
+        world = World(folder, postgres, valkey)
+        stack.callback(world.stop_processes)
+        yield world

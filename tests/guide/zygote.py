@@ -1,7 +1,7 @@
-"""Starts Python programs quickly: a process that has imported the libraries, and forks for each command.
+"""Start Python programs quickly: a process that has imported the libraries forks for each command.
 
-The commands are processes of their own, and import KYNDO's code themselves, as it then is. Most of
-what a hundred starts of Python and Django cost is spared.
+Each command is a process of its own, and imports the current code of KYNDO itself. This saves most of the
+time of a hundred starts of Python and Django.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import traceback
 from pathlib import Path
 
-# What commands import that is not KYNDO's.
+# What the commands import, without KYNDO's own modules.
 _LIBRARIES = [
     "concurrent_log_handler",
     "croniter",
@@ -53,9 +53,9 @@ CLIENT = """
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
-    asked = json.dumps([{program!r}, sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
-    socket.send_fds(server, [len(asked).to_bytes(4, "big")], [0, 1, 2])
-    server.sendall(asked)
+    request = json.dumps([{program!r}, sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    socket.send_fds(server, [len(request).to_bytes(4, "big")], [0, 1, 2])
+    server.sendall(request)
     status = server.recv(1)
 sys.exit(status[0] if status else 1)
 """
@@ -64,7 +64,7 @@ sys.exit(status[0] if status else 1)
 def serve(address: str) -> None:
     for name in _LIBRARIES:
         importlib.import_module(name)
-    gc.freeze()  # so that no child looks through it, and copies it
+    gc.freeze()  # so that the collector of a child does not copy these pages
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
@@ -72,34 +72,34 @@ def serve(address: str) -> None:
         while True:
             connection, _ = server.accept()
             if os.fork() == 0:
-                _attend(connection)
+                _handle(connection)
             connection.close()
 
 
-def _attend(connection: socket.socket) -> None:
-    """Run the command in a child and tell its status; never returns."""
+def _handle(connection: socket.socket) -> None:
+    """Run the command in a child and send back its exit status; never returns."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     head, fds, _, _ = socket.recv_fds(connection, 4, 3)
-    asked = b""
-    while len(asked) < int.from_bytes(head, "big"):
-        asked += connection.recv(1 << 16)
+    request = b""
+    while len(request) < int.from_bytes(head, "big"):
+        request += connection.recv(1 << 16)
     child = os.fork()
     if child == 0:
         connection.close()
         for number, fd in enumerate(fds):
             os.dup2(fd, number)
             os.close(fd)
-        os._exit(_run(*json.loads(asked)))
+        os._exit(_run(*json.loads(request)))
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     connection.sendall(bytes([status % 256]))
     os._exit(0)
 
 
-def _run(program: str, words: list[str], folder: str, env: dict[str, str]) -> int:
+def _run(program: str, args: list[str], folder: str, env: dict[str, str]) -> int:
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)
-    sys.argv = [program, *words]
+    sys.argv = [program, *args]
     sys.path.insert(0, str(Path(program).parent))
     try:
         runpy.run_path(program, run_name="__main__")
