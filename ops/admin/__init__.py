@@ -1,4 +1,4 @@
-"""The engine in the admin: runs, exports, the audit log, and what the admin of any model takes from here."""
+"""The admin of runs, exports and the audit log, and base classes for the admin of any model."""
 
 from ops.admin import auditlog, exports, runs
 

@@ -1,4 +1,4 @@
-"""Rows edited one by one, each change audited in its own transaction."""
+"""Base class of admins that edit rows one by one and write each change to the audit log."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _LOSSLESS_FORM_FIELDS: dict[type[models.Field[Any, Any]], type[forms.Field]] = {
 
 
 class AuditedAdmin(KeyValidatingAdmin):
-    """Adding, changing and deleting write their audit row, or do not happen.
+    """Adds, changes and deletes rows, each in one transaction with its audit row.
 
-    Only what a person changed in the form is saved: see EditingForm.
+    Only the fields that a person changed in the form are saved: see OptimisticLockingForm.
     """
 
     form = OptimisticLockingForm
@@ -43,24 +43,24 @@ class AuditedAdmin(KeyValidatingAdmin):
         return [name for name in super().get_fields(request, obj) if name != SNAPSHOT_FIELD]
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """What the database alone tells is none of a row that is still to be added."""
-        found = super().get_fieldsets(request, obj)
+        """Leave out the read-only fields on the add page; show JSON readably where nothing may be changed."""
+        fieldsets = super().get_fieldsets(request, obj)
         if obj is None:
-            left_out = set(self.get_readonly_fields(request))
+            read_only = set(self.get_readonly_fields(request))
             return [
-                (title, _replace_fields(told, [f for f in told["fields"] if f not in left_out]))
-                for title, told in found
+                (title, _replace_fields(options, [f for f in options["fields"] if f not in read_only]))
+                for title, options in fieldsets
             ]
         if self.has_change_permission(request, obj):
-            return found
+            return fieldsets
         return [
-            (title, _replace_fields(told, [make_readable_field(f, self.model) for f in told["fields"]]))
-            for title, told in found
+            (title, _replace_fields(options, [make_readable_field(f, self.model) for f in options["fields"]]))
+            for title, options in fieldsets
         ]
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        for kind, form_class in _LOSSLESS_FORM_FIELDS.items():
-            if isinstance(db_field, kind) and not db_field.choices:
+        for field_class, form_class in _LOSSLESS_FORM_FIELDS.items():
+            if isinstance(db_field, field_class) and not db_field.choices:
                 kwargs = {"form_class": form_class, "widget": Textarea, **kwargs}
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
@@ -70,46 +70,49 @@ class AuditedAdmin(KeyValidatingAdmin):
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Model, form: forms.ModelForm[Any], change: bool) -> None:
-        only = [*form.changed_data, *(field.name for field in auto_now_fields(type(obj)))] if change else None
         if change and not form.changed_data:
             return
+        update_fields = (
+            [*form.changed_data, *(field.name for field in auto_now_fields(type(obj)))] if change else None
+        )
         with audit_changes(obj, "admin_change" if change else "admin_add", request.user.get_username()):
             for name in form.changed_data:
                 if isinstance(field := form.fields[name], JSONField) and field.text is not None:
                     setattr(obj, name, json_expression(field.text))
-            obj.save(update_fields=only)
+            obj.save(update_fields=update_fields)
         self.after_write(request, [obj])
 
     def after_write(self, request: HttpRequest, saved: list[Model]) -> None:
-        """In the transaction of a change: rows were saved; where there are none, deleted."""
+        """Run in the transaction of each change. ``saved`` is empty after a deletion."""
 
     @transaction.atomic
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Deletes what its page showed, as it was shown; otherwise the page is shown again."""
+        """Delete the row if it and its cascade are as the page showed them; otherwise show the page again."""
         row = self.get_object(request, unquote(object_id))
         if row is None:
             return super().delete_view(request, object_id, extra_context)  # type: ignore[no-any-return]
-        if request.method == "POST":  # Nothing can come to refer to a row that is locked.
+        if request.method == "POST":  # While the row is locked, no new row can refer to it.
             self.model._base_manager.select_for_update().filter(pk=row.pk).first()
-        seen = self._compute_digest(row)
-        if request.POST.get("seen", seen) != seen:
+        digest = self._compute_digest(row)
+        if request.POST.get("seen", digest) != digest:
             messages.warning(
-                request, "It was changed since this page was shown, so nothing was deleted. Look again."
+                request,
+                "Nothing was deleted: the data changed after this page was opened. Check it and try again.",
             )
             return HttpResponseRedirect(request.get_full_path())
-        context = {**(extra_context or {}), "seen": seen}
+        context = {**(extra_context or {}), "seen": digest}
         return super().delete_view(request, object_id, context)  # type: ignore[no-any-return]
 
     def _compute_digest(self, row: Model) -> str:
-        """Of the row and all that falls with it, each as it stands now."""
-        told = []
+        """Hash the current versions of the row and of every row that is deleted with it."""
+        versions = []
         for model, rows in self._collect_cascade([row]).items():
             stored = model._base_manager.filter(pk__in=[each.pk for each in rows])
-            told += [
+            versions += [
                 (model._meta.label, *row)
                 for row in stored.values_list("pk", *_get_version_expressions(model))
             ]
-        return hashlib.sha256(repr(sorted(told)).encode()).hexdigest()
+        return hashlib.sha256(repr(sorted(versions)).encode()).hexdigest()
 
     @transaction.atomic
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
@@ -120,7 +123,7 @@ class AuditedAdmin(KeyValidatingAdmin):
         self._delete_rows(request, list(queryset))
 
     def _delete_rows(self, request: HttpRequest, rows: list[Model]) -> None:
-        """Delete the rows and what falls with them, and audit all of it that is edited in this way."""
+        """Delete the rows with their cascade; audit every deleted row whose admin is an AuditedAdmin."""
         with ExitStack() as stack:
             for row in self._iter_audited_deletions(rows):
                 stack.enter_context(audit_changes(row, "admin_delete", request.user.get_username()))
@@ -129,19 +132,19 @@ class AuditedAdmin(KeyValidatingAdmin):
         self.after_write(request, [])
 
     def _iter_audited_deletions(self, rows: list[Model]) -> Iterator[Model]:
-        for model, doomed in self._collect_cascade(rows).items():
+        for model, deleted in self._collect_cascade(rows).items():
             if isinstance(self.admin_site._registry.get(model), AuditedAdmin):
-                yield from doomed
+                yield from deleted
 
     def _collect_cascade(self, rows: list[Model]) -> Mapping[type[Model], Collection[Model]]:
-        found = NestedObjects(using=router.db_for_write(self.model))
-        found.collect(rows)
-        return found.data
+        collector = NestedObjects(using=router.db_for_write(self.model))
+        collector.collect(rows)
+        return collector.data
 
 
 def _get_version_expressions(model: type[Model]) -> list[Any]:
     return [row_version(model), row_ctid(model)]
 
 
-def _replace_fields(told: dict[str, Any], fields: list[Any]) -> dict[str, Any]:
-    return {**told, "fields": fields}
+def _replace_fields(options: dict[str, Any], fields: list[Any]) -> dict[str, Any]:
+    return {**options, "fields": fields}

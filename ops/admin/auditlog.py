@@ -22,7 +22,7 @@ from ops.models import AuditLog
 @admin.register(AuditLog)
 class AuditLogAdmin(ReadOnlyAdmin):
     page_template = "ops/admin/audit.html"
-    # The largest table: only its indexed columns are searched.
+    # The audit log is the largest table, so only indexed columns are searched.
     list_display = [
         "created_at",
         "action",
@@ -34,15 +34,15 @@ class AuditLogAdmin(ReadOnlyAdmin):
     ]
     list_display_links = ["created_at"]
     search_fields = ["object_id__exact"]
-    search_help_text = "The key of an object, as 42."
+    search_help_text = "The primary key of an object, for example 42."
     ordering = ["-pk"]
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditLog]:
-        """The JSON as text: Python would show other digits than were written."""
+        """Read JSON columns as text, since Python's floats would change the digits of numbers."""
         rows: QuerySet[AuditLog] = super().get_queryset(request)
-        told = {f"{name}_": Cast(name, TextField()) for name in ("changes", "metadata")}
-        return rows.defer("changes", "metadata").annotate(**told)
+        as_text = {f"{name}_": Cast(name, TextField()) for name in ("changes", "metadata")}
+        return rows.defer("changes", "metadata").annotate(**as_text)
 
     @admin.display(description="changes")
     def changes_display(self, row: Any) -> str:
@@ -67,28 +67,28 @@ class AuditLogAdmin(ReadOnlyAdmin):
         }
 
     def _format_link(self, request: HttpRequest, label: str, key: str) -> str:
-        """The name of an object, which leads to its page; "" where it is gone, or not for this viewer."""
+        """A link to the object's page; "" if the object no longer exists or the user may not view it."""
         try:
-            shown = self.admin_site.get_model_admin(apps.get_model(label))
-        except (LookupError, ValueError, NotRegistered):  # ValueError: what was imported is no label
+            model_admin = self.admin_site.get_model_admin(apps.get_model(label))
+        except (LookupError, ValueError, NotRegistered):  # ValueError: an imported row may have any label
             return ""
-        row = shown.has_view_permission(request) and shown.get_object(request, key)
-        if not row or not shown.has_view_permission(request, row):
+        row = model_admin.has_view_permission(request) and model_admin.get_object(request, key)
+        if not row or not model_admin.has_view_permission(request, row):
             return ""
-        meta = shown.opts
-        address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[quote(row.pk)])
-        return format_html('<a class="ops-link" href="{}">{}</a>', address, row)
+        meta = model_admin.opts
+        url = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[quote(row.pk)])
+        return format_html('<a class="ops-link" href="{}">{}</a>', url, row)
 
 
 def _format_changes(row: Any) -> list[tuple[str, list[str]]]:
-    """Each column with its old and its new value; rows from elsewhere hold whatever was written there."""
+    """Each column with its old and new value. Imported audit rows may hold JSON of any shape."""
     changes = parse_json_exactly(row.changes_)
     if not isinstance(changes, dict):
         return [("", [format_inline(changes)])]
-    return [(name, _format_change_values(told)) for name, told in changes.items()]
+    return [(name, _format_change_values(change)) for name, change in changes.items()]
 
 
-def _format_change_values(told: Any) -> list[str]:
-    if isinstance(told, dict) and told.keys() <= {"old", "new"}:
-        return [format_inline(told.get("old")), format_inline(told.get("new"))]
-    return [format_inline(told)]
+def _format_change_values(change: Any) -> list[str]:
+    if isinstance(change, dict) and change.keys() <= {"old", "new"}:
+        return [format_inline(change.get("old")), format_inline(change.get("new"))]
+    return [format_inline(change)]

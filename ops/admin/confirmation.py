@@ -1,4 +1,4 @@
-"""One page between the wish and the run: what is asked, what it would do, and the button that does it."""
+"""The page that confirms a new run: its form, its preview, and the button that starts it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from ops.report.preview import format_rate_basis
 from ops.runs.creation import RunRequest, create_run
 from ops.runs.preview import Preview, build_preview
 
-# The button that asks for nothing but a preview.
+# Name of the button that previews and starts nothing.
 PREVIEW_BUTTON = "preview"
-# Groups of the breakdown that are shown.
+# How many groups of the breakdown the page shows.
 _MAX_GROUPS = 8
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A run that somebody is about to start.
+    """A run that a person is about to start.
 
-    ``asked`` lacks what the forms ask: the operation's own, if it has one to answer, which ``form`` makes of
-    what was given, and how to execute it. ``hidden`` is what the address holds besides; ``back`` is the page
-    that they came from.
+    ``run_request`` lacks what the forms ask for: the operation's params, if ``form_factory`` makes a form of
+    the submitted data, and the execution options. ``query_params`` are the other parameters of the page's
+    URL; ``back_url`` is the page that the person came from.
     """
 
     title: str
@@ -47,16 +47,16 @@ class Proposal:
 
 @dataclass(frozen=True)
 class SubmittedForms:
-    """What was answered, be it in the address or in the form that is sent to it."""
+    """The forms with their data, from the URL (GET) or from the posted form."""
 
     proposal: Proposal
     form: forms.Form | None
     execution_form: forms.Form
 
     @classmethod
-    def from_query(cls, proposal: Proposal, given: QueryDict) -> SubmittedForms:
+    def from_query(cls, proposal: Proposal, data: QueryDict) -> SubmittedForms:
         return cls(
-            proposal, proposal.form_factory and proposal.form_factory(given), build_execution_form(given)
+            proposal, proposal.form_factory and proposal.form_factory(data), build_execution_form(data)
         )
 
     @property
@@ -65,7 +65,7 @@ class SubmittedForms:
 
     @property
     def run_request(self) -> RunRequest | None:
-        """The whole of what is asked; None while a form still lacks an answer, or has a wrong one."""
+        """The complete request; None while a form is incomplete or invalid."""
         if not (self.execution_form.is_valid() and (self.form is None or self.form.is_valid())):
             return None
         params = self.proposal.run_request.params if self.form is None else get_raw_params(self.form)
@@ -73,22 +73,22 @@ class SubmittedForms:
 
 
 def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal) -> HttpResponse:
-    """The page for GET; for POST, the run.
+    """Show the page for GET; start the run for POST.
 
-    What the address answers is what the page previewed, and what is sent is what its form shows: a run starts
-    only where both are the same. Otherwise the address of what is sent is led to, which previews that.
+    The URL's parameters are what the page previewed, and the posted data is what its form shows: a run starts
+    only if both are equal. Otherwise redirect to the URL of the posted data, which previews that.
     """
-    answers = SubmittedForms.from_query(proposal, request.GET)
+    previewed = SubmittedForms.from_query(proposal, request.GET)
     if request.method == "POST" and SUBMITTED_MARKER in request.POST:
-        same = SubmittedForms.from_query(proposal, request.POST).raw_params == answers.raw_params
-        if PREVIEW_BUTTON in request.POST or not same:
+        posted = SubmittedForms.from_query(proposal, request.POST)
+        if PREVIEW_BUTTON in request.POST or posted.raw_params != previewed.raw_params:
             return _redirect_to_preview(request, proposal)
-    seen, problem = None, ""
+    preview, problem = None, ""
     try:
-        if asked := answers.run_request:
+        if run_request := previewed.run_request:
             if request.method == "POST":
-                return _start_run(request, asked)
-            seen = build_preview(asked)
+                return _start_run(request, run_request)
+            preview = build_preview(run_request)
     except OpsError as exc:
         problem = str(exc)
     context = {
@@ -96,10 +96,10 @@ def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal
         "opts": model_admin.opts,
         "title": proposal.title,
         "proposal": proposal,
-        "preview": seen and _get_preview_context(seen),
+        "preview": preview and _get_preview_context(preview),
         "problem": problem,
-        "form": answers.form,
-        "how": answers.execution_form,
+        "form": previewed.form,
+        "execution_form": previewed.execution_form,
     }
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(request, "ops/admin/confirmation.html", context, status=409 if problem else 200)
@@ -108,38 +108,38 @@ def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal
 def _redirect_to_preview(request: HttpRequest, proposal: Proposal) -> HttpResponse:
     if PREVIEW_BUTTON not in request.POST:
         messages.warning(
-            request, "The form was changed after its preview, so nothing was started. Look again."
+            request, "Nothing was started: the form changed after the preview. Check this new preview."
         )
-    given = urlencode({**proposal.query_params, **extract_form_data(request.POST)}, doseq=True)
-    return HttpResponseRedirect(f"{request.path}?{given}")
+    query = urlencode({**proposal.query_params, **extract_form_data(request.POST)}, doseq=True)
+    return HttpResponseRedirect(f"{request.path}?{query}")
 
 
-def _start_run(request: HttpRequest, asked: RunRequest) -> HttpResponse:
-    run = create_run(asked)
+def _start_run(request: HttpRequest, run_request: RunRequest) -> HttpResponse:
+    run = create_run(run_request)
     if warning := enqueue_run(run):
         messages.warning(request, warning)
     return HttpResponseRedirect(reverse("admin:ops_run_change", args=[run.pk]))
 
 
-def _get_preview_context(seen: Preview) -> dict[str, Any]:
-    model, total = seen.operation.model, seen.total
-    most = max((count for _, count in seen.breakdown), default=1)
+def _get_preview_context(preview: Preview) -> dict[str, Any]:
+    model, total = preview.operation.model, preview.total
+    largest = max((count for _, count in preview.breakdown), default=1)
     return {
         "total": total,
         "count": format_row_count(model, total),
         "noun": model._meta.verbose_name,
-        "estimate": format_estimate(seen.duration),
-        "basis": format_rate_basis(seen),
+        "estimate": format_estimate(preview.duration),
+        "basis": format_rate_basis(preview),
         "breakdown": [
-            (format_value(name), f"{count:,}", 100 * count / most)
-            for name, count in seen.breakdown[:_MAX_GROUPS]
+            (format_value(name), f"{count:,}", 100 * count / largest)
+            for name, count in preview.breakdown[:_MAX_GROUPS]
         ],
-        "more": len(seen.breakdown) - _MAX_GROUPS,
-        "by": seen.operation.group_by,
-        "columns": list(seen.samples[0].values) if seen.samples else [],
+        "more": len(preview.breakdown) - _MAX_GROUPS,
+        "by": preview.operation.group_by,
+        "columns": list(preview.samples[0].values) if preview.samples else [],
         "samples": [
-            (sample.label, [tuple(map(format_value, told)) for told in sample.values.values()])
-            for sample in seen.samples
+            (sample.label, [tuple(map(format_value, change)) for change in sample.values.values()])
+            for sample in preview.samples
         ],
-        "remarks": seen.remarks,
+        "remarks": preview.remarks,
     }

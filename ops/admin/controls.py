@@ -1,4 +1,4 @@
-"""What a person can do to a row that moves; what to a run, and in which states."""
+"""The buttons of a run's or an export's page: which there are, and in which states each is offered."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Control:
 
 @dataclass(frozen=True)
 class TransitionControl(Control):
-    """``apply`` moves the row for somebody, and returns a warning, or ""."""
+    """``apply(row, username)`` changes the row's state at once, and returns a warning, or ""."""
 
     is_immediate = True
     apply: Callable[[Any, str], str]
@@ -37,28 +37,28 @@ class TransitionControl(Control):
 
 @dataclass(frozen=True)
 class NewRunControl(Control):
-    """``build_request`` asks for another run, which is confirmed before it starts."""
+    """``build_request(run, username)`` describes a new run, which starts once it is confirmed."""
 
     is_immediate = False
     build_request: Callable[[Run, str], RunRequest]
 
 
-def _get_status(run: Any) -> RunStatus:
-    """Found out once for a page, since each control asks for it."""
+def _get_run_status(run: Any) -> RunStatus:
+    """Cached on the row, since each control of a page needs it."""
     if "run_status" not in vars(run):
         run.run_status = read_run_status(run)
-    found: RunStatus = run.run_status
-    return found
+    status: RunStatus = run.run_status
+    return status
 
 
 def _make_verb_predicate(verb: RunAction) -> Callable[[Run], bool]:
-    return lambda run: _get_status(run).allows(verb)
+    return lambda run: _get_run_status(run).allows(verb)
 
 
 def _may_resume(run: Run) -> bool:
-    """Nobody takes a run away from the terminal that it waits for, or from those who work on it."""
-    here = _get_status(run)
-    return here.allows(RunAction.RESUME) and here.status not in (State.QUEUED, State.RUNNING, HELD)
+    """Offer no resume of a run that waits for a terminal, or that a process already works on."""
+    status = _get_run_status(run)
+    return status.allows(RunAction.RESUME) and status.status not in (State.QUEUED, State.RUNNING, HELD)
 
 
 def _pause_run(run: Run, by: str) -> str:
@@ -67,7 +67,7 @@ def _pause_run(run: Run, by: str) -> str:
 
 
 def _resume_run(run: Run, by: str) -> str:
-    """Go on, on the workers: no terminal is at hand here."""
+    """Resume on the workers, since a browser has no terminal to run it in."""
     lifecycle.requeue(run, by)
     lifecycle.assign_workers(run, run.workers or 1)
     return enqueue_run(run)
@@ -88,27 +88,27 @@ def _build_revert_request(run: Run, by: str) -> RunRequest:
 
 _RUN_CONTROLS: tuple[Control, ...] = (
     TransitionControl(
-        "pause", "pause", "Stop after the batch under way.", _make_verb_predicate(RunAction.PAUSE), _pause_run
+        "pause", "pause", "Stop after the current batch.", _make_verb_predicate(RunAction.PAUSE), _pause_run
     ),
-    TransitionControl("resume", "play_arrow", "Go on.", _may_resume, _resume_run),
+    TransitionControl("resume", "play_arrow", "Continue on the workers.", _may_resume, _resume_run),
     TransitionControl(
         "cancel",
         "stop",
-        "End the run; what it changed stays changed.",
+        "End the run. Rows that it changed stay changed.",
         _make_verb_predicate(RunAction.CANCEL),
         _cancel_run,
     ),
     NewRunControl(
         "retry",
         "refresh",
-        "Try the rows that failed again, and only them.",
+        "Try only the failed rows again, in a new run.",
         _make_verb_predicate(RunAction.RETRY),
         _build_retry_request,
     ),
     NewRunControl(
         "revert",
         "undo",
-        "Set back what the run changed, where it still stands so.",
+        "Restore the old values in a new run. Rows that changed again later are left alone.",
         _make_verb_predicate(RunAction.REVERT),
         _build_revert_request,
     ),

@@ -1,4 +1,4 @@
-"""The export as a bulk action of a model's list: asked for on a page of its own, and left to the workers."""
+"""The export as a bulk action of a model's list, with a page for its options; the workers execute it."""
 
 from __future__ import annotations
 
@@ -26,26 +26,27 @@ EXPORT_ACTION = "export"
 
 
 class ExportForm(forms.Form):
-    """What an export may be asked for, beside its rows."""
+    """The options of an export, without its rows."""
 
     format = forms.ChoiceField(
-        choices=[(name, name) for name in FORMATS], help_text="An array, or one object a line."
+        choices=[(name, name) for name in FORMATS],
+        help_text="json: one array per file. jsonl: one object per line.",
     )
-    compress = forms.BooleanField(required=False, help_text="With gzip.")
+    compress = forms.BooleanField(required=False, help_text="Compress the files with gzip.")
     audit_logs = forms.IntegerField(
         min_value=0,
         required=False,
         initial=DEFAULT_AUDIT_ROWS,
-        help_text="The last so many of them; all, if left empty.",
+        help_text="Export only the newest N audit rows. Leave empty for all of them.",
     )
 
     def get_export_request(self, scope: Scope) -> ExportRequest:
-        told = self.cleaned_data
-        return ExportRequest(FileFormat(told["format"], told["compress"]), scope, told["audit_logs"])
+        options = self.cleaned_data
+        return ExportRequest(FileFormat(options["format"], options["compress"]), scope, options["audit_logs"])
 
 
 class ExportableAdmin(OperationsAdmin):
-    """A list whose rows can be exported, with what the setting EXPORT_PARTS says belongs to them."""
+    """A list whose rows can be exported, together with what the setting EXPORT_PARTS adds."""
 
     def get_urls(self) -> list[URLPattern]:
         view, name = (
@@ -66,28 +67,28 @@ class ExportableAdmin(OperationsAdmin):
         return super().response_action(request, queryset)
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
-        """The page that asks, over the rows that the address chooses; for POST, the export."""
+        """Show the form for the rows that the URL selects; for POST, request the export."""
         if not self._may_export(request):
             raise PermissionDenied
         selection = Selection.from_url(request)
-        back = reverse(self.get_url_name("changelist"), query=selection.changelist_query)
+        back_url = reverse(self.get_url_name("changelist"), query=selection.changelist_query)
         form = style_widgets(ExportForm(request.POST if request.method == "POST" else None))
         try:
-            scope, rows = selection.resolve_scope(request, self)
+            scope, description = selection.resolve_scope(request, self)
             if form.is_valid():
                 return _start_export(request, form.get_export_request(scope))
             files = [part.name.replace("_", " ") for part in ExportRequest(scope=scope).parts()]
         except OpsError as exc:
             messages.error(request, str(exc))
-            return HttpResponseRedirect(back)
+            return HttpResponseRedirect(back_url)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Export",
-            "rows": rows,
+            "scope_description": description,
             "files": files,
             "form": form,
-            "back": back,
+            "back_url": back_url,
         }
         return TemplateResponse(request, "ops/admin/exporting.html", context)
 
@@ -95,8 +96,8 @@ class ExportableAdmin(OperationsAdmin):
         return self.has_view_permission(request) and request.user.has_perm(permissions.EXPORT_PERMISSION)
 
 
-def _start_export(request: HttpRequest, wanted: ExportRequest) -> HttpResponse:
-    export, warning = queue.request_export(wanted, request.user.get_username())
+def _start_export(request: HttpRequest, export_request: ExportRequest) -> HttpResponse:
+    export, warning = queue.request_export(export_request, request.user.get_username())
     if warning:
         messages.warning(request, warning)
     return HttpResponseRedirect(reverse("admin:ops_export_change", args=[export.pk]))
@@ -105,7 +106,7 @@ def _start_export(request: HttpRequest, wanted: ExportRequest) -> HttpResponse:
 def _redirect_to_export(
     model_admin: ExportableAdmin, request: HttpRequest, queryset: QuerySet[Any]
 ) -> HttpResponse:
-    """From the list to the page that asks."""
+    """Lead from the list to the export's form."""
     return HttpResponseRedirect(
         reverse(
             model_admin.get_url_name(EXPORT_ACTION), query=Selection.from_changelist(request).query_params

@@ -1,4 +1,4 @@
-"""Exports in the admin: listed, watched, cancelled, and their files fetched."""
+"""Exports in the admin: the list, the live page of one, its cancel button and its files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def _cancel_export(export: Export, by: str) -> str:
 class ExportAdmin(LiveAdmin):
     live_template = "ops/admin/_export.html"
     controls = {
-        "cancel": TransitionControl("cancel", "stop", "Nothing of it is left.", _may_cancel, _cancel_export)
+        "cancel": TransitionControl(
+            "cancel", "stop", "Stop the export and delete its files.", _may_cancel, _cancel_export
+        )
     }
     list_display = [
         "number",
@@ -46,10 +48,10 @@ class ExportAdmin(LiveAdmin):
     ]
     list_filter = ["state"]
     search_fields = ["performed_by"]
-    search_help_text = "Who asked."
+    search_help_text = "The user who requested the export."
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may export may see all exports, and who may not sees none: their rows are to be had here."""
+        """Require the export permission, since whoever sees an export can download its rows."""
         return request.user.has_perm(permissions.EXPORT_PERMISSION)
 
     def get_urls(self) -> list[URLPattern]:
@@ -57,13 +59,13 @@ class ExportAdmin(LiveAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Export]:
         rows: QuerySet[Export] = super().get_queryset(request)
-        return rows.defer("asked", "summary")  # with the keys of many rows, no small ones
+        return rows.defer("asked", "summary")  # they may hold the keys of many rows
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        typed = {"to_type": manage_command("export_json", "--queue")}
-        response: HttpResponse = super().changelist_view(request, typed | (extra_context or {}))
+        context = {"command": manage_command("export_json", "--queue"), **(extra_context or {})}
+        response: HttpResponse = super().changelist_view(request, context)
         return response
 
     @admin.display(description="rows", ordering="rows")
@@ -96,7 +98,7 @@ class ExportAdmin(LiveAdmin):
         }
 
     def file_view(self, request: HttpRequest, number: int, name: str) -> HttpResponseBase:
-        """One of its files, to be kept and never shown: it is not held in memory."""
+        """Stream one file of the export as a download."""
         export = self.get_row_or_404(request, number)
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
@@ -109,10 +111,10 @@ class ExportAdmin(LiveAdmin):
 
 
 def _list_files(export: Export) -> tuple[list[tuple[str, str, str]], str]:
-    """The name, rows and size of each file; or why they are not to be had, where they should be."""
+    """Return (name, rows, size) of each file, and "" or why the files of a finished export are missing."""
     if export.state != ExportState.SUCCEEDED:
         return [], ""
-    told = (export.summary or {}).get("files", {})
+    summary = (export.summary or {}).get("files", {})
     try:
         sizes = queue.list_files(export)
     except queue.ExportUnavailable as exc:
@@ -120,7 +122,7 @@ def _list_files(export: Export) -> tuple[list[tuple[str, str, str]], str]:
     return [
         (
             name,
-            pluralize(told[name]["rows"], "row") if name in told else "",
+            pluralize(summary[name]["rows"], "row") if name in summary else "",
             format_size(size),
         )
         for name, size in sizes.items()

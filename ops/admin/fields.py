@@ -1,4 +1,4 @@
-"""Form fields that give back what they were given, down to the last digit and blank."""
+"""Lossless form fields: an unedited value comes back unchanged, to the last digit and space."""
 
 from __future__ import annotations
 
@@ -15,40 +15,44 @@ from ops.exceptions import InvalidContent
 from ops.sql.json_text import normalize_json
 
 _LINE_BREAK = re.compile("\r\n|\r|\n")
-# An item of a list that its line could not show as it is.
+# Matches a list item that cannot stand on a line as it is.
 _NEEDS_QUOTES = re.compile(r'|\s.*|.*\s|".*|.*[\r\n].*', re.DOTALL)
 
 
 def normalize_line_breaks(text: str, widget: forms.Widget) -> str:
-    """The text as a browser sends it back from the widget, whichever line breaks it was given."""
+    """Return the text as a browser would send it back from the widget, with line feeds for line breaks."""
     return _LINE_BREAK.sub("\n" if isinstance(widget, forms.Textarea) else "", text)
 
 
 class Textarea(UnfoldAdminTextareaWidget):  # type: ignore[misc]
-    """By Django's template: a browser drops a line break at the beginning, and unfold's has none to spare."""
+    """A textarea with Django's template, which starts with an extra line break.
+
+    A browser drops the first line break of a textarea; with unfold's template that would be the value's own.
+    """
 
     template_name = "django/forms/widgets/textarea.html"
 
 
 class LosslessField(forms.Field):
-    """``has_changed`` compares what is stored, as the form was given it, with what a browser sent."""
+    """A field whose ``has_changed`` compares the stored value with the data that a browser sent."""
 
 
 class TextField(forms.CharField):
-    """Text of many lines, whose blanks at both ends are its own. Its line breaks are line feeds."""
+    """Multi-line text. Keeps spaces at both ends; converts line breaks to line feeds."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "strip": False})
 
     def to_python(self, value: Any) -> Any:
-        found = super().to_python(value)
-        return _LINE_BREAK.sub("\n", found) if isinstance(found, str) else found
+        text = super().to_python(value)
+        return _LINE_BREAK.sub("\n", text) if isinstance(text, str) else text
 
 
 class JSONField(LosslessField, forms.JSONField):
-    """JSON as text, from the database and to it: Python's floats would not keep the digits of its numbers.
+    """JSON kept as text between form and database, since Python's floats lose digits of numbers.
 
-    ``text`` is what was read last. The value itself is for validators alone: its numbers are text.
+    ``text`` is the normalized text that was parsed last. The Python value is only for validators: its numbers
+    are strings.
     """
 
     text: str | None = None
@@ -79,18 +83,18 @@ class JSONField(LosslessField, forms.JSONField):
                 f"Enter valid JSON. Line {exc.lineno}, column {exc.colno}: {exc.msg}."
             ) from exc
         except RecursionError as exc:
-            raise ValidationError("It is nested too deeply.") from exc
+            raise ValidationError("This JSON is nested too deeply.") from exc
         except InvalidContent as exc:
             raise ValidationError(f"PostgreSQL cannot store this JSON: {exc}") from exc
 
 
 class ListField(LosslessField, SimpleArrayField):
-    """A list, one item a line; one that its line could not show as it is stands in quotes, as JSON text."""
+    """A list with one item per line. An item that a line cannot show as it is, is quoted as a JSON string."""
 
     def __init__(self, base_field: forms.Field, **kwargs: Any) -> None:
         if isinstance(base_field, forms.CharField):
             base_field.strip = False
-        help_text = kwargs.pop("help_text", "") or "One a line, which may hold commas."
+        help_text = kwargs.pop("help_text", "") or "One item per line. An item may contain commas."
         super().__init__(base_field, help_text=help_text, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
@@ -111,12 +115,12 @@ class ListField(LosslessField, SimpleArrayField):
 
 
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    told = dict(pairs)
-    if len(told) < len(pairs):
+    document = dict(pairs)
+    if len(document) < len(pairs):
         names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise ValidationError(f"The key {json.dumps(repeated, ensure_ascii=False)} is given twice.")
-    return told
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise ValidationError(f"The key {json.dumps(duplicate, ensure_ascii=False)} appears twice.")
+    return document
 
 
 def _format_item(item: str) -> str:
@@ -131,5 +135,7 @@ def _parse_item(line: str) -> str:
     except ValueError:
         item = None
     if not isinstance(item, str):
-        raise ValidationError(f'{line} begins with a quote: write it as JSON text, as "a \\"b\\"".')
+        raise ValidationError(
+            f'{line} begins with a quote: write it as a JSON string, for example "a \\"b\\"".'
+        )
     return item

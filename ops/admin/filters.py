@@ -1,4 +1,4 @@
-"""Filters of a list with millions of rows: none of them reads the whole table to know its choices."""
+"""Filters for lists of millions of rows: none reads the whole table to find its choices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RECENT_ROWS = 1_000
 
 
 class LookupFilter(FieldListFilter):
-    """Choices of one lookup, whose parameter is written as the ORM does: ``rarity__exact``."""
+    """Choices of one lookup. The URL parameter is written as in the ORM: ``rarity__exact``."""
 
     lookup: ClassVar[str]
 
@@ -30,41 +30,41 @@ class LookupFilter(FieldListFilter):
         return [self.parameter]
 
     def options(self) -> Iterable[tuple[str, str]]:
-        """The values of the lookup, each with what a person reads."""
+        """Return pairs of a value of the lookup and its label."""
         raise NotImplementedError
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        without = changelist.get_query_string(remove=[self.parameter])
-        yield {"selected": self.selected_value is None, "query_string": without, "display": "All"}
-        for value, told in self.options():
+        query = changelist.get_query_string(remove=[self.parameter])
+        yield {"selected": self.selected_value is None, "query_string": query, "display": "All"}
+        for value, label in self.options():
             query = changelist.get_query_string({self.parameter: value})
-            yield {"selected": value == self.selected_value, "query_string": query, "display": told}
+            yield {"selected": value == self.selected_value, "query_string": query, "display": label}
 
 
 class ValueFilter(LookupFilter):
-    """One value of an indexed column; the first 50 values are looked up in the index, one by one."""
+    """One value of an indexed column. Finds the first 50 values by a loose index scan."""
 
     lookup = "exact"
 
     def values(self) -> Iterable[str]:
-        found: list[str] = []
+        values: list[str] = []
         rows = self.rows.order_by(self.field_path).values_list(self.field_path, flat=True)
-        while len(found) < _MAX_CHOICES:
-            value = (rows.filter(**{f"{self.field_path}__gt": found[-1]}) if found else rows).first()
+        while len(values) < _MAX_CHOICES:
+            value = (rows.filter(**{f"{self.field_path}__gt": values[-1]}) if values else rows).first()
             if value is None:
                 break
-            found.append(value)
-        return found
+            values.append(value)
+        return values
 
     def options(self) -> Iterable[tuple[str, str]]:
-        known = list(self.values())
-        if self.selected_value not in (None, *known):
-            known.append(self.selected_value)
-        return [(value, value) for value in known]
+        values = list(self.values())
+        if self.selected_value not in (None, *values):
+            values.append(self.selected_value)
+        return [(value, value) for value in values]
 
 
 class RecentValueFilter(ValueFilter):
-    """One value of a column without an index; the choices are those of the newest 1,000 rows."""
+    """One value of a column without an index. Offers the values of the newest 1,000 rows."""
 
     def values(self) -> Iterable[str]:
         newest = self.rows.order_by("-pk").values_list(self.field_path, flat=True)[:_RECENT_ROWS]
@@ -72,7 +72,7 @@ class RecentValueFilter(ValueFilter):
 
 
 class MissingFilter(LookupFilter):
-    """Whether a nullable column has a value."""
+    """Whether a nullable column is NULL."""
 
     lookup = "isnull"
 

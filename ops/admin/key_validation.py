@@ -1,4 +1,4 @@
-"""Rows that are chosen by their keys: ticked in a list, or searched for in a form."""
+"""Validation of primary keys that a browser sends: ticked rows of a list, choices of a form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unfold.admin import ModelAdmin
 
 
 class KeyValidatingAdmin(ModelAdmin):  # type: ignore[misc]
-    """A list whose ticks are keys, whatever is posted to it, and in which nothing is found by a NUL."""
+    """Answers 400 to posted values that are no valid keys, and finds nothing for a search with a NUL."""
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
         if "\0" in search_term:
@@ -21,15 +21,15 @@ class KeyValidatingAdmin(ModelAdmin):  # type: ignore[misc]
         return super().get_search_results(request, queryset, search_term)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        for ticked in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME):
-            if not is_valid_key(ticked, self.opts.pk):
-                raise BadRequest(f"{ticked!r} is no key of a row")
+        for key in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME):
+            if not is_valid_key(key, self.opts.pk):
+                raise BadRequest(f"{key!r} is not a valid {self.opts.verbose_name} key")
         response: HttpResponse | None = super().response_action(request, queryset)
         return response
 
 
 class KeySelect(AutocompleteSelect):
-    """One row, which is looked for as its name is typed; what is no key chooses none."""
+    """An autocomplete field for one row. An invalid key selects none."""
 
     def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
         return super().optgroups(name, [v for v in value if is_valid_key(v, self.field.target_field)], attr)

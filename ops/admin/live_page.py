@@ -1,4 +1,4 @@
-"""Rows that move: a page that is fetched again and again meanwhile, and what a person can do to them."""
+"""Pages of runs and exports that refresh while work is in progress, with the buttons to control it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _STATUS_CLASSES: dict[str, str] = {
 
 
 class LiveAdmin(ReadOnlyAdmin):
-    """Rows whose ``state`` is one of those of a run. ``live`` is the template of what changes meanwhile."""
+    """Rows with a ``state`` like that of a run. ``live_template`` renders the part that is refreshed."""
 
     page_template = "ops/admin/live.html"
     live_template: ClassVar[str]
@@ -54,10 +54,10 @@ class LiveAdmin(ReadOnlyAdmin):
         return [self.build_row_path("live/", self.live_view), *controls, *super().get_urls()]
 
     def build_row_path(self, route: str, view: Callable[..., HttpResponseBase]) -> URLPattern:
-        """An address below that of a row, named by its first word: ``admin:ops_run_live``."""
+        """Return a URL pattern below a row's, named by the first word of its path: ``admin:ops_run_live``."""
         name = self.get_url_name(route.partition("/")[0]).removeprefix("admin:")
-        found: URLPattern = path(f"<int:number>/{route}", self.admin_site.admin_view(view), name=name)
-        return found
+        pattern: URLPattern = path(f"<int:number>/{route}", self.admin_site.admin_view(view), name=name)
+        return pattern
 
     @admin.display(description="number", ordering="pk")
     def number(self, row: Any) -> str:
@@ -68,27 +68,27 @@ class LiveAdmin(ReadOnlyAdmin):
         return format_status_badge(row.state)
 
     def may_use_control(self, request: HttpRequest, verb: str, row: Any) -> bool:
-        """Whether somebody who may see the row may do this to it."""
+        """Whether a user who may view the row may use this control."""
         return True
 
     def get_page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """What every ``live`` template takes; the rest, with the ``now`` of its Look, is the subclass's."""
+        """Return what every live template needs; subclasses add the rest, ``now`` included."""
         return {
             "row": row,
-            "live": self.live_template,
-            "address": reverse(self.get_url_name("live"), args=[row.pk]),
+            "live_template": self.live_template,
+            "live_url": reverse(self.get_url_name("live"), args=[row.pk]),
             "controls": [
                 (control, reverse(self.get_url_name(verb), args=[row.pk]))
                 for verb, control in self.controls.items()
                 if self.may_use_control(request, verb, row) and control.is_available(row)
             ],
             "state": format_status_badge(row.state),
-            "mood": get_status_class(row.state),
-            "moves": row.state in ACTIVE,
+            "status_class": get_status_class(row.state),
+            "is_active": row.state in ACTIVE,
         }
 
     def live_view(self, request: HttpRequest, number: int) -> HttpResponse:
-        """What of the page changes while the row moves."""
+        """Return the part of the page that is refreshed."""
         return TemplateResponse(
             request, self.live_template, self.get_page_context(request, self.get_row_or_404(request, number))
         )
@@ -100,7 +100,7 @@ class LiveAdmin(ReadOnlyAdmin):
         return self.apply_control(request, row, self.controls[verb])
 
     def apply_control(self, request: HttpRequest, row: Any, control: Any) -> HttpResponse:
-        """Do it at once, for POST alone; the page of the row tells what stood against it."""
+        """Apply the control for POST, and show its warning or error on the row's page."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
@@ -123,7 +123,7 @@ def get_status_class(status: str) -> str:
 
 @dataclass(frozen=True)
 class ProgressSnapshot:
-    """How many rows were done, and at what time, in seconds."""
+    """How many rows were done at a time, in seconds since the epoch."""
 
     done: int
     at: float
@@ -134,22 +134,21 @@ class ProgressSnapshot:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> ProgressSnapshot | None:
-        """The page's own, as its address tells; None where it tells none, or one that cannot have been."""
+        """Return the earlier snapshot that the page sent; None if it sent none, or an invalid one."""
         try:
-            look = cls(int(request.GET["done"]), float(request.GET["at"]))
+            snapshot = cls(int(request.GET["done"]), float(request.GET["at"]))
         except (KeyError, ValueError):
             return None
-        return look if math.isfinite(look.at) and abs(look.done) < _MAX_ROWS else None
+        return snapshot if math.isfinite(snapshot.at) and abs(snapshot.done) < _MAX_ROWS else None
 
     def format_rate(self, done: int, total: int) -> str:
-        """Since then: rows a second and the time left; "" while nothing moves."""
-        passed = time.time() - self.at  # below 0 where this machine's clock went back
-        rate = max(0, done - self.done) / passed if passed > 0 else 0
+        """Return the rate since this snapshot and the time left; "" if no row was done since."""
+        elapsed = time.time() - self.at  # negative if this machine's clock was set back
+        rate = max(0, done - self.done) / elapsed if elapsed > 0 else 0
         if not rate:
             return ""
         return f"{rate:,.0f} rows/s, {format_time_left(max(0, total - done), rate)}"
 
 
 def get_percentage(done: int, total: int) -> float:
-    """In percent."""
     return min(100.0, 100 * done / total) if total else 100.0

@@ -23,7 +23,7 @@ from ops.runs.creation import RunRequest
 
 
 def get_model_operations(model: type[Model]) -> list[type[Operation]]:
-    """The operations that declare this model; one that finds its model out later is no list's to offer."""
+    """List the operations that declare this model; not those that determine it later, as the revert does."""
     return [
         operation for operation in registry.list_operations() if getattr(operation, "model", None) is model
     ]
@@ -32,7 +32,7 @@ def get_model_operations(model: type[Model]) -> list[type[Operation]]:
 class OperationsAdmin(LargeTableAdmin):
     """A list whose bulk actions are the operations that its user may run.
 
-    Deleting ticked rows is no action here: what changes many rows is an operation, or is not offered.
+    Django's "delete selected" is removed: bulk changes are made by operations only.
     """
 
     def get_urls(self) -> list[URLPattern]:
@@ -47,33 +47,37 @@ class OperationsAdmin(LargeTableAdmin):
         actions.pop("delete_selected", None)
         for operation in get_model_operations(self.model):
             if self._may_run(request, operation):
-                ask = partial(_redirect_to_confirmation, operation=operation)
-                actions[operation.name] = (ask, operation.name, operation.title())
+                action = partial(_redirect_to_confirmation, operation=operation)
+                actions[operation.name] = (action, operation.name, operation.title())
         return actions
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         names = {operation.name for operation in get_model_operations(self.model)}
-        for asked in request.POST.getlist("action"):
-            if asked in names:
-                self._require_permission(request, registry.get_operation(asked))
+        for action in request.POST.getlist("action"):
+            if action in names:
+                self._require_permission(request, registry.get_operation(action))
         response: HttpResponse | None = super().response_action(request, queryset)
         return response
 
     def operate_view(self, request: HttpRequest, name: str) -> HttpResponse:
-        """The confirmation page of one operation, over the rows that the address chooses."""
+        """Show the confirmation page of an operation for the rows that the URL selects."""
         operation = self._get_operation_or_404(name)
         self._require_permission(request, operation)
         selection = Selection.from_url(request)
-        back = reverse(self.get_url_name("changelist"), query=selection.changelist_query)
+        back_url = reverse(self.get_url_name("changelist"), query=selection.changelist_query)
         try:
-            scope, rows = selection.resolve_scope(request, self)
+            scope, description = selection.resolve_scope(request, self)
         except InvalidScope as exc:
             messages.error(request, str(exc))
-            return HttpResponseRedirect(back)
-        asked = RunRequest(operation, request.user.get_username(), scope=scope)
-        form = partial(build_operation_form, operation)
+            return HttpResponseRedirect(back_url)
         proposal = Proposal(
-            operation.title(), operation.summary(), rows, asked, back, form, selection.query_params
+            title=operation.title(),
+            summary=operation.summary(),
+            scope_description=description,
+            run_request=RunRequest(operation, request.user.get_username(), scope=scope),
+            back_url=back_url,
+            form_factory=partial(build_operation_form, operation),
+            query_params=selection.query_params,
         )
         return confirmation_view(request, self, proposal)
 
@@ -96,10 +100,10 @@ class OperationsAdmin(LargeTableAdmin):
 def _redirect_to_confirmation(
     model_admin: OperationsAdmin, request: HttpRequest, queryset: QuerySet[Any], operation: type[Operation]
 ) -> HttpResponse:
-    """From the list to the page that confirms."""
-    where = reverse(
+    """Lead from the list to the confirmation page."""
+    url = reverse(
         model_admin.get_url_name("operate"),
         args=[operation.name],
         query=Selection.from_changelist(request).query_params,
     )
-    return HttpResponseRedirect(where)
+    return HttpResponseRedirect(url)

@@ -1,4 +1,4 @@
-"""The form of a row that others change too: it saves what a person changed, over nobody else's change."""
+"""A model form with optimistic locking: it saves only the edited fields, and no lost updates."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class _SnapshotField(forms.Field):
 
 
 class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A hidden field holds the row's values as they were when the form was opened.
+    """A signed hidden field holds a snapshot of the row's values from when the form was opened.
 
-    Only what differs from them was changed by a person; the rest is neither checked nor saved. What somebody
-    else has changed since is a conflict, told once, with both values.
+    Only fields that differ from the snapshot are validated and saved. If another user has changed such a
+    field since, that is a conflict: the form shows both values once, and saving again overwrites.
     """
 
     opened = _SnapshotField(required=False)
@@ -52,7 +52,7 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
 
     @cached_property
     def base_values(self) -> dict[str, Any]:
-        """The values that the form was opened with; those of the row where it does not tell."""
+        """The values of the snapshot; the row's current ones where the snapshot is missing or forged."""
         stored = {name: value for name, value in self.initial.items() if name != SNAPSHOT_FIELD}
         return _round_trip_json(stored) | self._read_snapshot()
 
@@ -80,11 +80,11 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
         return [name for name in self.fields if name not in (SNAPSHOT_FIELD, *self.changed_data)]
 
     def _get_validation_exclusions(self) -> set[str]:
-        """What was not changed may stand as it is, even where it would be refused today."""
-        found: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        """Exclude unchanged fields that are invalid today: stored values may stay as they are."""
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
         if not self.is_adding:
-            found |= {name for name in self._get_unchanged_fields() if not self._is_valid(name)}
-        return found
+            excluded |= {name for name in self._get_unchanged_fields() if not self._is_valid(name)}
+        return excluded
 
     def _is_valid(self, name: str) -> bool:
         try:
@@ -96,72 +96,72 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def _read_stored_values(self, row: Model) -> dict[str, Any]:
         names = [field.name for field in row._meta.fields if field.name in self.fields]
-        kept_as_json = [n for n in names if isinstance(row._meta.get_field(n), JSONField)]
-        return model_to_dict(row, names) | read_pretty_columns(row, kept_as_json)
+        json_names = [n for n in names if isinstance(row._meta.get_field(n), JSONField)]
+        return model_to_dict(row, names) | read_pretty_columns(row, json_names)
 
     def _sign_snapshot(self, values: dict[str, Any]) -> str:
         return signing.dumps(_round_trip_json(values), salt=self._get_signing_salt(), compress=True)
 
     def _read_snapshot(self) -> dict[str, Any]:
         try:
-            told: dict[str, Any] = signing.loads(
+            snapshot: dict[str, Any] = signing.loads(
                 self.data.get(self.add_prefix(SNAPSHOT_FIELD), ""), salt=self._get_signing_salt()
             )
         except signing.BadSignature:
             return {}
-        return told
+        return snapshot
 
     def _get_signing_salt(self) -> str:
         return f"{self.instance._meta.label} {self.instance.pk}"
 
     def _is_different(self, name: str, stored: Any) -> bool:
-        """Whether what was sent is another value than this one."""
+        """Whether the submitted value differs from the stored one."""
         bound = self[name]
-        field, sent = bound.field, bound.data
+        field, submitted = bound.field, bound.data
         if isinstance(field, LosslessField):
-            return field.has_changed(stored, sent)
-        if isinstance(stored, str) and isinstance(sent, str):
-            same = normalize_line_breaks(stored, field.widget) == normalize_line_breaks(sent, field.widget)
-            return not same and field.to_python(sent) != stored
+            return field.has_changed(stored, submitted)
+        if isinstance(stored, str) and isinstance(submitted, str):
+            texts = (normalize_line_breaks(text, field.widget) for text in (stored, submitted))
+            return len(set(texts)) > 1 and field.to_python(submitted) != stored
         try:
             stored = field.to_python(stored)
         except ValidationError:
             return True
-        return field.has_changed(stored, sent)
+        return field.has_changed(stored, submitted)
 
     def _restore_crlf(self) -> None:
-        """Of a text whose every line ended in the way of Windows, in that way."""
+        """Restore CR LF line breaks in an edited text where all of its line breaks were CR LF before."""
         for name in self.changed_data:
-            text, before = self.cleaned_data.get(name), self.base_values.get(name)
-            if isinstance(self.fields[name], TextField) and text and _has_crlf_line_breaks(before or ""):
+            text, old_text = self.cleaned_data.get(name), self.base_values.get(name)
+            if isinstance(self.fields[name], TextField) and text and _has_crlf_line_breaks(old_text or ""):
                 self.cleaned_data[name] = text.replace("\n", "\r\n")
 
     def _check_conflicts(self) -> None:
         with (
             transaction.atomic()
-        ):  # The lock is held until the row is saved: in the admin, a transaction is open.
+        ):  # The admin has a transaction open, so the lock is held until the row is saved.
             row = type(self.instance)._base_manager.select_for_update().filter(pk=self.instance.pk).first()
-            now = None if row is None else _round_trip_json(self._read_stored_values(row))
-        if now is None:
-            raise ValidationError("It was deleted while this form was open.")
+            current = None if row is None else _round_trip_json(self._read_stored_values(row))
+        if current is None:
+            raise ValidationError("This row was deleted while the form was open.")
         for name in self.changed_data:
-            if now[name] != self.base_values.get(name) and self._is_different(name, now[name]):
-                self.add_error(name, self._format_conflict(name, now[name]))
-            self.base_values[name] = now[name]
-        if self.errors:  # Shown again, the form is one that was opened now, as far as its person knows.
-            sent = copy.copy(self.data)
-            sent[self.add_prefix(SNAPSHOT_FIELD)] = self._sign_snapshot(self.base_values)  # type: ignore[index]
-            self.data = sent
+            if current[name] != self.base_values.get(name) and self._is_different(name, current[name]):
+                self.add_error(name, self._format_conflict(name, current[name]))
+            self.base_values[name] = current[name]
+        if self.errors:  # The form that is shown again has a new snapshot: its user now knows these values.
+            data = copy.copy(self.data)
+            data[self.add_prefix(SNAPSHOT_FIELD)] = self._sign_snapshot(self.base_values)  # type: ignore[index]
+            self.data = data
 
-    def _format_conflict(self, name: str, now: Any) -> str:
+    def _format_conflict(self, name: str, current: Any) -> str:
         meta, key = self.instance._meta, str(self.instance.pk)
-        by = AuditLog.objects.filter(object_id=key, object_type=meta.label_lower, changes__has_key=name)
-        last = by.order_by("-pk").first()
+        changes = AuditLog.objects.filter(object_id=key, object_type=meta.label_lower, changes__has_key=name)
+        last = changes.order_by("-pk").first()
         return format_html(
-            'While this form was open, {} changed this to<pre class="ops-json">{}</pre>'
-            "What you entered is kept here. Save again to put it in its place.",
+            'While this form was open, {} changed this value to<pre class="ops-json">{}</pre>'
+            "Your input is still in the form. Save again to overwrite that value.",
             last.performed_by if last else "somebody",
-            self.fields[name].prepare_value(now) if now not in (None, "", []) else "nothing",
+            self.fields[name].prepare_value(current) if current not in (None, "", []) else "nothing",
         )
 
 
@@ -170,6 +170,6 @@ def _has_crlf_line_breaks(text: str) -> bool:
 
 
 def _round_trip_json(values: dict[str, Any]) -> dict[str, Any]:
-    """As they come out of the hidden field."""
-    told: dict[str, Any] = json.loads(json.dumps(values, default=str))
-    return told
+    """Return the values as they come back from the hidden field."""
+    restored: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return restored

@@ -1,4 +1,4 @@
-"""Pages of a list that may have millions of rows, which are neither counted nor searched twice for it."""
+"""Pagination for lists of millions of rows: rows are never counted, and each search runs once."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from unfold.views import ChangeList
 
 from ops.admin.key_validation import KeyValidatingAdmin
 
-# Beyond this nobody turns pages, and each page would cost as much as all those before it.
+# Nobody pages further than this, and the cost of a page by OFFSET grows with its number.
 MAX_COUNTED_ROWS = 10_000
 
 
 class ApproximateCount(int):
-    """A number that the planner guessed, and that says so."""
+    """The planner's estimate of a count, shown as "about N"."""
 
     def __str__(self) -> str:
         return f"about {int(self):,}"
 
 
 class LargeTablePaginator(Paginator):  # type: ignore[type-arg]
-    """Looks for the keys of the first COUNTED rows, once; the pages end there, and the rest is guessed."""
+    """Reads the keys of the first MAX_COUNTED_ROWS rows once and pages through them; estimates the rest."""
 
     object_list: QuerySet[Any]
 
@@ -37,7 +37,7 @@ class LargeTablePaginator(Paginator):  # type: ignore[type-arg]
 
     @property
     def is_exact(self) -> bool:
-        """Whether ``keys`` are those of all rows."""
+        """Whether ``keys`` holds the keys of all rows."""
         return len(self.keys) <= MAX_COUNTED_ROWS
 
     @cached_property
@@ -52,19 +52,19 @@ class LargeTablePaginator(Paginator):  # type: ignore[type-arg]
         return max(1, -(-min(self.count, MAX_COUNTED_ROWS) // self.per_page))
 
     def get_page_keys(self, number: int) -> list[Any]:
-        """Raises InvalidPage."""
+        """Return the keys of a page, counted from 1. Raises InvalidPage."""
         first = (self.validate_number(number) - 1) * self.per_page
         return self.keys[first : min(first + self.per_page, MAX_COUNTED_ROWS)]
 
 
 class LargeTableChangeList(ChangeList):  # type: ignore[misc]
-    """Reads the rows of a page by the keys that its paginator found: a search goes through the table once."""
+    """Reads a page's rows by the keys that its paginator has read, so a search scans the table once."""
 
     def get_filters_params(self, params: Any = None) -> Any:
-        found = super().get_filters_params(params)
-        if any("\0" in value for values in found.values() for value in values):
-            raise IncorrectLookupParameters("no text of the database holds the character NUL")
-        return found
+        filters = super().get_filters_params(params)
+        if any("\0" in value for values in filters.values() for value in values):
+            raise IncorrectLookupParameters("PostgreSQL cannot store the character NUL in text")
+        return filters
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -72,7 +72,7 @@ class LargeTableChangeList(ChangeList):  # type: ignore[misc]
             rows = self.root_queryset.filter(pk__in=self._get_page_keys())
             self.result_list = self.apply_select_related(rows).order_by(*self.queryset.query.order_by)
         if not (self.query or self.has_active_filters):
-            self.full_result_count = self.result_count  # so that nobody is offered to see "all"
+            self.full_result_count = self.result_count  # so that Django offers no "Show all" link
 
     def _get_page_keys(self) -> list[Any]:
         try:
@@ -82,7 +82,7 @@ class LargeTableChangeList(ChangeList):  # type: ignore[misc]
 
 
 class LargeTableAdmin(KeyValidatingAdmin):
-    """A list of any length."""
+    """An admin whose list stays fast at any number of rows."""
 
     paginator = LargeTablePaginator
     show_full_result_count = False
@@ -92,9 +92,9 @@ class LargeTableAdmin(KeyValidatingAdmin):
     class Media:
         css = {"all": ["ops/admin.css"]}
 
-    def get_url_name(self, what: str) -> str:
-        """The name of an address of this model's: ``admin:cards_card_operate``."""
-        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{what}"
+    def get_url_name(self, view: str) -> str:
+        """Return the URL name of one of this model's views: ``admin:cards_card_operate``."""
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return LargeTableChangeList

@@ -1,4 +1,4 @@
-"""What is read in the admin, never edited: each row has a page of its own instead of a form."""
+"""Base class of read-only admins: each row has a page instead of a form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.admin.pagination import LargeTableAdmin
 
 
 class ReadOnlyAdmin(LargeTableAdmin):
-    """What happened is not for the admin to change. ``page`` is the template of a row's page."""
+    """Rows that the admin never adds, changes or deletes. ``page_template`` renders the page of one."""
 
     actions = None
     page_template: ClassVar[str]
@@ -28,7 +28,7 @@ class ReadOnlyAdmin(LargeTableAdmin):
         return False
 
     def get_page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """What the page says of the row."""
+        """Return the template context of the row's page."""
         raise NotImplementedError
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -43,13 +43,13 @@ class ReadOnlyAdmin(LargeTableAdmin):
         return TemplateResponse(request, self.page_template, context)
 
     def get_row_or_404(self, request: HttpRequest, number: object) -> Any:
-        """The row, for who may see it. Raises PermissionDenied, or Http404."""
+        """Return the row. Raises PermissionDenied if the user may not view it, Http404 if there is none."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         row = self.get_object(request, str(number))
         if row is None:
             raise Http404(
-                f"there is no {self.opts.verbose_name} {number}, or no more: a backup that was restored, or a"
-                " server that took over, may not know it"
+                f"there is no {self.opts.verbose_name} {number}. If it existed before, a restored backup or a"
+                " failover to a standby may have lost it"
             )
         return row

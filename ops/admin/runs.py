@@ -1,4 +1,4 @@
-"""Runs in the admin: listed, watched, halted, resumed, taken back."""
+"""Runs in the admin: the list, live pages, and buttons to pause, resume, cancel, retry or revert."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RunAdmin(LiveAdmin):
     ]
     list_filter = ["state"]
     search_fields = ["operation", "performed_by"]
-    search_help_text = "An operation, or who asked."
+    search_help_text = "An operation's name, or the user who started the run."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         rows: QuerySet[Run] = super().get_queryset(request)
@@ -73,21 +73,22 @@ class RunAdmin(LiveAdmin):
         return request.user.has_perms(permissions.required_permissions(verb, row))
 
     def get_page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
-        done = read_progress(row)
+        progress = read_progress(row)
         since = ProgressSnapshot.from_request(request) or ProgressSnapshot(
-            0, time.time() - done.elapsed.total_seconds()
+            0, time.time() - progress.elapsed.total_seconds()
         )
+        status = compute_status(row)
         failures, more_failures = report.read_first_failures(row)
         return {
             **super().get_page_context(request, row),
             "heading": row.operation,
-            "state": format_status_badge(status := compute_status(row)),
-            "mood": get_status_class(status),
-            "done": f"{done.done:,}",
-            "total": f"{done.total:,}",
-            "now": ProgressSnapshot.take(done.done),
-            "share": get_percentage(done.done, done.total),
-            "speed": _format_rate(row, done, since),
+            "state": format_status_badge(status),
+            "status_class": get_status_class(status),
+            "done": f"{progress.done:,}",
+            "total": f"{progress.total:,}",
+            "now": ProgressSnapshot.take(progress.done),
+            "share": get_percentage(progress.done, progress.total),
+            "speed": _format_rate(row, progress, since),
             "facts": {
                 k: v for k, v in report.detail_fields(row).items() if k not in ("error", "changed", "held")
             },
@@ -98,33 +99,34 @@ class RunAdmin(LiveAdmin):
         }
 
     def apply_control(self, request: HttpRequest, row: Run, control: Any) -> HttpResponse:
-        """What asks for another run is confirmed before."""
+        """Show the confirmation page for controls that start a new run; apply the others at once."""
         if not isinstance(control, NewRunControl):
             return super().apply_control(request, row, control)
-        back = reverse(self.get_url_name("change"), args=[row.pk])
+        back_url = reverse(self.get_url_name("change"), args=[row.pk])
         try:
-            asked = control.build_request(row, request.user.get_username())
+            run_request = control.build_request(row, request.user.get_username())
         except OpsError as exc:
             messages.error(request, str(exc))
-            return HttpResponseRedirect(back)
+            return HttpResponseRedirect(back_url)
         title = f"{control.verb.capitalize()} run {row.pk}"
         return confirmation_view(
-            request, self, Proposal(title, control.help_text, describe_scope(row), asked, back)
+            request, self, Proposal(title, control.help_text, describe_scope(row), run_request, back_url)
         )
 
 
-def _format_rate(run: Run, told: Progress, since: ProgressSnapshot) -> str:
-    """While it runs: rows a second and the time left. At its end: how long it took, and how fast it was."""
+def _format_rate(run: Run, progress: Progress, since: ProgressSnapshot) -> str:
+    """Return rate and time left of a running run, duration and mean rate of an ended one, else ""."""
     if run.state == State.RUNNING:
-        return since.format_rate(told.done, told.total)
-    over = run.started_at is not None and run.state not in (*ACTIVE, State.PAUSED)
-    return f"{format_duration(told.elapsed)}, {format_rate(told.changed, told.elapsed)}" if over else ""
+        return since.format_rate(progress.done, progress.total)
+    if run.started_at is None or run.state in (*ACTIVE, State.PAUSED):
+        return ""
+    return f"{format_duration(progress.elapsed)}, {format_rate(progress.changed, progress.elapsed)}"
 
 
 def _list_warnings(run: Run) -> list[str]:
-    """What holds it; where no worker is called, who must go on. What workers wait for is among the facts."""
+    """Explain a hold, and a queued run that no worker will start. The details name missing workers."""
     if is_held(run):
         return [capfirst(report.format_hold(run)), *map(str, report.hold_override_steps(run))]
     if run.workers is None and run.state == State.QUEUED:
-        return [f"It waits for a terminal. {report.format_next_step(run)}"]
+        return [f"This run waits to be started in a terminal. {report.format_next_step(run)}"]
     return []

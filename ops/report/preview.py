@@ -20,7 +20,7 @@ def as_lines(preview: Preview, to_execute: str) -> list[str]:
         counts = " · ".join(f"{format_value(name)} {count:,}" for name, count in preview.breakdown[:8])
         more = f" · {len(preview.breakdown) - 8} more" if len(preview.breakdown) > 8 else ""
         lines.append(f"  by {operation.group_by:<11}{counts}{more}")
-    lines.append(f"  should take   {format_estimate(preview.duration)}, {format_rate_basis(preview)}")
+    lines.append(f"  estimate      {format_estimate(preview.duration)}, {format_rate_basis(preview)}")
     lines += [f"  note          {remark}" for remark in preview.remarks]
     width = max(len(sample.label) for sample in preview.samples)
     lines += ["", "  for example"]
@@ -43,8 +43,8 @@ def as_json(preview: Preview) -> dict[str, Any]:
 
 def format_rate_basis(preview: Preview) -> str:
     if preview.learnt_from is None:
-        return f"guessing {preview.rate:,.0f} rows/s"
-    return f"at the {preview.rate:,.0f} rows/s of run {preview.learnt_from}"
+        return f"assuming {preview.rate:,.0f} rows/s"
+    return f"at the speed of run {preview.learnt_from} ({preview.rate:,.0f} rows/s)"
 
 
 def _format_changes(sample: Sample) -> str:

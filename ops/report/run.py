@@ -67,7 +67,7 @@ def _check_status(check: Mapping[str, Any]) -> str:
 
 def format_check_scope(check: Mapping[str, Any]) -> str:
     """Which rows a check was asked of, where those were not all of them."""
-    return f" (asked only of {check['scope']})" if check.get("scope") else ""
+    return f" (scope: {check['scope']})" if check.get("scope") else ""
 
 
 def format_next_step(run: Run) -> str:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.long
 PREVIEWED = (
     "/admin/cards/card/operate/bulk_promote/?across=1&with-from_rarity=common&with-to_rarity=rare&answered=1"
 )
-CHANGED = "The form was changed. Preview it again"
+CHANGED = "The form changed after this preview"
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def test_a_change_of_the_form_takes_its_preview_away(page: Page) -> None:
     expect(page.locator("#start")).to_be_hidden()
     page.get_by_label("To rarity").select_option("rare")
     expect(page.locator("#start")).to_be_visible()
-    page.get_by_text("How it is executed").click()
+    page.get_by_text("Execution options").click()
     page.get_by_label("Max rate").fill("7")
     expect(page.locator("#start")).to_be_hidden()
     page.get_by_role("button", name="Preview").click()
@@ -46,7 +46,7 @@ def test_a_form_filled_in_behind_the_page_starts_nothing(page: Page) -> None:
     page.evaluate("window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
     expect(page.locator("#start")).to_be_hidden()
     page.evaluate("document.getElementById('asking').requestSubmit()")
-    expect(page.get_by_text("changed after its preview, so nothing was started")).to_be_visible()
+    expect(page.get_by_text("Nothing was started: the form changed after the preview")).to_be_visible()
     expect(page.locator("#samples")).to_contain_text("common → epic")
     assert not Run.objects.exists()
 
@@ -79,7 +79,7 @@ def test_without_its_script_a_changed_form_is_previewed_anew(page: Page) -> None
     page.goto(PREVIEWED)
     page.get_by_label("To rarity").select_option("epic")
     page.get_by_role("button", name="Start the run").click()
-    expect(page.get_by_text("changed after its preview, so nothing was started")).to_be_visible()
+    expect(page.get_by_text("Nothing was started: the form changed after the preview")).to_be_visible()
     assert not Run.objects.exists()
     expect(page.locator("#samples")).to_contain_text("common → epic")
     page.get_by_role("button", name="Start the run").click()

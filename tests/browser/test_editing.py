@@ -61,7 +61,7 @@ def test_the_second_of_two_tabs_is_shown_what_the_first_saved(page: Page, card: 
     expect(page.get_by_text("was changed successfully")).to_be_visible()
     other.get_by_label("Title").fill("Second")
     save(other)
-    expect(other.get_by_text("While this form was open, ada changed this to")).to_be_visible()
+    expect(other.get_by_text("While this form was open, ada changed this value to")).to_be_visible()
     expect(other.locator("pre", has_text="First")).to_be_visible()
     expect(other.get_by_label("Title")).to_have_value("Second")
     assert held()[0] == "First"

@@ -64,7 +64,7 @@ def test_a_run_is_seen_to_advance_and_obeys_its_buttons(page: Page) -> None:
     page.locator("#action-toggle").check()
     page.get_by_role("link", name="Select all 3000 cards").click()
     preview_promotion(page)
-    page.get_by_text("How it is executed").click()
+    page.get_by_text("Execution options").click()
     page.get_by_label("Max rate").fill("150")
     page.get_by_role("button", name="Preview").click()
     page.get_by_role("button", name="Start the run").click()

@@ -134,8 +134,8 @@ def test_a_new_card_keeps_the_digits_of_its_metadata(staff: Client, card: Card) 
         ('{"a": "\\ud800"}', "PostgreSQL cannot store this JSON: "),
         ('{"a": 1e999999}', "PostgreSQL cannot store this JSON: "),
         ('{"a": "\0"}', "JSON"),
-        ('{"a": 1, "a": 2}', "is given twice."),
-        ("[" * 9000 + "]" * 9000, "It is nested too deeply."),
+        ('{"a": 1, "a": 2}', "appears twice."),
+        ("[" * 9000 + "]" * 9000, "This JSON is nested too deeply."),
         ("[1]", "metadata must be a JSON object"),
         ("", "metadata must be a JSON object"),
     ],
@@ -199,7 +199,7 @@ def test_two_forms_of_one_card_do_not_overwrite_one_another(staff: Client, card:
     page = staff.post(page_of(card), second | {"title": "Second", "tags": "typed"})
     assert (held("title"), held("tags")) == ("First", "{}")
     (told,) = page.context["adminform"].form.errors["title"]
-    assert "ada changed this to" in told
+    assert "ada changed this value to" in told
     assert "First" in told
     sent = parse_form_fields(page, "card_form")
     assert (sent["title"], sent["tags"]) == ("Second", "typed")
@@ -226,7 +226,7 @@ def test_the_least_change_by_somebody_else_is_a_conflict(staff: Client, card: Ca
     put(column, meanwhile)
     page = staff.post(page_of(card), form | {column: typed})
     assert page.status_code == 200
-    assert "somebody changed this to" in page.context["adminform"].form.errors[column][0]
+    assert "somebody changed this value to" in page.context["adminform"].form.errors[column][0]
     assert staff.post(page_of(card), parse_form_fields(page, "card_form")).status_code == 302
 
 
@@ -276,7 +276,7 @@ def test_only_what_its_page_showed_is_deleted(staff: Client, card: Card, meanwhi
     shown = parse_form_fields(staff.get(page), "")
     meanwhile(card)
     again = staff.post(page, shown, follow=True)
-    assert "It was changed since this page was shown" in again.content.decode()
+    assert "Nothing was deleted: the data changed" in again.content.decode()
     assert Card.objects.exists()
     assert staff.post(page, parse_form_fields(again, "")).status_code == 302
     assert not Card.objects.exists()

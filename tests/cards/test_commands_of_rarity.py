@@ -42,7 +42,7 @@ def test_a_backfill_is_previewed_executed_and_verified(manage: Manage) -> None:
 
           would change  3 cards
           by rarity     common 2 · rare 1
-          should take   less than a second, guessing RATE rows/s
+          estimate      less than a second, assuming RATE rows/s
 
           for example
             card-1  rarity_v2: NULL -> common
@@ -88,7 +88,7 @@ def test_a_promotion_is_previewed_and_executed_and_keeps_both_columns_equal(mana
 
           would change  2 cards
           by pack_id    aves 2
-          should take   less than a second, guessing RATE rows/s
+          estimate      less than a second, assuming RATE rows/s
 
           for example
             card-1  rarity: common -> rare, rarity_v2: common -> rare
@@ -137,7 +137,7 @@ def test_a_filter_narrows_and_is_repeated_in_the_words_to_type(manage: Manage) -
 
           would change  1 card
           by rarity     common 1
-          should take   less than a second, guessing RATE rows/s
+          estimate      less than a second, assuming RATE rows/s
 
           for example
             card-2  rarity_v2: NULL -> common

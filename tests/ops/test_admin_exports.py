@@ -49,7 +49,7 @@ def page_of(export: Export, what: str = "change/") -> str:
 @pytest.mark.parametrize(
     ("ticked", "listed", "said", "numbers"),
     [
-        ([1, 4], "", "2 cards, ticked", {1, 4}),
+        ([1, 4], "", "2 cards, ticked in the list", {1, 4}),
         ([], "pack_id__exact=p1", "all cards that match pack_id = p1", {1, 3, 5}),
         ([], "q=card-&pack_id__exact=p0", "pack_id = p0 and search “card-”", {0, 2, 4}),
         ([], "q=nothing", "search “nothing”", set()),
@@ -102,7 +102,7 @@ def test_one_that_waits_is_watched_and_cancelled_but_not_paused(staff: Client) -
     export, _ = queue.request_export(ExportRequest(), "ada")
     page = staff.get(page_of(export)).content.decode()
     assert f'data-address="{page_of(export, "live/")}"' in page
-    assert 'data-moves="yes"' in page
+    assert 'data-active="yes"' in page
     assert "pause" not in text(staff.get(page_of(export))).lower()
     Export.objects.update(state="running", rows=3, total=12)
     assert "3 of 12 rows" in text(staff.get(page_of(export, "live/?done=1&at=1")))
@@ -113,7 +113,7 @@ def test_one_that_waits_is_watched_and_cancelled_but_not_paused(staff: Client) -
     assert staff.get(page_of(export, "cancel/")).status_code == 405
     assert staff.post(page_of(export, "cancel/")).headers["Location"] == page_of(export)
     page = staff.get(page_of(export, "live/")).content.decode()
-    assert 'data-moves="no"' in page
+    assert 'data-active="no"' in page
     assert "cancel/" not in page
     again = staff.post(page_of(export, "cancel/"), follow=True)
     assert f"Export {export.pk} is cancelled: it cannot be cancelled." in text(again)
@@ -155,9 +155,9 @@ def test_files_that_this_machine_does_not_have_are_told(staff: Client) -> None:
 
 
 def test_the_list_says_when_there_is_none_and_who_asked_for_those_there_are(staff: Client) -> None:
-    assert "Nothing was exported yet." in text(staff.get("/admin/ops/export/"))
+    assert "There are no exports yet." in text(staff.get("/admin/ops/export/"))
     export = written()
     listed = text(staff.get("/admin/ops/export/"))
     assert f"Export {export.pk} succeeded 7" in listed
     assert "ada" in listed
-    assert "Nothing was exported yet." not in text(staff.get("/admin/ops/export/?state__exact=failed"))
+    assert "There are no exports yet." not in text(staff.get("/admin/ops/export/?state__exact=failed"))

@@ -64,7 +64,7 @@ def text(page: object) -> str:
 def test_ticked_rows_are_what_the_run_may_change(staff: Client, cards: dict[str, str]) -> None:
     page = posted(staff, cards["card-1"], cards["card-2"])
     told = text(staff.get(page))
-    assert "Over 2 cards, ticked." in told
+    assert "Rows: 2 cards, ticked in the list." in told
     assert "2 cards would change." in told
     staff.post(page)
     run = Run.objects.get()
@@ -113,7 +113,7 @@ def test_a_search_that_matches_more_than_can_be_stored_is_refused_in_words(
     monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 3)
     monkeypatch.setattr(selection, "MAX_SELECTED_KEYS", 2)
     page = staff.post(posted(staff, listed="q=card-"), follow=True)
-    assert re.search(r"about \d+ cards match, and a search may choose 2, since", text(page))
+    assert re.search(r"about \d+ cards match\. A search may select 2 at most", text(page))
     assert not Run.objects.exists()
 
 
@@ -126,9 +126,9 @@ def test_an_address_that_chooses_no_rows_is_refused(staff: Client, address: str)
 
 def test_the_page_tells_what_would_change_and_changes_nothing(staff: Client, cards: dict[str, str]) -> None:
     page = text(staff.get(f"{PROMOTE}?across=1&with-from_rarity=common&with-to_rarity=rare"))
-    assert "Promote every card of one rarity to another. Over all cards." in page
+    assert "Promote every card of one rarity to another. Rows: all cards." in page
     assert (
-        "8 cards would change. It should take less than a second, guessing 10,000 rows/s. Start the run"
+        "8 cards would change. Estimated duration: less than a second, assuming 10,000 rows/s. Start the run"
         in page
     )
     assert "By pack_id pack-0 4 pack-1 4" in page
@@ -163,7 +163,9 @@ def test_what_was_answered_is_what_is_started(staff: Client, cards: dict[str, st
 def sent(page: object, **changed: str) -> dict[str, str]:
     """What a browser sends of the page's form, with some of its fields changed: ``with_to_rarity="epic"``."""
     context = page.context  # type: ignore[attr-defined]
-    fields = {b.html_name: b.value() for form in (context["form"], context["how"]) if form for b in form}
+    fields = {
+        b.html_name: b.value() for form in (context["form"], context["execution_form"]) if form for b in form
+    }
     shown = {name: "on" if value is True else str(value or "") for name, value in fields.items()}
     empty = [name for name, value in fields.items() if value is False]
     told = shown | {name.replace("_", "-", 1): value for name, value in changed.items()}
@@ -197,7 +199,7 @@ def test_a_form_changed_after_its_preview_starts_nothing(
     answer = staff.post(COMMON_TO_RARE, sent(staff.get(COMMON_TO_RARE), **changed))
     assert not Run.objects.exists()
     page = staff.get(answer.headers["Location"])
-    assert "changed after its preview, so nothing was started" in text(page)
+    assert "Nothing was started: the form changed after the preview." in text(page)
     shown = sent(page)
     assert {name: shown[name.replace("_", "-", 1)] for name in changed} == changed
 
@@ -215,9 +217,9 @@ def test_preview_leads_to_the_address_of_what_was_answered(staff: Client, cards:
     asking = posted(staff, cards["card-1"], listed="q=card&p=1", action="bulk_promote")
     answers = sent(staff.get(asking), with_from_rarity="common", with_to_rarity="rare", preview="")
     page = staff.get(staff.post(asking, answers).headers["Location"])
-    assert "Over 1 card, ticked." in text(page)
+    assert "Rows: 1 card, ticked in the list." in text(page)
     assert "1 card would change." in text(page)
-    assert "nothing was started" not in text(page)
+    assert "Nothing was started" not in text(page)
     assert 'href="/admin/cards/card/?q=card&amp;p=1"' in page.content.decode()
 
 

@@ -38,10 +38,10 @@ def test_the_page_shows_how_far_the_run_is_and_polls_while_it_moves(staff: Clien
     run = annotate(workers=1)
     page = staff.get(f"/admin/ops/run/{run.pk}/change/").content.decode()
     assert f'data-address="/admin/ops/run/{run.pk}/live/"' in page
-    assert 'data-moves="yes"' in page
+    assert 'data-active="yes"' in page
     execute_run(run)
     page = staff.get(f"/admin/ops/run/{run.pk}/live/")
-    assert 'data-moves="no"' in page.content.decode()
+    assert 'data-active="no"' in page.content.decode()
     assert "trials_annotate succeeded" in text(page)
     assert "4 of 4 100 %" in text(page)
     assert "Checks ok things without a note 0" in text(page)

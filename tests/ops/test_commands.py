@@ -29,7 +29,7 @@ def test_any_registered_operation_is_previewed_and_executed(manage: Manage) -> N
 
           would change  2 things
           by score      0 2
-          should take   less than a second, guessing RATE rows/s
+          estimate      less than a second, assuming RATE rows/s
 
           for example
             t1  note: NULL -> t1

@@ -185,7 +185,7 @@ def test_a_check_says_of_which_rows_it_was_asked(manage: Manage) -> None:
     create_things(2)
     Thing.objects.create(name="other", score=7)
     done = manage("operate", "trials_annotate", "--filter", "score=7", "--execute")
-    assert "  ok      things without a note: 0 (asked only of score=7)\n" in done.stdout
+    assert "  ok      things without a note: 0 (scope: score=7)\n" in done.stdout
     [run] = told(manage, "runs", "--json")
     assert run["checks"] == [{"label": "things without a note", "found": 0, "sample": [], "scope": "score=7"}]
     whole = manage("operate", "trials_annotate", "--execute")

@@ -268,7 +268,7 @@ def test_the_admin_tells_of_a_run_that_is_gone(admin_client: Client) -> None:
     for what in ("change", "pause"):
         answer = admin_client.post(f"/admin/ops/run/987/{what}/")
         assert answer.status_code == 404
-        assert "There is no run 987, or no more: a backup that was restored" in answer.content.decode()
+        assert "There is no run 987. If it existed before, a restored backup" in answer.content.decode()
 
 
 def forget(run: Run) -> None:

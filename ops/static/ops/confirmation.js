@@ -1,5 +1,5 @@
-// Takes the preview away while the form shows anything else than what was previewed, whether a person changed it or
-// the browser filled it in again. What starts is settled by the site: it compares both.
+// Hides the preview while the form differs from what was previewed, whether a person changed the form or the browser
+// restored old values. The server compares both again before it starts a run.
 "use strict";
 {
   const form = document.getElementById("asking");
@@ -12,12 +12,12 @@
     return "defaultValue" in field && field.type !== "hidden" && field.value !== field.defaultValue;
   }
 
-  function look() {
+  function update() {
     changed.hidden = ![...form.elements].some(isChanged);
     previewed.hidden = !changed.hidden;
   }
 
-  // A second click while the first is under way would ask for the run twice.
+  // A second click during the first submission would start a second run.
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
@@ -25,9 +25,9 @@
   window.addEventListener("pageshow", () => delete form.dataset.sent);
 
   if (previewed) {
-    form.addEventListener("input", look);
-    form.addEventListener("change", look);
-    window.addEventListener("pageshow", look);
-    look();
+    form.addEventListener("input", update);
+    form.addEventListener("change", update);
+    window.addEventListener("pageshow", update);
+    update();
   }
 }

@@ -1,68 +1,68 @@
-// Keeps the page of a run or an export live: fetches what changes, and replaces only what has changed, so that a button
-// under the pointer stays the same button. Stops when it no longer moves.
+// Refreshes the page of a run or an export while it is active. Replaces only the elements that changed, so that a
+// button under the pointer stays the same element.
 "use strict";
 {
-  const EVERY = 1000;
-  const WINDOW = 10; // looks back, for the rate
+  const INTERVAL_MS = 1000;
+  const MAX_SNAPSHOTS = 10; // The server computes the rate since the oldest of them.
 
   const live = document.getElementById("live");
   const lost = document.getElementById("lost");
-  const looks = [];
+  const snapshots = [];
 
-  function remember() {
+  function takeSnapshot() {
     const { done, at } = live.firstElementChild.dataset;
-    looks.push({ done, at });
-    if (looks.length > WINDOW) looks.shift();
+    snapshots.push({ done, at });
+    if (snapshots.length > MAX_SNAPSHOTS) snapshots.shift();
   }
 
-  function replace(fresh) {
-    const shown = [...live.querySelectorAll("section")];
-    const told = [...fresh.querySelectorAll("section")];
-    if (shown.length === told.length) {
-      told.forEach((section, place) => mend(shown[place], section));
+  function replaceChanges(fresh) {
+    const oldSections = [...live.querySelectorAll("section")];
+    const newSections = [...fresh.querySelectorAll("section")];
+    if (oldSections.length === newSections.length) {
+      newSections.forEach((section, index) => replaceElement(oldSections[index], section));
       Object.assign(live.firstElementChild.dataset, fresh.body.firstElementChild.dataset);
     } else {
       live.replaceChildren(...fresh.body.childNodes);
     }
   }
 
-  function mend(shown, fresh) {
-    if (shown.isEqualNode(fresh)) return;
-    if (isFrame(shown) && isFrame(fresh) && sameOutside(shown, fresh)) {
-      [...fresh.children].forEach((child, place) => mend(shown.children[place], child));
+  function replaceElement(current, fresh) {
+    if (current.isEqualNode(fresh)) return;
+    if (isContainer(current) && isContainer(fresh) && isSameContainer(current, fresh)) {
+      [...fresh.children].forEach((child, index) => replaceElement(current.children[index], child));
     } else {
-      shown.replaceWith(fresh);
+      current.replaceWith(fresh);
     }
   }
 
-  // Holds elements and no text of its own.
-  function isFrame(node) {
+  // Whether the node has child elements and no text of its own.
+  function isContainer(node) {
     const texts = [...node.childNodes].filter((child) => child.nodeType === Node.TEXT_NODE);
     return node.children.length > 0 && texts.every((text) => !text.data.trim());
   }
 
-  function sameOutside(one, other) {
+  function isSameContainer(one, other) {
     return one.children.length === other.children.length && one.cloneNode().isEqualNode(other.cloneNode());
   }
 
-  async function look() {
-    const address = `${live.dataset.address}?${new URLSearchParams(looks[0])}`;
-    const answer = await fetch(address, { cache: "no-store", redirect: "manual" });
-    if (!answer.ok) {
-      // Signed out, no longer permitted, or no longer there: the page itself says so.
-      if (answer.type === "opaqueredirect" || [403, 404].includes(answer.status)) window.location.reload();
-      throw new Error(answer.status);
+  async function refresh() {
+    const url = `${live.dataset.address}?${new URLSearchParams(snapshots[0])}`;
+    const response = await fetch(url, { cache: "no-store", redirect: "manual" });
+    if (!response.ok) {
+      // Signed out, no longer permitted, or deleted: the reloaded page says which.
+      if (response.type === "opaqueredirect" || [403, 404].includes(response.status)) window.location.reload();
+      throw new Error(response.status);
     }
-    replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    remember();
+    replaceChanges(new DOMParser().parseFromString(await response.text(), "text/html"));
+    takeSnapshot();
   }
 
-  async function watch() {
-    while (live.firstElementChild.dataset.moves === "yes") {
-      await new Promise((resume) => setTimeout(resume, EVERY));
+  async function refreshWhileActive() {
+    while (live.firstElementChild.dataset.active === "yes") {
+      await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
       if (document.hidden) continue;
       try {
-        await look();
+        await refresh();
         lost.hidden = true;
       } catch {
         lost.hidden = false;
@@ -70,6 +70,6 @@
     }
   }
 
-  remember();
-  watch();
+  takeSnapshot();
+  refreshWhileActive();
 }
