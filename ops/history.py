@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.apps import apps
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
-from django.db.models import Model, Q
+from django.db.models import Q
 from redis import RedisError
 
 from ops.backups.listing import latest_backup
@@ -63,7 +62,9 @@ def read_history(since: datetime) -> History:
         ended=max(times, default=None),
         migrations=migrations,
         runs=runs,
-        counts={model._meta.db_table: model._base_manager.count() for model in _operation_models()},
+        counts={
+            model._meta.db_table: model._base_manager.count() for model in registry.list_operation_models()
+        },
         backup=latest_backup(began),
         checks=count_violations(),
         workers=_worker_summary(),
@@ -75,18 +76,8 @@ def _read_migrations(since: datetime) -> list[AppliedMigration]:
     return [AppliedMigration(f"{row.app}.{row.name}", row.applied) for row in rows]
 
 
-def _operation_models() -> list[type[Model]]:
-    """The models that an operation is declared for."""
-    wanted = {
-        operation.model._meta.label
-        for operation in registry.list_operations()
-        if operation.example is not None
-    }
-    return [apps.get_model(label) for label in sorted(wanted)]
-
-
 def _worker_summary() -> str:
     try:
         return f"{count_live_workers()} alive"
     except RedisError as exc:
-        return f"not known, since Redis is away: {exc}"
+        return f"not known, since Redis is unavailable: {exc}"

@@ -52,8 +52,8 @@ class Backoff:
     def wait(self, error: Error) -> None:
         """Pause before another try.
 
-        Raises DatabaseAway when out of patience, or asked to stop, while the database is away; the error
-        itself when races are lost for as long.
+        Raises DatabaseUnavailable on timeout, or when asked to stop, while the database is unavailable;
+        the error itself when races are lost for as long.
         """
         self.failing_since = self.failing_since or monotonic()
         out_of_patience = monotonic() - self.failing_since > self.timeout.total_seconds()

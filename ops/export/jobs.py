@@ -51,7 +51,7 @@ def perform(number: int) -> None:
         _finish(export, owner, ExportState.FAILED, meter, error=str(exc))
     except Exception as exc:
         if isinstance(exc, Error) and is_unavailable(exc):
-            log.warning("%s: the database is away: %s", export, exc)
+            log.warning("%s: the database is unavailable: %s", export, exc)
             return  # it is lost, and is called again once the database is back
         _finish(export, owner, ExportState.FAILED, meter, error=str(exc))
         raise

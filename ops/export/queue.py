@@ -5,7 +5,6 @@ The database is the truth, the queue only the bell, as it is for runs.
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 from operator import attrgetter
@@ -15,7 +14,6 @@ from typing import BinaryIO
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
-from redis import RedisError
 
 from ops.clock import is_recent
 from ops.command_lines import manage_command
@@ -26,11 +24,8 @@ from ops.export.summary import SUMMARY_FILENAME
 from ops.export.write import all_file_names
 from ops.models import Export, ExportState
 from ops.queue import liveness
-from ops.queue.enqueue import enqueue_job
+from ops.queue.enqueue import enqueue_missing_jobs
 
-log = logging.getLogger(__name__)
-
-JOB_FUNCTION = "ops.export.jobs.perform"
 MAX_ATTEMPTS = 3
 ACTIVE_STATES = (ExportState.QUEUED, ExportState.RUNNING, ExportState.CANCELLING)
 HEARTBEAT_EXPIRED = ~is_recent("heartbeat_at", liveness.HEARTBEAT_TIMEOUT)
@@ -65,16 +60,8 @@ def request_export(wanted: ExportRequest, performed_by: str, path: str = "") -> 
 
 
 def enqueue_export(export: Export) -> str:
-    """Call a worker, unless one was called already. Never raises where Redis is away; a warning, or ""."""
-    try:
-        queue = liveness.connect_queue()
-        prefix = f"export-{export.pk}-"
-        if not any(job.startswith(prefix) for job in queue.get_job_ids()):
-            enqueue_job(queue, JOB_FUNCTION, export.pk, prefix, str(export))
-        return "" if liveness.count_live_workers(queue) else liveness.NO_WORKER_WARNING
-    except RedisError as exc:
-        log.info("%s: Redis is away: %s", export, exc)
-        return liveness.redis_unavailable_message(exc)
+    """Put a job for the export on the queue, unless one waits there. Returns a warning, or ""."""
+    return enqueue_missing_jobs("export", export.pk, 1)
 
 
 def get_export(number: int) -> Export:

@@ -132,7 +132,7 @@ class HealthMonitor:
             self._notes.put(note)
 
     def _check_periodically(self) -> None:
-        """See Note [Checked beside the batches]. That the database is away is reported by the loop."""
+        """See Note [Checked beside the batches]. That the database is unavailable is reported by the loop."""
         try:
             while not self._stopped.wait(CHECK_INTERVAL.total_seconds()):
                 try:

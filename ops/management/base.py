@@ -148,7 +148,7 @@ class OpsCommand(BaseCommand):
             return run_batches(run, watcher, stop)
         except DatabaseUnavailable as exc:
             raise CommandError(
-                f"The database is away: {exc}\n"
+                f"The database is unavailable: {exc}\n"
                 f"Nothing is lost. Once it is back, go on with: {manage_command('runs', 'resume', run.pk)}"
             ) from exc
         except (DeclarationChanged, InvalidDeclaration, InvalidParams) as exc:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from django.apps import apps
 from django.db import Error, connections
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.module_loading import module_has_submodule
 
@@ -17,7 +18,7 @@ from ops.exceptions import InvalidDeclaration, UnknownOperation
 from ops.operations import user_code
 from ops.operations.base import Operation
 from ops.operations.contract import check_class, clean_example, get_operation_name, wrap_declaration_errors
-from ops.operations.validation import check_deterministic, validate_operation
+from ops.operations.validation import check_deterministic, model_label, validate_operation
 
 O = TypeVar("O", bound=type[Operation])  # noqa: E741
 
@@ -80,6 +81,17 @@ def list_operations() -> list[type[Operation]]:
     return [_operations[name] for name in sorted(_operations) if not get_validation_error(_operations[name])]
 
 
+def iter_operations_with_example() -> Iterator[type[Operation]]:
+    """Yield the operations that can be built from their example: those of the project, not the revert."""
+    return (operation for operation in list_operations() if operation.example is not None)
+
+
+def list_operation_models() -> list[type[Model]]:
+    """The models whose tables operations change, each once, by label; a proxy's is its concrete model."""
+    models = {model_label(operation.model) for operation in iter_operations_with_example()}
+    return [apps.get_model(label) for label in sorted(models)]
+
+
 def is_automatic(name: str) -> bool:
     """Whether runs of the operation of that name follow those of others."""
     return name in _operations and bool(_operations[name].depends_on)
@@ -127,7 +139,7 @@ def _find_validation_error(operation: type[Operation]) -> str | None:
 def find_nondeterministic() -> dict[str, str]:
     """What is another one each time it is built, by where it is; no run of it is made."""
     found, as_of = {}, timezone.now()
-    for operation in (each for each in list_operations() if each.example is not None):
+    for operation in iter_operations_with_example():
         try:
             with _block_database_access():
                 check_deterministic(_build_example(operation, as_of), _build_example(operation, as_of))

@@ -1,8 +1,9 @@
-"""What the checks of the operations find, asked of all of them."""
+"""Run the checks of all operations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError
 from django.utils import timezone
@@ -14,21 +15,22 @@ from ops.operations.validation import build_operation
 
 
 def count_violations(alias: str = DEFAULT_DB_ALIAS) -> dict[str, int | None]:
-    """Rows by the label of each check; None for an operation whose columns the database does not have yet."""
-    found: dict[str, int | None] = {}
-    for operation in _iter_example_operations():
+    """Count the rows that each check finds, by its label.
+
+    An operation whose columns the database does not have yet is there by its name, with None.
+    """
+    violations: dict[str, int | None] = {}
+    for operation in _build_examples():
         try:
-            found |= {check.label: check.queryset.using(alias).count() for check in operation.get_checks()}
+            violations |= {
+                check.label: check.queryset.using(alias).count() for check in operation.get_checks()
+            }
         except ProgrammingError:
-            found[operation.name] = None
-    return found
+            violations[operation.name] = None
+    return violations
 
 
-def _iter_example_operations() -> Iterator[Operation]:
-    """The operations that can be built without anybody's parameters."""
-    for declared in registry.list_operations():
-        if declared.example is not None:
-            try:
-                yield build_operation(declared, declared.example, timezone.now())
-            except OpsError:
-                continue  # its example needs rows that are not there
+def _build_examples() -> Iterator[Operation]:
+    for declared in registry.iter_operations_with_example():
+        with suppress(OpsError):  # its example may need rows that are missing
+            yield build_operation(declared, declared.example or {}, timezone.now())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ops.health.monitor import HealthMonitor, format_unavailable
 from ops.models import Run
 from ops.operations import registry
-from ops.operations.validation import model_label
 from ops.preflight.finding import Finding, PreflightContext, Severity
 
 
@@ -13,9 +12,8 @@ def check_health(context: PreflightContext) -> Finding:
     """Read the indicators for each table that operations change, as its runs do."""
     holding: dict[str, None] = {}
     unavailable: dict[str, str] = {}
-    operations = [each for each in registry.list_operations() if each.example is not None]
-    for model in sorted({model_label(each.model) for each in operations}):
-        answers, not_available = HealthMonitor(Run(model=model)).evaluate()
+    for model in registry.list_operation_models():
+        answers, not_available = HealthMonitor(Run(model=model._meta.label_lower)).evaluate()
         holding |= {f"{name}: {answer.reason}": None for name, answer in answers.items()}
         unavailable |= not_available
     details = (*holding, *format_unavailable(unavailable))

@@ -46,7 +46,7 @@ def check_workers(context: PreflightContext) -> Finding:
     try:
         alive = count_live_workers()
     except RedisError as exc:
-        return Finding(Severity.YELLOW, f"Redis is away, so the workers cannot be counted: {exc}")
+        return Finding(Severity.YELLOW, f"Redis is unavailable, so the workers cannot be counted: {exc}")
     if not alive:
         return Finding(Severity.GREEN, "No worker is alive.")
     message = f"{pluralize(alive, 'worker')} alive."

@@ -47,7 +47,8 @@ class _WalSettings:
 
 def check_wal_room(context: PreflightContext) -> Finding:
     """A checkpoint begins once half of max_wal_size is written, and commits wait while it syncs."""
-    rows = fetch_all(_LARGEST_TABLE_SQL, _WAL_BYTES_PER_ROW, _list_operation_tables())
+    tables = [model._meta.db_table for model in registry.list_operation_models()]
+    rows = fetch_all(_LARGEST_TABLE_SQL, _WAL_BYTES_PER_ROW, tables)
     if not rows:
         return Finding(Severity.GREEN, "No operation has a table yet.")
     [(table, wal)], settings = rows, _read_wal_settings()
@@ -91,12 +92,6 @@ def _report_disk_shortage(message: str, growth: int, free: int, already_short: b
 def round_up_to_gigabytes(need: int) -> int:
     """Return the smallest power of two of gigabytes that holds ``need`` bytes."""
     return 1 << (-(-need // _GB) - 1).bit_length()
-
-
-def _list_operation_tables() -> list[str]:
-    """List the tables that operations change; a revert changes those of other operations."""
-    operations = (each for each in registry.list_operations() if each.example is not None)
-    return sorted({each.model._meta.db_table for each in operations})
 
 
 def _alter_system_command(gigabytes: int) -> str:

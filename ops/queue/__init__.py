@@ -1,1 +1,1 @@
-"""Runs on the queue: the database is the truth, the queue only the bell."""
+"""Jobs on the queue. Progress is stored in PostgreSQL; Redis only wakes workers."""

@@ -1,4 +1,4 @@
-"""The bell: it calls workers to a run. Whoever does not hear it is called again by the reaper."""
+"""Put jobs for runs and exports on the queue; what Redis loses, the reaper puts there again."""
 
 from __future__ import annotations
 
@@ -21,62 +21,61 @@ from ops.queue.liveness import (
 
 log = logging.getLogger(__name__)
 
-_JOB_PATH = "ops.workers.jobs.advance"
-# How long the queue remembers a job: long enough to see what workers did lately.
+# By kind of job the function that a worker calls, with the number of the run or export.
+_JOB_FUNCTIONS = {"run": "ops.workers.jobs.advance", "export": "ops.export.jobs.perform"}
+# How long Redis keeps a job that has ended, for whoever asks what workers did lately.
 _RESULT_TTL = 3600
 _FAILURE_TTL = 24 * 3600
-_NO_TIMEOUT = -1  # A slice ends by itself, after its batch; RQ's alarm would fall into the middle of one.
+_NO_TIMEOUT = -1  # A job ends by itself after a batch; RQ's alarm could interrupt one.
 
 
 def enqueue_run(run: Run, at_work: int = 0) -> str:
-    """Call as many workers to the run as it asked for, once the transaction commits.
+    """Put the run's missing jobs on the queue, once the transaction under way commits.
 
-    Not called for are the ``at_work``, those whose job still waits, and those for whom no lane is left.
-    Never raises where Redis is away. Returns a warning in words, or "" where there is none to give.
+    Not needed are jobs for the ``at_work`` workers that advance the run already, and for lanes that are
+    finished. Returns a warning, or "". Never raises RedisError.
     """
     warnings: list[str] = []
-    transaction.on_commit(lambda: warnings.append(_enqueue_missing_jobs(run, at_work)))
+    transaction.on_commit(
+        lambda: warnings.append(enqueue_missing_jobs("run", run.pk, _target_worker_count(run) - at_work))
+    )
     return "".join(warnings)
 
 
 def enqueue_run_unchecked(number: int) -> None:
-    """Call one worker to the run of that number, where the database is away and nobody knows how it stands.
+    """Put one job for the run on the queue while the database cannot be read. Never raises RedisError."""
+    try:
+        _enqueue_job("run", number, connect_queue())
+    except RedisError as exc:
+        log.info("run %s: Redis is unavailable: %s", number, exc)
 
-    Never raises where Redis is away too.
+
+def enqueue_missing_jobs(kind: str, number: int, count: int) -> str:
+    """Put jobs for the run or export on the queue until ``count`` wait there.
+
+    Returns a warning, or "". Never raises RedisError.
     """
     try:
-        _enqueue_run_job(number, connect_queue())
-    except RedisError as exc:
-        log.info("run %s: Redis is away: %s", number, exc)
-
-
-def _enqueue_missing_jobs(run: Run, at_work: int) -> str:
-    try:
         queue = connect_queue()
-        for _ in range(_target_worker_count(run) - at_work - count_queued_jobs(run.pk, queue)):
-            _enqueue_run_job(run.pk, queue)
+        for _ in range(count - count_queued_jobs(number, queue, kind)):
+            _enqueue_job(kind, number, queue)
         return "" if count_live_workers(queue) else NO_WORKER_WARNING
     except RedisError as exc:
-        log.info("run %s: Redis is away: %s", run.pk, exc)
+        log.info("%s %s: Redis is unavailable: %s", kind, number, exc)
         return redis_unavailable_message(exc)
 
 
 def _target_worker_count(run: Run) -> int:
-    """As many workers as were asked for, but no more than one a lane; one may have to settle the run."""
+    """As many workers as were asked for, at most one a lane; the last one may have to finish the run."""
     return min(run.workers or 0, max(1, run.lanes.filter(finished=False).count()))
 
 
-def _enqueue_run_job(number: int, queue: Queue) -> None:
-    enqueue_job(queue, _JOB_PATH, number, job_id_prefix(number), f"run {number}")
-
-
-def enqueue_job(queue: Queue, job: str, number: int, prefix: str, description: str) -> None:
-    """Put a job for the run or the export of that number on the queue. Raises RedisError."""
+def _enqueue_job(kind: str, number: int, queue: Queue) -> None:
     queue.enqueue(
-        job,
+        _JOB_FUNCTIONS[kind],
         number,
-        job_id=f"{prefix}{uuid4().hex}",
-        description=description,
+        job_id=f"{job_id_prefix(number, kind)}{uuid4().hex}",
+        description=f"{kind} {number}",
         job_timeout=_NO_TIMEOUT,
         result_ttl=_RESULT_TTL,
         failure_ttl=_FAILURE_TTL,

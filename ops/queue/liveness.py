@@ -1,4 +1,4 @@
-"""Who is there: the queue itself, the workers that are alive, the jobs at work on a run."""
+"""Which workers are alive, which jobs they have, and whether a run has stalled."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from ops.states import ACTIVE
 
 QUEUE_NAME = "default"
 NO_WORKER_WARNING = (
-    "No worker is alive, so nothing moves until one is:"
-    f" {manage_command('rqworker')} ({manage_command('serve')} has one)."
+    "No worker is alive. To start one:"
+    f" {manage_command('rqworker')} ({manage_command('serve')} starts one too)."
 )
-# A worker beats every few seconds, busy or idle: one that missed several beats is gone.
+# Every worker sends heartbeats, busy or idle; one that missed several is dead.
 HEARTBEAT_INTERVAL = timedelta(seconds=settings.RUN_BEAT)
 HEARTBEAT_TIMEOUT = 3 * HEARTBEAT_INTERVAL
-# A run of which no batch was heard for so long stands still.
+# A run is stalled when none of its lanes has had a heartbeat for so long.
 STALL_TIMEOUT = timedelta(seconds=10)
 _REDIS_TIMEOUT = timedelta(seconds=2)
 
 
 def connect_queue(name: str = QUEUE_NAME) -> Queue:
-    """The queue of runs, or another, over a connection that says at once when Redis is away."""
+    """Return the queue, over a connection with short timeouts and no retries."""
     seconds = _REDIS_TIMEOUT.total_seconds()
     connection = Redis.from_url(
         settings.RQ_QUEUES[name]["URL"],
@@ -46,23 +46,23 @@ def connect_queue(name: str = QUEUE_NAME) -> Queue:
     return get_queue(name, connection=connection, commit_mode="auto")
 
 
-def job_id_prefix(run: int) -> str:
-    """What the ids of the jobs of run N begin with."""
-    return f"run-{run}-"
+def job_id_prefix(number: int, kind: str = "run") -> str:
+    """Return how the ids of the jobs of a run, or of another kind, begin."""
+    return f"{kind}-{number}-"
 
 
 def count_live_workers(queue: Queue | None = None) -> int:
-    """How many workers listen and have beaten lately. Raises RedisError."""
+    """Count the workers that listen to the queue and have a recent heartbeat. Raises RedisError."""
     return len(live_worker_names(queue or connect_queue()))
 
 
 def live_worker_names(queue: Queue) -> set[str]:
-    """The workers that listen to the queue and have beaten lately. Raises RedisError."""
+    """Return the names of these workers. Raises RedisError."""
     return {worker.name for worker in _live_workers(queue)}
 
 
 def live_worker_hosts(queue: Queue) -> set[str]:
-    """Where they work. Raises RedisError."""
+    """Return their hosts, for the healthcheck in docker-compose.yml. Raises RedisError."""
     return {str(worker.hostname) for worker in _live_workers(queue)}
 
 
@@ -71,25 +71,22 @@ def _live_workers(queue: Queue) -> list[BaseWorker]:
 
 
 def is_stalled(run: Run) -> bool:
-    """Whether the run should move, and no batch of it was heard of lately; by the database's clock.
+    """Whether the run is active, and no batch of it ended lately; by the database's clock.
 
-    A hold, and the checks once every lane is finished, are no reason to call for somebody.
+    A held run is not stalled, nor one whose lanes are all finished: its checks may take long.
     """
     lanes = Lane.objects.filter(run=OuterRef("pk"))
-    free = ~held_filter() & ~is_recent("held_until", STALL_TIMEOUT)
-    moving = Run.objects.filter(free, pk=run.pk, state__in=ACTIVE)
-    began = moving.alias(began=Coalesce("working_since", "created_at")).exclude(
-        is_recent("began", STALL_TIMEOUT)
-    )
-    ahead, beating = (
-        Exists(lanes.filter(finished=False)),
-        Exists(lanes.filter(is_recent("heartbeat_at", STALL_TIMEOUT))),
-    )
-    return began.filter(ahead, ~beating).exists()
+    not_held = ~held_filter() & ~is_recent("held_until", STALL_TIMEOUT)
+    active = Run.objects.filter(not_held, pk=run.pk, state__in=ACTIVE)
+    active = active.alias(began=Coalesce("working_since", "created_at"))
+    has_unfinished_lane = Exists(lanes.filter(finished=False))
+    has_heartbeat = Exists(lanes.filter(is_recent("heartbeat_at", STALL_TIMEOUT)))
+    stalled = active.exclude(is_recent("began", STALL_TIMEOUT)).filter(has_unfinished_lane, ~has_heartbeat)
+    return stalled.exists()
 
 
 def get_worker_warning() -> str:
-    """Why no worker can take up a run, in words; "" where one can."""
+    """Return why no worker can take up a run; "" where one can."""
     try:
         return "" if count_live_workers() else NO_WORKER_WARNING
     except RedisError as exc:
@@ -97,16 +94,16 @@ def get_worker_warning() -> str:
 
 
 def redis_unavailable_message(error: RedisError) -> str:
-    return f"Redis is away ({error}). Nothing is lost: the workers take it up once Redis is back."
+    return f"Redis is unavailable ({error}). Nothing is lost: the work goes on once Redis is back."
 
 
-def count_queued_jobs(run: int, queue: Queue) -> int:
-    """How many jobs of run N are on the queue. Raises RedisError."""
-    return sum(job_id.startswith(job_id_prefix(run)) for job_id in queue.get_job_ids())
+def count_queued_jobs(number: int, queue: Queue, kind: str = "run") -> int:
+    """Count the jobs of the run or export that wait on the queue. Raises RedisError."""
+    return sum(job.startswith(job_id_prefix(number, kind)) for job in queue.get_job_ids())
 
 
 def count_running_jobs(run: int, queue: Queue) -> int:
-    """How many jobs of run N are in the hands of a worker that is alive. Raises RedisError."""
+    """Count the jobs of the run that live workers execute. Raises RedisError."""
     started = queue.started_job_registry.get_job_and_execution_ids(cleanup=False)
     return sum(
         _is_execution_alive(job, execution, queue)
@@ -118,9 +115,9 @@ def count_running_jobs(run: int, queue: Queue) -> int:
 def _is_execution_alive(job: str, execution: str, queue: Queue) -> bool:
     try:
         return _is_recent(Execution.fetch(execution, job, queue.connection).last_heartbeat)
-    except ValueError:  # It has ended in this moment.
+    except ValueError:  # It has ended in the meantime.
         return False
 
 
-def _is_recent(beat: datetime | None) -> bool:
-    return beat is not None and abs(datetime.now(UTC) - beat) < HEARTBEAT_TIMEOUT
+def _is_recent(heartbeat: datetime | None) -> bool:
+    return heartbeat is not None and abs(datetime.now(UTC) - heartbeat) < HEARTBEAT_TIMEOUT

@@ -127,7 +127,7 @@ def try_query(server: str, query: Callable[[], T], errors: dict[str, str]) -> T 
     try:
         return query()
     except RedisError as exc:
-        errors[server] = f"Redis is away: {_first_line(exc)}"
+        errors[server] = f"Redis is unavailable: {_first_line(exc)}"
     except DatabaseError as exc:
         errors[server] = _database_error_message(exc)
     return None
@@ -136,7 +136,9 @@ def try_query(server: str, query: Callable[[], T], errors: dict[str, str]) -> T 
 def _database_error_message(error: DatabaseError) -> str:
     if hints.is_schema_error(error):
         return hints.explain_schema_error(error)
-    return f"PostgreSQL {'is away' if is_unavailable(error) else 'cannot be read'}: {_first_line(error)}"
+    return (
+        f"PostgreSQL {'is unavailable' if is_unavailable(error) else 'cannot be read'}: {_first_line(error)}"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -31,7 +31,7 @@ def advance(run: int) -> None:
     """Work on the run for ``RUN_SLICE`` seconds at most; then, where more is left, put a job for it back.
 
     Harmless beside its own twin, and quick where there is nothing to do. An error that fails the run is
-    raised when that is written. While the database is away, it waits for it, slice by slice.
+    raised when that is written. While the database is unavailable, it waits for it, slice by slice.
     """
     stop = Deadline(timedelta(seconds=settings.RUN_SLICE))
     waits = Backoff(stop)
@@ -39,7 +39,7 @@ def advance(run: int) -> None:
         while not _advance_once(run, stop, waits):
             pass
     except DatabaseUnavailable as exc:
-        log.warning("run %s: the database is away: %s", run, exc)
+        log.warning("run %s: the database is unavailable: %s", run, exc)
         enqueue_run_unchecked(run)
 
 

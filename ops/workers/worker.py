@@ -91,7 +91,7 @@ class RunWorker(Worker):
         try:
             return super().work(*args, **kwargs)
         except RedisError as exc:
-            self.log.warning("Worker %s: Redis is away: %s", self.name, exc)
+            self.log.warning("Worker %s: Redis is unavailable: %s", self.name, exc)
             return False
 
     def _let_horse_end(self) -> None:
@@ -116,7 +116,7 @@ class RunWorker(Worker):
         try:
             super().maintain_heartbeats(job, execution)
         except RedisError as exc:
-            self.log.warning("Worker %s: Redis is away, its job goes on: %s", self.name, exc)
+            self.log.warning("Worker %s: Redis is unavailable, its job goes on: %s", self.name, exc)
         self._at_each_beat()
 
     # At each beat.

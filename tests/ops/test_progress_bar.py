@@ -33,8 +33,8 @@ def held(bar: BarReporter, run: Run) -> str:
 
 
 def idle(bar: BarReporter, run: Run) -> str:
-    bar.idle("No worker is alive, so nothing moves until one is: manage.py rqworker")
-    return "No worker is alive, so nothing moves until one is: manage.py rqworker"
+    bar.idle("No worker is alive. To start one: manage.py rqworker")
+    return "No worker is alive. To start one: manage.py rqworker"
 
 
 @pytest.mark.django_db

@@ -89,8 +89,8 @@ def test_the_bell_rings_when_the_transaction_commits_and_only_then(queue: Queue,
 def test_with_redis_away_the_bell_warns_and_raises_nothing(no_redis: None) -> None:
     create_things(1)
     warning = enqueue_run(for_workers())
-    assert warning.startswith("Redis is away")
-    assert warning.endswith("the workers take it up once Redis is back.")
+    assert warning.startswith("Redis is unavailable")
+    assert warning.endswith("the work goes on once Redis is back.")
 
 
 def test_with_no_worker_alive_the_bell_says_so(queue: Queue) -> None:

@@ -124,7 +124,7 @@ def test_without_redis_the_runs_are_still_told(
     settings.RQ_QUEUES = AWAY
     status, told = asked(client)
     assert status == 503
-    assert told["error"].startswith("Redis is away: ")
+    assert told["error"].startswith("Redis is unavailable: ")
     assert "hidden" not in str(told)
     assert (told["waiting"], told["workers"], told["queues"]) == (None, None, None)
     assert [found["run"] for found in told["runs"]] == [run.pk]
@@ -137,14 +137,14 @@ def test_a_redis_that_does_not_answer_is_away(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.RQ_QUEUES = {"default": {"URL": f"redis://127.0.0.1:{silent.getsockname()[1]}/0"}}
         status, told = asked(client)
-    assert (status, told["error"]) == (503, "Redis is away: Timeout reading from socket")
+    assert (status, told["error"]) == (503, "Redis is unavailable: Timeout reading from socket")
 
 
 @pytest.mark.usefixtures("_no_database")
 def test_without_the_database_the_queue_is_still_told(client: Client, jobs: Queue) -> None:
     status, told = asked(client)
     assert status == 503
-    assert told["error"].startswith("PostgreSQL is away: ")
+    assert told["error"].startswith("PostgreSQL is unavailable: ")
     assert (told["waiting"], told["runs"]) == (3, None)
     sample = scraped(client)
     assert (sample["kyndo_up", "database"], sample["kyndo_up", "redis"]) == (0, 1)
@@ -271,7 +271,7 @@ def test_the_command_without_redis_says_so_in_one_line(
     settings: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.RQ_QUEUES = AWAY
-    with pytest.raises(CommandError, match=r"^Redis is away: [^\n]*$") as refused:
+    with pytest.raises(CommandError, match=r"^Redis is unavailable: [^\n]*$") as refused:
         call_command("queue_stats")
     assert refused.value.returncode == 1
     assert capsys.readouterr().out == "No run is active.\n"
@@ -312,4 +312,4 @@ def test_watching_goes_on_while_redis_is_away_and_until_it_is_stopped(
     settings.RQ_QUEUES = AWAY
     Command().watch(True, Twice())
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [found["error"][:14] for found in told] == ["Redis is away:"] * 2
+    assert [found["error"][:21] for found in told] == ["Redis is unavailable:"] * 2

@@ -126,9 +126,7 @@ def test_without_a_worker_a_run_waits_and_everybody_says_so(
     manage: Manage, redis_server: "redis.Redis", typed: Typed
 ) -> None:
     create_things(3)
-    nobody = (
-        "No worker is alive, so nothing moves until one is: manage.py rqworker (manage.py serve has one)."
-    )
+    nobody = "No worker is alive. To start one: manage.py rqworker (manage.py serve starts one too)."
     watch = "To see it live: manage.py runs watch"
     assert typed(*EXECUTE, "--queue") == (0, f"Run N is left to 1 worker.\n{nobody}\n{watch} N\n")
     run = Run.objects.get()
@@ -148,10 +146,10 @@ def test_a_run_that_begins_while_redis_is_away_is_kept_and_told(typed: Typed, se
     settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:9/0"}}
     status, told = typed(*EXECUTE, "--queue")
     assert status == 0
-    assert "Redis is away (" in told
+    assert "Redis is unavailable (" in told
     run = Run.objects.get()
     assert (run.state, run.workers) == ("queued", 1)
-    assert "  workers   1 asked for. Redis is away (" in typed("runs", "show", run.pk)[1]
+    assert "  workers   1 asked for. Redis is unavailable (" in typed("runs", "show", run.pk)[1]
 
 
 @pytest.mark.usefixtures("transactional_db")
