@@ -49,9 +49,9 @@ serve: up
 
 # What the site and the commands need.
 up: .venv/installed .env
-	@echo '== PostgreSQL and Valkey'
+	@echo '== Start PostgreSQL and Valkey'
 	@$(MANAGE) localservices start
-	@echo; echo '== Migrations'
+	@echo; echo '== Apply the migrations'
 	@$(MANAGE) migrate
 
 stop: .venv/installed .env
