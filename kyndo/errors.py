@@ -14,6 +14,7 @@ from django.db.migrations.exceptions import MigrationSchemaMissing
 
 from kyndo.schema import WrongSchema
 from ops.command_lines import manage_command
+from ops.formatting import first_line
 
 # SQLSTATE classes and codes that speak of the connection or the server, not of the statement.
 _CONNECTION_SQLSTATES = ("08", "28", "3D000", "53300", "57P")
@@ -76,13 +77,9 @@ def _format_unavailable(server: str, variable: str, address: str, exc: BaseExcep
         if given
         else f"Type: {manage_command('localservices', 'start')}"
     )
-    return f"{server} cannot be used at {address}: {_first_line(exc)}\n{todo}"
+    return f"{server} cannot be used at {address}: {first_line(exc)}\n{todo}"
 
 
 def _get_redis_address() -> str:
     parts = urlsplit(settings.REDIS_URL)
     return f"{parts.hostname}:{parts.port or 6379}{parts.path}"
-
-
-def _first_line(exc: BaseException) -> str:
-    return (str(exc).splitlines() or [type(exc).__name__])[0]

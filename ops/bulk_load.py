@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 
-from ops.db import canonical_output, read_only_snapshot
+from ops.db import canonical_output, read_only_snapshot, set_lock_timeout
 from ops.exceptions import OpsError
 from ops.formatting import truncate
 from ops.sql.changes import AuditContext
@@ -181,8 +181,7 @@ def acquire_load_lock(upsert: Upsert) -> None:
     table = upsert.staging.model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"merge into {table}"])
-        timeout = f"{LOCK_TIMEOUT // timedelta(milliseconds=1)}ms"
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [timeout])
+    set_lock_timeout(LOCK_TIMEOUT)
 
 
 def _blocked_message(upsert: Upsert) -> str:

@@ -112,12 +112,10 @@ def separate_connection(alias: str, **options: Any) -> Iterator[BaseDatabaseWrap
         del connections[alias]
 
 
-@contextmanager
-def lock_timeout(span: timedelta) -> Iterator[None]:
-    """Wait for no lock for longer. In a transaction, until its end."""
+def set_lock_timeout(duration: timedelta) -> None:
+    """Set lock_timeout until the end of the transaction."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_format_milliseconds(span)])
-    yield
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_format_milliseconds(duration)])
 
 
 @contextmanager

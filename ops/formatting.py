@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 _CONTROL_CHARS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -22,12 +22,22 @@ def format_duration(span: timedelta) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+def format_time(when: datetime | None) -> str:
+    """``2026-11-25 21:15:59 UTC``; empty for None."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if when else ""
+
+
 def escape_control_chars(text: str) -> str:
     """Without what would steer a terminal: control characters and changes of direction are spelled out.
 
     So are halves of characters, for which Python takes the bytes of a file's name that are not UTF-8.
     """
     return _CONTROL_CHARS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its class if it has no message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def truncate(text: str, width: int = 60) -> str:

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from ops.command_lines import manage_command
 from ops.db import separate_connection
+from ops.formatting import first_line
 from ops.sqlstates import LOCK_NOT_AVAILABLE, READ_ONLY_TRANSACTION, sqlstate
 
 _TIMEOUTS = {
@@ -49,7 +50,7 @@ def explain_server_error(error: BaseException) -> str | None:
     told = _explain_timeout if state in _TIMEOUTS else _EXPLANATIONS.get(state)
     if told is None:
         return None
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    first = first_line(error)
     return told(first, state)
 
 

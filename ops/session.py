@@ -22,6 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.pq import Conninfo
 
 from ops.exceptions import OpsError
+from ops.formatting import first_line
 
 _PROBE_ROUNDS = 8
 _DOCS_PAGE = "docs/poolers.md"
@@ -104,7 +105,7 @@ def _require_reachable(params: Mapping[str, Any]) -> None:
             _connect(server).close()
     except psycopg.OperationalError as exc:
         address = f"{params.get('host', 'localhost')}:{params.get('port', 5432)}/{params.get('dbname')}"
-        first = (str(exc).strip() or type(exc).__name__).splitlines()[0]
+        first = first_line(exc)
         raise SessionRequired(
             f"PostgreSQL cannot be used at {address}: {first}"
             f"\nDIRECT_DATABASE_URL names it: check the URL and the server. {_DOCS_PAGE}"

@@ -60,10 +60,6 @@ def error_context(error: BaseException) -> str:
     return (told.diag.context or "") if told else ""
 
 
-def first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def is_statement_error(error: DatabaseError) -> bool:
     """Whether the statement itself is wrong, and no table or column is lacking, nor a right."""
     state = sqlstate(error)

@@ -16,6 +16,7 @@ from django.utils.html import format_html, format_html_join
 
 from ops.admin.json_display import format_inline, parse_json_exactly, pretty_json
 from ops.admin.readonly import ReadOnlyAdmin
+from ops.formatting import format_time
 from ops.models import AuditLog
 
 
@@ -57,7 +58,7 @@ class AuditLogAdmin(ReadOnlyAdmin):
             or f"{row.object_type} {row.object_id}",
             "run": row.run_id and (self._format_link(request, "ops.run", str(row.run_id)) or row.run_id),
             "by": row.performed_by,
-            "at": f"{row.created_at:%Y-%m-%d %H:%M:%S} UTC",
+            "at": format_time(row.created_at),
         }
         return {
             "heading": str(row),

@@ -15,6 +15,7 @@ from ops.backups.errors import DatabaseInUse, MaintenanceFailed
 from ops.backups.properties import DatabaseProperties, read_database_properties
 from ops.backups.scratch import list_owned_databases, truncate_database_name, utc_timestamp
 from ops.backups.server import Connection, Server
+from ops.formatting import first_line
 from ops.operations import registry
 from ops.runs.next_steps import halt_command
 from ops.states import ACTIVE, State
@@ -78,7 +79,7 @@ def swap(server: Server, new: str) -> tuple[str, list[str]]:
                 refused = _rename_and_apply_properties(connection, new, server, model)
         except psycopg.errors.ObjectInUse as exc:
             raise DatabaseInUse(
-                f"{_first_line(exc)}; nothing was changed.\n{_describe_sessions(server)}"
+                f"{first_line(exc)}; nothing was changed.\n{_describe_sessions(server)}"
             ) from exc
     return old, refused
 
@@ -169,7 +170,3 @@ def _describe_sessions(server: Server) -> str:
         found = connection.execute(statement, [server.database]).fetchall()
     told = ", ".join(f"process {pid} ({user} {name})" for pid, user, name in found)
     return f"Whoever may end these sessions: {told or 'a prepared transaction (pg_prepared_xacts)'}."
-
-
-def _first_line(exc: psycopg.Error) -> str:
-    return str(exc).splitlines()[0]

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import Error, connection
 from psycopg import sql
 
+from ops.formatting import first_line
 from ops.health.hold import held_filter, hold_run, release_expired_hold
 from ops.health.indicator import Indicator, Unhealthy, fetch_with_timeout
 from ops.health.indicators import INDICATORS
@@ -110,7 +111,7 @@ class HealthMonitor:
         except Exception as exc:
             if isinstance(exc, Error) and is_unavailable(exc):
                 raise
-            raise IndicatorUnavailable(str(exc).strip().partition("\n")[0] or type(exc).__name__) from exc
+            raise IndicatorUnavailable(first_line(exc)) from exc
 
     def _require_role(self, role: str | None) -> None:
         """Raise IndicatorUnavailable where PostgreSQL would show NULL because the role is missing."""

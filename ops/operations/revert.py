@@ -15,6 +15,7 @@ from django.db.models.lookups import IsNull
 
 from ops.command_lines import manage_command
 from ops.exceptions import InvalidParams, OpsError
+from ops.formatting import first_line
 from ops.models import AuditLog, Run
 from ops.operations import registry
 from ops.operations.base import Operation
@@ -104,7 +105,7 @@ class Revert(Operation):
         except DatabaseError as exc:
             if sqlstate(exc)[:2] not in _CAST_ERROR_CLASSES:
                 raise
-            reason = str(exc).splitlines()[0] + self._told_types()
+            reason = first_line(exc) + self._told_types()
             self._refuse(f"a value does not fit its column any more: {reason}")
 
     def _refuse(self, why: str) -> NoReturn:

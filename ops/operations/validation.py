@@ -16,6 +16,7 @@ from django.db.models.lookups import In
 from django.db.models.sql import Query
 
 from ops.exceptions import InvalidDeclaration, InvalidParams
+from ops.formatting import first_line
 from ops.operations.base import Operation
 from ops.operations.compiler import compile_declaration, select_changes, written_fields
 from ops.operations.contract import (
@@ -123,7 +124,7 @@ def check_query_plan(operation: Operation) -> None:
     except ProgrammingError as exc:
         if not is_statement_error(exc):
             raise
-        first = str(exc).partition("\n")[0]
+        first = first_line(exc)
         raise InvalidDeclaration(f"{operation.name}: PostgreSQL refuses its statement: {first}") from exc
 
 

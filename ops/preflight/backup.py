@@ -20,7 +20,7 @@ from ops.backups.scratch import temporary_alias
 from ops.backups.server import Server
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
-from ops.formatting import format_duration, format_size
+from ops.formatting import first_line, format_duration, format_size
 from ops.migration_status import migration_label
 from ops.models import Backup
 from ops.operations.verification import count_violations
@@ -83,14 +83,14 @@ def _rehearse_on(backup: Backup) -> Finding:
             try:
                 _migrate(alias, stopwatch.record_lap)
             except Exception as exc:  # a migration may raise anything
-                message = f"A migration fails: {type(exc).__name__}: {str(exc).splitlines()[0]}"
+                message = f"A migration fails: {type(exc).__name__}: {first_line(exc)}"
                 return Finding(
                     Severity.RED, message, tuple(stopwatch.laps), ("Fix it, then rehearse again.",)
                 )
             try:
                 violations = count_violations(alias)
             except DatabaseError as exc:  # such as a statement_timeout of our role
-                message = f"Migrated, but the checks cannot run: {str(exc).splitlines()[0]}"
+                message = f"Migrated, but the checks cannot run: {first_line(exc)}"
                 return Finding(Severity.RED, message, tuple(stopwatch.laps))
             stopwatch.record_lap("ran the checks")
     rows = [f"{label}: {count:,}" for label, count in violations.items() if count]

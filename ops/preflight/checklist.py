@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from django.db import DatabaseError, ProgrammingError
 
+from ops.formatting import first_line
 from ops.preflight import backup, health, manual, migrations, objects, runs, server, space, wal
 from ops.preflight.finding import Finding, PreflightContext, Severity, worst_severity
 from ops.server_errors import is_server_error
@@ -49,7 +50,7 @@ def iter_findings(context: PreflightContext) -> Iterator[tuple[str, Finding]]:
         except DatabaseError as exc:
             if not isinstance(exc, ProgrammingError) and not is_server_error(exc):
                 raise
-            yield name, Finding(Severity.YELLOW, f"Cannot be read: {str(exc).splitlines()[0]}")
+            yield name, Finding(Severity.YELLOW, f"Cannot be read: {first_line(exc)}")
 
 
 def overall_severity(findings: FindingsByName) -> Severity:

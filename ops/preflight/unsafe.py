@@ -12,6 +12,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.special import SeparateDatabaseAndState
 from django.db.migrations.state import ProjectState
 
+from ops.formatting import first_line
 from ops.preflight.finding import Severity
 from ops.preflight.rules import LINT_RULES
 from ops.preflight.squawk import run_squawk
@@ -179,7 +180,7 @@ def _is_nullable_addition(sql: str) -> bool:
 
 def _explain_sql_error(exc: DatabaseError) -> UnsafeStep:
     """Build a step for SQL that Django refuses, or that needs an earlier migration, unapplied as well."""
-    message = str(exc).splitlines()[0]
+    message = first_line(exc)
     if isinstance(exc, NotSupportedError):
         return UnsafeStep(
             Severity.RED, "cannot be applied", message, "atomic = False, in a migration of its own"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ops.backups.restore import RestoreResult
 from ops.command_lines import manage_command
-from ops.formatting import format_duration, format_size, pluralize
+from ops.formatting import format_duration, format_size, format_time, pluralize
 from ops.models import Backup
 from ops.report.table import format_table
 from ops.runs.next_steps import RunAction, format_run_command
@@ -24,7 +24,7 @@ def format_created_backup(backup: Backup) -> list[str]:
     name = display_path(backup.file)
     verified = "yes: restored, and all rows counted" if backup.verified_at else "no; next time: --verify"
     facts = {
-        "taken": _format_start_time(backup),
+        "taken": format_time(backup.started_at),
         "took": format_duration(backup.duration),
         "size": format_size(backup.size),
         "sha256": backup.sha256,
@@ -54,7 +54,7 @@ def format_restore(done: RestoreResult, drop_old: bool) -> list[str]:
     ]
     lines.append(
         f"{done.database} is now as {display_path(backup.file)} has it: {backup.rows:,} rows in"
-        f" {len(backup.counts)} tables, as of {_format_start_time(backup)}."
+        f" {len(backup.counts)} tables, as of {format_time(backup.started_at)}."
     )
     if done.paused:
         lines.append("Paused, since they were under way then. To go on:")
@@ -83,11 +83,11 @@ def format_dropped(names: list[str]) -> list[str]:
 
 
 def _backup_row(backup: Backup) -> list[str]:
-    verified = f"{backup.verified_at:%Y-%m-%d %H:%M}" if backup.verified_at else "no"
+    verified = format_time(backup.verified_at) or "no"
     gone = "" if backup.file.is_file() else " (not here)"
     return [
         display_path(backup.file) + gone,
-        _format_start_time(backup),
+        format_time(backup.started_at),
         format_size(backup.size),
         f"{backup.rows:,}",
         backup.server_version.split()[0],
@@ -99,7 +99,3 @@ def _largest_tables(backup: Backup) -> str:
     """The tables with the most rows."""
     most = sorted(backup.counts.items(), key=lambda told: -told[1])[:3]
     return ", ".join(f"{name.rpartition('.')[2]} {count:,}" for name, count in most)
-
-
-def _format_start_time(backup: Backup) -> str:
-    return f"{backup.started_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -12,7 +12,7 @@ from ops.command_lines import manage_command
 from ops.export.request import ExportRequest
 from ops.export.summary import ExportFolder, Summary
 from ops.export.verify import VerificationResult
-from ops.formatting import format_duration, format_size, format_value, pluralize
+from ops.formatting import format_duration, format_size, format_time, format_value, pluralize
 from ops.models import Export as QueuedExport
 from ops.models import ExportState
 from ops.operations.scope import Scope
@@ -20,14 +20,14 @@ from ops.report.table import format_table
 
 
 def format_export_result(summary: Summary, target: Path, to_check: str) -> list[str]:
-    taken = datetime.fromisoformat(summary.exported_at)
+    exported_at = datetime.fromisoformat(summary.exported_at)
     duration = format_duration(timedelta(seconds=summary.seconds))
     table = [
         [f"  {summary.form.file_name(part)}", f"{written.rows:,} rows", format_size(written.bytes)]
         for part, written in summary.files.items()
     ]
     return [
-        f"Exported to {target} in {duration}, as it was at {taken:%Y-%m-%d %H:%M:%S} UTC:",
+        f"Exported to {target} in {duration}, as it was at {format_time(exported_at)}:",
         "",
         *format_table(table),
         "",
@@ -98,26 +98,24 @@ def format_row_count(export: QueuedExport) -> str:
 
 def format_export_row(export: QueuedExport) -> list[str]:
     size = format_size(export.bytes)
-    at = f"{export.created_at:%Y-%m-%d %H:%M:%S} UTC"
     return [
         str(export.pk),
         export.state,
         format_row_count(export),
         size,
         export.performed_by,
-        at,
+        format_time(export.created_at),
         export.path,
     ]
 
 
 def export_fields(export: QueuedExport) -> dict[str, str]:
     """What was asked, by whom and when, in words."""
-    at = "%Y-%m-%d %H:%M:%S UTC"
     told = {
         "asked by": export.performed_by,
         **_request_fields(export.pk, export.created_at),
-        "asked at": f"{export.created_at:{at}}",
-        "ended at": f"{export.finished_at:{at}}" if export.finished_at else "",
+        "asked at": format_time(export.created_at),
+        "ended at": format_time(export.finished_at),
         "attempts": str(export.attempts) if export.attempts > 1 else "",
         "folder": export.path,
     }

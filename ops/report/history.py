@@ -11,6 +11,7 @@ from ops.formatting import (
     format_duration,
     format_rate,
     format_size,
+    format_time,
     format_value,
     pluralize,
 )
@@ -66,8 +67,8 @@ def _iter_pre_migration(told: History) -> Iterator[str]:
         yield "- Backup: none is recorded"
         return
     verified = "verified" if backup.verified_at else "not verified"
-    made = f"{backup.started_at:%Y-%m-%d %H:%M} UTC"
-    yield f"- Backup: `{backup.file.name}` ({format_size(backup.size)}, {made}, {verified})"
+    started = format_time(backup.started_at)
+    yield f"- Backup: `{backup.file.name}` ({format_size(backup.size)}, {started}, {verified})"
     held = {name.rpartition(".")[2]: count for name, count in backup.counts.items()}
     for table in told.counts:
         if table in held:
@@ -78,7 +79,7 @@ def _iter_steps(told: History) -> Iterator[str]:
     steps = [(m.at, f"✅ Applied `{m.name}` at {_format_clock_time(m.at)}") for m in told.migrations]
     steps += [(run.created_at, _format_run(run)) for run in told.runs]
     if not steps:
-        yield f"Nothing since {told.since:%Y-%m-%d %H:%M} UTC."
+        yield f"Nothing since {format_time(told.since)}."
     for number, (_, text) in enumerate(sorted(steps, key=lambda step: step[0]), start=1):
         yield f"{number}. {text}"
 

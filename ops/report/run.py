@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ops.exceptions import OpsError
-from ops.formatting import escape_control_chars, format_duration, format_rate, format_value, pluralize
+from ops.formatting import (
+    escape_control_chars,
+    format_duration,
+    format_rate,
+    format_time,
+    format_value,
+    pluralize,
+)
 from ops.health.hold import holding_indicators, is_held
 from ops.health.monitor import format_unavailable
 from ops.models import Run
@@ -95,10 +102,10 @@ def detail_fields(run: Run) -> dict[str, str]:
     known = {
         "params": ", ".join(f"{k}={format_value(v)}" for k, v in run.params.items()),
         "scope": describe_scope(run),
-        "asked by": f"{run.performed_by}, {_format_time(run.created_at)}",
+        "asked by": f"{run.performed_by}, {format_time(run.created_at)}",
         "follows": f"run {run.follows_id}" if run.follows_id else "",
-        "started": _format_time(run.started_at),
-        "finished": _format_time(run.finished_at),
+        "started": format_time(run.started_at),
+        "finished": format_time(run.finished_at),
         "workers": _format_workers(run),
         "stalled": format_stalled(run),
         "took": format_duration(told.elapsed) if run.started_at else "",
@@ -128,7 +135,7 @@ def format_row(run: Run) -> list[str]:
         share,
         f"{told.failed:,}" if told.failed else "-",
         run.performed_by,
-        _format_time(run.created_at),
+        format_time(run.created_at),
     ]
 
 
@@ -215,7 +222,3 @@ def _format_outcome(run: Run) -> str:
         if run.state in (State.PAUSED, State.RUNNING)
         else run.get_state_display()
     )
-
-
-def _format_time(when: Any) -> str:
-    return when.strftime("%Y-%m-%d %H:%M:%S UTC") if when else ""

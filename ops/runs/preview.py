@@ -11,7 +11,7 @@ from django.db.models import Count, F, Max, Sum
 from django.utils import timezone
 
 from ops.db import read_only_snapshot
-from ops.formatting import rows_per_second
+from ops.formatting import first_line, rows_per_second
 from ops.models import Run
 from ops.operations.base import Operation
 from ops.operations.candidates import candidates
@@ -96,7 +96,7 @@ def _sample_rows(rows: Any, operation: Operation) -> tuple[list[Sample], list[st
             told = list(predict_failures(rows, operation))
             return _sample_new_values(rows[:_SAMPLE_SIZE], operation), told
     except DataError as exc:
-        reason = str(exc).strip().partition("\n")[0]
+        reason = first_line(exc)
         told = [f"the new values of some rows cannot be computed, and these rows would fail: {reason}"]
     return _sample_old_values(rows, operation), told
 

@@ -12,6 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from ops.command_lines import manage_command
 from ops.db import separate_connection
+from ops.formatting import first_line
 from ops.migration_status import count_unapplied, missing_tables
 from ops.sqlstates import sqlstate
 
@@ -32,7 +33,7 @@ def is_schema_error(error: Error) -> bool:
 
 def explain_schema_error(error: Error) -> str:
     """What the database lacks, and by what its migrations and tables say, the way back: some lines."""
-    first = f"The database's schema is not the one of this code: {str(error).splitlines()[0]}"
+    first = f"The database's schema is not the one of this code: {first_line(error)}"
     with suppress(Error), separate_connection("mend") as other:  # ours may be in a failed transaction
         if not count_unapplied(other):
             return "\n".join([first, *_restore_hints(missing_tables(other), other)])
@@ -42,7 +43,7 @@ def explain_schema_error(error: Error) -> str:
 def explain_missing_schema(error: MigrationSchemaMissing) -> str:
     """Why not even the first table can be made: no schema to make it in, or no right to; two lines."""
     cause = error.__context__
-    first = f"No table can be made: {str(cause or error).splitlines()[0]}."
+    first = f"No table can be made: {first_line(cause or error)}."
     with suppress(Error), separate_connection("mend") as other, other.cursor() as cursor:
         cursor.execute(_SESSION_SQL)
         database, path, schema, role = cursor.fetchone()

@@ -12,9 +12,10 @@ from django.db import DatabaseError, connection, models, transaction
 from psycopg import sql
 
 from ops.exceptions import OpsError
+from ops.formatting import first_line
 from ops.session import require_session
 from ops.sql.compile import identifier, type_name
-from ops.sqlstates import error_context, first_line, is_row_or_limit_error
+from ops.sqlstates import error_context, is_row_or_limit_error
 
 POSITION_COLUMN = "_position"
 

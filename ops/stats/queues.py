@@ -12,7 +12,7 @@ from django.utils import timezone
 from redis import RedisError
 from rq import Queue
 
-from ops.formatting import rows_per_second
+from ops.formatting import first_line, rows_per_second
 from ops.models import Run
 from ops.queue.liveness import connect_queue, live_worker_names
 from ops.retries import is_unavailable
@@ -127,7 +127,7 @@ def try_query(server: str, query: Callable[[], T], errors: dict[str, str]) -> T 
     try:
         return query()
     except RedisError as exc:
-        errors[server] = f"Redis is unavailable: {_first_line(exc)}"
+        errors[server] = f"Redis is unavailable: {first_line(exc)}"
     except DatabaseError as exc:
         errors[server] = _database_error_message(exc)
     return None
@@ -137,12 +137,8 @@ def _database_error_message(error: DatabaseError) -> str:
     if hints.is_schema_error(error):
         return hints.explain_schema_error(error)
     return (
-        f"PostgreSQL {'is unavailable' if is_unavailable(error) else 'cannot be read'}: {_first_line(error)}"
+        f"PostgreSQL {'is unavailable' if is_unavailable(error) else 'cannot be read'}: {first_line(error)}"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _read_active_runs() -> list[ActiveRun]:

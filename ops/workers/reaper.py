@@ -10,7 +10,7 @@ from django.db import Error, OperationalError, connection, transaction
 from redis import Redis, RedisError
 
 from ops.clock import is_recent
-from ops.db import lock_timeout
+from ops.db import set_lock_timeout
 from ops.export import queue as exports
 from ops.models import Run
 from ops.queue.enqueue import enqueue_run
@@ -49,7 +49,8 @@ def reap() -> None:
     And to the exports that were lost.
     """
     for run in Run.objects.filter(state__in=(State.PAUSING, State.CANCELLING)):
-        with suppress(OperationalError), transaction.atomic(), lock_timeout(_LOCK_TIMEOUT):
+        with suppress(OperationalError), transaction.atomic():
+            set_lock_timeout(_LOCK_TIMEOUT)
             lifecycle.finish_halt(run)
     for run in Run.objects.filter(workers__isnull=False, state__in=(State.QUEUED, State.RUNNING)):
         enqueue_run(run, at_work=_count_active_workers(run))
