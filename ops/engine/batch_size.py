@@ -1,28 +1,28 @@
-"""The size of a batch, which follows the time that batches take."""
+"""The size of a batch, adapted to the time that batches take."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-# A player who wants a row of the batch waits that long. By the curve of docs/benchmarks.md, longer batches
-# hardly change more rows a second, and shorter ones many fewer.
+# A player waits that long for a row of the batch. By the curve of docs/benchmarks.md, longer batches hardly
+# change more rows per second, and shorter ones many fewer.
 TARGET_DURATION = timedelta(milliseconds=40)
 INITIAL_ROWS = 50
 MIN_ROWS, MAX_ROWS = 10, 10_000
 MAX_KEYS = 500_000
-# The part of a batch's rows from which on it is they that take the time, and not the look at the keys.
+# From this share of its rows on, a batch's time is that of its changes, and not of reading keys.
 _DENSE_SHARE = 0.9
 
 
 @dataclass
 class BatchSize:
-    """How many rows a batch may change, and how many keys it may look at.
+    """The number of rows that a batch may change, and of keys that it may read.
 
-    The two are sized apart: where few rows of a huge table need the change, it is the span of keys that makes
-    a statement long. ``pinned`` fixes the rows. After a batch that failed on its data, ``suspects`` is the
-    number of rows ahead of which one is at fault: it is halved until that row is found, and then the size of
-    before is back.
+    The two are adapted apart: where few rows of a huge table need the change, the span of keys makes a
+    statement long. ``fixed_rows`` keeps the number of rows. After a batch that failed on its data,
+    ``bisecting_rows`` is the number of rows ahead of which one is at fault: it is halved until that row is
+    found, and then ``normal_rows`` counts again.
     """
 
     fixed_rows: int | None = None
@@ -42,11 +42,11 @@ class BatchSize:
 
     @property
     def is_bounded_by_keys(self) -> bool:
-        """Whether the next keys are no more than the rows that a batch may change."""
+        """Whether the span of keys holds no more rows than a batch may change."""
         return self.keys <= self.rows
 
     def adapt(self, selected: int, duration: timedelta) -> None:
-        """Take the measure of a batch: rows selected, and how long it took up to its COMMIT."""
+        """Adapt to a batch that selected so many rows, and took so long without its COMMIT."""
         if self.bisecting_rows:
             self.bisecting_rows = max(0, self.bisecting_rows - selected) if selected else 0
             return
@@ -59,7 +59,7 @@ class BatchSize:
                 self.normal_rows = min(self.max_rows, max(MIN_ROWS, int(self.normal_rows * factor)))
         self.keys = max(self.keys, self.normal_rows)
 
-    def bisect(self, tried: int) -> bool:
-        """Narrow down after so many rows failed on their data; False when it was a single row that failed."""
-        self.bisecting_rows = 0 if tried == 1 else tried
+    def bisect(self, rows: int) -> bool:
+        """Halve the size after a batch of so many rows failed; return False if it was a single row."""
+        self.bisecting_rows = 0 if rows == 1 else rows
         return self.bisecting_rows > 0

@@ -1,4 +1,4 @@
-"""What happens when every lane is at its end: another sweep, or the checks and the end of the run."""
+"""End a sweep: begin another one, or execute the checks and end the run."""
 
 from __future__ import annotations
 
@@ -21,66 +21,67 @@ from ops.sql.keyset import Keyset
 from ops.states import IN_PROGRESS, State
 
 # Note [What is left after the last sweep]
-# The last sweep tries each candidate alone, and one that it sees and cannot change is a failure, whatever the
-# reason: a lock, an error, a trigger, or row-level security, which lets a role see rows that it may not
-# change. So a row that is left then, and is no failure, came to need the change while that sweep was under
-# way. Two more sweeps are for those. Where players make more of them all the while, that is no fault of the
-# run: they are told beside what the checks found, by number and by name.
+# The last sweep tries each candidate alone, and one that it reads and cannot change is a failure, whatever
+# the reason: a lock, an error, a trigger, or row-level security, which lets a role read rows that it may not
+# change. So a row that is left then, and is no failure, came to need the change during that sweep. Two more
+# sweeps are for those. Where players make more of them all the time, that is no fault of the run: they are
+# reported with the results of the checks, by number and by name.
 _MAX_SWEEPS = LAST_SWEEP + 2
 _SAMPLE_SIZE = 5
 
 
 @without_timeouts()
 def finish_or_resweep(run: Run, operation: Operation, scope: Scope) -> None:
-    """Begin the next sweep if rows are left, or verify and end the run."""
-    swept = run.sweep
-    left = _remaining_rows(run, operation, scope)
-    number, checks = _count_remaining_and_check(operation, scope, run, left)
-    if number and swept < _MAX_SWEEPS:
-        _commit_decision(run, swept, next_sweep=True)
+    """Begin the next sweep if rows are left, or execute the checks and end the run. Raises RunLost."""
+    sweep = run.sweep
+    remaining = _remaining_rows(run, operation, scope)
+    count, checks = _count_remaining_and_check(operation, scope, run, remaining)
+    if count and sweep < _MAX_SWEEPS:
+        _commit_decision(run, sweep, next_sweep=True)
         return
-    checks += [_late_rows_result(operation, left, number)] if number else []
-    _commit_decision(run, swept, checks=checks, state=_final_state(run, checks))
+    checks += [_late_rows_result(operation, remaining, count)] if count else []
+    _commit_decision(run, sweep, checks=checks, state=_final_state(run, checks))
 
 
 def verify_operation(operation: Operation, scope: Scope) -> list[dict[str, Any]]:
-    """What the operation's checks find, each ``{"label", "found", "sample"}``; found is 0 where it holds.
+    """Execute the operation's checks: for each, ``{"label", "found", "sample"}``; found is 0 if it holds.
 
-    A ``scope`` tells of which rows it was asked, where those were not all.
+    ``found`` counts the rows that violate the check, ``sample`` names some. ``"scope"`` is the rows that were
+    checked, if those were not all.
     """
     return _count_remaining_and_check(operation, scope, None, operation.model._base_manager.none())[1]
 
 
 def _count_remaining_and_check(
-    operation: Operation, scope: Scope, run: Run | None, left: QuerySet[Any]
+    operation: Operation, scope: Scope, run: Run | None, remaining: QuerySet[Any]
 ) -> tuple[int, list[dict[str, Any]]]:
-    """How many rows are left, and what the checks find: of one snapshot, and mostly in one scan."""
+    """Count the remaining rows and execute the checks: in one snapshot, and mostly in one scan."""
     checks = list(operation.get_checks())
-    mine = [check.queryset.model is operation.model for check in checks]
-    rows = [
-        _apply_scope(scope, check.queryset, run) if own else check.queryset
-        for check, own in zip(checks, mine, strict=True)
+    is_scoped = [check.queryset.model is operation.model for check in checks]
+    violations = [
+        _apply_scope(scope, check.queryset, run) if scoped else check.queryset
+        for check, scoped in zip(checks, is_scoped, strict=True)
     ]
     keyset = build_keyset(operation, scope, run)
     with read_only_snapshot(), without_nested_loops(keyset):
         if run and _is_key_list_done(run, keyset):
-            left = left.none()
-        number, *found = count_querysets([left, *rows], keyset.key_list)
+            remaining = remaining.none()
+        count, *found = count_querysets([remaining, *violations], keyset.key_list)
         samples = [
-            _sample_labels(_order_by_pk(of), operation.display_field if own else "pk") if number else []
-            for of, own, number in zip(rows, mine, found, strict=True)
+            _sample_labels(_order_by_pk(rows), operation.display_field if scoped else "pk") if number else []
+            for rows, scoped, number in zip(violations, is_scoped, found, strict=True)
         ]
-    within = {"scope": describe_scope(run)} if run and describe_scope(run) else {}
-    return number, [
-        {"label": check.label, "found": number, "sample": sample, **(within if own else {})}
-        for check, own, number, sample in zip(checks, mine, found, samples, strict=True)
+    scope_json = {"scope": describe_scope(run)} if run and describe_scope(run) else {}
+    return count, [
+        {"label": check.label, "found": number, "sample": sample, **(scope_json if scoped else {})}
+        for check, scoped, number, sample in zip(checks, is_scoped, found, samples, strict=True)
     ]
 
 
 def _is_key_list_done(run: Run, keyset: Keyset) -> bool:
     """Whether the run changed each row of its list, or failed on it, so that none can be left.
 
-    To look at each row and its entry once more takes a fourth as long as it took to change them all.
+    To read each row and its entry once more takes a fourth of the time that it took to change them all.
     """
     if keyset.key_list is None:
         return False
@@ -93,23 +94,21 @@ def _apply_scope(scope: Scope, rows: QuerySet[Any], run: Run | None) -> QuerySet
 
 
 def _remaining_rows(run: Run, operation: Operation, scope: Scope) -> QuerySet[Any]:
-    """The rows that the next sweep would take."""
-    ahead = Run(pk=run.pk, sweep=run.sweep + 1, scope=run.scope)
+    """The candidates of the next sweep, up to the end of the last lane."""
+    next_run = Run(pk=run.pk, sweep=run.sweep + 1, scope=run.scope)
     last = run.lanes.exclude(upper=None).order_by("number").last()
     if last is None:  # The table was empty.
         return operation.model._base_manager.none()
-    rows = candidates(operation, scope, ahead)
+    rows = candidates(operation, scope, next_run)
     return build_keyset(operation, scope, run).filter_range(rows, None, last.upper)
 
 
-def _late_rows_result(operation: Operation, left: QuerySet[Any], number: int) -> dict[str, Any]:
-    """The rows that came to need the change too late for the run, as a check's findings are told."""
-    label = (
-        f"{operation.model._meta.verbose_name_plural} that came to need it while the last sweep was under way"
-    )
+def _late_rows_result(operation: Operation, remaining: QuerySet[Any], count: int) -> dict[str, Any]:
+    """The rows that came to need the change too late for the run, in the form of a check's result."""
+    label = f"{operation.model._meta.verbose_name_plural} that came to need the change during the last sweep"
     with read_only_snapshot():
-        sample = _sample_labels(left.order_by(), operation.display_field)
-    return {"label": label, "found": number, "sample": sample, "late": True}
+        sample = _sample_labels(remaining.order_by(), operation.display_field)
+    return {"label": label, "found": count, "sample": sample, "late": True}
 
 
 def _order_by_pk(rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -128,17 +127,18 @@ def _final_state(run: Run, checks: list[dict[str, Any]]) -> State:
 
 
 @transaction.atomic
-def _commit_decision(run: Run, swept: int, next_sweep: bool = False, **ending: Any) -> None:
-    """Do what was decided, unless another process has decided since."""
-    now = Run.objects.select_for_update().filter(pk=run.pk).first()
-    if now is None:
+def _commit_decision(run: Run, sweep: int, next_sweep: bool = False, **ending: Any) -> None:
+    """Begin the next sweep or end the run, unless another process has done either since."""
+    locked = Run.objects.select_for_update().filter(pk=run.pk).first()
+    if locked is None:
         raise RunLost(run.pk)
-    now.work_timer = run.work_timer
-    swept_out = now.sweep == swept and not now.lanes.filter(finished=False).exists()
-    if swept_out and now.state in IN_PROGRESS:
+    locked.work_timer = run.work_timer
+    is_sweep_over = locked.sweep == sweep and not locked.lanes.filter(finished=False).exists()
+    if is_sweep_over and locked.state in IN_PROGRESS:
         if not next_sweep:
-            now.failures.filter(to_retry=True).delete()  # each was tried again, or needs no change any more
-            lifecycle.end(now, **ending)
-        elif now.state == State.RUNNING:
-            lifecycle.start_next_sweep(now)
+            # Each was tried again, or needs no change any more.
+            locked.failures.filter(to_retry=True).delete()
+            lifecycle.end(locked, **ending)
+        elif locked.state == State.RUNNING:
+            lifecycle.start_next_sweep(locked)
     refresh_run(run)

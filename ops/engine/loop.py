@@ -1,4 +1,4 @@
-"""The loop: a process that works on a run until it ends, is halted, or is asked to stop."""
+"""The loop of a process that works on a run until it ends, is halted, or is asked to stop."""
 
 from __future__ import annotations
 
@@ -26,65 +26,63 @@ from ops.runs.rebuild import rebuild_operation
 from ops.sqlstates import sqlstate
 from ops.states import IN_PROGRESS, State
 
-# Others hold the lanes that are left: look again soon, since one of them may die.
+# The lanes that are left are locked by other processes: look again soon, since one of them may die.
 _LANE_POLL_INTERVAL = timedelta(milliseconds=100)
-# Between sweeps, and longer each time.
+# Before the second sweep; longer before each further one.
 SWEEP_DELAY = timedelta(milliseconds=200)
-# Rows in process() are not locked, so nobody waits for them; what waits is a pause.
+# Rows in process() are not locked, so no player waits for them; but a pause waits for the batch.
 _PROCESS_TARGET_DURATION = timedelta(seconds=1)
 
 
 class ProgressListener(Protocol):
+    """Whoever reports the progress of a run: a terminal, a log, or nobody."""
+
     def batch(self, run: Run, size: BatchSize) -> None:
-        """Told after every batch."""
+        """Called after every batch."""
 
     def waiting(self, reason: str) -> None:
-        """Told when the work must wait, and why."""
+        """Called when the database is unavailable, or a transaction must be retried."""
 
     def held(self, run: Run) -> None:
-        """Told again and again while the run is held, until when and why."""
+        """Called about once a second while the run is held; the run says until when, and why."""
 
-    def note(self, words: str) -> None:
-        """Told what else there is to know."""
+    def note(self, message: str) -> None:
+        """Called with a message for the operator."""
 
 
 def run_batches(
     run: Run,
-    watcher: ProgressListener,
+    listener: ProgressListener,
     stop: Event,
-    patience: timedelta = RETRY_TIMEOUT,
+    timeout: timedelta = RETRY_TIMEOUT,
     *,
     leave: bool = False,
 ) -> State:
-    """Work on the run until it leaves ``running``; asked to stop, finish the batch and pause the run.
+    """Work on the run until it is no longer running; return its state.
 
-    With ``leave``, asked to stop, finish the batch and leave the run to others. Any number of processes may
-    do this to one run. An error that is no row's fault fails the run and is raised; the run can then be
-    resumed. Raises DatabaseUnavailable, the run standing where it stood, when the database does not come back
-    within ``patience``.
+    When ``stop`` is set, finish the batch and pause the run; with ``leave``, leave the run running, for other
+    processes. Any number of processes may work on one run. An error that is no row's fault fails the run and
+    is raised; the run can then be resumed. Raises DatabaseUnavailable, and leaves the run as it is, if the
+    database does not come back within ``timeout``.
     """
-    worker = RunExecutor(run, watcher, stop)
-    waits = Backoff(stop, patience)
+    executor = RunExecutor(run, listener, stop)
+    backoff = Backoff(stop, timeout)
     lifecycle.start(run)
-    with worker.health:
+    with executor.health:
         while run.state in IN_PROGRESS:
-            stopped = stop.is_set()  # once a turn, since a slice ends by the clock
-            if stopped and leave:
+            is_stopped = stop.is_set()  # once a turn, since a Deadline is set by the clock
+            if is_stopped and leave:
                 break
             try:
-                worker.pause() if stopped else worker.step()
-                waits.reset()
+                executor.pause() if is_stopped else executor.step()
+                backoff.reset()
             except Error as exc:
                 if not is_transient(exc):
                     _fail_run(run, exc)
                     raise
-                if is_unavailable(exc) and waits.failing_since is None:
-                    log_event(
-                        run, "waiting", logging.WARNING, reason=str(exc).strip(), process=process_name()
-                    )
-                watcher.waiting(str(exc).strip())
+                _report_waiting(run, listener, exc, is_first=backoff.failing_since is None)
                 try:
-                    waits.wait(exc)
+                    backoff.wait(exc)
                 except Error:
                     _fail_run(run, exc)
                     raise
@@ -95,12 +93,12 @@ def run_batches(
 
 
 class RunExecutor:
-    """Works on one run, step by step."""
+    """Work on one run, step by step."""
 
-    def __init__(self, run: Run, watcher: ProgressListener, stop: Event) -> None:
+    def __init__(self, run: Run, listener: ProgressListener, stop: Event) -> None:
         operation, scope = rebuild_operation(run), Scope.of_run(run)
         target = _PROCESS_TARGET_DURATION if operation.is_per_row() else TARGET_DURATION
-        self.run, self.listener, self.stop = run, watcher, stop
+        self.run, self.listener, self.stop = run, listener, stop
         self.rate_limiter = RateLimiter(run, stop)
         size = BatchSize(
             fixed_rows=run.batch_size, target_duration=target, max_rows=self.rate_limiter.burst or MAX_ROWS
@@ -109,9 +107,9 @@ class RunExecutor:
         self.health, self.is_health_checked = HealthMonitor(run), False
 
     def step(self) -> None:
-        """One batch, or whatever else the run needs next."""
-        for words in self.health.drain_notes():
-            self.listener.note(words)
+        """Execute one batch, or end a sweep, a halt or a hold."""
+        for message in self.health.drain_notes():
+            self.listener.note(message)
         try:
             changed = self._advance()
         except RunHalted:
@@ -126,19 +124,20 @@ class RunExecutor:
         elif self.run.lanes.filter(finished=False).exists():
             self.stop.wait(_LANE_POLL_INTERVAL.total_seconds())
         else:
-            swept = self.run.sweep
+            sweep = self.run.sweep
             finish_or_resweep(self.run, self.batches.operation, self.batches.scope)
-            if self.run.sweep > swept:  # Who held rows a moment ago may let go of them.
-                self.stop.wait(swept * SWEEP_DELAY.total_seconds())
+            if self.run.sweep > sweep:  # Whoever locked rows a moment ago may release them.
+                self.stop.wait(sweep * SWEEP_DELAY.total_seconds())
 
     def pause(self) -> None:
+        """Pause the run, or complete what another process asked for."""
         try:
             lifecycle.pause(self.run)
         except InvalidTransition:  # Somebody else has halted the run, or ended it.
             lifecycle.finish_halt(self.run)
 
     def _advance(self) -> int | None:
-        """One batch; the first one, and the first after a hold, not before the health is asked after."""
+        """Execute one batch; check the health before the first one, and before the first after a hold."""
         if not self.is_health_checked:
             self.health.check()
             self.is_health_checked = True
@@ -150,6 +149,13 @@ class RunExecutor:
         while is_held(self.run) and not self.stop.is_set():
             self.listener.held(self.run)
             wait_during_hold(self.run, self.stop)
+
+
+def _report_waiting(run: Run, listener: ProgressListener, error: Error, *, is_first: bool) -> None:
+    reason = str(error).strip()
+    if is_first and is_unavailable(error):
+        log_event(run, "waiting", logging.WARNING, reason=reason, process=process_name())
+    listener.waiting(reason)
 
 
 def _fail_run(run: Run, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""What ``process`` says of its rows, sorted into values to set and failures."""
+"""The results of ``process()``, divided into values to write and failures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROW_FILE_ERRNOS = (
 
 
 class _MicrosecondJSONEncoder(DjangoJSONEncoder):
-    """Django's cuts times to milliseconds."""
+    """Django's encoder truncates times to milliseconds."""
 
     def default(self, o: Any) -> Any:
         return o.isoformat() if isinstance(o, datetime | time) else super().default(o)
@@ -37,14 +37,14 @@ class _MicrosecondJSONEncoder(DjangoJSONEncoder):
 
 @dataclass
 class ProcessResults:
-    """``told`` holds a JSON document ``{"pk", "version", "values"}`` a row; ``failures`` reasons by key."""
+    """``documents`` are JSON, one a row: ``{"pk", "version", "values"}``; ``failures`` are errors by key."""
 
     documents: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
 
 class ProcessFailed(Exception):
-    """``process`` raised instead of giving an answer for each of the rows; in words, what and where."""
+    """``process`` raised instead of returning a result for each of the rows; ``reason``: what, and where."""
 
     def __init__(self, rows: Sequence[Any], reason: str) -> None:
         super().__init__(reason)
@@ -52,7 +52,10 @@ class ProcessFailed(Exception):
 
 
 def process_rows(operation: Operation, rows: Sequence[Any]) -> ProcessResults:
-    """Process the rows. Raises Unanswered, and as it is what no row can be at fault for."""
+    """Process the rows.
+
+    Raises ProcessFailed, and unchanged any error that no row can be at fault for.
+    """
     try:
         results = operation.process(rows) if rows else {}
         if not isinstance(results, Mapping):
@@ -65,30 +68,31 @@ def process_rows(operation: Operation, rows: Sequence[Any]) -> ProcessResults:
 
 
 def _is_infrastructure_error(error: BaseException) -> bool:
-    """Whether a server is away, a disk or the memory full; the database's errors are told apart elsewhere.
+    """Whether a server is unavailable, or a disk or the memory is full.
 
-    A library's error (that of requests, say) was raised from Python's.
+    Any database error counts: ops.sqlstates classifies them. A library's error (of requests, say) counts by
+    the error that it was raised from.
     """
     if isinstance(error, _INFRASTRUCTURE_ERRORS) or (
         isinstance(error, OSError) and error.errno not in _ROW_FILE_ERRNOS
     ):
         return True
-    behind = error.__cause__ or error.__context__
-    return behind is not None and _is_infrastructure_error(behind)
+    cause = error.__cause__ or error.__context__
+    return cause is not None and _is_infrastructure_error(cause)
 
 
 def _partition_results(
     operation: Operation, rows: Sequence[Any], results: Mapping[Any, Any]
 ) -> ProcessResults:
-    answers = ProcessResults()
+    partition = ProcessResults()
     for row in rows:
         try:
             values = _values_by_column(operation, results.get(row.pk))
             document = {"pk": row.pk, "version": row.row_version_, "values": values}
-            answers.documents.append(json.dumps(document, cls=_MicrosecondJSONEncoder))
+            partition.documents.append(json.dumps(document, cls=_MicrosecondJSONEncoder))
         except Exception as exc:
-            answers.failures[str(row.pk)] = str(exc) or type(exc).__name__
-    return answers
+            partition.failures[str(row.pk)] = str(exc) or type(exc).__name__
+    return partition
 
 
 def _values_by_column(operation: Operation, result: Mapping[str, Any] | Exception | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The one statement of a batch: it changes the rows, audits them and moves the cursor, or does none of it."""
+"""The one statement of a batch: it changes the rows, inserts their audit rows and moves the cursor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ from ops.sql.side_effects import is_mergeable
 
 @dataclass(frozen=True)
 class BatchBounds:
-    """How far a batch may go: at most ``limit`` rows, up to ``key`` (text), which is ``last`` of the lane."""
+    """At most ``limit`` rows, up to and including ``key`` (as text; None: no upper bound).
+
+    ``is_lane_end``: no keys are left in the lane after these.
+    """
 
     limit: int
     key: str | None
@@ -46,36 +49,37 @@ _NO_LIMIT = 2**31
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What a batch did: the rows it selected, those it changed and audited, where it left its lane."""
+    """How many rows a batch selected, how many it changed and audited, and the lane's cursor after it."""
 
     selected: int
     changed: int
     cursor: str | None = None
 
 
-# Note [Three ways to lock the rows of a batch]
-# SKIPPING locks the rows first, and passes those that a player holds. It then changes them where they lie, so
-# that the UPDATE need not look for each in the key's index: a sixth of the statement. Its snapshot is older
-# than the locks, though: of a row that somebody changed in between, the place is that of a version which the
-# snapshot does not see. Such a row is locked but not changed, and the next sweep has it. WAITING, the way of
-# the last sweep, which has none after it, waits for each row before the statement, whose snapshot is then
-# newer than the lock, and finds the row by its key.
+# Note [Lock modes of a batch]
+# SKIP_LOCKED locks the rows first, and skips those that a player has locked. It then updates them by their
+# ctid, so that the UPDATE need not find each in the key's index: a sixth of the statement. Its snapshot is
+# older than the locks, though: if somebody changed a row in between, the snapshot's ctid is that of an older
+# version. Such a row is locked but not changed, and the next sweep tries it again.
 #
-# AT_ONCE changes the span without locking its rows first, and so more rows a second. It takes a server that
-# returns old values, and it can neither skip nor stop after so many rows: the span may hold no more than a
-# batch may change, and where it meets a row that a player holds it gives up after a few milliseconds, and the
-# span is done SKIPPING. Of a row that it waited for, it asks other tables nothing anew, so that a queryset
-# which asks them is never done AT_ONCE.
+# WAIT is the mode of the last sweep, which has none after it. It waits for each row before the statement,
+# whose snapshot is then newer than the lock, and updates the row by its key.
+#
+# MERGE changes the span without locking its rows first, and so more rows per second. It takes a server that
+# returns old values, and can neither skip rows nor stop after a number of them: the span may hold no more
+# rows than a batch may change. If it meets a row that a player has locked, it gives up after a few
+# milliseconds, and the span is done in SKIP_LOCKED mode. Of a row that it waited for, PostgreSQL does not
+# evaluate subqueries over other tables again, so a queryset with subqueries is never done in MERGE mode.
 #
 # Note [Why MERGE, where UPDATE returns old values too]
-# UPDATE ... RETURNING OLD of PostgreSQL 18.4 tells the row of the statement's snapshot, not the row that it
+# UPDATE ... RETURNING OLD of PostgreSQL 18.4 returns the row of the statement's snapshot, not the row that it
 # replaced, if the table has a BEFORE UPDATE row trigger and somebody changed and committed it in between.
-# MERGE tells the row that it replaced (tried on 18.4; UPDATE is mended in 18.6 and 19rc1). All its conditions
-# stand in ON, over a source of one row, or of rows that nobody changes: only then are they asked anew of the
-# newest version of a row. MERGE refuses a table with rules, and raises where row-level security lets UPDATE
-# pass a row by.
+# MERGE returns the row that it replaced (tried on 18.4; UPDATE is fixed in 18.6 and 19rc1). All its
+# conditions stand in ON, over a source of one row, or of rows that nobody changes: only then are they
+# evaluated again for the newest version of a row. MERGE refuses a table with rules, and raises where
+# row-level security lets UPDATE skip a row.
 class LockMode(Enum):
-    """How a batch comes by the locks of its rows."""
+    """How a batch locks its rows: see Note [Lock modes of a batch]."""
 
     MERGE = auto()
     SKIP_LOCKED = auto()
@@ -83,31 +87,33 @@ class LockMode(Enum):
 
 
 def may_merge(model: type[models.Model]) -> bool:
-    """Whether a batch may be AT_ONCE: see Note [Why MERGE, where UPDATE returns old values too]."""
+    """Whether server and table allow it: see Note [Why MERGE, where UPDATE returns old values too]."""
     version: int = connection.pg_version  # type: ignore[attr-defined]
     return version >= 180_000 and is_mergeable(model)
 
 
 def compile_change(
-    operation: Operation, rows: models.QuerySet[Any], keyset: Keyset, way: LockMode
+    operation: Operation, rows: models.QuerySet[Any], keyset: Keyset, mode: LockMode
 ) -> CompiledStatement | None:
-    """The statement that changes the rows, with slots for its bounds."""
-    if way is LockMode.MERGE:
+    """Compile the statement that changes the rows, with placeholders for its bounds.
+
+    Returns None where the queryset is known to match no row.
+    """
+    if mode is LockMode.MERGE:
         return _compile_merge_statement(operation, rows, keyset)
-    placed = rows.order_by(keyset.order_key).annotate(place_=row_ctid(operation.model))
-    batch = compile_select(select_changes(placed, operation, "place_"))
+    located = rows.order_by(keyset.order_key).annotate(ctid_=row_ctid(operation.model))
+    batch = compile_select(select_changes(located, operation, "ctid_"))
     if batch is None:
         return None
+    is_skipping = mode is LockMode.SKIP_LOCKED
     # Of this table alone: entries of a list of keys are never locked.
     lock = sql.SQL(" LIMIT %s FOR NO KEY UPDATE OF {table} {skip}").format(
         table=unqualified_table_name(operation.model),
-        skip=sql.SQL("SKIP LOCKED" if way is LockMode.SKIP_LOCKED else ""),
+        skip=sql.SQL("SKIP LOCKED" if is_skipping else ""),
     )
+    source = sql.SQL(batch.sql) + lock
     return CompiledStatement(
-        _compose_statement(
-            operation, sql.SQL(batch.sql) + lock, by_place=way is LockMode.SKIP_LOCKED, keyset=keyset
-        ),
-        batch.params,
+        _compose_statement(operation, source, by_ctid=is_skipping, keyset=keyset), batch.params
     )
 
 
@@ -142,63 +148,64 @@ def _changed_columns(*first: str, values: int) -> sql.Composable:
 
 
 def execute_change(
-    change: CompiledStatement | None, operation: Operation, lane: Lane, reach: BatchBounds, way: LockMode
+    change: CompiledStatement | None, operation: Operation, lane: Lane, bounds: BatchBounds, mode: LockMode
 ) -> BatchResult:
-    """Change the first rows within reach; AT_ONCE, all of them. In a transaction."""
+    """Change the first rows within the bounds; in MERGE mode, all of them. In a transaction."""
     if change is None:
         Lane.objects.filter(pk=lane.pk).update(finished=True)
         return BatchResult(0, 0)
     params = change.bind(
-        {BoundParam.AFTER: lane.position, BoundParam.UPPER: lane.upper, BoundParam.KEY: reach.key}
+        {BoundParam.AFTER: lane.position, BoundParam.UPPER: lane.upper, BoundParam.KEY: bounds.key}
     )
-    if way is LockMode.MERGE:
-        return _execute_statement(change.sql, params, operation, lane, replace(reach, limit=_NO_LIMIT))
-    return _execute_statement(change.sql, (*params, reach.limit), operation, lane, reach)
+    if mode is LockMode.MERGE:
+        return _execute_statement(change.sql, params, operation, lane, replace(bounds, limit=_NO_LIMIT))
+    return _execute_statement(change.sql, (*params, bounds.limit), operation, lane, bounds)
 
 
 def write_process_results(
-    operation: Operation, told: Iterable[str], lane: Lane, reach: BatchBounds, waits: bool
+    operation: Operation, documents: Iterable[str], lane: Lane, bounds: BatchBounds, waits: bool
 ) -> BatchResult:
     """Set what ``process`` returned, where the row still has the version that was read. In a transaction.
 
-    ``told`` are JSON documents ``{"pk", "version", "values"}``; ``waits`` for locked rows, or skip them.
+    ``documents`` are JSON: ``{"pk", "version", "values"}``. ``waits``: wait for locked rows, or skip them.
     """
     meta = operation.model._meta
     old = [sql.SQL("current.{}").format(identifier(f.column)) for f in written_fields(operation)]
     new = [_new_value(operation, f) for f in written_fields(operation)]
     source = sql.SQL(
-        "SELECT {columns} FROM jsonb_to_recordset(%s::jsonb) AS told (pk {type}, version text, values jsonb)"
-        " JOIN {table} AS current ON current.{pk} = told.pk AND current.xmin::text = told.version"
-        " ORDER BY told.pk FOR NO KEY UPDATE OF current {skip}"
+        "SELECT {columns}"
+        " FROM jsonb_to_recordset(%s::jsonb) AS result (pk {type}, version text, values jsonb)"
+        " JOIN {table} AS current ON current.{pk} = result.pk AND current.xmin::text = result.version"
+        " ORDER BY result.pk FOR NO KEY UPDATE OF current {skip}"
     ).format(
-        columns=sql.SQL(", ").join([sql.SQL("current.ctid, told.pk"), *old, *new]),
+        columns=sql.SQL(", ").join([sql.SQL("current.ctid, result.pk"), *old, *new]),
         type=sql.SQL(type_name(meta.pk)),
         table=identifier(meta.db_table),
         pk=identifier(meta.pk.column),
         skip=sql.SQL("" if waits else "SKIP LOCKED"),
     )
-    statement = _compose_statement(operation, source, by_place=False, keyset=Keyset(operation.model))
-    return _execute_statement(statement, (f"[{','.join(told)}]",), operation, lane, reach)
+    statement = _compose_statement(operation, source, by_ctid=False, keyset=Keyset(operation.model))
+    return _execute_statement(statement, (f"[{','.join(documents)}]",), operation, lane, bounds)
 
 
 def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Composable:
-    """The told value as its column's type; the old one where ``process`` did not give it."""
+    """The value that ``process`` returned, as its column's type; the old one where it returned none."""
     key, column = sql.Literal(field.column), identifier(field.column)
-    told = sql.SQL("nullif(told.values -> {}, 'null')").format(key)
+    value = sql.SQL("nullif(result.values -> {}, 'null')").format(key)
     if not is_json(field):
-        told = sql.SQL("(jsonb_populate_record(NULL::{}, told.values)).{}").format(
+        value = sql.SQL("(jsonb_populate_record(NULL::{}, result.values)).{}").format(
             identifier(operation.model._meta.db_table), column
         )
-    return sql.SQL("CASE WHEN told.values ? {} THEN {} ELSE current.{} END").format(key, told, column)
+    return sql.SQL("CASE WHEN result.values ? {} THEN {} ELSE current.{} END").format(key, value, column)
 
 
-def _compose_statement(operation: Operation, source: sql.Composable, by_place: bool, keyset: Keyset) -> str:
+def _compose_statement(operation: Operation, source: sql.Composable, by_ctid: bool, keyset: Keyset) -> str:
     statement = sql.SQL(
         "WITH batch ({names}) AS MATERIALIZED ({source}), changed AS ({update}), audited AS ({audit}) {move}"
     ).format(
-        names=_changed_columns("place", "pk", values=len(written_fields(operation))),
+        names=_changed_columns("row_ctid", "pk", values=len(written_fields(operation))),
         source=source,
-        update=_update_clause(operation, by_place),
+        update=_update_clause(operation, by_ctid),
         audit=_audit_clause(operation),
         move=_advance_cursor_clause(
             "batch", sql.SQL('batch.pk::text COLLATE "default"' if keyset.key_list else "batch.pk")
@@ -208,23 +215,23 @@ def _compose_statement(operation: Operation, source: sql.Composable, by_place: b
 
 
 def _execute_statement(
-    statement: str, params: tuple[Any, ...], operation: Operation, lane: Lane, reach: BatchBounds
+    statement: str, params: tuple[Any, ...], operation: Operation, lane: Lane, bounds: BatchBounds
 ) -> BatchResult:
     audit_params = (lane.run.pk, operation.name, lane.run.model, lane.run.performed_by)
-    move_params = (reach.limit, reach.key, reach.limit, reach.is_lane_end, lane.pk)
+    move_params = (bounds.limit, bounds.key, bounds.limit, bounds.is_lane_end, lane.pk)
     with connection.cursor() as cursor:
         cursor.execute(statement, (*params, *audit_params, *move_params))
         return BatchResult(*cursor.fetchone())
 
 
-def _update_clause(operation: Operation, by_place: bool) -> sql.Composable:
+def _update_clause(operation: Operation, by_ctid: bool) -> sql.Composable:
     meta = operation.model._meta
     assignments = [
         format_assignment(field, sql.SQL("batch.{}").format(sql.Identifier(f"new_{i}")))
         for i, field in enumerate(written_fields(operation))
     ]
     assignments += auto_now_assignments(operation.model)
-    kept = [
+    values = [
         sql.SQL("batch.{old}, target.{column} AS {new}").format(
             old=sql.Identifier(f"old_{i}"), column=identifier(field.column), new=sql.Identifier(f"new_{i}")
         )
@@ -232,13 +239,13 @@ def _update_clause(operation: Operation, by_place: bool) -> sql.Composable:
     ]
     return sql.SQL(
         "UPDATE {table} AS target SET {assignments} FROM batch"
-        " WHERE target.{pk} = batch.pk {place} RETURNING batch.pk, {kept}"
+        " WHERE target.{pk} = batch.pk {version} RETURNING batch.pk, {values}"
     ).format(
         table=identifier(meta.db_table),
         assignments=sql.SQL(", ").join(assignments),
         pk=identifier(meta.pk.column),
-        place=sql.SQL("AND target.ctid = batch.place" if by_place else ""),
-        kept=sql.SQL(", ").join(kept),
+        version=sql.SQL("AND target.ctid = batch.row_ctid" if by_ctid else ""),
+        values=sql.SQL(", ").join(values),
     )
 
 
@@ -255,11 +262,11 @@ def _audit_clause(operation: Operation) -> sql.Composable:
 
 def _advance_cursor_clause(selected: str, order: sql.Composable) -> sql.Composable:
     lane = identifier(Lane._meta.db_table)
-    # Qualified: a bare pk would be the text that is selected.
+    # Qualified: a bare pk would be the selected text.
     return sql.SQL(_ADVANCE_CURSOR_SQL).format(lane=lane, selected=sql.Identifier(selected), order=order)
 
 
-# A full batch may have left rows of its span behind, so the cursor stops at the last row that it took.
+# A full batch may leave rows of its span behind, so the cursor stops at the last row that it selected.
 _ADVANCE_CURSOR_SQL = """
 UPDATE {lane} SET
     cursor = CASE WHEN (SELECT count(*) FROM {selected}) < %s THEN %s

@@ -181,7 +181,7 @@ def test_a_run_that_was_stopped_goes_on_where_more_may_fail(
 def test_more_failures_than_allowed_fail_the_run(declare: RegisterOperation) -> None:
     rows = create_things(10, score=600)
     run = create_run(declare(FILL), max_failures=3)
-    with pytest.raises(TooManyFailures, match=f"4 rows failed, 3 were allowed. .* runs show {run.pk}"):
+    with pytest.raises(TooManyFailures, match=f"Failed rows: 4, allowed: 3. .* runs show {run.pk}"):
         execute_run(run)
     run.refresh_from_db()
     assert (run.state, len(errors_by_object(run))) == ("failed", 4)

@@ -141,8 +141,8 @@ def test_too_many_rows_kept_one_after_the_other_stop_the_run(
     create_things(3), create_things(12, score=1)
     trigger("trials_thing", "IF OLD.score = 1 THEN RETURN NULL; END IF; RETURN NEW;")
     run = create_run(declare(FILL))
-    words = "the database left 5 rows as they were, one after the other; 7 more have not been tried since"
-    with pytest.raises(AllRowsFailed, match=words):
+    message = "the database left 5 rows unchanged in succession; 7 more were not tried"
+    with pytest.raises(AllRowsFailed, match=message):
         execute_run(run)
     run.refresh_from_db()
     assert (run.state, len(errors_by_object(run)), len(audited_changes(run))) == ("failed", 5, 3)
@@ -162,6 +162,6 @@ def test_rows_that_come_during_the_last_sweep_are_swept_or_told(declare: Registe
     execute_run(run, RecordingMonitor(make_late))
     assert (run.state, errors_by_object(run)) == ("succeeded", {})
     assert audited_changes(run).keys() == primary_keys([rows[7], rows[8], rows[9]])
-    label = "things that came to need it while the last sweep was under way"
+    label = "things that came to need the change during the last sweep"
     assert run.checks == [{"label": label, "found": 1, "sample": [str(rows[6].pk)], "late": True}]
     assert f"  note    {label}: 1, such as {rows[6].pk}" in report.format_summary(run)
