@@ -77,7 +77,8 @@ class ExportableAdmin(OperationsAdmin):
             scope, description = selection.resolve_scope(request, self)
             if form.is_valid():
                 return _start_export(request, form.get_export_request(scope))
-            files = [part.name.replace("_", " ") for part in ExportRequest(scope=scope).parts()]
+            datasets = ExportRequest(scope=scope).datasets()
+            files = [dataset.name.replace("_", " ") for dataset in datasets]
         except OpsError as exc:
             messages.error(request, str(exc))
             return HttpResponseRedirect(back_url)

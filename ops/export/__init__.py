@@ -1,1 +1,1 @@
-"""Tables out of one snapshot into a folder of files. Which tables is said by whoever calls."""
+"""Exports: tables written from one snapshot into a folder of files. The project chooses the tables."""

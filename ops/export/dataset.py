@@ -1,4 +1,4 @@
-"""What an export is made of: rows of one table, in one file."""
+"""A dataset of an export: rows of one table, written to one file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ops.models import AuditLog
 class Dataset:
     """The rows of a queryset, in its order, with all columns of their table.
 
-    ``columns`` computes some of them in SQL, and leaves out those that are None.
+    ``columns`` maps a column to the SQL expression written in its place; None leaves the column out.
     """
 
     name: str
@@ -24,8 +24,8 @@ class Dataset:
     columns: Mapping[str, str | None] = field(default_factory=dict)
 
 
-# A run's number means nothing in another database. So it goes to metadata, where an imported audit row keeps
-# it: an export of what was imported has the same bytes.
+# A run's number means nothing in another database. So it is written to metadata, where an imported audit row
+# keeps it: an export of the imported rows has the same bytes.
 _RUN_IN_METADATA = {
     "run_id": None,
     "metadata": "CASE WHEN run_id IS NULL THEN metadata"
@@ -34,7 +34,7 @@ _RUN_IN_METADATA = {
 
 
 def audit_dataset(rows: QuerySet[AuditLog], last: int | None) -> Dataset:
-    """Audit rows, or the last of them."""
+    """Build the dataset of audit rows; ``last``: only so many of the newest, None for all."""
     return Dataset("audit_logs", _last_rows(rows, last).order_by("pk"), _RUN_IN_METADATA)
 
 

@@ -1,4 +1,4 @@
-"""Fetches an export that a worker wrote, each file held against what the database keeps of its summary."""
+"""Copy an export that a worker wrote; each file is checked against the summary in the database."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ from ops.models import Export
 
 
 def fetch_export(export: Export, target: Path, *, overwrite: bool) -> None:
-    """Copy its files into the folder ``target``, whole and as they were exported, or not at all.
+    """Copy its files into the folder ``target``, all of them and unchanged, or nothing.
 
-    Raises NotToBeHad, BadContent, BadTarget, Unwritable.
+    Raises ExportUnavailable, InvalidContent, InvalidTarget, TargetNotWritable.
     """
-    found = queue.list_files(export)
-    promised = {name: ExpectedFile(**said) for name, said in (export.summary or {}).get("files", {}).items()}
-    for name, promise in {SUMMARY_FILENAME: ExpectedFile(), **promised}.items():
-        if name not in found:
+    sizes = queue.list_files(export)
+    data_files = {
+        name: ExpectedFile(**fields) for name, fields in (export.summary or {}).get("files", {}).items()
+    }
+    for name, expected in {SUMMARY_FILENAME: ExpectedFile(), **data_files}.items():
+        if name not in sizes:
             raise _mismatch_error(export, name, "it is missing")
-        if promise.bytes not in (None, found[name]):
-            raise _mismatch_error(export, name, f"it has {found[name]:,} bytes, not {promise.bytes:,}")
-    with atomic_directory(target, overwrite=overwrite, mark=SUMMARY_FILENAME, ours=found) as folder:
-        for name, promise in promised.items():
-            if (sha256 := _copy_and_hash(export, name, folder)) != promise.sha256:
-                raise _mismatch_error(export, name, f"its SHA-256 is {sha256}, not {promise.sha256}")
+        if expected.bytes not in (None, sizes[name]):
+            raise _mismatch_error(export, name, f"it has {sizes[name]:,} bytes, not {expected.bytes:,}")
+    with atomic_directory(target, overwrite=overwrite, marker=SUMMARY_FILENAME, allowed=sizes) as folder:
+        for name, expected in data_files.items():
+            if (sha256 := _copy_and_hash(export, name, folder)) != expected.sha256:
+                raise _mismatch_error(export, name, f"its SHA-256 is {sha256}, not {expected.sha256}")
         _copy_and_hash(export, SUMMARY_FILENAME, folder)
         if not _is_same_json(folder / SUMMARY_FILENAME, export.summary):
-            raise _mismatch_error(export, SUMMARY_FILENAME, "it is not the summary that was written")
+            raise _mismatch_error(export, SUMMARY_FILENAME, "it is not the summary in the database")
 
 
 def _copy_and_hash(export: Export, name: str, folder: Path) -> str:
-    """The SHA-256 of the copy, which is read back."""
+    """Copy a file and return the SHA-256 of the copy, which is read back from the disk."""
     with queue.open_file(export, name) as source, (folder / name).open("x+b") as copy:
         shutil.copyfileobj(source, copy)
         copy.flush()
@@ -55,8 +57,8 @@ def _is_same_json(path: Path, summary: object) -> bool:
         return False
 
 
-def _mismatch_error(export: Export, name: str, why: str) -> InvalidContent:
+def _mismatch_error(export: Export, name: str, reason: str) -> InvalidContent:
     return InvalidContent(
-        f"{name} of export {export.pk} is not as it was exported: {why}. Nothing was fetched."
-        f" To see what of it is whole: {manage_command('verify_export', export.path)}"
+        f"{name} of export {export.pk} has changed since the export: {reason}. Nothing was fetched.",
+        f"To check all its files: {manage_command('verify_export', export.path)}",
     )

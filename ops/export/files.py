@@ -1,4 +1,4 @@
-"""The files of an export: how rows become bytes."""
+"""The files of an export: the encoding of rows as bytes."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import Any
 
 FORMATS = ("json", "jsonl")
-ProgressCallback = Callable[[int, int], None]  # so many rows and bytes more
+ProgressCallback = Callable[[int, int], None]  # rows and bytes written since the last call
 _BLOCK_SIZE = 1 << 16
-# Of PostgreSQL's speed on two cores, level 1 keeps most and level 6 half; the file is a fifth smaller at 6.
+# On two cores level 1 keeps most of COPY's speed, level 6 half of it; its file is a fifth smaller.
 _COMPRESSION_LEVEL = 1
-_GZIP_WBITS = 31  # zlib's name for gzip's header, without a time in it
+_GZIP_WBITS = 31  # gzip's header, without a timestamp
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A JSON array, or one object a line; gzipped or not."""
+    """``json`` is an array, ``jsonl`` one object per line; compressed with gzip or not."""
 
     format: str = "json"
     compress: bool = False
 
-    def file_name(self, part: str) -> str:
-        return f"{part}.{self.format}{'.gz' if self.compress else ''}"
+    def file_name(self, dataset: str) -> str:
+        return f"{dataset}.{self.format}{'.gz' if self.compress else ''}"
 
 
 def list_file_formats() -> list[FileFormat]:
@@ -35,7 +35,7 @@ def list_file_formats() -> list[FileFormat]:
 
 @dataclass
 class FileResult:
-    """What a file holds; ``sha256`` and ``bytes`` are those of the file as it lies on the disk."""
+    """The contents of a written file; ``bytes`` and ``sha256`` are those on the disk, after compression."""
 
     rows: int = 0
     bytes: int = 0
@@ -45,50 +45,52 @@ class FileResult:
         return asdict(self)
 
 
-def write_rows(path: Path, form: FileFormat, pieces: Iterable[bytes], told: ProgressCallback) -> FileResult:
-    """Write lines to a new file, and sync it; ``told`` hears of each block."""
-    written, digest = FileResult(), hashlib.sha256()
+def write_rows(
+    path: Path, file_format: FileFormat, chunks: Iterable[bytes], on_progress: ProgressCallback
+) -> FileResult:
+    """Write chunks of JSON lines to a new file, and fsync it; ``on_progress`` is called for each block."""
+    result, digest = FileResult(), hashlib.sha256()
     with path.open("xb", buffering=0) as file:
-        for rows, block in _iter_file_blocks(form, pieces):
+        for rows, block in _iter_file_blocks(file_format, chunks):
             file.write(block)
             digest.update(block)
-            written.rows += rows
-            written.bytes += len(block)
-            told(rows, len(block))
+            result.rows += rows
+            result.bytes += len(block)
+            on_progress(rows, len(block))
         os.fsync(file.fileno())
-    written.sha256 = digest.hexdigest()
-    return written
+    result.sha256 = digest.hexdigest()
+    return result
 
 
-def _iter_file_blocks(form: FileFormat, pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Blocks of the file with the rows that each ends."""
-    blocks = ((block.count(b"\n"), block) for block in _iter_blocks(pieces))
-    framed = _iter_json_array(blocks) if form.format == "json" else blocks
-    return _iter_gzip(framed) if form.compress else framed
+def _iter_file_blocks(file_format: FileFormat, chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield the blocks of the file, each with the number of rows that end in it."""
+    blocks = ((block.count(b"\n"), block) for block in _iter_blocks(chunks))
+    encoded = _iter_json_array(blocks) if file_format.format == "json" else blocks
+    return _iter_gzip(encoded) if file_format.compress else encoded
 
 
-def _iter_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Gathers small pieces: each row comes by itself."""
-    held, size = [], 0
-    for piece in pieces:
-        held.append(piece)
-        size += len(piece)
+def _iter_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Join chunks into blocks of at least _BLOCK_SIZE: COPY delivers each row by itself."""
+    pending, size = [], 0
+    for chunk in chunks:
+        pending.append(chunk)
+        size += len(chunk)
         if size >= _BLOCK_SIZE:
-            yield b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)
+            yield b"".join(pending)
+            pending, size = [], 0
+    if pending:
+        yield b"".join(pending)
 
 
 def _iter_json_array(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Lines as the items of one JSON array. A row holds no line's end, so that nothing need be parsed."""
-    before = b"[\n"
+    """Turn lines into the items of one JSON array. No row contains a newline, so nothing needs parsing."""
+    prefix = b"[\n"
     for rows, block in blocks:
-        ends = block.endswith(b"\n")
-        items = (block[:-1] if ends else block).replace(b"\n", b",\n")
-        yield rows, before + items
-        before = b",\n" if ends else b""
-    yield 0, b"[]\n" if before == b"[\n" else b"\n]\n"
+        is_line_end = block.endswith(b"\n")
+        items = (block[:-1] if is_line_end else block).replace(b"\n", b",\n")
+        yield rows, prefix + items
+        prefix = b",\n" if is_line_end else b""
+    yield 0, b"[]\n" if prefix == b"[\n" else b"\n]\n"
 
 
 def _iter_gzip(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:

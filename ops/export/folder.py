@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all: written beside its place, synced, and renamed."""
+"""A folder that appears complete or not at all: written under another name, synced, and renamed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ops.exceptions import OpsError
 
 
 class InvalidTarget(OpsError):
-    """The folder cannot be made there: the command was given the wrong words."""
+    """The folder cannot be created there: the arguments of the command are wrong."""
 
     exit_status = 2
 
@@ -24,24 +24,26 @@ class TargetLocked(InvalidTarget):
 
 
 class TargetNotWritable(OpsError):
-    """The disk refused; nothing was left on it."""
+    """The file system refused to write; nothing was left on it."""
 
 
 @contextmanager
-def atomic_directory(target: Path, *, overwrite: bool, mark: str, ours: Collection[str]) -> Iterator[Path]:
-    """A folder to fill, which becomes ``target`` when the block ends, and is removed when it fails.
+def atomic_directory(
+    target: Path, *, overwrite: bool, marker: str, allowed: Collection[str]
+) -> Iterator[Path]:
+    """Yield a folder to fill. It becomes ``target`` when the block ends, and is removed when it fails.
 
-    Only a folder of ours is overwritten: one that is empty, or holds the file ``mark`` and beside it none
-    but those in ``ours``.
+    Only an export is overwritten: a folder that is empty, or has the file ``marker`` and no names that are
+    not in ``allowed``. Raises InvalidTarget, TargetLocked, TargetNotWritable.
     """
-    check_target(target, overwrite=overwrite, mark=mark, ours=ours)
+    check_target(target, overwrite=overwrite, marker=marker, allowed=allowed)
     target = target.absolute()
     try:
         with _locked_directory(target.with_name(f".{target.name}.partial")) as partial:
-            _restore_previous(target, mark)
-            check_target(target, overwrite=overwrite, mark=mark, ours=ours)
+            _restore_previous(target, marker)
+            check_target(target, overwrite=overwrite, marker=marker, allowed=allowed)
             yield partial
-            check_target(target, overwrite=overwrite, mark=mark, ours=ours)
+            check_target(target, overwrite=overwrite, marker=marker, allowed=allowed)
             fsync_directory(partial)
             _replace_directory(partial, target)
             fsync_directory(target.parent)
@@ -51,78 +53,87 @@ def atomic_directory(target: Path, *, overwrite: bool, mark: str, ours: Collecti
         raise TargetNotWritable(f"Nothing was exported: {target} cannot be written: {exc.strerror}.") from exc
 
 
-def check_target(target: Path, *, overwrite: bool, mark: str, ours: Collection[str]) -> None:
-    """Raise BadTarget where a folder could not appear there, or would hide what is not ours."""
+def check_target(target: Path, *, overwrite: bool, marker: str, allowed: Collection[str]) -> None:
+    """Raise InvalidTarget where a folder cannot be created, or would replace what is not an export."""
     if "\0" in str(target):
-        raise InvalidTarget("The folder's name holds a NUL character.")
+        raise InvalidTarget("The folder's name contains a NUL character: name another folder.")
     if not target.absolute().parent.is_dir():
         raise InvalidTarget(f"There is no folder {target.absolute().parent} to make {target.name} in.")
     if not os.path.lexists(target):
         return
     if target.is_symlink() or not target.is_dir():
-        raise InvalidTarget(f"{target} is {'a link' if target.is_symlink() else 'no folder'}: name another.")
-    found = {entry.name for entry in target.iterdir()}
+        kind = "a link" if target.is_symlink() else "not a folder"
+        raise InvalidTarget(f"{target} is {kind}: name another.")
+    names = {entry.name for entry in target.iterdir()}
     if not overwrite:
         raise InvalidTarget(f"{target} exists. Name another folder, or replace it with --overwrite.")
-    if found and (mark not in found or not found <= set(ours)):
+    if names and (marker not in names or not names <= set(allowed)):
         raise InvalidTarget(
-            f"{target} holds more than an export: it is not overwritten. Name another folder."
+            f"{target} has files that no export wrote: it is not overwritten. Name another folder."
         )
 
 
 @contextmanager
 def _locked_directory(folder: Path) -> Iterator[Path]:
-    """An empty folder locked for this process, removed at the end unless it was renamed.
+    """Yield an empty folder, locked for this process; it is removed at the end unless it was renamed.
 
-    One that a killed process left is cleared and used again.
+    One that a killed process left behind is emptied and used again.
     """
-    number = _open_locked(folder)
+    descriptor = _open_locked(folder)
     try:
-        for left in folder.iterdir():
-            left.unlink()
+        for path in folder.iterdir():
+            path.unlink()
         yield folder
     finally:
-        if is_same_file(folder, number):
+        if is_same_file(folder, descriptor):
             shutil.rmtree(folder, ignore_errors=True)
-        os.close(number)
+        os.close(descriptor)
 
 
 def _open_locked(folder: Path) -> int:
+    """Create the folder, lock it, and return its file descriptor. Raises TargetLocked."""
     while True:
         folder.mkdir(exist_ok=True)
         try:
-            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except FileNotFoundError:
             continue
         try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            os.close(number)
-            raise TargetLocked(f"Another export to the same place is being written, in {folder}.") from exc
-        if is_same_file(folder, number):
-            return number
-        os.close(number)  # Its owner has just renamed or removed it.
+            os.close(descriptor)
+            raise TargetLocked(
+                f"Another export is being written to the same place, in {folder}.",
+                "Wait until it has ended, or name another folder.",
+            ) from exc
+        if is_same_file(folder, descriptor):
+            return descriptor
+        os.close(descriptor)  # Its owner has just renamed or removed it.
 
 
 def _replace_directory(partial: Path, target: Path) -> None:
-    """A full folder cannot be renamed over another: the old one steps aside first, and back on an error."""
+    """Rename ``partial`` to ``target``.
+
+    A folder cannot be renamed over one that is not empty, so the previous one is renamed first, and restored
+    on an error.
+    """
     if not target.exists():
         partial.rename(target)
         return
-    old = _previous_path(target)
-    shutil.rmtree(old, ignore_errors=True)
-    target.rename(old)
+    previous = _previous_path(target)
+    shutil.rmtree(previous, ignore_errors=True)
+    target.rename(previous)
     try:
         partial.rename(target)
     except OSError:
-        old.rename(target)
+        previous.rename(target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(previous, ignore_errors=True)
 
 
-def _restore_previous(target: Path, mark: str) -> None:
-    """A process killed between the two renames of `_replace` left the old export aside, and no other."""
-    if not os.path.lexists(target) and (_previous_path(target) / mark).is_file():
+def _restore_previous(target: Path, marker: str) -> None:
+    """Restore the previous export, where a process was killed between the renames of `_replace_directory`."""
+    if not os.path.lexists(target) and (_previous_path(target) / marker).is_file():
         _previous_path(target).rename(target)
 
 

@@ -1,4 +1,7 @@
-"""The one job of an export: claim it, write it while a second connection beats and listens, say what came."""
+"""The job that writes an export on a worker: claim it, write it, record the result.
+
+Meanwhile a thread records heartbeats and progress, and sees whether the job is to stop.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import Error, connection
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from ops.exceptions import Interrupted, OpsError
 from ops.export.folder import TargetLocked
+from ops.export.lifecycle import transition
 from ops.export.progress import TransferProgress
 from ops.export.queue import HEARTBEAT_EXPIRED, enqueue_export
 from ops.export.request import ExportRequest
@@ -32,86 +37,80 @@ _HEARTBEAT_INTERVAL = 1.0
 
 
 def perform(number: int) -> None:
-    """Write the export, unless somebody else does. Harmless beside its own twin."""
+    """Write the export, unless another job owns it. Two jobs for one export do no harm."""
     owner = uuid4()
     if not _claim(number, owner):
         return
-    export = Export.objects.get(pk=number)
-    meter, stop = TransferProgress(), Event()
+    export, owned = Export.objects.get(pk=number), Export.objects.filter(pk=number, owner=owner)
+    progress, stop = TransferProgress(), Event()
     try:
-        with _heartbeat_thread(export.pk, owner, meter, stop):
-            summary = _write_to_target(export, meter, stop)
-        _finish(export, owner, ExportState.SUCCEEDED, meter, summary=summary.as_json())
+        with _heartbeat_thread(export, owned, progress, stop):
+            summary = _write_to_target(export, progress, stop)
+        _finish(owned, ExportState.SUCCEEDED, progress, summary=summary.as_json())
     except Interrupted:
-        if _cancel_or_requeue(export, owner, meter):
+        if _cancel_or_requeue(owned, progress):
             enqueue_export(export)
-    except TargetLocked:  # called again by the reaper: at once it would only find the other still at it
-        _cancel_or_requeue(export, owner, meter)
+    except TargetLocked:  # The reaper enqueues it later: now it would only find the target locked again.
+        _cancel_or_requeue(owned, progress)
     except OpsError as exc:
-        _finish(export, owner, ExportState.FAILED, meter, error=str(exc))
+        _finish(owned, ExportState.FAILED, progress, error=str(exc))
     except Exception as exc:
         if isinstance(exc, Error) and is_unavailable(exc):
             log.warning("%s: the database is unavailable: %s", export, exc)
-            return  # it is lost, and is called again once the database is back
-        _finish(export, owner, ExportState.FAILED, meter, error=str(exc))
+            return  # Its heartbeat expires, and the reaper enqueues it once the database is back.
+        _finish(owned, ExportState.FAILED, progress, error=str(exc))
         raise
 
 
-def _write_to_target(export: Export, meter: TransferProgress, stop: Event) -> Summary:
-    wanted, target = ExportRequest.of_json(export.asked), Path(export.path)
+def _write_to_target(export: Export, progress: TransferProgress, stop: Event) -> Summary:
+    request, target = ExportRequest.from_json(export.asked), Path(export.path)
     root = Path(settings.EXPORT_ROOT).absolute()
     if target.parent == root:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Whoever was lost may have come as far as to rename the folder.
-    wanted = replace(wanted, overwrite=wanted.overwrite or export.attempts > 1)
-    return write_export(wanted, target, meter, stop)
+    # A lost worker may have renamed the folder already.
+    request = replace(request, overwrite=request.overwrite or export.attempts > 1)
+    return write_export(request, target, progress, stop)
 
 
 def _claim(number: int, owner: UUID) -> bool:
-    free = Q(state=ExportState.QUEUED) | (Q(state=ExportState.RUNNING) & HEARTBEAT_EXPIRED)
-    return bool(
-        Export.objects.filter(free, pk=number).update(
-            state=ExportState.RUNNING,
-            owner=owner,
-            attempts=F("attempts") + 1,
-            heartbeat_at=Now(),
-            rows=0,
-            bytes=0,
-        )
+    """Take up an export that is queued, or whose worker was lost; return whether it is ours now."""
+    is_free = Q(state=ExportState.QUEUED) | HEARTBEAT_EXPIRED
+    claimed = transition(
+        Export.objects.filter(is_free, pk=number),
+        ExportState.RUNNING,
+        owner=owner,
+        attempts=F("attempts") + 1,
+        heartbeat_at=Now(),
+        rows=0,
+        bytes=0,
     )
+    return bool(claimed)
 
 
-def _cancel_or_requeue(export: Export, owner: UUID, meter: TransferProgress) -> bool:
-    """Cancelled if somebody asked for it; else, which is returned, it waits for a worker that starts over."""
-    if _finish(export, owner, ExportState.CANCELLED, meter, only=ExportState.CANCELLING):
+def _cancel_or_requeue(owned: QuerySet[Export], progress: TransferProgress) -> bool:
+    """Cancel the export if that was requested; else requeue it for another worker, and return True."""
+    if _finish(owned.filter(state=ExportState.CANCELLING), ExportState.CANCELLED, progress):
         return False
-    back = {"state": ExportState.QUEUED, "owner": None, "heartbeat_at": None, "attempts": F("attempts") - 1}
-    mine = Export.objects.filter(pk=export.pk, owner=owner, state=ExportState.RUNNING)
-    return bool(mine.update(**back))
+    changes = {"owner": None, "heartbeat_at": None, "attempts": F("attempts") - 1}
+    return bool(transition(owned, ExportState.QUEUED, **changes))
 
 
-def _finish(
-    export: Export,
-    owner: UUID,
-    state: ExportState,
-    meter: TransferProgress,
-    only: ExportState | None = None,
-    **told: object,
-) -> bool:
-    mine = Export.objects.filter(pk=export.pk, owner=owner)
-    if only:
-        mine = mine.filter(state=only)
-    figures = {"rows": meter.rows, "bytes": meter.bytes, "total": meter.total}
-    return bool(mine.update(state=state, finished_at=Now(), **figures, **told))
+def _finish(owned: QuerySet[Export], to: ExportState, progress: TransferProgress, **changes: Any) -> bool:
+    return bool(transition(owned, to, **_progress_fields(progress), **changes))
+
+
+def _progress_fields(progress: TransferProgress) -> dict[str, int]:
+    return {"rows": progress.rows, "bytes": progress.bytes, "total": progress.total}
 
 
 @contextmanager
-def _heartbeat_thread(number: int, owner: UUID, meter: TransferProgress, stop: Event) -> Iterator[None]:
-    """A thread, since the connection of this one is busy with COPY."""
+def _heartbeat_thread(
+    export: Export, owned: QuerySet[Export], progress: TransferProgress, stop: Event
+) -> Iterator[None]:
+    """Record heartbeats in a thread, over its own connection: the main one is busy with COPY."""
     done = Event()
-    thread = Thread(
-        target=_send_heartbeats, args=(number, owner, meter, stop, done), name="beat", daemon=True
-    )
+    args = (export, owned, progress, stop, done)
+    thread = Thread(target=_send_heartbeats, args=args, name="beat", daemon=True)
     thread.start()
     try:
         yield
@@ -120,17 +119,19 @@ def _heartbeat_thread(number: int, owner: UUID, meter: TransferProgress, stop: E
         thread.join()
 
 
-def _send_heartbeats(number: int, owner: UUID, meter: TransferProgress, stop: Event, done: Event) -> None:
+def _send_heartbeats(
+    export: Export, owned: QuerySet[Export], progress: TransferProgress, stop: Event, done: Event
+) -> None:
+    """Record heartbeats and progress until ``done``; set ``stop`` once the job is to stop."""
+    running = owned.filter(state=ExportState.RUNNING)
     try:
         while not done.wait(_HEARTBEAT_INTERVAL):
-            mine = Export.objects.filter(pk=number, owner=owner)
-            figures = {"rows": meter.rows, "bytes": meter.bytes, "total": meter.total}
-            alive = mine.filter(state=ExportState.RUNNING).update(heartbeat_at=Now(), **figures)
-            if stop_requested.is_set() or not alive:
+            is_running = running.update(heartbeat_at=Now(), **_progress_fields(progress))
+            if stop_requested.is_set() or not is_running:
                 stop.set()
                 return
     except Error as exc:
-        log.warning("export %s: %s", number, exc)
+        log.warning("%s: %s", export, exc)
         stop.set()
     finally:
         connection.close()

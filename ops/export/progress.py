@@ -1,4 +1,4 @@
-"""Counts the rows and bytes of a transfer. What shows it to a person is in `ops.report.transfer`."""
+"""The progress of a transfer: rows and bytes. The classes that display it are in `ops.report.transfer`."""
 
 from __future__ import annotations
 
@@ -8,40 +8,41 @@ from time import monotonic
 
 
 class TransferProgress:
-    """Told of every block, shows at most once in ``interval`` seconds; this one shows nothing.
+    """Count rows and bytes of all files, and display them at most once per ``interval`` seconds.
 
-    ``total`` and ``rows`` are those of all files; a total of 0 is one that nobody knows.
+    A ``total`` of 0 is unknown. This class displays nothing.
     """
 
     interval = 2.0
     total = rows = bytes = 0
 
     @contextmanager
-    def of(self, total: int) -> Iterator[None]:
-        """For a transfer of so many rows."""
+    def tracking(self, total: int) -> Iterator[None]:
+        """Start counting a transfer of ``total`` rows."""
         self.total, self.rows, self.bytes = total, 0, 0
-        self.began = self.shown = monotonic()
+        self.started = self.last_shown = monotonic()
         yield
 
     def advance(self, name: str, rows: int, size: int) -> None:
+        """Add ``rows`` and ``size`` bytes, transferred to or from the file ``name``."""
         self.rows += rows
         self.bytes += size
-        if monotonic() - self.shown >= self.interval:
-            self.shown = monotonic()
+        if monotonic() - self.last_shown >= self.interval:
+            self.last_shown = monotonic()
             self.show(name)
 
-    def fewer(self, rows: int) -> None:
-        """So many rows of the total do not come."""
+    def reduce_total(self, rows: int) -> None:
+        """Subtract rows that will not be transferred."""
         self.total = max(self.rows, self.total - rows) if self.total else 0
 
     def show(self, name: str) -> None:
-        pass
+        """Display the progress; ``name`` is the current file."""
 
     @property
-    def bytes_a_second(self) -> float:
-        return self.bytes / max(monotonic() - self.began, 0.001)
+    def bytes_per_second(self) -> float:
+        return self.bytes / max(monotonic() - self.started, 0.001)
 
     @property
     def seconds_left(self) -> float:
-        passed = monotonic() - self.began
-        return passed * max(0, self.total - self.rows) / max(self.rows, 1)
+        elapsed = monotonic() - self.started
+        return elapsed * max(0, self.total - self.rows) / max(self.rows, 1)

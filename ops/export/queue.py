@@ -1,6 +1,6 @@
-"""Exports that the workers write: asked for, cancelled, called again when lost, and fetched.
+"""Exports that workers write: requested, cancelled, enqueued again when lost, and read.
 
-The database is the truth, the queue only the bell, as it is for runs.
+The state of an export is in PostgreSQL; Redis only wakes a worker, as it does for runs.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import BinaryIO
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
 
 from ops.clock import is_recent
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
 from ops.export.folder import check_target
+from ops.export.lifecycle import transition
 from ops.export.request import ExportRequest
 from ops.export.summary import SUMMARY_FILENAME
 from ops.export.write import all_file_names
@@ -27,7 +27,6 @@ from ops.queue import liveness
 from ops.queue.enqueue import enqueue_missing_jobs
 
 MAX_ATTEMPTS = 3
-ACTIVE_STATES = (ExportState.QUEUED, ExportState.RUNNING, ExportState.CANCELLING)
 HEARTBEAT_EXPIRED = ~is_recent("heartbeat_at", liveness.HEARTBEAT_TIMEOUT)
 
 
@@ -36,22 +35,25 @@ class UnknownExport(OpsError):
 
 
 class ExportUnavailable(OpsError):
-    """The export is not in the state for it."""
+    """The state of the export does not allow it, or its files cannot be read."""
 
 
-def request_export(wanted: ExportRequest, performed_by: str, path: str = "") -> tuple[Export, str]:
-    """Leave an export to the workers; with a warning in words, or "", where nobody hears of it yet.
+def request_export(request: ExportRequest, performed_by: str, path: str = "") -> tuple[Export, str]:
+    """Queue an export; return it with a warning for a person where no worker takes it up now, else "".
 
-    Without a path it is written into settings.EXPORT_ROOT, under its number and a word of its own: after a
-    restore the same numbers come again.
+    Without a path it is written into settings.EXPORT_ROOT, under its number and a random suffix: after a
+    restore numbers are used again. Raises InvalidScope, InvalidTarget.
     """
-    parts = wanted.parts()  # what is wrong is told now, not by the worker
+    datasets = request.datasets()  # errors are raised here, not in the worker
     if path:
         check_target(
-            Path(path), overwrite=wanted.overwrite, mark=SUMMARY_FILENAME, ours=all_file_names(parts)
+            Path(path),
+            overwrite=request.overwrite,
+            marker=SUMMARY_FILENAME,
+            allowed=all_file_names(datasets),
         )
     with transaction.atomic():
-        export = Export.objects.create(asked=wanted.as_json(), path=path, performed_by=performed_by)
+        export = Export.objects.create(asked=request.as_json(), path=path, performed_by=performed_by)
         if not path:
             name = f"{export.pk}-{secrets.token_hex(4)}"
             export.path = str(Path(settings.EXPORT_ROOT).absolute() / name)
@@ -65,6 +67,7 @@ def enqueue_export(export: Export) -> str:
 
 
 def get_export(number: int) -> Export:
+    """Raises UnknownExport."""
     try:
         return Export.objects.get(pk=number)
     except Export.DoesNotExist as exc:
@@ -74,54 +77,67 @@ def get_export(number: int) -> Export:
 
 
 def cancel_export(export: Export) -> None:
-    """One that waits is cancelled now, one at work within a second or two."""
-    at_work = Export.objects.filter(pk=export.pk, state=ExportState.RUNNING)
-    waiting = Export.objects.filter(pk=export.pk, state=ExportState.QUEUED)
-    moved = waiting.update(state=ExportState.CANCELLED, finished_at=Now())
-    moved += at_work.update(state=ExportState.CANCELLING)
+    """Cancel a queued export now, a running one within a second or two. Raises ExportUnavailable."""
+    exports = Export.objects.filter(pk=export.pk)
+    queued = exports.filter(state=ExportState.QUEUED)
+    moved = transition(queued, ExportState.CANCELLED) or transition(exports, ExportState.CANCELLING)
     export.refresh_from_db()
     if not moved:
-        raise ExportUnavailable(f"Export {export.pk} is {export.state}: it cannot be cancelled.")
+        raise _wrong_state_error(export, "it cannot be cancelled")
 
 
 def requeue_lost() -> None:
-    """Call a worker again to what was lost, and complete what nobody completed. Raises RedisError, Error."""
+    """Enqueue again the exports whose worker was lost, and end those that were to be cancelled.
+
+    Raises RedisError, Error.
+    """
     lost = Export.objects.filter(HEARTBEAT_EXPIRED)
-    lost.filter(state=ExportState.CANCELLING).update(state=ExportState.CANCELLED, finished_at=Now())
-    lost.filter(state=ExportState.RUNNING, attempts__gte=MAX_ATTEMPTS).update(
-        state=ExportState.FAILED,
+    transition(lost.filter(state=ExportState.CANCELLING), ExportState.CANCELLED)
+    transition(
+        lost.filter(state=ExportState.RUNNING, attempts__gte=MAX_ATTEMPTS),
+        ExportState.FAILED,
         error=f"The worker was lost {MAX_ATTEMPTS} times. Its log may say why.",
-        finished_at=Now(),
     )
     for export in lost.filter(state__in=(ExportState.QUEUED, ExportState.RUNNING)):
         enqueue_export(export)
 
 
 def get_export_folder(export: Export) -> Path:
-    """Where its files are. Raises NotToBeHad where they are not, or not yet."""
+    """Return the folder with its files. Raises ExportUnavailable where it has none, or they are elsewhere."""
     if export.state != ExportState.SUCCEEDED:
-        raise ExportUnavailable(f"Export {export.pk} is {export.state}: there is nothing to fetch.")
-    found = Path(export.path)
-    if not os.path.isdir(found):  # also where this user may not look
+        raise _wrong_state_error(export, "it has no files to fetch")
+    folder = Path(export.path)
+    if not os.path.isdir(folder):  # also where this user may not read its parent
         raise ExportUnavailable(
-            f"Export {export.pk} was written to {found}, which this machine does not have."
+            f"Export {export.pk} was written to {folder}, which this machine does not have.",
+            "Fetch it on the machine of its worker.",
         )
-    return found
+    return folder
+
+
+def _wrong_state_error(export: Export, problem: str) -> ExportUnavailable:
+    return ExportUnavailable(
+        f"Export {export.pk} is {export.state}: {problem}.",
+        f"To see it: {manage_command('exports', 'show', export.pk)}",
+    )
 
 
 def list_files(export: Export) -> dict[str, int]:
-    """The bytes of each of its files, which its summary names, and none that is a link. Raises NotToBeHad."""
-    place, known = get_export_folder(export), {SUMMARY_FILENAME, *(export.summary or {}).get("files", ())}
+    """Return the size in bytes of each file that the summary names; links are left out.
+
+    Raises ExportUnavailable.
+    """
+    folder, names = get_export_folder(export), {SUMMARY_FILENAME, *(export.summary or {}).get("files", ())}
     try:
-        with os.scandir(place) as found:
-            plain = [entry for entry in found if entry.name in known and entry.is_file(follow_symlinks=False)]
-            return {entry.name: entry.stat().st_size for entry in sorted(plain, key=attrgetter("name"))}
+        with os.scandir(folder) as entries:
+            files = [each for each in entries if each.name in names and each.is_file(follow_symlinks=False)]
+            return {entry.name: entry.stat().st_size for entry in sorted(files, key=attrgetter("name"))}
     except OSError as exc:
-        raise ExportUnavailable(f"Export {export.pk} cannot be read in {place}: {exc.strerror}.") from exc
+        raise ExportUnavailable(f"Export {export.pk} cannot be read in {folder}: {exc.strerror}.") from exc
 
 
 def open_file(export: Export, name: str) -> BinaryIO:
-    """One of its files, to be sent to somebody. Raises NotToBeHad for any other name."""
+    """Open one of its files. Raises ExportUnavailable, also for a name that is not one of them."""
     if name not in list_files(export):
         raise ExportUnavailable(f"Export {export.pk} has no file {name!r}.")
     try:

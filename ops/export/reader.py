@@ -1,4 +1,4 @@
-"""Reads an export back: its summary, and its files row by row, held against what the summary says."""
+"""Read the files of an export row by row, and compare them with what the summary says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BUFFER_SIZE = 1 << 16
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """What the summary says of a file; a summary of the Node backend says only how many rows it has."""
+    """What the summary says of a file; a summary of the Node backend has only the number of rows."""
 
     rows: int | None = None
     bytes: int | None = None
@@ -31,39 +31,41 @@ class ExpectedFile:
 
 
 class ExportFile:
-    """The rows of one file with their places, read once; raises BadContent, its message without the name.
+    """Iterates over the rows of one file with their positions, from 0.
 
-    ``rows`` and ``bytes`` say how far it is; ``sha256`` is the file's once the last row was read.
+    ``rows`` and ``bytes`` count what was read; ``sha256`` is the file's after the last row. Iterating raises
+    InvalidContent, whose message does not name the file.
     """
 
-    def __init__(self, part: str, path: Path, promise: ExpectedFile) -> None:
-        self.part, self.path, self.promise = part, path, promise
+    def __init__(self, dataset: str, path: Path, expected: ExpectedFile) -> None:
+        self.dataset, self.path, self.expected = dataset, path, expected
         self.top_level: dict[str, Any] = {}
         self.rows = 0
-        self._read = _ReadDigest()
-        self._lines = ".jsonl" in path.suffixes
+        self._consumed = _ReadDigest()
+        self._is_jsonl = ".jsonl" in path.suffixes
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
-        self.rows, self._read = 0, _ReadDigest()
-        with self._opened() as text:
+        self.rows, self._consumed = 0, _ReadDigest()
+        with self._open_text() as text:
             for row in self._values(JsonReader(text)):
                 yield self.rows, row
                 self.rows += 1
-        self._hold_to(self.promise)
+        self._check_expected()
 
     @property
     def bytes(self) -> int:
-        return self._read.bytes
+        return self._consumed.bytes
 
     @property
     def sha256(self) -> str:
-        return str(self._read.digest.hexdigest())
+        return str(self._consumed.digest.hexdigest())
 
-    def row_label(self, place: int) -> str:
-        return f"line {place + 1}" if self._lines else f"row [{place}]"
+    def row_label(self, position: int) -> str:
+        """Describe the position of a row, as an error message names it."""
+        return f"line {position + 1}" if self._is_jsonl else f"row [{position}]"
 
     def _values(self, reader: JsonReader) -> Iterator[Any]:
-        if self._lines:
+        if self._is_jsonl:
             while reader.peek():
                 yield reader.value()
             return
@@ -74,27 +76,28 @@ class ExportFile:
             raise InvalidContent("not JSON: there is more after its end.")
 
     @contextmanager
-    def _opened(self) -> Iterator[TextIO]:
+    def _open_text(self) -> Iterator[TextIO]:
         try:
-            with _open_regular_file(self.path, self.promise.bytes) as number:
-                raw = io.BufferedReader(_HashingFile(number, self._read), _BUFFER_SIZE)
-                packed = self.path.suffix == ".gz"
-                yield io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if packed else raw, "utf-8", newline="")
+            with _open_regular_file(self.path, self.expected.bytes) as descriptor:
+                raw = io.BufferedReader(_HashingFile(descriptor, self._consumed), _BUFFER_SIZE)
+                is_gzip = self.path.suffix == ".gz"
+                yield io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if is_gzip else raw, "utf-8", newline="")
         except UnicodeDecodeError as exc:
             raise InvalidContent(f"not UTF-8: byte 0x{exc.object[exc.start]:02x}.") from exc
         except EOFError as exc:
-            raise InvalidContent("its gzip is cut off.") from exc
+            raise InvalidContent("its gzip data is truncated.") from exc
         except (gzip.BadGzipFile, zlib.error) as exc:
             raise InvalidContent(f"not gzip: {exc}.") from exc
         except OSError as exc:
             reason = "it is a link" if exc.errno == errno.ELOOP else exc.strerror
             raise InvalidContent(f"cannot be read: {reason}.") from exc
 
-    def _hold_to(self, promise: ExpectedFile) -> None:
-        if promise.sha256 not in (None, self.sha256):
-            raise InvalidContent(f"its SHA-256 is {self.sha256}, the summary says {promise.sha256}.")
-        if promise.rows not in (None, self.rows):
-            raise InvalidContent(f"it has {self.rows:,} rows, the summary says {promise.rows:,}.")
+    def _check_expected(self) -> None:
+        expected = self.expected
+        if expected.sha256 not in (None, self.sha256):
+            raise InvalidContent(f"its SHA-256 is {self.sha256}, the summary says {expected.sha256}.")
+        if expected.rows not in (None, self.rows):
+            raise InvalidContent(f"it has {self.rows:,} rows, the summary says {expected.rows:,}.")
 
 
 @dataclass
@@ -104,29 +107,29 @@ class _ReadDigest:
 
 
 class _HashingFile(io.FileIO):
-    """Notes what is read from it."""
+    """A file that counts and hashes the bytes read from it."""
 
-    def __init__(self, number: int, read: _ReadDigest) -> None:
-        super().__init__(number, closefd=False)
-        self._noted = read
+    def __init__(self, descriptor: int, consumed: _ReadDigest) -> None:
+        super().__init__(descriptor, closefd=False)
+        self._consumed = consumed
 
     def readinto(self, buffer: Any) -> int:
         count = super().readinto(buffer) or 0
-        self._noted.bytes += count
-        self._noted.digest.update(memoryview(buffer)[:count])
+        self._consumed.bytes += count
+        self._consumed.digest.update(memoryview(buffer)[:count])
         return count
 
 
 @contextmanager
-def _open_regular_file(path: Path, promised: int | None) -> Iterator[int]:
-    """The number of an open file: no link that leads elsewhere, no pipe that never ends."""
-    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+def _open_regular_file(path: Path, expected_bytes: int | None) -> Iterator[int]:
+    """Yield the file descriptor. Symbolic links, and pipes, which may never end, are refused."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        found = os.fstat(number)
-        if not stat.S_ISREG(found.st_mode):
-            raise InvalidContent("it is no plain file.")
-        if promised not in (None, found.st_size):
-            raise InvalidContent(f"it has {found.st_size:,} bytes, the summary says {promised:,}.")
-        yield number
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidContent("it is not a regular file.")
+        if expected_bytes not in (None, status.st_size):
+            raise InvalidContent(f"it has {status.st_size:,} bytes, the summary says {expected_bytes:,}.")
+        yield descriptor
     finally:
-        os.close(number)
+        os.close(descriptor)

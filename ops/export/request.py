@@ -1,4 +1,4 @@
-"""What an export is asked for, and the parts that come of it."""
+"""The request for an export: its rows, its format, and the datasets that they give."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ DEFAULT_AUDIT_ROWS = 1000
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """``audit_last`` is how many of the last audit rows, None for all; ``overwrite`` replaces an export."""
+    """``audit_last``: how many of the newest audit rows, None for all; ``overwrite``: replace an export."""
 
-    form: FileFormat = field(default_factory=FileFormat)
+    file_format: FileFormat = field(default_factory=FileFormat)
     scope: Scope = field(default_factory=Scope)
     audit_last: int | None = DEFAULT_AUDIT_ROWS
     overwrite: bool = False
 
-    def parts(self) -> Sequence[Dataset]:
-        """What the project says in its setting EXPORT_PARTS."""
+    def datasets(self) -> Sequence[Dataset]:
+        """Build the datasets by the function that the setting EXPORT_PARTS names. Raises InvalidScope."""
         build = cast("Callable[[Scope, int | None], Sequence[Dataset]]", import_string(settings.EXPORT_PARTS))
         return build(self.scope, self.audit_last)
 
     def as_json(self) -> dict[str, Any]:
-        """What the workers read: rows that a queryset finds now are written down by their keys."""
+        """Return what is stored for the workers; a scope given by a queryset becomes the keys of its rows."""
         keys = self.scope.materialize().keys
         return {
-            "format": self.form.format,
-            "compress": self.form.compress,
+            "format": self.file_format.format,
+            "compress": self.file_format.compress,
             "filter": dict(self.scope.filter),
             "keys": None if keys is None else sorted(keys),
             "audit_last": self.audit_last,
             "overwrite": self.overwrite,
         }
 
-    def as_told(self) -> dict[str, Any]:
-        """What the summary says of it: how many rows were ticked, not which."""
+    def as_summary(self) -> dict[str, Any]:
+        """Return what the summary says of the request: how many rows were chosen, not which."""
         keys = self.scope.materialize().keys
-        audit = "all" if self.audit_last is None else self.audit_last
         return {
-            "auditLogs": audit,
+            "auditLogs": "all" if self.audit_last is None else self.audit_last,
             "filter": dict(self.scope.filter),
             "ticked": None if keys is None else len(keys),
         }
 
     @classmethod
-    def of_json(cls, told: Mapping[str, Any]) -> ExportRequest:
-        keys = None if told["keys"] is None else frozenset(told["keys"])
-        form = FileFormat(told["format"], told["compress"])
-        return cls(form, Scope(told["filter"], keys), told["audit_last"], told["overwrite"])
+    def from_json(cls, stored: Mapping[str, Any]) -> ExportRequest:
+        """Rebuild the request from what ``as_json`` returned."""
+        keys = None if stored["keys"] is None else frozenset(stored["keys"])
+        file_format = FileFormat(stored["format"], stored["compress"])
+        return cls(file_format, Scope(stored["filter"], keys), stored["audit_last"], stored["overwrite"])

@@ -1,4 +1,4 @@
-"""The summary of an export: what a reader can hold its files against."""
+"""The summary of an export, by which a reader checks its files."""
 
 from __future__ import annotations
 
@@ -21,38 +21,41 @@ from ops.formatting import quote_truncated, truncate
 from ops.json_reader import DuplicateKey, ExactDecoder, format_decode_error
 
 SUMMARY_FILENAME = "export_summary.json"
-_MAX_CHARS = 1 << 24  # characters
+_MAX_CHARS = 1 << 24
 _MAX_COUNT = 1 << 63
 _FILE_KEYS = ("rows", "bytes", "sha256")
 
 
 class NotAnExportFolder(OpsError):
-    """The folder has no export in it: the command was given the wrong words."""
+    """The folder has no export: the arguments of the command are wrong."""
 
     exit_status = 2
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Times are ISO 8601; ``counts`` has the names that the Node backend gave them."""
+    """The contents of the summary file. Its ``counts`` have the names that the Node backend gave them."""
 
-    exported_at: str
+    exported_at: str  # ISO 8601
     seconds: float
     snapshot: str
-    form: FileFormat
-    files: Mapping[str, FileResult]  # by the name of the part
+    file_format: FileFormat
+    files: Mapping[str, FileResult]  # by the name of the dataset
     migrations: Mapping[str, list[str]]
-    asked: Mapping[str, Any]
+    request: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
         return {
             "exportedAt": self.exported_at,
-            "counts": {_to_camel_case(part): written.rows for part, written in self.files.items()},
+            "counts": {_to_camel_case(dataset): result.rows for dataset, result in self.files.items()},
             "kyndo": settings.VERSION,
             "seconds": self.seconds,
             "snapshot": self.snapshot,
-            "asked": self.asked,
-            "files": {self.form.file_name(part): w.as_json() for part, w in self.files.items()},
+            "asked": self.request,
+            "files": {
+                self.file_format.file_name(dataset): result.as_json()
+                for dataset, result in self.files.items()
+            },
             "migrations": self.migrations,
         }
 
@@ -64,38 +67,45 @@ class Summary:
 
 @dataclass(frozen=True)
 class ExportFolder:
-    """A folder with an export in it, KYNDO's or the Node backend's, which says no version."""
+    """A folder with an export of KYNDO, or of the Node backend, whose summary has no version."""
 
     folder: Path
     exported_at: str
     version: str | None
-    files: Mapping[str, ExportFile]  # by the name of the part
+    files: Mapping[str, ExportFile]  # by the name of the dataset
 
     @property
     def is_ours(self) -> bool:
         return self.version is not None
 
 
-def open_export(folder: Path, parts: Sequence[str]) -> ExportFolder:
-    """Read the summary, and see that each part has its file. Raises NoExport and BadContent."""
-    told = _read_summary(folder)
-    exported_at, version = _get_text(told, "exportedAt"), _get_text(told, "kyndo")
-    promises = _expected_files(told, parts) if version is not None else _legacy_expected_files(told, parts)
-    missing = [part for part in parts if part not in promises]
+def open_export(folder: Path, datasets: Sequence[str]) -> ExportFolder:
+    """Read the summary, and check that each dataset has its file.
+
+    Raises NotAnExportFolder, InvalidContent.
+    """
+    summary = _read_summary(folder)
+    exported_at, version = _get_text(summary, "exportedAt"), _get_text(summary, "kyndo")
+    read_expected = _expected_files if version is not None else _legacy_expected_files
+    expected = read_expected(summary, datasets)
+    missing = [dataset for dataset in datasets if dataset not in expected]
     if missing:
         raise InvalidContent(f"{folder / SUMMARY_FILENAME} names no file of {', '.join(missing)}.")
-    files = {part: ExportFile(part, folder / promises[part][0], promises[part][1]) for part in parts}
+    files = {
+        dataset: ExportFile(dataset, folder / expected[dataset][0], expected[dataset][1])
+        for dataset in datasets
+    }
     for file in files.values():
         if not os.path.lexists(file.path):
-            raise InvalidContent(f"{folder} is no whole export: {file.path.name} is missing.")
-    return ExportFolder(folder, exported_at or "a time that it does not say", version, files)
+            raise InvalidContent(f"{folder} is not a complete export: {file.path.name} is missing.")
+    return ExportFolder(folder, exported_at or "an unknown time", version, files)
 
 
 def _read_summary(folder: Path) -> dict[str, Any]:
     path = folder / SUMMARY_FILENAME
     try:
         with path.open(encoding="utf-8") as file:
-            told = ExactDecoder().decode(file.read(_MAX_CHARS))
+            summary = ExactDecoder().decode(file.read(_MAX_CHARS))
     except simplejson.JSONDecodeError as exc:
         reason = f"{format_decode_error(exc)} at line {exc.lineno}, column {exc.colno}"
         raise InvalidContent(f"{path} is damaged: not JSON: {reason}.") from exc
@@ -103,11 +113,11 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         if isinstance(exc, OSError) or "\0" in str(path):
             raise NotAnExportFolder(_read_error_message(path, exc)) from exc
         raise InvalidContent(f"{path} is damaged: {truncate(str(exc), 100)}.") from exc
-    if isinstance(told, DuplicateKey):
-        raise InvalidContent(f'{path} gives "{truncate(told.key)}" twice.')
-    if not isinstance(told, dict) or not isinstance(told.get("counts"), dict):
-        raise InvalidContent(f"{path} is no summary of an export: it has no counts.")
-    return told
+    if isinstance(summary, DuplicateKey):
+        raise InvalidContent(f'{path} gives "{truncate(summary.key)}" twice.')
+    if not isinstance(summary, dict) or not isinstance(summary.get("counts"), dict):
+        raise InvalidContent(f"{path} is not the summary of an export: it has no counts.")
+    return summary
 
 
 def _read_error_message(path: Path, exc: Exception) -> str:
@@ -118,9 +128,9 @@ def _read_error_message(path: Path, exc: Exception) -> str:
     return f"There is no export in {path.parent}: {getattr(exc, 'strerror', exc)}."
 
 
-def _get_text(told: dict[str, Any], key: str) -> str | None:
-    """What the summary says under a key, to be shown; None where it says nothing."""
-    value = told.get(key)
+def _get_text(summary: dict[str, Any], key: str) -> str | None:
+    """Return a text of the summary, truncated for display; None where it is missing."""
+    value = summary.get(key)
     if value is None:
         return None
     if not isinstance(value, str):
@@ -128,37 +138,41 @@ def _get_text(told: dict[str, Any], key: str) -> str | None:
     return truncate(value)
 
 
-def _expected_files(told: dict[str, Any], parts: Sequence[str]) -> dict[str, tuple[str, ExpectedFile]]:
-    """The file of each part, by names that an export gives and no others: none leads out of the folder."""
-    names = {form.file_name(part): part for part in parts for form in list_file_formats()}
-    found: dict[str, tuple[str, ExpectedFile]] = {}
-    for name, said in _get_files(told).items():
+def _expected_files(summary: dict[str, Any], datasets: Sequence[str]) -> dict[str, tuple[str, ExpectedFile]]:
+    """Return the name and contents of each dataset's file.
+
+    Only names that an export gives are accepted, so none leads out of the folder. Raises InvalidContent.
+    """
+    names = {
+        file_format.file_name(dataset): dataset for dataset in datasets for file_format in list_file_formats()
+    }
+    expected_files: dict[str, tuple[str, ExpectedFile]] = {}
+    for name, fields in _get_files(summary).items():
         if name not in names:
             raise InvalidContent(
                 f"{SUMMARY_FILENAME} names the file {quote_truncated(name)}, which no export has."
             )
-        part, promise = names[name], _parse_expected_file(name, said)
-        if part in found:
+        dataset, expected = names[name], _parse_expected_file(name, fields)
+        if dataset in expected_files:
+            other = expected_files[dataset][0]
+            raise InvalidContent(f"{SUMMARY_FILENAME} names two files of {dataset}: {other} and {name}.")
+        if summary["counts"].get(_to_camel_case(dataset)) != expected.rows:
             raise InvalidContent(
-                f"{SUMMARY_FILENAME} names two files of {part}: {found[part][0]} and {name}."
+                f"{SUMMARY_FILENAME} contradicts itself: counts and files give {name} different rows."
             )
-        if told["counts"].get(_to_camel_case(part)) != promise.rows:
-            raise InvalidContent(
-                f"{SUMMARY_FILENAME} contradicts itself: its counts are not the rows of {name}."
-            )
-        found[part] = (name, promise)
-    return found
+        expected_files[dataset] = (name, expected)
+    return expected_files
 
 
-def _get_files(told: dict[str, Any]) -> dict[str, Any]:
-    files = told.get("files", {})
+def _get_files(summary: dict[str, Any]) -> dict[str, Any]:
+    files = summary.get("files", {})
     if not isinstance(files, dict):
-        raise InvalidContent(f"{SUMMARY_FILENAME} is damaged: files is no object that names the files.")
+        raise InvalidContent(f"{SUMMARY_FILENAME} is damaged: files is not an object.")
     return files
 
 
-def _parse_expected_file(name: str, said: Any) -> ExpectedFile:
-    rows, size, digest = (said.get(key) for key in _FILE_KEYS) if isinstance(said, dict) else (None,) * 3
+def _parse_expected_file(name: str, fields: Any) -> ExpectedFile:
+    rows, size, digest = (fields.get(key) for key in _FILE_KEYS) if isinstance(fields, dict) else (None,) * 3
     if not (_is_count(rows) and _is_count(size) and isinstance(digest, str)):
         raise InvalidContent(f"{SUMMARY_FILENAME} does not say the rows, bytes and sha256 of {name}.")
     return ExpectedFile(rows, size, truncate(digest, 64))
@@ -168,10 +182,15 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < _MAX_COUNT
 
 
-def _legacy_expected_files(told: dict[str, Any], parts: Sequence[str]) -> dict[str, tuple[str, ExpectedFile]]:
-    """What the Node backend's summary says: one number for each file, whose name it spells in its own way."""
-    counts = {_normalize_name(name): count for name, count in told["counts"].items() if _is_count(count)}
-    return {part: (f"{part}.json", ExpectedFile(counts.get(_normalize_name(part)))) for part in parts}
+def _legacy_expected_files(
+    summary: dict[str, Any], datasets: Sequence[str]
+) -> dict[str, tuple[str, ExpectedFile]]:
+    """Return the same of a summary of the Node backend: it has one count per file, under names of its own."""
+    counts = {_normalize_name(name): count for name, count in summary["counts"].items() if _is_count(count)}
+    return {
+        dataset: (f"{dataset}.json", ExpectedFile(counts.get(_normalize_name(dataset))))
+        for dataset in datasets
+    }
 
 
 def _normalize_name(name: str) -> str:
@@ -179,7 +198,7 @@ def _normalize_name(name: str) -> str:
 
 
 def read_applied_migrations() -> dict[str, list[str]]:
-    """The applied migrations of each app, those of apps that are no more included."""
+    """Read the applied migrations of each app, including apps that are no longer installed."""
     applied: dict[str, list[str]] = {}
     for app, name in sorted(MigrationRecorder(connection).applied_migrations()):
         applied.setdefault(app, []).append(name)

@@ -1,4 +1,4 @@
-"""Writes an export: every file from the same snapshot, while writers go on."""
+"""Write an export: all files from one snapshot, while other sessions write."""
 
 from __future__ import annotations
 
@@ -18,42 +18,45 @@ from ops.export.summary import SUMMARY_FILENAME, Summary, read_applied_migration
 from ops.sql.copy_out import begin_snapshot, open_json_stream
 
 
-def write_export(wanted: ExportRequest, target: Path, meter: TransferProgress, stop: Event) -> Summary:
-    """Write what is wanted into the folder ``target``, whole or not at all.
+def write_export(request: ExportRequest, target: Path, progress: TransferProgress, stop: Event) -> Summary:
+    """Write the requested datasets into the folder ``target``, all of them or nothing.
 
-    Raises BadTarget, Unwritable, and Interrupted when ``stop`` is set meanwhile.
+    Raises InvalidTarget, TargetNotWritable, and Interrupted when ``stop`` is set meanwhile.
     """
-    parts, form = wanted.parts(), wanted.form
-    ours = all_file_names(parts)
+    datasets, file_format = request.datasets(), request.file_format
+    allowed = all_file_names(datasets)
     with (
-        atomic_directory(target, overwrite=wanted.overwrite, mark=SUMMARY_FILENAME, ours=ours) as folder,
+        atomic_directory(
+            target, overwrite=request.overwrite, marker=SUMMARY_FILENAME, allowed=allowed
+        ) as folder,
         read_only_snapshot(),
     ):
-        began = monotonic()
+        started = monotonic()
         time, snapshot = begin_snapshot()
-        totals = {part.name: part.queryset.count() for part in parts}
-        with meter.of(sum(totals.values())):
-            files = {part.name: _write_file(part, folder, form, meter, stop) for part in parts}
-        seconds = round(monotonic() - began, 3)
-        summary = Summary(time, seconds, snapshot, form, files, read_applied_migrations(), wanted.as_told())
+        total = sum(dataset.queryset.count() for dataset in datasets)
+        with progress.tracking(total):
+            files = {each.name: _write_file(each, folder, file_format, progress, stop) for each in datasets}
+        seconds, migrations = round(monotonic() - started, 3), read_applied_migrations()
+        summary = Summary(time, seconds, snapshot, file_format, files, migrations, request.as_summary())
         summary.write(folder)
     return summary
 
 
 def _write_file(
-    part: Dataset, folder: Path, form: FileFormat, meter: TransferProgress, stop: Event
+    dataset: Dataset, folder: Path, file_format: FileFormat, progress: TransferProgress, stop: Event
 ) -> FileResult:
-    name = form.file_name(part.name)
+    name = file_format.file_name(dataset.name)
 
-    def told(rows: int, size: int) -> None:
-        meter.advance(name, rows, size)
+    def advance(rows: int, size: int) -> None:
+        progress.advance(name, rows, size)
         if stop.is_set():
             raise Interrupted("Interrupted: nothing was exported.")
 
-    with open_json_stream(part.queryset, part.columns) as pieces:
-        return write_rows(folder / name, form, pieces, told)
+    with open_json_stream(dataset.queryset, dataset.columns) as chunks:
+        return write_rows(folder / name, file_format, chunks, advance)
 
 
-def all_file_names(parts: Sequence[Dataset]) -> set[str]:
-    """Every file that an export of these parts may hold."""
-    return {SUMMARY_FILENAME, *(form.file_name(part.name) for part in parts for form in list_file_formats())}
+def all_file_names(datasets: Sequence[Dataset]) -> set[str]:
+    """Return the names of all files that an export of these datasets may have, in any format."""
+    formats = list_file_formats()
+    return {SUMMARY_FILENAME, *(each.file_name(dataset.name) for dataset in datasets for each in formats)}

@@ -1,4 +1,4 @@
-"""What an export says of itself when it is done."""
+"""Exports as text and as JSON: results, verifications, lists, details."""
 
 from __future__ import annotations
 
@@ -19,72 +19,71 @@ from ops.operations.scope import Scope
 from ops.report.table import format_table
 
 
-def format_export_result(summary: Summary, target: Path, to_check: str) -> list[str]:
+def format_export_result(summary: Summary, target: Path, verify_command: str) -> list[str]:
     exported_at = datetime.fromisoformat(summary.exported_at)
     duration = format_duration(timedelta(seconds=summary.seconds))
     table = [
-        [f"  {summary.form.file_name(part)}", f"{written.rows:,} rows", format_size(written.bytes)]
-        for part, written in summary.files.items()
+        [f"  {summary.file_format.file_name(dataset)}", f"{file.rows:,} rows", format_size(file.bytes)]
+        for dataset, file in summary.files.items()
     ]
     return [
         f"Exported to {target} in {duration}, as it was at {format_time(exported_at)}:",
         "",
         *format_table(table),
         "",
-        f"To check it: {to_check}",
+        f"To check it: {verify_command}",
     ]
 
 
 def format_export_title(export: ExportFolder) -> str:
-    maker = f"KYNDO {export.version}" if export.is_ours else "the Node backend"
-    return f"{export.folder}, exported at {export.exported_at} by {maker}:"
+    source = f"KYNDO {export.version}" if export.is_ours else "the Node backend"
+    return f"{export.folder}, exported at {export.exported_at} by {source}:"
 
 
-def format_verification(export: ExportFolder, verdicts: Sequence[VerificationResult]) -> list[str]:
-    table = [[f"  {verdict.file.path.name}", *_verification_cells(verdict)] for verdict in verdicts]
-    return [format_export_title(export), "", *format_table(table), "", _conclusion(export, verdicts)]
+def format_verification(export: ExportFolder, results: Sequence[VerificationResult]) -> list[str]:
+    table = [[f"  {result.file.path.name}", *_verification_cells(result)] for result in results]
+    return [format_export_title(export), "", *format_table(table), "", _conclusion(export, results)]
 
 
-def _verification_cells(verdict: VerificationResult) -> list[str]:
-    """What was read of a damaged file is no figure of it."""
-    if verdict.reason:
-        return ["-", "-", f"DAMAGED: {verdict.reason}"]
-    counted = verdict.file.promise.rows is not None
-    figures = [f"{verdict.file.rows:,} rows", format_size(verdict.file.bytes)]
-    return [*figures, "ok" if counted else "could be read"]
+def _verification_cells(result: VerificationResult) -> list[str]:
+    """Return rows, size and status; the rows and the size of a damaged file are not known."""
+    if result.reason:
+        return ["-", "-", f"DAMAGED: {result.reason}"]
+    status = "could be read" if result.file.expected.rows is None else "ok"
+    return [f"{result.file.rows:,} rows", format_size(result.file.bytes), status]
 
 
-def verification_json(export: ExportFolder, verdicts: Sequence[VerificationResult]) -> dict[str, Any]:
+def verification_json(export: ExportFolder, results: Sequence[VerificationResult]) -> dict[str, Any]:
     return {
         "event": "verified",
-        "ok": not any(verdict.reason for verdict in verdicts),
+        "ok": not any(result.reason for result in results),
         "files": {
-            verdict.file.path.name: {
-                "rows": None if verdict.reason else verdict.file.rows,
-                "error": verdict.reason or None,
-                "checked": [name for name, said in vars(verdict.file.promise).items() if said is not None],
+            result.file.path.name: {
+                "rows": None if result.reason else result.file.rows,
+                "error": result.reason or None,
+                "checked": [name for name, value in vars(result.file.expected).items() if value is not None],
             }
-            for verdict in verdicts
+            for result in results
         },
     }
 
 
-def _conclusion(export: ExportFolder, verdicts: Sequence[VerificationResult]) -> str:
-    bad = sum(bool(verdict.reason) for verdict in verdicts)
-    if bad:
-        are = "is not as it was" if bad == 1 else "are not as they were"
-        return f"{bad} of {len(verdicts)} files {are} exported."
+def _conclusion(export: ExportFolder, results: Sequence[VerificationResult]) -> str:
+    damaged = sum(bool(result.reason) for result in results)
+    if damaged:
+        are = "is not as it was" if damaged == 1 else "are not as they were"
+        return f"{damaged} of {len(results)} files {are} exported."
     if export.is_ours:
         return "Every file is as it was exported."
-    uncounted = [verdict.file.path.name for verdict in verdicts if verdict.file.promise.rows is None]
+    uncounted = [result.file.path.name for result in results if result.file.expected.rows is None]
     if not uncounted:
         return (
             "Every file could be read, and has as many rows as the summary says."
-            " The summary has no checksums, so more cannot be told."
+            " The summary has no checksums, so the contents could not be checked."
         )
     return (
-        "Every file could be read. The summary has no checksums, and does not say how many rows are in"
-        f" {', '.join(uncounted)}: whether all of them are there cannot be told."
+        "Every file could be read. The summary has no checksums, and no number of rows for"
+        f" {', '.join(uncounted)}, so rows may be missing."
     )
 
 
@@ -92,17 +91,17 @@ HEADER = ["export", "state", "rows", "size", "asked by", "at", "folder"]
 
 
 def format_row_count(export: QueuedExport) -> str:
-    running = export.state == ExportState.RUNNING
-    return f"{export.rows:,} of {export.total:,}" if running else f"{export.rows:,}"
+    is_running = export.state == ExportState.RUNNING
+    return f"{export.rows:,} of {export.total:,}" if is_running else f"{export.rows:,}"
 
 
 def format_export_row(export: QueuedExport) -> list[str]:
-    size = format_size(export.bytes)
+    """Return the cells of HEADER."""
     return [
         str(export.pk),
         export.state,
         format_row_count(export),
-        size,
+        format_size(export.bytes),
         export.performed_by,
         format_time(export.created_at),
         export.path,
@@ -110,8 +109,8 @@ def format_export_row(export: QueuedExport) -> list[str]:
 
 
 def export_fields(export: QueuedExport) -> dict[str, str]:
-    """What was asked, by whom and when, in words."""
-    told = {
+    """Return what was requested, by whom and when, by label; empty fields are left out."""
+    fields = {
         "asked by": export.performed_by,
         **_request_fields(export.pk, export.created_at),
         "asked at": format_time(export.created_at),
@@ -119,52 +118,56 @@ def export_fields(export: QueuedExport) -> dict[str, str]:
         "attempts": str(export.attempts) if export.attempts > 1 else "",
         "folder": export.path,
     }
-    return {name: said for name, said in told.items() if said}
+    return {label: text for label, text in fields.items() if text}
 
 
 @lru_cache(maxsize=1000)
 def _request_fields(number: int, created_at: datetime) -> dict[str, str]:
-    """What never changes, but is dear to read where many rows were chosen: a page is fetched every second.
+    """Cached: it never changes, and is slow to read where many rows were chosen; pages refresh each second.
 
-    Numbers come again after a restore, times do not.
+    Numbers are used again after a restore, times are not.
     """
-    wanted = ExportRequest.of_json(QueuedExport.objects.values_list("asked", flat=True).get(pk=number))
+    request = ExportRequest.from_json(QueuedExport.objects.values_list("asked", flat=True).get(pk=number))
+    file_format = request.file_format
     return {
-        "rows": _format_scope(wanted.scope),
-        "audit rows": "all" if wanted.audit_last is None else f"the last {wanted.audit_last:,}",
-        "format": f"{wanted.form.format}{', gzipped' if wanted.form.compress else ''}",
+        "rows": _format_scope(request.scope),
+        "audit rows": "all" if request.audit_last is None else f"the last {request.audit_last:,}",
+        "format": f"{file_format.format}{', gzipped' if file_format.compress else ''}",
     }
 
 
 def _format_scope(scope: Scope) -> str:
-    said = [f"{column} = {format_value(told)}" for column, told in scope.filter.items()]
+    conditions = [f"{column} = {format_value(value)}" for column, value in scope.filter.items()]
     if scope.keys is not None:
-        said.append(f"{pluralize(len(scope.keys), 'row')} chosen by key")
-    return ", ".join(said) or "all"
+        conditions.append(f"{pluralize(len(scope.keys), 'row')} chosen by key")
+    return ", ".join(conditions) or "all"
 
 
 def format_export_details(export: QueuedExport) -> list[str]:
     keys = export.asked["keys"]
-    asked = ", ".join(
-        f"{name}={told}"
-        for name, told in {**export.asked, "keys": keys and f"{len(keys):,}"}.items()
-        if told not in (None, {}, False)
+    request = {**export.asked, "keys": keys and f"{len(keys):,}"}
+    options = ", ".join(
+        f"{name}={value}" for name, value in request.items() if value not in (None, {}, False)
     )
-    lines = [f"Export {export.pk} is {export.state}: {export.rows:,} rows, {format_size(export.bytes)}."]
-    lines += [f"  asked   by {export.performed_by}: {asked}", f"  folder  {export.path}"]
+    written = f"{pluralize(export.rows, 'row')}, {format_size(export.bytes)}"
+    lines = [
+        f"Export {export.pk} is {export.state}: {written}.",
+        f"  asked by  {export.performed_by}",
+        f"  request   {options}",
+        f"  folder    {export.path}",
+    ]
     if export.error:
-        lines.append(f"  error   {export.error}")
+        lines.append(f"  error     {export.error}")
     if export.state == ExportState.SUCCEEDED:
-        lines.append(f"To have it: {manage_command('exports', 'fetch', export.pk, '--output', 'DIR')}")
+        lines.append(f"To fetch it: {manage_command('exports', 'fetch', export.pk, '--output', 'DIR')}")
     elif export.state in (ExportState.QUEUED, ExportState.RUNNING):
-        lines.append(f"To stop it: {manage_command('exports', 'cancel', export.pk)}")
+        lines.append(f"To cancel it: {manage_command('exports', 'cancel', export.pk)}")
     return lines
 
 
 def format_queued_export(export: QueuedExport, warning: str) -> list[str]:
-    lines = [f"Export {export.pk} is left to the workers, for {export.path}."]
     return [
-        *lines,
+        f"Export {export.pk} is queued. A worker will write it to {export.path}.",
         *([warning] if warning else []),
         f"To see it: {manage_command('exports', 'show', export.pk)}",
     ]

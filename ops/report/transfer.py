@@ -1,4 +1,4 @@
-"""How far a transfer of rows is: plain lines, a bar, or JSON lines."""
+"""The progress of a transfer of rows, as plain lines, a bar, or JSON lines."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from ops.formatting import format_duration, format_size
 
 class LineProgress(TransferProgress):
     def show(self, name: str) -> None:
-        told = [
-            f"{self.rows:,} rows",
-            f"now {name}",
-            f"{format_size(round(self.bytes_a_second))}/s",
-        ]
+        parts = [f"{self.rows:,} rows", f"now {name}", f"{format_size(round(self.bytes_per_second))}/s"]
         if self.total:
-            told[0] = f"{self.rows:,} of {self.total:,} rows ({100 * self.rows / self.total:.0f} %)"
-            told.append(f"{format_duration(timedelta(seconds=self.seconds_left))} left")
-        print(", ".join(told), flush=True)
+            parts[0] = f"{self.rows:,} of {self.total:,} rows ({100 * self.rows / self.total:.0f} %)"
+            parts.append(f"{format_duration(timedelta(seconds=self.seconds_left))} left")
+        print(", ".join(parts), flush=True)
 
 
 class JsonProgress(TransferProgress):
     interval = 1.0
 
     def show(self, name: str) -> None:
-        told = {"event": "progress", "file": name, "rows": self.rows, "total": self.total or None}
-        speed = {"bytes": self.bytes, "rate": round(self.bytes_a_second)}
-        left = round(self.seconds_left, 1) if self.total else None
-        print(json.dumps({**told, **speed, "seconds_left": left}), flush=True)
+        document = {
+            "event": "progress",
+            "file": name,
+            "rows": self.rows,
+            "total": self.total or None,
+            "bytes": self.bytes,
+            "rate": round(self.bytes_per_second),
+            "seconds_left": round(self.seconds_left, 1) if self.total else None,
+        }
+        print(json.dumps(document), flush=True)
 
 
 class BarProgress(TransferProgress):
     interval = 0.1
 
     @contextmanager
-    def of(self, total: int) -> Iterator[None]:
-        from ops.report.progress_bar import (
-            create_row_progress_bar,  # rich takes a tenth of a second to import
-        )
+    def tracking(self, total: int) -> Iterator[None]:
+        from ops.report.progress_bar import create_row_progress_bar  # rich takes 0.1 s to import
 
-        with super().of(total), create_row_progress_bar(sys.stdout) as self.bar:
+        with super().tracking(total), create_row_progress_bar(sys.stdout) as self.bar:
             self.task = self.bar.add_task("", total=total or None, told="")
             yield
             self.bar.update(self.task, completed=self.rows, total=self.total or None)
 
     def show(self, name: str) -> None:
-        told = f"{format_size(round(self.bytes_a_second))}/s"
+        told = f"{format_size(round(self.bytes_per_second))}/s"
         self.bar.update(self.task, description=name, completed=self.rows, total=self.total or None, told=told)
 
 
 def create_transfer_progress(as_json: bool) -> TransferProgress:
-    """What suits whoever reads the standard output."""
+    """Choose JSON lines, or a bar on a terminal and plain lines elsewhere."""
     if as_json:
         return JsonProgress()
     return BarProgress() if sys.stdout.isatty() else LineProgress()

@@ -130,7 +130,7 @@ def test_an_export_that_a_kill_left_aside_is_put_back_before_anything_else(tmp_p
     target.rename(aside)
     with (
         pytest.raises(TargetNotWritable),
-        atomic_directory(target, overwrite=True, mark=SUMMARY_FILENAME, ours=names),
+        atomic_directory(target, overwrite=True, marker=SUMMARY_FILENAME, allowed=names),
     ):
         raise OSError("no room")
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
@@ -139,7 +139,7 @@ def test_an_export_that_a_kill_left_aside_is_put_back_before_anything_else(tmp_p
 def test_a_link_a_file_and_a_missing_parent_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path)
-    assert refusal(tmp_path / "file", "--overwrite") == (2, f"{tmp_path}/file is no folder: name another.")
+    assert refusal(tmp_path / "file", "--overwrite") == (2, f"{tmp_path}/file is not a folder: name another.")
     assert refusal(tmp_path / "link", "--overwrite") == (2, f"{tmp_path}/link is a link: name another.")
     assert refusal(tmp_path / "a" / "b") == (2, f"There is no folder {tmp_path}/a to make b in.")
 
@@ -163,11 +163,12 @@ def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
 def test_two_exports_to_one_place_do_not_meet(tmp_path: Path) -> None:
     from ops.export.folder import atomic_directory
 
-    with atomic_directory(tmp_path / "e", overwrite=False, mark="m", ours=()):
+    with atomic_directory(tmp_path / "e", overwrite=False, marker="m", allowed=()):
         status, said = refusal(tmp_path / "e")
     assert (status, said) == (
         2,
-        f"Another export to the same place is being written, in {tmp_path}/.e.partial.",
+        f"Another export is being written to the same place, in {tmp_path}/.e.partial."
+        " Wait until it has ended, or name another folder.",
     )
 
 

@@ -29,9 +29,9 @@ def opened(folder: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        ({"files": 5}, "files is no object"),
-        ({"files": None}, "files is no object"),
-        ({"files": ["cards.json"]}, "files is no object"),
+        ({"files": 5}, "files is not an object"),
+        ({"files": None}, "files is not an object"),
+        ({"files": ["cards.json"]}, "files is not an object"),
         ({"files": {"cards.json": 5}}, "does not say the rows, bytes and sha256 of cards.json."),
         ({"files": {"cards.json": {"rows": "0"}}}, "does not say the rows, bytes and sha256 of cards.json."),
         (
@@ -48,7 +48,7 @@ def opened(folder: Path, text: str) -> str:
             "names two files of cards",
         ),  # type: ignore[index, dict-item]
         ({"files": {"x" * 60_000: {}}}, "which no export has."),
-        ({"counts": {"cards": 1}}, "contradicts itself: its counts are not the rows of cards.json."),
+        ({"counts": {"cards": 1}}, "contradicts itself: counts and files give cards.json different rows."),
         ({"counts": 5}, "it has no counts."),
         ({"exportedAt": {"a": 1}}, "exportedAt is not text."),
         ({"kyndo": 5}, "kyndo is not text."),

@@ -50,7 +50,7 @@ refused = partial(refusal, command="import_json")
         ("audit_logs.json", '"action": "UPDATE",', "", "row [0]  action is missing"),
         ("presentation_rules.json", "#CCCCCC", "grey", "frameColor is 'grey': A frame colour is hexadecimal"),
         ("export_summary.json", "{", "[", "is damaged: "),
-        ("export_summary.json", '"counts"', '"count"', "is no summary of an export: it has no counts."),
+        ("export_summary.json", '"counts"', '"count"', "is not the summary of an export: it has no counts."),
         ("export_summary.json", '"cards": 3', '"cards": 4', "it has 3 rows, the summary says 4."),
         (
             "export_summary.json",
@@ -80,12 +80,12 @@ def test_files_that_cannot_be_read_are_refused_with_their_name(node: Path, tmp_p
     (tmp_path / "summary.json").rename(summary)
     cards = node / "cards.json"
     cards.rename(tmp_path / "elsewhere.json")
-    assert refused(node) == (1, f"{node} is no whole export: cards.json is missing.")
+    assert refused(node) == (1, f"{node} is not a complete export: cards.json is missing.")
     cards.symlink_to(tmp_path / "elsewhere.json")
     assert refused(node) == (1, f"{cards} was refused: cannot be read: it is a link.")
     cards.unlink()
     os.mkfifo(cards)
-    assert refused(node) == (1, f"{cards} was refused: it is no plain file.")
+    assert refused(node) == (1, f"{cards} was refused: it is not a regular file.")
     cards.unlink()
     cards.write_bytes(b'[{"a": "\xe1"}]')
     assert refused(node) == (1, f"{cards} was refused: not UTF-8: byte 0xe1.")

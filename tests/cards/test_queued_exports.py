@@ -56,7 +56,7 @@ def cards_locked() -> Iterator[None]:
 
 def test_one_job_writes_it_and_its_result_is_fetched_whole(queue: Queue, tmp_path: Path) -> None:
     assert run("export_json", "--queue", "--as", "ada").splitlines()[0] == (
-        f"Export {Export.objects.get().pk} is left to the workers, for {Export.objects.get().path}."
+        f"Export {Export.objects.get().pk} is queued. A worker will write it to {Export.objects.get().path}."
     )
     reap()  # it waits already: nobody is called twice
     assert run_jobs(queue) == 1
@@ -82,8 +82,12 @@ def test_files_that_are_not_as_they_were_exported_are_not_fetched(queue: Queue, 
         ("cards.json", kept["cards.json"][:-9], "bytes, not "),
         ("assets.json", None, "it is missing"),
         ("export_summary.json", None, "it is missing"),
-        ("export_summary.json", kept["export_summary.json"].replace(b": 3,", b": 4,", 1), "not the summary"),
-        ("export_summary.json", b"{", "not the summary"),
+        (
+            "export_summary.json",
+            kept["export_summary.json"].replace(b": 3,", b": 4,", 1),
+            "not the summary in the database",
+        ),
+        ("export_summary.json", b"{", "not the summary in the database"),
     ):
         damaged = Path(export.path) / name
         damaged.unlink()
@@ -118,7 +122,7 @@ def test_a_waiting_one_is_cancelled_at_once_and_one_at_work_soon(queue: Queue, t
     assert list((tmp_path / "root").iterdir()) == []
     with pytest.raises(CommandError, match="is cancelled: it cannot be cancelled"):
         run("exports", "cancel", second.pk)
-    with pytest.raises(CommandError, match="is cancelled: there is nothing to fetch"):
+    with pytest.raises(CommandError, match="is cancelled: it has no files to fetch"):
         run("exports", "fetch", second.pk, "--output", tmp_path / "mine")
 
 

@@ -25,10 +25,10 @@ class Command(OpsCommand):
 
     def handle(self, **options: Any) -> None:
         export = open_export(options["folder"], PART_NAMES)
-        verdicts = verify_export(export, create_transfer_progress(options["json"]))
+        results = verify_export(export, create_transfer_progress(options["json"]))
         if options["json"]:
-            self.stdout.write(json.dumps(verification_json(export, verdicts)))
+            self.stdout.write(json.dumps(verification_json(export, results)))
         else:
-            self.write_lines(format_verification(export, verdicts))
-        if any(verdict.reason for verdict in verdicts):
+            self.write_lines(format_verification(export, results))
+        if any(result.reason for result in results):
             sys.exit(1)

@@ -13,16 +13,16 @@ from ops.models import Export
 from ops.report import export as report
 
 _VERBS = {
-    "show": "Everything about export N.",
-    "cancel": "Cancel export N; nothing of it is left.",
-    "fetch": "Copy the folder of export N, whole and as it was exported, or not at all.",
+    "show": "Show the details of export N.",
+    "cancel": "Cancel export N. None of its files are kept.",
+    "fetch": "Copy the folder of export N: all its files, unchanged, or nothing.",
 }
 
 
 class Command(ListCommand):
-    help = "List the exports that were left to the workers; show, cancel or fetch one."
+    help = "List the exports that were queued for the workers; show, cancel or fetch one."
     model, verbs, header = Export, _VERBS, report.HEADER
-    empty_message = f"No export was left to the workers yet: {manage_command('export_json', '--queue')}"
+    empty_message = f"No export was queued yet. To queue one: {manage_command('export_json', '--queue')}"
 
     def format_row(self, row: Export) -> list[str]:
         return report.format_export_row(row)
@@ -34,9 +34,9 @@ class Command(ListCommand):
         super().add_verb_arguments(parser, verb)
         if verb == "fetch":
             parser.add_argument(
-                "--output", type=parse_path, required=True, metavar="DIR", help="Where it appears."
+                "--output", type=parse_path, required=True, metavar="DIR", help="The folder to create."
             )
-            parser.add_argument("--overwrite", action="store_true", help="Replace the export that is there.")
+            parser.add_argument("--overwrite", action="store_true", help="Replace an export in that folder.")
 
     def handle(self, **options: Any) -> None:
         if not options["verb"]:
@@ -48,7 +48,7 @@ class Command(ListCommand):
         if options["verb"] == "fetch":
             fetch_export(export, options["output"], overwrite=options["overwrite"])
             self.write_lines(
-                [f"Export {export.pk} is in {options['output']} now, every file as it was exported."]
+                [f"Export {export.pk} was copied to {options['output']}. Every file is as it was exported."]
             )
             return
         self.write_lines(
