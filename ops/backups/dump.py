@@ -1,8 +1,7 @@
-"""Making a backup: pg_dump on a snapshot of ours, so that the rows counted are the rows dumped."""
+"""Create a backup: pg_dump runs on an exported snapshot, in which the rows are counted too."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from ops.atomic_files import fsync_directory, is_same_file
+from ops.atomic_files import fsync_directory, lock_exclusively, partial_path
 from ops.backups import client_tools, manifest
 from ops.backups.errors import InvalidBackupFile, MaintenanceFailed
 from ops.backups.properties import read_database_properties, redact_custom_settings
@@ -26,7 +25,7 @@ from ops.models import Backup
 from ops.server_errors import server_address
 from ops.session import database_name
 
-# Plain SQL drops what is there first: it is restored into the live database, by psql.
+# Plain SQL drops the tables first, since psql restores it into the live database.
 _PLAIN_FORMAT_FLAGS = ("--format=plain", "--clean", "--if-exists")
 _FORMAT_FLAGS = {
     ".dump": ("--format=custom",),
@@ -36,30 +35,30 @@ _FORMAT_FLAGS = {
 
 
 def default_backup_path() -> Path:
-    """Where a backup goes that was given no name; the folder is made."""
+    """Return a new path in BACKUP_DIR, which is created if needed. Raises InvalidBackupFile."""
     folder = Path(settings.BACKUP_DIR)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise InvalidBackupFile(
-            f"The folder {folder} cannot be made: {exc.strerror}. BACKUP_DIR names it."
+            f"The folder {folder} (BACKUP_DIR) cannot be created: {exc.strerror}."
         ) from exc
     return folder / f"{database_name()}-{timezone.now():%Y%m%dT%H%M%SZ}.dump"
 
 
 def create_backup(file: Path) -> Backup:
-    """Dump the database into a new file, written whole or not at all, with its record beside it.
+    """Dump the database into a new file, and write its manifest beside it, both atomically.
 
-    Raises BadFile, NoProgram, Failed.
+    Raises InvalidBackupFile, ClientToolNotFound, MaintenanceFailed.
     """
     manifest.check_filename(file)
     _refuse_standby()
     with _open_partial_file(file) as (partial, opened):
-        made = _run_pg_dump(opened, Backup(path=str(file.absolute())))
-        made.size, made.sha256 = partial.stat().st_size, manifest.compute_sha256(partial)
-        manifest.write_manifest(made)  # before the file has its name: a dump that can be seen has its record
-    _register_backup(made)
-    return made
+        backup = _run_pg_dump(opened, Backup(path=str(file.absolute())))
+        backup.size, backup.sha256 = partial.stat().st_size, manifest.compute_sha256(partial)
+        manifest.write_manifest(backup)  # before the dump is renamed: a visible dump has its manifest
+    _register_backup(backup)
+    return backup
 
 
 def _refuse_standby() -> None:
@@ -67,22 +66,22 @@ def _refuse_standby() -> None:
         cursor.execute("SELECT pg_is_in_recovery()")
         if cursor.fetchone() == (True,):
             raise MaintenanceFailed(
-                f"PostgreSQL at {server_address()} is a standby: no backup was made, none can be recorded.\n"
-                "Let DATABASE_URL (DIRECT_DATABASE_URL, where that is set) name the primary."
+                f"PostgreSQL at {server_address()} is a standby. No backup was made: it cannot be recorded.\n"
+                "Let DATABASE_URL (DIRECT_DATABASE_URL, if that is set) name the primary."
             )
 
 
-def _register_backup(made: Backup) -> None:
+def _register_backup(backup: Backup) -> None:
     try:
-        made.save()
-    except DatabaseError as exc:  # as where it failed over meanwhile
+        backup.save()
+    except DatabaseError as exc:  # such as after a failover
         raise MaintenanceFailed(
-            f"{made.path} is whole, with its record beside it, but the database could not note it: {exc}"
+            f"{backup.path} and its manifest are complete, but the database could not record them: {exc}"
         ) from exc
 
 
-def _run_pg_dump(file: IO[bytes], made: Backup) -> Backup:
-    server, began = Server.default(), monotonic()
+def _run_pg_dump(file: IO[bytes], backup: Backup) -> Backup:
+    server, started = Server.default(), monotonic()
     with read_only_snapshot(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT set_config('idle_in_transaction_session_timeout', '0', true),"
@@ -92,30 +91,30 @@ def _run_pg_dump(file: IO[bytes], made: Backup) -> Backup:
             " current_setting('search_path'),"
             " ARRAY(SELECT extname::text FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1)"
         )
-        *_, snapshot, made.started_at, made.server_version, number, path, extensions = cursor.fetchone()
-        found = read_database_properties(server.database, cursor)
-        ours = {"search_path": path, "extensions": extensions}
-        made.properties = {**redact_custom_settings(found), **ours} if found else None
+        *_, snapshot, backup.started_at, backup.server_version, number, path, extensions = cursor.fetchone()
+        properties = read_database_properties(server.database, cursor)
+        session = {"search_path": path, "extensions": extensions}
+        backup.properties = {**redact_custom_settings(properties), **session} if properties else None
         encrypted = connection.connection.pgconn.ssl_in_use
-        chosen = client_tools.choose_client_tools(int(number) // 10_000, server, encrypted)
-        flags = (*_FORMAT_FLAGS[made.file.suffix], f"--snapshot={snapshot}")
-        with chosen.run_tool("pg_dump", *flags, server=server, database=server.database, stdout=file):
-            made.counts = count_rows_by_table(cursor)
+        tools = client_tools.choose_client_tools(int(number) // 10_000, server, encrypted)
+        flags = (*_FORMAT_FLAGS[backup.file.suffix], f"--snapshot={snapshot}")
+        with tools.run_tool("pg_dump", *flags, server=server, database=server.database, stdout=file):
+            backup.counts = count_rows_by_table(cursor)
     os.fsync(file.fileno())
-    made.database, made.program_version = server.database, chosen.version
-    made.duration = timedelta(seconds=monotonic() - began)
-    return made
+    backup.database, backup.program_version = server.database, tools.version
+    backup.duration = timedelta(seconds=monotonic() - started)
+    return backup
 
 
 @contextmanager
 def _open_partial_file(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A file beside its place, for nobody else to read, which gets its name when the block ends.
+    """Open a private, locked file beside the target, and rename it to the target when the block ends.
 
-    What it is called meanwhile is locked by whoever writes; what a killed process left is written over.
+    One that a killed process left is overwritten.
     """
     _check_target(target)
     _remove_orphaned_files(target.absolute().parent)
-    partial = target.absolute().with_name(f".{target.name}.partial")
+    partial = partial_path(target)
     try:
         with open(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "wb") as file:
             _lock_partial_file(file, partial)
@@ -143,17 +142,17 @@ def _check_target(target: Path) -> None:
 
 def _lock_partial_file(file: IO[bytes], partial: Path) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked = lock_exclusively(partial, file.fileno())
     except BlockingIOError as exc:
         raise InvalidBackupFile(f"Another backup of that name is being written, as {partial}.") from exc
-    if not is_same_file(partial, file.fileno()):  # It has its name by now: nothing of it may be written over.
+    if not locked:  # it was renamed to its target before it was locked, and must not be overwritten
         raise InvalidBackupFile(f"Another backup of that name has just been written, beside {partial}.")
 
 
 def _remove_orphaned_files(folder: Path) -> None:
-    """Remove what killed backups left: nobody holds it."""
+    """Remove the partial files of killed backups, which nobody has locked."""
     for suffix in manifest.BACKUP_SUFFIXES:
-        for left in folder.glob(f".*{suffix}.partial"):
-            with suppress(OSError), left.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                left.unlink()
+        for orphan in folder.glob(f".*{suffix}.partial"):
+            with suppress(OSError), orphan.open("rb") as file:
+                if lock_exclusively(orphan, file.fileno()):
+                    orphan.unlink()

@@ -1,4 +1,4 @@
-"""Versions as PostgreSQL and its programs tell them: ``15.20 (Debian 15.20-1)``, ``19rc1``, ``19devel``."""
+"""Parse versions of PostgreSQL and its client tools: ``15.20 (Debian 15.20-1)``, ``19rc1``, ``19devel``."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ _RELEASE_STAGES = ("devel", "beta", "rc", None)
 
 
 def version_sort_key(version: str) -> tuple[int, int, int]:
-    """What versions are sorted by: ``18.4`` before ``18.6``, ``19rc1`` before ``19.0``. Raises ValueError."""
-    found = _VERSION_PATTERN.match(version)
-    if found is None:
-        raise ValueError(f"{version!r} is no version of PostgreSQL")
-    major, minor, stage, number = found.groups()
+    """Return a sort key: ``18.4`` before ``18.6``, ``19rc1`` before ``19.0``. Raises ValueError."""
+    match = _VERSION_PATTERN.match(version)
+    if match is None:
+        raise ValueError(f"{version!r} is not a version of PostgreSQL")
+    major, minor, stage, number = match.groups()
     return int(major), _RELEASE_STAGES.index(stage), int(minor or number or 0)
 
 
 def parse_major_version(version: str) -> int:
-    """Raises ValueError."""
+    """Return the first number of the version. Raises ValueError."""
     return version_sort_key(version)[0]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ops.atomic_files import fsync_directory, is_same_file
+from ops.atomic_files import fsync_directory, is_same_file, lock_exclusively, partial_path
 from ops.exceptions import OpsError
 
 
@@ -39,7 +38,7 @@ def atomic_directory(
     check_target(target, overwrite=overwrite, marker=marker, allowed=allowed)
     target = target.absolute()
     try:
-        with _locked_directory(target.with_name(f".{target.name}.partial")) as partial:
+        with _locked_directory(partial_path(target)) as partial:
             _restore_previous(target, marker)
             check_target(target, overwrite=overwrite, marker=marker, allowed=allowed)
             yield partial
@@ -99,14 +98,14 @@ def _open_locked(folder: Path) -> int:
         except FileNotFoundError:
             continue
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = lock_exclusively(folder, descriptor)
         except BlockingIOError as exc:
             os.close(descriptor)
             raise TargetLocked(
                 f"Another export is being written to the same place, in {folder}.",
                 "Wait until it has ended, or name another folder.",
             ) from exc
-        if is_same_file(folder, descriptor):
+        if locked:
             return descriptor
         os.close(descriptor)  # Its owner has just renamed or removed it.
 

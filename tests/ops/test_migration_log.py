@@ -84,7 +84,7 @@ def test_the_file_is_written_whole_and_replaced_only_when_asked(tmp_path: Path) 
     file = tmp_path / "log.md"
     assert log("--output", str(file)) == f"Written: {file}\n"
     before = file.read_text()
-    with pytest.raises(CommandError, match="is there already; to replace it, add --overwrite"):
+    with pytest.raises(CommandError, match="exists already; to replace it, add --overwrite"):
         log("--output", str(file), *NOTE)
     assert file.read_text() == before
     log("--output", str(file), "--overwrite", *NOTE)

@@ -163,7 +163,7 @@ def test_all_of_them_go_to_a_file_as_json_a_line(reverted: Run, manage: Manage, 
         "stands": "mine",
     }
     again = manage("runs", "conflicts", reverted.pk, "--output", file)
-    assert (again.returncode, "is there already" in again.stderr) == (1, True)
+    assert (again.returncode, "exists already" in again.stderr) == (1, True)
 
 
 def test_the_revert_says_how_its_conflicts_are_listed(reverted: Run, manage: Manage) -> None:
