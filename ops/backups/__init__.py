@@ -1,1 +1,1 @@
-"""Backups: a dump of the database with a record of what it holds, tried out, and put in its place again."""
+"""Backups of the database: create a dump with a manifest, verify it, and restore it."""

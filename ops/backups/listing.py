@@ -1,4 +1,4 @@
-"""Which backups there are."""
+"""List the backups, from their manifests and from the database."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from ops.session import database_name
 
 
 def list_backups() -> list[Backup]:
-    """Those in BACKUP_DIR by their records, those elsewhere by the database; the newest first.
+    """List those in BACKUP_DIR by their manifests, and others by the database; the newest first.
 
-    Without the database too: one that is gone is what backups are for.
+    If the database is away, only the manifests are read.
     """
-    found = {backup.path: backup for backup in _registered_backups()}
+    backups = {backup.path: backup for backup in _registered_backups()}
     for file in Path(settings.BACKUP_DIR).glob("*"):
         if file.name.endswith(manifest.BACKUP_SUFFIXES):
             with suppress(InvalidBackupFile):
-                found[str(file.absolute())] = manifest.read_manifest(file)
-    return sorted(found.values(), key=lambda backup: backup.started_at, reverse=True)
+                backups[str(file.absolute())] = manifest.read_manifest(file)
+    return sorted(backups.values(), key=lambda backup: backup.started_at, reverse=True)
 
 
 def latest_backup(before: datetime | None = None) -> Backup | None:
-    """The newest backup of this database, or the newest that was begun before some time."""
-    ours = [backup for backup in list_backups() if backup.database == database_name()]
-    return next((backup for backup in ours if before is None or backup.started_at <= before), None)
+    """Return the newest backup of this database, or the newest that was started before a time."""
+    backups = [backup for backup in list_backups() if backup.database == database_name()]
+    return next((backup for backup in backups if before is None or backup.started_at <= before), None)
 
 
 def _registered_backups() -> list[Backup]:

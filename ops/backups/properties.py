@@ -1,4 +1,4 @@
-"""What a database has of its own, which no dump of its tables holds: owner, locale, settings, grants."""
+"""Properties of a database that pg_dump does not dump: owner, locale, settings, grants."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any, Protocol
 
 DatabaseProperties = dict[str, Any]
-# The tablespace is told only where it is another than new databases have: to name one takes a right on it.
+# The tablespace is NULL if it is the default one: naming it in CREATE DATABASE takes a privilege.
 _PROPERTIES_SQL = """
 SELECT jsonb_build_object(
     'encoding', pg_encoding_to_char(d.encoding), 'collate', d.datcollate, 'ctype', d.datctype,
@@ -21,9 +21,10 @@ SELECT jsonb_build_object(
     'labels', ARRAY(SELECT jsonb_build_array(provider, label) FROM pg_shseclabel
         WHERE classoid = 'pg_database'::regclass AND objoid = d.oid ORDER BY provider),
     'settings', ARRAY(
-        SELECT jsonb_build_array(rolname, split_part(told, '=', 1), substr(told, strpos(told, '=') + 1))
-        FROM pg_db_role_setting LEFT JOIN pg_roles r ON r.oid = setrole, unnest(setconfig) AS told
-        WHERE setdatabase = d.oid ORDER BY rolname NULLS FIRST, told),
+        SELECT jsonb_build_array(
+            rolname, split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1))
+        FROM pg_db_role_setting LEFT JOIN pg_roles r ON r.oid = setrole, unnest(setconfig) AS setting
+        WHERE setdatabase = d.oid ORDER BY rolname NULLS FIRST, setting),
     'grants', CASE WHEN d.datacl IS NOT NULL THEN ARRAY(
         SELECT jsonb_build_array(privilege_type, rolname, is_grantable)
         FROM aclexplode(d.datacl) LEFT JOIN pg_roles r ON r.oid = grantee
@@ -41,18 +42,18 @@ class Cursor(Protocol):
 
 
 def read_database_properties(database: str, cursor: Cursor) -> DatabaseProperties | None:
-    """None where the server has no such database.
+    """Read the properties, or None if there is no such database.
 
-    ``settings`` are (role or None for all, name, value), ``grants`` (privilege, role or None for PUBLIC,
-    whether it may be passed on), or None as long as they are the default.
+    ``settings`` are (role or None for all roles, name, value); ``grants`` are (privilege, role or None for
+    PUBLIC, with grant option), or None if they are the default.
     """
     cursor.execute(_PROPERTIES_SQL, [database])
-    found = cursor.fetchone()
-    told: DatabaseProperties | str | None = found and found[0]
-    return json.loads(told) if isinstance(told, str) else told  # Django's cursors leave JSON as it came
+    row = cursor.fetchone()
+    properties: DatabaseProperties | str | None = row and row[0]
+    return json.loads(properties) if isinstance(properties, str) else properties  # Django does not parse JSON
 
 
 def redact_custom_settings(properties: DatabaseProperties) -> DatabaseProperties:
-    """As they may be written down: the value of a setting that is not PostgreSQL's own may be a secret."""
+    """Remove the values of custom settings (``app.secret``), which may be secrets, for the manifest."""
     settings = [[role, name, None if "." in name else value] for role, name, value in properties["settings"]]
     return {**properties, "settings": settings}

@@ -1,4 +1,4 @@
-"""Restoring: into a new database, which takes the place of the live one once it is known to be whole."""
+"""Restore a backup into a new database, check it, and let it replace the live one."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from ops.migration_status import count_unapplied
 from ops.models import Backup, Claim, Run
 from ops.states import State
 
-# Nobody goes on with them by himself.
+# Active in the backup; a person decides whether they go on.
 _STATES_TO_PAUSE = (State.QUEUED, State.RUNNING, State.PAUSING)
 
 
 @dataclass
 class RestoreResult:
-    """What a restore did. ``old`` is what the database is called that was live before.
+    """What a restore did. ``previous_database`` is the new name of the replaced database.
 
-    ``refused`` are statements that would make the new one wholly like it, and that our role may not execute.
+    ``refused_statements`` would restore the other properties, but our role may not execute them. ``paused``
+    and ``cancelled`` are keys of runs.
     """
 
     backup: Backup
@@ -44,58 +45,58 @@ class RestoreResult:
     previous_database: str | None = None
 
 
-def require_confirmation(doing: str, server: Server, database: str | None, words: Sequence[str]) -> None:
-    """Raises NotConfirmed, which tells what to type, unless the live database was named."""
+def require_confirmation(effect: str, server: Server, database: str | None, arguments: Sequence[str]) -> None:
+    """Raise ConfirmationRequired, with the command to type, unless ``database`` is the live one."""
     if database != server.database:
-        typed = f"{database} is not the database of these settings. " if database else ""
+        mismatch = f"{database} is not the database of DATABASE_URL. " if database else ""
         raise ConfirmationRequired(
-            f"{typed}This would {doing} the database {server.database} on {server.address}."
-            f" To do it: {manage_command('restore_db', *words, '--confirm', server.database)}"
+            f"{mismatch}This would {effect}."
+            f" To do it: {manage_command('restore_db', *arguments, '--confirm', server.database)}"
         )
 
 
-def restore_backup(file: Path, server: Server, say: Callable[[str], None]) -> RestoreResult:
-    """Put the backup in the place of the live database, or change nothing.
+def restore_backup(file: Path, server: Server, report_status: Callable[[str], None]) -> RestoreResult:
+    """Replace the live database with the backup, or change nothing.
 
-    Raises BadFile, Damaged, NoProgram, InUse, Failed.
+    Raises InvalidBackupFile, CorruptBackup, ClientToolNotFound, DatabaseInUse, MaintenanceFailed.
     """
-    say(f"Checking {file}")
-    done = RestoreResult(manifest.verify_file(file), server.database, drop_orphaned_databases(server))
-    live, remembered = swap.has_live_database(server), done.backup.properties
+    report_status(f"Checking {file}")
+    result = RestoreResult(manifest.verify_file(file), server.database, drop_orphaned_databases(server))
+    live, manifest_properties = swap.has_live_database(server), result.backup.properties
     if live:
         swap.refuse_active_runs(server)
-    path = server.read_search_path() if live else (remembered or {}).get("search_path")
-    with temporary_database(server, "restore", remembered) as new:
-        say(f"Restoring {done.backup.rows:,} rows into {new}")
-        unmade = restore_into(new, done.backup, server)
-        say(f"Preparing {new}")
-        _prepare_database(new, path, done)
+    path = server.read_search_path() if live else (manifest_properties or {}).get("search_path")
+    with temporary_database(server, "restore", manifest_properties) as new:
+        report_status(f"Restoring {result.backup.rows:,} rows into {new}")
+        statements = restore_into(new, result.backup, server)
+        report_status(f"Preparing {new}")
+        _prepare_database(new, path, result)
         connections.close_all()
-        with stop_event():  # a Ctrl-C comes too late
+        with stop_event():  # Ctrl-C comes too late
             if live:
-                done.previous_database, done.refused_statements = swap.swap(server, new)
+                result.previous_database, result.refused_statements = swap.swap(server, new)
             else:
-                done.refused_statements = swap.rename_into_place(server, new, remembered)
-    done.refused_statements += unmade
-    return done
+                result.refused_statements = swap.rename_into_place(server, new, manifest_properties)
+    result.refused_statements += statements
+    return result
 
 
-def _prepare_database(new: str, search_path: str | None, done: RestoreResult) -> None:
+def _prepare_database(new: str, search_path: str | None, result: RestoreResult) -> None:
     with temporary_alias(new, search_path, **NO_TIMEOUTS) as alias:
-        check_search_path(done.backup, alias, done.database)
+        check_search_path(result.backup, alias, result.database)
         with connections[alias].cursor() as cursor:
             cursor.execute("ANALYZE")
             tables = connections[alias].introspection.table_names(cursor)
         if Run._meta.db_table in tables:
-            done.paused, done.cancelled = _halt_runs(alias)
-        done.unapplied_count = count_unapplied(connections[alias])
-        _register_backup(alias, done.backup)
+            result.paused, result.cancelled = _halt_runs(alias)
+        result.unapplied_count = count_unapplied(connections[alias])
+        _register_backup(alias, result.backup)
 
 
 def _halt_runs(alias: str) -> tuple[list[int], list[int]]:
-    """What was under way then is paused, until somebody says otherwise; a cancel is completed."""
-    # Not by `runs.move`: it speaks for the live database and for processes that halt after their batch, while
-    # here nobody works; and it writes columns that an old backup lacks.
+    """Pause the runs that were active in the backup; complete the cancels. Returns their keys."""
+    # Not by `ops.runs.lifecycle`: that works on the live database and waits for processes to finish their
+    # batch, while here no process works on the runs; and it writes columns that an old backup lacks.
     paused = _set_run_state(alias, _STATES_TO_PAUSE, state=State.PAUSED)
     cancelled = _set_run_state(alias, (State.CANCELLING,), state=State.CANCELLED, finished_at=Now())
     Claim.objects.using(alias).filter(run__in=cancelled).delete()
@@ -104,18 +105,18 @@ def _halt_runs(alias: str) -> tuple[list[int], list[int]]:
 
 def _set_run_state(alias: str, origins: Iterable[State], **changes: Any) -> list[int]:
     runs = Run.objects.using(alias).filter(state__in=origins)
-    numbers = sorted(runs.values_list("pk", flat=True))
+    keys = sorted(runs.values_list("pk", flat=True))
     runs.update(**changes)
-    return numbers
+    return keys
 
 
 def _register_backup(alias: str, backup: Backup) -> None:
-    """The restored database knows of the backup it came from, which is hereby verified."""
+    """Record the backup in the restored database; the restore has verified it."""
     backup.verified_at = timezone.now()
-    with suppress(OSError):  # as where the file lies on a medium that cannot be written
+    with suppress(OSError):  # such as on a read-only medium
         manifest.write_manifest(backup)
     try:
         with transaction.atomic(using=alias):
             backup.save(using=alias)
     except DatabaseError:
-        pass  # It was made before there was such a table.
+        pass  # the backup is older than this table

@@ -1,4 +1,4 @@
-"""A dump as the statements that psql reads, without those that this server or our role would refuse."""
+"""Run a plain SQL dump through psql, without the statements that the server or our role would refuse."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from psycopg import sql
 from ops.backups.client_tools import ClientTools
 from ops.backups.server import Server
 
-# From 17 on pg_dump and pg_restore begin with this, which an older server refuses.
+# The first statement of pg_dump and pg_restore since 17; an older server refuses it.
 TRANSACTION_TIMEOUT_SINCE, SET_TRANSACTION_TIMEOUT = 17, "SET transaction_timeout = 0;"
 _PSQL_FLAGS = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-")
-# What is left out stands before the first of these.
+# The excluded statements come before the first of these.
 _FIRST_OBJECT_PATTERN = re.compile(rb"CREATE (TYPE|DOMAIN|FUNCTION|PROCEDURE|TABLE|VIEW|SEQUENCE)|COPY ")
 
 
@@ -27,39 +27,43 @@ def open_script(file: Path) -> IO[bytes]:
 
 
 def run_psql(
-    programs: ClientTools, database: str, script: IO[bytes], left_out: Collection[bytes], server: Server
+    tools: ClientTools, database: str, script: IO[bytes], excluded: Collection[bytes], server: Server
 ) -> None:
-    """Execute the script in one transaction, but for the lines that begin with what is left out."""
-    with programs.run_tool("psql", *_PSQL_FLAGS, server=server, database=database, stdin=-1) as process:
+    """Execute the script in one transaction, without the lines that begin with an excluded prefix.
+
+    Raises MaintenanceFailed.
+    """
+    with tools.run_tool("psql", *_PSQL_FLAGS, server=server, database=database, stdin=-1) as process:
         assert process.stdin  # noqa: S101 - for mypy: it is a pipe
-        with suppress(BrokenPipeError), process.stdin:  # psql says itself why it ended
-            _copy_filtered_head(script, process.stdin, tuple(left_out))
+        with suppress(BrokenPipeError), process.stdin:  # psql itself reports why it ended
+            _copy_filtered_head(script, process.stdin, tuple(excluded))
             shutil.copyfileobj(script, process.stdin, 1 << 18)
 
 
-def _copy_filtered_head(script: IO[bytes], target: IO[bytes], left_out: tuple[bytes, ...]) -> None:
-    for line in script if left_out else ():
-        if not line.startswith(left_out):
+def _copy_filtered_head(script: IO[bytes], target: IO[bytes], excluded: tuple[bytes, ...]) -> None:
+    for line in script if excluded else ():
+        if not line.startswith(excluded):
             target.write(line)
         if _FIRST_OBJECT_PATTERN.match(line):
             break
 
 
 def extension_statement_prefixes(name: str) -> list[bytes]:
-    """How the statements begin that make it, in a script of pg_dump."""
+    """Return the prefixes of the statements of pg_dump that create the extension and comment on it."""
     quoted = sql.Identifier(name).as_string()
-    written = name if re.fullmatch("[a-z_][a-z0-9_]*", name) else quoted
+    identifier = name if re.fullmatch("[a-z_][a-z0-9_]*", name) else quoted
     return [
-        f"{does} {written} ".encode() for does in ("CREATE EXTENSION IF NOT EXISTS", "COMMENT ON EXTENSION")
+        f"{verb} {identifier} ".encode()
+        for verb in ("CREATE EXTENSION IF NOT EXISTS", "COMMENT ON EXTENSION")
     ]
 
 
 def exclude_extensions(entries: str, names: Collection[str]) -> str:
-    """The list of an archive (pg_restore --list) without the extensions of those names."""
-    told = re.compile(r"\d+; \d+ \d+ (?:EXTENSION -|COMMENT - EXTENSION) (.*)")
+    """Remove the extensions from the table of contents of an archive (pg_restore --list)."""
+    pattern = re.compile(r"\d+; \d+ \d+ (?:EXTENSION -|COMMENT - EXTENSION) (.*)")
     kept = [
         line
         for line in entries.splitlines()
-        if not ((found := told.match(line)) and found[1].strip() in names)
+        if not ((match := pattern.match(line)) and match[1].strip() in names)
     ]
     return "\n".join([*kept, ""])

@@ -1,4 +1,4 @@
-"""The server of the database: how our own connections reach it, and the programs of PostgreSQL."""
+"""Connection parameters of the database server, for psycopg and for PostgreSQL's client tools."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from psycopg.pq import Conninfo
 from ops.session import libpq_parameters, require_session
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-# As libpq itself names them: keyword of a connection, variable of the environment.
+# Connection keyword: environment variable, as libpq names them.
 _LIBPQ_ENV_VARS = {o.keyword.decode(): o.envvar.decode() for o in Conninfo.get_defaults() if o.envvar}
 
 
 class Server:
-    """``database`` is the name of the live one. The password is in no argument, message or repr."""
+    """A server and the name of its live database. The password is in no argument, message or repr."""
 
     def __init__(self, params: Mapping[str, Any], database: str | None = None) -> None:
         self._params = {k: str(v) for k, v in params.items() if k in _LIBPQ_ENV_VARS and v not in (None, "")}
@@ -27,8 +27,8 @@ class Server:
 
     @classmethod
     def default(cls) -> Server:
-        """The one of Django's default connection. Raises NeedsSession where a pooler hides it."""
-        require_session("What makes, fills or renames databases")
+        """Build it from Django's default connection. Raises SessionRequired behind a transaction pooler."""
+        require_session("Creating or renaming a database")
         return cls(libpq_parameters(connections[DEFAULT_DB_ALIAS]))
 
     @property
@@ -36,24 +36,21 @@ class Server:
         return f"{self._params.get('host', 'localhost')}:{self._params.get('port', '5432')}"
 
     def connect(self, database: str) -> Connection:
-        """Every statement is a transaction of its own, and may take its time."""
-        asked: dict[str, Any] = {**self._params, "dbname": database, "application_name": "backups"}
-        connection = psycopg.connect(**asked, autocommit=True)
+        """Connect in autocommit mode, with all timeouts off."""
+        params: dict[str, Any] = {**self._params, "dbname": database, "application_name": "backups"}
+        connection = psycopg.connect(**params, autocommit=True)
         connection.execute(
             "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", [_TIMEOUT_SETTINGS]
         )
         return connection
 
     def read_search_path(self) -> str:
-        """Where sessions of these settings look for tables in the live database."""
+        """Read the search_path of a session in the live database."""
         with self.connect(self.database) as connection:
             return str(connection.execute("SHOW search_path").fetchall()[0][0])
 
     def connect_for_maintenance(self) -> Connection:
-        """To another database of the server: one cannot be renamed from within.
-
-        Not every role may connect to postgres, and not every server has it.
-        """
+        """Connect to ``postgres``, else ``template1``: a database cannot be renamed from within."""
         if self.database == "postgres":
             return self.connect("template1")
         try:
@@ -64,13 +61,13 @@ class Server:
             raise
 
     def with_required_tls(self) -> Server:
-        """The same, for connections that are encrypted or none."""
+        """Return the same server, with an sslmode that refuses unencrypted connections."""
         strict = ("require", "verify-ca", "verify-full")
-        asked = self._params.get("sslmode")
-        return Server({**self._params, "sslmode": asked if asked in strict else "require"}, self.database)
+        sslmode = self._params.get("sslmode")
+        return Server({**self._params, "sslmode": sslmode if sslmode in strict else "require"}, self.database)
 
     def libpq_environment(self, database: str) -> dict[str, str]:
-        """For a program of PostgreSQL: where to connect to, and nothing of the caller's own PG variables."""
+        """Build the environment of a client tool: our parameters instead of the caller's PG variables."""
         ours = {_LIBPQ_ENV_VARS[keyword]: value for keyword, value in self._params.items()}
         others = {k: v for k, v in os.environ.items() if k not in _LIBPQ_ENV_VARS.values()}
         return {**others, **ours, "PGDATABASE": database, "PGAPPNAME": "backups", "LC_ALL": "C"}

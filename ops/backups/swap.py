@@ -1,4 +1,4 @@
-"""The restored database takes the place of the live one, in one transaction, with nobody inside."""
+"""Swap the restored database with the live one in one transaction, with no session in either."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ FROM pg_database WHERE datname = %s
 _HAS_RUN_TABLE_SQL = "SELECT to_regclass('ops_run') IS NOT NULL"
 # Note [How nobody is inside]
 # A database can be renamed only while no session is in it. RENAME first locks it, so that whoever connects
-# waits (and is then told that it was renamed), and then waits up to five seconds for the sessions that there
-# are to leave. In that time another connection ends them, and as the last the one that holds the runs still.
-# So no run begins between the last look at the runs and the swap, and a kill at any instant leaves the old
+# waits (and is then told that it was renamed), and then waits up to five seconds for the existing sessions to
+# leave. In that time another connection terminates them, last of all the one that locks the table of runs.
+# So no run begins between the last check of the runs and the swap, and a kill at any instant leaves the old
 # names, or the new.
 _BLOCKING_SESSIONS_SQL = """
 SELECT pid FROM pg_stat_activity WHERE datname = %s AND EXISTS (
@@ -42,32 +42,31 @@ ORDER BY pid = %s
 
 
 def has_live_database(server: Server) -> bool:
-    """Whether there is a live database. Raises Failed where it is not for our role to replace."""
+    """Whether there is a live database. Raises MaintenanceFailed if our role does not own it."""
     with server.connect_for_maintenance() as connection:
-        found = connection.execute(_OWNER_SQL, [server.database]).fetchone()
-    if found and not found[0]:
-        _, owner, ours = found
+        row = connection.execute(_OWNER_SQL, [server.database]).fetchone()
+    if row and not row[0]:
+        _, owner, role = row
         raise MaintenanceFailed(
-            f"The database {server.database} is owned by {owner}, so that {ours} may not replace it."
-            f" As a superuser: GRANT {owner} TO {ours}"
+            f"The database {server.database} is owned by {owner}, so {role} may not replace it."
+            f" As a superuser: GRANT {owner} TO {role}"
         )
-    return found is not None
+    return row is not None
 
 
 def refuse_active_runs(server: Server) -> None:
-    """Raises InUse while a run of the live database is, or may soon be, at work.
+    """Raise DatabaseInUse while a run of the live database is active.
 
-    Not for one that waits and has begun by itself: nobody asked for it, and given up it may come back.
+    Queued runs that were started automatically do not count: they would come back after a cancel.
     """
     with _lock_run_table(server):
         pass
 
 
 def swap(server: Server, new: str) -> tuple[str, list[str]]:
-    """Put ``new`` in the place of the live database, and make it like that one. Raises InUse.
+    """Rename ``new`` to the live database, and give it that one's properties. Raises DatabaseInUse.
 
-    What the old one is called from now on, and the statements of `make_like` that our role may not execute.
-
+    Returns the new name of the replaced database, and the statements that our role may not execute.
     See Note [How nobody is inside].
     """
     old = f"{truncate_database_name(server.database)}_before_{utc_timestamp()}"
@@ -84,10 +83,13 @@ def swap(server: Server, new: str) -> tuple[str, list[str]]:
     return old, refused
 
 
-def rename_into_place(server: Server, new: str, remembered: DatabaseProperties | None) -> list[str]:
-    """As `swap`, where there is no live database, but what a backup remembers of it."""
+def rename_into_place(server: Server, new: str, manifest_properties: DatabaseProperties | None) -> list[str]:
+    """Rename ``new`` to the live database, which is gone, with the properties from the manifest.
+
+    Returns the statements that our role may not execute.
+    """
     with server.connect_for_maintenance() as connection, connection.transaction():
-        return _rename_and_apply_properties(connection, new, server, remembered)
+        return _rename_and_apply_properties(connection, new, server, manifest_properties)
 
 
 def _rename_and_apply_properties(
@@ -98,30 +100,30 @@ def _rename_and_apply_properties(
 
 
 def drop_replaced_databases(server: Server) -> list[str]:
-    """Drop the databases that restores of the live one have put aside; their names."""
+    """Drop the databases that restores have replaced; return their names."""
     with server.connect_for_maintenance() as connection:
-        found = list_owned_databases(
+        names = list_owned_databases(
             connection, rf"{re.escape(truncate_database_name(server.database))}_before_\d{{8}}_\d{{6}}"
         )
-        for name in found:
+        for name in names:
             database = sql.Identifier(name)
             connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(database))
             connection.execute(sql.SQL("DROP DATABASE {}").format(database))
-    return found
+    return names
 
 
 @contextmanager
 def _lock_run_table(server: Server) -> Iterator[Connection]:
-    """Inside, no run of the live database begins or moves. Raises InUse where one is active."""
+    """Lock the table of runs, so that none starts or changes. Raises DatabaseInUse if one is active."""
     with server.connect(server.database) as connection:
         connection.execute("BEGIN; SET LOCAL lock_timeout = '5s'")
         if connection.execute(_HAS_RUN_TABLE_SQL).fetchone() == (True,):
             connection.execute("LOCK TABLE ops_run IN SHARE MODE")
-            found = connection.execute(_ACTIVE_RUNS_SQL, [list(ACTIVE)]).fetchall()
-            if told := [_format_run(run) for run in found if not _is_queued_automatically(run)]:
-                raise DatabaseInUse("\n".join(["Runs are active, so the database is not replaced:", *told]))
+            runs = connection.execute(_ACTIVE_RUNS_SQL, [list(ACTIVE)]).fetchall()
+            if lines := [_format_run(run) for run in runs if not _is_queued_automatically(run)]:
+                raise DatabaseInUse("\n".join(["Runs are active, so the database is not replaced:", *lines]))
         yield connection
-        connection.close()  # by now the server may have ended it
+        connection.close()  # the server may have terminated it
 
 
 def _is_queued_automatically(run: tuple[int, str, str]) -> bool:
@@ -135,12 +137,12 @@ def _format_run(run: tuple[int, str, str]) -> str:
 
 
 @contextmanager
-def _terminating_sessions(server: Server, last: Connection) -> Iterator[None]:
+def _terminating_sessions(server: Server, guard: Connection) -> Iterator[None]:
     stop = Event()
     with server.connect_for_maintenance() as connection:
         thread = Thread(
             target=_terminate_blocking_sessions,
-            args=[connection, server.database, last.info.backend_pid, stop],
+            args=[connection, server.database, guard.info.backend_pid, stop],
         )
         thread.start()
         try:
@@ -150,11 +152,11 @@ def _terminating_sessions(server: Server, last: Connection) -> Iterator[None]:
             thread.join()
 
 
-def _terminate_blocking_sessions(connection: Connection, database: str, last: int, stop: Event) -> None:
-    with suppress(psycopg.OperationalError):  # the server is away: the rename says so
+def _terminate_blocking_sessions(connection: Connection, database: str, last_pid: int, stop: Event) -> None:
+    with suppress(psycopg.OperationalError):  # the server is away: the rename fails as well
         while not stop.wait(_POLL_INTERVAL):
-            for (pid,) in connection.execute(_BLOCKING_SESSIONS_SQL, [database, last]).fetchall():
-                with suppress(psycopg.errors.InsufficientPrivilege):  # the rename waits in vain, and says so
+            for (pid,) in connection.execute(_BLOCKING_SESSIONS_SQL, [database, last_pid]).fetchall():
+                with suppress(psycopg.errors.InsufficientPrivilege):  # the rename then fails with ObjectInUse
                     connection.execute("SELECT pg_terminate_backend(%s)", [pid])
 
 
@@ -167,6 +169,6 @@ def _rename_database(connection: Connection, name: str, to: str) -> None:
 def _describe_sessions(server: Server) -> str:
     with server.connect_for_maintenance() as connection:
         statement = "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = %s"
-        found = connection.execute(statement, [server.database]).fetchall()
-    told = ", ".join(f"process {pid} ({user} {name})" for pid, user, name in found)
-    return f"Whoever may end these sessions: {told or 'a prepared transaction (pg_prepared_xacts)'}."
+        rows = connection.execute(statement, [server.database]).fetchall()
+    sessions = ", ".join(f"process {pid} ({user} {name})" for pid, user, name in rows)
+    return f"These must end first: {sessions or 'a prepared transaction (pg_prepared_xacts)'}."

@@ -1,4 +1,4 @@
-"""How many rows each table has."""
+"""Row counts of the tables, and how they differ."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any, Protocol
 
 from psycopg import sql
 
-# What pg_dump dumps the rows of: not temporary, not an extension's.
+from ops.formatting import pluralize
+
+# The tables whose rows pg_dump dumps: neither temporary nor of an extension.
 _DUMPED_TABLES_SQL = """
 SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind = 'r' AND relpersistence <> 't' AND nspname <> 'information_schema' AND nspname !~ '^pg_'
@@ -23,9 +25,9 @@ class Cursor(Protocol):
 
 
 def count_rows_by_table(cursor: Cursor) -> RowCounts:
-    """Rows by table, ``public.cards``; no table is truncated until the transaction ends."""
+    """Count the rows by table, ``public.cards``, and lock the tables in ACCESS SHARE mode."""
     cursor.execute(_DUMPED_TABLES_SQL)
-    names = [sql.Identifier(*found) for found in cursor.fetchall()]
+    names = [sql.Identifier(*row) for row in cursor.fetchall()]
     if not names:
         return {}
     counts = sql.SQL(" UNION ALL ").join(
@@ -39,14 +41,14 @@ def count_rows_by_table(cursor: Cursor) -> RowCounts:
     return dict(cursor.fetchall())
 
 
-def describe_count_differences(found: RowCounts, told: RowCounts) -> list[str]:
-    """In words, table by table; empty where they are the same."""
+def describe_count_differences(actual: RowCounts, expected: RowCounts) -> list[str]:
+    """Describe each table whose counts differ."""
     return [
-        f"{name}: {_format_row_count(found.get(name))} instead of {_format_row_count(told.get(name))}"
-        for name in sorted(found.keys() | told.keys())
-        if found.get(name) != told.get(name)
+        f"{name}: {_format_row_count(actual.get(name))} instead of {_format_row_count(expected.get(name))}"
+        for name in sorted(actual.keys() | expected.keys())
+        if actual.get(name) != expected.get(name)
     ]
 
 
 def _format_row_count(count: int | None) -> str:
-    return "no table" if count is None else f"{count:,} rows"
+    return "no table" if count is None else pluralize(count, "row")

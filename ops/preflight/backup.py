@@ -16,7 +16,7 @@ from ops.backups import manifest
 from ops.backups.errors import CorruptBackup, InvalidBackupFile
 from ops.backups.listing import latest_backup
 from ops.backups.load import check_search_path, restore_into
-from ops.backups.scratch import temporary_alias
+from ops.backups.scratch import scratch_database, temporary_alias
 from ops.backups.server import Server
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
@@ -25,7 +25,6 @@ from ops.migration_status import migration_label
 from ops.models import Backup
 from ops.operations.verification import count_violations
 from ops.preflight.finding import Finding, PreflightContext, Severity
-from ops.schema.scratch import scratch_database
 from ops.session import SessionRequired
 
 _DEFAULT_MAX_AGE = timedelta(hours=24)  # if BACKUP_MAX_AGE_HOURS is 0

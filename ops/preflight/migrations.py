@@ -64,13 +64,13 @@ def check_schema_drift(context: PreflightContext) -> Finding:
         first, *rest = str(exc).splitlines()
         return Finding(Severity.YELLOW, first, tuple(rest))
     if not differences:
-        return Finding(Severity.GREEN, "The schema is what its applied migrations make.")
+        return Finding(Severity.GREEN, "The schema matches the applied migrations.")
     summaries = [difference.summary for difference in differences]
     more = [f"and {len(summaries) - _MAX_LISTED} more"] if len(summaries) > _MAX_LISTED else []
     harmless = all(difference.expected is None for difference in differences)
     return Finding(
         Severity.YELLOW if harmless else Severity.RED,
-        f"{pluralize(len(differences), 'difference')} from what the migrations make.",
+        f"{pluralize(len(differences), 'difference')} from the applied migrations.",
         (*summaries[:_MAX_LISTED], *more),
         (f"To see the definitions: {manage_command('schema_drift')}",),
     )

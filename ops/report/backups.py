@@ -1,4 +1,4 @@
-"""Backups and restores in words."""
+"""Backups and restores as text."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _HEADER = ["backup", "taken", "size", "rows", "server", "verified"]
 
 
 def display_path(file: Path) -> str:
-    """As one would type it from here."""
-    here = Path.cwd()
-    return str(file.relative_to(here) if file.is_relative_to(here) else file)
+    """Return the path relative to the current directory if it is below that."""
+    folder = Path.cwd()
+    return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
 
 
 def format_created_backup(backup: Backup) -> list[str]:
@@ -33,7 +33,7 @@ def format_created_backup(backup: Backup) -> list[str]:
         "rows": f"{backup.rows:,} in {len(backup.counts)} tables: {_largest_tables(backup)}",
         "verified": verified,
     }
-    lines = [f"  {fact:<9} {told}" for fact, told in facts.items()]
+    lines = [f"  {label:<9} {value}" for label, value in facts.items()]
     return [
         f"Backup {name}",
         *lines,
@@ -41,52 +41,50 @@ def format_created_backup(backup: Backup) -> list[str]:
     ]
 
 
-def format_backup_list(found: list[Backup]) -> list[str]:
-    if not found:
+def format_backup_list(backups: list[Backup]) -> list[str]:
+    if not backups:
         return [f"No backup yet. To make one: {manage_command('backup_db', '--verify')}"]
-    return format_table([_HEADER, *map(_backup_row, found)])
+    return format_table([_HEADER, *map(_backup_row, backups)])
 
 
-def format_restore(done: RestoreResult, drop_old: bool) -> list[str]:
-    backup = done.backup
+def format_restore(result: RestoreResult, drop_old: bool) -> list[str]:
+    backup = result.backup
     lines = [
-        f"Dropped {name}, which a killed restore or verification had left." for name in done.dropped_orphans
+        f"Dropped {name}, which a killed restore or verification had left." for name in result.dropped_orphans
     ]
     lines.append(
-        f"{done.database} is now as {display_path(backup.file)} has it: {backup.rows:,} rows in"
+        f"{result.database} was restored from {display_path(backup.file)}: {backup.rows:,} rows in"
         f" {len(backup.counts)} tables, as of {format_time(backup.started_at)}."
     )
-    if done.paused:
-        lines.append("Paused, since they were under way then. To go on:")
-        lines += [f"  {format_run_command(number, RunAction.RESUME)}" for number in done.paused]
-    if done.cancelled:
-        lines.append("Cancelled, as was asked then. To take back what was changed:")
-        lines += [f"  {format_run_command(number, RunAction.REVERT)}" for number in done.cancelled]
-    if done.unapplied_count:
+    if result.paused:
+        lines.append("These runs were active in the backup, and are now paused. To resume them:")
+        lines += [f"  {format_run_command(pk, RunAction.RESUME)}" for pk in result.paused]
+    if result.cancelled:
+        lines.append("These runs were being cancelled in the backup, and are now cancelled. To revert them:")
+        lines += [f"  {format_run_command(pk, RunAction.REVERT)}" for pk in result.cancelled]
+    if result.unapplied_count:
         lines.append(
-            f"Its schema is older than this code by {pluralize(done.unapplied_count, 'migration')}."
+            f"Its schema is older than this code by {pluralize(result.unapplied_count, 'migration')}."
             f" Check out the code of that time, or: {manage_command('migrate')}"
         )
-    if done.refused_statements:
-        lines.append("What it has not of what it was, since our role may not give it that. Whoever may:")
-        lines += [f"  {statement};" for statement in done.refused_statements]
-    if done.previous_database and not drop_old:
-        lines.append(f"What it was before is kept as {done.previous_database}. To drop it:")
-        lines.append(f"  {manage_command('restore_db', '--drop-old', '--confirm', done.database)}")
+    if result.refused_statements:
+        lines.append("Not restored, since our role may not set it. As a superuser, execute:")
+        lines += [f"  {statement};" for statement in result.refused_statements]
+    if result.previous_database and not drop_old:
+        lines.append(f"The replaced database is kept as {result.previous_database}. To drop it:")
+        lines.append(f"  {manage_command('restore_db', '--drop-old', '--confirm', result.database)}")
     return lines
 
 
 def format_dropped(names: list[str]) -> list[str]:
-    return [f"Dropped {name}." for name in names] or [
-        "No restore has kept a database: there is nothing to drop."
-    ]
+    return [f"Dropped {name}." for name in names] or ["There is no replaced database to drop."]
 
 
 def _backup_row(backup: Backup) -> list[str]:
     verified = format_time(backup.verified_at) or "no"
-    gone = "" if backup.file.is_file() else " (not here)"
+    location = "" if backup.file.is_file() else " (not here)"
     return [
-        display_path(backup.file) + gone,
+        display_path(backup.file) + location,
         format_time(backup.started_at),
         format_size(backup.size),
         f"{backup.rows:,}",
@@ -96,6 +94,6 @@ def _backup_row(backup: Backup) -> list[str]:
 
 
 def _largest_tables(backup: Backup) -> str:
-    """The tables with the most rows."""
-    most = sorted(backup.counts.items(), key=lambda told: -told[1])[:3]
-    return ", ".join(f"{name.rpartition('.')[2]} {count:,}" for name, count in most)
+    """Format the three tables with the most rows."""
+    largest = sorted(backup.counts.items(), key=lambda item: -item[1])[:3]
+    return ", ".join(f"{name.rpartition('.')[2]} {count:,}" for name, count in largest)

@@ -1,4 +1,4 @@
-"""What happened, as an entry of the migration log: the guide's template, in Markdown."""
+"""Format an entry of the migration log as Markdown, by the template of the guide."""
 
 from __future__ import annotations
 
@@ -25,95 +25,95 @@ _WARNING_MARK = "⚠️"
 _MAX_FAILURES = 5
 
 
-def as_markdown(told: History, title: str, applied_by: str, notes: Sequence[str]) -> str:
+def as_markdown(history: History, title: str, applied_by: str, notes: Sequence[str]) -> str:
     lines = [
-        f"## Migration: {title or _default_title(told)}",
-        f"**Date**: {(told.began or told.since):%Y-%m-%d}",
-        f"**Applied By**: {', '.join(dict.fromkeys([applied_by, *told.people]))}",
-        f"**Duration**: {_format_duration(told)}",
+        f"## Migration: {title or _default_title(history)}",
+        f"**Date**: {(history.began or history.since):%Y-%m-%d}",
+        f"**Applied By**: {', '.join(dict.fromkeys([applied_by, *history.people]))}",
+        f"**Duration**: {_format_duration(history)}",
         "",
         "### Pre-Migration",
-        *_iter_pre_migration(told),
+        *_iter_pre_migration(history),
         "",
         "### Migration Steps",
-        *_iter_steps(told),
+        *_iter_steps(history),
         "",
         "### Post-Migration",
-        *_iter_post_migration(told),
+        *_iter_post_migration(history),
         "",
         "### Issues/Notes",
-        *_iter_issues(told, notes),
+        *_iter_issues(history, notes),
     ]
     return "\n".join(map(escape_control_chars, lines)) + "\n"
 
 
-def _default_title(told: History) -> str:
-    parts = [m.name for m in told.migrations] + [run.operation for run in told.runs]
-    few = list(dict.fromkeys(parts))
-    more = f" and {len(few) - 3} more" if len(few) > 3 else ""
-    return (", ".join(few[:3]) + more) or "nothing was done"
+def _default_title(history: History) -> str:
+    names = [m.name for m in history.migrations] + [run.operation for run in history.runs]
+    distinct = list(dict.fromkeys(names))
+    more = f" and {len(distinct) - 3} more" if len(distinct) > 3 else ""
+    return (", ".join(distinct[:3]) + more) or "nothing was done"
 
 
-def _format_duration(told: History) -> str:
-    if told.began is None or told.ended is None:
+def _format_duration(history: History) -> str:
+    if history.began is None or history.ended is None:
         return "none"
-    began, ended = _format_clock_time(told.began), _format_clock_time(told.ended)
-    return f"{format_duration(told.ended - told.began)} ({began} to {ended} UTC)"
+    began, ended = _format_clock_time(history.began), _format_clock_time(history.ended)
+    return f"{format_duration(history.ended - history.began)} ({began} to {ended} UTC)"
 
 
-def _iter_pre_migration(told: History) -> Iterator[str]:
-    backup = told.backup
+def _iter_pre_migration(history: History) -> Iterator[str]:
+    backup = history.backup
     if backup is None:
         yield "- Backup: none is recorded"
         return
     verified = "verified" if backup.verified_at else "not verified"
     started = format_time(backup.started_at)
     yield f"- Backup: `{backup.file.name}` ({format_size(backup.size)}, {started}, {verified})"
-    held = {name.rpartition(".")[2]: count for name, count in backup.counts.items()}
-    for table in told.counts:
-        if table in held:
-            yield f"- Rows of `{table}` in it: {held[table]:,}"
+    counts = {name.rpartition(".")[2]: count for name, count in backup.counts.items()}
+    for table in history.counts:
+        if table in counts:
+            yield f"- Rows of `{table}` in it: {counts[table]:,}"
 
 
-def _iter_steps(told: History) -> Iterator[str]:
-    steps = [(m.at, f"✅ Applied `{m.name}` at {_format_clock_time(m.at)}") for m in told.migrations]
-    steps += [(run.created_at, _format_run(run)) for run in told.runs]
+def _iter_steps(history: History) -> Iterator[str]:
+    steps = [(m.at, f"✅ Applied `{m.name}` at {_format_clock_time(m.at)}") for m in history.migrations]
+    steps += [(run.created_at, _format_run(run)) for run in history.runs]
     if not steps:
-        yield f"Nothing since {format_time(told.since)}."
+        yield f"Nothing since {format_time(history.since)}."
     for number, (_, text) in enumerate(sorted(steps, key=lambda step: step[0]), start=1):
         yield f"{number}. {text}"
 
 
 def _format_run(run: Run) -> str:
-    done = read_progress(run)
-    asked = "".join(f", {name}={format_value(value)}" for name, value in sorted(run.params.items()))
-    figures = f"{done.changed:,} of {done.total:,} rows changed"
-    if done.failed:
-        figures += f", {done.failed:,} failed"
-    how = f"in {format_duration(done.elapsed)}, {format_rate(done.changed, done.elapsed)}"
+    progress = read_progress(run)
+    params = "".join(f", {name}={format_value(value)}" for name, value in sorted(run.params.items()))
+    figures = f"{progress.changed:,} of {progress.total:,} rows changed"
+    if progress.failed:
+        figures += f", {progress.failed:,} failed"
+    speed = f"in {format_duration(progress.elapsed)}, {format_rate(progress.changed, progress.elapsed)}"
     place = f", on {pluralize(run.workers, 'worker')}" if run.workers else ""
     mark = _MARKS.get(State(run.state), _WARNING_MARK)
     ending = "" if run.state == State.SUCCEEDED else f": {run.get_state_display()}"
-    told = f"{figures} {how}{place}, by {run.performed_by}{ending}"
-    return f"{mark} Run {run.pk}, `{run.operation}`{asked}: {told}"
+    summary = f"{figures} {speed}{place}, by {run.performed_by}{ending}"
+    return f"{mark} Run {run.pk}, `{run.operation}`{params}: {summary}"
 
 
-def _iter_post_migration(told: History) -> Iterator[str]:
-    for table, count in told.counts.items():
+def _iter_post_migration(history: History) -> Iterator[str]:
+    for table, count in history.counts.items():
         yield f"- Rows of `{table}`: {count:,}"
-    for label, found in told.checks.items():
-        if found is not None:
-            yield f"- {'✅' if not found else _WARNING_MARK} {label}: {found:,}"
-    yield f"- Workers: {told.workers}"
+    for label, violations in history.checks.items():
+        if violations is not None:
+            yield f"- {_WARNING_MARK if violations else '✅'} {label}: {violations:,}"
+    yield f"- Workers: {history.workers}"
 
 
-def _iter_issues(told: History, notes: Sequence[str]) -> Iterator[str]:
-    issues = [*(f"- {note}" for note in notes), *_iter_problems(told)]
+def _iter_issues(history: History, notes: Sequence[str]) -> Iterator[str]:
+    issues = [*(f"- {note}" for note in notes), *_iter_problems(history)]
     yield from issues or ["- None"]
 
 
-def _iter_problems(told: History) -> Iterator[str]:
-    for run in told.runs:
+def _iter_problems(history: History) -> Iterator[str]:
+    for run in history.runs:
         if run.error:
             yield f"- Run {run.pk}: {run.error.splitlines()[0]}"
         for check in run.checks:
@@ -127,5 +127,5 @@ def _iter_problems(told: History) -> Iterator[str]:
             yield f"- Run {run.pk}: {more:,} more failed rows (`{command}`)"
 
 
-def _format_clock_time(when: datetime) -> str:
-    return f"{when:%H:%M:%S}"
+def _format_clock_time(time: datetime) -> str:
+    return f"{time:%H:%M:%S}"

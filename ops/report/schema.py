@@ -1,4 +1,4 @@
-"""How the database stands to the migrations, in words and as JSON."""
+"""The migration status and the schema drift, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ops.migration_status import MigrationStatus, migration_label
 from ops.schema.drift import SchemaDifference
 
 
-def as_lines(now: MigrationStatus, found: list[SchemaDifference]) -> list[str]:
-    lines = [f"{pluralize(len(now.applied), 'migration')} applied, {len(now.unapplied)} to apply."]
-    lines += [f"  to apply  {migration_label(migration)}" for migration in now.unapplied]
-    lines += [f"  unknown to this code  {'.'.join(key)}" for key in now.unknown]
-    if not found:
-        return [*lines, "The schema is what the applied migrations make."]
-    lines.append(f"{pluralize(len(found), 'difference')} from what the applied migrations make:")
-    for difference in found:
+def as_lines(status: MigrationStatus, differences: list[SchemaDifference]) -> list[str]:
+    lines = [f"{pluralize(len(status.applied), 'migration')} applied, {len(status.unapplied)} to apply."]
+    lines += [f"  to apply  {migration_label(migration)}" for migration in status.unapplied]
+    lines += [f"  unknown to this code  {'.'.join(key)}" for key in status.unknown]
+    if not differences:
+        return [*lines, "The schema matches the applied migrations."]
+    lines.append(f"{pluralize(len(differences), 'difference')} from the applied migrations:")
+    for difference in differences:
         lines += ["", difference.summary, *_diff_lines(difference)]
     return lines
 
 
-def as_json(now: MigrationStatus, found: list[SchemaDifference]) -> dict[str, Any]:
+def as_json(status: MigrationStatus, differences: list[SchemaDifference]) -> dict[str, Any]:
     return {
         "event": "schema_drift",
-        "applied": [migration_label(migration) for migration in now.applied],
-        "unapplied": [migration_label(migration) for migration in now.unapplied],
-        "unknown": [".".join(key) for key in now.unknown],
+        "applied": [migration_label(migration) for migration in status.applied],
+        "unapplied": [migration_label(migration) for migration in status.unapplied],
+        "unknown": [".".join(key) for key in status.unknown],
         "differences": [
             {
                 "kind": d.schema_object.kind,
@@ -36,13 +36,13 @@ def as_json(now: MigrationStatus, found: list[SchemaDifference]) -> dict[str, An
                 "expected": d.expected,
                 "found": d.actual,
             }
-            for d in found
+            for d in differences
         ],
     }
 
 
 def _diff_lines(difference: SchemaDifference) -> Iterator[str]:
-    """What should be there after a minus, what is there after a plus."""
+    """Diff the definitions: expected lines after a minus, actual ones after a plus."""
     expected = (difference.expected or "").splitlines()
     for line in ndiff(expected, (difference.actual or "").splitlines()):
         if not line.startswith("?"):

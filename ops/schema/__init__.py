@@ -1,1 +1,1 @@
-"""What the database's schema is, what it should be, and where the two differ."""
+"""The database's schema: introspection, drift from the migrations, and hints for missing tables."""

@@ -1,7 +1,7 @@
-"""Drift: where the database's schema is not the one that its applied migrations make.
+"""Schema drift: differences between the database's schema and its applied migrations.
 
-What the schema should be is not computed but built: the same migrations are applied to a scratch database,
-and PostgreSQL tells both. So nothing that a migration can do is left out: triggers, functions, fillfactor.
+The expected schema is built by the same migrations in a scratch database, and both are introspected. So it
+covers everything that a migration can do: triggers, functions, fillfactor.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 
 from ops.backups.errors import MaintenanceFailed
-from ops.backups.scratch import NO_TIMEOUTS, temporary_alias
+from ops.backups.scratch import NO_TIMEOUTS, scratch_database, temporary_alias
 from ops.migration_status import MigrationStatus
 from ops.schema.introspection import SchemaObject, SchemaSnapshot, introspect_schema, introspect_search_path
-from ops.schema.scratch import scratch_database
 from ops.sql.query import fetch_all
 
 _ARRAY_CAST = re.compile(r"\((ARRAY\[[^]]*\])\)::text\[\]")
@@ -31,7 +30,7 @@ _ELEMENT_CAST = re.compile(r"\(('(?:[^']|'')*'::character varying)\)::text")
 
 @dataclass(frozen=True)
 class SchemaDifference:
-    """``expected`` is None for what no migration makes, ``found`` for what the database lacks."""
+    """``expected`` is None for an object of no migration, ``actual`` for one that the database lacks."""
 
     schema_object: SchemaObject
     expected: str | None
@@ -42,40 +41,39 @@ class SchemaDifference:
         if self.actual is None:
             return f"missing: {self.schema_object}"
         if self.expected is None:
-            return f"not of a migration: {self.schema_object}"
+            return f"unexpected: {self.schema_object}"
         return f"different: {self.schema_object}"
 
 
-def detect_drift(standing: MigrationStatus) -> list[SchemaDifference]:
-    """Where the database differs from what its applied migrations make. Raises Failed."""
+def detect_drift(status: MigrationStatus) -> list[SchemaDifference]:
+    """Compare the database with its applied migrations. Raises MaintenanceFailed."""
     path, schemas = _read_search_path()
     with scratch_database("drift") as name, temporary_alias(name, path, **NO_TIMEOUTS) as alias:
         _create_schemas(schemas, alias)
-        apply_migrations(standing.applied, alias)
-        create_unmigrated_tables(standing, alias)
+        apply_migrations(status.applied, alias)
+        create_unmigrated_tables(status, alias)
         expected = introspect_schema(alias)
     return compare_snapshots(expected, _introspect_actual(expected))
 
 
 def _introspect_actual(expected: SchemaSnapshot) -> SchemaSnapshot:
-    """What the schema has that Django writes to, and of other schemas only what there should be."""
-    here, elsewhere = introspect_search_path(DEFAULT_DB_ALIAS)
-    tables = {thing.name for thing in expected if thing.kind == "table"}
-    ours = {
-        thing: definition
-        for thing, definition in elsewhere.items()
-        if thing in expected or _owning_table(thing, definition) in tables
+    """Introspect the current schema, and the expected objects in other schemas of the search_path."""
+    current, others = introspect_search_path(DEFAULT_DB_ALIAS)
+    tables = {schema_object.name for schema_object in expected if schema_object.kind == "table"}
+    expected_elsewhere = {
+        schema_object: definition
+        for schema_object, definition in others.items()
+        if schema_object in expected or _owning_table(schema_object, definition) in tables
     }
-    return ours | here
+    return expected_elsewhere | current
 
 
 def _read_search_path() -> tuple[str, list[str]]:
-    """The search_path, and which schemas of it there are. Raises Failed where there are none."""
+    """Return the search_path, and those of its schemas that exist. Raises MaintenanceFailed if none does."""
     [(path, schemas)] = fetch_all("SELECT current_setting('search_path'), current_schemas(false)")
     if not schemas:
         raise MaintenanceFailed(
-            f"Sessions look for tables in {path} (search_path), and there is no such schema, or none"
-            " that our role may use."
+            f"The search_path of sessions is {path}, and has no schema that exists and that our role may use."
         )
     return path, schemas
 
@@ -86,14 +84,14 @@ def _create_schemas(schemas: list[str], alias: str) -> None:
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {connections[alias].ops.quote_name(schema)}")
 
 
-def compare_snapshots(expected: SchemaSnapshot, found: SchemaSnapshot) -> list[SchemaDifference]:
-    """The differences; of a table that is missing, or nobody's, nothing more than that."""
+def compare_snapshots(expected: SchemaSnapshot, actual: SchemaSnapshot) -> list[SchemaDifference]:
+    """List the differences; for a missing or unexpected table, the table alone without its parts."""
     differences = [
-        SchemaDifference(thing, expected.get(thing), found.get(thing))
-        for thing in sorted(expected.keys() | found.keys())
-        if _normalize_definition(expected.get(thing)) != _normalize_definition(found.get(thing))
+        SchemaDifference(key, expected.get(key), actual.get(key))
+        for key in sorted(expected.keys() | actual.keys())
+        if _normalize_definition(expected.get(key)) != _normalize_definition(actual.get(key))
     ]
-    whole = {
+    tables = {
         d.schema_object.name
         for d in differences
         if d.schema_object.kind == "table" and None in (d.expected, d.actual)
@@ -102,38 +100,37 @@ def compare_snapshots(expected: SchemaSnapshot, found: SchemaSnapshot) -> list[S
         d
         for d in differences
         if d.schema_object.kind == "table"
-        or _owning_table(d.schema_object, d.actual or d.expected or "") not in whole
+        or _owning_table(d.schema_object, d.actual or d.expected or "") not in tables
     ]
 
 
 def apply_migrations(migrations: Sequence[Migration], alias: str) -> None:
-    """Apply just these migrations to that database."""
+    """Apply exactly these migrations to the database of the alias."""
     executor = MigrationExecutor(connections[alias])
     executor.loader.check_consistent_history(connections[alias])
     executor.migrate(None, plan=[(migration, False) for migration in migrations])
 
 
-def create_unmigrated_tables(standing: MigrationStatus, alias: str) -> None:
-    """The tables of apps that have no migrations."""
+def create_unmigrated_tables(status: MigrationStatus, alias: str) -> None:
+    """Create the tables of apps that have no migrations."""
     with connections[alias].schema_editor() as editor:
-        for app in sorted(standing.loader.unmigrated_apps):
+        for app in sorted(status.loader.unmigrated_apps):
             for model in router.get_migratable_models(apps.get_app_config(app), alias):
                 if model._meta.can_migrate(connections[alias]):
                     editor.create_model(model)
 
 
 def _normalize_definition(definition: str | None) -> str | None:
-    """The same in whatever schema of the search_path it is, and for a list in a CHECK that was restored: then
-    each word of it is cast, not the list."""
+    """Remove the schema name, and the casts of a list in a CHECK, which change when a dump is restored."""
     if definition is None:
         return None
     unqualified = _SCHEMA_QUALIFIER.sub(r"\1", definition, count=1)
     return _ELEMENT_CAST.sub(r"\1", _ARRAY_CAST.sub(r"\1", unqualified))
 
 
-def _owning_table(thing: SchemaObject, definition: str) -> str:
-    if thing.kind == "index":
+def _owning_table(schema_object: SchemaObject, definition: str) -> str:
+    if schema_object.kind == "index":
         return definition.partition(" ON ")[2].partition(" USING ")[0].rpartition(".")[2].strip('"')
-    if thing.kind == "sequence":
+    if schema_object.kind == "sequence":
         return definition.partition(" owned by ")[2].partition(".")[0]
-    return thing.name.partition(".")[0]
+    return schema_object.name.partition(".")[0]

@@ -1,4 +1,4 @@
-"""What to say, and to type, where the database's schema is not the one of this code."""
+"""Explain errors that come from a missing table, column or schema, and say what to type."""
 
 from __future__ import annotations
 
@@ -27,31 +27,30 @@ SELECT quote_ident(current_database()), current_setting('search_path'), quote_id
 
 
 def is_schema_error(error: Error) -> bool:
-    """Whether a table or a column that the code speaks of is not there."""
+    """Whether a table or a column of this code does not exist."""
     return sqlstate(error) in _UNDEFINED_OBJECT
 
 
 def explain_schema_error(error: Error) -> str:
-    """What the database lacks, and by what its migrations and tables say, the way back: some lines."""
-    first = f"The database's schema is not the one of this code: {first_line(error)}"
-    with suppress(Error), separate_connection("mend") as other:  # ours may be in a failed transaction
+    """Explain what is missing and how to restore it, by the recorded migrations; several lines."""
+    first = f"The database's schema does not match this code: {first_line(error)}"
+    with suppress(Error), separate_connection("hints") as other:  # ours may be in a failed transaction
         if not count_unapplied(other):
             return "\n".join([first, *_restore_hints(missing_tables(other), other)])
     return f"{first}\n{MIGRATE_HINT}"
 
 
 def explain_missing_schema(error: MigrationSchemaMissing) -> str:
-    """Why not even the first table can be made: no schema to make it in, or no right to; two lines."""
+    """Explain why no table can be created: no schema for it, or no privilege; one or two lines."""
     cause = error.__context__
-    first = f"No table can be made: {first_line(cause or error)}."
-    with suppress(Error), separate_connection("mend") as other, other.cursor() as cursor:
+    first = f"No table can be created: {first_line(cause or error)}."
+    with suppress(Error), separate_connection("hints") as other, other.cursor() as cursor:
         cursor.execute(_SESSION_SQL)
         database, path, schema, role = cursor.fetchone()
         if schema is None:
             return (
-                f"{first} Sessions look into {path}, and there is no such schema.\n"
-                f"CREATE SCHEMA makes one; or to let them look elsewhere: ALTER DATABASE {database}"
-                " SET search_path TO public"
+                f"{first} The search_path of sessions is {path}, and no such schema exists.\n"
+                f"Create it with CREATE SCHEMA, or: ALTER DATABASE {database} SET search_path TO public"
             )
         if cause and sqlstate(cause) == "42501":
             return f"{first}\nAs the owner of the database: GRANT CREATE ON SCHEMA {schema} TO {role}"
@@ -59,12 +58,12 @@ def explain_missing_schema(error: MigrationSchemaMissing) -> str:
 
 
 def _restore_hints(missing: list[str], database: BaseDatabaseWrapper) -> list[str]:
-    """What was there once, and somebody has removed by hand."""
+    """Return the lines for tables or columns that somebody has dropped by hand."""
     name = database.settings_dict["NAME"]
     lines = [
-        "All migrations are recorded as applied, so that migrate would do nothing.",
-        f"To see what differs from what they make: {manage_command('schema_drift')}",
-        f"To go back to a backup: {manage_command('backups')},"
+        "All migrations are recorded as applied, so migrate would do nothing.",
+        f"To see the differences: {manage_command('schema_drift')}",
+        f"To restore a backup: {manage_command('backups')},"
         f" then {manage_command('restore_db', 'FILE', '--confirm', name)}",
     ]
     if missing:
@@ -73,33 +72,33 @@ def _restore_hints(missing: list[str], database: BaseDatabaseWrapper) -> list[st
 
 
 def _recreate_hints(missing: list[str], database: BaseDatabaseWrapper) -> list[str]:
-    """How to make the tables again of apps whose migrations can all run again, where there are such.
+    """Return the commands that recreate the tables of apps of which every table is missing, if there are any.
 
-    No table may be left, of them or of what builds on them.
+    The apps that depend on them must have no table left either.
     """
     tables = {
         config.label: {m._meta.db_table for m in config.get_models(True) if m._meta.can_migrate(database)}
         for config in apps.get_app_configs()
     }
-    emptied = {label for label, names in tables.items() if names and names <= {*missing}}
-    forgotten: set[str] = set()
-    typed = []
-    # What most builds on comes first: after each command Django writes into the tables of contenttypes and
-    # auth, unless they are forgotten.
-    for app, undone in sorted(
-        _apps_unapplied_by_zero(emptied, database).items(), key=lambda told: (-len(told[1]), told[0])
+    empty_apps = {label for label, names in tables.items() if names and names <= {*missing}}
+    unapplied_apps: set[str] = set()
+    commands = []
+    # The app with the most dependents comes first: after each command Django writes to the tables of
+    # contenttypes and auth, unless these are unapplied.
+    for app, unapplied in sorted(
+        _apps_unapplied_by_zero(empty_apps, database).items(), key=lambda item: (-len(item[1]), item[0])
     ):
-        if undone <= emptied and app not in forgotten:
-            forgotten |= undone
-            typed.append(f"{manage_command('migrate', app, 'zero', '--fake')}")
-    if not typed:
+        if unapplied <= empty_apps and app not in unapplied_apps:
+            unapplied_apps |= unapplied
+            commands.append(f"{manage_command('migrate', app, 'zero', '--fake')}")
+    if not commands:
         return []
-    typed.append(manage_command("migrate"))
-    return [f"To make those of {', '.join(sorted(forgotten))} anew, empty: {'; '.join(typed)}"]
+    commands.append(manage_command("migrate"))
+    return [f"To recreate the tables of {', '.join(sorted(unapplied_apps))}, empty: {'; '.join(commands)}"]
 
 
 def _apps_unapplied_by_zero(labels: set[str], database: BaseDatabaseWrapper) -> dict[str, set[str]]:
-    """The apps that ``migrate zero`` of each takes back with it, itself among them."""
+    """Return the apps that ``migrate APP zero`` unapplies, by app; each includes itself."""
     executor = MigrationExecutor(database)
     plans = {app: executor.migration_plan([(app, None)]) for app in labels}
     return {app: {migration.app_label for migration, _ in plan} for app, plan in plans.items()}

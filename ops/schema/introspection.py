@@ -1,4 +1,4 @@
-"""A schema as PostgreSQL itself tells it: every object with its definition."""
+"""Introspect a schema: every object with its definition, as PostgreSQL prints it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ops.schema.parts import CATALOG_QUERIES
 
 @dataclass(frozen=True, order=True)
 class SchemaObject:
-    """What an object is and whose: ``column cards.rarity``, ``trigger cards.keep_rarity_equal``."""
+    """Kind and name of an object: ``column cards.rarity``, ``trigger cards.keep_rarity_equal``."""
 
     kind: str
     name: str
@@ -24,17 +24,17 @@ SchemaSnapshot = dict[SchemaObject, str]
 
 
 def introspect_schema(alias: str) -> SchemaSnapshot:
-    """Every object in the schema that Django writes to."""
+    """Introspect the current schema, the one in which Django creates tables."""
     return introspect_search_path(alias)[0]
 
 
 def introspect_search_path(alias: str) -> tuple[SchemaSnapshot, SchemaSnapshot]:
-    """What is in the schema that Django writes to, and what it sees in the others of the search_path."""
-    here: SchemaSnapshot = {}
-    elsewhere: SchemaSnapshot = {}
+    """Introspect the current schema, and what is visible in the other schemas of the search_path."""
+    current: SchemaSnapshot = {}
+    others: SchemaSnapshot = {}
     with connections[alias].cursor() as cursor:
         for part in CATALOG_QUERIES:
             cursor.execute(part)
-            for kind, name, definition, is_here in cursor.fetchall():
-                (here if is_here else elsewhere)[SchemaObject(kind, name)] = definition
-    return here, elsewhere
+            for kind, name, definition, is_current in cursor.fetchall():
+                (current if is_current else others)[SchemaObject(kind, name)] = definition
+    return current, others

@@ -1,8 +1,8 @@
-"""What PostgreSQL 15 to 19 keep of a schema, in statements that give (kind, name, definition, is_here).
+"""Catalog queries for PostgreSQL 15 to 19, whose rows are (kind, name, definition, is_current).
 
-Only what migrations can make and a dump keeps: no owners, no privileges, no positions of sequences. What an
-extension brought is the extension's. ``is_here`` tells the schema that new tables go to from others that are
-looked into.
+They cover what migrations can create and a dump keeps: no owners, no privileges, no values of sequences, and
+no objects of extensions. ``is_current`` is true in the schema to which new tables go, and false in the other
+schemas of the search_path.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from string import Template
 
 
 def _from_visible(catalog: str, namespace: str, kind: str) -> str:
-    """The rest of a statement, up to its WHERE: ``c`` is in a schema of the search_path, and seen there."""
+    """Return the rest of a query, up to its WHERE; ``c`` are the visible objects of the search_path."""
     return (
         f"nspname = current_schema() FROM pg_namespace n JOIN {catalog} c ON c.{namespace} = n.oid"
         f" AND nspname = ANY (current_schemas(false)) AND {kind}_is_visible(c.oid)"
@@ -48,8 +48,8 @@ SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 
         CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END),
     $in_a_relation WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
 """
-# A NOT NULL has a constraint of its own from PostgreSQL 18 on. The server's own options are no option that
-# somebody set: 15.20 keeps a version of each column there (pg_attver), another one in every database.
+# Since PostgreSQL 18 a NOT NULL has a constraint of its own. Options that begin with pg_ are left out: 15.20
+# keeps a version of each column there (pg_attver), which differs between databases.
 _COLUMN = """
 SELECT 'column', relname || '.' || attname,
     concat_ws(' ', format_type(atttypid, atttypmod), 'collate ' || nullif(collname, 'default'),
@@ -62,8 +62,8 @@ SELECT 'column', relname || '.' || attname,
             WHEN 'p' THEN 'plain' WHEN 'e' THEN 'external' WHEN 'm' THEN 'main' ELSE 'extended' END END,
         CASE attcompression WHEN 'p' THEN 'compression pglz' WHEN 'l' THEN 'compression lz4' END,
         CASE WHEN attstattarget >= 0 THEN 'statistics ' || attstattarget END,
-        (SELECT 'with (' || string_agg(told, ', ') || ')' FROM unnest(attoptions) AS told
-            WHERE NOT starts_with(told, 'pg_')),
+        (SELECT 'with (' || string_agg(option, ', ') || ')' FROM unnest(attoptions) AS option
+            WHERE NOT starts_with(option, 'pg_')),
         'comment ' || quote_literal(col_description(c.oid, attnum))),
     $in_a_relation JOIN pg_attribute ON attrelid = c.oid JOIN pg_type t ON t.oid = atttypid
         LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
@@ -80,7 +80,7 @@ SELECT 'index', relname,
             FROM pg_attribute WHERE attrelid = c.oid AND attstattarget >= 0)),
     $in_a_relation JOIN pg_index ON indexrelid = c.oid WHERE true
 """
-# DISABLE TRIGGER ALL sets a foreign key aside, without a word in its definition.
+# DISABLE TRIGGER ALL disables a foreign key, which its definition does not show.
 _CONSTRAINT = """
 SELECT 'constraint', relname || '.' || conname,
     concat_ws(' ', pg_get_constraintdef(k.oid), CASE WHEN EXISTS (

@@ -65,7 +65,7 @@ def test_an_app_that_tables_of_another_build_on_is_not_to_be_made_anew(manage: M
     with hide_tables("ops_run", "django_content_type"):
         done = manage("runs")
     assert "\nMissing, although all migrations are recorded as applied: django_content_type" in done.stderr
-    assert "anew" not in done.stderr
+    assert "recreate" not in done.stderr
 
 
 def test_apps_that_build_on_another_are_made_anew_with_it(manage: Manage) -> None:
@@ -73,7 +73,7 @@ def test_apps_that_build_on_another_are_made_anew_with_it(manage: Manage) -> Non
     with hide_tables("ops_run", "django_session", "django_content_type", *building):
         done = manage("runs")
     named, typed = done.stderr.splitlines()[-1].split(": ")
-    assert named == "To make those of admin, auth, contenttypes, sessions anew, empty"
+    assert named == "To recreate the tables of admin, auth, contenttypes, sessions, empty"
     assert typed.split("; ") == [
         "manage.py migrate contenttypes zero --fake",
         "manage.py migrate sessions zero --fake",
@@ -92,7 +92,7 @@ def test_a_column_that_was_dropped_by_hand_asks_for_no_migration(manage: Manage)
     finally:
         execute_sql("ALTER TABLE ops_run RENAME gone TO error")
     assert done.returncode == 1
-    assert "so that migrate would do nothing.\nTo see what differs" in done.stderr
+    assert "so migrate would do nothing.\nTo see the differences" in done.stderr
 
 
 def test_the_traceback_is_there_for_who_asks(manage: Manage) -> None:

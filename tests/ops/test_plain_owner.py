@@ -118,7 +118,7 @@ def test_createdb_is_enough_wherever_the_tables_are(
         found = lines(manage("preflight", "--rehearse", "--json").stdout)
         lights = [found[name]["light"] for name in ("backup", "drift", "rehearsal")]
         assert lights == ["green", "yellow" if extended else "green", "green"]
-        assert found["drift"]["details"] == [f"not of a migration: extension {extension}"] * extended
+        assert found["drift"]["details"] == [f"unexpected: extension {extension}"] * extended
         steps = [step.rpartition(" in ")[0] for step in found["rehearsal"]["details"]]
         assert steps == [f"restored {file.name}", "ran the checks"]
         Run.objects.update(state=State.PAUSED)
@@ -126,7 +126,7 @@ def test_createdb_is_enough_wherever_the_tables_are(
         done = manage("restore_db", file, "--confirm", connection.settings_dict["NAME"])
         assert (done.returncode, done.stderr) == (0, "")
         connection.close()
-        assert "Paused, since they were under way then." in done.stdout
+        assert "These runs were active in the backup, and are now paused." in done.stdout
         assert (f'  CREATE EXTENSION "{extension}";' in done.stdout.splitlines()) == extended
         assert ("What it has not" in done.stdout) == extended
         assert execute_sql("SELECT current_schema(), current_setting('search_path')") == before
@@ -155,7 +155,7 @@ def test_a_role_that_may_make_no_database_is_told_so_in_a_line(owner: str) -> No
         done = Manage()("schema_drift")
     assert (done.returncode, done.stderr) == (
         1,
-        f"CommandError: The role {owner} may not make databases, which this needs."
+        f"CommandError: The role {owner} may not create databases, which this command needs."
         f" As a superuser: ALTER ROLE {owner} CREATEDB\n",
     )
 
@@ -166,9 +166,7 @@ def test_who_may_not_replace_a_database_is_told_so_before_anything_is_restored(o
     with superuser() as maintenance:
         maintenance.execute(f"CREATE DATABASE {owner}_not OWNER {params['user']}")
     theirs = Server({**params, "user": owner, "password": PASSWORD}, f"{owner}_not")
-    words = (
-        f"{owner}_not is owned by {params['user']}, so that {owner} may not replace it. As a superuser: GRANT"
-    )
+    words = f"{owner}_not is owned by {params['user']}, so {owner} may not replace it. As a superuser: GRANT"
     with pytest.raises(MaintenanceFailed, match=words):
         has_live_database(theirs)
 
@@ -215,7 +213,10 @@ def test_without_the_schema_public_migrate_says_what_is_missing(owner: str) -> N
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("ALTER DATABASE {o} SET search_path = nowhere", "Sessions look into nowhere, and there is no such"),
+        (
+            "ALTER DATABASE {o} SET search_path = nowhere",
+            "The search_path of sessions is nowhere, and no such",
+        ),
         ("ALTER DATABASE {o} OWNER TO CURRENT_USER", "GRANT CREATE ON SCHEMA public TO {o}"),
     ],
 )
@@ -226,5 +227,5 @@ def test_where_no_table_can_be_made_migrate_says_why(owner: str, given: str, wor
     with override_connection(**settings):
         done = Manage()("migrate")
     assert done.returncode == 1
-    assert done.stderr.startswith("No table can be made: ")
+    assert done.stderr.startswith("No table can be created: ")
     assert words.format(o=owner) in done.stderr

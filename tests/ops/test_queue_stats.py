@@ -162,7 +162,7 @@ def test_a_table_that_is_missing_is_no_database_that_is_away(
         sample = scraped(client)
     assert (status, told["waiting"], told["runs"]) == (503, 3, None)
     assert told["error"].splitlines()[:2] == [
-        f'The database\'s schema is not the one of this code: relation "{table}" does not exist',
+        f'The database\'s schema does not match this code: relation "{table}" does not exist',
         f"Missing, although all migrations are recorded as applied: {table}.",
     ]
     assert told["error"].splitlines()[2] in help.replace("\\n", "\n")

@@ -1,4 +1,4 @@
-"""A restore takes the place of the live database whole, or changes nothing."""
+"""A restore replaces the live database completely, or changes nothing."""
 
 import secrets
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ INSERT INTO played SELECT generate_series(1, 5)
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A live database of its own, as small as may be, which the test's backup is restored over."""
+    """A small live database, which the test's backup replaces."""
     server = Server(connection.get_connection_params(), f"live_{secrets.token_hex(4)}")
     database = composed.Identifier(server.database)
     with server.connect_for_maintenance() as maintenance:
@@ -56,33 +56,33 @@ def server() -> Iterator[Server]:
         live.execute(_LIVE)
     yield server
     with server.connect_for_maintenance() as maintenance:
-        for name in names(server):
+        for name in database_names(server):
             maintenance.execute(
                 composed.SQL("DROP DATABASE {} WITH (FORCE)").format(composed.Identifier(name))
             )
 
 
-def names(server: Server) -> list[str]:
-    """All databases that have to do with the live one."""
+def database_names(server: Server) -> list[str]:
+    """List the databases whose name begins with that of the live one."""
     with server.connect_for_maintenance() as maintenance:
-        found = maintenance.execute(
+        rows = maintenance.execute(
             "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY 1", [server.database]
         )
-        return [name for (name,) in found]
+        return [name for (name,) in rows]
 
 
-def ask(server: Server, statement: str, *params: object, database: str | None = None) -> list[tuple]:
+def query(server: Server, statement: str, *params: object, database: str | None = None) -> list[tuple]:
     with server.connect(database or server.database) as live:
         return live.execute(statement, params).fetchall()
 
 
-def restored(file: Path, server: Server) -> RestoreResult:
-    return restore_backup(file, server, lambda told: None)
+def restore(file: Path, server: Server) -> RestoreResult:
+    return restore_backup(file, server, lambda status: None)
 
 
-def facts(server: Server) -> list[tuple]:
-    """What CREATE DATABASE and ALTER DATABASE say of it."""
-    return ask(
+def read_catalog_row(server: Server) -> list[tuple]:
+    """Read what CREATE DATABASE and ALTER DATABASE have set."""
+    return query(
         server,
         "SELECT datconnlimit, ARRAY(SELECT unnest(datacl)::text ORDER BY 1), encoding, datcollate, datdba,"
         " setconfig FROM pg_database d"
@@ -91,44 +91,42 @@ def facts(server: Server) -> list[tuple]:
     )
 
 
-def test_the_restored_database_takes_the_place_of_the_live_one_with_nobody_inside(
-    tmp_path: Path, server: Server
-) -> None:
+def test_a_restore_replaces_the_live_database_and_ends_its_sessions(tmp_path: Path, server: Server) -> None:
     create_things(3)
     run = create_run(make_operation(Thing.objects.filter(note=None), {"note": "x"}))
-    given_up = create_run(make_operation(Thing.objects.filter(name="t1"), {"name": "x"}))
+    cancelling = create_run(make_operation(Thing.objects.filter(name="t1"), {"name": "x"}))
     Run.objects.update(state=State.RUNNING)
-    Run.objects.filter(pk=given_up.pk).update(state=State.CANCELLING)
-    kept = create_backup(tmp_path / "a.dump")
-    before = facts(server)
+    Run.objects.filter(pk=cancelling.pk).update(state=State.CANCELLING)
+    backup = create_backup(tmp_path / "a.dump")
+    before = read_catalog_row(server)
     with server.connect(server.database) as player:
-        done = restored(kept.file, server)
+        result = restore(backup.file, server)
         with pytest.raises(psycopg.OperationalError):
             player.execute("SELECT 1")
-    assert (done.paused, done.cancelled, done.unapplied_count) == ([run.pk], [given_up.pk], 0)
-    assert ask(server, "SELECT count(*) FROM trials_thing") == [(3,)]
-    found = ask(server, "SELECT state, finished_at IS NOT NULL FROM ops_run ORDER BY id")
-    assert found == [("paused", False), ("cancelled", True)]
-    assert ask(server, 'SELECT run_id, "column" FROM ops_claim') == [(run.pk, "note")]
-    assert ask(server, "SELECT sha256, verified_at IS NOT NULL FROM ops_backup") == [(kept.sha256, True)]
-    assert facts(server) == before
-    assert names(server) == sorted([server.database, done.previous_database or ""])
-    assert ask(server, "SELECT count(*) FROM played", database=done.previous_database) == [(5,)]
-    assert drop_replaced_databases(server) == [done.previous_database]
-    assert names(server) == [server.database]
+    assert (result.paused, result.cancelled, result.unapplied_count) == ([run.pk], [cancelling.pk], 0)
+    assert query(server, "SELECT count(*) FROM trials_thing") == [(3,)]
+    states = query(server, "SELECT state, finished_at IS NOT NULL FROM ops_run ORDER BY id")
+    assert states == [("paused", False), ("cancelled", True)]
+    assert query(server, 'SELECT run_id, "column" FROM ops_claim') == [(run.pk, "note")]
+    assert query(server, "SELECT sha256, verified_at IS NOT NULL FROM ops_backup") == [(backup.sha256, True)]
+    assert read_catalog_row(server) == before
+    assert database_names(server) == sorted([server.database, result.previous_database or ""])
+    assert query(server, "SELECT count(*) FROM played", database=result.previous_database) == [(5,)]
+    assert drop_replaced_databases(server) == [result.previous_database]
+    assert database_names(server) == [server.database]
 
 
-def own(server: Server) -> DatabaseProperties:
-    """Owner, locale, settings, comment, grants."""
+def read_properties(server: Server) -> DatabaseProperties:
+    """Read owner, locale, settings, comment and grants."""
     with server.connect_for_maintenance() as maintenance:
-        found = read_database_properties(server.database, maintenance.cursor())
-    assert found
-    return found
+        properties = read_database_properties(server.database, maintenance.cursor())
+    assert properties
+    return properties
 
 
 @pytest.fixture
-def dressed(server: Server) -> Iterator[Server]:
-    """A live database that has everything of its own that one can have."""
+def customized(server: Server) -> Iterator[Server]:
+    """A live database in which every property is set."""
     name, role = server.database, f"r{server.database}"
     with server.connect_for_maintenance() as maintenance:
         maintenance.execute(
@@ -146,57 +144,56 @@ def dressed(server: Server) -> Iterator[Server]:
         )
     yield server
     with server.connect_for_maintenance() as maintenance:
-        for found in names(server):
-            maintenance.execute(f'DROP DATABASE "{found}"')
+        for name in database_names(server):
+            maintenance.execute(f'DROP DATABASE "{name}"')
         maintenance.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def test_what_the_live_database_has_of_its_own_it_has_after_a_restore(dressed: Server) -> None:
-    before = own(dressed)
-    with temporary_database(dressed, "restore") as new:
-        assert swap(dressed, new)[1] == []
-    assert own(dressed) == before
+def test_the_properties_of_the_live_database_survive_a_restore(customized: Server) -> None:
+    before = read_properties(customized)
+    with temporary_database(customized, "restore") as new:
+        assert swap(customized, new)[1] == []
+    assert read_properties(customized) == before
 
 
-def test_what_a_database_had_that_is_gone_comes_from_the_record_but_for_secrets(
-    tmp_path: Path, dressed: Server
-) -> None:
+def test_properties_of_a_lost_database_come_from_the_manifest(tmp_path: Path, customized: Server) -> None:
     create_things(1)
-    kept, before = create_backup(tmp_path / "a.dump"), own(dressed)
-    kept.properties = {**redact_custom_settings(before), "search_path": "public"}
-    manifest.write_manifest(kept)
-    assert "it's" not in manifest.manifest_path(kept.file).read_text()
-    with dressed.connect_for_maintenance() as maintenance:
-        maintenance.execute(f"DROP DATABASE {dressed.database}")
-    done = restored(kept.file, dressed)
-    before["settings"] = [told for told in before["settings"] if told[1] != "app.Secret"]
-    assert own(dressed) == before
-    assert done.refused_statements == [f'ALTER DATABASE "{dressed.database}" SET "app"."Secret" TO ...']
-    assert f"  {done.refused_statements[0]};" in format_restore(done, drop_old=False)
+    backup, before = create_backup(tmp_path / "a.dump"), read_properties(customized)
+    backup.properties = {**redact_custom_settings(before), "search_path": "public"}
+    manifest.write_manifest(backup)
+    assert "it's" not in manifest.manifest_path(backup.file).read_text()
+    with customized.connect_for_maintenance() as maintenance:
+        maintenance.execute(f"DROP DATABASE {customized.database}")
+    result = restore(backup.file, customized)
+    before["settings"] = [setting for setting in before["settings"] if setting[1] != "app.Secret"]
+    assert read_properties(customized) == before
+    assert result.refused_statements == [f'ALTER DATABASE "{customized.database}" SET "app"."Secret" TO ...']
+    assert f"  {result.refused_statements[0]};" in format_restore(result, drop_old=False)
 
 
-def test_a_backup_whose_tables_nobody_would_find_changes_nothing(tmp_path: Path, server: Server) -> None:
-    kept = create_backup(tmp_path / "a.dump")
+def test_a_backup_outside_the_search_path_changes_nothing(tmp_path: Path, server: Server) -> None:
+    backup = create_backup(tmp_path / "a.dump")
     with server.connect_for_maintenance() as maintenance:
         maintenance.execute(f"ALTER DATABASE {server.database} SET search_path = game")
-    words = (
-        f'in the schema public, .* look into game. .* ALTER DATABASE "{server.database}" SET search_path TO'
+    message = (
+        r"in the schema public, which is not in the search_path of sessions \(game\)\. To set it:"
+        f' ALTER DATABASE "{server.database}" SET search_path TO'
     )
-    with pytest.raises(MaintenanceFailed, match=words):
-        restored(kept.file, server)
-    assert names(server) == [server.database]
+    with pytest.raises(MaintenanceFailed, match=message):
+        restore(backup.file, server)
+    assert database_names(server) == [server.database]
 
 
-def test_a_database_that_is_gone_is_restored_too(tmp_path: Path, server: Server) -> None:
+def test_a_lost_database_is_restored_too(tmp_path: Path, server: Server) -> None:
     create_things(3)
-    kept = create_backup(tmp_path / "a.sql.gz")
+    backup = create_backup(tmp_path / "a.sql.gz")
     with server.connect_for_maintenance() as maintenance:
         maintenance.execute(composed.SQL("DROP DATABASE {}").format(composed.Identifier(server.database)))
-    assert restored(kept.file, server).previous_database is None
-    assert ask(server, "SELECT count(*) FROM trials_thing") == [(3,)]
+    assert restore(backup.file, server).previous_database is None
+    assert query(server, "SELECT count(*) FROM trials_thing") == [(3,)]
 
 
-def test_active_runs_refuse_the_restore(server: Server) -> None:
+def test_active_runs_prevent_a_restore(server: Server) -> None:
     with temporary_database(server, "restore") as new:
         for state in (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING):
             verb = "pause" if state in (State.RUNNING, State.PAUSING) else "cancel"
@@ -209,10 +206,10 @@ def test_active_runs_refuse_the_restore(server: Server) -> None:
                 refuse_active_runs(server)
             with pytest.raises(DatabaseInUse):
                 swap(server, new)
-    assert names(server) == [server.database]
+    assert database_names(server) == [server.database]
 
 
-def test_a_run_that_waits_since_it_begins_by_itself_refuses_no_restore(
+def test_a_queued_automatic_run_does_not_prevent_a_restore(
     server: Server, declare: RegisterOperation
 ) -> None:
     declare(
@@ -226,60 +223,64 @@ def test_a_run_that_waits_since_it_begins_by_itself_refuses_no_restore(
         refuse_active_runs(server)
 
 
-def test_a_backup_without_all_its_rows_changes_nothing(tmp_path: Path, server: Server) -> None:
+def test_a_backup_with_missing_rows_changes_nothing(tmp_path: Path, server: Server) -> None:
     create_things(3)
-    kept = create_backup(tmp_path / "a.dump")
-    kept.counts["public.trials_thing"] = 4
-    manifest.write_manifest(kept)
+    backup = create_backup(tmp_path / "a.dump")
+    backup.counts["public.trials_thing"] = 4
+    manifest.write_manifest(backup)
     with pytest.raises(CorruptBackup, match=r"public\.trials_thing: 3 rows instead of 4 rows"):
-        restored(kept.file, server)
-    assert names(server) == [server.database]
-    assert ask(server, "SELECT count(*) FROM played") == [(5,)]
+        restore(backup.file, server)
+    assert database_names(server) == [server.database]
+    assert query(server, "SELECT count(*) FROM played") == [(5,)]
 
 
-def test_what_killed_restores_left_is_dropped_and_what_is_in_use_is_not(server: Server) -> None:
-    left = f"{server.database}_restore_20240128_143000_00aa"
+def test_orphaned_scratch_databases_are_dropped_and_used_ones_are_not(server: Server) -> None:
+    orphan = f"{server.database}_restore_20240128_143000_00aa"
     with server.connect_for_maintenance() as maintenance:
-        maintenance.execute(composed.SQL("CREATE DATABASE {}").format(composed.Identifier(left)))
+        maintenance.execute(composed.SQL("CREATE DATABASE {}").format(composed.Identifier(orphan)))
     with temporary_database(server, "verify") as used:
         drop_orphaned_databases(server)
-        assert names(server) == sorted([server.database, used])
-    assert names(server) == [server.database]
+        assert database_names(server) == sorted([server.database, used])
+    assert database_names(server) == [server.database]
 
 
 @pytest.mark.parametrize(
-    ("mine", "other"),
+    ("name", "other"),
     [
-        ("a.{}", "a-{}"),  # in a pattern the point would stand for any character
+        ("a.{}", "a-{}"),  # in a pattern the dot would match any character
         ("{}" + "x" * 54 + "1", "{}" + "x" * 54 + "2"),  # as long as a name may be
     ],
 )
-def test_only_what_restores_of_this_database_have_kept_is_dropped(mine: str, other: str) -> None:
-    word = secrets.token_hex(4)
-    server = Server(connection.get_connection_params(), mine.format(word))
-    kept = [f"{truncate_database_name(name.format(word))}_before_{utc_timestamp()}" for name in (mine, other)]
+def test_only_databases_replaced_by_restores_of_this_one_are_dropped(name: str, other: str) -> None:
+    token = secrets.token_hex(4)
+    server = Server(connection.get_connection_params(), name.format(token))
+    replaced = [
+        f"{truncate_database_name(base.format(token))}_before_{utc_timestamp()}" for base in (name, other)
+    ]
     with server.connect_for_maintenance() as maintenance:
         try:
-            for name in kept:
-                maintenance.execute(composed.SQL("CREATE DATABASE {}").format(composed.Identifier(name)))
-            assert drop_replaced_databases(server) == kept[:1]
+            for database in replaced:
+                maintenance.execute(composed.SQL("CREATE DATABASE {}").format(composed.Identifier(database)))
+            assert drop_replaced_databases(server) == replaced[:1]
         finally:
-            for name in kept:
-                drop_database(maintenance, name)
+            for database in replaced:
+                drop_database(maintenance, database)
 
 
-def test_a_scratch_database_has_the_whole_of_its_name_however_long_that_of_the_live_one_is() -> None:
+def test_the_name_of_a_scratch_database_fits_if_the_live_one_is_long() -> None:
     server = Server(connection.get_connection_params(), secrets.token_hex(31) + "x")
     with temporary_database(server, "rehearsal") as name, server.connect_for_maintenance() as maintenance:
         assert (name,) in maintenance.execute("SELECT datname FROM pg_database").fetchall()
-    assert names(server) == []
+    assert database_names(server) == []
 
 
-@pytest.mark.parametrize("typed", [[], ["--confirm", "kynd"]])
-def test_a_restore_must_be_confirmed_by_the_name_of_the_database(tmp_path: Path, typed: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [[], ["--confirm", "kynd"]])
+def test_a_restore_must_be_confirmed_by_the_name_of_the_database(
+    tmp_path: Path, arguments: list[str]
+) -> None:
     file, name = tmp_path / "a.dump", connection.settings_dict["NAME"]
     with pytest.raises(
         CommandError, match=rf"To do it: manage\.py restore_db {file} --confirm {name}"
     ) as caught:
-        call_command("restore_db", str(file), *typed)
+        call_command("restore_db", str(file), *arguments)
     assert caught.value.returncode == 2

@@ -1,4 +1,4 @@
-"""`schema_drift`: the database against what its applied migrations make."""
+"""`schema_drift`: compare the database with its applied migrations."""
 
 import json
 from io import StringIO
@@ -22,23 +22,23 @@ pytestmark = pytest.mark.django_db
 NAME = connection.settings_dict["NAME"]
 
 
-def told(status: int, *options: str) -> str:
+def run_command(status: int, *options: str) -> str:
     out = StringIO()
     if status:
-        with pytest.raises(SystemExit) as left:
+        with pytest.raises(SystemExit) as exited:
             call_command("schema_drift", *options, stdout=out)
-        assert left.value.code == status
+        assert exited.value.code == status
     else:
         call_command("schema_drift", *options, stdout=out)
     return out.getvalue()
 
 
-def test_a_database_that_was_only_migrated_does_not_differ_and_no_scratch_is_left() -> None:
-    assert told(0).endswith(" 0 to apply.\nThe schema is what the applied migrations make.\n")
+def test_a_migrated_database_has_no_drift_and_no_scratch_is_left() -> None:
+    assert run_command(0).endswith(" 0 to apply.\nThe schema matches the applied migrations.\n")
     assert execute_sql("SELECT 1 FROM pg_database WHERE starts_with(datname, %s)", f"{NAME}_drift_") == []
 
 
-def test_everything_that_somebody_changed_by_hand_is_told_with_both_definitions() -> None:
+def test_every_change_by_hand_is_shown_with_both_definitions() -> None:
     execute_sql("CREATE TABLE spare (id int PRIMARY KEY)")
     execute_sql(
         "ALTER TABLE trials_thing ALTER name TYPE text, ALTER score SET DEFAULT 7, DROP COLUMN updated_at"
@@ -48,16 +48,16 @@ def test_everything_that_somebody_changed_by_hand_is_told_with_both_definitions(
     execute_sql("ALTER TABLE audit_logs DISABLE TRIGGER USER")
     execute_sql("CREATE FUNCTION by_hand() RETURNS int LANGUAGE sql AS 'SELECT 1'")
     execute_sql("CREATE TYPE mood AS ENUM ('good', 'bad')")
-    found = json.loads(told(1, "--json"))["differences"]
-    triggers = [each for each in found if each["kind"] == "trigger"]
+    differences = json.loads(run_command(1, "--json"))["differences"]
+    triggers = [each for each in differences if each["kind"] == "trigger"]
     assert len(triggers) >= 2
     assert all(each["found"] == f"{each['expected']} DISABLED" for each in triggers)
-    assert [(d["kind"], d["name"], d["expected"], d["found"]) for d in found if d not in triggers] == [
+    assert [(d["kind"], d["name"], d["expected"], d["found"]) for d in differences if d not in triggers] == [
         ("column", "trials_thing.name", "character varying(20) not null", "text not null"),
         ("column", "trials_thing.score", "integer not null", "integer not null default 7"),
         ("column", "trials_thing.updated_at", "timestamp with time zone not null", None),
         ("constraint", "trials_thing.trials_thing_score_small", "CHECK ((score < 1000))", None),
-        ("function", "by_hand()", None, next(d["found"] for d in found if d["name"] == "by_hand()")),
+        ("function", "by_hand()", None, next(d["found"] for d in differences if d["name"] == "by_hand()")),
         ("index", "by_hand", None, "CREATE INDEX by_hand ON public.trials_thing USING btree (note)"),
         ("table", "spare", None, ""),
         ("table", "trials_thing", "", "with (fillfactor=70)"),
@@ -65,32 +65,32 @@ def test_everything_that_somebody_changed_by_hand_is_told_with_both_definitions(
     ]
 
 
-def test_a_migration_that_was_not_applied_is_no_drift_until_its_work_was_done_by_hand() -> None:
+def test_an_unapplied_migration_is_no_drift_unless_it_was_done_by_hand() -> None:
     MigrationRecorder(connection).record_unapplied("cards", "0004_idx_cards_pack_rarity")
-    text = told(1)
-    assert ", 1 to apply.\n  to apply  cards.0004_idx_cards_pack_rarity\n1 difference from what" in text
-    assert "not of a migration: index idx_cards_pack_rarity\n  + CREATE INDEX" in text
+    text = run_command(1)
+    assert ", 1 to apply.\n  to apply  cards.0004_idx_cards_pack_rarity\n1 difference from the" in text
+    assert "unexpected: index idx_cards_pack_rarity\n  + CREATE INDEX" in text
 
 
-def test_a_migration_that_this_code_does_not_have_is_named() -> None:
+def test_an_unknown_migration_is_named() -> None:
     MigrationRecorder(connection).record_applied("cards", "9999_of_tomorrow")
     assert "  unknown to this code  cards.9999_of_tomorrow" in as_lines(read_migration_status(), [])
 
 
-def test_of_a_table_that_is_nobodys_only_the_table_is_told() -> None:
+def test_of_an_unexpected_table_only_the_table_is_reported() -> None:
     index = "CREATE INDEX i ON public.spare USING btree (a)"
     spare: dict[Any, str] = {SchemaObject("table", "spare"): "", SchemaObject("column", "spare.a"): "integer"}
     assert [d.summary for d in compare_snapshots({}, spare | {SchemaObject("index", "i"): index})] == [
-        "not of a migration: table spare"
+        "unexpected: table spare"
     ]
 
 
-# What one may have made by hand where a migration made something else: before, then, what is told.
+# A statement of a migration, a change by hand, and the expected differences.
 CHANGES = [
     (
         "",
         "ALTER TABLE t ALTER a DROP NOT NULL, ADD CHECK (a IS NOT NULL) NOT VALID",
-        ["different: column t.a", "not of a migration: constraint t.t_a_check"],
+        ["different: column t.a", "unexpected: constraint t.t_a_check"],
     ),
     ("", "ALTER TABLE t ALTER b SET DEFAULT 8", ["different: column t.b"]),
     ("", 'ALTER TABLE t ALTER c TYPE text COLLATE "C"', ["different: column t.c"]),
@@ -174,7 +174,7 @@ CHANGES = [
     ("CREATE VIEW v AS SELECT id FROM t", "ALTER VIEW v SET (security_barrier)", ["different: view v"]),
     ("CREATE POLICY y ON t USING (true)", "ALTER POLICY y ON t USING (b > 0)", ["different: policy t.y"]),
     ("CREATE POLICY y ON t", "ALTER POLICY y ON t TO CURRENT_USER", ["different: policy t.y"]),
-    ("", "CREATE RULE r AS ON DELETE TO t DO INSTEAD NOTHING", ["not of a migration: rule t.r"]),
+    ("", "CREATE RULE r AS ON DELETE TO t DO INSTEAD NOTHING", ["unexpected: rule t.r"]),
     ("CREATE DOMAIN m AS int", "ALTER DOMAIN m ADD CHECK (VALUE > 0)", ["different: type m"]),
     ("CREATE DOMAIN m AS int", "ALTER DOMAIN m SET NOT NULL", ["different: type m"]),
     ("CREATE TYPE m AS (a int)", "ALTER TYPE m ADD ATTRIBUTE b int", ["different: type m"]),
@@ -186,7 +186,7 @@ CHANGES = [
         ["different: collation o"],
     ),
 ]
-# From PostgreSQL 18 on.
+# Since PostgreSQL 18.
 CHANGES_18 = [
     (
         "",
@@ -203,10 +203,10 @@ CHANGES_18 = [
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize(("before", "change", "words"), [*CHANGES, *CHANGES_18])
-def test_a_change_by_hand_is_told(before: str, change: str, words: list[str]) -> None:
-    if (before, change, words) in CHANGES_18 and connection.pg_version < 180000:
-        pytest.skip("PostgreSQL 18 has it first")
+@pytest.mark.parametrize(("before", "change", "summaries"), [*CHANGES, *CHANGES_18])
+def test_a_change_by_hand_is_reported(before: str, change: str, summaries: list[str]) -> None:
+    if (before, change, summaries) in CHANGES_18 and connection.pg_version < 180000:
+        pytest.skip("needs PostgreSQL 18")
     execute_sql(
         "CREATE TABLE t (id int PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY, a int NOT NULL,"
         " b int DEFAULT 7, c text, e int GENERATED ALWAYS AS (b + 1) STORED);"
@@ -215,11 +215,11 @@ def test_a_change_by_hand_is_told(before: str, change: str, words: list[str]) ->
     execute_sql(before or "SELECT 1")
     expected = introspect_schema("default")
     execute_sql(change)
-    assert [d.summary for d in compare_snapshots(expected, introspect_schema("default"))] == words
+    assert [d.summary for d in compare_snapshots(expected, introspect_schema("default"))] == summaries
 
 
 @pytest.mark.parametrize("schema", ["game", "The Game"])
-def test_tables_may_stand_in_any_schema_of_the_search_path(schema: str) -> None:
+def test_tables_may_be_in_any_schema_of_the_search_path(schema: str) -> None:
     execute_sql(
         f'CREATE SCHEMA "{schema}"; ALTER TABLE cards SET SCHEMA "{schema}"; CREATE TABLE public.spare ()'
     )
@@ -228,19 +228,19 @@ def test_tables_may_stand_in_any_schema_of_the_search_path(schema: str) -> None:
     execute_sql(f"""ALTER TABLE trials_thing ALTER score SET DEFAULT 7; CREATE TABLE "{schema}".other ()""")
     assert [difference.summary for difference in detect_drift(read_migration_status())] == [
         "different: column trials_thing.score",
-        "not of a migration: table other",
+        "unexpected: table other",
     ]
 
 
-def test_of_a_table_that_is_nobodys_its_indexes_and_sequences_are_not_told() -> None:
+def test_indexes_and_sequences_of_unexpected_tables_are_not_reported() -> None:
     expected = introspect_schema("default")
     execute_sql('CREATE TABLE "Spare part" (id serial PRIMARY KEY, b int UNIQUE)')
     assert [d.summary for d in compare_snapshots(expected, introspect_schema("default"))] == [
-        "not of a migration: table Spare part"
+        "unexpected: table Spare part"
     ]
 
 
-def test_without_a_schema_to_look_into_it_says_so() -> None:
+def test_a_search_path_without_schemas_is_an_error() -> None:
     execute_sql("SET search_path = nowhere")
-    with pytest.raises(MaintenanceFailed, match="Sessions look for tables in nowhere"):
+    with pytest.raises(MaintenanceFailed, match="The search_path of sessions is nowhere"):
         detect_drift(read_migration_status())

@@ -19,40 +19,42 @@ from ops.report.status import StatusCallback, status_line
 
 
 class Command(OpsCommand):
-    help = "Dump the database into a file, with a record of what it holds."
+    help = "Back up the database into a file, with a manifest beside it."
     needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        told = "Ends in .dump (the default; restore_db reads it fastest), .sql or .sql.gz (psql reads them)."
-        parser.add_argument("file", type=parse_path, nargs="?", metavar="FILE", help=told)
+        suffixes = (
+            "Ends in .dump (the default; restore_db reads it fastest), .sql or .sql.gz (psql reads them)."
+        )
+        parser.add_argument("file", type=parse_path, nargs="?", metavar="FILE", help=suffixes)
         parser.add_argument(
             "--verify", action="store_true", help="Restore it into a scratch database and count the rows."
         )
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def handle(self, **options: Any) -> None:
-        with translate_errors(), status_line() as say:
-            made = self.make(options["file"] or default_backup_path(), say)
+        with translate_errors(), status_line() as report_status:
+            backup = self.make_backup(options["file"] or default_backup_path(), report_status)
             if options["verify"]:
-                self.verify(made, say)
+                self.verify_backup(backup, report_status)
         if options["json"]:
-            self.stdout.write(json.dumps({"event": "backup", **manifest.to_dict(made)}))
+            self.stdout.write(json.dumps({"event": "backup", **manifest.to_dict(backup)}))
         else:
-            self.write_lines(report.format_created_backup(made))
+            self.write_lines(report.format_created_backup(backup))
 
-    def make(self, file: Path, say: StatusCallback) -> Backup:
+    def make_backup(self, file: Path, report_status: StatusCallback) -> Backup:
         with interruptible("Interrupted: no backup was made."):
-            say(f"Dumping into {file}")
+            report_status(f"Dumping into {file}")
             return create_backup(file)
 
-    def verify(self, made: Backup, say: StatusCallback) -> None:
-        left = f"{report.display_path(made.file)} is whole, but was not verified"
-        with interruptible(f"Interrupted: {left}."):
+    def verify_backup(self, backup: Backup, report_status: StatusCallback) -> None:
+        remaining = f"{report.display_path(backup.file)} is complete, but was not verified"
+        with interruptible(f"Interrupted: {remaining}."):
             server = Server.default()
             drop_orphaned_databases(server)
-            say(f"Restoring {made.rows:,} rows into a scratch database")
+            report_status(f"Restoring {backup.rows:,} rows into a scratch database")
             try:
-                verify_backup(made, server)
+                verify_backup(backup, server)
             except MaintenanceFailed as exc:
-                raise MaintenanceFailed(f"{left}: {exc}") from exc
-            made.save()
+                raise MaintenanceFailed(f"{remaining}: {exc}") from exc
+            backup.save()

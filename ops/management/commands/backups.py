@@ -10,16 +10,16 @@ from ops.report import backups as report
 
 
 class Command(OpsCommand):
-    help = "List the backups: those in BACKUP_DIR, and those elsewhere that this database knows of."
+    help = "List the backups in BACKUP_DIR, and others that are recorded in this database."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
 
     def handle(self, **options: Any) -> None:
-        found = list_backups()
+        backups = list_backups()
         if options["json"]:
-            for backup in found:
-                there = {"path": backup.path, "there": backup.file.is_file()}
-                self.stdout.write(json.dumps({"event": "backup", **manifest.to_dict(backup), **there}))
+            for backup in backups:
+                location = {"path": backup.path, "there": backup.file.is_file()}
+                self.stdout.write(json.dumps({"event": "backup", **manifest.to_dict(backup), **location}))
         else:
-            self.write_lines(report.format_backup_list(found))
+            self.write_lines(report.format_backup_list(backups))

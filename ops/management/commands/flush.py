@@ -15,30 +15,30 @@ from ops.models import AuditLog
 
 
 class Command(flush.Command):
-    """Django's own, which would end in "TRUNCATE is refused": the audit log is append-only.
+    """Django's flush, refused outside of tests, since the audit log is append-only.
 
-    It is what Django's test runner and pytest-django type after a TransactionTestCase, and there alone the
-    audit log is emptied.
+    Django's test runner and pytest-django call it after a TransactionTestCase; there it empties the audit log
+    as well.
     """
 
     def handle(self, **options: Any) -> None:
         connection = connections[options["database"]]
-        emptied: AbstractContextManager[None]
+        trigger_ignored: AbstractContextManager[None]
         if AuditLog._meta.db_table not in connection.introspection.table_names():
-            emptied = nullcontext()
+            trigger_ignored = nullcontext()
         elif _is_test_database(connection):
-            emptied = pgtrigger.ignore("ops.AuditLog:no_truncate")
+            trigger_ignored = pgtrigger.ignore("ops.AuditLog:no_truncate")
         else:
             raise CommandError(
                 f"{AuditLog._meta.db_table} is append-only, so nothing was deleted. For an empty database,"
                 f" make a new one: dropdb {connection.settings_dict['NAME']}, createdb, migrate"
             )
-        with emptied:
+        with trigger_ignored:
             super().handle(**options)
 
 
 def _is_test_database(connection: BaseDatabaseWrapper) -> bool:
-    """Whether a test runner has set up its environment, and this is a database that it has made."""
-    given = connection.settings_dict["TEST"].get("NAME")
+    """Whether a test runner is set up, and the database is one that it created."""
+    test_name = connection.settings_dict["TEST"].get("NAME")
     name = connection.settings_dict["NAME"]
-    return hasattr(_TestState, "saved_data") and name.startswith(given or TEST_DATABASE_PREFIX)
+    return hasattr(_TestState, "saved_data") and name.startswith(test_name or TEST_DATABASE_PREFIX)

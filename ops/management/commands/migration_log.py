@@ -17,14 +17,14 @@ _DAY = timedelta(days=1)
 
 
 class Command(OpsCommand):
-    help = "What was migrated and run since a time, with its figures, as an entry of the migration log."
+    help = "Write an entry of the migration log: the migrations and runs since a time, with figures."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        when = make_argument_type(
+        timestamp = make_argument_type(
             parse_timestamp, "a time, as 2026-11-25, '2026-11-25 14:30' (UTC) or 2h (ago)"
         )
-        parser.add_argument("--since", type=when, metavar="WHEN", help="By default the last 24 hours.")
-        parser.add_argument("--title", default="", help="By default what was done.")
+        parser.add_argument("--since", type=timestamp, metavar="WHEN", help="By default the last 24 hours.")
+        parser.add_argument("--title", default="", help="By default the names of the migrations and runs.")
         parser.add_argument(
             "--note", action="append", default=[], metavar="TEXT", help="For Issues/Notes; may be repeated."
         )
@@ -33,8 +33,8 @@ class Command(OpsCommand):
         add_performed_by_argument(parser)
 
     def handle(self, **options: Any) -> None:
-        told = read_history(options["since"] or timezone.now() - _DAY)
-        text = as_markdown(told, options["title"], options["performed_by"], options["note"])
+        history = read_history(options["since"] or timezone.now() - _DAY)
+        text = as_markdown(history, options["title"], options["performed_by"], options["note"])
         if options["output"] is None:
             self.stdout.write(text, ending="")
         else:

@@ -17,18 +17,20 @@ from ops.report.status import status_line
 
 class Command(OpsCommand):
     help = (
-        "Restore a backup into a new database, which takes the place of the live one once it is known to be"
-        " whole. The old one stays, under another name, until --drop-old."
+        "Restore a backup into a new database, check it, and replace the live database with it. The replaced"
+        " database is kept under another name until --drop-old."
     )
     needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=parse_path, nargs="?", metavar="FILE", help="What backup_db wrote.")
-        parser.add_argument("--confirm", metavar="DATABASE", help="The name of the database to replace.")
+        parser.add_argument(
+            "file", type=parse_path, nargs="?", metavar="FILE", help="A file that backup_db wrote."
+        )
+        parser.add_argument("--confirm", metavar="DATABASE", help="Name of the database to replace.")
         parser.add_argument(
             "--drop-old",
             action="store_true",
-            help="Drop the replaced database; without FILE, those that earlier restores have kept.",
+            help="Drop the replaced database; without FILE, those that earlier restores replaced.",
         )
 
     def handle(self, **options: Any) -> None:
@@ -37,18 +39,24 @@ class Command(OpsCommand):
             raise CommandError(
                 f"Name a backup to restore. To see them: {manage_command('backups')}", returncode=2
             )
-        doing = f"put {file} in the place of" if file else "drop what restores have kept of"
-        require_confirmation(doing, server, options["confirm"], self.words(file, options["drop_old"]))
+        live = f"the database {server.database} on {server.address}"
+        effect = f"replace {live} with {file}" if file else f"drop the databases that restores of {live} kept"
+        require_confirmation(
+            effect, server, options["confirm"], self.get_arguments(file, options["drop_old"])
+        )
         with translate_errors():
             if file:
-                self.restore(file, server, options["drop_old"])
+                self.restore_backup(file, server, options["drop_old"])
             if options["drop_old"]:
                 self.write_lines(report.format_dropped(drop_replaced_databases(server)))
 
-    def words(self, file: Path | None, drop_old: bool) -> list[str]:
+    def get_arguments(self, file: Path | None, drop_old: bool) -> list[str]:
         return [*([str(file)] if file else []), *(["--drop-old"] if drop_old else [])]
 
-    def restore(self, file: Path, server: Server, drop_old: bool) -> None:
-        with interruptible(f"Interrupted: {server.database} is as it was."), status_line() as say:
-            done = restore_backup(file, server, say)
-        self.write_lines(report.format_restore(done, drop_old))
+    def restore_backup(self, file: Path, server: Server, drop_old: bool) -> None:
+        with (
+            interruptible(f"Interrupted: {server.database} was not changed."),
+            status_line() as report_status,
+        ):
+            result = restore_backup(file, server, report_status)
+        self.write_lines(report.format_restore(result, drop_old))

@@ -14,8 +14,8 @@ from ops.schema.drift import detect_drift
 
 class Command(OpsCommand):
     help = (
-        "Hold the database against what its applied migrations make: columns, indexes, constraints,"
-        " triggers, functions; exits with 1 if they differ."
+        "Compare the schema of the database with its applied migrations: columns, indexes, constraints,"
+        " triggers, functions. Exit with 1 if they differ."
     )
     needs_direct_connection = True
 
@@ -23,11 +23,11 @@ class Command(OpsCommand):
         parser.add_argument("--json", action="store_true", help="JSON, one object.")
 
     def handle(self, **options: Any) -> None:
-        now = read_migration_status()
-        found = detect_drift(now)
+        status = read_migration_status()
+        differences = detect_drift(status)
         if options["json"]:
-            self.stdout.write(json.dumps(report.as_json(now, found)))
+            self.stdout.write(json.dumps(report.as_json(status, differences)))
         else:
-            self.write_lines(report.as_lines(now, found))
-        if found or now.unknown:
+            self.write_lines(report.as_lines(status, differences))
+        if differences or status.unknown:
             sys.exit(1)
