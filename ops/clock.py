@@ -1,10 +1,10 @@
-"""Time as the database tells it, by a clock that may step.
+"""Times and durations by the database's clock, which may step.
 
 # Note [Clocks that step]
-A server's clock can go back, or another server takes over whose clock is behind. What was written before then
-lies in the future, for as long as the clock needs to get there again. So a moment counts as recent only where
-it is near now on either side; what is to end is known by how long it was to last, too; and a duration is
-never less than nothing. What one process measures itself it measures by its monotonic clock.
+A server's clock can be set back, or a server takes over whose clock is behind. Times that were stored before
+are in the future then, until the clock reaches them again. So a time is recent only if it is close to now on
+either side; what ends at a time is stored with its length too; and a duration is never negative. A process
+measures its own work by its monotonic clock.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from django.db.models.functions import Greatest, Now
 
 @dataclass(frozen=True)
 class WorkTimer:
-    """How long a process has worked on a run, by its own clock, which never steps.
+    """Measure how long a process has worked on a run, by its monotonic clock.
 
-    ``throughout``: it has taken the run up itself, so that no clock but its own is needed.
+    ``is_complete``: this process started the run, so that its own clock measures all of the time.
     """
 
     is_complete: bool
@@ -33,13 +33,13 @@ class WorkTimer:
         return timedelta(seconds=monotonic() - self.started)
 
 
-def elapsed_since(since: str, attended: WorkTimer | None) -> Combinable:
-    """How long it is since that moment: see Note [Clocks that step]."""
-    if attended and attended.is_complete:
-        return Value(attended.elapsed)
-    return Greatest(Now() - F(since), Value(attended.elapsed if attended else timedelta()))
+def elapsed_since(column: str, timer: WorkTimer | None) -> Combinable:
+    """The duration since the column's time, as an expression: see Note [Clocks that step]."""
+    if timer and timer.is_complete:
+        return Value(timer.elapsed)
+    return Greatest(Now() - F(column), Value(timer.elapsed if timer else timedelta()))
 
 
 def is_recent(column: str, span: timedelta) -> Q:
-    """Whether the moment lies within ``span`` of now: see Note [Clocks that step]."""
+    """Whether the column's time is within ``span`` of now: see Note [Clocks that step]."""
     return Q(**{f"{column}__gt": Now() - span, f"{column}__lt": Now() + span})

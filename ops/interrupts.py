@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, granted after the batch under way."""
+"""Ctrl-C and SIGTERM: finish the batch and stop."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def stop_event() -> Iterator[threading.Event]:
-    """An event that the first signal sets; the second one has its usual effect."""
+    """Set an event at the first SIGINT or SIGTERM; the second one has its usual effect."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         event.set()
         signal.signal(number, before[signal.Signals(number)])
 
     try:
         for number in _SIGNALS:
-            signal.signal(number, ask)
+            signal.signal(number, handle)
         yield event
     finally:
         for number, handler in before.items():
@@ -38,10 +38,10 @@ def stop_event() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def interruptible(words: str) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the block, which undoes what it began; ``words`` tell what there is now.
+def interruptible(message: str) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the block, which undoes what it began.
 
-    Raises Interrupted.
+    Raises Interrupted with ``message``, which says what is left.
     """
     before = signal.getsignal(signal.SIGTERM)
     if threading.current_thread() is threading.main_thread():
@@ -49,7 +49,7 @@ def interruptible(words: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as exc:
-        raise Interrupted(words) from exc
+        raise Interrupted(message) from exc
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
@@ -60,7 +60,7 @@ stop_requested = threading.Event()
 
 
 class Deadline(threading.Event):
-    """An event that time sets, or the wish of the worker to stop."""
+    """An event that is set after ``length``, or when the worker is told to stop."""
 
     def __init__(self, length: timedelta) -> None:
         super().__init__()

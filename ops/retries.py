@@ -1,4 +1,4 @@
-"""Waiting for a database that is away, and trying again what lost a race."""
+"""Retry with exponential backoff while the database is unavailable, and after conflicts."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ops.exceptions import DatabaseUnavailable
 from ops.sqlstates import READ_ONLY_TRANSACTION, RETRYABLE, is_fatal, sqlstate
 
 RETRY_TIMEOUT = timedelta(seconds=60)
-# Connection exceptions; the server is shutting down, crashed, or starting; or it is a standby, as the next
+# Connection exceptions; the server is shutting down, crashed or starting; or it is a standby, as the next
 # primary is until it is promoted.
 _UNAVAILABLE_SQLSTATES = ("08", "57P0", READ_ONLY_TRANSACTION)
 _MAX_DELAY = 2.0
 
 
 def is_transient(error: Error) -> bool:
-    """Whether the same transaction may succeed a moment later."""
+    """Whether the same transaction may succeed if it is retried."""
     state = sqlstate(error)
     return state in RETRYABLE or is_unavailable(error)
 
 
 def is_unavailable(error: Error) -> bool:
-    """Whether the connection was lost with the error, or could not be had.
+    """Whether the connection was lost with the error, or could not be made.
 
-    By the error itself first, since Django may have connected anew when it left the transaction. An error
-    without a SQLSTATE is the client library's own.
+    The error itself is examined first, since Django may have a new connection by now. An error without a
+    SQLSTATE is the client library's own.
     """
     state, is_operational = sqlstate(error), isinstance(error, (OperationalError, InterfaceError))
     if state.startswith(_UNAVAILABLE_SQLSTATES) or is_fatal(error) or (is_operational and not state):
@@ -38,30 +38,31 @@ def is_unavailable(error: Error) -> bool:
 
 
 class Backoff:
-    """How long to try again: pauses that grow, with jitter, until ``limit`` has passed without success."""
+    """Delays that grow, with jitter, until ``timeout`` has passed without success."""
 
-    def __init__(self, stop: Event, limit: timedelta = RETRY_TIMEOUT) -> None:
+    def __init__(self, stop: Event, timeout: timedelta = RETRY_TIMEOUT) -> None:
         self.stop = stop
-        self.timeout = limit
+        self.timeout = timeout
         self.reset()
 
     def reset(self) -> None:
+        """After a success."""
         self.failing_since: float | None = None
         self.delay = 0.05
 
     def wait(self, error: Error) -> None:
-        """Pause before another try.
+        """Wait before another try.
 
-        Raises DatabaseUnavailable on timeout, or when asked to stop, while the database is unavailable;
-        the error itself when races are lost for as long.
+        Raises DatabaseUnavailable if the database is unavailable and the timeout has passed or ``stop`` is
+        set; the error itself if conflicts go on until the timeout.
         """
         self.failing_since = self.failing_since or monotonic()
-        out_of_patience = monotonic() - self.failing_since > self.timeout.total_seconds()
+        is_timed_out = monotonic() - self.failing_since > self.timeout.total_seconds()
         if is_unavailable(error):
-            if self.stop.is_set() or out_of_patience:
+            if self.stop.is_set() or is_timed_out:
                 raise DatabaseUnavailable(str(error).strip()) from error
             connection.close()
-        elif out_of_patience:
+        elif is_timed_out:
             raise error
         self.stop.wait(self.delay * random.uniform(0.5, 1.5))  # noqa: S311
         self.delay = min(_MAX_DELAY, self.delay * 2)

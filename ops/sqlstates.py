@@ -1,4 +1,4 @@
-"""What kind of error the database has raised, by its SQLSTATE."""
+"""Classify database errors by their SQLSTATE."""
 
 from __future__ import annotations
 
@@ -7,78 +7,78 @@ import re
 from django.db import DatabaseError
 from psycopg import Error
 
-# Data exceptions, broken constraints, rows that a trigger has changed in the same statement, rows that a view
-# does not let in, and what a trigger raises.
+# Data exceptions, violated constraints, rows that a trigger has changed in the same statement, rows that a
+# view's CHECK OPTION rejects; and what a trigger raises.
 _ROW_ERROR_CLASSES = ("22", "23", "27", "44")
 _RAISE_EXCEPTION = "P0001"
-# Limits of the program; and of its memory, where the code is that of any internal error.
+# Limits of the server; and those of its memory, which have the code of any internal error.
 _LIMIT_EXCEEDED = ("54", "XX000")
 _WITH_FAILING_ROW_DETAIL = {"23502", "23514"}
 _SCHEMA_OR_PRIVILEGE_ERRORS = {"42P01", "42703", "42501"}
 LOCK_NOT_AVAILABLE = "55P03"
-# By a standby, as a primary is until it is promoted; or within a transaction that only reads.
+# On a standby, which the next primary is until it is promoted; or in a read-only transaction.
 READ_ONLY_TRANSACTION = "25006"
-# Serialization failure and deadlock, too.
+# Serialization failure, deadlock, lock timeout.
 RETRYABLE = {"40001", "40P01", LOCK_NOT_AVAILABLE}
 
 
 def sqlstate(error: BaseException) -> str:
-    """The SQLSTATE of a database error; empty where it has none, as a lost connection."""
-    told = _driver_error(error)
-    return (told.sqlstate or "") if told else ""
+    """The SQLSTATE of a database error; empty if it has none, as for a lost connection."""
+    driver_error = _driver_error(error)
+    return (driver_error.sqlstate or "") if driver_error else ""
 
 
 def is_fatal(error: BaseException) -> bool:
     """Whether the server closed the connection with it, as after too long an idle transaction."""
-    told = _driver_error(error)
-    return told is not None and told.diag.severity_nonlocalized in ("FATAL", "PANIC")
+    driver_error = _driver_error(error)
+    return driver_error is not None and driver_error.diag.severity_nonlocalized in ("FATAL", "PANIC")
 
 
 def is_row_error(error: DatabaseError) -> bool:
-    """Whether the row is at fault, and no other."""
+    """Whether a row of the statement is at fault, so that other rows may succeed."""
     state = sqlstate(error)
     return state[:2] in _ROW_ERROR_CLASSES or state == _RAISE_EXCEPTION or _violates_row_security(error)
 
 
 def _violates_row_security(error: DatabaseError) -> bool:
-    """Whether the new row is one that row-level security does not let this role write.
+    """Whether row-level security forbids this role to write the new row.
 
-    Of the same SQLSTATE as a right that is missing, which no row is at fault for; words differ by language.
+    A missing privilege, which is no row's fault, has the same SQLSTATE; messages differ by language.
     """
-    told = _driver_error(error)
-    return told is not None and told.diag.source_function == "ExecWithCheckOptions"
+    driver_error = _driver_error(error)
+    return driver_error is not None and driver_error.diag.source_function == "ExecWithCheckOptions"
 
 
 def is_row_or_limit_error(error: DatabaseError) -> bool:
-    """Whether what was to be stored is at fault: a row, or a limit of the database that it passes."""
+    """Whether a row is at fault, or exceeds a limit of the server."""
     return is_row_error(error) or sqlstate(error).startswith(_LIMIT_EXCEEDED)
 
 
 def error_context(error: BaseException) -> str:
-    """Where the server was when it met the error; empty where it does not say."""
-    told = _driver_error(error)
-    return (told.diag.context or "") if told else ""
+    """The error's CONTEXT as the server reports it; empty if there is none."""
+    driver_error = _driver_error(error)
+    return (driver_error.diag.context or "") if driver_error else ""
 
 
 def is_statement_error(error: DatabaseError) -> bool:
-    """Whether the statement itself is wrong, and no table or column is lacking, nor a right."""
+    """Whether the statement itself is wrong: no table, column or privilege is missing."""
     state = sqlstate(error)
     return state.startswith("42") and state not in _SCHEMA_OR_PRIVILEGE_ERRORS
 
 
 def failing_row_first_value(error: BaseException) -> str | None:
-    """The first column, as text, of the row that PostgreSQL says broke a CHECK or a NOT NULL, where it does.
+    """The first column, as text, of the row that violates a CHECK or a NOT NULL; None if not reported.
 
     Its DETAIL is ``Failing row contains (4711, common, ...).``, in whatever language.
     """
-    told = _driver_error(error)
-    if told is None or told.sqlstate not in _WITH_FAILING_ROW_DETAIL:
+    driver_error = _driver_error(error)
+    if driver_error is None or driver_error.sqlstate not in _WITH_FAILING_ROW_DETAIL:
         return None
-    row = (told.diag.message_detail or "").partition("(")[2]
+    row = (driver_error.diag.message_detail or "").partition("(")[2]
     return re.split(r", |\)", row)[0] or None
 
 
 def _driver_error(error: BaseException) -> Error | None:
-    """The client library's error within Django's, or the one itself."""
+    """The client library's error, which Django's error wraps."""
     cause = error.__cause__ if isinstance(error, DatabaseError) else error
     return cause if isinstance(cause, Error) else None

@@ -1,4 +1,4 @@
-"""The states of a run, and the only moves between them."""
+"""The states of a run, and the allowed transitions between them."""
 
 from django.db import models
 
@@ -17,33 +17,33 @@ class State(models.TextChoices):
     FAILED = "failed", "failed"
 
 
-# What a running run is called that does not move: by its health, or because nobody works on it. Derived, and
-# stored nowhere: see `ops.runs.status`.
+# The status of a running run that does not advance: held by its health, or no process works on it. Derived,
+# and not stored: see `ops.runs.status`.
 HELD, STALLED = "held", "stalled"
 
 _OUTCOMES = {State.SUCCEEDED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED, State.FAILED}
 
-# Somebody works on it, or should.
+# A process works on it, or should.
 ACTIVE = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
 
-# A process works on it, or has died at it.
+# A process works on it, or has died while it did.
 IN_PROGRESS = (State.RUNNING, State.PAUSING, State.CANCELLING)
 
 # It has ended, and not as it should.
 UNSUCCESSFUL = (State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)
 
 TRANSITIONS: dict[State, set[State]] = {
-    # A person must say yes first.
+    # A person must approve it first.
     State.AWAITING_APPROVAL: {State.QUEUED, State.CANCELLED},
-    # Waiting for a process to take it up.
+    # Waiting for a process to start it.
     State.QUEUED: {State.RUNNING, State.CANCELLED},
-    # A dead process leaves its run here until another takes over.
+    # If its process dies, the run stays here until another takes over.
     State.RUNNING: {State.PAUSING, State.CANCELLING, *_OUTCOMES},
     # The batch under way may still be the last one.
     State.PAUSING: {State.PAUSED, *_OUTCOMES},
     State.PAUSED: {State.QUEUED, State.CANCELLED},
     State.CANCELLING: {State.CANCELLED, *_OUTCOMES},
-    # Resume, or retry of what failed.
+    # Resume, or retry of the failed rows.
     State.FAILED: {State.QUEUED},
     State.FINISHED_WITH_FAILURES: {State.QUEUED},
     State.VERIFICATION_FAILED: {State.QUEUED},

@@ -44,7 +44,7 @@ class ProgressListener(Protocol):
         """Called when the database is unavailable, or a transaction must be retried."""
 
     def held(self, run: Run) -> None:
-        """Called about once a second while the run is held; the run says until when, and why."""
+        """Called repeatedly while the run is held; the run says until when, and why."""
 
     def note(self, message: str) -> None:
         """Called with a message for the operator."""

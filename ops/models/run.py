@@ -68,7 +68,7 @@ class Run(models.Model):
     )
     finished_at = models.DateTimeField(null=True)
 
-    work_timer: WorkTimer | None = None  # by this process, as long as it works on the run
+    work_timer: WorkTimer | None = None  # of this process, while it works on the run
 
     class Meta:
         constraints = [

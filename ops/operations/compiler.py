@@ -1,4 +1,4 @@
-"""From an operation's declaration to SQL: the ORM compiles, nothing here is written for one model."""
+"""Compile an operation's declaration to querysets and SQL, by the ORM's compiler."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def written_fields(operation: Operation) -> list[Field[Any, Any]]:
 
 
 def select_changes(queryset: QuerySet[Any], operation: Operation, *labels: str) -> QuerySet[Any]:
-    """Rows of ``(*labels, pk, old..., new...)``, old and new in the order of ``fields_of``."""
+    """Rows of ``(*labels, pk, old..., new...)``, old and new in the order of ``written_fields``."""
     fields = written_fields(operation)
     old, new = [field.attname for field in fields], [new_value_alias(field) for field in fields]
     rows: QuerySet[Any] = annotate_new_values(queryset, operation).values_list(*labels, "pk", *old, *new)
@@ -26,6 +26,7 @@ def select_changes(queryset: QuerySet[Any], operation: Operation, *labels: str) 
 
 
 def annotate_new_values(queryset: QuerySet[Any], operation: Operation) -> QuerySet[Any]:
+    """The rows with each new value as an annotation, cast to its column's type."""
     changes = operation.get_changes()
     fields = dict(zip(operation.get_columns(), written_fields(operation), strict=True))
     rows: QuerySet[Any] = queryset.annotate(
@@ -38,12 +39,12 @@ def annotate_new_values(queryset: QuerySet[Any], operation: Operation) -> QueryS
 
 
 def new_value_alias(field: Field[Any, Any]) -> str:
-    """An annotation's name; with an underscore at its end it is no field's, since Django refuses those."""
+    """The annotation's name. No field can have it: Django refuses an underscore at a field name's end."""
     return f"new_{field.name}_"
 
 
 def compile_declaration(operation: Operation) -> CompiledStatement | None:
-    """What the declaration compiles to, for its fingerprint."""
+    """Compile the declaration for its fingerprint; None where it is known to match no row."""
     queryset = operation.get_queryset().all()
     _sort_conditions(queryset.query.where, queryset.query.get_compiler(using=queryset.db))
     if not operation.is_per_row():
@@ -52,18 +53,17 @@ def compile_declaration(operation: Operation) -> CompiledStatement | None:
 
 
 def _sort_conditions(where: WhereNode, compiler: Any) -> None:
-    """Conditions that differ by their values alone, as those made of a set, which has another order in
-    each process."""
+    """Sort, by their values, conditions of the same SQL: those made of a set differ in order by process."""
     for child in where.children:
         if isinstance(child, WhereNode):
             _sort_conditions(child, compiler)
     try:
-        told = [compiler.compile(child) for child in where.children]
+        compiled = [compiler.compile(child) for child in where.children]
     except (EmptyResultSet, FullResultSet):
         return
-    for text in {text for text, _ in told}:
-        places = [place for place, (other, _) in enumerate(told) if other == text]
-        order = sorted(places, key=lambda place: repr(told[place][1]))
-        moved = [where.children[place] for place in order]
-        for place, child in zip(places, moved, strict=True):
-            where.children[place] = child
+    for text in {text for text, _ in compiled}:
+        positions = [i for i, (other, _) in enumerate(compiled) if other == text]
+        by_value = sorted(positions, key=lambda i: repr(compiled[i][1]))
+        children = [where.children[i] for i in by_value]
+        for i, child in zip(positions, children, strict=True):
+            where.children[i] = child

@@ -1,4 +1,4 @@
-"""Conditions on a model's columns as people type them: ``rarity=rare``, ``rarity_v2__isnull=true``."""
+"""Parse conditions on a model's columns as typed: ``rarity=rare``, ``rarity_v2__isnull=true``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from django.utils import timezone
 from ops.exceptions import InvalidScope
 from ops.formatting import escape_control_chars, truncate
 
-# What may end a column's name, and what is told of it.
+# The lookups that may follow a column's name, and their help.
 LOOKUPS = {
     "isnull": "NAME__isnull=true for NULL, =false for any value",
-    "in": "NAME__in=A,B for any of several",
-    "contains": "NAME__contains=A,B for lists that have all of these",
+    "in": "NAME__in=A,B for any of these values",
+    "contains": "NAME__contains=A,B for lists that have all of these values",
 }
 _BOOLEANS = {
     "true": True,
@@ -35,45 +35,47 @@ _BOOLEANS = {
 }
 
 
-def build_filter_kwargs(model: type[Model], asked: Mapping[str, str | None]) -> dict[str, Any]:
-    """The filter as keyword arguments of ``QuerySet.filter``; None asks for NULL. Raises InvalidScope."""
-    return dict(_parse_condition(model, name, text) for name, text in asked.items())
+def build_filter_kwargs(model: type[Model], conditions: Mapping[str, str | None]) -> dict[str, Any]:
+    """Build keyword arguments for ``QuerySet.filter``; None means NULL. Raises InvalidScope."""
+    return dict(_parse_condition(model, name, text) for name, text in conditions.items())
 
 
 def parse_value(field: Field[Any, Any], text: str | None, is_key: bool = False) -> Any:
-    """A value as the column has it. Raises InvalidScope."""
+    """Parse a value to the column's Python type. Raises InvalidScope."""
     return _parse_or_raise(field, str(field.name), text, lambda: _to_python(field, text, is_key))
 
 
 def _parse_condition(model: type[Model], name: str, text: str | None) -> tuple[str, Any]:
-    column, _, ending = name.rpartition("__") if "__" in name else (name, "", "")
-    field = _resolve_field(model, name, column, ending)
+    column, _, lookup = name.rpartition("__") if "__" in name else (name, "", "")
+    field = _resolve_field(model, name, column, lookup)
     if text is None:
         return f"{column}__isnull", True
-    read = {"": _parse_exact, "isnull": _parse_boolean, "in": _parse_in, "contains": _parse_contains}[ending]
-    return name, _parse_or_raise(field, name, text, lambda: read(field, text))
+    parsers = {"": _parse_exact, "isnull": _parse_boolean, "in": _parse_in, "contains": _parse_contains}
+    return name, _parse_or_raise(field, name, text, lambda: parsers[lookup](field, text))
 
 
-def _resolve_field(model: type[Model], name: str, column: str, ending: str) -> Field[Any, Any]:
+def _resolve_field(model: type[Model], name: str, column: str, lookup: str) -> Field[Any, Any]:
     table = model._meta.concrete_model or model
     fields = {field.name: field for field in table._meta.local_concrete_fields}
     by_attribute = {field.attname: field for field in fields.values()}
-    known = {**by_attribute, **fields}
-    if column not in known or ending not in ("", *LOOKUPS):
-        forms = "; ".join(LOOKUPS.values()).replace("NAME", column) if column in known else ""
-        told = f"{model._meta.label} has no column {name!r}; it has {', '.join(fields)}"
-        raise InvalidScope(f"{told}. Of {column} can be asked: {forms}" if forms else told)
-    return known[column]
+    by_name = {**by_attribute, **fields}
+    if column not in by_name or lookup not in ("", *LOOKUPS):
+        message = f"{model._meta.label} has no column {name!r}; it has {', '.join(fields)}"
+        if column in by_name:
+            lookups = "; ".join(LOOKUPS.values()).replace("NAME", column)
+            message = f"{message}. For {column}, type {column}=VALUE, or {lookups}"
+        raise InvalidScope(message)
+    return by_name[column]
 
 
-def _parse_or_raise(field: Field[Any, Any], name: str, text: str | None, read: Callable[[], Any]) -> Any:
+def _parse_or_raise(field: Field[Any, Any], name: str, text: str | None, parse: Callable[[], Any]) -> Any:
     try:
         _check_storable(text or "")
-        return read()
+        return parse()
     except (ValidationError, ValueError, csv.Error) as exc:
         reason = " ".join(exc.messages) if isinstance(exc, ValidationError) else str(exc)
         if isinstance(exc, json.JSONDecodeError):
-            reason = "it is written as JSON."
+            reason = "this is not JSON."
         null = f" For NULL: {field.name}__isnull=true" if text in ("", "null", "NULL", "None") else ""
         raise InvalidScope(f"{name}={truncate(escape_control_chars(text or ''))}: {reason}{null}") from exc
 
@@ -82,15 +84,15 @@ def _check_storable(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("it is not UTF-8.") from None
+        raise ValueError("this is not UTF-8.") from None
     if "\0" in text:
-        raise ValueError("no text can hold a NUL character.")
+        raise ValueError("a text cannot contain a NUL character.")
 
 
 def _parse_exact(field: Field[Any, Any], text: str) -> Any:
     value = _to_python(field, text)
     if value is None and not isinstance(field, JSONField):
-        raise ValueError("it is no value.")
+        raise ValueError("a value is missing.")
     return value
 
 
@@ -111,7 +113,7 @@ def _to_python(field: Field[Any, Any], text: str | None, is_key: bool = False) -
 
 def _parse_boolean(field: Field[Any, Any], text: str) -> bool:
     if text.lower() not in _BOOLEANS:
-        raise ValueError("it is true or false.")
+        raise ValueError("type true or false.")
     return _BOOLEANS[text.lower()]
 
 
@@ -119,7 +121,7 @@ def _parse_json(field: Field[Any, Any], text: str | None) -> Any:
     try:
         value = json.loads(text or "")
     except ValueError:
-        raise ValueError("it is JSON, in which a text has quotes: '\"rare\"', '{\"level\": 3}'.") from None
+        raise ValueError("type JSON; a text needs quotes: '\"rare\"', '{\"level\": 3}'.") from None
     return Value(None, JSONField()) if value is None else value
 
 
@@ -130,15 +132,15 @@ def _parse_array(field: ArrayField[Any, Any], text: str | None) -> Any:
         value = None
     if not isinstance(value, list):
         raise ValueError(
-            f"a list. For rows that have it: {field.name}__contains={text or 'VALUE'}."
-            f" For rows with just this: {field.name}='{json.dumps([text or 'VALUE'])}'."
+            f"the column is a list. If it must contain the value: {field.name}__contains={text or 'VALUE'}."
+            f" If it must contain nothing else: {field.name}='{json.dumps([text or 'VALUE'])}'."
         )
     return field.to_python(json.dumps(value))
 
 
 def _parse_in(field: Field[Any, Any], text: str) -> list[Any]:
     if isinstance(field, JSONField | ArrayField):
-        raise ValueError("lists and JSON are asked for one by one.")
+        raise ValueError("__in cannot be used with lists and JSON.")
     return [_parse_exact(field, part) for part in _split_csv(text)]
 
 
@@ -147,10 +149,10 @@ def _parse_contains(field: Field[Any, Any], text: str) -> Any:
         return _parse_json(field, text)
     if isinstance(field, ArrayField):
         return [_parse_exact(field.base_field, part) for part in _split_csv(text)]
-    raise ValueError("only a list or JSON contains something.")
+    raise ValueError("__contains can be used only with lists and JSON.")
 
 
 def _split_csv(text: str) -> list[str]:
-    """``a,b``; what holds a comma is quoted, as in CSV."""
+    """Split ``a,b``; a value that contains a comma is quoted, as in CSV."""
     [parts] = csv.reader([text], strict=True, skipinitialspace=True) if text else [[""]]
     return parts

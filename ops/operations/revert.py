@@ -140,7 +140,7 @@ class Revert(Operation):
         return audited - AuditLog.objects.filter(run=run).count() - run.failures.count()
 
     def _conflicts(self, run: Run | None) -> list[str]:
-        """The keys of some conflicts: see Note [Why scalar subqueries ask what a run audited]."""
+        """The keys of some conflicts: see Note [Scalar subqueries over audit rows]."""
         if run is None:
             return []
         reverted = AuditLog.objects.filter(run=run, object_id=OuterRef("object_id")).values("run")

@@ -1,4 +1,4 @@
-"""The scope of a run: everything, a filter, certain rows by key, or the rows that a queryset finds now."""
+"""The scope of a run: all rows, a filter, chosen keys, or the rows that a queryset selects now."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models import Model, QuerySet
 
 from ops.command_lines import manage_command
 from ops.exceptions import InvalidScope
-from ops.formatting import format_value
+from ops.formatting import format_value, pluralize
 from ops.models import AuditLog, Failure, Key, Run
 from ops.operations.filters import build_filter_kwargs, parse_value
 from ops.sql.keylist import KeyList, store_queryset_keys, store_text_keys
@@ -21,10 +21,10 @@ from ops.sql.keys import keys_as_array
 
 @dataclass(frozen=True)
 class Scope:
-    """Which rows a run may look at, beside the operation's own queryset.
+    """Limit the rows of a run, in addition to the operation's own queryset.
 
-    ``keys``, ``rows``, and the failed rows of the run ``failed_in`` are written down when the run is created;
-    the rows that the run ``changed_by`` changed are read in the audit log.
+    The keys of ``keys``, of ``rows``, and of the rows that failed in the run ``failed_in`` are stored when
+    the run is created; the rows that the run ``changed_by`` changed are read from the audit log.
     """
 
     filter: Mapping[str, str | None] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Scope:
 
     @classmethod
     def of_failures(cls, run: Run) -> Scope:
-        """The rows that failed in the run, within its filter. Raises InvalidScope where none did."""
+        """The rows that failed in the run, within its filter. Raises InvalidScope if there are none."""
         if not run.failures.exists():
             raise InvalidScope(
                 f"run {run.pk} has no failed rows. To see it: {manage_command('runs', 'show', run.pk)}"
@@ -55,41 +55,41 @@ class Scope:
         return self == Scope()
 
     def materialize(self) -> Scope:
-        """The same rows without a queryset, so that they can be written down: those that it finds now."""
+        """The same scope with keys in place of a queryset: those of the rows that it selects now."""
         if self.rows is None:
             return self
-        found = Scope.of_keys(self.rows.order_by().values_list("pk", flat=True)).keys or frozenset()
-        return Scope(self.filter, found if self.keys is None else found & self.keys)
+        keys = Scope.of_keys(self.rows.order_by().values_list("pk", flat=True)).keys or frozenset()
+        return Scope(self.filter, keys if self.keys is None else keys & self.keys)
 
     def check(self, model: type[Model]) -> None:
-        """Raise InvalidScope where the filter or a key is none that the model can have."""
+        """Raise InvalidScope if the filter or a key is invalid for the model."""
         self.check_filter(model)
         self.canonical_keys(model)
 
     def check_filter(self, model: type[Model]) -> None:
-        """The keys are checked when they are stored."""
+        """Raise InvalidScope if the filter is invalid; the keys are checked when they are stored."""
         build_filter_kwargs(model, self.filter)
 
     def canonical_keys(self, model: type[Model]) -> list[str]:
-        """The keys as the database writes them: a UUID may have come in capitals. Raises InvalidScope."""
+        """The keys in the database's notation: a UUID may be given in capitals. Raises InvalidScope."""
         return [str(parse_value(model._meta.pk, key, is_key=True)) for key in self.keys or ()]
 
     def apply(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
-        """The rows of any queryset over the model in scope; of a run that is created, by its list of keys."""
+        """Filter any queryset over the model by the scope; for a run, by its stored keys."""
         queryset = queryset.filter(**build_filter_kwargs(queryset.model, self.filter))
-        if listed := self.key_list(run):
-            return queryset.filter(pk__in=listed.typed_keys(queryset.model))
+        if key_list := self.key_list(run):
+            return queryset.filter(pk__in=key_list.typed_keys(queryset.model))
         return self._apply_inline(queryset)
 
     def apply_joined(self, queryset: QuerySet[Any], run: Run | None = None) -> QuerySet[Any]:
-        """As ``narrow``, of a queryset over the model's own table: it is joined with the list of keys."""
+        """As ``apply``, for a queryset over the model's own table: join it with the list of keys."""
         queryset = queryset.filter(**build_filter_kwargs(queryset.model, self.filter))
-        if listed := self.key_list(run):
-            return listed.join(queryset)
+        if key_list := self.key_list(run):
+            return key_list.join(queryset)
         return self._apply_inline(queryset)
 
     def key_list(self, run: Run | None) -> KeyList | None:
-        """What names the rows in scope one by one, if anything does."""
+        """The list of the keys in scope, if there is one."""
         if run is not None and run.scope.get("keys"):
             return KeyList(Key, run.pk)
         if self.failed_in is not None:
@@ -105,7 +105,7 @@ class Scope:
         return queryset
 
     def store(self, run: Run, model: type[Model]) -> None:
-        """Write down the rows of a run that is just being created. Raises InvalidScope."""
+        """Store the keys of a run that is being created. Raises InvalidScope."""
         if self.keys:
             self._store_keys(run, model)
         if self.rows is not None:
@@ -118,28 +118,31 @@ class Scope:
             with transaction.atomic():
                 store_text_keys(run, self.keys or (), model._meta.pk)
         except DataError as exc:
-            self.canonical_keys(model)  # says which, and why
+            self.canonical_keys(model)  # raises for the invalid key, and says why
             raise InvalidScope(str(exc).strip()) from exc
 
     def as_json(self) -> dict[str, Any]:
-        """What the run stores; the keys themselves go to their table."""
-        keys = (self.keys, self.rows, self.failed_in) != (None, None, None)
+        """The value of ``Run.scope``; the keys themselves are rows of Key."""
+        has_keys = (self.keys, self.rows, self.failed_in) != (None, None, None)
         changed_by = {} if self.changed_by is None else {"changed_by": self.changed_by}
-        return {"filter": dict(self.filter), "keys": keys, **changed_by}
+        return {"filter": dict(self.filter), "keys": has_keys, **changed_by}
 
 
 def describe_scope(run: Run) -> str:
-    """The rows that the run was asked for; empty where that is all of them."""
+    """Describe the run's scope: ``pack_id=birds, 30 cards by key``; empty for all rows."""
     parts = [f"{name}={format_value(value)}" for name, value in run.scope.get("filter", {}).items()]
     if run.scope.get("keys"):
-        parts.append(f"{run.keys.count():,} {_model_plural(run)} by key")
+        count, (one, many) = run.keys.count(), _row_nouns(run)
+        parts.append(f"{pluralize(count, one, many)} by key")
     if changed_by := run.scope.get("changed_by"):
-        parts.append(f"the {_model_plural(run)} that run {changed_by} changed")
+        parts.append(f"the {_row_nouns(run)[1]} that run {changed_by} changed")
     return ", ".join(parts)
 
 
-def _model_plural(run: Run) -> str:
+def _row_nouns(run: Run) -> tuple[str, str]:
+    """What one row and several rows of the run's model are called."""
     try:
-        return str(apps.get_model(run.model)._meta.verbose_name_plural)
+        meta = apps.get_model(run.model)._meta
     except LookupError:
-        return "rows"
+        return "row", "rows"
+    return str(meta.verbose_name), str(meta.verbose_name_plural)

@@ -59,7 +59,7 @@ class ConflictList(RowList[Conflict]):
         return self._named(list(left[:limit]))
 
     def _left(self, after: str | None) -> QuerySet[AuditLog]:
-        """What the reverted run audited and the revert did not: see Note [Why scalar subqueries ...]."""
+        """What the reverted run audited and the revert did not: Note [Scalar subqueries over audit rows]."""
         reverted = AuditLog.objects.filter(run=self.run, object_id=OuterRef("object_id")).values("run")
         left = AuditLog.objects.filter(IsNull(Subquery(reverted[:1]), True), run=self.revert.run)
         failed = self.run.failures.filter(object_id=OuterRef("object_id")).values("run")

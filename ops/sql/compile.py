@@ -1,4 +1,4 @@
-"""From an operation's declaration to SQL: the ORM compiles, nothing here is written for one model."""
+"""Compile querysets and fields of any model to SQL, by the ORM's compiler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from psycopg import sql
 
 
 class BoundParam(Enum):
-    """What differs from batch to batch in a statement that is compiled once for all of them."""
+    """A placeholder in a statement that is compiled once and bound again for each batch."""
 
     AFTER = "after"
     UPPER = "upper"
@@ -25,7 +25,7 @@ class BoundParam(Enum):
 
 @dataclass(frozen=True)
 class CompiledStatement:
-    """A statement and its parameters, as a cursor's ``execute`` takes them; some may be slots."""
+    """A statement and its parameters for a cursor's ``execute``; some may be BoundParam placeholders."""
 
     sql: str
     params: tuple[Any, ...]
@@ -40,7 +40,7 @@ _UNSIZED_TYPES = {"char": "bpchar", "character": "bpchar", "bit": "varbit"}
 class CastToColumnType(Func):
     """An expression as its column's type, without length or precision.
 
-    A cast to ``varchar(32)`` cuts in silence; the assignment to the column raises, as it must.
+    A cast to ``varchar(32)`` truncates silently; the assignment to the column raises, as it must.
     """
 
     template = "(%(expressions)s)::%(db_type)s"
@@ -50,7 +50,7 @@ class CastToColumnType(Func):
 
 
 class UncastValue(Value):
-    """A value without its field's placeholder: that of an array is a cast, which cuts in silence."""
+    """A value without its field's placeholder: that of an array is a cast, which truncates silently."""
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         return "%s", [self.output_field.get_db_prep_value(self.value, connection)]
@@ -59,7 +59,7 @@ class UncastValue(Value):
 def type_name(field: Field[Any, Any]) -> str:
     """The column's type without its length or precision: ``varchar`` of ``varchar(32)``."""
     name = re.sub(r"\([^)]*\)", "", field.db_type(connection) or "")
-    # Without a length these two mean a length of one.
+    # Without a length, these types have a length of one.
     return re.sub(r"^(char|character|bit)\b(?! varying)", lambda m: _UNSIZED_TYPES[m[1]], name)
 
 
@@ -68,16 +68,16 @@ def is_json(field: Field[Any, Any]) -> bool:
 
 
 def identifier(*names: str | None) -> sql.Composable:
-    """A name for a statement whose parameters are ``%s``, where a percent sign is doubled.
+    """Quote a name for a statement with ``%s`` parameters, in which a percent sign is doubled.
 
-    Quoted as the ORM does it, which takes ``db_table = '"schema"."table"'`` as quoted already.
+    Quoted like the ORM, which takes ``db_table = '"schema"."table"'`` as quoted already.
     """
     quoted = (connection.ops.quote_name(str(name).replace("%", "%%")) for name in names)
     return sql.SQL(".".join(quoted))
 
 
 def unqualified_table_name(model: type[Model]) -> sql.Composable:
-    """What the model's table goes by in a statement that gives it no other name: without its schema."""
+    """The name of the model's table without its schema, as in a statement that gives it no alias."""
     quoted = connection.ops.quote_name(model._meta.db_table)
     return identifier(quoted.split('"."')[-1].strip('"'))
 
@@ -87,7 +87,7 @@ def get_model_fields(model: type[Model], names: Iterable[str]) -> list[Field[Any
 
 
 def compile_select(queryset: QuerySet[Any]) -> CompiledStatement | None:
-    """The SELECT of a queryset; None where it is known to match no row (``.none()``, an empty ``__in``)."""
+    """Compile a queryset's SELECT; None if it is known to match no row (``.none()``, an empty ``__in``)."""
     try:
         text, params = queryset.query.get_compiler(using=queryset.db).as_sql()
     except EmptyResultSet:
@@ -98,12 +98,11 @@ def compile_select(queryset: QuerySet[Any]) -> CompiledStatement | None:
 def compile_merge(
     rows: QuerySet[Any], fields: Mapping[str, Field[Any, Any]], source: sql.Composable
 ) -> CompiledStatement | None:
-    """The MERGE that sets each field to the annotation of its name; None where it is known to match no row.
+    """Compile a MERGE that sets each field to the annotation of its name; None if it can match no row.
 
     Its ``source`` is the list that the queryset is joined with, or a single row.
 
-    What is set is not compiled by the ORM's UPDATE, which casts arrays to their columns' type and so cuts in
-    silence.
+    The ORM's UPDATE is not used: it casts arrays to their columns' type, which truncates silently.
     """
     compiler = rows.query.get_compiler(using=rows.db)
     compiler.pre_sql_setup()
@@ -133,13 +132,14 @@ def cast_to_column_type(value: Any, field: Field[Any, Any]) -> Expression:
 
     The type is the model's. An expression that has the column's type already sets ``has_column_type``.
     """
-    wanted = getattr(field, "target_field", field)
+    target = getattr(field, "target_field", field)
     if value is None:
-        return CastToColumnType(Value(None), output_field=wanted)
+        return CastToColumnType(Value(None), output_field=target)
     if getattr(value, "has_column_type", False):
         return value  # type: ignore[no-any-return]
-    plain = not hasattr(value, "resolve_expression")
-    return CastToColumnType(UncastValue(value, output_field=wanted) if plain else value, output_field=wanted)
+    if not hasattr(value, "resolve_expression"):
+        value = UncastValue(value, output_field=target)
+    return CastToColumnType(value, output_field=target)
 
 
 def format_assignment(field: Field[Any, Any], value: sql.Composable) -> sql.Composable:
@@ -147,25 +147,25 @@ def format_assignment(field: Field[Any, Any], value: sql.Composable) -> sql.Comp
 
 
 def auto_now_assignments(model: type[Model]) -> list[sql.Composable]:
-    """The assignments of every change to the fields that tell its time."""
+    """The assignments that set the fields with ``auto_now`` to the time of the change."""
     return [format_assignment(field, sql.SQL("now()")) for field in auto_now_fields(model)]
 
 
 def auto_now_fields(model: type[Model]) -> list[Field[Any, Any]]:
-    """The fields that every change sets to the time of the change."""
+    """The fields that every change sets to its time."""
     return [f for f in model._meta.local_concrete_fields if getattr(f, "auto_now", False)]
 
 
 def row_version(model: type[Model]) -> RawSQL:
-    """The transaction that wrote the row's version, as text: it is another one after every change."""
+    """The row's xmin as text: the transaction that wrote it, which differs after every change."""
     return _system_column(model, "xmin::text")
 
 
 def row_ctid(model: type[Model]) -> RawSQL:
-    """Where in the table's file the row's version lies."""
+    """The row's ctid: the position of its current version in the table."""
     return _system_column(model, "ctid")
 
 
-def _system_column(model: type[Model], what: LiteralString) -> RawSQL:
-    told = sql.SQL("{}.{}").format(identifier(model._meta.db_table), sql.SQL(what))
-    return RawSQL(told.as_string(), (), output_field=TextField())  # noqa: S611
+def _system_column(model: type[Model], expression: LiteralString) -> RawSQL:
+    column = sql.SQL("{}.{}").format(identifier(model._meta.db_table), sql.SQL(expression))
+    return RawSQL(column.as_string(), (), output_field=TextField())  # noqa: S611

@@ -1,4 +1,4 @@
-"""Counting the rows of several querysets in as few scans as can be."""
+"""Count the rows of several querysets in as few scans as possible."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from ops.sql.keylist import KeyList
 from ops.sql.keyset import Keyset
 from ops.sql.query import fetch_all
 
-# A fourth of the table.
+# A list that names more than a fourth of a table is a large share of it.
 _LARGE_SHARE_DIVISOR = 4
 _ALWAYS_FALSE, _ALWAYS_TRUE = CompiledStatement("FALSE", ()), CompiledStatement("TRUE", ())
 
 
-def count_querysets(querysets: Sequence[QuerySet[Any]], listed: KeyList | None = None) -> list[int]:
-    """The number of rows of each; those over one table and no other are counted in one scan of it.
+def count_querysets(querysets: Sequence[QuerySet[Any]], key_list: KeyList | None = None) -> list[int]:
+    """Count the rows of each queryset; those over the same single table are counted in one scan of it.
 
-    So are those over one table and the list ``listed``, by which its rows are found. At a million rows a scan
-    takes as long as some dozen batches.
+    So are those over one table joined with ``key_list``. At a million rows a scan takes as long as some dozen
+    batches.
     """
-    numbers: dict[int, int] = {}
+    counts: dict[int, int] = {}
     for model in dict.fromkeys(rows.model for rows in querysets):
-        for source in {None, listed}:
-            alike = [
+        for source in {None, key_list}:
+            group = [
                 i for i, rows in enumerate(querysets) if rows.model is model and is_plain_filter(rows, source)
             ]
-            if len(alike) > 1:
-                numbers |= zip(
-                    alike, _count_in_one_scan(model, source, [querysets[i] for i in alike]), strict=True
+            if len(group) > 1:
+                counts |= zip(
+                    group, _count_in_one_scan(model, source, [querysets[i] for i in group]), strict=True
                 )
-    return [numbers[i] if i in numbers else rows.count() for i, rows in enumerate(querysets)]
+    return [counts[i] if i in counts else rows.count() for i, rows in enumerate(querysets)]
 
 
-def is_plain_filter(rows: QuerySet[Any], listed: KeyList | None = None) -> bool:
-    """Whether it is its table, joined with the list or with none, and a condition, and nothing else."""
+def is_plain_filter(rows: QuerySet[Any], key_list: KeyList | None = None) -> bool:
+    """Whether the queryset is one table and a WHERE, joined with ``key_list`` if given, and nothing else."""
     query = rows.query
     tables = [alias for alias, references in query.alias_refcount.items() if references]
-    more = (
+    other_clauses = (
         *(query.distinct, query.is_sliced, query.combinator, query.extra_tables, query.select_for_update),
         query.where.contains_over_clause,
     )
-    is_joined = len(tables) == 2 and tables[1] == listed.alias if listed else len(tables) <= 1
-    return is_joined and query.group_by is None and not any(more)
+    is_joined = len(tables) == 2 and tables[1] == key_list.alias if key_list else len(tables) <= 1
+    return is_joined and query.group_by is None and not any(other_clauses)
 
 
 def is_large_share(rows: int, model: type[Model]) -> bool:
-    """Whether so many rows are better found by reading their whole table than one by one."""
+    """Whether reading the whole table is faster than finding so many rows one by one."""
     table = connection.ops.quote_name(model._meta.db_table)
     [(estimate,)] = fetch_all("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", table)
     return bool(rows * _LARGE_SHARE_DIVISOR > estimate > 0)
@@ -61,43 +61,43 @@ def is_large_share(rows: int, model: type[Model]) -> bool:
 
 @contextmanager
 def without_nested_loops(keyset: Keyset) -> Iterator[None]:
-    """Let a list that names much of the table be joined with all of it at once. In a transaction.
+    """Disable nested loops if the keyset's list names a large share of the table. In a transaction.
 
-    PostgreSQL, whose statistics are older than the list, expects a single entry, and would look for the row
-    of each by itself.
+    PostgreSQL's statistics are older than the list: it expects a single entry, and would look up the row of
+    each entry by itself.
     """
-    is_whole = keyset.key_list is not None and is_large_share(keyset.keys().count(), keyset.model)
-    if is_whole:
+    is_large = keyset.key_list is not None and is_large_share(keyset.keys().count(), keyset.model)
+    if is_large:
         fetch_all(
             "SELECT set_config('enable_nestloop', 'off', true), set_config('enable_indexscan', 'off', true)"
         )
     yield
-    if is_whole:
+    if is_large:
         fetch_all(
             "SELECT set_config('enable_nestloop', 'on', true), set_config('enable_indexscan', 'on', true)"
         )
 
 
 def _count_in_one_scan(
-    model: type[Model], listed: KeyList | None, querysets: Sequence[QuerySet[Any]]
+    model: type[Model], key_list: KeyList | None, querysets: Sequence[QuerySet[Any]]
 ) -> tuple[int, ...]:
     conditions = [_compile_where(rows) for rows in querysets]
-    counted = [sql.SQL("count(*) FILTER (WHERE {})").format(sql.SQL(each.sql)) for each in conditions]
-    every = model._base_manager.all()
+    counts = [sql.SQL("count(*) FILTER (WHERE {})").format(sql.SQL(where.sql)) for where in conditions]
+    rows = model._base_manager.all()
     source: sql.Composable = sql.SQL("")
-    if listed:
-        every, source = listed.join(every), sql.SQL("CROSS JOIN {}").format(listed.source)
-    conditions.append(_compile_where(every))
-    statement = sql.SQL("SELECT {counted} FROM {table} {source} WHERE {every}").format(
-        counted=sql.SQL(", ").join(counted),
+    if key_list:
+        rows, source = key_list.join(rows), sql.SQL("CROSS JOIN {}").format(key_list.source)
+    conditions.append(_compile_where(rows))
+    statement = sql.SQL("SELECT {counts} FROM {table} {source} WHERE {condition}").format(
+        counts=sql.SQL(", ").join(counts),
         table=identifier(model._meta.db_table),
         source=source,
-        every=sql.SQL(conditions[-1].sql),
+        condition=sql.SQL(conditions[-1].sql),
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement.as_string(), [param for each in conditions for param in each.params])
-        found: tuple[int, ...] = cursor.fetchone()
-    return found
+        cursor.execute(statement.as_string(), [param for where in conditions for param in where.params])
+        numbers: tuple[int, ...] = cursor.fetchone()
+    return numbers
 
 
 def _compile_where(rows: QuerySet[Any]) -> CompiledStatement:

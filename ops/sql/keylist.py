@@ -1,4 +1,4 @@
-"""Lists of keys: the rows that a run was asked for, changed, or failed on, one by one."""
+"""Lists of keys: the chosen rows of a run, those that it changed, and those that failed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEY_COLUMN = "object_id"
 
 
 class KeyListColumn(Expression):
-    """A column of the entry that a row is joined with."""
+    """A column of the list's entry with which a row is joined."""
 
     def __init__(self, table: str, column: str, output_field: Field[Any, Any]) -> None:
         super().__init__(output_field=output_field)
@@ -31,7 +31,7 @@ class KeyListColumn(Expression):
 
 
 class KeyListTable(BaseTable):
-    """A list in FROM, under names of its own: raw SQL may name the model's columns and not their table."""
+    """A list in FROM; its columns are prefixed, since raw SQL may name a model's column without its table."""
 
     def __init__(self, source: sql.Composable, alias: str) -> None:
         super().__init__(alias, alias)
@@ -50,7 +50,7 @@ def _prefixed_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class KeyList:
-    """The rows that belong to one run in a table which has each object once, by its key as text."""
+    """The entries of one run in a table that has each object once, by its key as text."""
 
     table: type[Key] | type[AuditLog] | type[Failure]
     run: int
@@ -60,13 +60,13 @@ class KeyList:
         return entries
 
     def keys(self) -> QuerySet[Any]:
-        """The keys as text, in their order, which is that of text and not of the model's key."""
+        """The keys as text, in the order of text and not of the model's key."""
         return self.entries().order_by(_KEY_COLUMN).values_list(_KEY_COLUMN, flat=True)
 
     def typed_keys(self, model: type[Model]) -> QuerySet[Any]:
-        """The keys as the model's, for ``pk__in``."""
+        """The keys in the type of the model's key, for ``pk__in``."""
         field = _target_field(model)
-        # Without the column's length: a cast to it would cut a key that is no row's to one that is.
+        # Without the column's length: a cast to it would truncate a key, perhaps to that of another row.
         key: Any = CastToColumnType(F(_KEY_COLUMN), output_field=field)
         if collation := _key_collation(field):
             key = Collate(key, collation)
@@ -83,18 +83,18 @@ class KeyList:
         return self.column(_KEY_COLUMN, TextField())
 
     def join(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """The rows that the list names, each joined with its entry, which PostgreSQL reads first.
+        """Join the rows with their entries of the list, which PostgreSQL reads first.
 
-        Entries never change, so that a row which somebody changes meanwhile keeps its own.
+        Entries never change, so a row that somebody changes meanwhile keeps its own.
         """
         meta, collation = rows.model._meta, _key_collation(_target_field(rows.model))
-        told = sql.SQL("{key} = {entry}::{type}{collate}").format(
+        condition = sql.SQL("{key} = {entry}::{type}{collate}").format(
             key=identifier(meta.db_table, meta.pk.column),
             entry=self.key.name,
             type=sql.SQL(type_name(meta.pk)),
             collate=sql.SQL(" COLLATE {}").format(identifier(collation)) if collation else sql.SQL(""),
         )
-        joined = rows.extra(where=[told.as_string()])  # noqa: S610
+        joined = rows.extra(where=[condition.as_string()])  # noqa: S610
         joined.query.get_initial_alias()
         joined.query.alias_map[self.alias] = KeyListTable(self.source, self.alias)
         joined.query.alias_refcount[self.alias] = 1
@@ -106,11 +106,11 @@ class KeyList:
 
     @property
     def source(self) -> sql.Composable:
-        """The entries, as FROM or USING names them."""
-        told = {str(field.column) for field in self.table._meta.concrete_fields} & {_KEY_COLUMN, "changes"}
+        """The entries as a subquery for FROM or USING."""
+        names = {str(field.column) for field in self.table._meta.concrete_fields} & {_KEY_COLUMN, "changes"}
         columns = (
             sql.SQL("{} AS {}").format(identifier(column), identifier(_prefixed_name(column)))
-            for column in sorted(told)
+            for column in sorted(names)
         )
         return sql.SQL("(SELECT {} FROM {} WHERE run_id = {}) AS {}").format(
             sql.SQL(", ").join(columns),
@@ -120,9 +120,9 @@ class KeyList:
         )
 
 
-def store_queryset_keys(run: Run, chosen: QuerySet[Any]) -> None:
-    """Make the keys that the queryset finds now those of the run: they do not pass through Python."""
-    compiled = compile_select(chosen.order_by())
+def store_queryset_keys(run: Run, keys: QuerySet[Any]) -> None:
+    """Store the keys that the queryset selects now as those of the run, without reading them into Python."""
+    compiled = compile_select(keys.order_by())
     if compiled is not None:
         _insert_keys(
             run, sql.SQL("({}) AS chosen (key)").format(sql.SQL(compiled.sql)), "key", *compiled.params
@@ -130,35 +130,35 @@ def store_queryset_keys(run: Run, chosen: QuerySet[Any]) -> None:
 
 
 def store_text_keys(run: Run, texts: Collection[str], field: Field[Any, Any]) -> None:
-    """Make these the keys of the run, as the database writes them: a UUID may have come in capitals.
+    """Store the keys of the run, in the database's own notation: a UUID may be given in capitals.
 
-    Raises DataError where one is none of the field's type.
+    Raises DataError where one is not of the field's type.
     """
-    # In order: entries that come in any other take five times as long to be indexed.
-    ordered, kind = sorted(texts), type_name(field)
-    if not _copy_keys(run, ordered, kind):
-        _insert_keys(run, sql.SQL("unnest(%s::text[]) AS chosen (key)"), f"key::{kind}", ordered)
+    # In order: entries in any other order take five times as long to be indexed.
+    ordered, key_type = sorted(texts), type_name(field)
+    if not _copy_keys(run, ordered, key_type):
+        _insert_keys(run, sql.SQL("unnest(%s::text[]) AS chosen (key)"), f"key::{key_type}", ordered)
 
 
-def _copy_keys(run: Run, texts: Sequence[str], kind: str) -> bool:
-    """Store the keys as they are; False, and none is stored, where the database would write one otherwise."""
-    keys = identifier(Key._meta.db_table)
-    copied = sql.SQL("COPY {} (run_id, object_id) FROM STDIN").format(keys)
-    otherwise = sql.SQL(
+def _copy_keys(run: Run, texts: Sequence[str], key_type: str) -> bool:
+    """Store the keys as given; store none, and return False, where the database's notation differs."""
+    table = identifier(Key._meta.db_table)
+    copy = sql.SQL("COPY {} (run_id, object_id) FROM STDIN").format(table)
+    has_other_notation = sql.SQL(
         "SELECT EXISTS (SELECT FROM {} WHERE run_id = %s AND object_id <> (object_id::{})::text)"
-    ).format(keys, sql.SQL(kind))
+    ).format(table, sql.SQL(key_type))
     with transaction.atomic():
         with (
             connection.wrap_database_errors,
             connection.connection.cursor() as cursor,
-            cursor.copy(copied) as into,
+            cursor.copy(copy) as rows,
         ):
             for text in texts:
-                into.write_row((run.pk, text))
-        [(is_other,)] = fetch_all(otherwise.as_string(), run.pk)
-        if is_other:
+                rows.write_row((run.pk, text))
+        [(differs,)] = fetch_all(has_other_notation.as_string(), run.pk)
+        if differs:
             transaction.set_rollback(True)
-    return not is_other
+    return not differs
 
 
 def _insert_keys(run: Run, source: sql.Composable, key: str, *params: Any) -> None:
@@ -175,5 +175,5 @@ def _target_field(model: type[Model]) -> Field[Any, Any]:
 
 
 def _key_collation(field: Field[Any, Any]) -> str | None:
-    """Of a key whose column has one of its own; a list's text has the database's."""
+    """The collation of the key's column, if it has one of its own; a list's text has the database's."""
     return getattr(field, "db_collation", None)

@@ -1,4 +1,4 @@
-"""Keys of rows: as text, or as one parameter of a statement."""
+"""Keys of rows: as text, or as one array parameter of a statement."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ops.sql.compile import type_name
 
 
 def outer_pk_text() -> Collate:
-    """The key of the outer row as text, as audit rows, failures and keys name it.
+    """The key of the outer row as text, as in audit rows, failures and lists of keys.
 
-    Of the database's own collation, as they are: compared in that of the key's column, no index would serve.
+    In the database's own collation, as theirs: compared in that of the key's column, no index could be used.
     """
     return Collate(Cast(OuterRef("pk"), TextField()), "default")
 
 
 def keys_as_array(keys: Collection[str], field: Field[Any, Any]) -> RawSQL:
-    """The keys for ``pk__in``, as one array: a parameter for each costs seconds where there are many."""
+    """The keys for ``pk__in``, as one array: with one parameter each, many keys would cost seconds."""
     statement = sql.SQL("SELECT unnest(%s::{}[])").format(sql.SQL(type_name(field)))
     return RawSQL(statement.as_string(), (list(keys),))  # noqa: S611

@@ -1,6 +1,6 @@
-"""The keys along which a run advances, each batch from where the one before it stopped.
+"""Keyset pagination: each batch begins at the key at which the one before it ended.
 
-Keyset pagination: a batch costs what its own rows cost, however many lie before it. Keys are text in lanes.
+A batch costs what its own rows cost, however many come before it. Lanes store keys as text.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from ops.sql.keylist import KeyList, KeyListColumn
 
 @dataclass(frozen=True)
 class Keyset:
-    """The keys of the model's table; or only those of a list, in the list's order, which is that of text.
+    """The keys of a model's table; or only those of a list, in the list's order, which is that of text.
 
-    ``rows`` are always querysets over the model, joined with the list where there is one.
+    ``rows`` are always querysets over the model, joined with the list if there is one.
     """
 
     model: type[Model]
     key_list: KeyList | None = None
 
     def keys(self, after: Any = None, upper: Any = None) -> QuerySet[Any]:
-        """All keys in ``(after, upper]``, whether of candidates or not, in order."""
+        """All keys in ``(after, upper]``, candidates or not, in order; None leaves a side open."""
         if self.key_list:
             return _filter_key_range(self.key_list.keys(), F("object_id"), after, upper)
-        every = self.model._base_manager.order_by("pk").values_list("pk", flat=True)
-        return _filter_key_range(every, F("pk"), after, upper)
+        keys = self.model._base_manager.order_by("pk").values_list("pk", flat=True)
+        return _filter_key_range(keys, F("pk"), after, upper)
 
     def filter_range(self, rows: QuerySet[Any], after: Any, upper: Any) -> QuerySet[Any]:
         """The rows with a key in ``(after, upper]``; None leaves a side open."""
         return _filter_key_range(rows, self.order_key, after, upper)
 
     def filter_key(self, rows: QuerySet[Any], key: Any) -> QuerySet[Any]:
-        """The row with this key, as text."""
+        """The row with this key, given as text."""
         rows = rows.filter(pk=key)
         return rows.filter(Exact(self.key_list.key, key)) if self.key_list else rows
 
     @property
     def order_key(self) -> F | KeyListColumn:
-        """What to order rows by."""
+        """The expression by which the rows are ordered."""
         return self.key_list.key if self.key_list else F("pk")
 
 

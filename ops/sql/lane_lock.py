@@ -1,4 +1,4 @@
-"""The beginning of a batch, in one round trip."""
+"""The beginning of a batch in one round trip: its settings, its lane, the run's state."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ops.sql.compile import CompiledStatement
 from ops.states import State
 
 _LANE_COLUMNS = [field.attname for field in Lane._meta.concrete_fields]
-# The state is read by a statement of its own after the lane is locked: whoever pauses a run moves its state,
-# then takes every lane.
+# A statement of its own reads the state, after the lane is locked: whoever pauses a run changes its state
+# first, and then locks every lane.
 _LOCK_LANE_SQL = f"""
 {BATCH_SETTINGS_SQL}
 SELECT {", ".join(_LANE_COLUMNS)} FROM {Lane._meta.db_table} WHERE run_id = %s AND NOT finished
@@ -27,30 +27,32 @@ SELECT state, sweep,
 
 
 def lock_lane(
-    run: Run, preferred: Lane | None, lock_timeout: timedelta, ahead: CompiledStatement | None
+    run: Run, preferred: Lane | None, lock_timeout: timedelta, lookahead: CompiledStatement | None
 ) -> tuple[Lane | None, Any]:
-    """Lock an unfinished lane that nobody else holds, the preferred one if it is free; read the run's state.
+    """Lock an unfinished lane that is free, the preferred one if possible; update the run's state and sweep.
 
-    Returns the lane, and the row that ``ahead`` finds. In a transaction, which gets the settings of a batch.
-    Raises Held.
+    Returns the lane (None if none is free) and the row that ``lookahead`` selects. In a transaction, which
+    gets the settings of a batch. Raises RunHeld, RunLost.
     """
-    statement, params = (f"{_LOCK_LANE_SQL};{ahead.sql}", ahead.params) if ahead else (_LOCK_LANE_SQL, ())
+    statement, params = _LOCK_LANE_SQL, ()
+    if lookahead:
+        statement, params = f"{_LOCK_LANE_SQL};{lookahead.sql}", lookahead.params
     settings = batch_settings_params(run, preferred, lock_timeout)
     with connection.cursor() as cursor:
         cursor.execute(statement, [*settings, run.pk, preferred.pk if preferred else None, run.pk, *params])
         cursor.nextset()
         cursor.nextset()
-        found = cursor.fetchone()
+        lane_row = cursor.fetchone()
         cursor.nextset()
-        told = cursor.fetchone()
-        if told is None:
+        run_row = cursor.fetchone()
+        if run_row is None:
             raise RunLost(run.pk)
-        run.state, run.sweep, held = told
-        seen = cursor.fetchone() if ahead and cursor.nextset() else None
-    if held and run.state == State.RUNNING:
+        run.state, run.sweep, is_held = run_row
+        last_key = cursor.fetchone() if lookahead and cursor.nextset() else None
+    if is_held and run.state == State.RUNNING:
         raise RunHeld
-    if found is None:
-        return None, seen
-    lane = Lane.from_db(connection.alias, _LANE_COLUMNS, found)
+    if lane_row is None:
+        return None, last_key
+    lane = Lane.from_db(connection.alias, _LANE_COLUMNS, lane_row)
     lane.run = run
-    return lane, seen
+    return lane, last_key

@@ -1,4 +1,4 @@
-"""Conditions as people type them: what they say of NULL, of lists, JSON, times, and of what cannot be."""
+"""Conditions of --filter as typed: NULL, lists, JSON, times, and what is refused."""
 
 import datetime as dt
 import warnings
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MOMENT = dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC)
 
 
-def found(**asked: str) -> list[str]:
-    return [*Scope(asked).apply(Sort.objects.order_by("pk")).values_list("text", flat=True)]
+def select(**conditions: str) -> list[str]:
+    return [*Scope(conditions).apply(Sort.objects.order_by("pk")).values_list("text", flat=True)]
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def sorts() -> None:
 
 @pytest.mark.usefixtures("sorts")
 @pytest.mark.parametrize(
-    ("asked", "rows"),
+    ("condition", "rows"),
     [
         ("short=", "half"),
         ("short__isnull=true", "none"),
@@ -72,11 +72,11 @@ def sorts() -> None:
         ("owner__isnull=true", "half none"),
     ],
 )
-def test_a_filter_finds_what_it_says(asked: str, rows: str) -> None:
-    name, _, text = asked.partition("=")
+def test_a_filter_selects_the_rows(condition: str, rows: str) -> None:
+    name, _, text = condition.partition("=")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert found(**{name: text}) == rows.split()
+        assert select(**{name: text}) == rows.split()
 
 
 @pytest.mark.usefixtures("sorts")
@@ -85,39 +85,42 @@ def test_none_asks_for_sql_null_in_a_json_column_too() -> None:
 
 
 COLUMNS = ", ".join(field.name for field in Sort._meta.concrete_fields)
-NO_LIST = """a list. For rows that have it: words__contains=a. For rows with just this: words='["a"]'."""
+NO_LIST = (
+    "the column is a list. If it must contain the value: words__contains=a."
+    """ If it must contain nothing else: words='["a"]'."""
+)
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("condition", "message"),
     [
         ("words=a", f"words=a: {NO_LIST}"),
-        ("words=1", "words=1: a list. For rows that have it: words__contains=1."),
-        ("data=rare", "data=rare: it is JSON, in which a text has quotes: "),
-        ("data__contains=rare", "data__contains=rare: it is JSON, in which a text has quotes: "),
-        ("data__in=1,2", "data__in=1,2: lists and JSON are asked for one by one."),
+        ("words=1", "words=1: the column is a list. If it must contain the value: words__contains=1."),
+        ("data=rare", "data=rare: type JSON; a text needs quotes: "),
+        ("data__contains=rare", "data__contains=rare: type JSON; a text needs quotes: "),
+        ("data__in=1,2", "data__in=1,2: __in cannot be used with lists and JSON."),
         ("number=", "number=: “” value must be an integer. For NULL: number__isnull=true"),
         ("number=NULL", "number=NULL: “NULL” value must be an integer. For NULL: number__isnull=true"),
-        ("flag=", "flag=: it is true or false. For NULL: flag__isnull=true"),
+        ("flag=", "flag=: type true or false. For NULL: flag__isnull=true"),
         ("day=null", "day=null: “null” value has an invalid date format."),
         ("code=x", "code=x: “x” is not a valid UUID."),
         ("number__in=5,x", "number__in=5,x: “x” value must be an integer."),
         ('text__in="a', 'text__in="a: unexpected end of data'),
-        ("text__isnull=maybe", "text__isnull=maybe: it is true or false."),
-        ("text__contains=a", "text__contains=a: only a list or JSON contains something."),
+        ("text__isnull=maybe", "text__isnull=maybe: type true or false."),
+        ("text__contains=a", "text__contains=a: __contains can be used only with lists and JSON."),
         (
             "number__gt=5",
-            f"trials.Sort has no column 'number__gt'; it has {COLUMNS}. Of number can be asked: ",
+            f"trials.Sort has no column 'number__gt'; it has {COLUMNS}. For number, type number=VALUE, or ",
         ),
-        ("text=\udcff", "text=\\udcff: it is not UTF-8."),
-        ("text=\0", "text=\\u0000: no text can hold a NUL character."),
+        ("text=\udcff", "text=\\udcff: this is not UTF-8."),
+        ("text=\0", "text=\\u0000: a text cannot contain a NUL character."),
     ],
 )
-def test_a_filter_that_cannot_be_says_what_to_type(asked: str, words: str) -> None:
-    name, _, text = asked.partition("=")
+def test_a_filter_that_is_refused_says_what_to_type(condition: str, message: str) -> None:
+    name, _, text = condition.partition("=")
     with pytest.raises(InvalidScope) as refused:
         build_filter_kwargs(Sort, {name: text})
-    assert str(refused.value).startswith(words)
+    assert str(refused.value).startswith(message)
 
 
 def test_the_command_line_can_ask_for_null(manage: Manage) -> None:
