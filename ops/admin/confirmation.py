@@ -141,5 +141,5 @@ def _get_preview_context(preview: Preview) -> dict[str, Any]:
             (sample.label, [tuple(map(format_value, change)) for change in sample.values.values()])
             for sample in preview.samples
         ],
-        "remarks": preview.remarks,
+        "remarks": preview.notes,
     }

@@ -1,4 +1,4 @@
-"""The engine's own operation: taking a run back."""
+"""The operation that reverts a run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FINISHED_STATES = (State.SUCCEEDED, State.FINISHED_WITH_FAILURES)
 
 
 class RevertParams(forms.Form):
-    run = forms.IntegerField(help_text="The run to take back.")
+    run = forms.IntegerField(help_text="Number of the run to revert.")
 
     def clean_run(self) -> Run:
         number: int = self.cleaned_data["run"]
@@ -53,20 +53,20 @@ class RevertParams(forms.Form):
             get_model_fields(apps.get_model(run.model), run.columns)
         except LookupError as exc:
             raise forms.ValidationError(
-                f"run {number} changed {run.model}, which is no model any more."
+                f"run {number} changed {run.model}, and there is no such model any more."
             ) from exc
         except FieldDoesNotExist as exc:
-            raise forms.ValidationError(f"run {number} cannot be taken back: {exc}.") from exc
+            raise forms.ValidationError(f"run {number} cannot be reverted: {exc}.") from exc
         return run
 
 
 @register
 class Revert(Operation):
-    """Set back what a run changed, where it still stands as the run wrote it."""
+    """Restore the values that a run changed, in each row that nobody has changed since."""
 
     name = "revert"
     Params = RevertParams
-    example = None  # Its model is that of the run to take back, so it is tried out when it is built.
+    example = None  # Its model is that of the run to revert, so it is validated when it is built.
 
     def __init__(self, params: Mapping[str, Any], as_of: datetime) -> None:
         super().__init__(params, as_of)
@@ -75,9 +75,9 @@ class Revert(Operation):
         self.columns = self.run.columns
         self.fields = get_model_fields(self.model, self.run.columns)
         self.key_list: KeyList = KeyList(AuditLog, self.run.pk)
-        now = read_column_types(self.model, self.fields)
-        self.changed_types = find_changed_types(self.run.types, now)
-        self.kinds = {column: kind for column, kind in now.items() if column not in self.changed_types}
+        types = read_column_types(self.model, self.fields)
+        self.changed_types = find_changed_types(self.run.types, types)
+        self.column_types = {name: kind for name, kind in types.items() if name not in self.changed_types}
         try:
             self.display_field = registry.get_operation(self.run.operation).display_field
         except OpsError:
@@ -85,64 +85,66 @@ class Revert(Operation):
 
     def get_queryset(self) -> QuerySet[Any]:
         rows = self.key_list.join(self.model._base_manager.all())
-        return rows.filter(is_unchanged_since_run(self.key_list, self.fields, self.kinds))
+        return rows.filter(is_unchanged_since_run(self.key_list, self.fields, self.column_types))
 
     def get_changes(self) -> Mapping[str, Any]:
-        return {field.name: old_value(self.key_list, field, self.kinds) for field in self.fields}
+        return {field.name: old_value(self.key_list, field, self.column_types) for field in self.fields}
 
     def check_preconditions(self) -> None:
-        """Refuse a run whose columns have other names or types now, to which its values do not fit."""
+        """Raise InvalidParams if columns were renamed or have types that do not take the old values."""
         fields = [field for field in self.fields if field.column in self.changed_types]
         for field in fields:
             then, now = self.changed_types[str(field.column)]
             if lacks_audited_column(self.run.pk, field):
-                self._refuse(f"it wrote no column {field.column!r}, which is what it is called now")
+                self._raise_not_revertible(f"it did not write {field.column!r}, as the column is called now")
             if then and is_json(field) != then.startswith("json"):
-                self._refuse(f"{field.column} was {then} and is {now} now, where null is another thing")
+                self._raise_not_revertible(
+                    f"{field.column} was {then} and is {now} now, and a JSON null is no SQL NULL"
+                )
         try:
             with transaction.atomic():
                 validate_audited_values(self.run.pk, fields)
         except DatabaseError as exc:
             if sqlstate(exc)[:2] not in _CAST_ERROR_CLASSES:
                 raise
-            reason = first_line(exc) + self._told_types()
-            self._refuse(f"a value does not fit its column any more: {reason}")
+            reason = first_line(exc) + self._describe_changed_types()
+            self._raise_not_revertible(f"a value does not fit its column any more: {reason}")
 
-    def _refuse(self, why: str) -> NoReturn:
-        raise InvalidParams({NON_FIELD_ERRORS: [f"run {self.run.pk} cannot be taken back: {why}."]})
+    def _raise_not_revertible(self, reason: str) -> NoReturn:
+        raise InvalidParams({NON_FIELD_ERRORS: [f"run {self.run.pk} cannot be reverted: {reason}."]})
 
     def get_notes(self, run: Run | None) -> Iterable[str]:
-        """The conflicts: rows of the run that were changed since, and so the revert leaves alone."""
+        """Yield the number of conflicts: rows changed since the run, which stay as they are."""
         if conflicts := self._count_conflicts(run):
             meta = self.model._meta
             noun = meta.verbose_name if conflicts == 1 else meta.verbose_name_plural
-            such_as = ", ".join(self.get_display_names(self._conflicts(run)).values())
-            sample = f", such as {such_as}" if such_as else ""
-            told = f"{conflicts:,} {noun} changed since run {self.run.pk}, left alone{sample}"
-            yield told + self._told_types()
+            examples = ", ".join(self.get_display_names(self._sample_conflict_keys(run)).values())
+            sample = f", such as {examples}" if examples else ""
+            note = f"{conflicts:,} {noun} changed since run {self.run.pk}, left alone{sample}"
+            yield note + self._describe_changed_types()
 
-    def _told_types(self) -> str:
-        """By what else than a change of its own a row may differ from what was audited."""
-        told = [
+    def _describe_changed_types(self) -> str:
+        """A row may differ from its audit row only because its column has another type now."""
+        changes = [
             f"{column} was {then} and is {now} now"
             for column, (then, now) in self.changed_types.items()
             if then not in ("", now)
         ]
-        return f" ({', '.join(told)})" if told else ""
+        return f" ({', '.join(changes)})" if changes else ""
 
     def _count_conflicts(self, run: Run | None) -> int:
         audited = changed_audit_rows(self.run.pk, self.fields).count()
         if run is None:
             return audited - self.get_queryset().count()
-        # What a run under way, or one of some rows only, has left is no conflict.
+        # Rows that an active run has not reached, or that are out of its scope, are no conflicts.
         if run.state not in _FINISHED_STATES or run.scope.get("filter") or run.scope.get("keys"):
             return 0
         return audited - AuditLog.objects.filter(run=run).count() - run.failures.count()
 
-    def _conflicts(self, run: Run | None) -> list[str]:
-        """The keys of some conflicts: see Note [Scalar subqueries over audit rows]."""
+    def _sample_conflict_keys(self, run: Run | None) -> list[str]:
+        """For the subquery see Note [Scalar subqueries over audit rows]."""
         if run is None:
             return []
         reverted = AuditLog.objects.filter(run=run, object_id=OuterRef("object_id")).values("run")
-        left = changed_audit_rows(self.run.pk, self.fields).filter(IsNull(Subquery(reverted[:1]), True))
-        return list(left.order_by("pk").values_list("object_id", flat=True)[:_CONFLICT_SAMPLE_SIZE])
+        rows = changed_audit_rows(self.run.pk, self.fields).filter(IsNull(Subquery(reverted[:1]), True))
+        return list(rows.order_by("pk").values_list("object_id", flat=True)[:_CONFLICT_SAMPLE_SIZE])

@@ -14,14 +14,14 @@ def as_lines(preview: Preview, to_execute: str) -> list[str]:
     lines = [f"{operation.name}: {operation.summary()}", ""]
     if not preview.total:
         nothing = f"No {operation.model._meta.verbose_name} needs the change."
-        return [*lines, nothing, *(f"  note  {remark}" for remark in preview.remarks)]
+        return [*lines, nothing, *(f"  note  {remark}" for remark in preview.notes)]
     lines.append(f"  would change  {format_row_count(operation.model, preview.total)}")
     if preview.breakdown:
         counts = " · ".join(f"{format_value(name)} {count:,}" for name, count in preview.breakdown[:8])
         more = f" · {len(preview.breakdown) - 8} more" if len(preview.breakdown) > 8 else ""
         lines.append(f"  by {operation.group_by:<11}{counts}{more}")
     lines.append(f"  estimate      {format_estimate(preview.duration)}, {format_rate_basis(preview)}")
-    lines += [f"  note          {remark}" for remark in preview.remarks]
+    lines += [f"  note          {remark}" for remark in preview.notes]
     width = max(len(sample.label) for sample in preview.samples)
     lines += ["", "  for example"]
     lines += [f"    {sample.label:<{width}}  {_format_changes(sample)}" for sample in preview.samples]
@@ -36,15 +36,15 @@ def as_json(preview: Preview) -> dict[str, Any]:
         "total": preview.total,
         "breakdown": {format_value(name): count for name, count in preview.breakdown},
         "samples": [{"row": s.label, "changes": s.values} for s in preview.samples],
-        "remarks": preview.remarks,
+        "remarks": preview.notes,
         "seconds": round(preview.duration.total_seconds(), 1),
     }
 
 
 def format_rate_basis(preview: Preview) -> str:
-    if preview.learnt_from is None:
+    if preview.rate_source_run is None:
         return f"assuming {preview.rate:,.0f} rows/s"
-    return f"at the speed of run {preview.learnt_from} ({preview.rate:,.0f} rows/s)"
+    return f"at the speed of run {preview.rate_source_run} ({preview.rate:,.0f} rows/s)"
 
 
 def _format_changes(sample: Sample) -> str:

@@ -22,7 +22,7 @@ def format_failure(row: FailedRow) -> str:
 
 
 def _format_conflict(row: Conflict) -> str:
-    if row.gone:
+    if row.is_deleted:
         return "is gone"
     return ", ".join(f"{name}: {_format_column(told)}" for name, told in row.columns.items())
 
@@ -43,7 +43,7 @@ def failure_json(row: FailedRow) -> dict[str, Any]:
 
 
 def conflict_json(row: Conflict) -> dict[str, Any]:
-    return {"object_id": row.object_id, "row": row.name, "gone": row.gone, "columns": dict(row.columns)}
+    return {"object_id": row.object_id, "row": row.name, "gone": row.is_deleted, "columns": dict(row.columns)}
 
 
 def row_json(run: int, row: FailedRow | Conflict) -> dict[str, Any]:

@@ -44,5 +44,5 @@ def _column_claimed_error(held: Claim) -> ColumnClaimed:
     told = f"{other.operation}, {status_label(here.status)}"
     return ColumnClaimed(
         f"{held.model}.{held.column} is being written by run {other.pk} ({told}).",
-        "\n  ".join(["Let that run end, or give it up:", *map(str, list_next_steps(here))]),
+        "\n  ".join(["Wait until that run has ended, or cancel it:", *map(str, list_next_steps(here))]),
     )

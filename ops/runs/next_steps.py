@@ -53,27 +53,27 @@ ALLOWED_ACTIONS: dict[str, tuple[RunAction, ...]] = {
 _PURPOSES = {
     RunAction.SHOW: "To see it",
     RunAction.WATCH: "To see it live",
-    RunAction.RESUME: "To go on",
+    RunAction.RESUME: "To resume it",
     RunAction.PAUSE: "To pause it",
-    RunAction.CANCEL: "To give it up",
-    RunAction.RETRY: "To try the failed rows again, once they are mended",
-    RunAction.REVERT: "To take it back",
+    RunAction.CANCEL: "To cancel it",
+    RunAction.RETRY: "To retry the failed rows, once they are corrected",
+    RunAction.REVERT: "To revert it",
 }
 _STATUS_PURPOSES = {
     (State.RUNNING, RunAction.RESUME): "To join it",
-    (HELD, RunAction.RESUME): "To go on all the same",
+    (HELD, RunAction.RESUME): "To resume it anyway",
     (State.PAUSING, RunAction.PAUSE): "To complete the pause",
     (State.CANCELLING, RunAction.CANCEL): "To complete the cancel",
-    (State.VERIFICATION_FAILED, RunAction.RESUME): "Mend what the checks found, and verify again with",
+    (State.VERIFICATION_FAILED, RunAction.RESUME): "Correct what the checks found, then verify again",
 }
 
 # What to do before a failed run is resumed, by its error code: an SQLSTATE, or an exception's code.
 _REMEDIES = {
-    "53100": "Make room on the disk of the database (docs/guide/10-runbook.md), then go on",
-    TooManyFailures.code: "Mend what the failed rows say, then go on",
-    AllRowsFailed.code: "Mend what they all failed for, then go on",
+    "53100": "Make room on the disk of the database (docs/guide/10-runbook.md), then resume it",
+    TooManyFailures.code: "Solve what the failed rows report, then resume it",
+    AllRowsFailed.code: "Solve what made every row fail, then resume it",
 }
-_DEFAULT_REMEDY = "Once that is mended, go on"
+_DEFAULT_REMEDY = "Once that is solved, resume it"
 # Errors that come again each time the run is resumed.
 _PERMANENT_ERRORS = {NonTerminating.code, InvalidDeclaration.code}
 
@@ -202,7 +202,7 @@ def _action_flags(run: RunStatus, action: RunAction) -> list[str]:
 def _rerun_step(run: RunStatus) -> Step:
     """Return the step for a failed run that cannot be resumed."""
     if not run.rerun_command:
-        return Step("It cannot go on. To see it again", format_run_command(run.number, RunAction.SHOW))
+        return Step("It cannot be resumed. To see it again", format_run_command(run.number, RunAction.SHOW))
     if run.error_code in _PERMANENT_ERRORS:
         return Step("Correct the operation's code, then start again", run.rerun_command)
-    return Step("It cannot go on. Start again", run.rerun_command)
+    return Step("It cannot be resumed. To start again", run.rerun_command)

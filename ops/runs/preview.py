@@ -1,4 +1,4 @@
-"""What a run would do, seen before it does it."""
+"""The preview of a run: what it would change, computed without writing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ops.operations.validation import build_deterministic_operation, check_query
 from ops.runs.creation import RunRequest
 
 _SAMPLE_SIZE = 5
-# A run of fewer rows than this says more of its start than of its rate.
+# The rate of a run with fewer rows is mostly the time of its start.
 _MIN_ROWS_FOR_RATE = 1_000
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One row by its label, with each column's old and new value (only the old one if rows are processed)."""
+    """The display name of a row, and each column's old and new value (only the old one with process())."""
 
     label: str
     values: dict[str, tuple[Any, Any] | tuple[Any]]
@@ -37,15 +37,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Preview:
-    """``rate`` is in rows a second, learnt from run ``learnt_from`` where there is one."""
+    """``rate`` is in rows a second, that of run ``rate_source_run`` where there is one, else an estimate."""
 
     operation: Operation
     total: int
     breakdown: list[tuple[Any, int]]
     samples: list[Sample]
-    remarks: list[str]
+    notes: list[str]
     rate: float
-    learnt_from: int | None
+    rate_source_run: int | None
 
     @property
     def duration(self) -> timedelta:
@@ -53,7 +53,7 @@ class Preview:
 
 
 def build_preview(request: RunRequest) -> Preview:
-    """Look at the rows in one READ ONLY snapshot: nothing can be written here.
+    """Compute the preview in one READ ONLY snapshot, so that nothing can be written.
 
     Raises InvalidDeclaration, InvalidParams, or InvalidScope.
     """
@@ -63,20 +63,20 @@ def build_preview(request: RunRequest) -> Preview:
         check_query_plan(operation)
         operation.check_preconditions()
         rows = candidates(operation, request.scope)
-        rate, learnt_from = _estimate_rate(operation)
-        samples, foreseen = _sample_rows(rows.order_by("pk"), operation)
+        rate, rate_source_run = _estimate_rate(operation)
+        samples, warnings = _sample_rows(rows.order_by("pk"), operation)
         return Preview(
             operation=operation,
             total=rows.count(),
             breakdown=_count_by_group(rows, operation.group_by),
             samples=samples,
-            remarks=[
-                *(foreseen if samples else ()),
+            notes=[
+                *(warnings if samples else ()),
                 *collect_notes(operation, None),
                 *iter_table_warnings(operation),
             ],
             rate=rate,
-            learnt_from=learnt_from,
+            rate_source_run=rate_source_run,
         )
 
 
@@ -88,37 +88,40 @@ def _count_by_group(rows: Any, field: str | None) -> list[tuple[Any, int]]:
 
 
 def _sample_rows(rows: Any, operation: Operation) -> tuple[list[Sample], list[str]]:
-    """The first rows, and what can be foreseen of their new values and of those after them."""
+    """Return the first rows, and warnings about the new values of these and the next rows."""
     if operation.is_per_row():
         return _sample_old_values(rows, operation), [VALUES_COMPUTED_LATER]
     try:
         with transaction.atomic():
-            told = list(predict_failures(rows, operation))
-            return _sample_new_values(rows[:_SAMPLE_SIZE], operation), told
+            warnings = list(predict_failures(rows, operation))
+            return _sample_new_values(rows[:_SAMPLE_SIZE], operation), warnings
     except DataError as exc:
         reason = first_line(exc)
-        told = [f"the new values of some rows cannot be computed, and these rows would fail: {reason}"]
-    return _sample_old_values(rows, operation), told
+        warning = f"the new values of some rows cannot be computed, and these rows would fail: {reason}"
+    return _sample_old_values(rows, operation), [warning]
 
 
 def _sample_old_values(rows: Any, operation: Operation) -> list[Sample]:
     columns = [field.name for field in written_fields(operation)]
-    told = rows.values_list(operation.display_field, *columns)[:_SAMPLE_SIZE]
-    return [Sample(str(row[0]), {c: (old,) for c, old in zip(columns, row[1:], strict=True)}) for row in told]
+    samples = []
+    for name, *values in rows.values_list(operation.display_field, *columns)[:_SAMPLE_SIZE]:
+        old_values = zip(columns, values, strict=True)
+        samples.append(Sample(str(name), {column: (old,) for column, old in old_values}))
+    return samples
 
 
 def _sample_new_values(rows: Any, operation: Operation) -> list[Sample]:
     columns = [field.name for field in written_fields(operation)]
     labelled = select_changes(rows.annotate(row_label_=F(operation.display_field)), operation, "row_label_")
-    found = []
+    samples = []
     for label, _, *values in labelled:
         pairs = zip(values[: len(columns)], values[len(columns) :], strict=True)
-        found.append(Sample(str(label), dict(zip(columns, pairs, strict=True))))
-    return found
+        samples.append(Sample(str(label), dict(zip(columns, pairs, strict=True))))
+    return samples
 
 
 def _estimate_rate(operation: Operation) -> tuple[float, int | None]:
-    """Rows a second of the newest run of the operation that changed enough of them, without a cap."""
+    """Return rows a second and the run they are from: the newest with enough rows and no --max-rate."""
     ended = Run.objects.filter(operation=operation.name, worked__gt=timedelta(), finished_at__isnull=False)
     counted = ended.filter(max_rate=None).annotate(changed=Sum("lanes__changed"), busiest=Max("lanes__busy"))
     run = counted.filter(changed__gte=_MIN_ROWS_FOR_RATE).order_by("-pk").first()

@@ -11,16 +11,19 @@ from ops.runs.next_steps import ALLOWED_ACTIONS, RunAction, format_run_command, 
 
 
 def rebuild_operation(run: Run) -> Operation:
-    """The operation as the run began with it. Raises UnknownOperation, InvalidParams, ChangedDeclaration."""
+    """Return the operation as it was when the run began.
+
+    Raises UnknownOperation, InvalidParams, or DeclarationChanged.
+    """
     try:
         declared = registry.get_operation(run.operation)
     except UnknownOperation as exc:
         raise UnknownOperation(exc.reason, f"Run {run.pk} needs its code: {_missing_code_hint(run)}") from exc
     operation = build_operation(declared, run.params, run.as_of)
     if fingerprint(operation) != run.version:
-        build_deterministic_operation(declared, run.params, run.as_of)  # may know better why
+        build_deterministic_operation(declared, run.params, run.as_of)  # its error, if any, is more exact
         reason = (
-            f"{run.operation} is declared otherwise than when run {run.pk} began, so that run cannot go on."
+            f"The code of {run.operation} changed after run {run.pk} began, so the run cannot be resumed."
         )
         raise DeclarationChanged(reason, _restart_hint(run))
     return operation
@@ -28,12 +31,12 @@ def rebuild_operation(run: Run) -> Operation:
 
 def _missing_code_hint(run: Run) -> str:
     if RunAction.CANCEL in ALLOWED_ACTIONS[run.state]:
-        return f"bring that back, or give it up: {format_run_command(run.pk, RunAction.CANCEL)}"
-    return f"bring that back. To see it: {format_run_command(run.pk, RunAction.SHOW)}"
+        return f"restore that, or cancel the run: {format_run_command(run.pk, RunAction.CANCEL)}"
+    return f"restore that. To see it: {format_run_command(run.pk, RunAction.SHOW)}"
 
 
 def _restart_hint(run: Run) -> str:
-    start = f"tart anew ({rerun_command(run) or 'choose its rows again'})"
+    start = f"tart again ({rerun_command(run) or 'choose its rows again'})"
     if RunAction.CANCEL in ALLOWED_ACTIONS[run.state]:
         return f"Cancel it ({format_run_command(run.pk, RunAction.CANCEL)}) and s{start}"
     return f"S{start}"

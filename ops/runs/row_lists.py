@@ -1,4 +1,4 @@
-"""Rows of a run to go through: page by page, in the order of their keys as text, or all of them."""
+"""Lists of a run's rows, read page by page in the order of their keys as text."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ T = TypeVar("T", bound=HasObjectId)
 class RowList(ABC, Generic[T]):
     @abstractmethod
     def count(self, after: str | None = None) -> int:
-        """Of all of them, or of those whose key is greater."""
+        """Count the rows, or those whose key is greater than ``after``."""
 
     @abstractmethod
     def page(self, limit: int, after: str | None = None) -> list[T]:
-        """The first ones whose key is greater."""
+        """Return the first rows, or the first whose key is greater than ``after``."""
 
     def __iter__(self) -> Iterator[T]:
-        """All, of which no more than a page is held."""
+        """Yield all rows, with at most one page in memory."""
         after = None
-        while found := self.page(_PAGE_SIZE, after):
-            yield from found
-            after = found[-1].object_id
+        while rows := self.page(_PAGE_SIZE, after):
+            yield from rows
+            after = rows[-1].object_id
 
 
 @dataclass(frozen=True)
 class FailedRow:
-    """``to_retry``: the run went on since, and will try it again."""
+    """``to_retry``: the run was resumed since, and will try the row again."""
 
     object_id: str
     name: str
@@ -54,28 +54,28 @@ class FailedRow:
 
 
 class FailedRows(RowList[FailedRow]):
-    """Those that a run could not change."""
+    """The rows that a run could not change."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.found = run.failures.standing()
+        self.failures = run.failures.standing()
 
     def count(self, after: str | None = None) -> int:
-        return self._beyond(after).count()
+        return self._rows_after(after).count()
 
     def page(self, limit: int, after: str | None = None) -> list[FailedRow]:
-        rows = list(self._beyond(after).order_by("object_id")[:limit])
-        names = self._names([row.object_id for row in rows])
+        rows = list(self._rows_after(after).order_by("object_id")[:limit])
+        names = self._display_names([row.object_id for row in rows])
         return [
             FailedRow(row.object_id, names[row.object_id], row.error, row.created_at, row.to_retry)
             for row in rows
         ]
 
-    def _beyond(self, after: str | None) -> QuerySet[Failure]:
-        return self.found if after is None else self.found.filter(object_id__gt=after)
+    def _rows_after(self, after: str | None) -> QuerySet[Failure]:
+        return self.failures if after is None else self.failures.filter(object_id__gt=after)
 
-    def _names(self, keys: list[str]) -> dict[str, str]:
-        """By their keys where the operation was changed or removed since: then it has no more to say."""
+    def _display_names(self, keys: list[str]) -> dict[str, str]:
+        """Return the keys themselves where the operation was changed or removed since the run."""
         try:
             return rebuild_operation(self.run).get_display_names(keys)
         except OpsError:

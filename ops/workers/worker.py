@@ -48,10 +48,10 @@ class RunWorker(Worker):
 
     def handle_warm_shutdown_request(self) -> None:
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
-        self._tell_horse()
+        self._signal_horse()
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
-        self._tell_horse()
+        self._signal_horse()
 
     def set_shutdown_requested_date(self) -> None:
         with suppress(RedisError):  # It is only told, and in the middle of a signal.
@@ -59,10 +59,10 @@ class RunWorker(Worker):
 
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
         if self._stop_requested:  # The signal came before there was a horse to tell.
-            self._tell_horse()
+            self._signal_horse()
         super().monitor_work_horse(job, queue, execution)
 
-    def _tell_horse(self) -> None:
+    def _signal_horse(self) -> None:
         """Not its process group, as RQ does it: a horse just born is still in the worker's."""
         if self.horse_pid:
             with suppress(ProcessLookupError):
@@ -80,21 +80,21 @@ class RunWorker(Worker):
         worked, ends = False, burst or kwargs.get("max_jobs") or kwargs.get("max_idle_time")
         with suppress(StopRequested):
             while not self._shutdown_requested_date:
-                worked = self._work(burst, *args, **kwargs)
+                worked = self._try_work(burst, *args, **kwargs)
                 if ends:
                     break
                 sleep(1)
-                self._let_horse_end()
+                self._reap_horse()
         return worked
 
-    def _work(self, *args: Any, **kwargs: Any) -> bool:
+    def _try_work(self, *args: Any, **kwargs: Any) -> bool:
         try:
             return super().work(*args, **kwargs)
         except RedisError as exc:
             self.log.warning("Worker %s: Redis is unavailable: %s", self.name, exc)
             return False
 
-    def _let_horse_end(self) -> None:
+    def _reap_horse(self) -> None:
         if self.horse_pid:
             self.wait_for_horse()
         self._horse_pid = 0
@@ -117,16 +117,16 @@ class RunWorker(Worker):
             super().maintain_heartbeats(job, execution)
         except RedisError as exc:
             self.log.warning("Worker %s: Redis is unavailable, its job goes on: %s", self.name, exc)
-        self._at_each_beat()
+        self._on_heartbeat()
 
     # At each beat.
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         super().heartbeat(timeout, pipeline)
         if pipeline is None:
-            self._at_each_beat()
+            self._on_heartbeat()
 
-    def _at_each_beat(self) -> None:
+    def _on_heartbeat(self) -> None:
         with suppress(RedisError), self.connection.pipeline() as pipeline:
             # A Redis that was emptied no longer knows who works.
             pipeline.hset(self.key, mapping=self.serialize())

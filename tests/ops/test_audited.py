@@ -116,7 +116,7 @@ def test_a_revert_whose_values_do_not_fit_any_more_is_refused_in_words(
         lambda: create_run(Revert, params={"run": run.pk}),
     ):
         with pytest.raises(
-            InvalidParams, match=f"run {run.pk} cannot be taken back: a value does not fit"
+            InvalidParams, match=f"run {run.pk} cannot be reverted: a value does not fit"
         ) as told:
             ask()
         assert words in str(told.value)
@@ -144,7 +144,7 @@ def test_a_run_that_wrote_a_column_of_another_name_is_refused(fill: Fill) -> Non
     execute_sql("ALTER TABLE trials_typed RENAME value TO worth")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FIELD, "column", "worth")
-        with pytest.raises(InvalidParams, match="it wrote no column 'worth', which is what it is called now"):
+        with pytest.raises(InvalidParams, match="it did not write 'worth', as the column is called now"):
             create_run(Revert, params={"run": run.pk})
 
 
@@ -160,7 +160,9 @@ def test_a_column_that_is_json_now_is_refused_in_words(fill: Fill, monkeypatch: 
     run = fill("text", "a", "b")
     execute_sql("ALTER TABLE trials_typed ALTER value TYPE jsonb USING to_jsonb(value)")
     monkeypatch.setattr(FIELD, "kind", "jsonb")
-    with pytest.raises(InvalidParams, match="value was text and is jsonb now, where null is another thing"):
+    with pytest.raises(
+        InvalidParams, match="value was text and is jsonb now, and a JSON null is no SQL NULL"
+    ):
         create_run(Revert, params={"run": run.pk})
 
 
@@ -195,6 +197,6 @@ def test_a_row_that_a_run_left_as_it_was_is_no_conflict(declare: RegisterOperati
     run = execute_operation(declare(make_operation(missing, {"note": F("name")})), batch_size=1)
     assert audited_changes(run)[str(rows[1].pk)] == {"note": {"old": None, "new": None}}
     seen = build_preview(RunRequest(Revert, "tester", params={"run": run.pk}))
-    assert (seen.total, seen.remarks) == (2, [])
+    assert (seen.total, seen.notes) == (2, [])
     revert = execute_operation(Revert, params={"run": run.pk})
     assert list(rebuild_operation(revert).get_notes(revert)) == []

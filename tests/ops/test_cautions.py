@@ -22,7 +22,7 @@ REWRITE = (
 
 
 def remarks(declared: Any, **asked: Any) -> list[str]:
-    return build_preview(RunRequest(declared, "tester", **asked)).remarks
+    return build_preview(RunRequest(declared, "tester", **asked)).notes
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,5 @@ def test_a_preview_tells_that_a_role_may_not_see_all_rows(declare: RegisterOpera
             "RESET ROLE; ALTER TABLE trials_thing DISABLE ROW LEVEL SECURITY;"
             "DROP OWNED BY trials_blind; DROP ROLE trials_blind"
         )
-    assert (seen.total, len(seen.remarks)) == (0, 1)
-    assert seen.remarks[0].startswith("row-level security is on for this role: things that it may not read")
+    assert (seen.total, len(seen.notes)) == (0, 1)
+    assert seen.notes[0].startswith("row-level security is on for this role: things that it may not read")

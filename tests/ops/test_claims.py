@@ -46,9 +46,9 @@ def test_a_second_run_on_a_claimed_column_is_refused(declare: RegisterOperation,
         create_run(declare(second))
     assert str(refused.value) == (
         f"trials.thing.note is being written by run {first.pk} (notes, queued)."
-        f" Let that run end, or give it up:\n  To go on: manage.py runs resume {first.pk}\n"
+        f" Wait until that run has ended, or cancel it:\n  To resume it: manage.py runs resume {first.pk}\n"
         f"  To see it live: manage.py runs watch {first.pk}\n"
-        f"  To give it up: manage.py runs cancel {first.pk}"
+        f"  To cancel it: manage.py runs cancel {first.pk}"
     )
     assert list(Run.objects.all()) == [first]
     assert Claim.objects.count() == 1

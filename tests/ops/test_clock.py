@@ -120,7 +120,7 @@ def test_a_rate_is_not_learnt_from_a_clock_that_went_back(begun: Callable[..., R
     Run.objects.update(worked=timedelta(microseconds=1))
     create_things(3)
     seen = build_preview(RunRequest(registry.get_operation("trial"), "tester"))
-    assert (seen.learnt_from, seen.rate) == (run.pk, 10_000)
+    assert (seen.rate_source_run, seen.rate) == (run.pk, 10_000)
 
 
 def test_a_clock_of_this_machine_that_is_behind_changes_no_duration(

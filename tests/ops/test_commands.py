@@ -85,7 +85,7 @@ def test_failed_rows_are_told_and_the_exit_status_is_1(manage: Manage) -> None:
         done,
         """
         Run N finished with failures: 0 changed, 3 failed in DURATION (RATE rows/s), K batches, 1 sweep.
-        To try the failed rows again, once they are mended: manage.py runs retry N
+        To retry the failed rows, once they are corrected: manage.py runs retry N
         """,
         status=1,
     )
@@ -101,7 +101,7 @@ def test_a_check_that_does_not_hold_is_told_and_the_exit_status_is_1(manage: Man
         """
         Run N verification failed: 0 changed in DURATION (RATE rows/s), K batches, 1 sweep.
           FAILED  things without a note: 1, such as hidden
-        Mend what the checks found, and verify again with: manage.py runs resume N
+        Correct what the checks found, then verify again: manage.py runs resume N
         """,
         status=1,
     )
@@ -271,7 +271,7 @@ def test_a_run_that_is_paused_already_says_how_to_go_on(manage: Manage) -> None:
     lifecycle.pause(run)
     refused = manage("runs", "pause", run.pk)
     assert refused.returncode == 1
-    words = f"run {run.pk} is paused already. To go on: manage.py runs resume {run.pk}"
+    words = f"run {run.pk} is paused already. To resume it: manage.py runs resume {run.pk}"
     assert refused.stderr == f"CommandError: {words}\n"
 
 
@@ -283,19 +283,22 @@ def test_a_run_of_an_operation_that_was_removed_can_be_shown_and_cancelled(manag
     assert "no operation is called 'gone'; the registered ones: " in refused.stderr
     give_up = f"manage.py runs cancel {run.pk}"
     assert refused.stderr.endswith(
-        f" Run {run.pk} needs its code: bring that back, or give it up: {give_up}\n"
+        f" Run {run.pk} needs its code: restore that, or cancel the run: {give_up}\n"
     )
-    assert manage("runs", "show", run.pk).stdout.splitlines()[-1] == f"To give it up: {give_up}"
+    assert manage("runs", "show", run.pk).stdout.splitlines()[-1] == f"To cancel it: {give_up}"
     assert manage("runs", "cancel", run.pk).returncode == 0
     ended = manage("runs", "resume", run.pk)
-    assert ended.stderr.endswith(f": bring that back. To see it: manage.py runs show {run.pk}\n")
+    assert ended.stderr.endswith(f": restore that. To see it: manage.py runs show {run.pk}\n")
 
 
 def test_a_revert_of_a_run_that_cannot_be_taken_back_names_no_flag_that_is_none(manage: Manage) -> None:
     run = Run.objects.create(operation="gone", model="no.more", columns=["x"], as_of=timezone.now(), total=0)
     refused = manage("runs", "revert", run.pk)
     assert refused.returncode == 2
-    assert refused.stderr == f"CommandError: run {run.pk} changed no.more, which is no model any more.\n"
+    assert (
+        refused.stderr
+        == f"CommandError: run {run.pk} changed no.more, and there is no such model any more.\n"
+    )
 
 
 def test_a_retry_whose_parameters_are_refused_by_now_names_no_flag_that_is_none(manage: Manage) -> None:

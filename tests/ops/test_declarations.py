@@ -380,7 +380,7 @@ def test_the_order_of_a_set_makes_no_other_declaration_in_another_process() -> N
 def test_notes_that_raise_are_told_as_one(declare: RegisterOperation) -> None:
     create_things(1)
     trial = declare(of(get_notes=raising))
-    assert build_preview(RunRequest(trial, "me")).remarks[0].startswith(f"get_notes(): {KEY_ERROR}")
+    assert build_preview(RunRequest(trial, "me")).notes[0].startswith(f"get_notes(): {KEY_ERROR}")
     assert execute_operation(trial).state == "succeeded"
 
 

@@ -227,7 +227,7 @@ def test_a_full_disk_fails_the_run_which_goes_on_once_there_is_room(small: Path)
     assert "No space left on device" in run.error
     told = describe_next_step(run)
     assert told.startswith("Make room on the disk of the database")
-    assert told.endswith(f"then go on: manage.py runs resume {run.pk}")
+    assert told.endswith(f"then resume it: manage.py runs resume {run.pk}")
     ballast.unlink()
     lifecycle.requeue(run)
     assert execute_run(run).state == "succeeded"

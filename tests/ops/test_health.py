@@ -189,7 +189,7 @@ def test_lines_and_json_say_until_when_and_why_and_the_lines_not_again_and_again
     for watcher in (LineReporter(run, lines), JsonLinesReporter(run, documents)):
         watcher.held(run)
         watcher.held(run)
-    past = f"To go on all the same: manage.py runs resume {run.pk} --ignore-health archiving"
+    past = f"To resume it anyway: manage.py runs resume {run.pk} --ignore-health archiving"
     assert lines.getvalue() == f"run {run.pk}: held until 03:04:05 UTC by archiving: \\u001bfails\n{past}\n"
     told = {"event": "held", "held_until": "2026-01-02T03:04:05+00:00", "held_reason": "archiving: \x1bfails"}
     told |= {

@@ -161,7 +161,7 @@ def test_a_revert_by_another_login_restores_exactly(
     with hostile():
         asked = {"params": {"run": run.pk}}
         seen = build_preview(RunRequest(Revert, "tester", **asked))  # type: ignore[arg-type]
-        assert (seen.total, seen.remarks) == (1, [])
+        assert (seen.total, seen.notes) == (1, [])
         revert = create_run(Revert, **asked)
         Run.objects.filter(pk=revert.pk).update(sweep=sweep)
         assert succeeded(execute_run(revert)).total == 1

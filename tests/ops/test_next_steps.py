@@ -171,7 +171,7 @@ def test_a_hold_names_the_flag_that_ignores_each_that_holds() -> None:
 
 def test_a_pause_that_is_refused_says_what_works_instead() -> None:
     run = annotate()
-    with pytest.raises(InvalidTransition, match=rf"To go on: manage\.py runs resume {run.pk}$"):
+    with pytest.raises(InvalidTransition, match=rf"To resume it: manage\.py runs resume {run.pk}$"):
         lifecycle.pause(run)
 
 
@@ -198,7 +198,7 @@ def test_too_many_failures_say_to_mend_the_rows_and_may_bear_more(
     run = create_run(registry.get_operation("trials_annotate"), max_failures=1, batch_size=1)
     with pytest.raises(TooManyFailures):
         execute_run(run)
-    assert get_next_step(read_run_status(run)).purpose == "Mend what the failed rows say, then go on"
+    assert get_next_step(read_run_status(run)).purpose == "Solve what the failed rows report, then resume it"
     more = manage("runs", "resume", run.pk, "--max-failures", 5)
     assert (more.returncode, Run.objects.get().state) == (1, "finished_with_failures")
 
@@ -209,7 +209,7 @@ def test_a_disk_that_was_full_asks_for_room_and_then_to_go_on(
     run = begun()
     lifecycle.fail(run, "DiskFull: could not extend file", "53100")
     shown = manage("runs", "show", run.pk).stdout
-    assert f"then go on: manage.py runs resume {run.pk}\n" in shown
+    assert f"then resume it: manage.py runs resume {run.pk}\n" in shown
     assert "Make room on the disk of the database" in shown
     assert manage("runs", "resume", run.pk).returncode == 0
 

@@ -62,9 +62,9 @@ def test_it_tells_only_the_old_values_where_python_makes_the_new_ones(declare: R
 
 def test_it_says_that_python_makes_the_new_values_when_it_is_executed(declare: RegisterOperation) -> None:
     made = declare(make_row_operation(MISSING, dict, "note"))
-    assert build_preview(RunRequest(made, "me")).remarks == []
+    assert build_preview(RunRequest(made, "me")).notes == []
     create_things(1)
-    [told] = build_preview(RunRequest(made, "me")).remarks
+    [told] = build_preview(RunRequest(made, "me")).notes
     assert told == "the new values are made row by row, by process(), when it is executed"
 
 
@@ -89,8 +89,8 @@ def test_it_says_which_new_values_their_columns_refuse(
     Sort.objects.create(text="way too long", number=2**31 - 1, done=False)
     trial = declare(make_operation(SORTS, changes))
     seen = build_preview(RunRequest(trial, "me"))
-    assert [words in told for told in seen.remarks] == [True]
-    assert "would fail" in seen.remarks[0]
+    assert [words in told for told in seen.notes] == [True]
+    assert "would fail" in seen.notes[0]
     assert seen.samples[0].values.keys() == changes.keys()
     assert execute_operation(trial).state == "finished_with_failures", "as was foreseen"
 
@@ -110,14 +110,14 @@ def test_it_says_nothing_of_values_that_their_columns_take(
     trial = declare(
         make_operation(Sort.objects.filter(day=None), {**changes, "day": Value(date(2000, 1, 1))})
     )
-    assert build_preview(RunRequest(trial, "me")).remarks == []
+    assert build_preview(RunRequest(trial, "me")).notes == []
     assert (execute_operation(trial).state, Sort.objects.get().pk) == ("succeeded", row.pk)
 
 
 def test_it_counts_the_refused_among_the_first_rows_and_names_one(declare: RegisterOperation) -> None:
     create_things(9), Thing.objects.create(name="much too long")
     trial = declare(make_operation(MISSING, {"note": F("name")}, display_field="name"))
-    [told] = build_preview(RunRequest(trial, "me")).remarks
+    [told] = build_preview(RunRequest(trial, "me")).notes
     assert told.startswith("1 of the first 10 rows would fail, such as much too long: the new note is longer")
 
 
@@ -190,7 +190,7 @@ def test_the_rate_is_learnt_from_the_newest_run_of_the_operation(declare: Regist
     create_things(1000)
     declare(FILL)
     assert (
-        build_preview(RunRequest(FILL, "me")).learnt_from,
+        build_preview(RunRequest(FILL, "me")).rate_source_run,
         build_preview(RunRequest(FILL, "me")).rate,
     ) == (None, 10_000)
     run = execute_operation(FILL)
@@ -198,7 +198,7 @@ def test_the_rate_is_learnt_from_the_newest_run_of_the_operation(declare: Regist
     Run.objects.filter(pk=run.pk).update(worked=timedelta(seconds=2))
     create_things(6)
     seen = build_preview(RunRequest(FILL, "me"))
-    assert (seen.learnt_from, seen.rate, seen.duration) == (run.pk, 500.0, timedelta(seconds=6 / 500))
+    assert (seen.rate_source_run, seen.rate, seen.duration) == (run.pk, 500.0, timedelta(seconds=6 / 500))
 
 
 def test_a_run_that_is_under_way_does_not_hinder_it(declare: RegisterOperation) -> None:

@@ -173,7 +173,7 @@ def test_a_run_whose_operation_changed_fails_where_people_see_it(
     advance(run.pk)
     run.refresh_from_db()
     assert run.state == State.FAILED
-    assert "is declared otherwise than when run" in run.error
+    assert f"The code of trial changed after run {run.pk} began" in run.error
     assert not run.claims.exists()
 
 

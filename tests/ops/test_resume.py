@@ -81,8 +81,8 @@ def test_a_changed_declaration_is_refused(declare: RegisterOperation, changed: A
     with pytest.raises(DeclarationChanged) as refused:
         lifecycle.requeue(run)
     assert str(refused.value) == (
-        f"trial is declared otherwise than when run {run.pk} began, so that run cannot go on."
-        f" Cancel it (manage.py runs cancel {run.pk}) and start anew (manage.py operate trial)"
+        f"The code of trial changed after run {run.pk} began, so the run cannot be resumed."
+        f" Cancel it (manage.py runs cancel {run.pk}) and start again (manage.py operate trial)"
     )
     assert (Run.objects.get().state, len(audited_changes(run))) == ("paused", 3)
     lifecycle.cancel(run)

@@ -147,7 +147,7 @@ def test_the_rows_that_a_revert_left_alone_are_listed_page_by_page(reverted: Run
 
 def told_gone(revert: Run) -> str:
     """A row that is gone goes by its key."""
-    [gone] = [row for row in ConflictList(revert) if row.gone]
+    [gone] = [row for row in ConflictList(revert) if row.is_deleted]
     return gone.object_id
 
 

@@ -35,7 +35,7 @@ def test_a_signal_pauses_the_run_after_its_batch(manage: Manage, number: int) ->
     assert done % 5 == 0
     assert mask_output(out).splitlines()[-2:] == [
         f"Run N is paused: {done:,} changed in DURATION (RATE rows/s), K batches, 1 sweep.",
-        "To go on: manage.py runs resume N",
+        "To resume it: manage.py runs resume N",
     ]
     Run.objects.update(batch_size=None)  # the rest may go faster
     finished = manage("runs", "resume", run.pk)
@@ -52,7 +52,7 @@ def test_a_run_paused_from_elsewhere_ends_its_process_quietly(manage: Manage) ->
     out, err = process.communicate(timeout=60)
     assert (paused.returncode, process.returncode, err) == (0, 1, "")
     assert f"Run {run.pk} is paused" in paused.stdout
-    assert f"To go on: manage.py runs resume {run.pk}" in out
+    assert f"To resume it: manage.py runs resume {run.pk}" in out
     assert changed() == AuditLog.objects.filter(run=run).count()
 
 
