@@ -68,7 +68,7 @@ def format_restore(result: RestoreResult, drop_old: bool) -> list[str]:
             f" Check out the code of that time, or: {manage_command('migrate')}"
         )
     if result.refused_statements:
-        lines.append("Not restored, since our role may not set it. As a superuser, execute:")
+        lines.append("Not restored, since our role may not do it. As a superuser, execute:")
         lines += [f"  {statement};" for statement in result.refused_statements]
     if result.previous_database and not drop_old:
         lines.append(f"The replaced database is kept as {result.previous_database}. To drop it:")

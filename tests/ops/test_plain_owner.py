@@ -1,4 +1,4 @@
-"""Backups, restores and rehearsals as a role that only owns its database, its tables in whatever schema."""
+"""Backups, restores and rehearsals by a role that only owns its database, with tables in any schema."""
 
 import json
 import secrets
@@ -25,8 +25,8 @@ from tests.trials.models import Thing
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 PASSWORD = "of the owner"
-# How sessions come to look into the schema ``game``.
-WAYS = {
+# Ways to set the search_path of sessions: to ``game``, or to another schema that exists.
+SEARCH_PATHS = {
     "public": (),
     "database": ("ALTER DATABASE {d} SET search_path = game",),
     "role": ("ALTER ROLE {r} SET search_path = game, public",),
@@ -47,37 +47,37 @@ def superuser() -> Iterator["psycopg.Connection[Any]"]:
 
 @pytest.fixture
 def owner() -> Iterator[str]:
-    """A role that may log in and make databases, and nothing else."""
+    """A role that may log in and create databases, and nothing else."""
     role = f"owner_{secrets.token_hex(4)}"
     with superuser() as maintenance:
         maintenance.execute(f"CREATE ROLE {role} LOGIN CREATEDB PASSWORD '{PASSWORD}'")
         yield role
-        owned = (
+        query = (
             "SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = %s OR starts_with(datname, %s)"
         )
-        for (name,) in maintenance.execute(owned, [role, role]).fetchall():
+        for (name,) in maintenance.execute(query, [role, role]).fetchall():
             maintenance.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         maintenance.execute(f"DROP ROLE {role}")
 
 
-def settled(owner: str, way: str) -> dict[str, Any]:
-    """How Django connects to a database of the owner's whose tables are to be in a schema found that way."""
+def create_owned_database(owner: str, way: str) -> dict[str, Any]:
+    """Create a database of the owner with this search_path; return Django's settings for it."""
     schema = {"public": "public", "user": owner}.get(way, "game")
     with superuser() as maintenance:
         maintenance.execute(f"CREATE DATABASE {owner} OWNER {owner}")
-        for statement in WAYS[way]:
+        for statement in SEARCH_PATHS[way]:
             maintenance.execute(statement.format(d=owner, r=owner))
     options = {"options": "-c search_path=game"} if way == "options" else {}
-    mine = {**connection.settings_dict["OPTIONS"], **options}
-    settings = {"NAME": owner, "USER": owner, "PASSWORD": PASSWORD, "OPTIONS": mine}
+    merged = {**connection.settings_dict["OPTIONS"], **options}
+    settings = {"NAME": owner, "USER": owner, "PASSWORD": PASSWORD, "OPTIONS": merged}
     with override_connection(**settings):
         execute_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         assert execute_sql("SELECT current_schema()") == [(schema,)]
     return settings
 
 
-def migrated(owner: str, way: str) -> dict[str, Any]:
-    settings = settled(owner, way)
+def create_migrated_database(owner: str, way: str) -> dict[str, Any]:
+    settings = create_owned_database(owner, way)
     with override_connection(**settings):
         done = Manage().process(
             "migrate", "-v0", "--run-syncdb", "--skip-checks", env={"DATABASE_URL": _url(settings)}
@@ -87,14 +87,14 @@ def migrated(owner: str, way: str) -> dict[str, Any]:
 
 
 def _url(settings: dict[str, Any]) -> str:
-    ours = connection.settings_dict
-    place = f"{settings['USER']}:{quote(PASSWORD)}@{ours['HOST']}:{ours['PORT']}/{settings['NAME']}"
+    default = connection.settings_dict
+    address = f"{settings['USER']}:{quote(PASSWORD)}@{default['HOST']}:{default['PORT']}/{settings['NAME']}"
     options = settings["OPTIONS"].get("options", "")
-    return f"postgres://{place}?{urlencode({'options': options} if options else {}, quote_via=quote)}"
+    return f"postgres://{address}?{urlencode({'options': options} if options else {}, quote_via=quote)}"
 
 
-def lines(told: str) -> dict[str, dict[str, Any]]:
-    return {line["name"]: line for line in json.loads(told)["lines"]}
+def parse_findings(text: str) -> dict[str, dict[str, Any]]:
+    return {finding["name"]: finding for finding in json.loads(text)["lines"]}
 
 
 @pytest.mark.long
@@ -104,22 +104,22 @@ def test_createdb_is_enough_wherever_the_tables_are(
 ) -> None:
     settings.BACKUP_DIR = tmp_path
     file = tmp_path / ("a.sql" if way == "both" else "a.dump")
-    live, extended, extension = migrated(owner, way), way != "public", ""
-    if extended:  # as pg_stat_statements is, which no owner may make himself
-        with Server(connection.get_connection_params()).connect(owner) as superuser_there:
-            there = "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"
-            extension = "vector" if superuser_there.execute(there).fetchone() else "pg_stat_statements"
-            superuser_there.execute(f"CREATE EXTENSION {extension}")
+    live, has_extension, extension = create_migrated_database(owner, way), way != "public", ""
+    if has_extension:  # one that only a superuser may create
+        with Server(connection.get_connection_params()).connect(owner) as superuser_session:
+            query = "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"
+            extension = "vector" if superuser_session.execute(query).fetchone() else "pg_stat_statements"
+            superuser_session.execute(f"CREATE EXTENSION {extension}")
     with override_connection(**live):
         create_run(make_operation(Thing.objects.filter(note=None), {"note": "x"}))
         manage = Manage()
         done = manage("backup_db", file, "--verify")
         assert (done.returncode, done.stderr) == (0, "")
-        found = lines(manage("preflight", "--rehearse", "--json").stdout)
-        lights = [found[name]["light"] for name in ("backup", "drift", "rehearsal")]
-        assert lights == ["green", "yellow" if extended else "green", "green"]
-        assert found["drift"]["details"] == [f"unexpected: extension {extension}"] * extended
-        steps = [step.rpartition(" in ")[0] for step in found["rehearsal"]["details"]]
+        findings = parse_findings(manage("preflight", "--rehearse", "--json").stdout)
+        severities = [findings[name]["light"] for name in ("backup", "drift", "rehearsal")]
+        assert severities == ["green", "yellow" if has_extension else "green", "green"]
+        assert findings["drift"]["details"] == [f"unexpected: extension {extension}"] * has_extension
+        steps = [step.rpartition(" in ")[0] for step in findings["rehearsal"]["details"]]
         assert steps == [f"restored {file.name}", "ran the checks"]
         Run.objects.update(state=State.PAUSED)
         before = execute_sql("SELECT current_schema(), current_setting('search_path')")
@@ -127,15 +127,15 @@ def test_createdb_is_enough_wherever_the_tables_are(
         assert (done.returncode, done.stderr) == (0, "")
         connection.close()
         assert "These runs were active in the backup, and are now paused." in done.stdout
-        assert (f'  CREATE EXTENSION "{extension}";' in done.stdout.splitlines()) == extended
-        assert ("What it has not" in done.stdout) == extended
+        assert (f'  CREATE EXTENSION "{extension}";' in done.stdout.splitlines()) == has_extension
+        assert ("Not restored, since our role" in done.stdout) == has_extension
         assert execute_sql("SELECT current_schema(), current_setting('search_path')") == before
         assert execute_sql("SELECT state FROM ops_run") == [(State.PAUSED,)]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_scratch_database_is_looked_into_as_the_live_one_is(owner: str, way: str) -> None:
-    with override_connection(**settled(owner, way)):
+@pytest.mark.parametrize("way", SEARCH_PATHS)
+def test_a_scratch_database_has_the_search_path_of_the_live_one(owner: str, way: str) -> None:
+    with override_connection(**create_owned_database(owner, way)):
         server, [(schema,)] = Server.default(), execute_sql("SELECT current_schema()")
         with (
             temporary_database(server, "drift") as name,
@@ -147,8 +147,8 @@ def test_a_scratch_database_is_looked_into_as_the_live_one_is(owner: str, way: s
             assert cursor.fetchone() == (schema,)
 
 
-def test_a_role_that_may_make_no_database_is_told_so_in_a_line(owner: str) -> None:
-    settings = settled(owner, "public")
+def test_a_role_without_createdb_gets_one_line(owner: str) -> None:
+    settings = create_owned_database(owner, "public")
     with superuser() as maintenance:
         maintenance.execute(f"ALTER ROLE {owner} NOCREATEDB")
     with override_connection(**settings):
@@ -160,20 +160,22 @@ def test_a_role_that_may_make_no_database_is_told_so_in_a_line(owner: str) -> No
     )
 
 
-def test_who_may_not_replace_a_database_is_told_so_before_anything_is_restored(owner: str) -> None:
-    settled(owner, "public")
+def test_a_database_of_another_owner_is_refused_before_a_restore(owner: str) -> None:
+    create_owned_database(owner, "public")
     params = connection.get_connection_params()
     with superuser() as maintenance:
         maintenance.execute(f"CREATE DATABASE {owner}_not OWNER {params['user']}")
-    theirs = Server({**params, "user": owner, "password": PASSWORD}, f"{owner}_not")
-    words = f"{owner}_not is owned by {params['user']}, so {owner} may not replace it. As a superuser: GRANT"
-    with pytest.raises(MaintenanceFailed, match=words):
-        has_live_database(theirs)
+    server = Server({**params, "user": owner, "password": PASSWORD}, f"{owner}_not")
+    message = (
+        f"{owner}_not is owned by {params['user']}, so {owner} may not replace it. As a superuser: GRANT"
+    )
+    with pytest.raises(MaintenanceFailed, match=message):
+        has_live_database(server)
 
 
-def test_what_our_role_may_not_restore_of_a_database_is_told_to_be_typed(owner: str) -> None:
-    settled(owner, "public")
-    given = [
+def test_statements_that_our_role_may_not_execute_are_returned(owner: str) -> None:
+    create_owned_database(owner, "public")
+    statements = [
         f"ALTER DATABASE {owner} SET log_min_duration_statement TO '100'",
         f"ALTER ROLE {owner}_x IN DATABASE {owner} SET work_mem TO '8MB'",
         f"ALTER DATABASE {owner} SET TABLESPACE {owner}",
@@ -183,15 +185,15 @@ def test_what_our_role_may_not_restore_of_a_database_is_told_to_be_typed(owner: 
         maintenance.execute(f"CREATE TABLESPACE {owner} LOCATION ''")
         maintenance.execute(f"CREATE ROLE {owner}_x")
         try:
-            for statement in given:
+            for statement in statements:
                 maintenance.execute(statement)
             params = {**connection.get_connection_params(), "user": owner, "password": PASSWORD}
             live = Server(params, owner)
             with temporary_database(live, "restore") as new:
                 old, refused = swap(live, new)
             maintenance.execute(f"DROP DATABASE {old}")
-            assert [statement.replace('"', "") for statement in refused] == given
-            for statement in refused:  # as somebody who may
+            assert [statement.replace('"', "") for statement in refused] == statements
+            for statement in refused:  # as a superuser
                 maintenance.execute(statement)
             maintenance.execute(f"DROP DATABASE {owner}")
         finally:
@@ -200,7 +202,7 @@ def test_what_our_role_may_not_restore_of_a_database_is_told_to_be_typed(owner: 
 
 
 def test_without_the_schema_public_migrate_says_what_is_missing(owner: str) -> None:
-    settings = settled(owner, "database")
+    settings = create_owned_database(owner, "database")
     with override_connection(**settings):
         execute_sql("DROP SCHEMA public")
         done = Manage().process("migrate", "-v0", "--skip-checks", env={"DATABASE_URL": _url(settings)})
@@ -211,7 +213,7 @@ def test_without_the_schema_public_migrate_says_what_is_missing(owner: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("statement", "message"),
     [
         (
             "ALTER DATABASE {o} SET search_path = nowhere",
@@ -220,12 +222,12 @@ def test_without_the_schema_public_migrate_says_what_is_missing(owner: str) -> N
         ("ALTER DATABASE {o} OWNER TO CURRENT_USER", "GRANT CREATE ON SCHEMA public TO {o}"),
     ],
 )
-def test_where_no_table_can_be_made_migrate_says_why(owner: str, given: str, words: str) -> None:
-    settings = settled(owner, "public")
+def test_migrate_says_why_no_table_can_be_created(owner: str, statement: str, message: str) -> None:
+    settings = create_owned_database(owner, "public")
     with superuser() as maintenance:
-        maintenance.execute(given.format(o=owner))
+        maintenance.execute(statement.format(o=owner))
     with override_connection(**settings):
         done = Manage()("migrate")
     assert done.returncode == 1
     assert done.stderr.startswith("No table can be created: ")
-    assert words.format(o=owner) in done.stderr
+    assert message.format(o=owner) in done.stderr
