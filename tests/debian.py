@@ -17,7 +17,7 @@ BIN_DIR = Path("/usr/lib/postgresql/15/bin")
 class DebianPostgres(LocalPostgres):
     """A cluster of its own, run by Debian's programs."""
 
-    bin = BIN_DIR
+    bin_dir = BIN_DIR
 
     def __init__(self, root: Path, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(root, 15, durable=False, settings=settings)

@@ -57,17 +57,24 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "batch_size",
-                    models.PositiveIntegerField(help_text="Rows in a batch, when pinned.", null=True),
+                    models.PositiveIntegerField(help_text="Rows per batch, where fixed.", null=True),
                 ),
-                ("max_rate", models.PositiveIntegerField(help_text="Rows a second, when capped.", null=True)),
+                (
+                    "max_rate",
+                    models.PositiveIntegerField(
+                        help_text="Rows per second at most, where limited.", null=True
+                    ),
+                ),
                 (
                     "max_failures",
-                    models.PositiveIntegerField(help_text="More of them fail the run.", null=True),
+                    models.PositiveIntegerField(
+                        help_text="More failed rows than this fail the run.", null=True
+                    ),
                 ),
                 ("error", models.TextField(blank=True)),
                 (
                     "checks",
-                    models.JSONField(default=list, help_text="What the checks found when the run ended."),
+                    models.JSONField(default=list, help_text="Results of the checks at the end of the run."),
                 ),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("started_at", models.DateTimeField(null=True)),

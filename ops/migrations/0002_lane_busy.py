@@ -15,7 +15,8 @@ class Migration(migrations.Migration):
             model_name="lane",
             name="busy",
             field=models.DurationField(
-                db_default=datetime.timedelta(0), help_text="How long the transactions of its batches took."
+                db_default=datetime.timedelta(0),
+                help_text="Total duration of the transactions of its batches.",
             ),
         ),
     ]

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
             model_name="run",
             name="workers",
             field=models.PositiveSmallIntegerField(
-                help_text="How many workers are called to it; null: it belongs to a terminal.", null=True
+                help_text="Number of workers for the run; null: it runs in a terminal.", null=True
             ),
         ),
     ]

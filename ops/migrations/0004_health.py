@@ -17,20 +17,22 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="run",
             name="held_until",
-            field=models.DateTimeField(help_text="No batch begins before; see ops.health.", null=True),
+            field=models.DateTimeField(
+                help_text="No batch begins before this time; see ops.health.", null=True
+            ),
         ),
         migrations.AddField(
             model_name="run",
             name="ignored_health",
             field=models.JSONField(
-                db_default=[], default=list, help_text="The indicators that do not hold the run."
+                db_default=[], default=list, help_text="Indicators that do not hold the run."
             ),
         ),
         migrations.AddField(
             model_name="run",
             name="silent_health",
             field=models.JSONField(
-                db_default={}, default=dict, help_text="Those that cannot be asked, and why."
+                db_default={}, default=dict, help_text="Indicators that cannot be checked, and why."
             ),
         ),
     ]

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                 ("asked", models.JSONField()),
                 (
                     "path",
-                    models.TextField(blank=True, help_text="Where the folder appears, on the worker's disk."),
+                    models.TextField(blank=True, help_text="The folder to create, on the worker's disk."),
                 ),
                 ("performed_by", models.CharField(max_length=150)),
                 (
@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
                 ("owner", models.UUIDField(null=True)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
                 ("heartbeat_at", models.DateTimeField(null=True)),
-                ("rows", models.BigIntegerField(default=0, help_text="Written so far.")),
+                ("rows", models.BigIntegerField(default=0, help_text="Rows written so far.")),
                 ("total", models.BigIntegerField(default=0)),
                 ("bytes", models.BigIntegerField(default=0)),
                 ("error", models.TextField(blank=True)),

@@ -22,18 +22,18 @@ class Migration(migrations.Migration):
                 ("database", models.CharField(max_length=63)),
                 ("size", models.BigIntegerField(help_text="Bytes.")),
                 ("sha256", models.CharField(max_length=64)),
-                ("started_at", models.DateTimeField(db_index=True, help_text="The time of what it holds.")),
+                ("started_at", models.DateTimeField(db_index=True, help_text="The time of the data in it.")),
                 ("duration", models.DurationField()),
                 ("server_version", models.CharField(max_length=64)),
                 (
                     "program_version",
-                    models.CharField(help_text="That of the pg_dump that made it.", max_length=64),
+                    models.CharField(help_text="The version of pg_dump that wrote it.", max_length=64),
                 ),
                 ("counts", models.JSONField(help_text="Rows by table.")),
                 (
                     "verified_at",
                     models.DateTimeField(
-                        help_text="When it was restored last, and had all its rows.", null=True
+                        help_text="When a restore last verified that it has all its rows.", null=True
                     ),
                 ),
             ],
@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
             model_name="run",
             name="without_backup",
             field=models.BooleanField(
-                default=False, help_text="The demand for a fresh, verified backup was overridden."
+                default=False, help_text="The requirement of a fresh, verified backup was overridden."
             ),
         ),
     ]

@@ -23,13 +23,15 @@ class Migration(migrations.Migration):
             model_name="run",
             name="worked",
             field=models.DurationField(
-                db_default=timedelta(), default=timedelta, help_text="How long it was running before."
+                db_default=timedelta(), default=timedelta, help_text="How long it was running before that."
             ),
         ),
         migrations.AddField(
             model_name="run",
             name="working_since",
-            field=models.DateTimeField(help_text="Since when it is running, this time.", null=True),
+            field=models.DateTimeField(
+                help_text="When it was last taken up, while it is running.", null=True
+            ),
         ),
         migrations.RunPython(from_its_ends, migrations.RunPython.noop, elidable=True),
     ]

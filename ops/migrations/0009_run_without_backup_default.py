@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
             field=models.BooleanField(
                 db_default=False,
                 default=False,
-                help_text="The demand for a fresh, verified backup was overridden.",
+                help_text="The requirement of a fresh, verified backup was overridden.",
             ),
         ),
     ]

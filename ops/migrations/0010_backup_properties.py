@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
             model_name="backup",
             name="properties",
             field=models.JSONField(
-                help_text="What the database has of its own: owner, locale, settings, grants.", null=True
+                help_text="Owner, locale, settings and grants of the database.", null=True
             ),
         ),
     ]

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
             field=models.JSONField(
                 db_default={},
                 default=dict,
-                help_text="The types that they had when the run was created, if known.",
+                help_text="Column types when the run was created; empty where unknown.",
             ),
         ),
     ]

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
             field=models.BooleanField(
                 db_default=False,
                 default=False,
-                help_text="The run went on since, and will try the row again.",
+                help_text="The run was resumed since, and will try the row again.",
             ),
         ),
     ]

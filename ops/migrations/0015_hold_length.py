@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
             model_name="run",
             name="held_for",
             field=models.DurationField(
-                help_text="How long that was to be: what is farther from now was told by another clock.",
+                help_text="Length of the hold: a held_until farther from now is of a clock that was set back.",
                 null=True,
             ),
         ),

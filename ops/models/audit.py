@@ -1,6 +1,6 @@
-"""The audit log: one row for every object that KYNDO changed, written in the transaction of the change.
+"""The audit log: one row for each object that KYNDO changed, written in the transaction of the change.
 
-What others change, in psql or by ``save()``, has none.
+Changes by others, in psql or by ``save()``, have no row.
 """
 
 import pgtrigger
@@ -11,11 +11,11 @@ from ops.models.run import Run
 
 
 class AuditLog(models.Model):
-    """What changed, from what to what, by whom and in which run.
+    """One changed object: its old and new values, who changed it, and in which run.
 
     ``changes`` maps a column to its old and new value: ``{"rarity": {"old": "common", "new": "rare"}}``.
-    SQL NULL is ``null``, except in a JSON column, where ``null`` is JSON's own and SQL NULL is a missing
-    key. The object is named by label and key, with no foreign key: an audit row outlives what it speaks of.
+    SQL NULL is ``null``; in a JSON column ``null`` is the JSON value, and SQL NULL is a missing key. The
+    object is named by label and key, without a foreign key: an audit row remains when its object is deleted.
     """
 
     run = models.ForeignKey(Run, models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
@@ -39,7 +39,7 @@ class AuditLog(models.Model):
         indexes = [models.Index(fields=["object_id"], name="idx_audit_logs_object")]
         triggers = [
             pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete),
-            # Protect has no TRUNCATE at statement level, and TRUNCATE has no other.
+            # Protect makes row triggers, and TRUNCATE has statement triggers only.
             pgtrigger.Trigger(
                 name="no_truncate",
                 level=pgtrigger.Statement,

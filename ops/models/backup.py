@@ -1,4 +1,4 @@
-"""A backup: a file with a dump of the database, and what it holds."""
+"""A backup: a file with a dump of the database, and its contents."""
 
 from pathlib import Path
 
@@ -6,25 +6,23 @@ from django.db import models
 
 
 class Backup(models.Model):
-    """``counts`` are the rows of each table as the dump's own snapshot saw them.
+    """``counts`` are the rows of each table in the snapshot of the dump.
 
-    The same facts lie beside the file as its record (see ops.backups.manifest).
+    A manifest beside the file has the same fields (see `ops.backups.manifest`).
     """
 
     path = models.TextField()
     database = models.CharField(max_length=63)
     size = models.BigIntegerField(help_text="Bytes.")
     sha256 = models.CharField(max_length=64)
-    started_at = models.DateTimeField(db_index=True, help_text="The time of what it holds.")
+    started_at = models.DateTimeField(db_index=True, help_text="The time of the data in it.")
     duration = models.DurationField()
     server_version = models.CharField(max_length=64)
-    program_version = models.CharField(max_length=64, help_text="That of the pg_dump that made it.")
+    program_version = models.CharField(max_length=64, help_text="The version of pg_dump that wrote it.")
     counts = models.JSONField(help_text="Rows by table.")
-    properties = models.JSONField(
-        null=True, help_text="What the database has of its own: owner, locale, settings, grants."
-    )
+    properties = models.JSONField(null=True, help_text="Owner, locale, settings and grants of the database.")
     verified_at = models.DateTimeField(
-        null=True, help_text="When it was restored last, and had all its rows."
+        null=True, help_text="When a restore last verified that it has all its rows."
     )
 
     class Meta:

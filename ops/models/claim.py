@@ -1,4 +1,4 @@
-"""A claim: the column that a run writes, so that no second run writes it at the same time."""
+"""A claim: a column that a run writes; no second run may write it at the same time."""
 
 from django.db import models
 

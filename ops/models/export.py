@@ -1,4 +1,4 @@
-"""An export that the workers write: what was asked, how far it is, what came of it."""
+"""An export that a worker writes: its request, its progress and its result."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -14,20 +14,20 @@ class ExportState(models.TextChoices):
 
 
 class Export(models.Model):
-    """``asked`` is a `ops.export.request.ExportRequest`; ``summary`` what the folder says of itself.
+    """``asked`` is an `ops.export.request.ExportRequest`; ``summary`` is that of the written folder.
 
-    Whoever works on it is its ``owner``, and shows that it lives by ``heartbeat_at``: where that stands
-    still, it was lost, and another starts over.
+    The job that writes it is its ``owner``, and updates ``heartbeat_at``. Where that expires, the job was
+    lost, and another starts again.
     """
 
     asked = models.JSONField()
-    path = models.TextField(blank=True, help_text="Where the folder appears, on the worker's disk.")
+    path = models.TextField(blank=True, help_text="The folder to create, on the worker's disk.")
     performed_by = models.CharField(max_length=150)
     state = models.CharField(max_length=16, choices=ExportState, default=ExportState.QUEUED)
     owner = models.UUIDField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     heartbeat_at = models.DateTimeField(null=True)
-    rows = models.BigIntegerField(default=0, help_text="Written so far.")
+    rows = models.BigIntegerField(default=0, help_text="Rows written so far.")
     total = models.BigIntegerField(default=0)
     bytes = models.BigIntegerField(default=0)
     error = models.TextField(blank=True)

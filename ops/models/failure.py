@@ -12,11 +12,11 @@ from ops.models.run import Run
 
 class Failures(models.QuerySet["Failure"]):
     def counted(self) -> Failures:
-        """Those that stand against the run: not those from before it went on."""
+        """Filter those that count against the run: not those from before it was resumed."""
         return self.filter(to_retry=False)
 
     def standing(self) -> Failures:
-        """Those whose row was not changed since: what a run went on to retry supersedes what was recorded."""
+        """Filter those whose row was not changed since: a successful retry supersedes a recorded failure."""
         changed = AuditLog.objects.filter(run=OuterRef("run"), object_id=OuterRef("object_id"))
         return self.exclude(Q(to_retry=True) & Exists(changed))
 
@@ -26,7 +26,7 @@ class Failure(models.Model):
     object_id = models.TextField()
     error = models.TextField()
     to_retry = models.BooleanField(
-        default=False, db_default=False, help_text="The run went on since, and will try the row again."
+        default=False, db_default=False, help_text="The run was resumed since, and will try the row again."
     )
     created_at = models.DateTimeField(db_default=Now())
 

@@ -1,4 +1,4 @@
-"""A follow-up: the wish for an automatic run that came while another run held its columns."""
+"""A follow-up: an automatic run that was requested while another run had claimed its columns."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -7,7 +7,7 @@ from ops.models.run import Run
 
 
 class FollowUp(models.Model):
-    """Left on the run that holds the columns; comes true in the transaction that ends that run."""
+    """Waits for the run that has claimed the columns; starts in the transaction that ends that run."""
 
     holder = models.ForeignKey(Run, models.CASCADE, related_name="followups")
     operation = models.CharField(max_length=64)

@@ -1,4 +1,4 @@
-"""A key: one of the rows that a run was asked to change, where it was asked for certain rows."""
+"""A key: one of the chosen rows of a run that does not change all matching rows."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from ops.models.run import Run
 
 
 class Key(models.Model):
-    # The unique index serves for what an index on the run would.
+    # The unique index serves queries by run, too.
     run = models.ForeignKey(Run, models.CASCADE, related_name="keys", db_index=False)
     object_id = models.TextField()
 

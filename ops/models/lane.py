@@ -1,4 +1,4 @@
-"""A lane: a range of the key space with its own cursor, advanced by whoever holds its row."""
+"""A lane: a range of the key space with its own cursor, advanced by the process that locks its row."""
 
 from datetime import timedelta
 
@@ -8,10 +8,11 @@ from ops.models.run import Run
 
 
 class Lane(models.Model):
-    """The range of keys ``(lower, upper]`` of a run, done up to ``cursor``.
+    """The range of keys ``(lower, upper]`` of a run, processed up to ``cursor``.
 
-    Keys are kept as text, so that any key type works; a null bound is open. ``changed`` and ``failed``
-    move in the transaction that changes the rows. ``heartbeat_at`` is for people: the row's lock decides.
+    Keys are stored as text, so that any key type works; a null bound is open. ``changed`` and ``failed`` are
+    updated in the transaction that changes the rows. ``heartbeat_at`` is informative: the lock of the row
+    decides who works on the lane.
     """
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="lanes")
@@ -24,7 +25,7 @@ class Lane(models.Model):
     failed = models.BigIntegerField(default=0)
     batches = models.BigIntegerField(default=0)
     busy = models.DurationField(
-        db_default=timedelta(), help_text="How long the transactions of its batches took."
+        db_default=timedelta(), help_text="Total duration of the transactions of its batches."
     )
     heartbeat_at = models.DateTimeField(null=True)
 
@@ -36,5 +37,5 @@ class Lane(models.Model):
 
     @property
     def position(self) -> str | None:
-        """The key after which the lane goes on; None at the beginning of all keys."""
+        """The key after which the next batch begins; None before all keys."""
         return self.lower if self.cursor is None else self.cursor

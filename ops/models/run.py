@@ -1,4 +1,4 @@
-"""A run: one execution of an operation, with what it was asked and how far it came."""
+"""A run: one execution of an operation, with its request and its progress."""
 
 from datetime import timedelta
 
@@ -12,15 +12,15 @@ from ops.states import State
 class Run(models.Model):
     """One execution of a registered operation.
 
-    ``params`` are the raw values as asked, validated again whenever the operation is built from them.
-    ``version`` is the fingerprint of the declaration: a run resumes only under the one it began with.
+    ``params`` are the raw values of the request, validated whenever the operation is built from them.
+    ``version`` is the fingerprint of the declaration: a run resumes only with the one it began with.
     """
 
     operation = models.CharField(max_length=64)
     model = models.CharField(max_length=64)
     columns = models.JSONField(help_text="The columns that the run writes.")
     types = models.JSONField(
-        default=dict, db_default={}, help_text="The types that they had when the run was created, if known."
+        default=dict, db_default={}, help_text="Column types when the run was created; empty where unknown."
     )
     params = models.JSONField(default=dict)
     scope = models.JSONField(default=dict)
@@ -30,25 +30,32 @@ class Run(models.Model):
     state = models.CharField(max_length=32, choices=State, default=State.QUEUED)
     sweep = models.PositiveSmallIntegerField(default=1)
     total = models.BigIntegerField(help_text="Rows that needed the change when the run was created.")
-    batch_size = models.PositiveIntegerField(null=True, help_text="Rows in a batch, when pinned.")
-    max_rate = models.PositiveIntegerField(null=True, help_text="Rows a second, when capped.")
+    batch_size = models.PositiveIntegerField(null=True, help_text="Rows per batch, where fixed.")
+    max_rate = models.PositiveIntegerField(null=True, help_text="Rows per second at most, where limited.")
     workers = models.PositiveSmallIntegerField(
-        null=True, help_text="How many workers are called to it; null: it belongs to a terminal."
+        null=True, help_text="Number of workers for the run; null: it runs in a terminal."
     )
-    max_failures = models.PositiveIntegerField(null=True, help_text="More of them fail the run.")
-    held_until = models.DateTimeField(null=True, help_text="No batch begins before; see ops.health.")
+    max_failures = models.PositiveIntegerField(
+        null=True, help_text="More failed rows than this fail the run."
+    )
+    held_until = models.DateTimeField(
+        null=True, help_text="No batch begins before this time; see ops.health."
+    )
     held_for = models.DurationField(
-        null=True, help_text="How long that was to be: what is farther from now was told by another clock."
+        null=True,
+        help_text="Length of the hold: a held_until farther from now is of a clock that was set back.",
     )
     held_reason = models.TextField(blank=True, db_default="")
     ignored_health = models.JSONField(
-        default=list, db_default=[], help_text="The indicators that do not hold the run."
+        default=list, db_default=[], help_text="Indicators that do not hold the run."
     )
     silent_health = models.JSONField(
-        default=dict, db_default={}, help_text="Those that cannot be asked, and why."
+        default=dict, db_default={}, help_text="Indicators that cannot be checked, and why."
     )
     without_backup = models.BooleanField(
-        default=False, db_default=False, help_text="The demand for a fresh, verified backup was overridden."
+        default=False,
+        db_default=False,
+        help_text="The requirement of a fresh, verified backup was overridden.",
     )
     follows = models.ForeignKey("self", models.SET_NULL, null=True, related_name="followed_by")
     error = models.TextField(blank=True)
@@ -59,12 +66,14 @@ class Run(models.Model):
         db_default="",
         help_text="Its SQLSTATE, or the name of its exception.",
     )
-    checks = models.JSONField(default=list, help_text="What the checks found when the run ended.")
+    checks = models.JSONField(default=list, help_text="Results of the checks at the end of the run.")
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
-    working_since = models.DateTimeField(null=True, help_text="Since when it is running, this time.")
+    working_since = models.DateTimeField(
+        null=True, help_text="When it was last taken up, while it is running."
+    )
     worked = models.DurationField(
-        default=timedelta, db_default=timedelta(), help_text="How long it was running before."
+        default=timedelta, db_default=timedelta(), help_text="How long it was running before that."
     )
     finished_at = models.DateTimeField(null=True)
 

@@ -1,4 +1,4 @@
-"""A summary of any shape is told in one line, to import_json and verify_export alike."""
+"""An invalid summary is refused in one line, by import_json and verify_export alike."""
 
 import json
 from pathlib import Path
@@ -18,16 +18,16 @@ GOOD = {
 }
 
 
-def opened(folder: Path, text: str) -> str:
+def open_error(folder: Path, text: str) -> str:
     (folder / "cards.json").write_text("[]\n")
     (folder / "export_summary.json").write_text(text)
-    with pytest.raises((InvalidContent, NotAnExportFolder)) as caught:
+    with pytest.raises((InvalidContent, NotAnExportFolder)) as raised:
         open_export(folder, PARTS)
-    return str(caught.value)
+    return str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("fields", "reason"),
     [
         ({"files": 5}, "files is not an object"),
         ({"files": None}, "files is not an object"),
@@ -54,13 +54,13 @@ def opened(folder: Path, text: str) -> str:
         ({"kyndo": 5}, "kyndo is not text."),
     ],
 )
-def test_a_summary_of_another_shape_is_told_in_a_line(
-    tmp_path: Path, said: dict[str, Any], reason: str
+def test_a_summary_of_another_shape_is_refused_in_one_line(
+    tmp_path: Path, fields: dict[str, Any], reason: str
 ) -> None:
-    told = opened(tmp_path, json.dumps({**GOOD, **said}))
-    assert reason in told
-    assert len(told) < 300
-    assert "\n" not in told
+    message = open_error(tmp_path, json.dumps({**GOOD, **fields}))
+    assert reason in message
+    assert len(message) < 300
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_a_summary_of_another_shape_is_told_in_a_line(
         (f'{{"counts": {{}}, "{"k" * 60_000}": 1, "{"k" * 60_000}": 2}}', "twice"),
     ],
 )
-def test_a_summary_that_is_no_json_is_told_in_a_line(tmp_path: Path, text: str, reason: str) -> None:
-    told = opened(tmp_path, text)
-    assert reason in told
-    assert len(told) < 300
+def test_a_summary_that_is_not_json_is_refused_in_one_line(tmp_path: Path, text: str, reason: str) -> None:
+    message = open_error(tmp_path, text)
+    assert reason in message
+    assert len(message) < 300
 
 
-def test_half_a_character_in_what_is_shown_is_spelled_out(tmp_path: Path) -> None:
+def test_a_lone_surrogate_in_the_summary_is_escaped(tmp_path: Path) -> None:
     (tmp_path / "cards.json").write_text("[]\n")
     (tmp_path / "export_summary.json").write_text(json.dumps({**GOOD, "exportedAt": "\ud800"}))
     open_export(tmp_path, PARTS).exported_at.encode()

@@ -1,4 +1,4 @@
-"""What verify_export says of an export, and how far it says that it is."""
+"""What verify_export reports of an export, and its progress."""
 
 import io
 import json
@@ -27,22 +27,22 @@ def export(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Path:
-    """Of the Node backend, whose summary does not say how many cards there were."""
+    """An export of the Node backend whose summary has no number of cards."""
     folder = Path(shutil.copytree(Path(__file__).parent / "node_export", tmp_path / "node"))
     summary = folder / "export_summary.json"
     summary.write_text(summary.read_text().replace('"cards": 3', '"cards": "many"'))
     return folder
 
 
-class Shown(LineProgress):
-    """Shows whatever it is told."""
+class EveryUpdate(LineProgress):
+    """Shows every update."""
 
     interval = 0.0
 
 
 def progress(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What a meter says, but for the speed and the time that is left."""
-    verify_export(open_export(folder, PART_NAMES), Shown())
+    """The lines of progress, without the speed and the time left."""
+    verify_export(open_export(folder, PART_NAMES), EveryUpdate())
     return [", ".join(line.split(", ")[:2]) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -55,26 +55,28 @@ def verified(folder: Path, *flags: str) -> tuple[int, str]:
     return status, out.getvalue()
 
 
-def test_how_far_it_is_counts_the_rows_of_all_files(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = progress(export, capsys)
-    assert "5 of 10 rows (50 %), now cards.json" in told
-    assert told[-1] == "10 of 10 rows (100 %), now audit_logs.json"
+def test_progress_counts_the_rows_of_all_files(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = progress(export, capsys)
+    assert "5 of 10 rows (50 %), now cards.json" in lines
+    assert lines[-1] == "10 of 10 rows (100 %), now audit_logs.json"
 
 
-def test_rows_that_do_not_come_of_a_damaged_file_are_no_longer_awaited(
+def test_missing_rows_of_a_damaged_file_are_subtracted_from_the_total(
     export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     os.truncate(export / "cards.json", 100)
     assert progress(export, capsys)[-1] == "7 of 7 rows (100 %), now audit_logs.json"
 
 
-def test_where_a_file_is_not_counted_no_share_is_told(node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_number_of_rows_no_percentage_is_shown(
+    node: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert progress(node, capsys)[-1] == "10 rows, now audit_logs.json"
 
 
-def test_what_could_be_checked_is_told_and_what_could_not(export: Path, node: Path) -> None:
-    status, said = verified(node)
-    *_, last = lines = said.splitlines()
+def test_the_report_says_what_was_checked_and_what_was_not(export: Path, node: Path) -> None:
+    status, output = verified(node)
+    *_, last = lines = output.splitlines()
     assert status == 0
     assert [line.split()[-1] for line in lines[2:6]] == ["ok", "read", "ok", "ok"]
     assert last == (
@@ -88,11 +90,11 @@ def test_what_could_be_checked_is_told_and_what_could_not(export: Path, node: Pa
     assert checked == {node: [[], ["rows"]], export: [["rows", "bytes", "sha256"]] * 2}
 
 
-def test_of_a_damaged_file_no_figures_are_told(export: Path) -> None:
+def test_a_damaged_file_has_no_rows_and_size_in_the_report(export: Path) -> None:
     size = (export / "cards.json").stat().st_size
     os.truncate(export / "cards.json", 100)
-    status, said = verified(export)
+    status, output = verified(export)
     assert status == 1
-    assert f"cards.json - - DAMAGED: it has 100 bytes, the summary says {size:,}." in " ".join(said.split())
-    status, said = verified(export, "--json")
-    assert (status, json.loads(said)["files"]["cards.json"]["rows"]) == (1, None)
+    assert f"cards.json - - DAMAGED: it has 100 bytes, the summary says {size:,}." in " ".join(output.split())
+    status, output = verified(export, "--json")
+    assert (status, json.loads(output)["files"]["cards.json"]["rows"]) == (1, None)

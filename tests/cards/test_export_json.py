@@ -34,7 +34,7 @@ def export(target: Path, *flags: str) -> str:
     return stdout.getvalue()
 
 
-def refusal(target: Path, *flags: str) -> tuple[int, str]:
+def export_error(target: Path, *flags: str) -> tuple[int, str]:
     with pytest.raises(CommandError) as caught:
         export(target, *flags)
     return caught.value.returncode, str(caught.value)
@@ -78,8 +78,8 @@ def test_every_exported_byte_is_what_the_tables_hold(tmp_path: Path, form: str, 
         for row in rows:
             row.update({key: datetime.fromisoformat(row[key]) for key in row if key.endswith("_at")})
         assert rows == [as_exported(row) for row in table(model)]
-        told = {"rows": len(rows), "bytes": len(stored), "sha256": hashlib.sha256(stored).hexdigest()}
-        assert summary["files"][file] == told
+        expected = {"rows": len(rows), "bytes": len(stored), "sha256": hashlib.sha256(stored).hexdigest()}
+        assert summary["files"][file] == expected
     assert NASTY in {card.title for card in Card.objects.all()}
     assert summary["counts"] == {"cards": 3, "presentationRules": 2, "assets": 1, "auditLogs": 4}
     assert summary["kyndo"] == "0.1.0"
@@ -92,19 +92,21 @@ def test_an_empty_catalogue_is_four_empty_lists(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "kept"), [("2", [2, 3]), ("0", []), ("9", [0, 1, 2, 3]), ("all", [0, 1, 2, 3])]
+    ("option", "kept"), [("2", [2, 3]), ("0", []), ("9", [0, 1, 2, 3]), ("all", [0, 1, 2, 3])]
 )
-def test_the_last_audit_rows_are_exported_in_their_order(tmp_path: Path, asked: str, kept: list[int]) -> None:
+def test_the_last_audit_rows_are_exported_in_their_order(
+    tmp_path: Path, option: str, kept: list[int]
+) -> None:
     fill()
-    export(tmp_path / "e", "--audit-logs", asked)
+    export(tmp_path / "e", "--audit-logs", option)
     rows = json.loads((tmp_path / "e" / "audit_logs.json").read_bytes())
     assert [int(row["object_id"]) for row in rows] == kept
 
 
-def test_an_existing_folder_is_replaced_only_when_asked_and_only_if_it_is_an_export(tmp_path: Path) -> None:
+def test_overwrite_replaces_an_export_and_no_other_folder(tmp_path: Path) -> None:
     target = tmp_path / "e"
     export(target)
-    assert refusal(target) == (
+    assert export_error(target) == (
         2, f"{target} exists. Name another folder, or replace it with --overwrite.",
     )  # fmt: skip
     fill()
@@ -113,21 +115,21 @@ def test_an_existing_folder_is_replaced_only_when_asked_and_only_if_it_is_an_exp
         ["export_summary.json", *(f"{name}.jsonl" for name in MODELS)]
     )
     (target / "letter.txt").write_text("mine")
-    status, said = refusal(target, "--overwrite")
-    assert (status, said.endswith("it is not overwritten. Name another folder.")) == (2, True)
+    status, message = export_error(target, "--overwrite")
+    assert (status, message.endswith("it is not overwritten. Name another folder.")) == (2, True)
     assert (target / "letter.txt").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
 
 
-def test_an_export_that_a_kill_left_aside_is_put_back_before_anything_else(tmp_path: Path) -> None:
-    target, aside = tmp_path / "e", tmp_path / ".e.old"
+def test_an_export_that_a_killed_process_renamed_is_restored_first(tmp_path: Path) -> None:
+    target, previous = tmp_path / "e", tmp_path / ".e.old"
     export(target)
     names = {path.name for path in target.iterdir()}
-    target.rename(aside)
-    status, said = refusal(target)
-    assert (status, said.startswith(f"{target} exists.")) == (2, True)
+    target.rename(previous)
+    status, message = export_error(target)
+    assert (status, message.startswith(f"{target} exists.")) == (2, True)
     assert (target / "export_summary.json").exists()
-    target.rename(aside)
+    target.rename(previous)
     with (
         pytest.raises(TargetNotWritable),
         atomic_directory(target, overwrite=True, marker=SUMMARY_FILENAME, allowed=names),
@@ -139,12 +141,15 @@ def test_an_export_that_a_kill_left_aside_is_put_back_before_anything_else(tmp_p
 def test_a_link_a_file_and_a_missing_parent_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path)
-    assert refusal(tmp_path / "file", "--overwrite") == (2, f"{tmp_path}/file is not a folder: name another.")
-    assert refusal(tmp_path / "link", "--overwrite") == (2, f"{tmp_path}/link is a link: name another.")
-    assert refusal(tmp_path / "a" / "b") == (2, f"There is no folder {tmp_path}/a to make b in.")
+    assert export_error(tmp_path / "file", "--overwrite") == (
+        2,
+        f"{tmp_path}/file is not a folder: name another.",
+    )
+    assert export_error(tmp_path / "link", "--overwrite") == (2, f"{tmp_path}/link is a link: name another.")
+    assert export_error(tmp_path / "a" / "b") == (2, f"There is no folder {tmp_path}/a to make b in.")
 
 
-def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_export_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill()
     (tmp_path / ".e.partial").mkdir()  # a killed export's
     (tmp_path / ".e.partial" / "cards.json").write_text("[")
@@ -152,20 +157,20 @@ def test_what_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))  # as a full disk does: the write fails
     try:
-        status, said = refusal(tmp_path / "e")
+        status, message = export_error(tmp_path / "e")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert (status, said) == (1, f"Nothing was exported: {tmp_path}/e cannot be written: File too large.")
+    assert (status, message) == (1, f"Nothing was exported: {tmp_path}/e cannot be written: File too large.")
     assert list(tmp_path.iterdir()) == []
-    assert Card.objects.count() == 3  # the connection is of use: its COPY was ended
+    assert Card.objects.count() == 3  # the connection can be used: its COPY was ended
 
 
-def test_two_exports_to_one_place_do_not_meet(tmp_path: Path) -> None:
+def test_a_second_export_to_the_same_folder_is_refused(tmp_path: Path) -> None:
     from ops.export.folder import atomic_directory
 
     with atomic_directory(tmp_path / "e", overwrite=False, marker="m", allowed=()):
-        status, said = refusal(tmp_path / "e")
-    assert (status, said) == (
+        status, message = export_error(tmp_path / "e")
+    assert (status, message) == (
         2,
         f"Another export is being written to the same place, in {tmp_path}/.e.partial."
         " Wait until it has ended, or name another folder.",
@@ -173,13 +178,13 @@ def test_two_exports_to_one_place_do_not_meet(tmp_path: Path) -> None:
 
 
 def test_all_files_are_of_one_snapshot_while_200_changes_a_second_go_on(tmp_path: Path) -> None:
-    """A card, its asset and its audit row come and go together: each file tells of the others."""
-    stop, made = threading.Event(), [0]
+    """Each card is created with its asset and audit row, so every file has the same cards."""
+    stop, count = threading.Event(), [0]
 
     def write() -> None:
         while not stop.wait(0.003):
             with connection.cursor() as cursor:
-                made[0] += 1
+                count[0] += 1
                 cursor.execute(
                     "WITH c AS (INSERT INTO cards (card_id, title, pack_id) VALUES (%s, 't', 'p')"
                     " RETURNING id),"
@@ -187,7 +192,7 @@ def test_all_files_are_of_one_snapshot_while_200_changes_a_second_go_on(tmp_path
                     " checksum, card_id) SELECT 'k' || id, 't', 'f', 1, 'a/b', repeat('0', 64), id FROM c)"
                     " INSERT INTO audit_logs (action, object_type, object_id, performed_by, changes)"
                     " SELECT 'made', 'cards.card', id::text, 'p', '{}' FROM c",
-                    [f"c{made[0]}"],
+                    [f"c{count[0]}"],
                 )
         connection.close()
 
@@ -195,16 +200,16 @@ def test_all_files_are_of_one_snapshot_while_200_changes_a_second_go_on(tmp_path
     thread.start()
     try:
         for number in range(5):
-            before = made[0]
+            before = count[0]
             export(tmp_path / f"e{number}", "--audit-logs", "all")
-            read = {
+            rows = {
                 name: json.loads((tmp_path / f"e{number}" / f"{name}.json").read_bytes()) for name in MODELS
             }
-            cards = [row["id"] for row in read["cards"]]
+            cards = [row["id"] for row in rows["cards"]]
             assert len(cards) >= before - 1
-            assert [row["card_id"] for row in read["assets"]] == cards
-            assert [int(row["object_id"]) for row in read["audit_logs"]] == cards
+            assert [row["card_id"] for row in rows["assets"]] == cards
+            assert [int(row["object_id"]) for row in rows["audit_logs"]] == cards
     finally:
         stop.set()
         thread.join()
-    assert made[0] > 0
+    assert count[0] > 0

@@ -1,4 +1,4 @@
-"""A sick answer holds every process of a run, is told, and lets go by itself; a stop is never delayed."""
+"""An unhealthy indicator holds every process of a run, with its reason; a stop is never delayed."""
 
 import json
 import re
@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 FILL = make_operation(lambda: Thing.objects.filter(note=None), {"note": F("name")}, name="fill")
 PROBE = f"{__name__}.players_wait"
-# What the probe answers, in seconds.
+# What the probe returns, in seconds.
 players: list[float] = []
 
 
@@ -49,8 +49,8 @@ def players_wait() -> float:
 
 
 @pytest.fixture(autouse=True)
-def _sick_for_a_moment(settings: Any, monkeypatch: pytest.MonkeyPatch, declare: RegisterOperation) -> None:
-    """Players wait until somebody sets ``players`` right; everything is quick."""
+def _unhealthy_at_first(settings: Any, monkeypatch: pytest.MonkeyPatch, declare: RegisterOperation) -> None:
+    """Players wait until ``heal`` is called; checks and holds are short."""
     settings.OPS_HEALTH = replace(settings.OPS_HEALTH, player_probe=PROBE, hold_seconds=1)
     monkeypatch.setattr(monitor, "CHECK_INTERVAL", timedelta(milliseconds=20))
     players[:] = [3.0]
@@ -62,7 +62,7 @@ def heal(*_: object) -> None:
 
 
 class Holding(RecordingMonitor):
-    """Does ``once_held`` when it is told of the hold for the first time."""
+    """Calls ``once_held`` at the beginning of the first hold."""
 
     def __init__(self, once_held: Callable[[], object], **watched: Any) -> None:
         super().__init__(**watched)
@@ -77,15 +77,15 @@ class Holding(RecordingMonitor):
 REASON = "player_latency: players wait 3,000 ms (limit 250)"
 
 
-def test_no_batch_begins_on_a_sick_database_and_the_run_goes_on_by_itself_once_it_is_well() -> None:
+def test_no_batch_begins_on_an_unhealthy_database_and_the_run_resumes() -> None:
     create_things(3)
     run, shown = create_run(FILL), []
 
-    def look() -> None:
+    def record() -> None:
         heal()
         shown.extend([watched.batches, report.format_row(run)[2], *report.format_details(Run.objects.get())])
 
-    watched = Holding(look)
+    watched = Holding(record)
     execute_run(run, watched)
     assert shown[:2] == [0, "held"]
     [line] = [line for line in shown[2:] if line.startswith("  held")]
@@ -95,22 +95,22 @@ def test_no_batch_begins_on_a_sick_database_and_the_run_goes_on_by_itself_once_i
     assert (run.held_until, run.held_reason) == (None, "")
 
 
-def test_what_falls_sick_in_the_middle_holds_before_the_next_batches() -> None:
+def test_an_indicator_that_turns_unhealthy_holds_the_next_batches() -> None:
     heal()
     create_things(20)
 
-    def sicken(number: int) -> None:
+    def make_unhealthy(number: int) -> None:
         if number == 2:
             players[:] = [3.0]
         Event().wait(0.1)
 
-    watched = Holding(lambda: heal() or before.append(watched.batches), then=sicken)
+    watched = Holding(lambda: heal() or before.append(watched.batches), then=make_unhealthy)
     before: list[int] = []
     assert execute_run(create_run(FILL, batch_size=1), watched).state == "succeeded"
     assert 2 <= before[0] < 20
 
 
-def test_what_another_process_wrote_holds_a_process_that_finds_all_well() -> None:
+def test_a_hold_of_another_process_holds_a_process_that_finds_no_reason() -> None:
     heal()
     create_things(3)
     run = create_run(FILL)
@@ -122,21 +122,21 @@ def test_what_another_process_wrote_holds_a_process_that_finds_all_well() -> Non
 
 
 @pytest.mark.parametrize(
-    ("ask", "state"), [(lifecycle.pause, "paused"), (lifecycle.cancel, "cancelled"), (None, "paused")]
+    ("halt", "state"), [(lifecycle.pause, "paused"), (lifecycle.cancel, "cancelled"), (None, "paused")]
 )
-def test_a_hold_keeps_nobody_from_stopping(
-    ask: Callable[[Run], None] | None, state: str, settings: Any
+def test_a_held_run_can_be_paused_and_cancelled(
+    halt: Callable[[Run], None] | None, state: str, settings: Any
 ) -> None:
     settings.OPS_HEALTH = replace(settings.OPS_HEALTH, hold_seconds=3600)
     create_things(3)
     run, stop = create_run(FILL), Event()
-    watched = Holding(stop.set if ask is None else lambda: ask(Run.objects.get()))
+    watched = Holding(stop.set if halt is None else lambda: halt(Run.objects.get()))
     execute_run(run, watched, stop)
     assert (run.state, run.held_until, watched.batches) == (state, None, 0)
     assert len(watched.hold_reasons) == 1
 
 
-def test_a_run_that_ignores_an_indicator_is_not_held_by_it_and_says_so() -> None:
+def test_an_ignored_indicator_does_not_hold_the_run_and_is_shown() -> None:
     create_things(3)
     watched = RecordingMonitor()
     run = execute_run(create_run(FILL, ignored_health=["player_latency"]), watched)
@@ -144,21 +144,21 @@ def test_a_run_that_ignores_an_indicator_is_not_held_by_it_and_says_so() -> None
     assert "  ignores   player_latency" in report.format_details(run)
 
 
-def test_a_held_run_is_freed_by_ignoring_what_holds_it(settings: Any) -> None:
+def test_ignoring_the_holding_indicator_ends_the_hold(settings: Any) -> None:
     settings.OPS_HEALTH = replace(settings.OPS_HEALTH, hold_seconds=3600)
     create_things(3)
     watched = Holding(lambda: lifecycle.ignore_health(Run.objects.get(), ["player_latency"]))
     assert execute_run(create_run(FILL), watched).state == "succeeded"
 
 
-def test_an_indicator_that_cannot_be_asked_is_told_once_and_stops_nothing(settings: Any) -> None:
+def test_an_unavailable_indicator_is_reported_once_and_holds_nothing(settings: Any) -> None:
     settings.OPS_HEALTH = replace(settings.OPS_HEALTH, player_probe="SELECT no_such_function()")
     create_things(10)
     watched = RecordingMonitor(lambda number: Event().wait(0.05))
     run = execute_run(create_run(FILL, batch_size=1), watched)
-    words = "cannot be checked: player_latency. function no_such_function() does not exist"
-    assert (run.state, watched.notes) == ("succeeded", [words])
-    assert f"  note    {words}" in report.format_details(run)
+    note = "cannot be checked: player_latency. function no_such_function() does not exist"
+    assert (run.state, watched.notes) == ("succeeded", [note])
+    assert f"  note    {note}" in report.format_details(run)
 
 
 def test_without_pg_monitor_the_run_says_what_to_grant_and_goes_on() -> None:
@@ -179,7 +179,7 @@ def test_without_pg_monitor_the_run_says_what_to_grant_and_goes_on() -> None:
     assert note.endswith('The role "plain" lacks pg_monitor: GRANT pg_monitor TO "plain"')
 
 
-def test_lines_and_json_say_until_when_and_why_and_the_lines_not_again_and_again() -> None:
+def test_lines_and_json_show_the_end_and_the_reason_of_a_hold() -> None:
     run = create_run(FILL)
     Run.objects.filter(pk=run.pk).update(
         held_until=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), held_reason="archiving: \x1bfails"
@@ -189,29 +189,33 @@ def test_lines_and_json_say_until_when_and_why_and_the_lines_not_again_and_again
     for watcher in (LineReporter(run, lines), JsonLinesReporter(run, documents)):
         watcher.held(run)
         watcher.held(run)
-    past = f"To resume it anyway: manage.py runs resume {run.pk} --ignore-health archiving"
-    assert lines.getvalue() == f"run {run.pk}: held until 03:04:05 UTC by archiving: \\u001bfails\n{past}\n"
-    told = {"event": "held", "held_until": "2026-01-02T03:04:05+00:00", "held_reason": "archiving: \x1bfails"}
-    told |= {
-        "version": FORMAT_VERSION,
-        "next": [dict(zip(("purpose", "command"), past.split(": "), strict=True))],
+    advice = f"To resume it anyway: manage.py runs resume {run.pk} --ignore-health archiving"
+    assert lines.getvalue() == f"run {run.pk}: held until 03:04:05 UTC by archiving: \\u001bfails\n{advice}\n"
+    document = {
+        "event": "held",
+        "held_until": "2026-01-02T03:04:05+00:00",
+        "held_reason": "archiving: \x1bfails",
     }
-    assert [json.loads(line) for line in documents.getvalue().splitlines()] == [told]
+    document |= {
+        "version": FORMAT_VERSION,
+        "next": [dict(zip(("purpose", "command"), advice.split(": "), strict=True))],
+    }
+    assert [json.loads(line) for line in documents.getvalue().splitlines()] == [document]
 
 
-def test_the_name_of_an_indicator_is_one_that_there_is() -> None:
+def test_an_unknown_indicator_is_refused_with_the_known_names() -> None:
     with pytest.raises(CommandError, match=r"invalid choice: 'archiver' .*archiving"):
         call_command("operate", "trials_annotate", "--ignore-health", "archiver")
 
 
-def test_settings_that_cannot_be_read_are_named_all_at_once() -> None:
+def test_invalid_settings_are_all_named_at_once() -> None:
     assert HealthLimits.from_environ({"OPS_HEALTH_REPLICA_LAG_MB": "64", "OTHER": "x"}) == HealthLimits(
         replica_lag_mb=64
     )
-    given = {"OPS_HEALTH_HOLD_SECONDS": "soon", "OPS_HEALTH_REPLICAS": "1", "OPS_HEALTH_ARCHIVE_FILES": "0"}
-    with pytest.raises(ImproperlyConfigured) as told:
-        HealthLimits.from_environ(given)
-    hold, replicas, files = str(told.value).splitlines()
+    environ = {"OPS_HEALTH_HOLD_SECONDS": "soon", "OPS_HEALTH_REPLICAS": "1", "OPS_HEALTH_ARCHIVE_FILES": "0"}
+    with pytest.raises(ImproperlyConfigured) as raised:
+        HealthLimits.from_environ(environ)
+    hold, replicas, files = str(raised.value).splitlines()
     assert hold == "OPS_HEALTH_HOLD_SECONDS is 'soon' but must be a whole number"
     assert replicas.startswith("OPS_HEALTH_REPLICAS is not a setting. Use one of: OPS_HEALTH_HOLD_SECONDS, ")
     assert files == "OPS_HEALTH_ARCHIVE_FILES is '0' but must be above 0"
@@ -219,13 +223,13 @@ def test_settings_that_cannot_be_read_are_named_all_at_once() -> None:
 
 @pytest.mark.parametrize("document", [".env.example", "docs/health.md"])
 def test_every_setting_is_documented_with_its_default(document: str) -> None:
-    told = re.findall(r"OPS_HEALTH_(\w+)=(\w*)", (ROOT / document).read_text())
-    assert {name.lower(): value for name, value in told} == {
+    settings = re.findall(r"OPS_HEALTH_(\w+)=(\w*)", (ROOT / document).read_text())
+    assert {name.lower(): value for name, value in settings} == {
         k: str(v) for k, v in vars(HealthLimits()).items()
     }
 
 
-def test_a_player_who_waits_for_a_long_batch_holds_the_only_process_that_works(
+def test_a_player_who_waits_for_a_long_batch_holds_the_only_process(
     trigger: Callable[..., None], settings: Any
 ) -> None:
     heal()
@@ -237,7 +241,7 @@ def test_a_player_who_waits_for_a_long_batch_holds_the_only_process_that_works(
     def play() -> None:
         with player() as other:
             wait_until(
-                lambda: sql_there(other, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+                lambda: execute_on(other, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
             )
             other.execute("UPDATE trials_thing SET score = 1 WHERE id = %s", [first.pk])
             other.commit()
@@ -250,7 +254,7 @@ def test_a_player_who_waits_for_a_long_batch_holds_the_only_process_that_works(
     assert watched.hold_reasons[0].startswith("waiters: a session has waited ")
 
 
-def sql_there(other: Any, statement: str) -> Any:
-    found = other.execute(statement).fetchall()
+def execute_on(other: Any, statement: str) -> Any:
+    rows = other.execute(statement).fetchall()
     other.rollback()
-    return found
+    return rows

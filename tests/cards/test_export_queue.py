@@ -1,4 +1,4 @@
-"""Exports that the workers write: one job, cancelled but never paused, started over when lost."""
+"""Exports that workers write: one job each, which can be cancelled, and starts again when lost."""
 
 import fcntl
 import json
@@ -48,43 +48,43 @@ def queue(redis_server: "redis.Redis") -> Queue:
 
 @contextmanager
 def cards_locked() -> Iterator[None]:
-    """Nobody can read them, so that an export hangs where it is."""
+    """Nobody can read the cards, so an export waits."""
     with psycopg.connect(Manage().database_url) as other:
         other.execute("LOCK TABLE cards IN ACCESS EXCLUSIVE MODE")
         yield
 
 
-def test_one_job_writes_it_and_its_result_is_fetched_whole(queue: Queue, tmp_path: Path) -> None:
+def test_one_job_writes_the_export_and_all_its_files_are_fetched(queue: Queue, tmp_path: Path) -> None:
     assert run("export_json", "--queue", "--as", "ada").splitlines()[0] == (
         f"Export {Export.objects.get().pk} is queued. A worker will write it to {Export.objects.get().path}."
     )
-    reap()  # it waits already: nobody is called twice
+    reap()  # its job is queued already: no second one
     assert run_jobs(queue) == 1
     export = Export.objects.get()
     assert (export.state, export.performed_by, export.rows, export.error) == ("succeeded", "ada", 10, "")
     assert Path(export.path).parent.stat().st_mode & 0o077 == 0
-    run("exports", "fetch", export.pk, "--output", tmp_path / "mine")
-    assert json.loads((tmp_path / "mine" / "export_summary.json").read_bytes()) == export.summary
-    assert run("verify_export", tmp_path / "mine").endswith("Every file is as it was exported.")
+    run("exports", "fetch", export.pk, "--output", tmp_path / "copy")
+    assert json.loads((tmp_path / "copy" / "export_summary.json").read_bytes()) == export.summary
+    assert run("verify_export", tmp_path / "copy").endswith("Every file is as it was exported.")
     assert [str(export.pk), "succeeded", "10"] in [line.split()[:3] for line in run("exports").splitlines()]
     perform(export.pk)
     assert Export.objects.get().attempts == 1
 
 
-def test_files_that_are_not_as_they_were_exported_are_not_fetched(queue: Queue, tmp_path: Path) -> None:
+def test_files_that_changed_since_the_export_are_not_fetched(queue: Queue, tmp_path: Path) -> None:
     run("export_json", "--queue")
     run_jobs(queue)
-    export, mine = Export.objects.get(), tmp_path / "mine"
-    run("exports", "fetch", export.pk, "--output", mine)
-    kept = {file.name: file.read_bytes() for file in mine.iterdir()}
-    for name, changed, why in (
-        ("cards.json", kept["cards.json"].replace(b'"id":', b'"iD":', 1), "its SHA-256 is "),
-        ("cards.json", kept["cards.json"][:-9], "bytes, not "),
+    export, copy = Export.objects.get(), tmp_path / "copy"
+    run("exports", "fetch", export.pk, "--output", copy)
+    contents = {file.name: file.read_bytes() for file in copy.iterdir()}
+    for name, changed, reason in (
+        ("cards.json", contents["cards.json"].replace(b'"id":', b'"iD":', 1), "its SHA-256 is "),
+        ("cards.json", contents["cards.json"][:-9], "bytes, not "),
         ("assets.json", None, "it is missing"),
         ("export_summary.json", None, "it is missing"),
         (
             "export_summary.json",
-            kept["export_summary.json"].replace(b": 3,", b": 4,", 1),
+            contents["export_summary.json"].replace(b": 3,", b": 4,", 1),
             "not the summary in the database",
         ),
         ("export_summary.json", b"{", "not the summary in the database"),
@@ -93,16 +93,16 @@ def test_files_that_are_not_as_they_were_exported_are_not_fetched(queue: Queue, 
         damaged.unlink()
         if changed is not None:
             damaged.write_bytes(changed)
-        with pytest.raises(CommandError, match=f"^{name} of export .*{why}") as refused:
-            run("exports", "fetch", export.pk, "--output", mine, "--overwrite")
-        assert refused.value.returncode == 1
-        assert {file.name: file.read_bytes() for file in mine.iterdir()} == kept
-        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["mine", "root"]
-        damaged.write_bytes(kept[name])
-    run("exports", "fetch", export.pk, "--output", mine, "--overwrite")
+        with pytest.raises(CommandError, match=f"^{name} of export .*{reason}") as raised:
+            run("exports", "fetch", export.pk, "--output", copy, "--overwrite")
+        assert raised.value.returncode == 1
+        assert {file.name: file.read_bytes() for file in copy.iterdir()} == contents
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["copy", "root"]
+        damaged.write_bytes(contents[name])
+    run("exports", "fetch", export.pk, "--output", copy, "--overwrite")
 
 
-def test_a_waiting_one_is_cancelled_at_once_and_one_at_work_soon(queue: Queue, tmp_path: Path) -> None:
+def test_a_queued_export_is_cancelled_at_once_and_a_running_one_soon(queue: Queue, tmp_path: Path) -> None:
     run("export_json", "--queue")
     first = Export.objects.get()
     run("exports", "cancel", first.pk)
@@ -113,7 +113,7 @@ def test_a_waiting_one_is_cancelled_at_once_and_one_at_work_soon(queue: Queue, t
         thread = threading.Thread(target=lambda: (run_jobs(queue), connection.close()))
         thread.start()
         wait_until(lambda: Export.objects.filter(pk=second.pk, state="running").exists())
-        wait_until(lambda: "beat" in {each.name for each in threading.enumerate()})  # It looks for a cancel.
+        wait_until(lambda: "beat" in {each.name for each in threading.enumerate()})  # it notices a cancel
         run("exports", "cancel", second.pk)
         assert Export.objects.get(pk=second.pk).state == "cancelling"
         wait_until(lambda: "beat" not in {each.name for each in threading.enumerate()})
@@ -123,10 +123,10 @@ def test_a_waiting_one_is_cancelled_at_once_and_one_at_work_soon(queue: Queue, t
     with pytest.raises(CommandError, match="is cancelled: it cannot be cancelled"):
         run("exports", "cancel", second.pk)
     with pytest.raises(CommandError, match="is cancelled: it has no files to fetch"):
-        run("exports", "fetch", second.pk, "--output", tmp_path / "mine")
+        run("exports", "fetch", second.pk, "--output", tmp_path / "copy")
 
 
-def test_one_whose_worker_is_killed_starts_over(queue: Queue, manage: Manage, tmp_path: Path) -> None:
+def test_an_export_whose_worker_is_killed_starts_again(queue: Queue, manage: Manage, tmp_path: Path) -> None:
     root = tmp_path / "root"
     run("export_json", "--queue")
     with cards_locked():
@@ -137,7 +137,7 @@ def test_one_whose_worker_is_killed_starts_over(queue: Queue, manage: Manage, tm
             process.send_signal(signal.SIGKILL)
         worker.wait()
     reap()
-    assert len(queue) == 0  # its heart was heard a moment ago
+    assert len(queue) == 0  # its heartbeat is recent
     Export.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
     reap()
     assert run_jobs(queue) == 1
@@ -146,7 +146,7 @@ def test_one_whose_worker_is_killed_starts_over(queue: Queue, manage: Manage, tm
     assert list(root.iterdir()) == [Path(export.path)]
 
 
-def test_one_that_is_lost_again_and_again_is_given_up(queue: Queue) -> None:
+def test_an_export_that_is_lost_three_times_fails(queue: Queue) -> None:
     run("export_json", "--queue")
     Export.objects.update(state="running", attempts=3, heartbeat_at=timezone.now() - timedelta(minutes=1))
     reap()
@@ -154,9 +154,7 @@ def test_one_that_is_lost_again_and_again_is_given_up(queue: Queue) -> None:
     assert (export.state, export.error) == ("failed", "The worker was lost 3 times. Its log may say why.")
 
 
-def test_one_whose_place_another_is_writing_waits_until_it_is_called_again(
-    queue: Queue, tmp_path: Path
-) -> None:
+def test_an_export_to_a_locked_folder_waits_until_it_is_enqueued_again(queue: Queue, tmp_path: Path) -> None:
     run("export_json", "--queue", "--output", tmp_path / "e")
     (tmp_path / ".e.partial").mkdir()
     other = os.open(tmp_path / ".e.partial", os.O_RDONLY)
@@ -169,7 +167,7 @@ def test_one_whose_place_another_is_writing_waits_until_it_is_called_again(
     assert (Export.objects.get().state, Export.objects.get().attempts) == ("succeeded", 1)
 
 
-def test_a_number_that_comes_again_after_a_restore_finds_its_place_free(queue: Queue) -> None:
+def test_a_number_used_again_after_a_restore_gets_another_folder(queue: Queue) -> None:
     run("export_json", "--queue")
     run_jobs(queue)
     first = Export.objects.get()
@@ -181,7 +179,7 @@ def test_a_number_that_comes_again_after_a_restore_finds_its_place_free(queue: Q
     assert list(Export.objects.values_list("pk", "state", "error")) == [(first.pk, "succeeded", "")]
 
 
-def test_what_cannot_be_written_fails_with_its_reason(queue: Queue, tmp_path: Path) -> None:
+def test_an_export_that_cannot_be_written_fails_with_its_reason(queue: Queue, tmp_path: Path) -> None:
     run("export_json", "--queue", "--output", tmp_path / "e")
     (tmp_path / "e").mkdir()
     run_jobs(queue)
@@ -192,8 +190,8 @@ def test_what_cannot_be_written_fails_with_its_reason(queue: Queue, tmp_path: Pa
         run("export_json", "--queue", "--output", tmp_path / "e")
 
 
-@pytest.mark.parametrize("ticked", [False, True])
-def test_an_export_of_some_cards_has_their_assets_and_their_audit_rows(queue: Queue, ticked: bool) -> None:
+@pytest.mark.parametrize("by_keys", [False, True])
+def test_an_export_of_some_cards_has_their_assets_and_audit_rows(queue: Queue, by_keys: bool) -> None:
     from ops.export.queue import list_files, open_file, request_export
     from ops.export.request import ExportRequest
 
@@ -206,15 +204,15 @@ def test_an_export_of_some_cards_has_their_assets_and_their_audit_rows(queue: Qu
         AuditLog.objects.create(
             action="a", object_type="cards.card", object_id=str(card.pk), performed_by="p", changes={}
         )
-    scope = Scope.of_keys([other.pk]) if ticked else Scope({"card_id": other.card_id})
+    scope = Scope.of_keys([other.pk]) if by_keys else Scope({"card_id": other.card_id})
     export, _ = request_export(ExportRequest(scope=scope), "ada")
     run_jobs(queue)
     export.refresh_from_db()
-    read: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     for name in list_files(export):
         with open_file(export, name) as file:
-            read[name] = json.load(file)
-    assert [row["id"] for row in read["cards.json"]] == [other.pk]
-    assert [row["asset_key"] for row in read["assets.json"]] == ["o"]
-    assert {row["object_id"] for row in read["audit_logs.json"]} == {str(other.pk)}
-    assert len(read["presentation_rules.json"]) == 2
+            contents[name] = json.load(file)
+    assert [row["id"] for row in contents["cards.json"]] == [other.pk]
+    assert [row["asset_key"] for row in contents["assets.json"]] == ["o"]
+    assert {row["object_id"] for row in contents["audit_logs.json"]} == {str(other.pk)}
+    assert len(contents["presentation_rules.json"]) == 2
