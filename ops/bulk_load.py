@@ -187,5 +187,6 @@ def acquire_load_lock(upsert: Upsert) -> None:
 def _blocked_message(upsert: Upsert) -> str:
     table = upsert.staging.model._meta.db_table
     return (
-        f"Nothing was changed: others hold rows of {table} that the load needs. Try again when they let go."
+        f"Nothing was changed: other sessions have locked rows of {table} that the load needs."
+        " Try again when they are done."
     )

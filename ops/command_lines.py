@@ -1,4 +1,4 @@
-"""Commands as they are typed, so that every line that tells one can be pasted where it is read."""
+"""Format the commands that messages tell to type, quoted so that they can be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from django.conf import settings
 
 
 def psql_command(*statements: str) -> str:
-    """Return the command with which psql does these statements, one after the other."""
-    typed = (f"-c {_shell_quote(statement)}" for statement in statements)
-    return " ".join(['psql "$DATABASE_URL"', *typed])
+    """Return the psql command that executes the statements, one after the other."""
+    options = (f"-c {_shell_quote(statement)}" for statement in statements)
+    return " ".join(['psql "$DATABASE_URL"', *options])
 
 
 def _shell_quote(text: str) -> str:
-    """In double quotes where a shell reads nothing into them: SQL is full of the single ones."""
+    """Use double quotes where a shell expands nothing in them, since SQL is full of single quotes."""
     return f'"{text}"' if re.fullmatch(r"[^\"$`\\!\n]*", text) else shlex.quote(text)
 
 
-def manage_command(*words: object) -> str:
-    """Return the command with these words, quoted for a shell: ``.venv/bin/python manage.py runs show 3``.
+def manage_command(*args: object) -> str:
+    """Return the management command quoted for a shell: ``.venv/bin/python manage.py runs show 3``.
 
-    What goes before them is the setting OPS_MANAGE. In capitals stands what the reader has to fill in.
+    The setting OPS_MANAGE goes before the arguments. An argument in capitals is for the reader to fill in.
     """
-    return f"{getattr(settings, 'OPS_MANAGE', 'manage.py')} {shlex.join(map(str, words))}"
+    return f"{getattr(settings, 'OPS_MANAGE', 'manage.py')} {shlex.join(map(str, args))}"

@@ -1,4 +1,4 @@
-"""Settings of a transaction, as context managers named after what they promise."""
+"""Transactions with settings of their own: read-only snapshots, timeouts, canonical output, batches."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ops.models import Lane, Run
 from ops.sqlstates import READ_ONLY_TRANSACTION, sqlstate
 
 # Note [What an image depends on]
-# The JSON and the text that PostgreSQL makes of a value depend on settings of the session, which ALTER ROLE,
-# ALTER DATABASE or a pooler may give: it tells 0.1 + 0.2 as 0.3 where extra_float_digits is 0. Two logins
-# would tell one value in two ways, and a revert would take the one for a change of the other. So wherever
-# images are written or compared, and wherever a key becomes text, these are fixed until the end of the
-# transaction, and never beyond it. DateStyle goes into ranges and date keys; of it, ISO fixes how dates are
-# told, not how they are read. TimeZone is what Django reads moments in.
+# An image is the JSON or text of a value in an audit row. It depends on settings of the session, which ALTER
+# ROLE, ALTER DATABASE or a pooler may set: 0.1 + 0.2 is written as 0.3 where extra_float_digits is 0. Two
+# roles would write different images of one value, and a revert would take that for a change. So these
+# settings are fixed wherever images are written or compared, and wherever a key is converted to text: until
+# the end of the transaction, and not beyond. DateStyle applies to ranges and date keys; ISO fixes how dates
+# are written, not how they are parsed. TimeZone is the one in which Django reads timestamps.
 _OUTPUT_SETTINGS_SQL = """
     set_config('TimeZone', %s, true), set_config('DateStyle', 'ISO', true),
     set_config('IntervalStyle', 'postgres', true), set_config('bytea_output', 'hex', true),
@@ -31,14 +31,14 @@ _OUTPUT_SETTINGS_SQL = """
 
 @contextmanager
 def canonical_output() -> Iterator[None]:
-    """A transaction in which the image of a value depends on the value alone: see the note."""
+    """Open a transaction with canonical output: see Note [What an image depends on]."""
     with transaction.atomic():
         set_canonical_output()
         yield
 
 
 def set_canonical_output() -> None:
-    """Until the end of the transaction: see Note [What an image depends on]."""
+    """Fix the output settings until the end of the transaction: see Note [What an image depends on]."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_OUTPUT_SETTINGS_SQL}", [connection.timezone_name])
     _disable_timeouts()
@@ -46,9 +46,10 @@ def set_canonical_output() -> None:
 
 @contextmanager
 def read_only_snapshot() -> Iterator[None]:
-    """One snapshot in which the database refuses every write.
+    """Open a READ ONLY transaction with one snapshot (REPEATABLE READ) and canonical output.
 
-    Inside a TestCase, which is in the midst of a transaction, it is no snapshot.
+    Inside a TestCase, whose transaction has begun already, the isolation level is not changed. Raises
+    WriteInReadOnlyTransaction in place of the database's error.
     """
     snapshot = "" if connection.in_atomic_block else "ISOLATION LEVEL REPEATABLE READ,"
     with transaction.atomic(durable=True):
@@ -63,22 +64,22 @@ def read_only_snapshot() -> Iterator[None]:
         except InternalError as exc:
             if sqlstate(exc) == READ_ONLY_TRANSACTION:
                 raise WriteInReadOnlyTransaction(
-                    f"Nothing may be written while it is only looked: {exc}"
+                    f"Writing is not allowed in a preview or a check: {exc}"
                 ) from exc
             raise
 
 
-# Note [Whose time limits]
-# A role's statement_timeout means the site's requests. What an operator asked for and waits for, and the
-# checks without which a run cannot end, take the time that they take: their transactions set the limits
-# aside, for themselves alone. Batches are short, and keep them.
-_timeouts_disabled: ContextVar[bool] = ContextVar("unhurried", default=False)
+# Note [Whose timeouts]
+# A role's statement_timeout is meant for the site's requests. What an operator waits for, and the checks
+# without which a run cannot end, may take longer: their transactions disable the timeouts, for themselves
+# only. Batches are short and keep them.
+_timeouts_disabled: ContextVar[bool] = ContextVar("timeouts_disabled", default=False)
 _TIMEOUT_SETTINGS = ("statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout")
 
 
 @contextmanager
 def without_timeouts() -> Iterator[None]:
-    """What is looked at inside takes its time: see Note [Whose time limits]."""
+    """Disable the role's timeouts in the transactions of the block: see Note [Whose timeouts]."""
     token = _timeouts_disabled.set(True)
     try:
         yield
@@ -87,7 +88,7 @@ def without_timeouts() -> Iterator[None]:
 
 
 def _disable_timeouts() -> None:
-    """Until the end of the transaction. Not every server has all of the limits."""
+    """Disable the timeouts that this version of PostgreSQL has, until the end of the transaction."""
     if _timeouts_disabled.get():
         with connection.cursor() as cursor:
             cursor.execute(
@@ -98,9 +99,9 @@ def _disable_timeouts() -> None:
 
 @contextmanager
 def separate_connection(alias: str, **options: Any) -> Iterator[BaseDatabaseWrapper]:
-    """Another connection to the database, for this thread, with some options of libpq of its own.
+    """Open another connection for this thread under the alias; ``options`` are libpq's.
 
-    Under an alias, by which Django asks for migrations, whatever connection it is given.
+    Django's migration executor looks connections up by alias, whatever connection it is given.
     """
     other = connection.copy(alias)
     other.settings_dict["OPTIONS"] = {**other.settings_dict["OPTIONS"], **options}
@@ -120,17 +121,17 @@ def set_lock_timeout(duration: timedelta) -> None:
 
 @contextmanager
 def statement_timeout(limit: timedelta, alias: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """A transaction in which no statement takes longer."""
+    """Open a transaction with this statement_timeout."""
     with transaction.atomic(using=alias, durable=True):
         with connections[alias].cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [_format_milliseconds(limit)])
         yield
 
 
-# Django's foreign keys are deferred: without IMMEDIATE they would fail at COMMIT, when it is too late to say
-# which rows were at fault. A process that is stopped, not killed, lets go of its rows after the idle time.
-# A batch walks along the keys, whatever the statistics say: of a table that was filled a minute ago there are
-# none, and the planner would gather and sort all the keys ahead to find the next ones.
+# Django's foreign keys are deferred: without IMMEDIATE they would fail at COMMIT, which does not say which
+# rows are at fault. The idle timeout releases the locks of a process that was stopped (SIGSTOP), not killed.
+# A batch always uses the index of the keys: a table that was filled a minute ago has no statistics yet, and
+# the planner would read and sort all the remaining keys to find the next ones.
 BATCH_SETTINGS_SQL = f"""
 SELECT {_OUTPUT_SETTINGS_SQL}, set_config('application_name', %s, true), set_config('lock_timeout', %s, true),
     set_config('idle_in_transaction_session_timeout', %s, true),
@@ -142,12 +143,12 @@ IDLE_IN_TRANSACTION_TIMEOUT = timedelta(seconds=30)
 
 
 def run_application_name(run: Run) -> str:
-    """The name in pg_stat_activity of a backend in a batch of the run; `` lane 1`` may follow it."""
+    """Return the application_name of sessions in a batch of the run; `` lane 1`` may follow it."""
     return f"kyndo run {run.pk}"
 
 
 def batch_settings_params(run: Run, lane: Lane | None, lock_timeout: timedelta) -> list[str]:
-    """The parameters of BATCH_SETTINGS: pg_stat_activity names the run and the lane."""
+    """Return the parameters of BATCH_SETTINGS_SQL; the application_name has the run and the lane."""
     name = run_application_name(run) + (f" lane {lane.number}" if lane else "")
     return [
         connection.timezone_name,
@@ -157,13 +158,13 @@ def batch_settings_params(run: Run, lane: Lane | None, lock_timeout: timedelta) 
     ]
 
 
-def _format_milliseconds(span: timedelta) -> str:
-    return f"{span // timedelta(milliseconds=1)}ms"
+def _format_milliseconds(duration: timedelta) -> str:
+    return f"{duration // timedelta(milliseconds=1)}ms"
 
 
 @contextmanager
 def batch_transaction(lane: Lane, lock_timeout: timedelta) -> Iterator[None]:
-    """A short transaction that waits for no lock for long, and for which constraints hold at once."""
+    """Open the transaction of a batch: with a lock_timeout, and with constraints checked immediately."""
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute(BATCH_SETTINGS_SQL, batch_settings_params(lane.run, lane, lock_timeout))

@@ -1,4 +1,4 @@
-"""How much room the disks of the database have, as far as that can be known from here."""
+"""The free space of the database's disks, as far as it can be known."""
 
 from __future__ import annotations
 
@@ -27,49 +27,48 @@ _TABLESPACES_SQL = (
 
 
 class DiskSpaceUnknown(Exception):
-    """Nobody can say from here how much is free, and why."""
+    """The free space cannot be known; the message says why."""
 
 
 @dataclass(frozen=True)
 class DiskSpace:
-    """``free`` bytes of the disk that ``where`` names."""
+    """The free bytes of a disk; the label names it, as ``the disk of the WAL``."""
 
-    where: str
-    free: int
+    label: str
+    free_bytes: int
 
 
 def local_disks() -> list[DiskSpace]:
-    """The disks of a server on this host; empty where it is elsewhere. Raises Unknown."""
+    """Return the disks of a server on this host; empty if it is on another. Raises DiskSpaceUnknown."""
     pid = _local_backend_pid()
     return [] if pid is None else list(_iter_local_disks(pid))
 
 
-def declared_disk(told: str) -> DiskSpace:
-    """What is left of a disk whose size somebody told, as ``200GB``. Raises Unknown.
+def declared_disk(size: str) -> DiskSpace:
+    """Return what is left of a disk of the configured size, as ``200GB``. Raises DiskSpaceUnknown.
 
-    PostgreSQL has no function that tells of its disk: of a server elsewhere is known what its databases and
-    its WAL take.
+    PostgreSQL has no function for the size of its disk, only for that of its databases and of its WAL.
     """
-    if not told:
+    if not size:
         raise DiskSpaceUnknown(
-            "The server is elsewhere. Say how big its disk is: OPS_HEALTH_DATABASE_DISK=200GB"
+            "The server is on another host. Set the size of its disk: OPS_HEALTH_DATABASE_DISK=200GB"
         )
     _require_pg_monitor()
     databases, wal = fetch_all(_USED_BYTES_SQL)[0]
-    return DiskSpace(f"the {told} of OPS_HEALTH_DATABASE_DISK", parse_size(told) - databases - wal)
+    return DiskSpace(f"the {size} of OPS_HEALTH_DATABASE_DISK", parse_size(size) - databases - wal)
 
 
 def min_free_bytes() -> int | None:
-    """What the fullest disk of the database has; None where nobody knows."""
+    """Return the free bytes of the fullest disk of the database; None if unknown."""
     try:
-        found = local_disks() or [declared_disk(settings.OPS_HEALTH.database_disk)]
+        disks = local_disks() or [declared_disk(settings.OPS_HEALTH.database_disk)]
     except (DiskSpaceUnknown, ProgrammingError):
         return None
-    return min(room.free for room in found)
+    return min(disk.free_bytes for disk in disks)
 
 
 def _local_backend_pid() -> int | None:
-    """The process that serves us, where it is one of this host: a port may lead into a container."""
+    """Return our backend's process ID if it runs on this host; a local port may lead into a container."""
     host = connection.settings_dict["HOST"]
     if host not in _LOCAL_HOSTS and not host.startswith("/"):
         return None
@@ -82,32 +81,32 @@ def _local_backend_pid() -> int | None:
 
 
 def _iter_local_disks(pid: int) -> Iterator[DiskSpace]:
-    """Those of the data directory, in which the process stands, of the WAL and of tablespaces."""
+    """Yield the disks of the data directory (the process's cwd), the WAL and the tablespaces."""
     data = Path(f"/proc/{pid}/cwd")
     if not os.access(data, os.X_OK):  # another user's process
         _require_pg_monitor()
         data = Path(fetch_all("SHOW data_directory")[0][0])
     spaces = [Path(location) for (location,) in fetch_all(_TABLESPACES_SQL)]
     names = {data: "the data directory", data / "pg_wal": "the WAL"}
-    seen: set[int] = set()
+    devices: set[int] = set()
     for folder in (data, data / "pg_wal", *spaces):
         try:
             device = folder.stat().st_dev
-        except OSError:  # not for us to see
+        except OSError:  # no access
             continue
-        if device not in seen:
-            seen.add(device)
+        if device not in devices:
+            devices.add(device)
             yield DiskSpace(f"the disk of {names.get(folder, folder)}", shutil.disk_usage(folder).free)
 
 
 def read_wal_size() -> int | None:
-    """The bytes of the WAL that there is; None where our role may not see it."""
+    """Return the bytes of the WAL; None if the role may not read it."""
     try:
         _require_pg_monitor()
     except DiskSpaceUnknown:
         return None
-    found: int = fetch_all("SELECT sum(size)::bigint FROM pg_ls_waldir()")[0][0]
-    return found
+    size: int = fetch_all("SELECT sum(size)::bigint FROM pg_ls_waldir()")[0][0]
+    return size
 
 
 def _require_pg_monitor() -> None:

@@ -1,4 +1,4 @@
-"""What can go wrong, in words for the person who reads them."""
+"""The exceptions whose message is for the operator."""
 
 from typing import ClassVar
 
@@ -8,11 +8,11 @@ from ops.command_lines import manage_command
 
 
 class OpsError(Exception):
-    """Base of every error that an operator can cause and mend.
+    """Base of the errors that an operator can cause and fix.
 
-    ``exit_status`` is what a command exits with: 2 where the words were wrong, 1 where the run was.
-    ``reason`` is what was wrong, without the advice, which is of the moment.
-    ``code`` names the error where runs store it and JSON prints it: the class's name, unless it sets another.
+    ``exit_status`` is that of the command: 2 for wrong arguments, 1 for a failed run.
+    ``reason`` is the message without the advice, which depends on the moment.
+    ``code`` is stored with a run and printed as JSON: the name of the class, unless it sets another.
     """
 
     code: ClassVar[str] = "OpsError"
@@ -27,7 +27,7 @@ class OpsError(Exception):
 
 
 class InvalidDeclaration(OpsError):
-    """An operation is declared in a way that the engine cannot run exactly."""
+    """An operation is declared in a way that the engine cannot run."""
 
 
 class UnknownOperation(OpsError):
@@ -53,7 +53,7 @@ class InvalidScope(OpsError):
 
 
 class InvalidTransition(OpsError):
-    """A run was asked to leave its state for one that the table of moves does not allow."""
+    """The table of transitions does not allow the run's change of state."""
 
     code = "IllegalMove"  # stored by earlier versions
 
@@ -63,7 +63,7 @@ class ColumnClaimed(OpsError):
 
 
 class DeclarationChanged(OpsError):
-    """The operation is no longer the one that the run began with."""
+    """The operation is not the one that the run was created with."""
 
     code = "ChangedDeclaration"  # stored by earlier versions
 
@@ -75,47 +75,47 @@ class NonTerminating(OpsError):
 
 
 class TooManyFailures(OpsError):
-    """More rows failed than the run was told to bear."""
+    """More rows failed than ``--max-failures`` allows."""
 
 
 class AllRowsFailed(OpsError):
-    """So many rows failed, and none succeeded, that no row can be at fault."""
+    """Many rows failed and none succeeded, so that the rows cannot be at fault."""
 
     code = "NoneSucceeds"  # stored by earlier versions
 
 
 class DatabaseUnavailable(OpsError):
-    """The database did not come back in time; the run stands where its last batch left it."""
+    """The database did not come back in time; the run keeps what its last batch did."""
 
 
 class RunLost(OpsError):
-    """The run is no longer in the database, as after a failover to a server that had not heard of it."""
+    """The run is no longer in the database, as after a failover to a server that did not have it yet."""
 
     def __init__(self, run: int) -> None:
         super().__init__(
-            f"Run {run} is no longer in the database: a server that took over, or a restored backup,"
-            f" does not know it. To see the runs: {manage_command('runs')}"
+            f"Run {run} is no longer in the database: a failover or the restore of a backup lost it."
+            f" To see the runs: {manage_command('runs')}"
         )
 
 
 class WriteInReadOnlyTransaction(OpsError, InternalError):
-    """An operation writes where it is only looked at."""
+    """An operation writes during a preview or a check, which are read-only."""
 
     code = "WritesWhereItReads"  # stored by earlier versions
 
 
 class Interrupted(OpsError):
-    """Somebody asked to stop, and what cannot be continued was given up."""
+    """The user interrupted something that cannot be resumed."""
 
     exit_status = 130
 
 
 class InvalidContent(OpsError):
-    """A file can be read, but not as what it should be."""
+    """A file or a text is readable, but its content is not valid."""
 
 
 class RunHeld(Exception):
-    """The run is held: no batch begins before its time is over."""
+    """The run is held: no batch begins before the hold ends."""
 
 
 def get_error_code(error: Exception) -> str:

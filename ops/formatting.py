@@ -1,4 +1,4 @@
-"""Counts, durations and values in words."""
+"""Format counts, durations, times, sizes and values for a person to read."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 _CONTROL_CHARS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def format_duration(span: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    seconds = max(0.0, span.total_seconds())
+    seconds = max(0.0, duration.total_seconds())
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -28,11 +28,11 @@ def format_time(when: datetime | None) -> str:
 
 
 def escape_control_chars(text: str) -> str:
-    """Without what would steer a terminal: control characters and changes of direction are spelled out.
+    """Escape control characters, bidirectional controls and lone surrogates as ``\\u001b``.
 
-    So are halves of characters, for which Python takes the bytes of a file's name that are not UTF-8.
+    Python decodes the bytes of a file name that are not UTF-8 to lone surrogates.
     """
-    return _CONTROL_CHARS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _CONTROL_CHARS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def first_line(error: BaseException) -> str:
@@ -41,12 +41,12 @@ def first_line(error: BaseException) -> str:
 
 
 def truncate(text: str, width: int = 60) -> str:
-    """What somebody else wrote, short enough for a line; halves of characters are spelled out."""
+    """Shorten a text of others to ``width`` characters, with lone surrogates escaped."""
     return _shorten(text, width).encode(errors="backslashreplace").decode()
 
 
 def quote_truncated(text: str, width: int = 60) -> str:
-    """As ``repr`` shows it, short enough for a line."""
+    """Shorten a text to ``width`` characters and quote it as ``repr`` does."""
     return repr(_shorten(text, width))
 
 
@@ -54,21 +54,21 @@ def _shorten(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def format_estimate(span: timedelta) -> str:
-    return f"about {format_duration(span)}" if span >= timedelta(seconds=1) else "less than a second"
+def format_estimate(duration: timedelta) -> str:
+    return f"about {format_duration(duration)}" if duration >= timedelta(seconds=1) else "less than a second"
 
 
-def rows_per_second(rows: float, span: timedelta) -> float:
-    """0 where the time is too short to tell, as where a clock went back."""
-    return rows / span.total_seconds() if span >= timedelta(milliseconds=1) else 0.0
+def rows_per_second(rows: float, duration: timedelta) -> float:
+    """Return the rate; 0 if the duration is below 1 ms, as after a clock was set back."""
+    return rows / duration.total_seconds() if duration >= timedelta(milliseconds=1) else 0.0
 
 
-def format_rate(rows: float, span: timedelta) -> str:
-    return f"{rows_per_second(rows, span):,.0f} rows/s"
+def format_rate(rows: float, duration: timedelta) -> str:
+    return f"{rows_per_second(rows, duration):,.0f} rows/s"
 
 
 def format_size(count: int) -> str:
-    """``512 bytes``, ``42.5 MB``: as ``ls -lh --si`` counts."""
+    """``512 bytes``, ``42.5 MB``; a kB is 1000 bytes."""
     if count < 1000:
         return f"{count} bytes"
     amount, unit = count / 1000, "kB"
@@ -84,19 +84,20 @@ def pluralize(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def format_value(told: Any) -> str:
-    if told is None:
+def format_value(value: Any) -> str:
+    """``NULL``, a text as it is, anything else as JSON."""
+    if value is None:
         return "NULL"
-    return told if isinstance(told, str) else json.dumps(told, ensure_ascii=False, default=str)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def format_row_count(operation_model: Any, count: int) -> str:
+def format_row_count(model: Any, count: int) -> str:
     """``1 card``, ``1,247 cards``."""
-    meta = operation_model._meta
+    meta = model._meta
     return f"{count:,} {meta.verbose_name if count == 1 else meta.verbose_name_plural}"
 
 
 def format_time_left(rows: int, rate: float) -> str:
-    """How long so many rows take at a rate. Without any, the run still looks whether there are others."""
+    """Format the time for ``rows`` at ``rate`` rows per second; with none left, the last sweep still runs."""
     seconds = min(rows / max(rate, 0.001), timedelta(days=999).total_seconds())
     return f"{format_duration(timedelta(seconds=seconds))} left" if rows else "checking the rest"

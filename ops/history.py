@@ -1,4 +1,4 @@
-"""What happened to the database since some time: migrations, runs, the backup before them."""
+"""Read the migrations and runs since a time, and the backup before them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ class AppliedMigration:
     """A migration and when it was applied."""
 
     name: str
-    at: datetime
+    applied_at: datetime
 
 
 @dataclass(frozen=True)
 class History:
-    """``backup`` is the newest from before it began; see ``checks.found_by_checks`` for ``checks``.
+    """The history since a time; ``backup`` is the newest one from before ``started_at``.
 
-    ``counts`` are rows by table, of the models that operations change.
+    ``counts`` are the rows by table, of the models that operations change. ``checks`` are those of
+    ``count_violations``.
     """
 
     since: datetime
-    began: datetime | None
-    ended: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
     migrations: list[AppliedMigration]
     runs: list[Run]
     counts: dict[str, int]
@@ -43,29 +44,29 @@ class History:
     workers: str
 
     @property
-    def people(self) -> list[str]:
-        """Who asked for the runs."""
+    def performers(self) -> list[str]:
+        """The users who started the runs."""
         return sorted({run.performed_by for run in self.runs})
 
 
 def read_history(since: datetime) -> History:
-    """Read from the database, and from the records beside the backups."""
+    """Read from the database and from the manifests next to the backups."""
     migrations = _read_migrations(since)
     runs = list(Run.objects.filter(Q(created_at__gte=since) | Q(finished_at__gte=since)).order_by("pk"))
-    times = [m.at for m in migrations] + [
+    times = [m.applied_at for m in migrations] + [
         at for run in runs for at in (run.created_at, run.finished_at) if at
     ]
-    began = min(times, default=None)
+    started_at = min(times, default=None)
     return History(
         since,
-        began=began,
-        ended=max(times, default=None),
+        started_at=started_at,
+        finished_at=max(times, default=None),
         migrations=migrations,
         runs=runs,
         counts={
             model._meta.db_table: model._base_manager.count() for model in registry.list_operation_models()
         },
-        backup=latest_backup(began),
+        backup=latest_backup(started_at),
         checks=count_violations(),
         workers=_worker_summary(),
     )

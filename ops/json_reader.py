@@ -1,4 +1,4 @@
-"""The values of a JSON file, one at a time, in memory that does not grow with the file."""
+"""Read a JSON file value by value, in constant memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ops.exceptions import InvalidContent
 from ops.formatting import truncate
 
 CHUNK_SIZE = 1 << 20
-# How near the end of the text an error stands when the text was cut off inside a number, a name or an escape.
+# An error this close to the end of the text may mean that a number, a key or an escape was truncated.
 _TOKEN_MARGIN = 16
-# PostgreSQL's numeric, which holds the numbers of jsonb: digits after the point, and fewer than before it.
+# Limits of numeric, the type of numbers in jsonb: digits after the point, and less than those before it.
 _MAX_FRACTION_DIGITS = 16_383
 _MAX_EXPONENT = 16_000
 _MAX_INTEGER_DIGITS = 4_300
@@ -23,17 +23,17 @@ _MAX_INTEGER_DIGITS = 4_300
 
 @dataclass(frozen=True)
 class DuplicateKey:
-    """Stands for a value in which an object names a key twice: which of the two is meant?"""
+    """Stands for a value with an object that has the key twice, which is ambiguous."""
 
     key: str
 
 
 def _reject_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _parse_integer(text: str) -> int:
-    """Python's own limit may be set otherwise, and tells a programmer how."""
+    """Python's own limit may be set differently, and its message is for programmers."""
     if len(text) > _MAX_INTEGER_DIGITS:
         raise ValueError("A whole number has too many digits")
     return int(text)
@@ -42,142 +42,146 @@ def _parse_integer(text: str) -> int:
 def _parse_decimal(text: str) -> Decimal:
     try:
         number = Decimal(text)
-    except InvalidOperation:  # the exponent is beyond even Decimal's
+    except InvalidOperation:  # the exponent is out of Decimal's range
         raise ValueError(_out_of_range_message(text)) from None
-    # A number's exponent is an integer: only NaN and infinity have another.
+    # The exponent is an int here: it is not one for NaN and infinity only.
     if number.adjusted() > _MAX_EXPONENT or -int(number.as_tuple().exponent) > _MAX_FRACTION_DIGITS:
         raise ValueError(_out_of_range_message(text))
     return number
 
 
 def _out_of_range_message(text: str) -> str:
-    return f"The number {truncate(text)} is beyond the database's"
+    return f"The number {truncate(text)} is out of the database's range"
 
 
 class ExactDecoder(simplejson.JSONDecoder):
-    """Numbers with a point or an exponent become Decimals, so that none of their digits is lost."""
+    """A decoder that returns numbers with a point or an exponent as Decimal, with all their digits."""
 
     def __init__(self) -> None:
         super().__init__(
             parse_float=_parse_decimal,
             parse_int=_parse_integer,
             parse_constant=_reject_constant,
-            object_pairs_hook=self._object,
+            object_pairs_hook=self._build_object,
         )
-        self._repeated: str | None = None
+        self._duplicate_key: str | None = None
 
     def raw_decode(self, text: str, at: int = 0) -> tuple[Any, int]:  # type: ignore[override]
-        self._repeated = None
+        self._duplicate_key = None
         try:
             value, end = super().raw_decode(text, at)
         except RecursionError:
             raise ValueError("Nested too deeply") from None
-        return (value if self._repeated is None else DuplicateKey(self._repeated)), end
+        return (value if self._duplicate_key is None else DuplicateKey(self._duplicate_key)), end
 
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+    def _build_object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
             keys = [key for key, _ in pairs]
-            self._repeated = next(key for key in keys if keys.count(key) > 1)
-        return found
+            self._duplicate_key = next(key for key in keys if keys.count(key) > 1)
+        return members
 
 
 def format_decode_error(error: simplejson.JSONDecodeError) -> str:
-    """What is wrong, without the place: the library's own words leave a %r and an "at" open."""
+    """Return the library's message without its placeholder %r and its trailing "at"."""
     char = repr(error.doc[error.pos : error.pos + 1])
     return str(error.msg).replace("%r", char).removesuffix(" at").removesuffix(" starting")
 
 
 class JsonReader:
-    """Reads values one after another from a text that is held only a window at a time.
+    """Reads values one after another, with only a window of the text in memory.
 
-    The standard way to stream JSON, ijson, can neither say the line of an error nor see a repeated key.
+    ijson, the usual library for this, reports neither the line of an error nor a duplicate key.
     """
 
     def __init__(self, file: TextIO, chunk: int = CHUNK_SIZE) -> None:
         self._file, self._chunk = file, chunk
-        self._text, self._at = "", 0
+        self._text, self._offset = "", 0
         self._line, self._column = 1, 1
         self._decoder = ExactDecoder()
 
     def peek(self) -> str:
-        """The next character that is not white space; empty at the end."""
+        """Return the next character that is not white space, or "" at the end."""
         while True:
-            while self._at < len(self._text) and self._text[self._at] in " \t\n\r":
-                self._at += 1
-            if self._at < len(self._text):
-                return self._text[self._at]
-            if not self._more():
+            while self._offset < len(self._text) and self._text[self._offset] in " \t\n\r":
+                self._offset += 1
+            if self._offset < len(self._text):
+                return self._text[self._offset]
+            if not self._read_chunk():
                 return ""
 
-    def take(self, wanted: str) -> str:
-        """The next character, which must be one of those wanted."""
-        found = self.peek()
-        if not found or found not in wanted:
-            expected = " or ".join(f"'{char}'" for char in wanted)
-            raise self.error(f"Expecting {expected}", self._at)
-        self._at += 1
-        return found
+    def expect(self, chars: str) -> str:
+        """Read one of the characters. Raises InvalidContent where another one is next."""
+        char = self.peek()
+        if not char or char not in chars:
+            expected = " or ".join(f"'{each}'" for each in chars)
+            raise self.build_error(f"Expecting {expected}", self._offset)
+        self._offset += 1
+        return char
 
-    def value(self) -> Any:
+    def read_value(self) -> Any:
+        """Read the next value. Raises InvalidContent."""
         self.peek()
         while True:
             try:
-                value, end = self._decoder.raw_decode(self._text, self._at)
+                value, end = self._decoder.raw_decode(self._text, self._offset)
             except simplejson.JSONDecodeError as exc:
-                if self._is_cut_off(exc) and self._more():
+                if self._is_truncated(exc) and self._read_chunk():
                     continue
-                raise self.error(format_decode_error(exc), exc.pos) from None
+                raise self.build_error(format_decode_error(exc), exc.pos) from None
             except ValueError as exc:
-                raise self.error(str(exc), self._at) from None
-            if end > len(self._text) - _TOKEN_MARGIN and self._more():
-                continue  # A number may go on in what was not read yet.
-            self._at = end
+                raise self.build_error(str(exc), self._offset) from None
+            if end > len(self._text) - _TOKEN_MARGIN and self._read_chunk():
+                continue  # A number may continue in the next chunk.
+            self._offset = end
             return value
 
-    def items(self) -> Iterator[Any]:
-        """The values of the list that begins here."""
-        self.take("[")
+    def iter_items(self) -> Iterator[Any]:
+        """Yield the values of the list that begins here."""
+        self.expect("[")
         if self.peek() == "]":
-            self._at += 1
+            self._offset += 1
             return
         while True:
-            yield self.value()
-            if self.take(",]") == "]":
+            yield self.read_value()
+            if self.expect(",]") == "]":
                 return
 
-    def names(self) -> Iterator[str]:
-        """The keys of the object that begins here; the caller reads each one's value."""
-        self.take("{")
+    def iter_keys(self) -> Iterator[str]:
+        """Yield the keys of the object that begins here; the caller reads the value after each."""
+        self.expect("{")
         if self.peek() == "}":
-            self._at += 1
+            self._offset += 1
             return
         while True:
             if self.peek() != '"':
-                raise self.error("Expecting a name in double quotes", self._at)
-            key = self.value()
-            self.take(":")
+                raise self.build_error("Expecting a name in double quotes", self._offset)
+            key = self.read_value()
+            self.expect(":")
             yield key
-            if self.take(",}") == "}":
+            if self.expect(",}") == "}":
                 return
 
-    def error(self, reason: str, at: int) -> InvalidContent:
+    def build_error(self, reason: str, at: int) -> InvalidContent:
         line, column = self._position(at)
         return InvalidContent(f"not JSON: {reason} at line {line}, column {column}.")
 
-    def _is_cut_off(self, exc: simplejson.JSONDecodeError) -> bool:
+    def _is_truncated(self, exc: simplejson.JSONDecodeError) -> bool:
         return exc.msg.startswith("Unterminated string") or exc.pos >= len(self._text) - _TOKEN_MARGIN
 
-    def _more(self) -> bool:
-        """Forget what was read, and read on: at least as much again as is held, so that time stays linear."""
-        held = self._text[self._at :]
-        added = self._file.read(max(self._chunk, len(held)))
+    def _read_chunk(self) -> bool:
+        """Replace the text that was read by the next chunk; False at the end of the file.
+
+        A chunk is at least as long as the unread text, so that long values take linear time.
+        """
+        unread = self._text[self._offset :]
+        added = self._file.read(max(self._chunk, len(unread)))
         if added:
-            self._line, self._column = self._position(self._at)
-            self._text, self._at = held + added, 0
+            self._line, self._column = self._position(self._offset)
+            self._text, self._offset = unread + added, 0
         return bool(added)
 
     def _position(self, at: int) -> tuple[int, int]:
-        """The line and the column, from 1."""
+        """Return the line and the column, from 1."""
         line, column = self._text.count("\n", 0, at), at - self._text.rfind("\n", 0, at)
         return self._line + line, column if line else self._column + at

@@ -1,4 +1,4 @@
-"""Which migrations the database has, lacks, or has beyond this code; and models that no migration tells."""
+"""Compare the migrations of the code with those recorded in the database, and with the models."""
 
 from __future__ import annotations
 
@@ -18,39 +18,44 @@ MigrationKey = tuple[str, str]
 
 @dataclass
 class MigrationStatus:
-    """``applied``, ``unapplied``: in the order in which they are applied. ``unknown``: not in this code."""
+    """The migrations of the database, in the order of application.
+
+    ``unknown`` ones are recorded but not in this code. ``model_changes`` are, by app, the changes of models
+    that have no migration.
+    """
 
     loader: MigrationLoader
     applied: list[Migration] = field(default_factory=list)
     unapplied: list[Migration] = field(default_factory=list)
     unknown: list[MigrationKey] = field(default_factory=list)
-    undeclared: dict[str, list[str]] = field(default_factory=dict)
+    model_changes: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def conflicts(self) -> dict[str, list[str]]:
-        """Apps with more than one last migration."""
+        """The apps with more than one leaf migration."""
         return {app: sorted(names) for app, names in self.loader.detect_conflicts().items()}
 
 
 def read_migration_status() -> MigrationStatus:
+    """Read the recorded migrations and compare the models with the migrations."""
     loader = MigrationLoader(connection)
-    found = MigrationStatus(loader, unknown=_find_unknown(loader))
+    status = MigrationStatus(loader, unknown=_find_unknown(loader))
     for key in _ordered_keys(loader):
-        have = found.applied if key in loader.applied_migrations else found.unapplied
-        have.append(loader.graph.nodes[key])
-    if not found.conflicts:
-        found.undeclared = _detect_model_changes(loader)
-    return found
+        migrations = status.applied if key in loader.applied_migrations else status.unapplied
+        migrations.append(loader.graph.nodes[key])
+    if not status.conflicts:
+        status.model_changes = _detect_model_changes(loader)
+    return status
 
 
 def count_unapplied(database: BaseDatabaseWrapper) -> int:
-    """How many migrations of this code are not recorded there."""
+    """Count the migrations of this code that the database has not recorded."""
     executor = MigrationExecutor(database)
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def missing_tables(database: BaseDatabaseWrapper) -> list[str]:
-    """The tables of this code's models that are not there, asked in one statement."""
+    """Return the tables of this code's models that the database lacks, by one query."""
     introspection = database.introspection
     return sorted({*introspection.django_table_names()} - {*introspection.table_names()})
 
@@ -67,16 +72,16 @@ def _ordered_keys(loader: MigrationLoader) -> list[MigrationKey]:
 
 
 def _find_unknown(loader: MigrationLoader) -> list[MigrationKey]:
-    """Applied migrations of these apps that this code has not, nor a squashed one in their place."""
-    known = set(loader.disk_migrations) | {
+    """Return the applied migrations that this code lacks, unless a squashed one replaces them."""
+    own = set(loader.disk_migrations) | {
         replaced for migration in loader.disk_migrations.values() for replaced in migration.replaces
     }
-    ours = {config.label for config in apps.get_app_configs()}
-    return sorted(key for key in loader.applied_migrations if key not in known and key[0] in ours)
+    labels = {config.label for config in apps.get_app_configs()}
+    return sorted(key for key in loader.applied_migrations if key not in own and key[0] in labels)
 
 
 def _detect_model_changes(loader: MigrationLoader) -> dict[str, list[str]]:
-    """What makemigrations would write, by app."""
+    """Describe, by app, what makemigrations would write."""
     detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps))
     changes = detector.changes(graph=loader.graph)
     return {

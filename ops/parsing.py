@@ -1,4 +1,4 @@
-"""Spans of time, sizes and times as people type them. What cannot be read raises ValueError."""
+"""Parse durations, sizes and times that people type. Each function raises ValueError."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SIZE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**1
 
 
 def parse_duration(text: str) -> timedelta:
-    """``15min``, ``1h 30min``, ``2d``, ``0``, ``none``."""
-    asked = re.sub(r"\s", "", text.lower())
-    if asked in ("0", "none", "no"):
+    """Parse ``15min``, ``1h 30min``, ``2d``; ``0`` and ``none`` are zero."""
+    compact = re.sub(r"\s", "", text.lower())
+    if compact in ("0", "none", "no"):
         return timedelta()
-    parts = re.findall(r"(\d+)([a-z]+)", asked)
-    if not parts or "".join(number + unit for number, unit in parts) != asked:
+    parts = re.findall(r"(\d+)([a-z]+)", compact)
+    if not parts or "".join(number + unit for number, unit in parts) != compact:
         raise ValueError(text)
     try:
         return sum((timedelta(**{_DURATION_UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
@@ -34,7 +34,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of ``200GB`` or ``1.5 TB``."""
+    """Parse ``200GB`` or ``1.5 TB`` to bytes."""
     parts = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]b|b?)", text.strip().lower())
     if parts is None:
         raise ValueError(text)
@@ -42,11 +42,11 @@ def parse_size(text: str) -> int:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """``2026-11-25``, ``2026-11-25 14:30`` (in UTC, where no zone is told), or ``2h``: so long ago."""
+    """Parse ``2026-11-25``, ``2026-11-25 14:30`` (UTC unless it has a zone), or ``2h`` (two hours ago)."""
     if date := parse_date(text):
         return timezone.make_aware(datetime.combine(date, time()))
-    if found := parse_datetime(text):
-        return found if timezone.is_aware(found) else timezone.make_aware(found)
+    if when := parse_datetime(text):
+        return when if timezone.is_aware(when) else timezone.make_aware(when)
     try:
         return timezone.now() - parse_duration(text)
     except OverflowError:

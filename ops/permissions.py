@@ -1,4 +1,4 @@
-"""Who may do what: a permission for each registered operation, for each control of a run, and for exports."""
+"""Permissions: one for each registered operation, one for each control of a run, and one for exports."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ops.operations import registry
 from ops.operations.base import Operation
 
 CONTROL_VERBS = ("pause", "resume", "cancel", "retry", "revert")
-# To ask for an export, to see all of them, to cancel one, and to have its files.
+# To request an export, to see all of them, to cancel one, and to download its files.
 EXPORT_PERMISSION = "ops.export_data"
 
 
 def run_permission(operation: type[Operation]) -> str:
-    """The permission to start the operation, as ``has_perm`` takes it."""
+    """Return the permission to start the operation, as for ``has_perm``."""
     return f"ops.run_{operation.name}"
 
 
@@ -29,18 +29,18 @@ def control_permission(verb: str) -> str:
 
 
 def required_permissions(verb: str, run: Run) -> list[str]:
-    """All that is needed to use a control of this run: to retry it is to start its operation again."""
-    started = [f"ops.run_{run.operation}"] if verb == "retry" else []
-    return [control_permission(verb), *started]
+    """Return the permissions for a control of this run; a retry also needs that of its operation."""
+    operation = [f"ops.run_{run.operation}"] if verb == "retry" else []
+    return [control_permission(verb), *operation]
 
 
 def create_permissions(using: str, apps: Apps = all_apps, **_: Any) -> None:
-    """After every migration and flush: a new operation has its permission from then on."""
+    """Create the missing permissions. Called after every migration and flush."""
     try:
         apps.get_model("auth", "Permission")
-    except LookupError:  # its table comes with a later migration
+    except LookupError:  # a later migration creates its table
         return
-    ContentType.objects.clear_cache()  # the flush gives them other numbers
+    ContentType.objects.clear_cache()  # after a flush they have other primary keys
     runs = ContentType.objects.db_manager(using).get_for_model(Run)
     Permission.objects.using(using).bulk_create(
         [

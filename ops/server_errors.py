@@ -1,6 +1,6 @@
-"""What a server refuses although the statement is right, in words; and what to type about it.
+"""Explain errors of the server that are not the statement's fault, and what to do about each.
 
-A standby, a role that may not, a time limit, a full disk: nothing of it is the statement's fault.
+A standby, a missing privilege, a timeout, a lock, a full disk.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ _TIMEOUTS = {
 }
 _SESSION_INFO_SQL = "SELECT pg_is_in_recovery(), current_user, current_database(), current_setting(%s, true)"
 _SUGGESTED_TIMEOUT = "10min"
+_CANCELLED = "Cancelled by PostgreSQL"
 
 
 @dataclass(frozen=True)
 class SessionInfo:
-    """What a new session is told by the server; ``setting`` as the role has it."""
+    """Facts of a new session; ``setting`` is the value that the role has of the setting in question."""
 
     is_standby: bool
     user: str
     database: str
     setting: str | None
 
-    def alter(self, name: str, value: str) -> str:
-        """What gives the role another setting from its next session on; it goes before all other defaults."""
+    def alter_role_hint(self, name: str, value: str) -> str:
+        """Return the statement that changes the role's setting; it has precedence over all other defaults."""
         statement = sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}").format(
             sql.Identifier(self.user), sql.Identifier(self.database), sql.SQL(name), sql.Literal(value)
         )
@@ -45,16 +46,14 @@ class SessionInfo:
 
 
 def explain_server_error(error: BaseException) -> str | None:
-    """Two lines: what was refused and why, and what to type. None where it is no such trouble."""
+    """Return two lines, the reason and what to do; None for any other error."""
     state = sqlstate(error)
-    told = _explain_timeout if state in _TIMEOUTS else _EXPLANATIONS.get(state)
-    if told is None:
-        return None
-    first = first_line(error)
-    return told(first, state)
+    explain = _explain_timeout if state in _TIMEOUTS else _EXPLANATIONS.get(state)
+    return explain(first_line(error), state) if explain else None
 
 
 def is_server_error(error: BaseException) -> bool:
+    """Whether ``explain_server_error`` may explain the error."""
     return (state := sqlstate(error)) in _TIMEOUTS or state in _EXPLANATIONS
 
 
@@ -62,13 +61,13 @@ def _explain_read_only(first: str, state: str) -> str | None:
     facts = _read_session_info("default_transaction_read_only")
     if facts is None or facts.is_standby:
         return (
-            f"PostgreSQL at {server_address()} is a standby, which cannot be written: {first}\n"
-            "Let DATABASE_URL name the primary; of several hosts: ?target_session_attrs=read-write"
+            f"PostgreSQL at {server_address()} is a standby, so it is read-only: {first}\n"
+            "Set DATABASE_URL to the primary; if it has several hosts, add ?target_session_attrs=read-write"
         )
     if facts.setting == "on":
-        todo = facts.alter("default_transaction_read_only", "off")
+        todo = facts.alter_role_hint("default_transaction_read_only", "off")
         server = f"PostgreSQL at {server_address()}"
-        return f"{server} takes no writes (default_transaction_read_only): {first}\n{todo}"
+        return f"{server} is read-only (default_transaction_read_only is on): {first}\n{todo}"
     return None
 
 
@@ -76,33 +75,35 @@ def _explain_timeout(first: str, state: str) -> str:
     name = _TIMEOUTS[state]
     facts = _read_session_info(name)
     if facts is None or facts.setting in (None, "0"):
-        return f"PostgreSQL stopped it: {first}\nSomebody ended it, or a limit of this statement: try again."
-    told = f"PostgreSQL stopped it: {first} ({name} is {facts.setting} for the role {facts.user})"
-    return f"{told}\n{facts.alter(name, _SUGGESTED_TIMEOUT)}"
+        return f"{_CANCELLED}: {first}\nAnother session or a timeout of KYNDO cancelled it. Try again."
+    reason = f"{_CANCELLED}: {first} ({name} is {facts.setting} for the role {facts.user})"
+    return f"{reason}\n{facts.alter_role_hint(name, _SUGGESTED_TIMEOUT)}"
 
 
 def _explain_lock_timeout(first: str, state: str) -> str:
-    see_who = manage_command("db_stats")
-    return f"Somebody else holds what it needs: {first}\nTo see who: {see_who}. Then try again."
+    command = manage_command("db_stats")
+    return f"Another session holds a lock that is needed: {first}\nTo see which: {command}. Then try again."
 
 
 def _explain_insufficient_privilege(first: str, state: str) -> str:
     facts = _read_session_info("role")
     role = facts.user if facts else "of DATABASE_URL"
     return (
-        f"The role {role} may not do that: {first}\nIts owner, or a superuser, can GRANT it; then try again."
+        f"The role {role} lacks a privilege: {first}\n"
+        "The owner of the object or a superuser can GRANT it. Then try again."
     )
 
 
 def _explain_missing_schema(first: str, state: str) -> str:
     return (
         f"A schema is missing: {first}\n"
-        "CREATE SCHEMA makes it. One function of the triggers stands in public, wherever the tables are."
+        "Create it with CREATE SCHEMA. One trigger function is always in the schema public."
     )
 
 
 def _explain_insufficient_resources(first: str, state: str) -> str:
-    return f"The server has no room left: {first}\nTo see what there is: {manage_command('preflight')}"
+    command = manage_command("preflight")
+    return f"The server is out of disk space or memory: {first}\nTo see what is free: {command}"
 
 
 _EXPLANATIONS: dict[str, Callable[[str, str], str | None]] = {
@@ -116,14 +117,14 @@ _EXPLANATIONS: dict[str, Callable[[str, str], str | None]] = {
 
 
 def server_address() -> str:
-    """Of the server, as the settings have it."""
-    named = connection.settings_dict
-    return f"{named['HOST'] or 'localhost'}:{named['PORT'] or 5432}/{named['NAME']}"
+    """Return the ``host:port/database`` of the settings."""
+    config = connection.settings_dict
+    return f"{config['HOST'] or 'localhost'}:{config['PORT'] or 5432}/{config['NAME']}"
 
 
 def _read_session_info(setting: str) -> SessionInfo | None:
-    """Over another connection, since ours may be in a failed transaction; None where none is had."""
-    with suppress(Error), separate_connection("trouble") as other, other.cursor() as cursor:
+    """Read over another connection, since ours may be in a failed transaction; None if it cannot connect."""
+    with suppress(Error), separate_connection("server_errors") as other, other.cursor() as cursor:
         cursor.execute(_SESSION_INFO_SQL, [setting])
         return SessionInfo(*cursor.fetchone())
     return None

@@ -1,11 +1,11 @@
-"""A session of one's own, which a pooler in transaction mode does not give: see docs/poolers.md.
+"""Direct connections, past a pooler in transaction mode, for what needs a session: see docs/poolers.md.
 
-What needs one, or needs the server's other databases, goes past the pooler: over DIRECT_DATABASE_URL.
+What needs a session, or the other databases of the server, connects by DIRECT_DATABASE_URL.
 
-# Note [How a pooler is noticed]
-Two sessions have each a backend of their own as long as they live. Behind a pooler that deals its backends
-out transaction by transaction two idle clients are served by the same one, or one client by one and then by
-another. Nothing is set for it, so nothing is left behind on a backend that is not ours.
+# Note [How a pooler is detected]
+Without a pooler, each of two sessions has one server process (backend) all the time. Behind a pooler in
+transaction mode two idle clients use the same backend, or one client uses different ones in turn. The check
+sets nothing in a session, so it leaves nothing behind on a backend that others use.
 """
 
 from __future__ import annotations
@@ -30,73 +30,72 @@ LIBPQ_KEYWORDS = {option.keyword.decode() for option in Conninfo.get_defaults()}
 
 
 class SessionRequired(OpsError):
-    """A pooler stands where a session is needed, or the second URL leads elsewhere."""
+    """A session is needed, but the URL points to a pooler; or DIRECT_DATABASE_URL is wrong."""
 
     exit_status = 2
 
 
 def database_name() -> str:
-    """The database's own name; a pooler may call it otherwise."""
+    """Return the name of the database on its server; a pooler may use an alias for it."""
     direct: Mapping[str, Any] | None = settings.DIRECT_DATABASE
     return str((direct or connections[DEFAULT_DB_ALIAS].settings_dict)["NAME"])
 
 
 @contextmanager
 def direct_connection() -> Iterator[None]:
-    """Have this thread's connection lead over DIRECT_DATABASE_URL, if set. Raises NeedsSession."""
+    """Use DIRECT_DATABASE_URL, if set, for this thread's connection. Raises SessionRequired."""
     if settings.DIRECT_DATABASE is None:
         yield
         return
-    ours = connections[DEFAULT_DB_ALIAS]
-    other = ours.copy()
-    other.settings_dict = {**ours.settings_dict, **settings.DIRECT_DATABASE}
-    _require_reachable(libpq_parameters(other))
-    _require_unpooled(libpq_parameters(other), "This command")
-    _require_same_database(libpq_parameters(ours), libpq_parameters(other))
-    connections[DEFAULT_DB_ALIAS] = other
+    usual = connections[DEFAULT_DB_ALIAS]
+    direct = usual.copy()
+    direct.settings_dict = {**usual.settings_dict, **settings.DIRECT_DATABASE}
+    _require_reachable(libpq_parameters(direct))
+    _require_unpooled(libpq_parameters(direct), "This command")
+    _require_same_database(libpq_parameters(usual), libpq_parameters(direct))
+    connections[DEFAULT_DB_ALIAS] = direct
     try:
         yield
     finally:
-        other.close()
-        connections[DEFAULT_DB_ALIAS] = ours
+        direct.close()
+        connections[DEFAULT_DB_ALIAS] = usual
 
 
-def require_session(what: str) -> None:
-    """Raise NeedsSession, which names what needs it, where this thread's connection is behind a pooler."""
-    _require_unpooled(libpq_parameters(connections[DEFAULT_DB_ALIAS]), what)
+def require_session(action: str) -> None:
+    """Raise SessionRequired, which names the action, if this thread's connection is behind a pooler."""
+    _require_unpooled(libpq_parameters(connections[DEFAULT_DB_ALIAS]), action)
 
 
-def _require_unpooled(params: Mapping[str, Any], what: str) -> None:
+def _require_unpooled(params: Mapping[str, Any], action: str) -> None:
     if not _is_pooled(params):
         return
-    given = settings.DIRECT_DATABASE is not None
-    found = "DIRECT_DATABASE_URL" if given else "DATABASE_URL"
-    todo = "Let it name" if given else "Set DIRECT_DATABASE_URL to"
+    variable = "DATABASE_URL" if settings.DIRECT_DATABASE is None else "DIRECT_DATABASE_URL"
     raise SessionRequired(
-        f"{what} needs a session of its own, and {found} leads to a pooler that gives each transaction"
-        f" another one.\n{todo} the PostgreSQL server itself: {_DOCS_PAGE}"
+        f"{action} needs a session of its own, but {variable} points to a pooler in transaction mode."
+        f"\nSet DIRECT_DATABASE_URL to the PostgreSQL server itself: {_DOCS_PAGE}"
     )
 
 
 def libpq_parameters(connection: BaseDatabaseWrapper) -> dict[str, Any]:
-    """What libpq is told of a connection of Django's."""
-    told = connection.get_connection_params()
-    return {key: value for key, value in told.items() if key in LIBPQ_KEYWORDS and value not in (None, "")}
+    """Return the libpq parameters of a Django connection."""
+    params = connection.get_connection_params()
+    return {key: value for key, value in params.items() if key in LIBPQ_KEYWORDS and value not in (None, "")}
 
 
 def _is_pooled(params: Mapping[str, Any]) -> bool:
-    """See Note [How a pooler is noticed]. Of what cannot be reached, whoever goes there tells."""
-    with suppress(psycopg.OperationalError), _connect(params) as one, _connect(params) as other:
-        seen: tuple[set[int], set[int]] = (set(), set())
+    """See Note [How a pooler is detected]. False if the server cannot be reached."""
+    with suppress(psycopg.OperationalError), _connect(params) as first, _connect(params) as second:
+        pids_by_client: tuple[set[int], set[int]] = (set(), set())
         for _ in range(_PROBE_ROUNDS):
-            for connection, pids in zip((one, other), seen, strict=True):
+            for connection, pids in zip((first, second), pids_by_client, strict=True):
                 pids |= {pid for (pid,) in connection.execute("SELECT pg_backend_pid()").fetchall()}
-        return len(seen[0]) > 1 or len(seen[1]) > 1 or seen[0] == seen[1]
+        first_pids, second_pids = pids_by_client
+        return len(first_pids) > 1 or len(second_pids) > 1 or first_pids == second_pids
     return False
 
 
 def _require_reachable(params: Mapping[str, Any]) -> None:
-    """Of the server: the database itself may be gone, and a restore is what brings it back."""
+    """Require the server only: the database may be missing, as before a restore."""
     server = {**params, "dbname": "postgres" if params.get("dbname") != "postgres" else "template1"}
     try:
         try:
@@ -105,24 +104,23 @@ def _require_reachable(params: Mapping[str, Any]) -> None:
             _connect(server).close()
     except psycopg.OperationalError as exc:
         address = f"{params.get('host', 'localhost')}:{params.get('port', 5432)}/{params.get('dbname')}"
-        first = first_line(exc)
         raise SessionRequired(
-            f"PostgreSQL cannot be used at {address}: {first}"
-            f"\nDIRECT_DATABASE_URL names it: check the URL and the server. {_DOCS_PAGE}"
+            f"PostgreSQL cannot be used at {address}: {first_line(exc)}"
+            f"\nCheck DIRECT_DATABASE_URL and the server: {_DOCS_PAGE}"
         ) from exc
 
 
-def _require_same_database(ours: Mapping[str, Any], other: Mapping[str, Any]) -> None:
-    """An advisory lock of a transaction is the database's: what holds it there is met here."""
+def _require_same_database(usual: Mapping[str, Any], direct: Mapping[str, Any]) -> None:
+    """Compare by an advisory lock, which belongs to one database: taken over one URL, it blocks the other."""
     key = [secrets.randbits(62)]
-    with suppress(psycopg.OperationalError), _connect(ours) as here, _connect(other) as there:
+    with suppress(psycopg.OperationalError), _connect(usual) as here, _connect(direct) as there:
         with there.transaction():
             there.execute("SELECT pg_advisory_xact_lock(%s)", key)
             [free] = here.execute("SELECT pg_try_advisory_xact_lock(%s)", key).fetchone() or [False]
         if free:
             raise SessionRequired(
-                "DIRECT_DATABASE_URL leads to another database than DATABASE_URL, so nothing was done."
-                f"\nLet both name the same one: {_DOCS_PAGE}"
+                "DIRECT_DATABASE_URL and DATABASE_URL point to different databases. Nothing was changed."
+                f"\nSet both to the same database: {_DOCS_PAGE}"
             )
 
 

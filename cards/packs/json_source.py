@@ -42,7 +42,7 @@ class JsonSource:
             case other:
                 raise InvalidPack(f"neither a JSON object nor a list: it begins with {other!r}.")
         if self._reader.peek():
-            self._reader.value()
+            self._reader.read_value()
             raise InvalidPack("not JSON: there is more after its end.")
 
     def _rewind(self) -> None:
@@ -57,14 +57,14 @@ class JsonSource:
 
     def _iter_object(self) -> Iterator[tuple[int, Any]]:
         seen: set[str] = set()
-        for key in self._reader.names():
+        for key in self._reader.iter_keys():
             if key in seen:
                 raise InvalidPack(f'it gives "{truncate(key)}" twice.')
             seen.add(key)
             if key in self._list_keys and self._reader.peek() == "[":
                 yield from self._iter_list(key)
             else:
-                self.top_level[key] = self._reader.value()
+                self.top_level[key] = self._reader.read_value()
         if not self._list_starts and self._reader.peek() == "{":
             raise InvalidPack(
                 "there is more after its first object: with a row on each line, call it .jsonl."
@@ -82,11 +82,11 @@ class JsonSource:
     def _iter_lines(self) -> Iterator[tuple[int, Any]]:
         self._list_starts.append((0, "row "))
         while self._reader.peek():
-            yield self._count, self._reader.value()
+            yield self._count, self._reader.read_value()
             self._count += 1
 
     def _iter_list(self, name: str) -> Iterator[tuple[int, Any]]:
         self._list_starts.append((self._count, name))
-        for row in self._reader.items():
+        for row in self._reader.iter_items():
             yield self._count, row
             self._count += 1

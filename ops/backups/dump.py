@@ -67,7 +67,7 @@ def _refuse_standby() -> None:
         if cursor.fetchone() == (True,):
             raise MaintenanceFailed(
                 f"PostgreSQL at {server_address()} is a standby. No backup was made: it cannot be recorded.\n"
-                "Let DATABASE_URL (DIRECT_DATABASE_URL, if that is set) name the primary."
+                "Set DATABASE_URL (or DIRECT_DATABASE_URL, if it is set) to the primary."
             )
 
 

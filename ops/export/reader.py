@@ -67,11 +67,11 @@ class ExportFile:
     def _values(self, reader: JsonReader) -> Iterator[Any]:
         if self._is_jsonl:
             while reader.peek():
-                yield reader.value()
+                yield reader.read_value()
             return
         if not reader.peek():
             raise InvalidContent("it is empty.")
-        yield from reader.items()
+        yield from reader.iter_items()
         if reader.peek():
             raise InvalidContent("not JSON: there is more after its end.")
 

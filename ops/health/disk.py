@@ -32,15 +32,17 @@ class DatabaseDisk(Indicator):
 
     def check(self) -> Unhealthy | None:
         try:
-            least = min(self._list_spaces(), key=lambda space: space.free)
+            least = min(self._list_spaces(), key=lambda space: space.free_bytes)
         except DiskSpaceUnknown:
             with suppress(ProgrammingError):  # the role pg_monitor is missing
                 if retained := self._check_retained_wal():
                     return retained
             raise
-        if least.free < self.limits.disk_free_mb * _MB:
+        if least.free_bytes < self.limits.disk_free_mb * _MB:
             limit = format_size(self.limits.disk_free_mb * _MB)
-            return self.unhealthy(f"{format_size(max(0, least.free))} free of {least.where} (limit {limit})")
+            return self.unhealthy(
+                f"{format_size(max(0, least.free_bytes))} free of {least.label} (limit {limit})"
+            )
         return None
 
     def _list_spaces(self) -> list[DiskSpace]:

@@ -27,9 +27,11 @@ def check_unapplied_migrations(context: PreflightContext) -> Finding:
         names = tuple(f"{app}: {', '.join(leaves)}" for app, leaves in status.conflicts.items())
         todo = (manage_command("makemigrations", "--merge"),)
         return Finding(Severity.RED, "There is more than one last migration.", names, todo)
-    if status.undeclared:
+    if status.model_changes:
         changes = tuple(
-            f"{app}: {change}" for app, descriptions in status.undeclared.items() for change in descriptions
+            f"{app}: {change}"
+            for app, descriptions in status.model_changes.items()
+            for change in descriptions
         )
         todo = (manage_command("makemigrations"),)
         return Finding(Severity.RED, "Models were changed without a migration.", changes, todo)

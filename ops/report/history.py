@@ -28,8 +28,8 @@ _MAX_FAILURES = 5
 def as_markdown(history: History, title: str, applied_by: str, notes: Sequence[str]) -> str:
     lines = [
         f"## Migration: {title or _default_title(history)}",
-        f"**Date**: {(history.began or history.since):%Y-%m-%d}",
-        f"**Applied By**: {', '.join(dict.fromkeys([applied_by, *history.people]))}",
+        f"**Date**: {(history.started_at or history.since):%Y-%m-%d}",
+        f"**Applied By**: {', '.join(dict.fromkeys([applied_by, *history.performers]))}",
         f"**Duration**: {_format_duration(history)}",
         "",
         "### Pre-Migration",
@@ -55,10 +55,10 @@ def _default_title(history: History) -> str:
 
 
 def _format_duration(history: History) -> str:
-    if history.began is None or history.ended is None:
+    if history.started_at is None or history.finished_at is None:
         return "none"
-    began, ended = _format_clock_time(history.began), _format_clock_time(history.ended)
-    return f"{format_duration(history.ended - history.began)} ({began} to {ended} UTC)"
+    began, ended = _format_clock_time(history.started_at), _format_clock_time(history.finished_at)
+    return f"{format_duration(history.finished_at - history.started_at)} ({began} to {ended} UTC)"
 
 
 def _iter_pre_migration(history: History) -> Iterator[str]:
@@ -76,7 +76,10 @@ def _iter_pre_migration(history: History) -> Iterator[str]:
 
 
 def _iter_steps(history: History) -> Iterator[str]:
-    steps = [(m.at, f"✅ Applied `{m.name}` at {_format_clock_time(m.at)}") for m in history.migrations]
+    steps = [
+        (m.applied_at, f"✅ Applied `{m.name}` at {_format_clock_time(m.applied_at)}")
+        for m in history.migrations
+    ]
     steps += [(run.created_at, _format_run(run)) for run in history.runs]
     if not steps:
         yield f"Nothing since {format_time(history.since)}."

@@ -162,7 +162,7 @@ BAD_FILES: dict[str, tuple[str, str | bytes, str]] = {
     ),
     "UTF-16": ("p.csv", "a,b".encode("utf-16"), "not UTF-8: byte 0xff at offset 0, in line 1."),
     "not JSON": ("p.json", '[{"a": 1},\n{"a"}]', "not JSON: Expecting ':' delimiter at line 2, column 5."),
-    "not a number": ("p.json", '[{"a": NaN}]', "not JSON: NaN is no JSON number at line 1, column 2."),
+    "not a number": ("p.json", '[{"a": NaN}]', "not JSON: NaN is not a JSON number at line 1, column 2."),
     "cut off": ("p.json", '[{"a": "b', "not JSON: Unterminated string at line 1, column 8."),
     "a control character": (
         "p.json",

@@ -69,9 +69,9 @@ def test_a_summary_of_another_shape_is_refused_in_one_line(
         ("", "Expecting value"),
         ("[" * 100_000, "Nested too deeply"),
         ('{"counts": {}, "counts": {}}', 'gives "counts" twice'),
-        ('{"counts": {"cards": 1e99999999999999999999}}', "beyond the database's"),
+        ('{"counts": {"cards": 1e99999999999999999999}}', "out of the database's range"),
         (f'{{"counts": {{"cards": {"9" * 5000}}}}}', "too many digits"),
-        ('{"counts": {"cards": Infinity}}', "Infinity is no JSON number"),
+        ('{"counts": {"cards": Infinity}}', "Infinity is not a JSON number"),
         (f'{{"counts": {{}}, "{"k" * 60_000}": 1, "{"k" * 60_000}": 2}}', "twice"),
     ],
 )

@@ -20,7 +20,7 @@ refused = partial(refusal, command="import_json")
     ("name", "old", "new", "reason"),
     [
         ("cards.json", '"def": 3\n  },', '"def": 3', "not JSON: Expecting ',' delimiter or '}' at line 37"),
-        ("cards.json", '"def": 3', '"def": NaN', "not JSON: NaN is no JSON number at line 2, column 3."),
+        ("cards.json", '"def": 3', '"def": NaN', "not JSON: NaN is not a JSON number at line 2, column 3."),
         ("cards.json", '"def": 3', '"def": 3, "def": 4', 'row [0]  gives "def" twice'),
         ("cards.json", '"artist"', '"atk"', 'row [0]  gives "atk" twice'),
         (

@@ -36,7 +36,7 @@ def dumps(value: Any) -> str:
 def test_a_text_read_through_a_small_window_is_the_text_read_whole(items: list[Any], chunk: int) -> None:
     text = " " + dumps(items) + "\n"
     whole = json.loads(text, parse_float=Decimal)
-    assert list(JsonReader(io.StringIO(text), chunk).items()) == whole
+    assert list(JsonReader(io.StringIO(text), chunk).iter_items()) == whole
 
 
 @given(st.lists(values, min_size=1, max_size=5), st.integers(1, 40), st.data())
@@ -53,7 +53,7 @@ def test_a_broken_text_is_refused_at_the_same_place_through_any_window(
 
     def said(size: int) -> Any:
         try:
-            return list(JsonReader(io.StringIO(broken), size).items())
+            return list(JsonReader(io.StringIO(broken), size).iter_items())
         except InvalidContent as exc:
             return str(exc)
 
@@ -106,10 +106,10 @@ def test_a_place_is_named_by_its_list() -> None:
         ("[1, 2", "not JSON: Expecting ',' or ']' at line 1, column 6."),
         ("[1 2]", "not JSON: Expecting ',' or ']' at line 1, column 4."),
         ('{"a": 1, }', "not JSON: Expecting a name in double quotes at line 1, column 10."),
-        ("[NaN]", "not JSON: NaN is no JSON number at line 1, column 2."),
-        ("[-Infinity]", "not JSON: -Infinity is no JSON number at line 1, column 2."),
+        ("[NaN]", "not JSON: NaN is not a JSON number at line 1, column 2."),
+        ("[-Infinity]", "not JSON: -Infinity is not a JSON number at line 1, column 2."),
         ("[] []", "not JSON: there is more after its end."),
-        ("[1e99999]", "not JSON: The number 1e99999 is beyond the database's at line 1, column 2."),
+        ("[1e99999]", "not JSON: The number 1e99999 is out of the database's range at line 1, column 2."),
         ("[" * 100_000, "not JSON: Nested too deeply at line 1, column 2."),
     ],
 )

@@ -131,7 +131,7 @@ def test_a_player_who_never_lets_go_stops_the_load_and_nothing_of_it_is_kept(
     load(write([card("held"), card("free")]), "--execute")
     player.execute("SELECT FROM cards WHERE card_id = 'held' FOR UPDATE")
     loading = Load(write([card("new"), card("free", title="X"), card("held", title="X")]))
-    with pytest.raises(CommandError, match="others hold rows of cards") as caught:
+    with pytest.raises(CommandError, match="other sessions have locked rows of cards") as caught:
         loading.finish()
     assert caught.value.returncode == 1
     assert set(Card.objects.values_list("title", flat=True)) == {"Cóndor"}

@@ -51,8 +51,8 @@ class TestWhatIsKnown:
     def test_on_this_host_the_folders_of_the_server_are_looked_at(self) -> None:
         rooms = disk.local_disks()
         directory = execute_sql("SHOW data_directory")[0][0]
-        assert rooms[0].where == "the disk of the data directory"
-        assert abs(rooms[0].free - shutil.disk_usage(directory).free) < 2**30
+        assert rooms[0].label == "the disk of the data directory"
+        assert abs(rooms[0].free_bytes - shutil.disk_usage(directory).free) < 2**30
         assert said(disk_free_mb=1) == "well"
         told = said(disk_free_mb=2**31 - 1)
         assert told.endswith(" free of the disk of the data directory (limit 2147.5 TB)")
@@ -79,7 +79,7 @@ class TestWhatIsKnown:
         elsewhere(monkeypatch)
         size = execute_sql("SELECT sum(pg_database_size(oid)) FROM pg_database")[0][0]
         left = disk.declared_disk("500GB")
-        assert 0 < 500 * 10**9 - left.free - size < 50 * 2**30  # which the WAL takes
+        assert 0 < 500 * 10**9 - left.free_bytes - size < 50 * 2**30  # which the WAL takes
         assert said(database_disk="500GB") == "well"
         assert (
             said(database_disk="1MB") == "0 bytes free of the 1MB of OPS_HEALTH_DATABASE_DISK (limit 1.0 GB)"
@@ -131,7 +131,7 @@ class TestWhatIsKnown:
         assert (
             abs(
                 (space.get_database_free_bytes(PreflightContext()) or 0)
-                - min(room.free for room in disk.local_disks())
+                - min(room.free_bytes for room in disk.local_disks())
             )
             < 2**30
         )

@@ -141,13 +141,13 @@ def test_a_line_of_the_checklist_that_was_stopped_leaves_the_others(
 @pytest.mark.parametrize(
     ("code", "words", "todo"),
     [
-        ("57014", "PostgreSQL stopped it: ", "Somebody ended it"),
-        ("25P03", "PostgreSQL stopped it: ", "Somebody ended it"),
-        ("25P04", "PostgreSQL stopped it: ", "Somebody ended it"),
-        ("57P05", "PostgreSQL stopped it: ", "Somebody ended it"),
-        ("55P03", "Somebody else holds what it needs: ", "To see who: "),
-        ("42501", "The role kyndo may not do that: ", "Its owner, or a superuser, can GRANT it"),
-        ("53100", "The server has no room left: ", "To see what there is: "),
+        ("57014", "Cancelled by PostgreSQL: ", "Another session or a timeout"),
+        ("25P03", "Cancelled by PostgreSQL: ", "Another session or a timeout"),
+        ("25P04", "Cancelled by PostgreSQL: ", "Another session or a timeout"),
+        ("57P05", "Cancelled by PostgreSQL: ", "Another session or a timeout"),
+        ("55P03", "Another session holds a lock that is needed: ", "To see which: "),
+        ("42501", "The role kyndo lacks a privilege: ", "The owner of the object or a superuser can"),
+        ("53100", "The server is out of disk space or memory: ", "To see what is free: "),
     ],
 )
 def test_what_the_server_refuses_is_told_in_two_lines(code: str, words: str, todo: str) -> None:

@@ -164,7 +164,7 @@ def test_what_needs_a_session_is_refused_in_two_lines(
         done = manage(*command.format(tmp=tmp_path, name=name).split())
     first, second = done.stderr.splitlines()
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
-    assert "needs a session of its own, and DATABASE_URL leads to a pooler" in first
+    assert "needs a session of its own, but DATABASE_URL points to a pooler" in first
     assert second == "Set DIRECT_DATABASE_URL to the PostgreSQL server itself: docs/poolers.md"
     assert left(pooler) == []
 
@@ -195,7 +195,7 @@ def test_preflight_says_what_a_pooler_keeps_it_from(pooler: PgBouncer, manage: M
     with pooler.connect_django():
         done = manage("preflight", "--rehearse")
     assert "Traceback" not in done.stderr
-    assert "DATABASE_URL leads to a pooler" in done.stdout
+    assert "DATABASE_URL points to a pooler" in done.stdout
     assert "Set DIRECT_DATABASE_URL to the PostgreSQL server itself" in done.stdout
 
 
@@ -206,8 +206,8 @@ def test_a_second_url_that_leads_to_a_pooler_too_is_refused(
         settings.DIRECT_DATABASE = connection.settings_dict.copy()
         done = manage("schema_drift")
     assert done.returncode == 2
-    assert "DIRECT_DATABASE_URL leads to a pooler" in done.stderr
-    assert "Let it name the PostgreSQL server itself: docs/poolers.md" in done.stderr
+    assert "DIRECT_DATABASE_URL points to a pooler" in done.stderr
+    assert "Set DIRECT_DATABASE_URL to the PostgreSQL server itself: docs/poolers.md" in done.stderr
 
 
 def test_a_pooler_may_call_the_database_by_another_name(
@@ -226,7 +226,7 @@ def test_a_second_url_that_does_not_answer_is_named_itself(manage: Manage, setti
     first, second = done.stderr.removeprefix("CommandError: ").splitlines()
     assert done.returncode == 2
     assert first.startswith(f"PostgreSQL cannot be used at 127.0.0.1:9/{connection.settings_dict['NAME']}: ")
-    assert second.startswith("DIRECT_DATABASE_URL names it: check the URL and the server.")
+    assert second.startswith("Check DIRECT_DATABASE_URL and the server: docs/poolers.md")
 
 
 def test_a_second_url_of_another_database_is_refused(manage: Manage, settings: Any) -> None:
@@ -234,8 +234,8 @@ def test_a_second_url_of_another_database_is_refused(manage: Manage, settings: A
     done = manage("schema_drift")
     first, second = done.stderr.removeprefix("CommandError: ").splitlines()
     assert done.returncode == 2
-    assert first.startswith("DIRECT_DATABASE_URL leads to another database than DATABASE_URL")
-    assert second == "Let both name the same one: docs/poolers.md"
+    assert first.startswith("DIRECT_DATABASE_URL and DATABASE_URL point to different databases")
+    assert second == "Set both to the same database: docs/poolers.md"
 
 
 def test_a_server_without_a_pooler_is_not_taken_for_one() -> None:
