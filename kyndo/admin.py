@@ -1,4 +1,4 @@
-"""Users and groups, in the looks of the rest of the admin."""
+"""Users and groups, with the theme of the rest of the admin."""
 
 from __future__ import annotations
 

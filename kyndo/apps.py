@@ -3,7 +3,7 @@ import sys
 from django.apps import AppConfig
 from django.db.backends.signals import connection_created
 
-# PostgreSQL's numbers, those of JSON too, may have so many before the point; Python refuses a page of them.
+# PostgreSQL's numeric, and so JSON, allows this many digits before the point; Python's default is 4,300.
 _MAX_INT_DIGITS = 131_072
 
 

@@ -1,4 +1,4 @@
-"""The command line: Django's, with the failures that an operator can mend said in words, no traceback."""
+"""The command line: Django's, with a short message instead of a traceback for errors an operator can fix."""
 
 import os
 import shlex
@@ -29,38 +29,39 @@ def main(argv: list[str]) -> int:
     except Exception as exc:
         from kyndo.errors import explain_error
 
-        words = None if "--traceback" in argv else explain_error(exc)
-        if words is None:
+        message = None if "--traceback" in argv else explain_error(exc)
+        if message is None:
             raise
         if isinstance(exc, OSError):
             _discard_output()
-        return _print_error(words)
+        return _print_error(message)
     return 0
 
 
 def get_manage_command(program: Path) -> str:
-    """Return what is typed before the name of a command, for the shell that this process was started from.
+    """Return the shell words that go before the name of a command, as ``.venv/bin/python manage.py``.
 
-    It is how that shell called ``program``, manage.py; for another process, as gunicorn, this Python and it.
+    They are those by which this process was started, if it runs ``program`` (manage.py); in any other
+    process, such as gunicorn, this Python and ``program``.
     """
-    words = [sys.executable, str(program)]
+    arguments = [sys.executable, str(program)]
     if sys.argv[0] in sys.orig_argv and Path(sys.argv[0]).resolve() == program:
-        words = sys.orig_argv[: sys.orig_argv.index(sys.argv[0]) + 1]
-    return shlex.join(map(_relative_to_cwd, words))
+        arguments = sys.orig_argv[: sys.orig_argv.index(sys.argv[0]) + 1]
+    return shlex.join(map(_relative_to_cwd, arguments))
 
 
 def get_install_command(*packages: str) -> str:
-    """Return what is typed to install packages for the Python that runs this."""
+    """Return the shell command that installs packages for the running Python."""
     return shlex.join([_relative_to_cwd(sys.executable), "-m", "pip", "install", *packages])
 
 
-def _relative_to_cwd(word: str) -> str:
-    path = Path(word)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else word
+def _relative_to_cwd(argument: str) -> str:
+    path = Path(argument)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else argument
 
 
 def _run_and_flush(run: Callable[[list[str]], None], argv: list[str]) -> None:
-    """Flush here: what cannot be written as Python exits is no exception that anybody can catch."""
+    """Flush stdout explicitly: an error while Python flushes it at exit cannot be caught."""
     try:
         run(argv)
     finally:
@@ -71,6 +72,6 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_error(words: str) -> int:
-    print(words, file=sys.stderr)
+def _print_error(message: str) -> int:
+    print(message, file=sys.stderr)
     return 1

@@ -12,11 +12,11 @@ from psycopg.pq import Conninfo
 
 _LIBPQ_OPTIONS = {option.keyword.decode() for option in Conninfo.get_defaults()}
 _DJANGO_OPTIONS = {"conn_max_age"}
-# Prisma writes them for the pool that it keeps itself; connections are one a thread here.
+# For Prisma's own connection pool: here each thread has one connection.
 _PRISMA_POOL_OPTIONS = {"connection_limit", "pool_timeout", "statement_cache_size", "pgbouncer"}
 _SCHEMA_OPTION = "schema"
 _KNOWN_OPTIONS = {*_LIBPQ_OPTIONS, *_DJANGO_OPTIONS, *_PRISMA_POOL_OPTIONS, _SCHEMA_OPTION}
-# A server that a broken network hides is given up within a minute, not after the hours that TCP allows.
+# After a network failure give up within a minute; TCP itself would wait for hours.
 _KEEPALIVE_OPTIONS = {
     "connect_timeout": 10,
     "keepalives_idle": 20,
@@ -27,43 +27,43 @@ _KEEPALIVE_OPTIONS = {
 
 
 def iter_unknown_parameters(name: str, url: str) -> Iterator[str]:
-    """What is wrong with the query of the URL in that variable, in words; its values are not shown."""
+    """Yield a message for each unknown query parameter of the URL in variable ``name``, without its value."""
     for key, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True):
         if key.lower() not in _DJANGO_OPTIONS and key not in _KNOWN_OPTIONS:
             yield (
-                f"{name} has the parameter {key!r}, which PostgreSQL's client does not know. Take it out;"
-                " what there is: https://www.postgresql.org/docs/current/libpq-connect.html"
+                f"{name} has the parameter {key!r}, which PostgreSQL's client does not know. Remove it."
+                " Valid parameters: https://www.postgresql.org/docs/current/libpq-connect.html"
             )
 
 
 def parse_schema(url: str) -> str:
-    """The schema that the URL asks for, as Prisma writes it: ``?schema=game``; "" where it asks for none."""
+    """Return the schema named by the URL in Prisma's form, ``?schema=game``; "" if it names none."""
     return dict(parse_qsl(urlsplit(url).query)).get(_SCHEMA_OPTION, "")
 
 
 def parse_database_url(url: str, schema: str = "") -> dict[str, Any]:
-    """One of Django's DATABASES; ``schema`` is what the other URL asks for, where this one asks for none.
+    """Convert a URL to an entry of Django's DATABASES; ``schema`` is the default if the URL names none.
 
-    A schema goes to the server as its search_path with the first message of a session, which poolers refuse:
-    not where the URL names one (``pgbouncer=true``), nor for ``public``, which is mostly the default anyway.
-    Whether the session is in it is asked in either case: see `kyndo.schema`.
+    The schema is set as search_path in the startup message, which poolers refuse. So it is not sent where the
+    URL says ``pgbouncer=true``, nor for ``public``, which is usually the default anyway. In either case
+    `kyndo.schema` checks that a new session uses the schema.
     """
     settings: dict[str, Any] = Env.db_url_config(url)
-    asked = settings.get("OPTIONS", {})
-    options = {key: value for key, value in asked.items() if key in _LIBPQ_OPTIONS}
-    schema = str(asked.get(_SCHEMA_OPTION, "")) or schema
-    if schema not in ("", "public") and str(asked.get("pgbouncer", "")).lower() != "true":
+    parameters = settings.get("OPTIONS", {})
+    options = {key: value for key, value in parameters.items() if key in _LIBPQ_OPTIONS}
+    schema = str(parameters.get(_SCHEMA_OPTION, "")) or schema
+    if schema not in ("", "public") and str(parameters.get("pgbouncer", "")).lower() != "true":
         options["options"] = (
             f"{options.get('options', '')} -c search_path={_quote_identifier(schema)}".strip()
         )
-    # Whatever the server's default is: a batch sees what was committed before it had its lane.
+    # Not the server's default: a batch must see what was committed before it locked its lane.
     settings["OPTIONS"] = {**_KEEPALIVE_OPTIONS, "isolation_level": IsolationLevel.READ_COMMITTED, **options}
-    # A cursor that outlives its transaction needs a session, which a pooler does not give.
+    # A cursor WITH HOLD needs a session, which a pooler in transaction mode does not provide.
     settings["DISABLE_SERVER_SIDE_CURSORS"] = True
     return settings
 
 
 def _quote_identifier(schema: str) -> str:
-    """An identifier, within the options of a connection, where a space ends an option."""
+    """Quote an identifier for the ``options`` parameter, where an unescaped space ends an option."""
     identifier = '"' + schema.replace('"', '""') + '"'
     return identifier.replace("\\", "\\\\").replace(" ", "\\ ")

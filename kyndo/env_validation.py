@@ -1,4 +1,4 @@
-"""What must be set before anything starts, and how to say everything that is wrong with it in one message."""
+"""Validation of the environment variables at startup: every fault is reported in one message."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from kyndo.environment import FALSE_VALUES, TRUE_VALUES, split_items
 
 REQUIRED_VARIABLES = {
     "SECRET_KEY": "50 or more random characters; they sign sessions",
-    "ADMIN_KEY": "a random key, asked of whoever calls the operators' endpoints",
+    "ADMIN_KEY": "a random key that callers of the operators' endpoints must send",
 }
 PRODUCTION_VARIABLES = {
     "ALLOWED_HOSTS": "the host names that are served, as cards.example.com,www.example.com",
@@ -26,7 +26,7 @@ URL_SCHEMES = {
     **dict.fromkeys(DATABASE_URL_VARIABLES, ("postgres", "postgresql")),
     "REDIS_URL": ("redis", "rediss", "unix"),
 }
-# The unit, and the least that makes sense.
+# The unit, and the minimum.
 NUMERIC_VARIABLES = {
     "BACKUP_MAX_AGE_HOURS": ("hours", 0),
     "CONN_MAX_AGE": ("seconds", 0),
@@ -41,7 +41,7 @@ BOOLEAN_VARIABLES = ("DEBUG", "SECURE_SSL_REDIRECT", "TRUST_PROXY")
 FOLDER_VARIABLES = ("BACKUP_DIR", "EXPORT_ROOT", "LOG_DIR", "MEDIA_ROOT", "STATIC_ROOT")
 _HOST_PATTERN = r"\*|\.?[\w.-]+|\[[0-9A-Fa-f:.]+\]"
 _ORIGIN_PATTERN = r"https?://((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?"
-# How each item looks, and in words; None: it may be anything, and is a secret.
+# The pattern of each item, and its description; None: any text, and a secret.
 LIST_VARIABLES: dict[str, tuple[str | None, str]] = {
     "ALLOWED_HOSTS": (_HOST_PATTERN, "a host name, as cards.example.com"),
     "CSRF_TRUSTED_ORIGINS": (_ORIGIN_PATTERN, "an origin, as https://cards.example.com"),
@@ -53,8 +53,8 @@ LIST_VARIABLES: dict[str, tuple[str | None, str]] = {
 def validate_environment(environ: Mapping[str, str]) -> None:
     """Raise `ImproperlyConfigured` that names every variable that is missing, empty or unreadable."""
     debug = environ.get("DEBUG", "").lower() in TRUE_VALUES
-    wanted = REQUIRED_VARIABLES if debug else {**REQUIRED_VARIABLES, **PRODUCTION_VARIABLES}
-    missing = [f"  {name}: {what}" for name, what in wanted.items() if not environ.get(name)]
+    required = REQUIRED_VARIABLES if debug else {**REQUIRED_VARIABLES, **PRODUCTION_VARIABLES}
+    missing = [f"  {name}: {hint}" for name, hint in required.items() if not environ.get(name)]
     if missing:
         missing.insert(0, "Set these in the environment or in .env:")
         if not debug:
@@ -64,32 +64,32 @@ def validate_environment(environ: Mapping[str, str]) -> None:
 
 
 def _iter_invalid_values(environ: Mapping[str, str]) -> Iterator[str]:
-    """One line for each fault. What may hold a secret is not shown."""
+    """Yield one line for each fault, without values that may contain a secret."""
     for name, schemes in URL_SCHEMES.items():
         if environ.get(name) and not _is_valid_url(environ[name], schemes):
-            like = PRODUCTION_VARIABLES["DATABASE_URL" if name in DATABASE_URL_VARIABLES else name]
+            example = PRODUCTION_VARIABLES["DATABASE_URL" if name in DATABASE_URL_VARIABLES else name]
             yield (
-                f"{name} is not a URL like {like} (in a password, / ? # @ % are written as"
+                f"{name} is not a URL like {example} (in a password, / ? # @ % are written as"
                 " %2F %3F %23 %40 %25)"
             )
         elif name in DATABASE_URL_VARIABLES:
             yield from iter_unknown_parameters(name, environ.get(name, ""))
-    for read in (
+    for validate in (
         _iter_invalid_numbers,
         _iter_invalid_booleans,
         _iter_invalid_lists,
         _iter_invalid_folders,
         _iter_other_problems,
     ):
-        yield from read(environ)
+        yield from validate(environ)
 
 
 def _iter_invalid_numbers(environ: Mapping[str, str]) -> Iterator[str]:
-    for name, (unit, least) in NUMERIC_VARIABLES.items():
-        value = environ.get(name, str(least))
-        if not (re.fullmatch("[0-9]{1,10}", value) and least <= int(value) <= MAX_NUMBER):
-            above = " above 0" if least else ""
-            yield f"{name} is {value!r}, and should be a number of {unit}{above}"
+    for name, (unit, minimum) in NUMERIC_VARIABLES.items():
+        value = environ.get(name, str(minimum))
+        if not (re.fullmatch("[0-9]{1,10}", value) and minimum <= int(value) <= MAX_NUMBER):
+            limit = " above 0" if minimum else ""
+            yield f"{name} is {value!r}, and should be a number of {unit}{limit}"
 
 
 def _iter_invalid_booleans(environ: Mapping[str, str]) -> Iterator[str]:
@@ -99,12 +99,12 @@ def _iter_invalid_booleans(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _iter_invalid_lists(environ: Mapping[str, str]) -> Iterator[str]:
-    for name, (look, words) in LIST_VARIABLES.items():
+    for name, (pattern, description) in LIST_VARIABLES.items():
         for item in split_items(environ.get(name, "")):
-            if look is None and not item:
-                yield f"{name} has {words} that is empty: it begins or ends with a comma, or has two in a row"
-            elif look and not re.fullmatch(look, item):
-                yield f"{name} has {item!r}, and each of it should be {words}"
+            if pattern is None and not item:
+                yield f"{name} has {description} that is empty: remove the extra comma"
+            elif pattern and not re.fullmatch(pattern, item):
+                yield f"{name} has {item!r}, and each item should be {description}"
 
 
 def _iter_invalid_folders(environ: Mapping[str, str]) -> Iterator[str]:
@@ -115,8 +115,8 @@ def _iter_invalid_folders(environ: Mapping[str, str]) -> Iterator[str]:
 
 def _iter_other_problems(environ: Mapping[str, str]) -> Iterator[str]:
     if environ.get("S3_BUCKET") and not find_spec("storages"):
-        typed = get_install_command("django-storages[s3]")
-        yield f"S3_BUCKET is set, but django-storages is not installed: {typed}"
+        command = get_install_command("django-storages[s3]")
+        yield f"S3_BUCKET is set, but django-storages is not installed. Type: {command}"
     if (url := environ.get("S3_ENDPOINT_URL")) and urlsplit(url).scheme not in ("http", "https"):
         yield f"S3_ENDPOINT_URL is {url!r}, and should be a URL, as https://s3.example.com"
     if (level := environ.get("LOG_LEVEL", "WARNING")).upper() not in LOG_LEVELS:
@@ -124,8 +124,8 @@ def _iter_other_problems(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_valid_url(url: str, schemes: tuple[str, ...]) -> bool:
-    """Whether it is one whose parts stand where they seem to: a password's own # or / would end the host."""
-    with suppress(ValueError):  # of a port that is not a number
+    """Return whether ``url`` splits as intended: an unescaped # or / in a password would end the host."""
+    with suppress(ValueError):  # a port that is not a number
         parts = urlsplit(url)
         hosts = parts.netloc.rpartition("@")[2].split(",")  # PostgreSQL's client tries one after the other
         ports = [urlsplit(f"//{host}").port or 1 for host in hosts]

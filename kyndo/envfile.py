@@ -6,16 +6,16 @@ from pathlib import Path
 
 
 def write_env_file(path: Path) -> bool:
-    """Write random keys and DEBUG=on, whole or not at all; return False where the file is already there."""
+    """Write DEBUG=on and random keys atomically; return False if the file exists."""
     text = (
-        "# Development only, made once by make. Variables of the environment win over these.\n"
+        "# Development only, written once by make. Environment variables override these.\n"
         f"DEBUG=on\nSECRET_KEY={secrets.token_urlsafe(50)}\nADMIN_KEY={secrets.token_urlsafe(24)}\n"
     )
     new = path.with_name(f"{path.name}.{os.getpid()}")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
     try:
-        os.link(new, path)  # unlike a rename, it never replaces what somebody wrote in between
+        os.link(new, path)  # unlike a rename, it never replaces a file written in the meantime
     except FileExistsError:
         return False
     finally:

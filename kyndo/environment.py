@@ -1,4 +1,4 @@
-"""Variables of the environment, read as they stand: `$`, `#` and `%` are letters like any other."""
+"""Typed access to environment variables, and the reader of .env. `$`, `#` and `%` are ordinary characters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Environment:
         return int(self.variables.get(name, default))
 
     def items(self, name: str) -> list[str]:
-        """What stands between the commas, without the spaces around it; none where it is empty or not set."""
+        """Split the value at its commas and strip the items; [] if the variable is empty or not set."""
         return split_items(self.variables.get(name, ""))
 
     def folder(self, name: str, default: str) -> str:
@@ -38,14 +38,14 @@ class Environment:
 
 
 def split_items(value: str) -> list[str]:
-    """The items of a list with commas, without the spaces around them."""
+    """Split a comma-separated list and strip its items."""
     return [item.strip() for item in value.split(",")] if value.strip() else []
 
 
 def read_env_file(path: Path, variables: MutableMapping[str, str]) -> None:
-    """Set what ``path`` names and ``variables`` does not; a file that is not there sets nothing.
+    """Add the variables of ``path`` that ``variables`` does not have; do nothing if there is no such file.
 
-    Raises ImproperlyConfigured, which tells no value, where the file or a line of it cannot be read.
+    Raises ImproperlyConfigured, without showing any value, if the file or one of its lines cannot be read.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -56,11 +56,11 @@ def read_env_file(path: Path, variables: MutableMapping[str, str]) -> None:
         raise ImproperlyConfigured(
             f"{path} cannot be read: {getattr(exc, 'strerror', exc.args[-1])}"
         ) from exc
-    if wrong := [each.original.line for each in bindings if each.error or (each.key and each.value is None)]:
-        listed = ", ".join(map(str, wrong))
+    if invalid := [b.original.line for b in bindings if b.error or (b.key and b.value is None)]:
+        lines = ", ".join(map(str, invalid))
         raise ImproperlyConfigured(
-            f"{path} cannot be read in line {listed}: NAME=VALUE is expected, or NAME='VALUE'."
+            f"{path} cannot be read in line {lines}: NAME=VALUE is expected, or NAME='VALUE'."
         )
-    for each in bindings:
-        if each.key and each.value is not None:
-            variables.setdefault(each.key, each.value)
+    for binding in bindings:
+        if binding.key and binding.value is not None:
+            variables.setdefault(binding.key, binding.value)

@@ -1,4 +1,4 @@
-"""Words for the failures that an operator can mend: a server out of reach, a missing setting or migration."""
+"""Messages for errors that an operator can fix: an unreachable server, a missing setting or migration."""
 
 import errno
 import os
@@ -16,13 +16,13 @@ from kyndo.schema import WrongSchema
 from ops.command_lines import manage_command
 from ops.formatting import first_line
 
-# SQLSTATE classes and codes that speak of the connection or the server, not of the statement.
+# SQLSTATE classes and codes of the connection or the server, not of the statement.
 _CONNECTION_SQLSTATES = ("08", "28", "3D000", "53300", "57P")
 _DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def explain_error(exc: BaseException) -> str | None:
-    """Return what to tell the operator, or None where a traceback serves better."""
+    """Return a message for the operator, or None if a traceback is more useful."""
     if isinstance(exc, (ImproperlyConfigured, WrongSchema)):
         return str(exc)
     if isinstance(exc, (DatabaseError, psycopg.Error)):
@@ -35,14 +35,14 @@ def explain_error(exc: BaseException) -> str | None:
 
 
 def _explain_import(exc: BaseException) -> str | None:
-    """Of a command that needs an `operations` module which cannot be imported."""
+    """Explain the error of a command whose `operations` module cannot be imported."""
     if not apps.ready:
         return None
     from ops.operations import registry, user_code
 
-    told = user_code.format_exception(exc)
+    message = user_code.format_exception(exc)
     return next(
-        (f"{name} {why}" for name, why in registry.get_import_errors().items() if why.endswith(told)), None
+        (f"{name} {why}" for name, why in registry.get_import_errors().items() if why.endswith(message)), None
     )
 
 
@@ -66,18 +66,17 @@ def _explain_database(exc: BaseException) -> str | None:
 
 
 def _is_redis_unavailable(exc: BaseException) -> bool:
-    errors = sys.modules.get("redis.exceptions")  # not imported means that it is not one of its errors
+    errors = sys.modules.get("redis.exceptions")  # if redis was not imported, it is not one of its errors
     return errors is not None and isinstance(exc, (errors.ConnectionError, errors.TimeoutError))
 
 
 def _format_unavailable(server: str, variable: str, address: str, exc: BaseException) -> str:
-    given = os.environ.get(variable)
-    todo = (
+    hint = (
         f"{variable} names it: check the URL and the server."
-        if given
+        if os.environ.get(variable)
         else f"Type: {manage_command('localservices', 'start')}"
     )
-    return f"{server} cannot be used at {address}: {first_line(exc)}\n{todo}"
+    return f"{server} cannot be used at {address}: {first_line(exc)}\n{hint}"
 
 
 def _get_redis_address() -> str:

@@ -1,4 +1,4 @@
-"""What Django's page of an error, there where DEBUG is on, does not show."""
+"""The filter that hides secrets on Django's debug page, which is shown where DEBUG is on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.views.debug import SafeExceptionReporterFilter
 
 
 class PasswordFilter(SafeExceptionReporterFilter):
-    """Hides the URLs that hold a password too: of the servers, in the settings and in the environment."""
+    """Hide also the server URLs in settings and environment, since they contain passwords."""
 
     hidden_settings = re.compile(
         rf"{SafeExceptionReporterFilter.hidden_settings.pattern}|^(\w*DATABASE_|REDIS_)?URL$", re.IGNORECASE

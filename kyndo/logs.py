@@ -1,7 +1,7 @@
-"""logs/application.log: one readable line for each event of a run, each warning and each error.
+"""logs/application.log: one logfmt line for each event of a run, each warning and each error.
 
-Many processes write it at once: the site, workers, commands. Only a lock makes its rotation safe among them,
-which the handlers of the standard library do not take; concurrent-log-handler does, on every write.
+Several processes write it at once: the site, workers, commands. Rotation is safe among them only under a
+lock, which the handlers of the standard library do not take; concurrent-log-handler does, on every write.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNQUOTED_VALUE = re.compile(r"[\w.,:;/@%+*<>()-]+")
 
 
 class LogfmtFormatter(logging.Formatter):
-    """``TIME LEVEL EVENT run=N key=value ...``: no value can begin a line of its own."""
+    """``TIME LEVEL EVENT run=N key=value ...``; line breaks in values are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).isoformat(sep=" ", timespec="milliseconds")
@@ -35,7 +35,7 @@ class LogfmtFormatter(logging.Formatter):
 
 
 class ApplicationLogHandler(ConcurrentRotatingFileHandler):
-    """A rotated file in a folder that is made when missing; where it cannot be written, that is said once."""
+    """A rotated file, whose folder is created if missing; a failure to write is reported once, on stderr."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
@@ -54,7 +54,7 @@ class ApplicationLogHandler(ConcurrentRotatingFileHandler):
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Work goes on without its log."""
+        """Report only the first failure: the work continues without its log."""
         if not self.is_failure_reported:
             self.is_failure_reported = True
             print(f"{self.baseFilename} cannot be written: {sys.exception()}", file=sys.stderr)
@@ -69,12 +69,12 @@ def is_not_event(record: logging.LogRecord) -> bool:
 
 
 def is_loggable(record: logging.LogRecord) -> bool:
-    """A worker's own chatter is not."""
+    """Return whether a record belongs in the file: RQ's own informational messages do not."""
     return is_event(record) or record.levelno >= logging.WARNING
 
 
 def quote_value(value: Any) -> str:
-    """The value as it stands where that is plain, else in quotes, with what cannot be seen spelled out."""
+    """Return a logfmt value: unquoted if it is plain, else quoted, with unprintable characters escaped."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     if len(text) > _MAX_VALUE_LENGTH:
         text = text[: _MAX_VALUE_LENGTH - 1] + "…"
@@ -84,17 +84,17 @@ def quote_value(value: Any) -> str:
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in escaped)
 
 
-def _iter_flattened(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """``{"params": {"to": "rare"}}`` is ``params.to=rare``."""
+def _iter_flattened(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ``("params.to", "rare")`` for ``{"params": {"to": "rare"}}``."""
     for name, fact in facts.items():
         if isinstance(fact, Mapping):
-            yield from _iter_flattened(fact, f"{above}{name}.")
+            yield from _iter_flattened(fact, f"{prefix}{name}.")
         else:
-            yield above + name, fact
+            yield prefix + name, fact
 
 
 def _extract_event(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
-    """The event and its facts; of what is no event of a run, who says what."""
+    """Return the event and its facts; for other records "log", with the logger and its message."""
     if hasattr(record, "event"):
         return record.event, {"run": getattr(record, "run", None), **getattr(record, "facts", {})}
     facts = {"logger": record.name, "said": record.getMessage()}
@@ -105,7 +105,7 @@ def _extract_event(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
 
 
 def _format_location(error: BaseException) -> str:
-    """Where it was raised; the whole traceback is on stderr."""
+    """Return ``FILE:LINE`` where the error was raised; the full traceback is on stderr."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next

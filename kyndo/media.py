@@ -1,4 +1,4 @@
-"""Pictures from MEDIA_ROOT, for whoever has their name, and never as anything that a browser runs."""
+"""Pictures from MEDIA_ROOT, for anyone who knows their name, served only with image content types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.files.storage import FileSystemStorage
 from django.http import FileResponse, HttpRequest, HttpResponseBase, HttpResponseNotFound
 from django.views.decorators.http import require_safe
 
-# What packs and thumbnails store. HTML or SVG could bring scripts into the site of the admin.
+# What packs and thumbnails store. HTML or SVG could run scripts on the admin's own origin.
 CONTENT_TYPES = {
     ".avif": "image/avif",
     ".gif": "image/gif",
@@ -28,7 +28,7 @@ _HEADERS = {
 
 @require_safe
 def serve_picture(request: HttpRequest, name: str) -> HttpResponseBase:
-    """The file of that name; 404, without a page, for no picture, a half written one or one outside."""
+    """Serve a file; an empty 404 for other types, temporary files and paths outside MEDIA_ROOT."""
     path = PurePosixPath(name)
     kind = CONTENT_TYPES.get(path.suffix.lower())
     if kind is None or any(part.startswith(".") for part in path.parts):

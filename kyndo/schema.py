@@ -1,4 +1,4 @@
-"""The schema that DATABASE_URL asks for: whether a new session is in it."""
+"""The check that a new session uses the schema that DATABASE_URL names."""
 
 from __future__ import annotations
 
@@ -11,37 +11,39 @@ from psycopg import sql
 
 
 class WrongSchema(OperationalError):
-    """The session is in another schema than DATABASE_URL asks for."""
+    """The session's current schema is not the one that DATABASE_URL names."""
 
 
 def check_schema(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """Close the new connection and raise WrongSchema, which tells what to type, where it is in another.
+    """Close the new connection and raise WrongSchema, which says what to type, if it uses another schema.
 
-    Not of the other databases of the server: one that is just being filled has no schema yet.
+    Other databases of the server are not checked: one that is being restored has no schema yet.
     """
-    wanted, ours = settings.DATABASE_SCHEMA, settings.DATABASES["default"]["NAME"]
-    if not wanted or connection.settings_dict["NAME"] != ours:
+    expected = settings.DATABASE_SCHEMA
+    if not expected or connection.settings_dict["NAME"] != settings.DATABASES["default"]["NAME"]:
         return
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT current_schema(), to_regnamespace(quote_ident(%s)) IS NOT NULL,"
             " current_user, current_database()",
-            [wanted],
+            [expected],
         )
-        found, exists, user, database = cursor.fetchone()
-    if found != wanted:
+        current, exists, user, database = cursor.fetchone()
+    if current != expected:
         connection.close()
-        raise WrongSchema(_format_wrong_schema(wanted, found, exists, user, database))
+        raise WrongSchema(_format_wrong_schema(expected, current, exists, user, database))
 
 
-def _format_wrong_schema(wanted: str, found: str | None, exists: bool, user: str, database: str) -> str:
+def _format_wrong_schema(expected: str, current: str | None, exists: bool, user: str, database: str) -> str:
     if not exists:
-        make = sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(wanted)).as_string()
-        return f"DATABASE_URL asks for the schema {wanted}, which {database} does not have.\nIn psql: {make};"
+        create = sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(expected)).as_string()
+        return (
+            f"DATABASE_URL names the schema {expected}, which {database} does not have.\nIn psql: {create};"
+        )
     alter = sql.SQL("ALTER ROLE {} IN DATABASE {} SET search_path = {}").format(
-        *map(sql.Identifier, (user, database, wanted))
+        *map(sql.Identifier, (user, database, expected))
     )
     return (
-        f"DATABASE_URL asks for the schema {wanted}, and the session is in {found or 'none'}: a pooler passes"
-        f" no search_path on, so the role must have it.\nIn psql: {alter.as_string()};"
+        f"DATABASE_URL names the schema {expected}, but the session uses {current or 'none'}: a pooler does"
+        f" not pass search_path on, so set it for the role.\nIn psql: {alter.as_string()};"
     )

@@ -1,4 +1,4 @@
-"""The settings, all from the environment; a `.env` beside manage.py stands in for what is not set there."""
+"""The settings, all from the environment; `.env` beside manage.py supplies the variables not set there."""
 
 import os
 from datetime import timedelta
@@ -23,10 +23,9 @@ validate_environment(os.environ)
 env = Environment(os.environ, BASE_DIR)
 
 VERSION = __version__
-# What stands before the name of a command wherever the reader is told what to type.
+# Goes before the name of each command in messages that say what to type.
 OPS_MANAGE = env.text("MANAGE_COMMAND") or get_manage_command(BASE_DIR / "manage.py")
 DEBUG = env.flag("DEBUG", default=False)
-
 
 SECRET_KEY = env.text("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.items("SECRET_KEY_FALLBACKS")
@@ -38,7 +37,7 @@ INSTALLED_APPS = [
     "kyndo",
     "cards",
     "ops",
-    "unfold",  # before the admin, whose site and templates it replaces
+    "unfold",  # before django.contrib.admin, whose site and templates it replaces
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -87,7 +86,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-# Without DATABASE_URL and REDIS_URL, which production requires: the servers of `manage.py localservices`.
+# The servers of `manage.py localservices` are the defaults; production requires DATABASE_URL and REDIS_URL.
 _postgres = read_state(LOCAL_SERVICES_ROOT / "postgres18" / "state.json")
 _valkey = read_state(LOCAL_SERVICES_ROOT / "valkey" / "state.json")
 _database_url = env.text("DATABASE_URL") or postgres_url(_postgres)
@@ -95,12 +94,12 @@ DATABASE_SCHEMA = parse_schema(_database_url)
 DATABASES = {
     "default": {
         **parse_database_url(_database_url),
-        # Not in development: runserver has a new thread, and so a new connection, for each request.
+        # 0 in development: runserver uses a new thread, and so a new connection, for each request.
         "CONN_MAX_AGE": env.number("CONN_MAX_AGE", default=0 if DEBUG else 60),
         "CONN_HEALTH_CHECKS": True,
     }
 }
-# Where DATABASE_URL leads to a pooler: the server itself, for what needs a session. See docs/poolers.md.
+# The server itself, for statements that need a session, if DATABASE_URL is a pooler: docs/poolers.md.
 _direct_url = env.text("DIRECT_DATABASE_URL")
 DIRECT_DATABASE = parse_database_url(_direct_url, DATABASE_SCHEMA) if _direct_url else None
 REDIS_URL = env.text("REDIS_URL") or redis_url(_valkey)
@@ -108,15 +107,15 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "kyndo.exception_filter.PasswordFilter"
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 RQ_SHOW_ADMIN_LINK = False
 RQ = {"WORKER_CLASS": "ops.workers.worker.RunWorker"}
-# Seconds between two signs of life of a worker (three missed, it is gone), and those that it works on a run
-# before others have a turn.
+# Seconds between heartbeats of a worker (after three missed ones it counts as dead), and the seconds that it
+# works on one run before the next run's turn.
 RUN_BEAT = env.number("RUN_BEAT", default=5)
 RUN_SLICE = env.number("RUN_SLICE", default=60)
-# That a run which begins by itself asks for.
+# Workers requested by a run that starts automatically.
 FOLLOW_UP_WORKERS = env.number("FOLLOW_UP_WORKERS", default=2)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Where the engine holds its runs: docs/health.md.
+# The limits at which the engine holds its runs: docs/health.md.
 OPS_HEALTH = HealthLimits.from_environ(os.environ)
 
 USE_TZ = True
@@ -127,11 +126,11 @@ STATIC_URL = "static/"
 STATIC_ROOT = env.folder("STATIC_ROOT", default="var/static")
 MEDIA_URL = "media/"
 MEDIA_ROOT = env.folder("MEDIA_ROOT", default="var/media")
-# What the workers export is no picture: nobody may fetch it but through the admin.
+# Exports of the workers. Not under MEDIA_ROOT: they are served only by the admin.
 EXPORT_ROOT = env.folder("EXPORT_ROOT", default="var/exports")
 EXPORT_PARTS = "cards.exports.parts.catalogue"
 _STATIC = "django.contrib.staticfiles.storage.StaticFilesStorage"
-# Where the files lie: on the disk at MEDIA_ROOT, or in a bucket, for which django-storages[s3] is installed.
+# Files are stored under MEDIA_ROOT, or in a bucket, which needs django-storages[s3].
 S3_BUCKET = env.text("S3_BUCKET")
 _S3 = {"bucket_name": S3_BUCKET, "endpoint_url": env.text("S3_ENDPOINT_URL") or None}
 STORAGES = {
@@ -144,9 +143,9 @@ STORAGES = {
 }
 
 BACKUP_DIR = env.folder("BACKUP_DIR", default="backups")
-# Folders with pg_dump, pg_restore and psql, looked into before the usual places.
+# Folders with pg_dump, pg_restore and psql, searched before the usual ones.
 PG_BIN: list[str] = [*filter(None, env.text("PG_BIN").split(os.pathsep))]
-# A run is executed only where a verified backup is not older than this; None asks for none.
+# Maximum age of the verified backup that a run requires; None: no backup is required.
 _backup_hours = env.number("BACKUP_MAX_AGE_HOURS", default=0 if DEBUG else 24)
 OPS_BACKUP_MAX_AGE = timedelta(hours=_backup_hours) or None
 
@@ -166,7 +165,7 @@ UNFOLD = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("kyndo/icon.svg")}
     ],
 }
-# The strictest policy that unfold runs under: Alpine evaluates its attributes, and sets styles.
+# The strictest policy that works with unfold: Alpine needs unsafe-eval and inline styles.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
@@ -185,7 +184,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    # A command tells of its run itself: on its stderr the events are only for who asks.
+    # A command reports its own run, so its events reach stderr only with LOG_LEVEL=INFO or DEBUG.
     "filters": {"no_event": {"()": "django.utils.log.CallbackFilter", "callback": is_not_event}},
     "handlers": {
         "console": {
@@ -195,15 +194,15 @@ LOGGING = {
         },
         "application": {"()": ApplicationLogHandler, "folder": Path(LOG_DIR)},
     },
-    # psycopg warns of what fails while another error is under way, as a rollback on a lost connection.
+    # psycopg logs warnings of secondary errors, such as a rollback on a lost connection.
     "loggers": {EVENT_LOGGER: {"level": "INFO"}, "psycopg": {"level": "ERROR"}},
     "root": {"handlers": ["console", "application"], "level": LOG_LEVEL},
 }
 
-# HTTPS everywhere but in development. Behind a proxy that ends TLS, and strips this header from its clients,
-# set TRUST_PROXY=on; without it the redirect to HTTPS would never end.
+# HTTPS except in development. Set TRUST_PROXY=on behind a proxy that terminates TLS and removes this header
+# from requests; without it the redirect to HTTPS would loop.
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not DEBUG)
-# Who reads these comes from inside, past the proxy: a redirect would lead nowhere.
+# Monitoring reads these without the proxy, over plain HTTP, where a redirect would fail.
 SECURE_REDIRECT_EXEMPT = [r"^metrics$", r"^api/admin/queue/stats$"]
 SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", default=0 if DEBUG else 365 * 24 * 3600)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0

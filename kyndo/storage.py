@@ -1,4 +1,4 @@
-"""Files on the disk of one machine, written whole or not at all."""
+"""Storage on the disk of one machine, whose files are written atomically."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from django.core.files.storage import FileSystemStorage
 
 
 class AtomicFileStorage(FileSystemStorage):
-    """Writes beside and renames: whoever is killed in between leaves no part of a file under its name.
+    """Write a temporary file and rename it, so that a killed process leaves no partial file under the name.
 
-    Files are named by their checksum, so that a second one of the same name is the same and takes its place.
+    Names contain the checksum, so a second file of the same name has the same content and replaces the first.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -27,7 +27,7 @@ class AtomicFileStorage(FileSystemStorage):
                     part.write(chunk)
                 part.flush()
                 os.fsync(part.fileno())
-                # Django moves what has a path, and gives it the permissions that the settings ask for.
+                # Django moves a file that has a path, and sets the permissions of the settings.
                 saved: str = super()._save(name, _FileWithPath(part.name))  # type: ignore[misc]
             except BaseException:
                 os.unlink(part.name)

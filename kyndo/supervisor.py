@@ -1,4 +1,4 @@
-"""Several processes that live and die together, in the foreground."""
+"""Several processes in the foreground that start and stop together."""
 
 import os
 import signal
@@ -9,18 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-# Told of process groups, it ends them once nobody is left to tell it more: when this process was killed.
+# Reads process groups, and ends them at end of file: when this process was killed.
 _GUARD_SCRIPT = 'while read -r group; do groups="$groups -$group"; done; kill -s TERM -- $groups'
 MANAGE_PY = Path(__file__).resolve().parent.parent / "manage.py"
 
 
 def start_command(args: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Start a command of manage.py as the head of a process group, so that its own children end with it."""
+    """Start a command of manage.py as the leader of a process group, so that its children end with it."""
     return subprocess.Popen([sys.executable, MANAGE_PY, *args], stdin=subprocess.DEVNULL, process_group=0)
 
 
 def start_guard() -> "subprocess.Popen[bytes]":
-    """Start what ends the others when this process is killed; it reads their process groups, one a line."""
+    """Start a process that reads process groups, one a line, and ends them if this process is killed."""
     return subprocess.Popen(["/bin/sh", "-c", _GUARD_SCRIPT], stdin=subprocess.PIPE, process_group=0)
 
 
@@ -29,8 +29,8 @@ def run_processes(
 ) -> str:
     """Run commands of manage.py until one ends, or Ctrl-C or SIGTERM comes; leave none of them behind.
 
-    Calls ``announce`` as soon as ``ready``, which is asked again and again, says so.
-    Returns why it ended: the title of the one that did, with its exit status, or "" for a signal.
+    Call ``announce`` once ``ready``, which is polled, returns True.
+    Return the title of the command that ended, with its exit status; "" after a signal.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _raise_interrupt)
@@ -54,7 +54,7 @@ def _raise_interrupt(number: int, frame: object) -> NoReturn:
 
 
 def _wait_until(ready: Callable[[], bool]) -> bool:
-    """Return whether it came true before any of the children ended."""
+    """Poll ``ready``; return False if a child ends first."""
     while not os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG):
         if ready():
             return True
@@ -69,7 +69,7 @@ def _wait_for_first_exit(children: "Mapping[str, subprocess.Popen[bytes]]") -> s
 
 
 def _stop_all(children: "list[subprocess.Popen[bytes]]") -> None:
-    """Ask until they are gone: a worker finishes its batch first."""
+    """Send SIGTERM until all have ended: a worker finishes its batch first."""
     while children := [child for child in children if child.poll() is None]:
         for child in children:
             os.killpg(child.pid, signal.SIGTERM)

@@ -1,3 +1,5 @@
+"""The URLs of the site."""
+
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
@@ -11,7 +13,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("", include("ops.urls")),
-    # Where they lie in a bucket, their addresses are the bucket's.
+    # With S3_BUCKET, pictures have the bucket's URLs instead.
     path(f"{settings.MEDIA_URL.lstrip('/')}<path:name>", media.serve_picture),
 ]
 handler500 = "ops.http.server_errors.server_error"

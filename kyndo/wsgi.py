@@ -1,4 +1,4 @@
-"""What the web server imports: `gunicorn kyndo.wsgi`."""
+"""The WSGI application: `gunicorn kyndo.wsgi`."""
 
 import os
 

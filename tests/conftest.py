@@ -1,4 +1,4 @@
-"""What every test may ask for. The servers come from the plugin `tests.services`."""
+"""Fixtures and hooks for all tests. The servers are started by the plugin `tests.services`."""
 
 import os
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from tests.manage import ROOT, Manage
 
 __all__ = ["ROOT", "Manage"]
 
-# How many examples Hypothesis tries where a test does not say: few in the suite, many in `make chaos`.
-# A machine that is busy is no fault of the examples.
+# The default number of Hypothesis examples: few in the suite, many in `make chaos`.
+# A busy machine must not fail them for being slow.
 examples.register_profile("suite", max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 examples.register_profile("chaos", max_examples=1_000, suppress_health_check=[HealthCheck.too_slow])
 examples.load_profile("suite")
@@ -26,31 +26,31 @@ examples.load_profile("suite")
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly has shuffled them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long tests first, else one that begins last is what the others have waited for.
+    """Put the long tests first in each worker's share, so that the suite does not end with one.
 
-    ``--dist worksteal`` deals the tests out in as many stretches as there are workers.
+    ``--dist worksteal`` gives each worker a contiguous share of the tests.
     """
     long = [item for item in items if item.get_closest_marker("long")]
     rest = iter([item for item in items if item not in long])
     workers, dealt = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), []
     for worker in range(workers):
         size = (len(items) - len(dealt)) // (workers - worker)
-        mine = long[worker::workers]
-        dealt += [*mine, *islice(rest, max(0, size - len(mine)))]
+        first = long[worker::workers]
+        dealt += [*first, *islice(rest, max(0, size - len(first)))]
     items[:] = dealt
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _empty_tables_quickly() -> Iterator[None]:
-    """DELETE after a test with transactions: Django's TRUNCATE takes twenty times as long."""
+    """Empty the tables by DELETE after a TransactionTestCase: TRUNCATE takes twenty times as long."""
 
     def teardown(self: TransactionTestCase) -> None:
         kept = ("contenttypes.contenttype", "auth.permission")
         models = [m for m in apps.get_models(include_auto_created=True) if m._meta.label_lower not in kept]
-        emptied = "".join(f'DELETE FROM "{m._meta.db_table}";' for m in models if m._meta.managed)
-        with connection.cursor() as cursor:  # as a replica: no trigger protects the audit log
+        deletes = "".join(f'DELETE FROM "{m._meta.db_table}";' for m in models if m._meta.managed)
+        with connection.cursor() as cursor:  # as a replica, so that the triggers of the audit log do not fire
             cursor.execute(
-                f"SET session_replication_role = replica; {emptied} RESET session_replication_role"
+                f"SET session_replication_role = replica; {deletes} RESET session_replication_role"
             )
 
     with pytest.MonkeyPatch.context() as patch:
@@ -60,13 +60,13 @@ def _empty_tables_quickly() -> Iterator[None]:
 
 @pytest.fixture
 def manage(transactional_db: None) -> Manage:
-    """``manage("runs", "show", 1)``: see `Manage`. What the test saved is there for the command to see."""
+    """Return a `Manage`: ``manage("runs", "show", 1)``. Commands see what the test has saved."""
     return Manage()
 
 
 @pytest.fixture
 def redis_server() -> Iterator["redis.Redis"]:
-    """The worker's own Redis database, empty before and after."""
+    """Return a client of the pytest worker's own Redis database, empty before and after the test."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         client.flushdb()
         yield client

@@ -15,7 +15,7 @@ BIN_DIR = Path("/usr/lib/postgresql/15/bin")
 
 
 class DebianPostgres(LocalPostgres):
-    """A cluster of its own, run by Debian's programs."""
+    """A separate cluster that runs Debian's programs."""
 
     bin_dir = BIN_DIR
 
@@ -24,7 +24,7 @@ class DebianPostgres(LocalPostgres):
 
 
 def require_debian_postgres() -> None:
-    """Skip where there is no such package, but never in CI, whose script installs it."""
+    """Skip the test if the package is not installed; fail in CI, whose script installs it."""
     if not (BIN_DIR / "postgres").exists():
         assert not os.environ.get("CI"), f"{BIN_DIR} is missing: .ci/run installs the package postgresql-15"
         pytest.skip(f"no Debian PostgreSQL 15 in {BIN_DIR}: apt-get install postgresql-15")
@@ -32,7 +32,7 @@ def require_debian_postgres() -> None:
 
 @contextmanager
 def connect_django_to_server(server: LocalPostgres) -> Iterator[None]:
-    """Let Django's connection lead to that server."""
+    """Connect Django to the server."""
     state = read_state(server.state_file)
     assert state
     with override_connection(

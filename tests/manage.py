@@ -1,6 +1,6 @@
-"""``manage.py`` for tests: in the test's own process where only words and status count, else as a real one.
+"""``manage.py`` for tests: in the test's process if only output and exit status matter, else in a real one.
 
-Starting Python and Django costs more than most commands do, and hundreds of tests only read what one says.
+Starting Python and Django takes longer than most commands, and hundreds of tests only read the output of one.
 """
 
 import logging
@@ -29,7 +29,7 @@ _TERMINAL_WIDTH = "100"
 
 
 class Manage:
-    """Runs ``manage.py`` on the test's database, with plain 100-column output."""
+    """Run ``manage.py`` on the test's database, with plain 100-column output."""
 
     def __init__(self) -> None:
         url = urlsplit(os.environ["DATABASE_URL"])
@@ -38,7 +38,7 @@ class Manage:
     def __call__(
         self, *args: object, stdin: str | None = None, env: Mapping[str, str | None] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """Run to the end, here; with an input or an environment of its own, as a real process.
+        """Run to the end in this process; with ``stdin`` or ``env``, in a real one.
 
         Has ``returncode``, ``stdout``, ``stderr``.
         """
@@ -61,13 +61,13 @@ class Manage:
     def popen(
         self, *args: object, env: Mapping[str, str | None] | None = None, **popen: Any
     ) -> "subprocess.Popen[str]":
-        """Start and return at once, for tests that signal or kill it; stdout and stderr are pipes."""
+        """Start a process and return at once, for tests that signal or kill it; its output is piped."""
         pipes: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        # A suite that runs in the background of a shell has SIGINT ignored, and children inherit that.
+        # Children inherit that a suite in the background of a shell ignores SIGINT.
         pipes["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         return subprocess.Popen(**self._process(args, env), **{**pipes, **popen})
 
@@ -82,7 +82,7 @@ class Manage:
 
 
 def _exit_status(argv: list[str]) -> int:
-    """The status that the interpreter would exit with."""
+    """Return the exit status of the interpreter."""
     try:
         return main(argv)
     except SystemExit as exc:
@@ -96,7 +96,7 @@ def _exit_status(argv: list[str]) -> int:
 
 @contextmanager
 def _simulate_process(argv: list[str], out: IO[str], err: IO[str]) -> Iterator[None]:
-    """What a process of its own would have: files for its output, no input, a connection that is its own."""
+    """Emulate a separate process: files for its output, no input, a separate connection."""
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))
@@ -104,7 +104,7 @@ def _simulate_process(argv: list[str], out: IO[str], err: IO[str]) -> Iterator[N
         stack.enter_context(patch.object(sys, "argv", argv))
         stack.enter_context(patch.dict(os.environ, COLUMNS=_TERMINAL_WIDTH))
         stack.enter_context(chdir(ROOT))
-        # Without its settings the logging stays as it is, and pytest goes on seeing what is logged.
+        # Without LOGGING_CONFIG the handlers stay, so that pytest still captures the log.
         stack.enter_context(override_settings(LOGGING_CONFIG=None))
         stack.enter_context(_redirect_logging(err))
         stack.enter_context(_preserve_signal_handlers())
@@ -114,7 +114,7 @@ def _simulate_process(argv: list[str], out: IO[str], err: IO[str]) -> Iterator[N
 
 @contextmanager
 def _redirect_logging(err: IO[str]) -> Iterator[None]:
-    """The handlers of the console write where stderr is now."""
+    """Redirect the console handlers to ``err``."""
     consoles = [h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler]
     before = [handler.setStream(err) for handler in consoles]
     try:
@@ -136,7 +136,7 @@ def _preserve_signal_handlers() -> Iterator[None]:
 
 @contextmanager
 def _separate_connection() -> Iterator[None]:
-    """So that a lock, a transaction or a setting of the test's session is somebody else's."""
+    """Use another session, which does not share locks, transaction or settings with the test's."""
     before = connections["default"]
     connections["default"] = before.copy()
     try:

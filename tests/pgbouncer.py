@@ -16,13 +16,13 @@ from kyndo.localservices.server import LocalServer
 from kyndo.localservices.state import ServerState, read_state
 from tests.ops.running import override_connection
 
-# What the pooler calls the database, beside its own name.
+# A second name of the database in the pooler.
 DATABASE_ALIAS = "by_another_name"
 PGBOUNCER_PATH = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
 
 
 def require_pgbouncer() -> str:
-    """Skip where it is not installed, but never in CI, whose script installs it."""
+    """Skip the test if PgBouncer is not installed; fail in CI, whose script installs it."""
     if PGBOUNCER_PATH is None:
         assert not os.environ.get("CI"), "pgbouncer is missing: .ci/run installs the package"
         pytest.skip("no pgbouncer: apt-get install pgbouncer")
@@ -30,7 +30,7 @@ def require_pgbouncer() -> str:
 
 
 class PgBouncer(LocalServer):
-    """In front of every database of the server, with ``size`` backends for each."""
+    """A pooler for every database of the server, with ``size`` server connections for each."""
 
     title, program, stop_signal = "PgBouncer", "pgbouncer", signal.SIGKILL
 
@@ -38,8 +38,8 @@ class PgBouncer(LocalServer):
         super().__init__(root, f"pgbouncer-{size}")
         self.size, self.extra = size, extra
         self.backend_settings: dict[str, Any] = connection.settings_dict.copy()
-        where = f"host={self.backend_settings['HOST']} port={self.backend_settings['PORT']}"
-        self.alias = f"{DATABASE_ALIAS} = {where} dbname={self.backend_settings['NAME']}\n"
+        self.address = f"host={self.backend_settings['HOST']} port={self.backend_settings['PORT']}"
+        self.alias = f"{DATABASE_ALIAS} = {self.address} dbname={self.backend_settings['NAME']}\n"
 
     def init_data(self, password: str, lock: IO[str]) -> None:
         pass
@@ -48,8 +48,7 @@ class PgBouncer(LocalServer):
         users, ini = self.base_dir / "users", self.base_dir / f"{self.process_marker}.ini"
         users.write_text(f'"{self.backend_settings["USER"]}" "{self.backend_settings["PASSWORD"]}"\n')
         ini.write_text(
-            f"[databases]\n{self.alias}* = host={self.backend_settings['HOST']}"
-            f" port={self.backend_settings['PORT']}\n"
+            f"[databases]\n{self.alias}* = {self.address}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {state.port}\nunix_socket_dir =\n"
             f"auth_type = scram-sha-256\nauth_file = {users}\npool_mode = transaction\n"
             f"default_pool_size = {self.size}\nmax_client_conn = 200\n{self.extra}\n"
@@ -65,11 +64,10 @@ class PgBouncer(LocalServer):
             return False
         return True
 
-    def client(self, **asked: Any) -> "psycopg.Connection[tuple[Any, ...]]":
-        """Somebody else who comes through the pooler, every statement a transaction of its own."""
+    def client(self, **options: Any) -> "psycopg.Connection[tuple[Any, ...]]":
+        """Return another client's connection through the pooler, in autocommit mode."""
         state = read_state(self.state_file)
         assert state
-        given = {"dbname": connection.settings_dict["NAME"], **asked}
         return psycopg.connect(
             host="127.0.0.1",
             port=state.port,
@@ -77,12 +75,12 @@ class PgBouncer(LocalServer):
             password=self.backend_settings["PASSWORD"],
             autocommit=True,
             connect_timeout=5,
-            **given,
+            **{"dbname": connection.settings_dict["NAME"], **options},
         )
 
     @contextmanager
     def connect_django(self, **settings: Any) -> Iterator[None]:
-        """Let Django's connection lead through it."""
+        """Connect Django through the pooler."""
         state = read_state(self.state_file)
         assert state
         with override_connection(HOST="127.0.0.1", PORT=state.port, **settings):

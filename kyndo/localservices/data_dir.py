@@ -1,4 +1,4 @@
-"""Where a server's data lives: under its root, or, where its user cannot go, in a folder keyed by it."""
+"""Where a server stores its data: under its root, or in a fallback folder that its user can reach."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from kyndo.localservices.account import Account
 from kyndo.localservices.errors import LocalServiceError
 
-# initdb hands paths to a shell inside double quotes, and PostgreSQL cuts them at 1,024 bytes.
+# initdb passes paths to a shell in double quotes, and PostgreSQL truncates them at 1,024 bytes.
 _SAFE_PATH = re.compile(r'[^"$`\\\n]{1,700}')
 
 
@@ -20,35 +20,35 @@ def hash_path(path: Path) -> str:
 
 
 def is_usable(path: Path, account: Account) -> bool:
-    """Tell whether ``account`` can reach ``path``, and PostgreSQL's tools can spell it."""
+    """Return whether ``account`` can reach ``path``, and PostgreSQL's tools can handle its characters."""
     return _SAFE_PATH.fullmatch(str(path)) is not None and account.has_access(path)
 
 
 def get_fallback_dir(root: Path) -> Path:
-    """Name the folder that stands in for ``root`` where ``root`` itself is not usable."""
-    base = Path("/var/tmp")  # noqa: S108 (survives a restart; `secure` guards against a folder laid in wait)
+    """Return the folder that replaces ``root`` if it is not usable."""
+    base = Path("/var/tmp")  # noqa: S108 (kept over reboots; `ensure_owned_dir` checks the owner)
     if not base.is_dir():
         base = Path(tempfile.gettempdir())
     return base / f"kyndo-{os.geteuid()}-{hash_path(root)}"
 
 
 def find_data_dir(root: Path, account: Account) -> Path:
-    """Return ``root``, or the folder that stands in for it, made and checked."""
+    """Create and return ``root``, or its fallback if ``account`` cannot use it."""
     root.mkdir(parents=True, exist_ok=True)
     return root if is_usable(root, account) else ensure_owned_dir(get_fallback_dir(root))
 
 
 def ensure_owned_dir(folder: Path) -> Path:
-    """Make ``folder`` ours, refusing one that somebody else made first and could change under our hands."""
+    """Create ``folder``; raise LocalServiceError if it exists and others own it or may write to it."""
     try:
         folder.mkdir(mode=0o755)
         folder.chmod(0o755)
     except FileExistsError:
-        found = folder.lstat()
-        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-        if not ours or found.st_mode & 0o022:
+        status = folder.lstat()
+        is_owned = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+        if not is_owned or status.st_mode & 0o022:
             raise LocalServiceError(
-                f"{folder} was made by somebody else, or others may write to it.\n"
-                f"Look at it, then remove it: rm -r {shlex.quote(str(folder))}"
+                f"{folder} belongs to another user, or others may write to it.\n"
+                f"Check its contents, then remove it: rm -r {shlex.quote(str(folder))}"
             ) from None
     return folder

@@ -6,9 +6,9 @@ from contextlib import suppress
 from kyndo.localservices.errors import LocalServiceError
 
 
-def find_free_port(wanted: int) -> int:
-    """Return ``wanted`` if it is free, so that shells and bookmarks outlive a restart, else a free one."""
-    for port in (wanted, 0):
+def find_free_port(preferred: int) -> int:
+    """Return ``preferred`` if it is free, so that URLs stay valid over a restart, else any free port."""
+    for port in (preferred, 0):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
@@ -17,6 +17,6 @@ def find_free_port(wanted: int) -> int:
 
 
 def is_port_in_use(port: int) -> bool:
-    """Tell whether something listens there."""
+    """Return whether a process listens on the port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""PostgreSQL from the wheel, spoken to over TCP with SCRAM."""
+"""PostgreSQL from the wheel, over TCP with SCRAM authentication."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from kyndo.localservices.binaries import ensure_postgres_bin
 from kyndo.localservices.server import LocalServer
 from kyndo.localservices.state import ServerState, postgres_url
 
-# The builtin provider sorts alike on every machine; PostgreSQL 16 does not have it yet.
+# The builtin provider sorts the same on every machine; it exists from PostgreSQL 17 on.
 _LOCALE_FLAGS = {
     15: ["--locale=C.UTF-8"],
     16: ["--locale=C.UTF-8"],
@@ -23,10 +23,10 @@ _LOCALE_FLAGS = {
 
 
 class LocalPostgres(LocalServer):
-    """A PostgreSQL of our own, with the superuser and database ``kyndo``.
+    """A local PostgreSQL, with the superuser and database ``kyndo``.
 
-    ``settings`` are server settings, as ``{"wal_level": "logical"}``. ``durable=False`` gives up what only
-    matters after a crash of the machine, for tests.
+    ``settings`` are server settings, as ``{"wal_level": "logical"}``. ``durable=False``, for tests, turns off
+    fsync and the other settings that matter only after a crash of the machine.
     """
 
     program = "postgres"
@@ -52,7 +52,7 @@ class LocalPostgres(LocalServer):
 
     def init_data(self, password: str, lock: IO[str]) -> None:
         if (self.data / "PG_VERSION").exists():
-            # A killed server's: its pid may be somebody else's by now, whom PostgreSQL would take for it.
+            # Left by a killed server: another process may have its pid, and PostgreSQL would refuse to start.
             (self.data / "postmaster.pid").unlink(missing_ok=True)
             return
         new, secret = self.base_dir / "data.new", self.base_dir / "password"
@@ -92,8 +92,8 @@ class LocalPostgres(LocalServer):
     def command(self, state: ServerState) -> list[str | Path]:
         settings = {
             "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",  # a socket's path may have 107 bytes, a checkout's more
-            "cluster_name": self.process_marker,  # stands in the title of every child
+            "unix_socket_directories": "",  # a socket's path is limited to 107 bytes
+            "cluster_name": self.process_marker,  # appears in the process title of every child
             "shared_buffers": "256MB",
             "timezone": "UTC",
             "log_timezone": "UTC",

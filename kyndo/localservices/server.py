@@ -1,4 +1,4 @@
-"""What PostgreSQL and Valkey have in common: one server, started, stopped, killed and found again."""
+"""The base class of the local servers: start, stop, kill, and find the processes of one server."""
 
 import fcntl
 import re
@@ -23,15 +23,15 @@ from kyndo.localservices.errors import LocalServiceError
 from kyndo.localservices.ports import find_free_port, is_port_in_use
 from kyndo.localservices.state import ServerState, read_state, write_state
 
-TIMEOUT_SECONDS = 120  # a start may have to replay much WAL first, on a slow disk
+TIMEOUT_SECONDS = 120  # crash recovery may replay much WAL on a slow disk
 MAX_PORT_ATTEMPTS = 5
 
 
 class LocalServer:
-    """One server on 127.0.0.1, everything of it under ``root``/``name``.
+    """One server on 127.0.0.1, with its files under ``root``/``name``.
 
-    Where the user that it runs as cannot go there, its data stand in a folder of the system's (see `place`).
-    Subclasses say how to prepare the data, what to run and how to ask whether it answers.
+    If the user that it runs as cannot reach that folder, its data are in a fallback folder (see `base_dir`).
+    Subclasses initialize the data, build the command line and check whether the server answers.
     """
 
     title: str
@@ -45,9 +45,9 @@ class LocalServer:
         self._child: subprocess.Popen[bytes] | None = None
 
     def init_data(self, password: str, lock: IO[str]) -> None:
-        """Make the data folder unless it is there; a kill half-way leaves nothing that looks whole.
+        """Create the data folder atomically, unless it exists.
 
-        Called when no process of this server is left.
+        Called while no process of this server is running.
         """
         raise NotImplementedError
 
@@ -55,24 +55,24 @@ class LocalServer:
         raise NotImplementedError
 
     def config(self, state: ServerState) -> str:
-        """What the server reads on its standard input, where a password does not show."""
+        """Return what the server reads on stdin, where a password is not visible to other users."""
         return ""
 
     def is_ready(self, state: ServerState) -> bool:
-        """Tell whether this very server (it knows the password) answers on that port."""
+        """Return whether this server answers on its port and accepts its password."""
         raise NotImplementedError
 
     def finish_start(self, state: ServerState) -> None:
-        """What is left to do once the server answers; harmless when done again."""
+        """Complete the start once the server answers; idempotent."""
 
     def format_url(self, state: ServerState | None) -> str:
         raise NotImplementedError
 
     @property
     def process_marker(self) -> str:
-        """In the command line of every process of this server: pids are reused, this is not.
+        """The text in the command line of every process of this server, made of its path and its token.
 
-        Of its path and its token. Containers may share a path and the process ids, but not the state file.
+        Pids are reused, this is not. Containers may share paths and process ids, but not the state file.
         """
         state = read_state(self.state_file)
         return "-".join(
@@ -81,8 +81,8 @@ class LocalServer:
 
     @cached_property
     def account(self) -> Account:
-        here, there = self.root_dir / "data", get_fallback_dir(self.root_dir) / "data"
-        return find_account(here if here.exists() else there)
+        default, fallback = self.root_dir / "data", get_fallback_dir(self.root_dir) / "data"
+        return find_account(default if default.exists() else fallback)
 
     @cached_property
     def base_dir(self) -> Path:
@@ -101,42 +101,42 @@ class LocalServer:
         return state is not None and bool(self.processes()) and self.is_ready(state)
 
     def start(self) -> bool:
-        """Start it unless it runs; return whether it had to be started."""
+        """Start the server unless it is running; return whether it was started."""
         with self._lock() as lock:
-            had_to = not self.is_running()
-            if had_to and not self._wait_until_ready(self._load_state()):
+            must_start = not self.is_running()
+            if must_start and not self._wait_until_ready(self._load_state()):
                 self._terminate(signal.SIGKILL)  # children that outlived a killed server still hold its data
                 self._launch(lock)
             self.finish_start(self._load_state())
-            return had_to
+            return must_start
 
     def stop(self) -> bool:
-        """Stop it if it runs; return whether it ran."""
+        """Stop the server; return whether it was running."""
         if not self.root_dir.exists():
             return False
         with self._lock():
-            ran = bool(self.processes())
+            was_running = bool(self.processes())
             self._terminate(self.stop_signal)
-            return ran
+            return was_running
 
     def kill(self) -> None:
-        """End every process of it with SIGKILL, as a power failure would."""
+        """Kill all its processes with SIGKILL, as a power failure would."""
         self._terminate(signal.SIGKILL)
 
     def remove(self) -> None:
-        """Stop it and delete all that it kept."""
+        """Stop the server and delete its files."""
         self.stop()
         for folder in (self.root_dir, get_fallback_dir(self.root_dir)):
             shutil.rmtree(folder, ignore_errors=True)
 
     def processes(self) -> list[psutil.Process]:
-        """Every live process of this server, the main one and its children."""
-        found = (process for process in psutil.process_iter(["name"]) if process.info["name"] == self.program)
-        marked = re.compile(rf"\b{re.escape(self.process_marker)}(?![\w-])").search
-        return [process for process in found if marked(" ".join(_read_cmdline(process)))]
+        """Return every live process of this server, the main one and its children."""
+        candidates = (p for p in psutil.process_iter(["name"]) if p.info["name"] == self.program)
+        has_marker = re.compile(rf"\b{re.escape(self.process_marker)}(?![\w-])").search
+        return [process for process in candidates if has_marker(" ".join(_read_cmdline(process)))]
 
     def main_process(self) -> psutil.Process | None:
-        """The process that the others are children of; they show another title than the program's path."""
+        """Return the parent of the other processes, whose titles are not the program's path."""
         for process in self.processes():
             if Path([*_read_cmdline(process), ""][0]).name == self.program:
                 return process
@@ -148,7 +148,7 @@ class LocalServer:
     def _launch(self, lock: IO[str]) -> None:
         state = self._load_state()
         state = replace(state, token=state.token or secrets.token_hex(4))
-        write_state(self.state_file, state)  # the password must outlive a kill during the next line
+        write_state(self.state_file, state)  # saved first: the data are initialized with this password
         self.init_data(state.password, lock)
         for _ in range(MAX_PORT_ATTEMPTS):  # another process may take the port before the server binds it
             state = replace(state, port=find_free_port(state.port))
@@ -162,7 +162,7 @@ class LocalServer:
 
     def _spawn(self, state: ServerState) -> "subprocess.Popen[bytes]":
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        # A file, not a pipe: were we killed before the last byte, the server would run without a password.
+        # A file, not a pipe: a kill while writing would leave a server that runs without a password.
         with self.log.open("a") as log, tempfile.TemporaryFile("w+") as config:
             config.write(self.config(state))
             config.seek(0)
@@ -176,7 +176,7 @@ class LocalServer:
             )
 
     def _wait_until_ready(self, state: ServerState, child: "subprocess.Popen[bytes] | None" = None) -> bool:
-        """Wait until the server answers (True) or its main process is gone (False)."""
+        """Wait until the server answers; return False if its main process ends first."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while child.poll() is None if child else self.main_process():
             if self.is_ready(state):
@@ -189,26 +189,26 @@ class LocalServer:
             time.sleep(0.02)
         return False
 
-    def _terminate(self, how: signal.Signals) -> None:
+    def _terminate(self, number: signal.Signals) -> None:
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        self._send_signal(how)
+        self._send_signal(number)
         while left := self.processes():
-            if how == signal.SIGKILL or time.monotonic() > deadline:
+            if number == signal.SIGKILL or time.monotonic() > deadline:
                 self._send_signal(signal.SIGKILL)
             psutil.wait_procs(left, timeout=0.1)
         if self._child:
             self._child.wait()
 
-    def _send_signal(self, how: signal.Signals) -> None:
+    def _send_signal(self, number: signal.Signals) -> None:
         main = self.main_process()
-        targets = [main] if main and how != signal.SIGKILL else self.processes()
+        targets = [main] if main and number != signal.SIGKILL else self.processes()
         for process in targets:
             with suppress(psutil.NoSuchProcess):
-                process.send_signal(how)
+                process.send_signal(number)
 
     @contextmanager
     def _lock(self) -> Iterator[IO[str]]:
-        """One start or stop at a time; the lock goes with the process that holds it."""
+        """Allow one start or stop at a time; the kernel releases the lock of a process that ends."""
         self.root_dir.mkdir(parents=True, exist_ok=True)
         with (self.root_dir / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -220,7 +220,7 @@ class LocalServer:
 
 
 def _read_cmdline(process: psutil.Process) -> list[str]:
-    """Empty where it is gone by now, or has ended and waits for its parent."""
+    """Return the command line; [] for a process that has ended, also as a zombie."""
     with suppress(psutil.Error):
         return process.cmdline()
     return []

@@ -1,4 +1,4 @@
-"""The pair of servers that a checkout runs on, except where the environment names others."""
+"""The two servers that a checkout uses, unless the environment names others."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from kyndo.localservices.valkey import LocalValkey
 
 
 class LocalServices:
-    """``environ`` may name servers in DATABASE_URL and REDIS_URL: those are used, and not ours to manage."""
+    """Both servers. Those that ``environ`` names in DATABASE_URL or REDIS_URL are used but not managed."""
 
     def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
         self.root = root
@@ -26,13 +26,13 @@ class LocalServices:
         return {name: server for name, server in self.servers.items() if not self.get_external_url(name)}
 
     def get_external_url(self, variable: str) -> str | None:
-        """Return the URL of somebody else's server. One of ours, put there by ``env``, is still ours."""
+        """Return the URL of an external server; None for a managed one, also if ``env`` exported its URL."""
         url = self.environ.get(variable)
         state = read_state(self.servers[variable].state_file)
         return None if not url or (state and urlsplit(url).password == state.password) else url
 
     def remove(self) -> None:
-        """Stop the servers and delete their data, those of test sessions and benchmarks included."""
+        """Stop the servers and delete their data, including those of test sessions and benchmarks."""
         for root in (self.root, *self.root.glob("*/")):
             for server in (LocalPostgres(root, 16), LocalPostgres(root, 18), LocalValkey(root)):
                 server.remove()

@@ -1,4 +1,4 @@
-"""What a local server has to remember between two commands: its port, its password and its token."""
+"""The state of a local server that is kept between commands: port, password and token."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ServerState:
-    """``token`` tells this server from one of the same path in another root, whose processes we see too."""
+    """``token`` distinguishes the server from one of the same path in another container or root."""
 
     port: int
     password: str
@@ -16,7 +16,7 @@ class ServerState:
 
 
 def read_state(path: Path) -> ServerState | None:
-    """Return what was remembered, or None where nothing readable is there."""
+    """Return the stored state, or None if there is none that can be read."""
     try:
         return ServerState(**json.loads(path.read_text()))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
@@ -24,7 +24,7 @@ def read_state(path: Path) -> ServerState | None:
 
 
 def write_state(path: Path, state: ServerState) -> None:
-    """Replace the file whole, so that a kill at any instant leaves the old one or the new one."""
+    """Replace the file atomically."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -35,7 +35,7 @@ def write_state(path: Path, state: ServerState) -> None:
 
 
 def postgres_url(state: ServerState | None) -> str:
-    """A URL for Django; port 0 stands for a server that never started, so that settings load without one."""
+    """Return the URL for Django; port 0 if the server never started, so that the settings load without it."""
     state = state or ServerState(0, "")
     return f"postgres://kyndo:{state.password}@127.0.0.1:{state.port}/kyndo"
 

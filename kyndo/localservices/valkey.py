@@ -1,4 +1,4 @@
-"""Valkey from the wheel: the job queue's store."""
+"""Valkey from the wheel, the server of the job queue."""
 
 import signal
 from functools import cached_property
@@ -13,7 +13,7 @@ from kyndo.localservices.state import ServerState, redis_url
 
 
 class LocalValkey(LocalServer):
-    """A Valkey of our own, with a password, which keeps its data over restarts and crashes."""
+    """A local Valkey with a password, whose data survive restarts and crashes."""
 
     title = "Valkey"
     program = "valkey-server"

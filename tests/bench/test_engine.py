@@ -39,13 +39,13 @@ def bench(transactional_db: None, tmp_path: Path) -> "subprocess.CompletedProces
 
 
 @pytest.mark.long
-def test_the_ways_asked_for_are_measured_and_the_report_tells_all_that_is_kept(
+def test_the_chosen_variants_are_measured_and_all_results_reported(
     bench: "subprocess.CompletedProcess[str]", tmp_path: Path
 ) -> None:
     assert bench.returncode == 0, bench.stderr
     kept = json.loads((tmp_path / "benchmarks.json").read_text())
     (speeds,) = kept["speed"]["500"]["rounds"]
-    assert {name: told["rows"] for name, told in speeds.items()} == dict.fromkeys(_WAYS, 500) | {
+    assert {name: text["rows"] for name, text in speeds.items()} == dict.fromkeys(_WAYS, 500) | {
         "django-save": 20
     }
     assert set(kept["players"]["500"]["rounds"][0]) == {"idle", "two"}
@@ -69,7 +69,7 @@ SPEED = {
 
 
 @pytest.mark.parametrize(
-    ("rate", "told"),
+    ("rate", "text"),
     [
         (
             130,
@@ -81,17 +81,17 @@ SPEED = {
         ),
     ],
 )
-def test_what_a_second_worker_gives_is_told_with_what_bounds_it(rate: int, told: str, tmp_path: Path) -> None:
+def test_the_gain_of_a_second_worker_is_reported_with_its_limit(rate: int, text: str, tmp_path: Path) -> None:
     results = ResultStore(tmp_path / "benchmarks.json")
     speed = SPEED | {"busy": 0.7}
     results.save_rounds("speed", 500, [{"worker": speed, "workers": speed | {"rows": rate}}], "here")
-    assert f"Two workers do {told}" in render_markdown(results)
+    assert f"Two workers do {text}" in render_markdown(results)
 
 
-def test_rounds_of_other_ways_may_be_added_to_those_on_record(tmp_path: Path) -> None:
+def test_rounds_of_other_variants_may_be_added_to_saved_ones(tmp_path: Path) -> None:
     results = ResultStore(tmp_path / "benchmarks.json")
     results.save_rounds("speed", 500, [{"limit": SPEED, "adaptive": SPEED}] * 3, "here")
     results.save_rounds("speed", 500, [{"limit": SPEED | {"rows": 200}, "two": SPEED}], "here", beside=True)
-    told = render_markdown(ResultStore(results.path))
-    assert "\n1 to 4 rounds; here.\n" in told
-    assert "two processes | 100 | 0.50 (0.50 to 0.50)" in told
+    text = render_markdown(ResultStore(results.path))
+    assert "\n1 to 4 rounds; here.\n" in text
+    assert "two processes | 100 | 0.50 (0.50 to 0.50)" in text

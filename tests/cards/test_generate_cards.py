@@ -55,7 +55,7 @@ def test_making_them_again_leaves_those_that_exist_as_they_are_now() -> None:
     assert Card.objects.filter(rarity="legendary").count() >= 20
 
 
-def test_every_card_is_audited_and_rarity_v2_is_there_unless_it_is_not_wanted() -> None:
+def test_every_card_is_audited_and_has_rarity_v2_unless_disabled() -> None:
     generate("20", "--pack", "a")
     generate("20", "--pack", "b", "--without-rarity-v2")
     assert not Card.objects.filter(pack_id="a", rarity_v2=None).exists()

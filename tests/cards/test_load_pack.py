@@ -32,7 +32,7 @@ def versions() -> set[tuple[str, str, str]]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_preview_tells_counts_samples_and_how_to_execute_and_writes_nothing(write: Write) -> None:
+def test_a_preview_shows_counts_and_samples_and_writes_nothing(write: Write) -> None:
     load(write([card(f"c{i}", rarity="rare") for i in range(7)]), "--execute")
     before = versions()
     path = write(
@@ -223,7 +223,7 @@ def test_a_pack_that_gives_nothing_but_card_ids_changes_nothing(write: Write) ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_second_load_changes_nothing_writes_no_audit_row_and_touches_no_row(write: Write) -> None:
+def test_a_second_load_writes_no_row_and_no_audit_row(write: Write) -> None:
     pack = [
         card(f"c{i}", rarity="rare", tags=["t"], metadata={"n": 1.50, "deep": {"a": [None]}})
         for i in range(30)
@@ -286,7 +286,7 @@ def test_without_rarity_v2_new_cards_are_left_as_the_old_backend_left_them(write
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_rarity_v2_concerns_new_cards_only_a_changed_card_keeps_both_columns_equal(
+def test_without_rarity_v2_applies_only_to_new_cards(
     write: Write,
 ) -> None:
     load(write([card("old", rarity="rare")]), "--execute")

@@ -33,7 +33,7 @@ def sql(statement: str) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def test_cards_of_the_old_catalogue_wait_for_the_backfill_and_new_ones_are_kept_equal(migrate: Any) -> None:
+def test_old_cards_need_the_backfill_and_new_ones_are_kept_equal(migrate: Any) -> None:
     migrate("0001_catalogue")
     sql("INSERT INTO cards (card_id, title, pack_id, rarity) VALUES ('old', 'Old', 'p', 'rare')")
     migrate("0002_card_rarity_v2")

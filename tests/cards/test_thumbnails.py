@@ -69,7 +69,7 @@ def files() -> Iterator[Path]:
     return (path for path in Path(default_storage.location).rglob("*") if path.is_file())
 
 
-def test_a_card_names_its_thumbnail_whose_asset_says_what_is_in_the_storage(birds: list[Card]) -> None:
+def test_a_card_names_its_thumbnail_whose_asset_matches_the_file(birds: list[Card]) -> None:
     run = execute_operation(RenderThumbnails)
     assert run.state == "succeeded"
     for card in Card.objects.all():
@@ -107,7 +107,7 @@ def test_what_a_thumbnail_shows_makes_it_stale_whoever_changes_it(birds: list[Ca
     assert found == CHANGES
 
 
-def test_a_promotion_is_followed_by_its_thumbnails_and_its_revert_uses_the_old_ones_again(
+def test_a_promotion_renders_thumbnails_and_its_revert_reuses_the_old_ones(
     birds: list[Card],
 ) -> None:
     execute_operation(RenderThumbnails)
@@ -122,7 +122,7 @@ def test_a_promotion_is_followed_by_its_thumbnails_and_its_revert_uses_the_old_o
     assert (stale(), Asset.objects.count()) == (set(), 6)
 
 
-def test_a_rule_changed_while_thumbnails_are_made_is_caught_by_the_run_that_follows(
+def test_a_rule_changed_during_rendering_is_handled_by_the_next_run(
     birds: list[Card], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = generate._render_asset
@@ -195,7 +195,7 @@ def test_thumbnails_drawn_otherwise_than_now_are_stale(
     assert len(stale()) == 4
 
 
-def test_a_card_without_a_picture_loses_its_thumbnail_but_not_one_that_a_pack_gave(birds: list[Card]) -> None:
+def test_a_card_without_a_picture_loses_only_a_rendered_thumbnail(birds: list[Card]) -> None:
     execute_operation(RenderThumbnails)
     Card.objects.filter(card_id="bird-0").update(image="")
     Card.objects.filter(card_id="bird-1").update(image="", thumbnail="https://example.com/t.webp")

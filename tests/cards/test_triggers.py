@@ -124,7 +124,7 @@ def test_every_writer_keeps_the_two_columns_as_the_design_says(
     assert rarities(card) == after
 
 
-def test_an_upsert_proposes_a_new_row_so_that_its_null_is_filled_before_it_conflicts() -> None:
+def test_the_null_of_an_upserted_row_is_filled_before_it_conflicts() -> None:
     card = stored("common", "common")
     by_upsert(card, {"rarity": "rare", "rarity_v2": None})
     assert rarities(card) == ("rare", "rare")

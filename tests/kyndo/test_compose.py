@@ -26,7 +26,7 @@ def compose() -> dict[str, Any]:
     return loaded
 
 
-def test_the_services_are_the_servers_the_site_its_worker_and_the_migrations(compose: dict[str, Any]) -> None:
+def test_the_services_are_servers_site_worker_and_migrations(compose: dict[str, Any]) -> None:
     assert set(compose["services"]) == {"postgres", "valkey", "migrate", "web", "worker"}
 
 
@@ -65,7 +65,7 @@ def test_a_worker_has_time_to_finish_its_batch(compose: dict[str, Any]) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_workers_healthcheck_sees_a_worker_of_its_own_host_that_has_beaten_lately(
+def test_the_healthcheck_finds_a_live_worker_of_its_own_host(
     compose: dict[str, Any], manage: Manage, redis_server: "redis.Redis"
 ) -> None:
     first, *check = compose["services"]["worker"]["healthcheck"]["test"]
@@ -80,11 +80,11 @@ def test_the_workers_healthcheck_sees_a_worker_of_its_own_host_that_has_beaten_l
 
 
 def test_every_optional_setting_reaches_the_containers(compose: dict[str, Any]) -> None:
-    explained = (ROOT / ".env.example").read_text().partition("Optional")[2]
+    documented = (ROOT / ".env.example").read_text().partition("Optional")[2]
     image = set(
         re.findall(r"(\w+)=", (ROOT / "Dockerfile").read_text())
     )  # folders, which the volumes are for
-    optional = set(re.findall(r"^#(\w+)=", explained, re.MULTILINE)) - image - {"DEBUG", "PG_BIN"}
+    optional = set(re.findall(r"^#(\w+)=", documented, re.MULTILINE)) - image - {"DEBUG", "PG_BIN"}
     environment = compose["services"]["worker"]["environment"]
     assert optional <= set(environment)
     passed_on = {None, "${LOG_LEVEL:-INFO}", "${MANAGE_COMMAND:-docker compose exec web python manage.py}"}
@@ -93,13 +93,13 @@ def test_every_optional_setting_reaches_the_containers(compose: dict[str, Any]) 
 
 def test_every_setting_that_is_read_is_explained() -> None:
     read = re.findall(r'env\.\w+\(\s*"(\w+)"', (ROOT / "kyndo" / "settings.py").read_text())
-    explained = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    documented = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert "FOLLOW_UP_WORKERS" in read
-    assert set(read) <= explained
+    assert set(read) <= documented
 
 
 def test_every_variable_of_the_containers_is_explained_to_who_sets_it(compose: dict[str, Any]) -> None:
-    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text())) - {"BIND", "PORT"}
-    asked |= set(compose["services"]["worker"]["environment"])
-    explained = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    assert asked <= explained
+    variables = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text())) - {"BIND", "PORT"}
+    variables |= set(compose["services"]["worker"]["environment"])
+    documented = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert variables <= documented

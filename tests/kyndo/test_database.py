@@ -23,11 +23,11 @@ def options(query: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "DIRECT_DATABASE_URL"])
 @pytest.mark.parametrize("key", ["sslaccept", "foo", "isolation_level", "assume_role", "pool", "SSLMODE"])
-def test_a_parameter_that_nobody_knows_is_refused_in_a_line(name: str, key: str) -> None:
-    [said] = refused(**{name: f"{URL}?sslmode=require&{key}=secret"}).splitlines()
-    assert said.startswith(f"{name} has the parameter {key!r}, which PostgreSQL's client does not know.")
-    assert "secret" not in said
-    assert "hidden" not in said
+def test_an_unknown_url_parameter_is_refused_in_one_line(name: str, key: str) -> None:
+    [message] = refused(**{name: f"{URL}?sslmode=require&{key}=secret"}).splitlines()
+    assert message.startswith(f"{name} has the parameter {key!r}, which PostgreSQL's client does not know.")
+    assert "secret" not in message
+    assert "hidden" not in message
 
 
 def test_a_second_url_that_is_none_is_refused() -> None:
@@ -35,14 +35,16 @@ def test_a_second_url_that_is_none_is_refused() -> None:
 
 
 def test_what_prisma_writes_for_its_own_pool_is_not_sent_to_the_server() -> None:
-    told = options("connection_limit=5&pool_timeout=2&pgbouncer=true&statement_cache_size=0&sslmode=require")
-    assert told["sslmode"] == "require"
-    assert not {"connection_limit", "pool_timeout", "pgbouncer", "statement_cache_size"} & told.keys()
+    settings = options(
+        "connection_limit=5&pool_timeout=2&pgbouncer=true&statement_cache_size=0&sslmode=require"
+    )
+    assert settings["sslmode"] == "require"
+    assert not {"connection_limit", "pool_timeout", "pgbouncer", "statement_cache_size"} & settings.keys()
 
 
 def test_several_hosts_are_tried_in_turn() -> None:
-    told = parse_database_url("postgres://u:p@one:1,two:2/db?target_session_attrs=read-write")
-    assert (told["HOST"], told["PORT"]) == ("one,two", "1,2")
+    settings = parse_database_url("postgres://u:p@one:1,two:2/db?target_session_attrs=read-write")
+    assert (settings["HOST"], settings["PORT"]) == ("one,two", "1,2")
     assert refused(DATABASE_URL="postgres://u:p@one:1,two:b/db").startswith("DATABASE_URL is not a URL like")
 
 
@@ -88,20 +90,20 @@ def test_a_url_as_prisma_writes_it_serves(manage: Manage, query: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_schema_that_is_not_there_is_told_with_what_to_type(manage: Manage) -> None:
+def test_a_missing_schema_is_reported_with_the_statement_to_type(manage: Manage) -> None:
     done = manage("runs", env={"DATABASE_URL": f"{manage.database_url}?schema=no%20game"})
     first, second = done.stderr.splitlines()
     assert done.returncode == 1
-    assert first.startswith("DATABASE_URL asks for the schema no game, which ")
+    assert first.startswith("DATABASE_URL names the schema no game, which ")
     assert second == 'In psql: CREATE SCHEMA "no game";'
 
 
-def test_a_session_that_was_not_put_into_the_schema_is_told_what_to_type(manage: Manage, schema: str) -> None:
+def test_a_session_in_another_schema_is_refused_with_what_to_type(manage: Manage, schema: str) -> None:
     query = f"schema={quote(schema)}&pgbouncer=true"
     done = manage("runs", env={"DATABASE_URL": f"{manage.database_url}?{query}"})
     first, second = done.stderr.splitlines()
     assert done.returncode == 1
-    assert "the session is in public: a pooler passes no search_path on" in first
+    assert "the session uses public: a pooler does not pass search_path on" in first
     alter = f'ALTER ROLE "kyndo" IN DATABASE "{connection.settings_dict["NAME"]}" SET search_path = '
     assert second == f'In psql: {alter}"the ""new"" game";'
 

@@ -111,7 +111,7 @@ with server.connect_for_maintenance() as other, server.connect_for_maintenance()
 """
 
 
-def test_a_failure_is_told_alone_where_the_connection_is_lost_besides(manage: Manage) -> None:
+def test_only_the_first_error_is_reported_if_the_connection_is_lost(manage: Manage) -> None:
     done = manage.process("shell", "--no-imports", "-c", LOST)
     assert (done.returncode, done.stderr) == (1, "told\n")
 

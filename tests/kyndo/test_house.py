@@ -33,10 +33,10 @@ def imported(module: str) -> set[str]:
 
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_imports_run_one_way(package: str) -> None:
-    mine = [module for module in MODULES if module.partition(".")[0] == package]
-    found = {module: {name.partition(".")[0] for name in imported(module)} for module in mine}
-    assert found
-    assert {module: names for module, names in found.items() if names & FORBIDDEN[package]} == {}
+    modules = [module for module in MODULES if module.partition(".")[0] == package]
+    imports = {module: {name.partition(".")[0] for name in imported(module)} for module in modules}
+    assert imports
+    assert {module: names for module, names in imports.items() if names & FORBIDDEN[package]} == {}
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
@@ -62,8 +62,8 @@ def room(module: str) -> str:
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
 def test_every_requirement_is_pinned(name: str) -> None:
     lines = (ROOT / name).read_text().splitlines()
-    wanted = [line for line in lines if line and not line.startswith(("#", "-r "))]
-    assert [line for line in wanted if not re.fullmatch(r"[\w.-]+(\[\w+\])?==[\w.]+", line)] == []
+    pins = [line for line in lines if line and not line.startswith(("#", "-r "))]
+    assert [line for line in pins if not re.fullmatch(r"[\w.-]+(\[\w+\])?==[\w.]+", line)] == []
 
 
 def texts(path: Path) -> set[str]:

@@ -174,8 +174,8 @@ print(LocalPostgres(pathlib.Path(sys.argv[1]), durable=False).start())
 def test_of_several_starts_at_once_one_starts_it(root: Path) -> None:
     command = [sys.executable, "-c", START, root]
     starts = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    said = sorted(start.communicate()[0].strip() for start in starts)
-    assert said == ["False", "False", "True"]
+    output = sorted(start.communicate()[0].strip() for start in starts)
+    assert output == ["False", "False", "True"]
 
 
 def test_a_start_waits_for_the_initdb_that_a_killed_start_left_behind(root: Path) -> None:
@@ -232,11 +232,11 @@ def test_no_server_runs_as_root(server: LocalServer) -> None:
 @pytest.mark.parametrize("server", MAKERS[:1], ids=["postgres"], indirect=True)
 def test_only_this_machine_can_reach_it(server: LocalServer) -> None:
     with psycopg.connect(server.url) as connection:
-        said = connection.execute(
+        output = connection.execute(
             "SELECT name, setting FROM pg_settings"
             " WHERE name IN ('listen_addresses', 'unix_socket_directories', 'password_encryption')"
         ).fetchall()
-    assert dict(said) == {
+    assert dict(output) == {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "password_encryption": "scram-sha-256",
@@ -248,8 +248,8 @@ def test_durability_is_only_given_up_when_asked(used: Path) -> None:
     server.start()
     with psycopg.connect(server.url) as connection:
         names = ("fsync", "synchronous_commit", "full_page_writes", "wal_level")
-        said = [connection.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names]
-    assert said == [("on",), ("on",), ("on",), ("logical",)]
+        output = [connection.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names]
+    assert output == [("on",), ("on",), ("on",), ("logical",)]
 
 
 def test_a_server_that_cannot_start_says_what_its_log_says(used: Path) -> None:
@@ -259,10 +259,10 @@ def test_a_server_that_cannot_start_says_what_its_log_says(used: Path) -> None:
     assert not server.processes()
 
 
-def test_a_folder_laid_in_wait_is_refused(tmp_path: Path) -> None:
+def test_a_fallback_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     trap.symlink_to(tmp_path)
-    with pytest.raises(LocalServiceError, match="somebody else"):
+    with pytest.raises(LocalServiceError, match="another user"):
         data_dir.ensure_owned_dir(trap)
     open_to_all = tmp_path / "open"
     open_to_all.mkdir()
@@ -273,7 +273,7 @@ def test_a_folder_laid_in_wait_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user to be: pytest -m root")
-def test_where_its_user_cannot_go_it_lives_elsewhere_and_leaves_nothing_behind(root: Path, lay: Lay) -> None:
+def test_a_root_that_its_user_cannot_reach_is_replaced_by_a_fallback(root: Path, lay: Lay) -> None:
     closed = root / "closed"
     closed.mkdir(mode=0o700)
     lay(closed)

@@ -43,8 +43,8 @@ def typed(tmp_path: Path, settings: "Settings", monkeypatch: pytest.MonkeyPatch)
 def test_a_day_with_the_local_services(typed: Typed, lay: Lay) -> None:
     lay(typed.root)
     assert typed("status").splitlines() == [
-        "PostgreSQL 18 does not run",
-        "Valkey does not run",
+        "PostgreSQL 18 is not running",
+        "Valkey is not running",
         "Type: manage.py localservices start",
     ]
     assert typed.status == 1
@@ -52,16 +52,16 @@ def test_a_day_with_the_local_services(typed: Typed, lay: Lay) -> None:
     assert first.startswith("PostgreSQL 18 started on 127.0.0.1:")
     assert second.startswith("Valkey started on 127.0.0.1:")
     assert [line.split(" on ")[0] for line in typed("start").splitlines()] == [
-        "PostgreSQL 18 runs already",
-        "Valkey runs already",
+        "PostgreSQL 18 is already running",
+        "Valkey is already running",
     ]
-    assert "PostgreSQL 18 runs on 127.0.0.1:" in typed("status")
+    assert "PostgreSQL 18 is running on 127.0.0.1:" in typed("status")
     assert typed.status == 0
     assert typed("stop") == "PostgreSQL 18 stopped\nValkey stopped\n"
     assert typed("stop") == "PostgreSQL 18 was not running\nValkey was not running\n"
 
 
-def test_a_shell_that_evaluated_env_reaches_them_and_still_stops_and_starts_them(
+def test_a_shell_that_evaluated_env_still_manages_the_servers(
     typed: Typed, lay: Lay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lay(typed.root)
@@ -78,8 +78,12 @@ def test_a_shell_that_evaluated_env_reaches_them_and_still_stops_and_starts_them
 
 
 def exported(lines: str) -> Mapping[str, str]:
-    words = [word for word in shlex.split(lines) if "=" in word]
-    return {name: value for name, _, value in (word.partition("=") for word in words) if name != "PATH"}
+    assignments = [assignment for assignment in shlex.split(lines) if "=" in assignment]
+    return {
+        name: value
+        for name, _, value in (assignment.partition("=") for assignment in assignments)
+        if name != "PATH"
+    }
 
 
 def test_servers_that_the_environment_names_are_left_alone(
@@ -89,18 +93,18 @@ def test_servers_that_the_environment_names_are_left_alone(
     monkeypatch.setenv("REDIS_URL", "redis://:hidden@cache.example.com:6379/0")
     for action in ("start", "status", "stop"):
         assert typed(action).splitlines() == [
-            "DATABASE_URL names db.example.com:5432: that server is used, not a local one",
-            "REDIS_URL names cache.example.com:6379: that server is used, not a local one",
+            "DATABASE_URL is set to db.example.com:5432: that server is used, not a local one",
+            "REDIS_URL is set to cache.example.com:6379: that server is used, not a local one",
         ]
         assert typed.status == 0
     assert "hidden@db.example.com" in typed("env")
     assert list(typed.root.iterdir()) == []
 
 
-def test_a_server_that_never_answers_is_not_said_to_run(typed: Typed) -> None:
+def test_a_server_that_never_answers_is_not_reported_as_running(typed: Typed) -> None:
     (typed.root / "valkey").mkdir()
     write_state(typed.root / "valkey" / "state.json", ServerState(1, "x"))
-    assert "Valkey does not run" in typed("status")
+    assert "Valkey is not running" in typed("status")
 
 
 def test_remove_leaves_nothing(typed: Typed, lay: Lay) -> None:

@@ -12,8 +12,8 @@ import pytest
 from kyndo.logs import ApplicationLogHandler, LogfmtFormatter, is_loggable, quote_value
 
 
-def record(level: int = logging.INFO, name: str = "ops.events", said: str = "words", **extra: Any) -> Any:
-    return logging.getLogger(name).makeRecord(name, level, "here.py", 1, said, (), None, extra=extra)
+def record(level: int = logging.INFO, name: str = "ops.events", message: str = "words", **extra: Any) -> Any:
+    return logging.getLogger(name).makeRecord(name, level, "here.py", 1, message, (), None, extra=extra)
 
 
 def event(run: int = 7, **facts: Any) -> Any:
@@ -78,7 +78,7 @@ def _write(folder: Path, writer: int, lines: int) -> None:
         handler.handle(event(writer, number=number, padding="x" * 50))
 
 
-def test_processes_that_rotate_the_file_at_once_lose_no_line_and_break_none(tmp_path: Path) -> None:
+def test_processes_that_rotate_the_file_at_once_lose_no_line(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_write, args=(tmp_path / "logs", n, 300)) for n in range(4)]
     for writer in writers:
@@ -86,14 +86,16 @@ def test_processes_that_rotate_the_file_at_once_lose_no_line_and_break_none(tmp_
     for writer in writers:
         writer.join()
     files = list((tmp_path / "logs").glob("application.log*"))
-    found = [line for file in files for line in file.read_text().splitlines()]
+    written = [line for file in files for line in file.read_text().splitlines()]
     assert len(files) > 2
-    told = [
+    matches = [
         re.fullmatch(r"\S+ \S+ INFO    created    run=(\d) number=(\d+) padding=x{50}", line)
-        for line in found
+        for line in written
     ]
-    assert sorted((int(m[1]), int(m[2])) for m in told if m) == [(w, n) for w in range(4) for n in range(300)]
-    assert len(found) == 1200
+    assert sorted((int(m[1]), int(m[2])) for m in matches if m) == [
+        (w, n) for w in range(4) for n in range(300)
+    ]
+    assert len(written) == 1200
 
 
 def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nothing(
@@ -103,6 +105,6 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nothing(
     handler = ApplicationLogHandler(tmp_path / "logs")
     handler.handle(event())
     handler.handle(event())
-    told = capsys.readouterr().err
-    assert told.startswith(f"{tmp_path}/logs/application.log cannot be written: ")
-    assert len(told.splitlines()) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"{tmp_path}/logs/application.log cannot be written: ")
+    assert len(message.splitlines()) == 1

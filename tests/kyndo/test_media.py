@@ -80,7 +80,7 @@ def production(tmp_path: Path) -> Iterator[str]:
     port = find_free_port(0)
     production = {"DEBUG": "off", "ALLOWED_HOSTS": "127.0.0.1", "SECURE_SSL_REDIRECT": "off"}
     production |= {"DJANGO_SETTINGS_MODULE": "kyndo.settings", "MEDIA_ROOT": str(tmp_path / "media")}
-    words = [
+    command = [
         sys.executable,
         "-m",
         "gunicorn",
@@ -89,7 +89,9 @@ def production(tmp_path: Path) -> Iterator[str]:
         "--no-control-socket",
     ]
     with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(words, cwd=ROOT, env={**os.environ, **production}, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **production}, stdout=log, stderr=log
+        )
     deadline = time.monotonic() + 100
     while not _listens(port):
         assert process.poll() is None, (tmp_path / "log").read_text()

@@ -49,7 +49,7 @@ def answers(port: int) -> bool:
     return False
 
 
-def test_the_site_is_announced_once_it_answers_and_ctrl_c_stops_it_and_its_worker(
+def test_the_address_is_shown_once_it_answers_and_ctrl_c_stops_all(
     serving: tuple["subprocess.Popen[str]", int], redis_server: "redis.Redis"
 ) -> None:
     process, port = serving
@@ -91,12 +91,12 @@ def test_what_is_no_port_is_refused(manage: Manage, port: str) -> None:
     assert done.stderr.endswith(f"error: argument --port: {port!r} is not a port: type 1 to 65535\n")
 
 
-def test_a_port_in_use_is_told_before_anything_starts(manage: Manage) -> None:
+def test_a_port_in_use_is_reported_before_anything_starts(manage: Manage) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = manage("serve", "--port", port)
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"Port {port} of 127.0.0.1 is in use, or not open to you: " in done.stderr
+    assert f"Port {port} of 127.0.0.1 is in use or not permitted. " in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

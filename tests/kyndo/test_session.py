@@ -13,7 +13,7 @@ from tests.services import DATABASE_GIVEN_VARIABLE
 
 @pytest.mark.engine
 @pytest.mark.django_db
-def test_the_suite_runs_on_the_postgresql_that_was_asked_for_which_knows_the_letters_of_spanish(
+def test_the_suite_runs_on_the_chosen_postgresql_which_knows_spanish(
     pytestconfig: pytest.Config,
 ) -> None:
     if os.environ[DATABASE_GIVEN_VARIABLE]:

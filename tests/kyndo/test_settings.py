@@ -58,7 +58,7 @@ def test_everything_that_is_missing_is_named_at_once_by_whatever_is_typed(manage
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("name", "value", "beginning"),
     [
         ("DATABASE_URL", "mysql://u:hidden@h/d", "DATABASE_URL is not a URL like postgres://"),
         ("DATABASE_URL", "postgres://u:hidden@h:port/d", "DATABASE_URL is not a URL like postgres://"),
@@ -66,7 +66,7 @@ def test_everything_that_is_missing_is_named_at_once_by_whatever_is_typed(manage
         ("DEBUG", "perhaps", "DEBUG is 'perhaps', and should be on or off"),
         ("TRUST_PROXY", "maybe", "TRUST_PROXY is 'maybe', and should be on or off"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud', and should be one of DEBUG, INFO, "),
-        ("S3_BUCKET", "cards", "S3_BUCKET is set, but django-storages is not installed: "),
+        ("S3_BUCKET", "cards", "S3_BUCKET is set, but django-storages is not installed. Type: "),
         ("CONN_MAX_AGE", "soon", "CONN_MAX_AGE is 'soon', and should be a number of seconds"),
         ("CONN_MAX_AGE", "٣", "CONN_MAX_AGE is '٣', and should be a number of seconds"),
         ("RUN_BEAT", "0", "RUN_BEAT is '0', and should be a number of seconds above 0"),
@@ -84,14 +84,14 @@ def test_everything_that_is_missing_is_named_at_once_by_whatever_is_typed(manage
         (
             "ALLOWED_HOSTS",
             "https://a.example.com",
-            "ALLOWED_HOSTS has 'https://a.example.com', and each of it ",
+            "ALLOWED_HOSTS has 'https://a.example.com', and each item ",
         ),
         (
             "ALLOWED_HOSTS",
             "a.example.com,,b.example.com",
-            "ALLOWED_HOSTS has '', and each of it should be a host",
+            "ALLOWED_HOSTS has '', and each item should be a host",
         ),
-        ("CSRF_TRUSTED_ORIGINS", "a.example.com", "CSRF_TRUSTED_ORIGINS has 'a.example.com', and each of it"),
+        ("CSRF_TRUSTED_ORIGINS", "a.example.com", "CSRF_TRUSTED_ORIGINS has 'a.example.com', and each item"),
         (
             "IMAGE_ORIGINS",
             "https://a.example.com; script-src *",
@@ -110,18 +110,16 @@ def test_everything_that_is_missing_is_named_at_once_by_whatever_is_typed(manage
         ("REDIS_URL", "redis://:1#hidden@h:6379/0", "REDIS_URL is not a URL like redis://"),
     ],
 )
-def test_a_setting_that_cannot_be_read_is_named_without_its_password(
-    name: str, value: str, words: str
-) -> None:
-    said = refused(**{name: value})
-    assert said.startswith(words)
-    assert "hidden" not in said
+def test_an_invalid_setting_is_named_without_its_password(name: str, value: str, beginning: str) -> None:
+    message = refused(**{name: value})
+    assert message.startswith(beginning)
+    assert "hidden" not in message
 
 
 @pytest.mark.parametrize(
     "name", sorted({*BOOLEAN_VARIABLES, *NUMERIC_VARIABLES, *FOLDER_VARIABLES, "LOG_LEVEL"})
 )
-def test_what_needs_a_value_is_refused_where_it_is_given_empty(name: str) -> None:
+def test_an_empty_value_is_refused_where_one_is_needed(name: str) -> None:
     assert refused(**{name: ""}).startswith(f"{name} is '', and should be ")
 
 
@@ -184,14 +182,14 @@ def test_a_line_of_the_env_file_gives_its_value_as_it_stands(tmp_path: Path, lin
 
 
 @pytest.mark.parametrize("line", ["KEY='hidden", "KEY hidden", "hidden"])
-def test_a_line_of_the_env_file_that_cannot_be_read_is_told_by_its_number(tmp_path: Path, line: str) -> None:
+def test_an_invalid_line_of_the_env_file_is_reported_by_number(tmp_path: Path, line: str) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         read(tmp_path, f"A=1\n{line}\n")
     assert "/.env cannot be read in line 2: NAME=VALUE is expected, or NAME='VALUE'." in str(caught.value)
     assert "hidden" not in str(caught.value)
 
 
-def test_an_env_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_env_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
     with pytest.raises(ImproperlyConfigured, match=r"/\.env cannot be read: Is a directory$"):
         read_env_file(tmp_path / ".env", {})
@@ -243,7 +241,7 @@ def test_an_empty_url_of_a_server_counts_as_not_set(manage: Manage) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_transaction_sees_what_was_committed_meanwhile_whatever_the_server_prefers() -> None:
+def test_the_isolation_level_is_read_committed_whatever_the_server_default() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_isolation = 'serializable'")
         with transaction.atomic():

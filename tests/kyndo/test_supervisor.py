@@ -25,9 +25,9 @@ _TOGETHER = """
 import sys
 from pathlib import Path
 from kyndo import supervisor
-supervisor.MANAGE = Path(sys.argv[1])
+supervisor.MANAGE_PY = Path(sys.argv[1])
 commands = {"The one": ["parent"], "The other": ["alone"]}
-print(supervisor.run_together(commands, ready=lambda: True, announce=lambda: print("up", flush=True)))
+print(supervisor.run_processes(commands, ready=lambda: True, announce=lambda: print("up", flush=True)))
 """
 
 
@@ -35,10 +35,10 @@ print(supervisor.run_together(commands, ready=lambda: True, announce=lambda: pri
 def together(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
-    words = [sys.executable, "-c", _TOGETHER, str(program)]
+    command = [sys.executable, "-c", _TOGETHER, str(program)]
     # A suite that runs in the background of a shell has SIGINT ignored, and children inherit that.
     process = subprocess.Popen(
-        words,
+        command,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -71,12 +71,12 @@ def test_a_signal_stops_all(together: "subprocess.Popen[str]", number: signal.Si
     wait_until(lambda: are_gone(all_of_them))
 
 
-@pytest.mark.parametrize(("which", "title"), [("parent", "The one"), ("alone", "The other")])
+@pytest.mark.parametrize(("argument", "title"), [("parent", "The one"), ("alone", "The other")])
 def test_when_one_dies_the_others_are_stopped(
-    together: "subprocess.Popen[str]", which: str, title: str
+    together: "subprocess.Popen[str]", argument: str, title: str
 ) -> None:
     all_of_them = all_up(together)
-    head = next(child for child in all_of_them if which in child.cmdline())
+    head = next(child for child in all_of_them if argument in child.cmdline())
     os.killpg(head.pid, signal.SIGKILL)
     assert together.communicate()[0] == f"{title} ended with status -9\n"
     wait_until(lambda: are_gone(all_of_them))

@@ -1,4 +1,4 @@
-"""Start, stop and look at the local PostgreSQL and Valkey that development runs on."""
+"""Manage the local PostgreSQL and Valkey of a development checkout."""
 
 import os
 import shlex
@@ -15,16 +15,16 @@ from kyndo.localservices.services import LocalServices
 from ops.command_lines import manage_command
 
 ACTIONS = {
-    "start": "start both; does nothing where they run",
-    "stop": "stop both; their data stay",
-    "status": "say how they are; exit status 1 when one does not answer",
-    "env": 'print shell lines for eval "$(manage.py localservices env)": DATABASE_URL, REDIS_URL, psql',
+    "start": "start both, unless they are running",
+    "stop": "stop both; the data are kept",
+    "status": "show whether they are running; exits with 1 if one is not",
+    "env": 'print DATABASE_URL, REDIS_URL and PATH for eval "$(manage.py localservices env)"',
     "remove": "stop both and delete their data",
 }
 
 
 class Command(BaseCommand):
-    help = "PostgreSQL and Valkey for development, on free ports of 127.0.0.1, their data under var/."
+    help = "Manage PostgreSQL and Valkey for development, on free ports of 127.0.0.1, with data under var/."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -41,7 +41,7 @@ class Command(BaseCommand):
 
     def start(self) -> None:
         for server in self.services.managed.values():
-            verb = "started" if server.start() else "runs already"
+            verb = "started" if server.start() else "is already running"
             self.stdout.write(f"{server.title} {verb} on {_format_address(server.url)}")
         self._write_external()
 
@@ -51,17 +51,17 @@ class Command(BaseCommand):
         self._write_external()
 
     def status(self) -> None:
-        silent = False
+        is_down = False
         for server in self.services.managed.values():
             if server.is_running():
                 self.stdout.write(
-                    f"{server.title} runs on {_format_address(server.url)}, data in {server.data}"
+                    f"{server.title} is running on {_format_address(server.url)}, data in {server.data}"
                 )
             else:
-                silent = True
-                self.stdout.write(f"{server.title} does not run")
+                is_down = True
+                self.stdout.write(f"{server.title} is not running")
         self._write_external()
-        if silent:
+        if is_down:
             self.stdout.write(f"Type: {manage_command('localservices', 'start')}")
             sys.exit(1)
 
@@ -78,7 +78,7 @@ class Command(BaseCommand):
         for variable in self.services.servers:
             if url := self.services.get_external_url(variable):
                 self.stdout.write(
-                    f"{variable} names {_format_address(url)}: that server is used, not a local one"
+                    f"{variable} is set to {_format_address(url)}: that server is used, not a local one"
                 )
 
 

@@ -15,7 +15,7 @@ _MAX_WORKERS = 64
 
 
 def parse_port(text: str) -> int:
-    """Read a TCP port, for argparse."""
+    """Parse a TCP port, for argparse."""
     if not (text.isdecimal() and 1 <= int(text) <= 65535):
         raise ArgumentTypeError(f"{text!r} is not a port: type 1 to 65535")
     return int(text)
@@ -33,24 +33,26 @@ def iter_worker_commands(count: int) -> Iterator[tuple[str, list[str]]]:
 
 
 class Command(BaseCommand):
-    help = (
-        "Run the site and its workers in the foreground. Ctrl-C stops all; when one ends, so do the others."
-    )
+    help = "Run the site and its workers in the foreground. Ctrl-C stops them; if one ends, all are stopped."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--port", type=parse_port, help="port of 127.0.0.1 (default: 8000 if free, else another)"
+            "--port", type=parse_port, help="Port on 127.0.0.1 (default: 8000 if free, else another)."
         )
 
         parser.add_argument(
-            "--workers", type=parse_worker_count, default=1, metavar="N", help="how many workers (default: 1)"
+            "--workers",
+            type=parse_worker_count,
+            default=1,
+            metavar="N",
+            help="Number of workers (default: 1).",
         )
 
     def handle(self, *, port: int | None, workers: int, **options: object) -> None:
         chosen = find_free_port(port or 8000)
         if port and chosen != port:
             raise CommandError(
-                f"Port {port} of 127.0.0.1 is in use, or not open to you: type another, or none."
+                f"Port {port} of 127.0.0.1 is in use or not permitted. Type another one, or omit --port."
             )
         has_login = get_user_model().objects.filter(is_superuser=True).exists()
         ended = run_processes(
@@ -64,5 +66,7 @@ class Command(BaseCommand):
     def write_address(self, port: int, has_login: bool) -> None:
         self.stdout.write(f"\nThe site: http://127.0.0.1:{port}/admin/    Ctrl-C stops it and its workers.")
         if not has_login:
-            self.stdout.write(f"A login, typed in another terminal: {manage_command('createsuperuser')}")
+            self.stdout.write(
+                f"To create a login, type in another terminal: {manage_command('createsuperuser')}"
+            )
         self.stdout.flush()
