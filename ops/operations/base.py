@@ -1,7 +1,7 @@
-"""What an operation declares: which rows still need the change, and what to set in them.
+"""The base class of operations: which rows still need the change, and what to set in them.
 
-The two-method shape is borrowed from Task in Shopify's maintenance_tasks; class attributes as defaults and
-``get_x()`` for what is computed are those of Django's generic views.
+The two methods follow Task in Shopify's maintenance_tasks; class attributes with a ``get_x()`` for computed
+values follow Django's generic views.
 """
 
 from __future__ import annotations
@@ -20,48 +20,48 @@ from ops.models import Run
 
 @dataclass(frozen=True)
 class Check:
-    """Something that must hold before a run may be called succeeded: no row matches the queryset."""
+    """A condition for a run to succeed: no row may match the queryset."""
 
     label: str
     queryset: QuerySet[Any]
 
 
-def is_failed_check(found: Mapping[str, Any]) -> bool:
-    """Whether what a check found, as a run keeps it, is a fault: rows that came too late are none."""
-    return bool(found["found"]) and not found.get("late")
+def is_failed_check(result: Mapping[str, Any]) -> bool:
+    """Whether the check's result, as the run stores it, fails the run: rows that came too late do not."""
+    return bool(result["found"]) and not result.get("late")
 
 
 class Operation:
-    """A change of many rows of one model, declared; the engine does the rest.
+    """A change of many rows of one model.
 
-    Set-based operations override ``get_changes``. Those that need Python for each row name the ``columns``
-    that they write and override ``process``.
+    Set-based operations override ``get_changes``. Operations that compute each row in Python name their
+    ``columns`` and override ``process``.
 
-    It is built anew by every process that works on a run, and must be the same one each time: whoever needs
-    the time reads ``self.as_of``, when the run was created, and never the clock. See docs/operations.md.
+    Every process that works on a run builds the operation again, and must get the same one. So take the time
+    from ``self.as_of``, when the run was created, and never from the clock. See docs/operations.md.
     """
 
     name: ClassVar[str]
     model: type[Model]
     Params: ClassVar[type[forms.Form]] = forms.Form
-    # Valid parameters, by which the declaration is tried out when it is registered; None where it cannot be.
+    # Valid parameters, to validate the operation when it is registered; None where that needs a row.
     example: ClassVar[Mapping[str, Any] | None] = {}
-    # The field that the preview counts by, and the one by which it names a row.
+    # The preview groups its count by one field, and names rows by another.
     group_by: ClassVar[str | None] = None
     display_field: str = "pk"
     columns: Sequence[str] = ()
-    # Columns on which what it writes depends: a run that changed one of them is followed by a run of this
-    # operation, on the workers, if a row needs it.
+    # Columns on which the new values depend: after a run that changed one of them, the workers run this
+    # operation, if a row needs it.
     depends_on: Sequence[str] = ()
-    # The KeyList that names the rows which can need the change, where one does; get_queryset() joins it.
+    # A KeyList of all rows that can need the change, if there is one; get_queryset() joins it.
     key_list: Any = None
-    # Rows a second, guessed until a run has shown what this server does.
+    # Rows a second, for the preview's estimate until a run of the operation has been measured.
     estimated_rate: ClassVar[float] = 10_000.0
-    # To be raised when process() changes its meaning, so that no run resumes under another one.
+    # Raise it when process() computes other values: runs that began before it cannot be resumed then.
     version: ClassVar[int] = 1
 
     def __init__(self, params: Mapping[str, Any], as_of: datetime) -> None:
-        """``params`` are cleaned values; whoever has raw ones calls ``declaration.build``."""
+        """``params`` are cleaned values; to build an operation from raw ones, call ``build_operation``."""
         self.params = params
         self.as_of = as_of
 
@@ -74,35 +74,35 @@ class Operation:
         return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
 
     def get_queryset(self) -> QuerySet[Any]:
-        """The rows that still need the change: it shrinks as the run advances."""
+        """Return the rows that still need the change. A row that was changed must no longer match."""
         raise NotImplementedError
 
     def get_changes(self) -> Mapping[str, Any]:
-        """What to set: column to value or ORM expression over the row."""
+        """Return what to set: column to value, or to an ORM expression over the row."""
         raise NotImplementedError
 
     def process(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any] | Exception]:
-        """For each row, by primary key, the values to set or the error that forbids them; None is SQL NULL.
+        """Return by primary key the values to set (None is SQL NULL), or an error that fails the row.
 
-        The rows are plain and unlocked, and no transaction is open. What this makes outside the database
-        must be harmless when made twice: two processes may hold the same rows.
+        The rows are not locked, and no transaction is open. Effects outside the database must be idempotent:
+        two processes may get the same rows.
         """
         raise NotImplementedError
 
     def get_display_names(self, keys: Iterable[str]) -> dict[str, str]:
-        """The labels of rows by their keys as text; a row that is gone goes by its key."""
-        wanted = list(keys)
-        rows = self.model._base_manager.filter(pk__in=wanted).values_list("pk", self.display_field)
-        return {key: key for key in wanted} | {str(pk): str(label) for pk, label in rows}
+        """Return the display names of rows by their keys as text; of a deleted row, its key."""
+        names = {key: key for key in keys}
+        rows = self.model._base_manager.filter(pk__in=list(names)).values_list("pk", self.display_field)
+        return names | {str(pk): str(name) for pk, name in rows}
 
     def check_preconditions(self) -> None:
-        """Raise InvalidParams where what the rows hold forbids it: asked before a preview and a run."""
+        """Raise InvalidParams if the rows do not allow the run. Called before a preview and before a run."""
 
     def get_checks(self) -> Iterable[Check]:
         return ()
 
     def get_notes(self, run: Run | None) -> Iterable[str]:
-        """What else to tell: with a preview, where there is no run yet, or at the end of the run."""
+        """Return notes to show: with a preview (``run`` is None), and at the end of a run."""
         return ()
 
     @classmethod
@@ -110,5 +110,5 @@ class Operation:
         return cls.process is not Operation.process
 
     def get_columns(self) -> list[str]:
-        """The names of the fields that the operation writes."""
+        """Return the names of the fields that the operation writes."""
         return list(self.columns) if self.columns or self.is_per_row() else list(self.get_changes())

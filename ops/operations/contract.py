@@ -1,4 +1,4 @@
-"""What a declaration must hold to before its queryset is looked at: the kinds of its parts and answers."""
+"""Checks of a declaration: its attributes, and what its methods return."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ops.operations import user_code
 from ops.operations.base import Check, Operation
 from ops.operations.compiler import compile_declaration
 
-# What every command of an operation takes, so that no parameter can be called so.
+# Options of the commands that run operations; a parameter cannot have one of these names.
 # fmt: off
 RESERVED_PARAM_NAMES = frozenset({
     "operation", "verb", "number", "help", "version", "verbosity", "settings", "pythonpath",
@@ -29,7 +29,7 @@ RESERVED_PARAM_NAMES = frozenset({
 })
 # fmt: on
 
-# What attributes of an Operation were called before. One that kept its old name would be ignored.
+# Old names of attributes of Operation. A declaration that still uses one would lose it unnoticed.
 RENAMED_ATTRIBUTES = {
     "breakdown": "group_by",
     "check_rows": "check_preconditions",
@@ -44,7 +44,7 @@ RENAMED_ATTRIBUTES = {
 
 @contextmanager
 def wrap_declaration_errors(name: str, what: str) -> Iterator[None]:
-    """What the declaration's own code raises is said to be its fault; what the database raises is not."""
+    """Raise InvalidDeclaration for errors of the declaration's own code; let database errors pass."""
     try:
         yield
     except (OpsError, Error):
@@ -56,16 +56,20 @@ def wrap_declaration_errors(name: str, what: str) -> Iterator[None]:
 
 
 def check_class(declared: type[Operation]) -> None:
-    """Raise InvalidDeclaration where a part of the class is of another kind than it must be."""
+    """Raise InvalidDeclaration if an attribute of the class has a wrong type or an old name."""
     name = get_operation_name(declared)
     check_renamed_attributes(name, declared)
     if declared.example is not None or hasattr(declared, "model"):
         _check_model(name, getattr(declared, "model", None))
     params = declared.Params
     if not (isinstance(params, type) and issubclass(params, forms.BaseForm)):
-        raise InvalidDeclaration(f"{name}: Params is {params!r}, which is no form: inherit from forms.Form")
+        raise InvalidDeclaration(
+            f"{name}: Params is {params!r}, which is not a form class: inherit from forms.Form"
+        )
     if taken := sorted(RESERVED_PARAM_NAMES & params.base_fields.keys()):
-        raise InvalidDeclaration(f"{name}: the parameter {taken[0]} is called as an option of every command")
+        raise InvalidDeclaration(
+            f"{name}: the parameter {taken[0]} is also an option of every command: rename it"
+        )
     for part in ("columns", "depends_on"):
         if isinstance(getattr(declared, part), str | set | frozenset):
             raise InvalidDeclaration(f"{name}: {part} is {getattr(declared, part)!r}; give a list of names")
@@ -74,7 +78,7 @@ def check_class(declared: type[Operation]) -> None:
 
 
 def check_renamed_attributes(name: str, declared: object) -> None:
-    """Raise InvalidDeclaration where the class, or an instance of it, has an attribute by its old name."""
+    """Raise InvalidDeclaration if the class, or an instance of it, has an attribute by its old name."""
     if old := next((each for each in RENAMED_ATTRIBUTES if hasattr(declared, each)), None):
         raise InvalidDeclaration(
             f"{name}: the attribute {old} is now called {RENAMED_ATTRIBUTES[old]}: rename it in the class"
@@ -82,9 +86,9 @@ def check_renamed_attributes(name: str, declared: object) -> None:
 
 
 def get_operation_name(declared: type[Operation]) -> str:
-    """The name. Raises InvalidDeclaration where it is none that can be typed."""
+    """Return the name. Raises InvalidDeclaration if it cannot be typed at a command line."""
     if not (isinstance(declared, type) and issubclass(declared, Operation)):
-        raise InvalidDeclaration(f"{declared!r} is no operation: inherit from ops.operations.Operation")
+        raise InvalidDeclaration(f"{declared!r} is not an operation: inherit from ops.operations.Operation")
     name = getattr(declared, "name", "")
     if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name)):
         raise InvalidDeclaration(
@@ -103,7 +107,7 @@ def _check_model(name: str, model: Any) -> None:
 
 
 def clean_example(declared: type[Operation]) -> dict[str, Any]:
-    """The example as the form would clean it, as far as no database is needed for that.
+    """Return the example as the form would clean it, as far as that needs no database.
 
     Raises InvalidDeclaration.
     """
@@ -111,7 +115,7 @@ def clean_example(declared: type[Operation]) -> dict[str, Any]:
     if not isinstance(example, Mapping):
         raise InvalidDeclaration(f"{name}: example is {example!r}; give parameters by name, or None")
     if unknown := sorted(set(example) - set(fields)):
-        raise InvalidDeclaration(f"{name}: example gives {unknown[0]}, which is no parameter")
+        raise InvalidDeclaration(f"{name}: example gives {unknown[0]}, which is not a parameter")
     if missing := sorted({each for each, field in fields.items() if field.required} - set(example)):
         raise InvalidDeclaration(f"{name}: example lacks the parameters {', '.join(missing)}")
     return {each: _clean_param(name, each, field, example.get(each)) for each, field in fields.items()}
@@ -126,11 +130,11 @@ def _clean_param(name: str, param: str, field: forms.Field, value: Any) -> Any:
     except ValidationError as exc:
         raise InvalidDeclaration(f"{name}: example: {param}: {' '.join(exc.messages)}") from exc
     except Exception:
-        return value  # it asks more than the field
+        return value  # it needs more than the field
 
 
 def get_operation_queryset(operation: Operation) -> QuerySet[Any]:
-    """What ``get_queryset`` gives. Raises InvalidDeclaration where that is no queryset."""
+    """Return the operation's queryset. Raises InvalidDeclaration if it is not one."""
     with wrap_declaration_errors(operation.name, "get_queryset()"):
         rows: Any = operation.get_queryset()
     if isinstance(rows, Manager):
@@ -143,7 +147,7 @@ def get_operation_queryset(operation: Operation) -> QuerySet[Any]:
 
 
 def check_changes(operation: Operation) -> None:
-    """Of an operation without ``process``: its changes are a mapping, of the columns that it names."""
+    """Raise InvalidDeclaration unless ``get_changes`` returns a mapping, of ``columns`` if set."""
     if operation.is_per_row():
         return
     if type(operation).get_changes is Operation.get_changes:
@@ -157,19 +161,19 @@ def check_changes(operation: Operation) -> None:
             f"{operation.name}: get_changes() returned {_describe_type(changes)}, not a mapping"
         )
     if operation.columns and set(operation.columns) != set(changes):
-        told = f"columns are {', '.join(operation.columns)}, and get_changes() sets {', '.join(changes)}"
-        raise InvalidDeclaration(f"{operation.name}: {told}; leave columns to process()")
+        columns = f"columns are {', '.join(operation.columns)}, and get_changes() sets {', '.join(changes)}"
+        raise InvalidDeclaration(f"{operation.name}: {columns}; set columns only with process()")
 
 
 def check_statement(operation: Operation) -> None:
-    """The ORM can compile what is declared."""
+    """Raise InvalidDeclaration if the ORM cannot compile the statement."""
     what = "get_queryset()" if operation.is_per_row() else "get_queryset() or get_changes()"
     with wrap_declaration_errors(operation.name, what):
         compile_declaration(operation)
 
 
 def check_field_names(operation: Operation, rows: QuerySet[Any]) -> None:
-    """Raise InvalidDeclaration where ``display_field`` or ``group_by`` is no field of the model."""
+    """Raise InvalidDeclaration if ``display_field`` or ``group_by`` is not a field of the model."""
     name, display_field, group_by = operation.name, operation.display_field, operation.group_by
     try:
         operation.model._base_manager.values_list("pk", display_field)
@@ -193,13 +197,14 @@ def collect_notes(operation: Operation, run: Run | None) -> list[str]:
 
 
 def check_checks(operation: Operation) -> None:
-    """``get_checks`` gives checks whose rows can be counted, and narrowed to a scope."""
+    """Raise InvalidDeclaration if the rows of a check cannot be counted and filtered by a scope."""
     with wrap_declaration_errors(operation.name, "get_checks()"):
         checks = list(operation.get_checks())
     for check in checks:
         if not (isinstance(check, Check) and isinstance(check.queryset, QuerySet)):
             raise InvalidDeclaration(
-                f"{operation.name}: get_checks() gives {_describe_type(check)}; give Check(label, queryset)"
+                f"{operation.name}: get_checks() returned {_describe_type(check)},"
+                " not a list of Check(label, queryset)"
             )
         query = check.queryset.query
         if query.is_sliced or query.combinator or query.select_for_update:

@@ -1,4 +1,4 @@
-"""The registered operations; one that is declared wrong is refused, it alone, when it is asked for."""
+"""The registered operations. A wrong declaration is refused on its own; the others stay usable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ops.operations.validation import check_deterministic, model_label, validate
 O = TypeVar("O", bound=type[Operation])  # noqa: E741
 
 _operations: dict[str, type[Operation]] = {}
-# What could not be registered, and modules that could not be imported: why, by their name.
+# The reasons why an operation could not be registered or a module not imported, by name.
 _registration_errors: dict[str, str] = {}
 _import_errors: dict[str, str] = {}
 _discovered = False
@@ -31,7 +31,7 @@ _validation_errors: dict[type[Operation], str | None] = {}
 
 
 def autodiscover() -> None:
-    """Import ``operations`` of every app. One that cannot be imported takes no other one with it."""
+    """Import ``operations`` of every app; an import error in one does not affect the others."""
     global _discovered
     for app in apps.get_app_configs():
         name = f"{app.name}.operations"
@@ -44,11 +44,11 @@ def autodiscover() -> None:
 
 
 def register(operation: O) -> O:
-    """Class decorator. Raises InvalidDeclaration where the engine could not run the operation exactly.
+    """Register the class (a decorator). Raises InvalidDeclaration if the engine could not run it exactly.
 
-    Not while the apps are being loaded, when it would end every command: see ``faults``.
+    While apps are loaded nothing is raised, since that would end every command: see ``collect_errors``.
     """
-    # A module that failed to be imported is begun anew by whoever imports it once more.
+    # A module whose import failed is executed again by the next import.
     again = getattr(operation, "__module__", "") in _import_errors
     try:
         name = get_operation_name(operation)
@@ -66,58 +66,58 @@ def register(operation: O) -> O:
 
 
 def get_operation(name: str) -> type[Operation]:
-    """Raises UnknownOperation, or InvalidDeclaration where it is refused."""
+    """Return the operation. Raises UnknownOperation, or InvalidDeclaration if it cannot be run."""
     if name not in _operations:
-        known = ", ".join(sorted(_operations)) or "none"
+        names = ", ".join(sorted(_operations)) or "none"
         broken = "".join(f"; {module} {problem}" for module, problem in _import_errors.items())
-        raise UnknownOperation(f"no operation is called {name!r}; the registered ones: {known}{broken}")
+        raise UnknownOperation(f"no operation is called {name!r}; the registered ones: {names}{broken}")
     if problem := get_validation_error(_operations[name]):
         raise InvalidDeclaration(problem)
     return _operations[name]
 
 
 def list_operations() -> list[type[Operation]]:
-    """Those that can be run, by name."""
+    """List the operations that can be run, by name."""
     return [_operations[name] for name in sorted(_operations) if not get_validation_error(_operations[name])]
 
 
 def iter_operations_with_example() -> Iterator[type[Operation]]:
-    """Yield the operations that can be built from their example: those of the project, not the revert."""
+    """Yield the operations that can be built from their example; the revert cannot."""
     return (operation for operation in list_operations() if operation.example is not None)
 
 
 def list_operation_models() -> list[type[Model]]:
-    """The models whose tables operations change, each once, by label; a proxy's is its concrete model."""
+    """List the models whose rows operations change, by label; for a proxy, its concrete model."""
     models = {model_label(operation.model) for operation in iter_operations_with_example()}
     return [apps.get_model(label) for label in sorted(models)]
 
 
 def is_automatic(name: str) -> bool:
-    """Whether runs of the operation of that name follow those of others."""
+    """Whether the operation is started after runs of other operations."""
     return name in _operations and bool(_operations[name].depends_on)
 
 
 def get_invalid_operations() -> dict[str, str]:
-    """Why, by the name of each operation that is refused."""
+    """Return the error of each operation that cannot be run, by name."""
     problems = {name: get_validation_error(operation) for name, operation in sorted(_operations.items())}
     return {name: problem for name, problem in problems.items() if problem}
 
 
 def get_import_errors() -> dict[str, str]:
-    """Why, by the name of each ``operations`` module that cannot be imported."""
+    """Return the error of each ``operations`` module that cannot be imported, by module."""
     return dict(_import_errors)
 
 
 def collect_errors() -> dict[str, str]:
-    """What is wrong with the declarations of all apps, by where it is."""
-    wrong = {
+    """Return all errors of declarations, by the module or class."""
+    invalid = {
         _qualified_name(_operations[name]): problem for name, problem in get_invalid_operations().items()
     }
-    return {**_import_errors, **_registration_errors, **wrong}
+    return {**_import_errors, **_registration_errors, **invalid}
 
 
 def get_validation_error(operation: type[Operation]) -> str | None:
-    """Why the operation is refused; None where it can be run. It is tried out once, with its example."""
+    """Return why the operation cannot be run, or None. It is validated once, with its example."""
     if operation not in _validation_errors:
         _validation_errors[operation] = _find_validation_error(operation)
     return _validation_errors[operation]
@@ -132,22 +132,22 @@ def _find_validation_error(operation: type[Operation]) -> str | None:
     except InvalidDeclaration as exc:
         return str(exc)
     except Error:
-        pass  # It asks the database, which may lack its tables yet: it is tried out when it is built.
+        pass  # It reads the database, whose tables may be missing yet: it is validated when it is built.
     return None
 
 
 def find_nondeterministic() -> dict[str, str]:
-    """What is another one each time it is built, by where it is; no run of it is made."""
-    found, as_of = {}, timezone.now()
+    """Return the error of each operation that differs each time it is built, by class."""
+    errors, as_of = {}, timezone.now()
     for operation in iter_operations_with_example():
         try:
             with _block_database_access():
                 check_deterministic(_build_example(operation, as_of), _build_example(operation, as_of))
         except InvalidDeclaration as exc:
-            found[_qualified_name(operation)] = str(exc)
+            errors[_qualified_name(operation)] = str(exc)
         except Error:
             continue  # as above
-    return found
+    return errors
 
 
 def _build_example(operation: type[Operation], as_of: datetime) -> Operation:
@@ -162,22 +162,22 @@ def _qualified_name(operation: Any) -> str:
 
 @contextmanager
 def _block_database_access() -> Iterator[None]:
-    """Let every question to a database fail: `migrate` comes before the tables, and a server may be away."""
+    """Let every query fail: before `migrate` there are no tables, and the server may be unavailable."""
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise Error("no database is asked here")
+        raise Error("no query is allowed while declarations are validated")
 
     with ExitStack() as stack:
         for connection in connections.all():
             for method in ("cursor", "chunked_cursor"):
-                before = vars(connection).get(method)
-                stack.callback(_restore_attribute, connection, method, before)
+                original = vars(connection).get(method)
+                stack.callback(_restore_attribute, connection, method, original)
                 setattr(connection, method, refuse)
         yield
 
 
-def _restore_attribute(connection: Any, method: str, before: Any) -> None:
-    if before is None:
+def _restore_attribute(connection: Any, method: str, original: Any) -> None:
+    if original is None:
         delattr(connection, method)
     else:
-        setattr(connection, method, before)
+        setattr(connection, method, original)

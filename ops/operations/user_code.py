@@ -1,4 +1,4 @@
-"""What somebody's own code has raised, in words: the error with its kind, and the line."""
+"""Format exceptions raised by an operation's own code, with the place in that code."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _ENGINE_DIR = str(Path(__file__).resolve().parents[1])
 
 def format_exception(error: BaseException) -> str:
     """``KeyError: 'x' (operations.py, line 12)``."""
-    words = error.msg if isinstance(error, SyntaxError) else error  # which would name the place too
-    kind = f"{type(error).__name__}: {words}".strip().removesuffix(":")
+    message = error.msg if isinstance(error, SyntaxError) else error  # str() would add the place
+    kind = f"{type(error).__name__}: {message}".strip().removesuffix(":")
     place = get_error_location(error)
     return f"{kind} ({place})" if place else kind
 
 
 def get_error_location(error: BaseException) -> str:
-    """Where it was raised: the innermost line that is no library's and not the engine's, if there is one."""
+    """Return ``file.py, line N`` of the innermost frame outside libraries and the engine, or ""."""
     if isinstance(error, SyntaxError):
         return f"{Path(error.filename or '').name}, line {error.lineno}"
     trace = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in trace if not frame.filename.startswith((*_LIBRARY_DIRS, _ENGINE_DIR, "<"))]
-    return f"{Path(theirs[-1].filename).name}, line {theirs[-1].lineno}" if theirs else ""
+    frames = [frame for frame in trace if not frame.filename.startswith((*_LIBRARY_DIRS, _ENGINE_DIR, "<"))]
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""

@@ -1,4 +1,4 @@
-"""From a declaration to an operation that the engine can run: built, tried out, known by its fingerprint."""
+"""Build an operation from its declaration, validate it, and compute its fingerprint."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from ops.operations.contract import (
 from ops.sql.compile import CompiledStatement
 from ops.sqlstates import is_statement_error
 
-# Keys that Python and PostgreSQL write alike, as cursors, audit rows and failures keep them.
+# Types of primary keys whose text form is the same in Python and PostgreSQL: cursors and audit rows keep it.
 _KEY_FIELDS = (models.IntegerField, models.CharField, models.TextField, models.UUIDField, models.DateField)
 
 
 def model_label(model: type[models.Model]) -> str:
-    """What a run stores of its model: ``cards.card``, also where the operation is over a proxy."""
+    """Return the model's label as a run stores it, ``cards.card``; of a proxy, its concrete model's."""
     return (model._meta.concrete_model or model)._meta.label_lower
 
 
 def build_operation(declared: type[Operation], raw: Mapping[str, Any], as_of: datetime) -> Operation:
-    """The operation with validated parameters. Raises InvalidParams, or InvalidDeclaration."""
+    """Return the operation with validated parameters. Raises InvalidParams, or InvalidDeclaration."""
     check_class(declared)
     with wrap_declaration_errors(declared.name, "Params"):
         form = declared.Params(data=dict(raw))
@@ -51,7 +51,7 @@ def build_operation(declared: type[Operation], raw: Mapping[str, Any], as_of: da
         is_valid = form.is_valid()
     if not is_valid:
         errors = form.errors.get_json_data()
-        raise InvalidParams({name: [e["message"] for e in found] for name, found in errors.items()})
+        raise InvalidParams({name: [error["message"] for error in each] for name, each in errors.items()})
     with wrap_declaration_errors(declared.name, "__init__()"):
         operation = declared(form.cleaned_data, as_of)
     validate_operation(operation)
@@ -61,9 +61,9 @@ def build_operation(declared: type[Operation], raw: Mapping[str, Any], as_of: da
 def build_deterministic_operation(
     declared: type[Operation], raw: Mapping[str, Any], as_of: datetime
 ) -> Operation:
-    """As ``build``, for whoever is about to begin a run: it is built again whenever a process takes it up.
+    """As ``build_operation``, for a run, whose operation every process must be able to build again.
 
-    Raises InvalidDeclaration, too, where it is another one each time.
+    Raises InvalidDeclaration, too, if a second build differs.
     """
     operation, again = (build_operation(declared, raw, as_of) for _ in range(2))
     check_deterministic(operation, again)
@@ -71,48 +71,47 @@ def build_deterministic_operation(
 
 
 def check_deterministic(operation: Operation, again: Operation) -> None:
-    """Raise InvalidDeclaration where the two, built alike, are not one and the same declaration."""
+    """Raise InvalidDeclaration if two operations built from the same parameters differ."""
     if fingerprint(operation) != fingerprint(again):
         raise InvalidDeclaration(
-            f"{operation.name} is another one each time it is built{_describe_difference(operation, again)}:"
-            " no run of it could be resumed. Take the time from self.as_of, which a run keeps,"
-            " never from the clock;"
-            " and what is random from a parameter, or in the database"
+            f"{operation.name} differs each time it is built{_describe_difference(operation, again)}:"
+            " no run of it could be resumed. Take the time from self.as_of, which a run stores,"
+            " not from the clock, and random values from a parameter or the database"
         )
 
 
 def _describe_difference(operation: Operation, again: Operation) -> str:
-    """The first value in which they differ, in words."""
+    """Return the first value in which they differ."""
     first, second = (compile_declaration(each) for each in (operation, again))
     values = zip(first.params if first else (), second.params if second else (), strict=False)
-    return next((f", with {one} and then {other}" for one, other in values if str(one) != str(other)), "")
+    return next((f" (first {one}, then {other})" for one, other in values if str(one) != str(other)), "")
 
 
 def fingerprint(operation: Operation) -> str:
-    """Changes when the declaration does: the same parameters would compile to another statement."""
+    """Return a hash of the statement that the operation compiles to, its columns and its version."""
     compiled = compile_declaration(operation)
     params = _stable_params(compiled) if compiled else []
     label, columns = operation.model._meta.label, operation.get_columns()
-    told = (label, operation.version, columns, compiled and compiled.sql, params)
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    parts = (label, operation.version, columns, compiled and compiled.sql, params)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _stable_params(compiled: CompiledStatement) -> list[str]:
-    """The parameters in words that are the same in every process.
+    """Return the parameters as text that is the same in every process.
 
-    Those of IN are sorted, since a set (``rarity__in={...}``) has another order in each; psycopg's wrapper of
-    JSON shortens what it holds.
+    Those of IN are sorted, since the order of a set (``rarity__in={...}``) differs between processes. JSON is
+    unwrapped, since the repr of psycopg's wrapper is cut off.
     """
-    told = [repr(getattr(param, "obj", param)) for param in compiled.params]
-    for found in re.finditer(r"IN \(((?:%s, )*%s)\)", compiled.sql):
-        first = compiled.sql.count("%s", 0, found.start())
-        last = first + found.group(1).count("%s")
-        told[first:last] = sorted(told[first:last])
-    return told
+    params = [repr(getattr(param, "obj", param)) for param in compiled.params]
+    for match in re.finditer(r"IN \(((?:%s, )*%s)\)", compiled.sql):
+        first = compiled.sql.count("%s", 0, match.start())
+        last = first + match.group(1).count("%s")
+        params[first:last] = sorted(params[first:last])
+    return params
 
 
 def check_query_plan(operation: Operation) -> None:
-    """Raise InvalidDeclaration where PostgreSQL cannot plan the statement, as of kinds that do not mix."""
+    """Raise InvalidDeclaration if PostgreSQL cannot plan the statement, as where types do not match."""
     queryset = operation.get_queryset()
     if not operation.is_per_row():
         queryset = select_changes(queryset, operation)
@@ -120,16 +119,16 @@ def check_query_plan(operation: Operation) -> None:
         with transaction.atomic():
             queryset.order_by().explain()
     except DataError:
-        return  # a value that no row can hold is for the preview and the run to tell
+        return  # a value that does not fit its column: the preview and the run report it
     except ProgrammingError as exc:
         if not is_statement_error(exc):
             raise
-        first = first_line(exc)
-        raise InvalidDeclaration(f"{operation.name}: PostgreSQL refuses its statement: {first}") from exc
+        message = first_line(exc)
+        raise InvalidDeclaration(f"{operation.name}: PostgreSQL rejects its statement: {message}") from exc
 
 
 def validate_operation(operation: Operation) -> None:
-    """Raise InvalidDeclaration where the engine could not run the operation exactly."""
+    """Raise InvalidDeclaration if the engine could not run the operation exactly."""
     check_renamed_attributes(operation.name, operation)  # those that __init__() set
     if isinstance(operation.model._meta.pk, CompositePrimaryKey):
         raise InvalidDeclaration(
@@ -139,7 +138,7 @@ def validate_operation(operation: Operation) -> None:
     if not isinstance(key, _KEY_FIELDS) or isinstance(key, models.DateTimeField):
         raise InvalidDeclaration(
             f"{operation.name}: {operation.model._meta.label} has a {type(key).__name__} as primary key;"
-            " the engine knows integers, text, dates and UUIDs"
+            " a run needs an integer, a text, a date or a UUID"
         )
     check_changes(operation)
     _check_columns(operation)
@@ -156,7 +155,7 @@ def validate_operation(operation: Operation) -> None:
 def _queryset_with_changes(operation: Operation, queryset: QuerySet[Any]) -> QuerySet[Any]:
     with wrap_declaration_errors(operation.name, "get_changes()"):
         changed = select_changes(queryset, operation)
-    changed.query.values_select = ()  # ours, not the declaration's
+    changed.query.values_select = ()  # set by select_changes, not by the declaration
     changed._fields = None  # type: ignore[attr-defined]
     return changed
 
@@ -168,18 +167,16 @@ def _check_queryset(operation: Operation, where: str, queryset: QuerySet[Any]) -
 
 # Note [Why the queryset stands on the locked table alone]
 # A batch locks its rows while it selects them. Under READ COMMITTED, PostgreSQL then checks the WHERE clause
-# again on the newest version of a row that somebody just changed, but only a clause that stands on the locked
-# table itself: a subquery over it is not evaluated anew, and a row would be changed that no longer needs it.
-_QUERYSET_HINT = (
-    "Filter by the model's own columns (Exists() over another table is fine) and leave the rest to the engine"
-)
+# again on the newest version of a row that was just changed, but only a clause on the locked table itself: a
+# subquery over it is not evaluated again, and a row would be changed that no longer needs it.
+_QUERYSET_HINT = "Filter by the model's own columns; Exists() over another table is allowed"
 
 
 def has_subquery(operation: Operation) -> bool:
     """Whether the queryset has an EXISTS or IN over another table, or may have one in raw SQL.
 
-    PostgreSQL may join such a table, and then asks it nothing anew of a row that it waited for; a scalar
-    subquery it evaluates again.
+    PostgreSQL may join such a table, and then does not read it again for a row whose lock it waited for. A
+    scalar subquery it evaluates again.
     """
     nodes = _iter_nodes(operation.get_queryset().query.where)
     return any(isinstance(node, Exists | RawSQL) or _is_in_subquery(node) for node in nodes)
@@ -193,7 +190,7 @@ def _find_queryset_problem(queryset: QuerySet[Any], operation: Operation) -> str
     query, own = queryset.query, operation.model._meta.db_table
     if queryset.model is not operation.model:
         return f"is over {queryset.model.__name__}, not {operation.model.__name__}"
-    found = {
+    problems = {
         "is DISTINCT": query.distinct,
         "is sliced": query.is_sliced,
         f"is a {query.combinator}": query.combinator,
@@ -209,7 +206,7 @@ def _find_queryset_problem(queryset: QuerySet[Any], operation: Operation) -> str
             own in _joined_tables(q) for q in _iter_subqueries(query)
         ),
     }
-    return next((problem for problem, is_so in found.items() if is_so), None)
+    return next((problem for problem, is_so in problems.items() if is_so), None)
 
 
 def _is_windowed(expression: Any) -> bool:
@@ -221,7 +218,7 @@ def _joined_tables(query: Query) -> list[str]:
 
 
 def _iter_subqueries(query: Query) -> Iterator[Query]:
-    """Every query within the query, however deep."""
+    """Yield every query within the query, at any depth."""
     for expression in [query.where, *query.annotations.values()]:
         for inner in filter(lambda node: isinstance(node, Query), _iter_nodes(expression)):
             yield inner
@@ -229,14 +226,14 @@ def _iter_subqueries(query: Query) -> Iterator[Query]:
 
 
 def _iter_nodes(node: Any) -> Iterator[Any]:
-    """The node and what it consists of; a query within it is not taken apart."""
+    """Yield the node and its parts; a query is yielded whole."""
     yield node
     if isinstance(node, Query):
         return
     inner = [*getattr(node, "children", []), *(getattr(node, name, None) for name in ("lhs", "rhs", "query"))]
     if hasattr(node, "get_source_expressions"):
         inner += node.get_source_expressions()
-    # A lookup tells its sides both ways: each is looked at once, else every level doubles the work.
+    # A lookup names its sides twice: each is visited once, else every level doubles the work.
     for child in {id(child): child for child in inner}.values():
         if child is not None and child is not node:
             yield from _iter_nodes(child)
@@ -257,7 +254,7 @@ def _check_columns(operation: Operation) -> None:
             raise InvalidDeclaration(f"{name} writes {column!r} twice")
         own = field in concrete._meta.local_concrete_fields
         if not own or getattr(field, "generated", False) or field is meta.pk:
-            raise InvalidDeclaration(f"{name} writes {column!r}, which is no column that can be set")
+            raise InvalidDeclaration(f"{name} writes {column!r}, which cannot be set")
 
 
 def _check_dependencies(operation: Operation) -> None:

@@ -42,8 +42,8 @@ def test_a_preview_names_the_triggers_that_fire_after(
     create_things(1)
     trigger("trials_thing", "RETURN NEW;", when)
     told = [
-        "after the change of a row fires trial: what it writes itself is not audited,"
-        " and a revert leaves alone what it wrote into note, updated_at"
+        "AFTER triggers on this table: trial. What they write is not audited,"
+        " and what they write into note, updated_at is not reverted"
     ]
     assert remarks(declare(FILL)) == (told if is_told else [])
 
@@ -82,4 +82,4 @@ def test_a_preview_tells_that_a_role_may_not_see_all_rows(declare: RegisterOpera
             "DROP OWNED BY trials_blind; DROP ROLE trials_blind"
         )
     assert (seen.total, len(seen.notes)) == (0, 1)
-    assert seen.notes[0].startswith("row-level security is on for this role: things that it may not read")
+    assert seen.notes[0].startswith("row-level security limits this role: things that it may not read")

@@ -114,7 +114,10 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a start that raises": (lambda: of(__init__=raising), f"trial: __init__(): {KEY_ERROR}"),
     "no checks": (lambda: giving("get_checks", None), "get_checks(): TypeError: 'NoneType'"),
     "checks that raise": (lambda: of(get_checks=raising), f"trial: get_checks(): {KEY_ERROR}"),
-    "a bare queryset": (lambda: giving("get_checks", [MISSING]), "give Check(label, queryset)"),
+    "a bare queryset": (
+        lambda: giving("get_checks", [MISSING]),
+        "a QuerySet, not a list of Check(label, queryset)",
+    ),
     "a sliced check": (
         lambda: giving("get_checks", [Check("few", MISSING[:3])]),
         "is sliced, combined or locks",
@@ -134,26 +137,26 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a model by its name": (lambda: of(model="trials.Thing"), "model is 'trials.Thing'; give the class"),
     "params of no form": (
         lambda: of(Params=dict),
-        "Params is <class 'dict'>, which is no form: inherit from",
+        "Params is <class 'dict'>, which is not a form class: inherit from",
     ),
-    "params filled in": (lambda: of(Params=ScoreParams()), "which is no form: inherit from forms.Form"),
+    "params filled in": (lambda: of(Params=ScoreParams()), "is not a form class: inherit from forms.Form"),
     "a reserved name": (
         lambda: of(Params=Reserved),
-        "parameter filter is called as an option of every command",
+        "the parameter filter is also an option of every command: rename it",
     ),
     "a bad example": (lambda: of(Params=ScoreParams, example={"score": "a"}), "score: Enter a whole number."),
     "an example too large": (
         lambda: of(Params=ScoreParams, example={"score": 9999}),
         "than or equal to 2000.",
     ),
-    "an example of nothing": (lambda: of(example={"shoe": 1}), "example gives shoe, which is no parameter"),
+    "an example of nothing": (lambda: of(example={"shoe": 1}), "gives shoe, which is not a parameter"),
     "an example in a list": (
         lambda: of(example=["shoe"]),
         "example is ['shoe']; give parameters by name, or",
     ),
     "columns in one text": (lambda: processing("note"), "columns is 'note'; give a list of names"),
     "columns in a set": (lambda: processing({"note"}), "columns is {'note'}; give a list of names"),
-    "other columns": (lambda: of(columns=["score"]), "columns are score, and get_changes() sets note; leave"),
+    "other columns": (lambda: of(columns=["score"]), "columns are score, and get_changes() sets note; set"),
     "depends_on in one text": (lambda: of(depends_on="name"), "depends_on is 'name'; give a list of names"),
     "a rate of nothing": (lambda: of(estimated_rate=0), "estimated_rate is 0; give rows a second"),
     "an old attribute": (
@@ -164,7 +167,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: of(__init__=set_old_attribute),
         "trial: the attribute listed is now called key_list: rename it in the class",
     ),
-    "no operation": (lambda: Thing, "is no operation: inherit from ops.operations.Operation"),
+    "no operation": (lambda: Thing, "is not an operation: inherit from ops.operations.Operation"),
     "a name of no text": (lambda: of(name=7), "name is 7; use lower-case letters, digits and underscores"),
 }
 EACH = pytest.mark.parametrize(("declared", "words"), WRONG.values(), ids=WRONG)
@@ -275,9 +278,7 @@ def test_what_is_another_one_each_time_it_is_built_begins_no_run(
     declare: RegisterOperation, declared: Any, begin: Any
 ) -> None:
     create_things(2)
-    with pytest.raises(
-        InvalidDeclaration, match=r"^trial is another one each time it is built, with "
-    ) as told:
+    with pytest.raises(InvalidDeclaration, match=r"^trial differs each time it is built \(first ") as told:
         begin(RunRequest(declare(declared()), "me"))
     assert "Take the time from self.as_of" in str(told.value)
     assert not Run.objects.exists()
@@ -339,7 +340,7 @@ def test_a_run_that_turns_out_to_be_another_one_does_not_hold_its_columns(
     declare(of(get_queryset=rows))
     refused = manage("operate", "trial", "--execute")
     assert refused.returncode == 1
-    assert "trial is another one each time it is built" in refused.stderr
+    assert "trial differs each time it is built" in refused.stderr
     assert Run.objects.get().state == "failed"
     assert not Claim.objects.exists()
 

@@ -65,17 +65,20 @@ def test_it_says_that_python_makes_the_new_values_when_it_is_executed(declare: R
     assert build_preview(RunRequest(made, "me")).notes == []
     create_things(1)
     [told] = build_preview(RunRequest(made, "me")).notes
-    assert told == "the new values are made row by row, by process(), when it is executed"
+    assert told == "process() computes the new values when the run is executed"
 
 
 SORTS = Sort.objects.filter(done=False)
-TOO_LONG = "is longer than the 5 characters that the column takes"
+TOO_LONG = "is longer than the 5 characters that the column allows"
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"short": Value("abcdef")}, f"the new short {TOO_LONG}"),
     ({"short": F("text")}, f"the new short {TOO_LONG}"),
     ({"words": ["ok", "abcdef"]}, f"the new words {TOO_LONG}"),
-    ({"price": Value(Decimal("9999.995"))}, "the new price has more than the 4 digits before the point"),
-    ({"done": Value(None)}, "the new done would be NULL, which the column does not take"),
+    (
+        {"price": Value(Decimal("9999.995"))},
+        "the new price has more than the 4 digits before the decimal point that the column allows",
+    ),
+    ({"done": Value(None)}, "the new done would be NULL, which the column does not allow"),
     ({"number": F("number") / Value(0)}, "cannot be computed, and these rows would fail: division by zero"),
     ({"number": F("number") * 2}, "cannot be computed, and these rows would fail: integer out of range"),
     ({"number": Cast("text", IntegerField())}, "would fail: invalid input syntax for type integer"),
@@ -126,7 +129,7 @@ def test_kinds_that_do_not_mix_are_refused_before_a_run_is_made(
     declare: RegisterOperation, begin: Any
 ) -> None:
     trial = declare(make_operation(MISSING, {"score": F("score") + F("name")}))
-    with pytest.raises(InvalidDeclaration, match=r"^trial: PostgreSQL refuses its statement: operator"):
+    with pytest.raises(InvalidDeclaration, match=r"^trial: PostgreSQL rejects its statement: operator"):
         begin(RunRequest(trial, "me"))
     assert not Run.objects.exists()
 
