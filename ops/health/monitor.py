@@ -1,11 +1,11 @@
 """Check the health indicators while a run works, and hold the run.
 
 # Note [Checked beside the batches]
-The engine holds locks only during a batch. Checked between two batches, a process that works alone would
-never see a session wait for it, and a probe would measure a database without load. So a thread checks once a
-second, on a connection of its own; it writes the hold, and the loop reads it with the state of the run.
-Before the first batch and after every hold the loop itself checks, so that no batch begins on an unhealthy
-database.
+The engine holds locks only during a batch. If a process checked between its batches, and worked alone, it
+would never see a session wait for it, and its probe would measure a database without load. So a thread checks
+once a second, on a connection of its own; it writes the hold, and the loop reads it with the state of the
+run. Before the first batch and after every hold the loop itself checks, so that no batch begins on an
+unhealthy database.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class HealthMonitor:
         return unhealthy, unavailable
 
     def _check_indicator(self, indicator: Indicator) -> Unhealthy | None:
-        """Raise IndicatorUnavailable, which stops no run, or the error of a lost connection."""
+        """Check one indicator. Raises IndicatorUnavailable, or the error of a lost connection."""
         try:
             self._require_role(indicator.role)
             return indicator.check()

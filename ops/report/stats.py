@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ops.command_lines import psql_command
 from ops.formatting import escape_control_chars, format_duration, format_size
 from ops.report.table import format_table, truncate
 from ops.stats.activity import Session, fetch_sessions
@@ -134,7 +135,7 @@ def _terminate_commands(sessions: list[Session]) -> list[str]:
     """Return the commands that end the sessions which block others and are not blocked themselves."""
     blockers = {pid for session in sessions for pid in session.blocked_by}
     pids = [session.pid for session in sessions if session.pid in blockers and not session.blocked_by]
-    return [f'  > psql "$DATABASE_URL" -c "SELECT pg_terminate_backend({pid})"' for pid in pids]
+    return [f"  > {psql_command(f'SELECT pg_terminate_backend({pid})')}" for pid in pids]
 
 
 def _format_duration(span: timedelta) -> str:

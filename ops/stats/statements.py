@@ -64,7 +64,7 @@ def _check_extension() -> ExtensionMissing | None:
             f"This server was installed without {EXTENSION}, one of PostgreSQL's contrib modules.",
             ("Install them on the server (Debian: apt-get install postgresql-NN), then run db_stats again.",),
         )
-    create = () if created else (f"psql \"$DATABASE_URL\" -c 'CREATE EXTENSION {EXTENSION}'",)
+    create = () if created else (psql_command(f"CREATE EXTENSION {EXTENSION}"),)
     if not loaded:
         return ExtensionMissing(f"The server was started without {EXTENSION}.", (*_preload_steps(), *create))
     return ExtensionMissing(f"This database has no extension {EXTENSION} yet.", create) if create else None
