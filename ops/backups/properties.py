@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from typing import Any
+
+from ops.backups.server import Cursor
 
 DatabaseProperties = dict[str, Any]
 # The tablespace is NULL if it is the default one: naming it in CREATE DATABASE takes a privilege.
@@ -32,13 +34,6 @@ SELECT jsonb_build_object(
 FROM pg_database d JOIN pg_tablespace s ON s.oid = d.dattablespace, pg_database t
 WHERE d.datname = %s AND t.datname = 'template0'
 """
-
-
-class Cursor(Protocol):
-    """Of psycopg, or of Django."""
-
-    def execute(self, query: Any, params: Any) -> Any: ...
-    def fetchone(self) -> Any: ...
 
 
 def read_database_properties(database: str, cursor: Cursor) -> DatabaseProperties | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -16,6 +16,22 @@ from ops.session import libpq_parameters, require_session
 Connection = psycopg.Connection[tuple[Any, ...]]
 # Connection keyword: environment variable, as libpq names them.
 _LIBPQ_ENV_VARS = {o.keyword.decode(): o.envvar.decode() for o in Conninfo.get_defaults() if o.envvar}
+
+_TIMEOUT_SETTINGS = [
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "transaction_timeout",
+]
+
+
+class Cursor(Protocol):
+    """A cursor of psycopg or of Django."""
+
+    def execute(self, query: Any, params: Any = None) -> Any: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> Any: ...
 
 
 class Server:
@@ -68,19 +84,10 @@ class Server:
 
     def libpq_environment(self, database: str) -> dict[str, str]:
         """Build the environment of a client tool: our parameters instead of the caller's PG variables."""
-        ours = {_LIBPQ_ENV_VARS[keyword]: value for keyword, value in self._params.items()}
+        variables = {_LIBPQ_ENV_VARS[keyword]: value for keyword, value in self._params.items()}
         others = {k: v for k, v in os.environ.items() if k not in _LIBPQ_ENV_VARS.values()}
-        return {**others, **ours, "PGDATABASE": database, "PGAPPNAME": "backups", "LC_ALL": "C"}
+        return {**others, **variables, "PGDATABASE": database, "PGAPPNAME": "backups", "LC_ALL": "C"}
 
     def redact_password(self, text: str) -> str:
         password = self._params.get("password", "")
         return text.replace(password, "***") if len(password) > 3 else text
-
-
-_TIMEOUT_SETTINGS = [
-    "statement_timeout",
-    "lock_timeout",
-    "idle_in_transaction_session_timeout",
-    "idle_session_timeout",
-    "transaction_timeout",
-]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 from psycopg import sql
 
+from ops.backups.server import Cursor
 from ops.formatting import pluralize
 
 # The tables whose rows pg_dump dumps: neither temporary nor of an extension.
@@ -17,11 +16,6 @@ WHERE relkind = 'r' AND relpersistence <> 't' AND nspname <> 'information_schema
 ORDER BY 1, 2
 """
 RowCounts = dict[str, int]
-
-
-class Cursor(Protocol):
-    def execute(self, query: Any) -> Any: ...
-    def fetchall(self) -> Any: ...
 
 
 def count_rows_by_table(cursor: Cursor) -> RowCounts:

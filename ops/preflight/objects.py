@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-from typing import LiteralString
-
 from psycopg import sql
 
+from ops.command_lines import psql_command
 from ops.formatting import pluralize
 from ops.preflight.finding import Finding, PreflightContext, Severity
 from ops.sql.query import fetch_all
@@ -34,7 +32,8 @@ def check_invalid_indexes(context: PreflightContext) -> Finding:
         for index, table, in_progress in indexes
     )
     broken = [index for index, _, in_progress in indexes if not in_progress]
-    todo = tuple(_psql_command("DROP INDEX CONCURRENTLY {}", sql.Identifier(index)) for index in broken)
+    statement = sql.SQL("DROP INDEX CONCURRENTLY {}")
+    todo = tuple(psql_command(statement.format(sql.Identifier(index)).as_string()) for index in broken)
     severity = Severity.RED if broken else Severity.YELLOW
     return Finding(severity, f"{pluralize(len(indexes), 'invalid index', 'invalid indexes')}.", details, todo)
 
@@ -44,14 +43,10 @@ def check_unvalidated_constraints(context: PreflightContext) -> Finding:
     if not constraints:
         return Finding(Severity.GREEN, "All are validated.")
     details = tuple(f"{name} on {table}" for name, table in constraints)
+    statement = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}")
     todo = tuple(
-        _psql_command("ALTER TABLE {} VALIDATE CONSTRAINT {}", sql.SQL(table), sql.Identifier(name))
+        psql_command(statement.format(sql.SQL(table), sql.Identifier(name)).as_string())
         for name, table in constraints
     )
     message = f"{pluralize(len(constraints), 'constraint')} checked for new rows only."
     return Finding(Severity.YELLOW, message, details, todo)
-
-
-def _psql_command(statement: LiteralString, *names: sql.Composable) -> str:
-    text = sql.SQL(statement).format(*names).as_string()
-    return f'psql "$DATABASE_URL" -c {shlex.quote(text)}'

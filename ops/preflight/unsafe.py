@@ -52,6 +52,8 @@ class Statement:
 
 @dataclass(frozen=True)
 class UnsafeStep:
+    """A statement or operation that is not safe while players play."""
+
     severity: Severity
     description: str
     reason: str
