@@ -98,7 +98,7 @@ def compile_select(queryset: QuerySet[Any]) -> CompiledStatement | None:
 def compile_merge(
     rows: QuerySet[Any], fields: Mapping[str, Field[Any, Any]], source: sql.Composable
 ) -> CompiledStatement | None:
-    """Compile a MERGE that sets each field to the annotation of its name; None if it can match no row.
+    """Compile a MERGE that sets each field to the annotation of its name; None if no row can match.
 
     Its ``source`` is the list that the queryset is joined with, or a single row.
 

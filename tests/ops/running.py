@@ -1,15 +1,16 @@
 """How tests declare, execute and watch operations."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 from django.db import connection, connections
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 from rq import Queue
 from rq.job import Job
 
@@ -27,10 +28,10 @@ LOCK_WAIT_QUERY = (
 
 
 class RecordingMonitor:
-    """Counts the batches, and does ``then`` after each of them, with the number of it."""
+    """Record a run's progress; after each batch, call ``after_batch`` with the number of batches so far."""
 
-    def __init__(self, then: Callable[[int], object] = lambda number: None) -> None:
-        self.after_batch = then
+    def __init__(self, after_batch: Callable[[int], object] = lambda number: None) -> None:
+        self.after_batch = after_batch
         self.batches = 0
         self.sizes: list[int] = []
         self.wait_reasons: list[str] = []
@@ -48,8 +49,8 @@ class RecordingMonitor:
     def held(self, run: Run) -> None:
         self.hold_reasons.append(run.held_reason)
 
-    def note(self, words: str) -> None:
-        self.notes.append(words)
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
 
 def make_operation(
@@ -59,12 +60,12 @@ def make_operation(
     base: type[Operation] = Operation,
     **attributes: Any,
 ) -> type[Operation]:
-    """An operation over the model of the rows, set-based unless ``process`` is given."""
-    made = rows if isinstance(rows, QuerySet) else rows()
+    """Declare an operation over the model of the rows, set-based unless ``process`` is given."""
+    queryset = rows if isinstance(rows, QuerySet) else rows()
     members = {
         "name": name,
-        "model": made.model,
-        "get_queryset": lambda self: (made if isinstance(rows, QuerySet) else rows()).all(),
+        "model": queryset.model,
+        "get_queryset": lambda self: (queryset if isinstance(rows, QuerySet) else rows()).all(),
         **({"get_changes": lambda self: changes} if changes is not None else {}),
         **attributes,
     }
@@ -74,30 +75,44 @@ def make_operation(
 def make_row_operation(
     rows: QuerySet[Any], process: Callable[[list[Any]], Mapping[Any, Any]], *columns: str, **attributes: Any
 ) -> type[Operation]:
-    return make_operation(rows, process=lambda self, found: process(found), columns=columns, **attributes)
+    return make_operation(rows, process=lambda self, batch: process(batch), columns=columns, **attributes)
 
 
-def create_run(declared: type[Operation], **asked: Any) -> Run:
-    return creation.create_run(RunRequest(declared, "tester", **asked))
+# An operation that is declared in both ways: by get_changes() and by process().
+MISSING = Thing.objects.filter(note=None)
+FILL = make_operation(MISSING, {"note": F("name")})
+FILL_EACH = make_row_operation(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
 
 
-def execute_run(run: Run, watched: RecordingMonitor | None = None, stop: Event | None = None) -> Run:
-    run_batches(run, watched or RecordingMonitor(), stop or Event())
+def parametrize_both(by_changes: type[Operation], by_process: type[Operation]) -> pytest.MarkDecorator:
+    """Test an operation that is declared in both ways, as the parameter ``declared``."""
+    return pytest.mark.parametrize("declared", [by_changes, by_process], ids=["changes", "process"])
+
+
+BOTH = parametrize_both(FILL, FILL_EACH)
+
+
+def create_run(declared: type[Operation], **options: Any) -> Run:
+    return creation.create_run(RunRequest(declared, "tester", **options))
+
+
+def execute_run(run: Run, monitor: RecordingMonitor | None = None, stop: Event | None = None) -> Run:
+    run_batches(run, monitor or RecordingMonitor(), stop or Event())
     run.refresh_from_db()
     return run
 
 
 def execute_operation(
-    declared: type[Operation], watched: RecordingMonitor | None = None, **asked: Any
+    declared: type[Operation], monitor: RecordingMonitor | None = None, **options: Any
 ) -> Run:
-    return execute_run(create_run(declared, **asked), watched)
+    return execute_run(create_run(declared, **options), monitor)
 
 
 def audited_changes(run: Run) -> dict[str, Any]:
-    """The changes that the run audited, by object; fails where an object has two rows."""
-    told = list(AuditLog.objects.filter(run=run).values_list("object_id", "changes"))
-    assert len(told) == len(dict(told))
-    return dict(told)
+    """The changes that the run audited, by object; fails if an object has two audit rows."""
+    entries = list(AuditLog.objects.filter(run=run).values_list("object_id", "changes"))
+    assert len(entries) == len(dict(entries))
+    return dict(entries)
 
 
 def errors_by_object(run: Run) -> dict[str, str]:
@@ -108,7 +123,7 @@ def create_things(count: int, **values: Any) -> list[Thing]:
     return Thing.objects.bulk_create(Thing(name=f"t{number}", **values) for number in range(1, count + 1))
 
 
-def primary_keys(rows: list[Model]) -> set[str]:
+def primary_keys(rows: Iterable[Model]) -> set[str]:
     return {str(row.pk) for row in rows}
 
 
@@ -120,7 +135,7 @@ def execute_sql(statement: str, *params: Any) -> list[tuple[Any, ...]]:
 
 @contextmanager
 def hide_tables(*tables: str) -> Iterator[None]:
-    """Let these tables be missing for a while."""
+    """Rename tables, so that they are missing within the block."""
     for table in tables:
         execute_sql(f"ALTER TABLE {table} RENAME TO gone_{table}")
     try:
@@ -132,33 +147,33 @@ def hide_tables(*tables: str) -> Iterator[None]:
 
 @contextmanager
 def override_connection(**settings: Any) -> Iterator[None]:
-    """Let Django's connection be another one: another server, another role."""
-    ours = connections["default"]
-    theirs = ours.copy()
-    theirs.settings_dict |= settings
-    connections["default"] = theirs
+    """Replace Django's connection within the block: by one to another server, or of another role."""
+    previous = connections["default"]
+    other = previous.copy()
+    other.settings_dict |= settings
+    connections["default"] = other
     try:
         yield
     finally:
-        theirs.close()
-        connections["default"] = ours
+        other.close()
+        connections["default"] = previous
 
 
 def is_lock_awaited() -> bool:
-    """Whether anybody waits for a lock. Not in a transaction, which would go on seeing what it saw first."""
+    """Whether any session waits for a lock. Outside a transaction, which caches pg_stat_activity."""
     return bool(execute_sql(LOCK_WAIT_QUERY))
 
 
 @contextmanager
 def commit_when_awaited(other: "psycopg.Connection[Any]") -> Iterator[None]:
-    """Once somebody waits, the other one commits."""
+    """Commit the other session as soon as somebody waits for a lock."""
 
-    def let_go() -> None:
+    def commit() -> None:
         wait_until(is_lock_awaited)
         other.commit()
         connection.close()
 
-    thread = Thread(target=let_go)
+    thread = Thread(target=commit)
     thread.start()
     yield
     thread.join()
@@ -166,7 +181,7 @@ def commit_when_awaited(other: "psycopg.Connection[Any]") -> Iterator[None]:
 
 @contextmanager
 def player() -> Iterator["psycopg.Connection[Any]"]:
-    """Somebody else on the same database; what they leave uncommitted is rolled back."""
+    """Another session on the same database; what it leaves uncommitted is rolled back."""
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
     with psycopg.connect(url.geturl()) as other:
         try:
@@ -176,19 +191,19 @@ def player() -> Iterator["psycopg.Connection[Any]"]:
 
 
 def wait_until(condition: Callable[[], object], within: float = 60) -> None:
-    """Return as soon as the condition holds; fail when it never does."""
-    pause, waited = Event(), 0.0
+    """Return as soon as the condition holds; fail after ``within`` seconds."""
+    timer, waited = Event(), 0.0
     while not condition():
-        pause.wait(0.02)
+        timer.wait(0.02)
         waited += 0.02
         assert waited < within, "waited in vain"
 
 
 def run_jobs(queue: Queue) -> int:
-    """Do what waits on the queue until nothing waits; how many jobs that were."""
-    done = 0
+    """Execute the queue's jobs until it is empty; return how many there were."""
+    count = 0
     while len(queue):
         job = Job.fetch(queue.pop_job_id(), queue.connection)  # type: ignore[arg-type]
         job.func(*job.args)
-        done += 1
-    return done
+        count += 1
+    return count

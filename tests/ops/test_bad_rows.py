@@ -1,4 +1,4 @@
-"""Rows at fault are set aside with their error; what is no row's fault fails the run, which can go on."""
+"""Bad rows are recorded with their error; an error that is no row's fault fails the run, which can resume."""
 
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.ops.running import (
     execute_sql,
     make_operation,
     make_row_operation,
+    parametrize_both,
     primary_keys,
 )
 from tests.trials.models import Sort, Thing
@@ -32,7 +33,7 @@ FILL = make_operation(MISSING, {"note": F("name"), "score": F("score") + 500})
 FILL_EACH = make_row_operation(
     MISSING, lambda rows: {r.pk: {"note": r.name, "score": r.score + 500} for r in rows}, "note", "score"
 )
-BOTH = pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
+BOTH = parametrize_both(FILL, FILL_EACH)
 REFUSE = "IF NEW.name IN ('t3', 't33') THEN RAISE EXCEPTION '% is refused', NEW.name; END IF; RETURN NEW;"
 
 
@@ -65,27 +66,27 @@ def test_what_a_trigger_raises_fails_its_row(declare: RegisterOperation, trigger
     assert len(audited_changes(run)) == 38
 
 
-def test_the_row_that_postgresql_says_breaks_a_check_is_tried_at_once(declare: RegisterOperation) -> None:
+def test_the_row_that_postgresql_reports_is_tried_at_once(declare: RegisterOperation) -> None:
     rows = create_things(200)
     Thing.objects.filter(pk=rows[150].pk).update(score=600)
-    with CaptureQueriesContext(connection) as told:
+    with CaptureQueriesContext(connection) as queries:
         run = execute_operation(declare(FILL), batch_size=200)
     assert (errors_by_object(run).keys(), len(audited_changes(run))) == (primary_keys([rows[150]]), 199)
-    tries = [query for query in told.captured_queries if "audited AS" in query["sql"]]
-    assert len(tries) == 4, "the batch, what lies before the row, the row, what lies after it"
+    tries = [query for query in queries.captured_queries if "audited AS" in query["sql"]]
+    assert len(tries) == 4, "the batch, the rows before the row, the row, the rows after it"
 
 
 @BOTH
-@pytest.mark.parametrize("said", [0, 10, 11, 30, "no key"])
-def test_a_row_that_is_said_to_be_at_fault_and_is_not_is_not_set_aside(
-    declare: RegisterOperation, trigger: Any, declared: Any, said: Any
+@pytest.mark.parametrize("reported", [0, 10, 11, 30, "no key"])
+def test_a_row_that_is_reported_wrongly_is_not_recorded_as_failed(
+    declare: RegisterOperation, trigger: Any, declared: Any, reported: Any
 ) -> None:
     rows = create_things(40)
-    told = rows[said].pk if isinstance(said, int) else said
+    key = rows[reported].pk if isinstance(reported, int) else reported
     trigger(
         "trials_thing",
         f"""IF NEW.name IN ('t12', 't21') THEN
-            RAISE 'refused' USING ERRCODE = 'check_violation', DETAIL = 'Failing row contains ({told}, x).';
+            RAISE 'refused' USING ERRCODE = 'check_violation', DETAIL = 'Failing row contains ({key}, x).';
         END IF; RETURN NEW;""",
     )
     run = execute_operation(declare(declared), batch_size=40)
@@ -114,7 +115,7 @@ def test_a_deferred_foreign_key_fails_its_row_and_not_the_commit(declare: Regist
 
 
 @BOTH
-def test_failed_rows_are_tried_again_once_mended(declare: RegisterOperation, declared: Any) -> None:
+def test_failed_rows_are_tried_again_after_a_resume(declare: RegisterOperation, declared: Any) -> None:
     rows = create_things(30)
     Thing.objects.filter(pk__in=[rows[3].pk, rows[9].pk]).update(score=600)
     run = execute_operation(declare(declared))
@@ -149,9 +150,7 @@ def test_failures_of_a_run_paused_in_its_last_sweep_are_not_forgotten(declare: R
 
 
 @BOTH
-def test_a_run_on_which_the_first_hundred_rows_fail_is_stopped(
-    declare: RegisterOperation, declared: Any
-) -> None:
+def test_a_run_whose_first_hundred_rows_fail_is_stopped(declare: RegisterOperation, declared: Any) -> None:
     create_things(250, score=600)
     run = create_run(declare(declared))
     with pytest.raises(AllRowsFailed, match="the first 100 rows all failed, and none was changed") as stopped:
@@ -163,9 +162,7 @@ def test_a_run_on_which_the_first_hundred_rows_fail_is_stopped(
 
 
 @BOTH
-def test_a_run_that_was_stopped_goes_on_where_more_may_fail(
-    declare: RegisterOperation, declared: Any
-) -> None:
+def test_a_stopped_run_resumes_if_more_rows_may_fail(declare: RegisterOperation, declared: Any) -> None:
     create_things(130, score=600), create_things(1)
     run = create_run(declare(declared))
     with pytest.raises(AllRowsFailed):
@@ -191,7 +188,7 @@ def test_more_failures_than_allowed_fail_the_run(declare: RegisterOperation) -> 
     assert audited_changes(run).keys() == primary_keys(rows)
 
 
-def test_as_many_failures_as_allowed_are_borne(declare: RegisterOperation) -> None:
+def test_as_many_failures_as_allowed_do_not_fail_the_run(declare: RegisterOperation) -> None:
     create_things(10)
     Thing.objects.filter(name__in=["t1", "t5"]).update(score=600)
     run = execute_operation(declare(FILL), max_failures=2)
@@ -234,7 +231,7 @@ def test_a_statement_timeout_fails_the_run_and_no_row(declare: RegisterOperation
     assert (run.state, errors_by_object(run), audited_changes(run)) == ("failed", {}, {})
 
 
-def test_a_lost_race_is_run_again(declare: RegisterOperation, trigger: Any) -> None:
+def test_a_deadlock_is_retried(declare: RegisterOperation, trigger: Any) -> None:
     rows = create_things(10)
     execute_sql("CREATE SEQUENCE trial_tries")
     trigger(
@@ -242,13 +239,13 @@ def test_a_lost_race_is_run_again(declare: RegisterOperation, trigger: Any) -> N
         "IF NEW.name = 't6' AND nextval('trial_tries') < 3 THEN"
         " RAISE EXCEPTION 'lost' USING ERRCODE = '40P01'; END IF; RETURN NEW;",
     )
-    watched = RecordingMonitor()
+    monitor = RecordingMonitor()
     try:
-        run = execute_operation(declare(FILL), watched, batch_size=4)
+        run = execute_operation(declare(FILL), monitor, batch_size=4)
     finally:
         execute_sql("DROP SEQUENCE trial_tries")
     assert (run.state, audited_changes(run).keys()) == ("succeeded", primary_keys(rows))
-    assert [reason.splitlines()[0] for reason in watched.wait_reasons] == ["lost", "lost"]
+    assert [reason.splitlines()[0] for reason in monitor.wait_reasons] == ["lost", "lost"]
 
 
 @BOTH

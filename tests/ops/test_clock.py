@@ -1,4 +1,4 @@
-"""A clock that goes back: nothing stands still for it, and nothing untrue is told."""
+"""A clock that is set back: no run stops for it, and no wrong duration is shown."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -41,7 +41,7 @@ MOMENTS = {
 
 
 def go_back(step: timedelta = STEP) -> None:
-    """What the database's clock is to have told before lies that much later, seen from now."""
+    """Move every stored time into the future, as if the database's clock had been set back."""
     for model, columns in MOMENTS.items():
         model._base_manager.update(**{column: F(column) + step for column in columns})
 
@@ -59,7 +59,7 @@ def begun(declare: RegisterOperation) -> Callable[..., Run]:
     return begun
 
 
-def test_a_hold_of_seconds_does_not_stand_for_hours(begun: Callable[..., Run]) -> None:
+def test_a_hold_of_seconds_does_not_last_for_hours(begun: Callable[..., Run]) -> None:
     run = begun(1)
     lifecycle.requeue(run)
     lifecycle.start(run)
@@ -71,26 +71,26 @@ def test_a_hold_of_seconds_does_not_stand_for_hours(begun: Callable[..., Run]) -
     assert Run.objects.get().held_for is None
 
 
-def test_a_hold_goes_on_where_the_clock_stands_right(begun: Callable[..., Run]) -> None:
+def test_a_hold_goes_on_if_the_clock_was_not_set_back(begun: Callable[..., Run]) -> None:
     run = begun(1)
     lifecycle.requeue(run)
     lifecycle.start(run)
     hold_run(run, "trial: sick", timedelta(seconds=60))
     stop = Event()
-    watched = RecordingMonitor()
-    watched.held = lambda run: stop.set()  # type: ignore[method-assign]
-    execute_run(run, watched, stop)
-    assert watched.batches == 0
+    monitor = RecordingMonitor()
+    monitor.held = lambda run: stop.set()  # type: ignore[method-assign]
+    execute_run(run, monitor, stop)
+    assert monitor.batches == 0
 
 
-def test_a_run_under_way_when_the_clock_went_back_tells_what_can_be(begun: Callable[..., Run]) -> None:
+def test_a_run_shows_plausible_times_after_the_clock_went_back(begun: Callable[..., Run]) -> None:
     run = begun(2)
     lifecycle.requeue(run)
     lifecycle.start(run)
     go_back()
     run.refresh_from_db()
-    told = read_progress(run)
-    assert timedelta(0) < told.elapsed < timedelta(minutes=1)
+    progress = read_progress(run)
+    assert timedelta(0) < progress.elapsed < timedelta(minutes=1)
     assert 0 < _to_active_run(run).rate < 1_000_000
     run = execute_run(run)
     assert run.worked >= timedelta(0)
@@ -99,7 +99,7 @@ def test_a_run_under_way_when_the_clock_went_back_tells_what_can_be(begun: Calla
 
 
 @pytest.mark.parametrize("step", [STEP, -STEP])
-def test_a_run_that_one_process_did_took_what_its_own_clock_says(
+def test_a_run_of_one_process_is_timed_by_its_monotonic_clock(
     declare: RegisterOperation, step: timedelta
 ) -> None:
     declare(make_operation(Thing.objects.filter(score__lt=7), {"score": 7}))
@@ -119,11 +119,11 @@ def test_a_rate_is_not_learnt_from_a_clock_that_went_back(begun: Callable[..., R
     Lane.objects.update(changed=100_000, busy=timedelta(seconds=10))
     Run.objects.update(worked=timedelta(microseconds=1))
     create_things(3)
-    seen = build_preview(RunRequest(registry.get_operation("trial"), "tester"))
-    assert (seen.rate_source_run, seen.rate) == (run.pk, 10_000)
+    preview = build_preview(RunRequest(registry.get_operation("trial"), "tester"))
+    assert (preview.rate_source_run, preview.rate) == (run.pk, 10_000)
 
 
-def test_a_clock_of_this_machine_that_is_behind_changes_no_duration(
+def test_the_clock_of_this_machine_changes_no_duration(
     begun: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begun(2)
@@ -131,12 +131,12 @@ def test_a_clock_of_this_machine_that_is_behind_changes_no_duration(
     lifecycle.start(run)
     run.refresh_from_db()
     right = timezone.now
-    for off in (-STEP, STEP):
-        monkeypatch.setattr(timezone, "now", lambda off=off: right() + off)
+    for offset in (-STEP, STEP):
+        monkeypatch.setattr(timezone, "now", lambda offset=offset: right() + offset)
         assert timedelta(0) < read_progress(run).elapsed < timedelta(minutes=1)
 
 
-def test_a_dead_process_whose_beat_lies_ahead_is_not_taken_for_one_at_work(begun: Callable[..., Run]) -> None:
+def test_a_dead_process_with_a_future_heartbeat_is_not_active(begun: Callable[..., Run]) -> None:
     run = begun(1)
     lifecycle.requeue(run)
     lifecycle.start(run)
@@ -149,24 +149,24 @@ def test_a_dead_process_whose_beat_lies_ahead_is_not_taken_for_one_at_work(begun
 @pytest.mark.parametrize(
     ("beat", "is_lost"), [(None, True), (-STEP, True), (STEP, True), (timedelta(0), False)]
 )
-def test_an_export_whose_beat_lies_ahead_is_lost(beat: timedelta | None, is_lost: bool) -> None:
-    given: dict[str, Any] = {"heartbeat_at": None if beat is None else Now() + beat}
-    Export.objects.create(asked={}, performed_by="ada", state=ExportState.RUNNING, **given)
+def test_an_export_with_a_future_heartbeat_is_lost(beat: timedelta | None, is_lost: bool) -> None:
+    fields: dict[str, Any] = {"heartbeat_at": None if beat is None else Now() + beat}
+    Export.objects.create(asked={}, performed_by="ada", state=ExportState.RUNNING, **fields)
     assert Export.objects.filter(HEARTBEAT_EXPIRED).exists() == is_lost
 
 
-def test_a_worker_whose_beat_lies_ahead_is_not_alive() -> None:
+def test_a_worker_with_a_future_heartbeat_is_not_alive() -> None:
     assert _is_recent(timezone.now())
     assert not _is_recent(timezone.now() + STEP)
     assert not _is_recent(timezone.now() - STEP)
 
 
-def test_a_page_that_looked_at_a_later_time_tells_no_rate() -> None:
-    assert ProgressSnapshot(0, 0).pace(10, 20)
-    assert ProgressSnapshot(0, timezone.now().timestamp() + 7200).pace(10, 20) == ""
+def test_a_page_whose_snapshot_is_in_the_future_shows_no_rate() -> None:
+    assert ProgressSnapshot(0, 0).format_rate(10, 20)
+    assert ProgressSnapshot(0, timezone.now().timestamp() + 7200).format_rate(10, 20) == ""
 
 
-def test_a_duration_below_nothing_is_none_and_a_rate_of_it_is_not_told() -> None:
+def test_a_negative_duration_is_zero_and_has_no_rate() -> None:
     assert format_duration(-STEP) == "0.0 s"
     assert format_rate(30_001, -STEP) == "0 rows/s"
     assert format_rate(30_001, timedelta(0)) == "0 rows/s"

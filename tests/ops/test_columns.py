@@ -65,18 +65,18 @@ def by_process(column: str, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("declared", [by_changes, by_process])
-@pytest.mark.parametrize(("column", "value", "told"), KINDS)
+@pytest.mark.parametrize(("column", "value", "audited"), KINDS)
 def test_a_value_is_stored_and_audited_as_its_column_holds_it(
-    declare: RegisterOperation, declared: Any, column: str, value: Any, told: Any
+    declare: RegisterOperation, declared: Any, column: str, value: Any, audited: Any
 ) -> None:
     row = Sort.objects.create()
     run = execute_operation(declare(declared(column, value)))
     assert run.state == "succeeded", errors_by_object(run)
     row.refresh_from_db()
     stored = getattr(row, column)
-    assert stored == (Decimal(str(told)) if column == "price" else value)
+    assert stored == (Decimal(str(audited)) if column == "price" else value)
     change = audited_changes(run)[str(row.pk)][column]
-    assert change.get("new", MISSING) == told
+    assert change.get("new", MISSING) == audited
     assert change.get("old", MISSING) == (MISSING if column == "data" else None)
 
 
@@ -100,7 +100,7 @@ def test_json_null_stays_apart_from_sql_null(declare: RegisterOperation) -> None
 
 @pytest.mark.parametrize("declared", [by_changes, by_process])
 @pytest.mark.parametrize(
-    ("column", "value", "words"),
+    ("column", "value", "message"),
     [
         ("short", "123456", "value too long for type character varying(5)"),
         ("words", ["ok", "123456"], "value too long for type character varying(5)"),
@@ -108,13 +108,13 @@ def test_json_null_stays_apart_from_sql_null(declare: RegisterOperation) -> None
         ("owner", 999, "violates foreign key constraint"),
     ],
 )
-def test_a_value_that_the_column_cannot_hold_fails_its_row_and_is_never_cut(
-    declare: RegisterOperation, declared: Any, column: str, value: Any, words: str
+def test_a_value_that_does_not_fit_fails_its_row_and_is_not_truncated(
+    declare: RegisterOperation, declared: Any, column: str, value: Any, message: str
 ) -> None:
     row = Sort.objects.create()
     run = execute_operation(declare(declared(column, value)))
     assert run.state == "finished_with_failures"
-    assert words in errors_by_object(run)[str(row.pk)]
+    assert message in errors_by_object(run)[str(row.pk)]
     row.refresh_from_db()
     assert (getattr(row, column), row.done) == (None, False)
     assert audited_changes(run) == {}

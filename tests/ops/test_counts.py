@@ -39,24 +39,24 @@ OTHERS = [
 @pytest.fixture(autouse=True)
 def rows() -> None:
     ana = Owner.objects.create(name="Ana")
-    made = (
+    things = (
         create_things(3, score=1, owner=ana)
         + create_things(4, score=8, note="100%")
         + create_things(2, score=6)
     )
-    Tag.objects.bulk_create(Tag(thing=thing, label="x") for thing in [made[0], made[0], made[5]])
+    Tag.objects.bulk_create(Tag(thing=thing, label="x") for thing in [things[0], things[0], things[5]])
 
 
-def test_counting_together_tells_what_each_counts_alone() -> None:
+def test_counting_together_gives_the_counts_of_each_alone() -> None:
     assert count_querysets([*OVER_ONE_TABLE, *OTHERS]) == [
         rows.count() for rows in [*OVER_ONE_TABLE, *OTHERS]
     ]
 
 
 def test_querysets_over_one_table_are_counted_in_one_scan() -> None:
-    with CaptureQueriesContext(connection) as told:
+    with CaptureQueriesContext(connection) as queries:
         count_querysets(OVER_ONE_TABLE)
-    assert len(told) == 1
+    assert len(queries) == 1
 
 
 def test_nothing_is_counted_of_nothing() -> None:

@@ -126,8 +126,8 @@ def test_a_filter_that_is_refused_says_what_to_type(condition: str, message: str
 def test_the_command_line_can_ask_for_null(manage: Manage) -> None:
     create_things(2, note="x"), create_things(3)
     request = ("operate", "trials_score", "--score", "5", "--filter", "note__isnull=true")
-    done = manage(*request, "--execute")
-    assert (done.returncode, Thing.objects.filter(score=5, note=None).count()) == (0, 3)
+    executed = manage(*request, "--execute")
+    assert (executed.returncode, Thing.objects.filter(score=5, note=None).count()) == (0, 3)
     assert Thing.objects.filter(score=5).count() == 3
     assert "note__isnull=true" in manage("runs", "show", Run.objects.get().pk).stdout
     refused = manage(*request[:-1], "note")

@@ -1,4 +1,4 @@
-"""Any interleaving of the engine with players who update, insert, delete, hold rows and commit late."""
+"""Any interleaving of the engine with players who update, insert, delete, lock rows and commit late."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -55,19 +55,19 @@ class Interleaving(RuleBasedStateMachine):
         )
         self.run = create_run(FILL, batch_size=2, scope=self.scope)
         self.worker = RunExecutor(self.run, RecordingMonitor(), Event())
-        # The candidates, committed, when the last sweep began, less those that a player has touched since.
-        self.owed: set[str] | None = None
+        # The committed candidates when the last sweep began, without those that a player touched since.
+        self.required: set[str] | None = None
         lifecycle.start(self.run)
 
     @rule()
     def step(self) -> None:
         if self.run.state != State.RUNNING:
             return
-        before, told, swept = notes(), audited(self.run), self.run.sweep
+        before, audited_before, sweep_before = notes(), audited(self.run), self.run.sweep
         self.worker.step()
-        if swept < LAST_SWEEP <= self.run.sweep:
-            self.owed = self.missing()
-        after, new = notes(), {k: v for k, v in audited(self.run).items() if k not in told}
+        if sweep_before < LAST_SWEEP <= self.run.sweep:
+            self.required = self.missing()
+        after, new = notes(), {k: v for k, v in audited(self.run).items() if k not in audited_before}
         assert new == {k: (before[k], after[k]) for k in before if before[k] != after.get(k)}
 
     @rule(who=PLAYERS, row=ROWS, note=NOTES)
@@ -90,7 +90,7 @@ class Interleaving(RuleBasedStateMachine):
         self._play(who, "SELECT FROM trials_thing WHERE id = %s FOR UPDATE", 2 * row)
 
     @rule(who=PLAYERS, commit=st.booleans())
-    def let_go(self, who: int, commit: bool) -> None:
+    def end_transaction(self, who: int, commit: bool) -> None:
         self.others[who].commit() if commit else self.others[who].rollback()
 
     @invariant()
@@ -105,30 +105,30 @@ class Interleaving(RuleBasedStateMachine):
         ended_before = self.run.state != State.RUNNING
         while self.run.state == State.RUNNING:
             self.step()
-        # What appears behind the cursor while the last sweep is under way is left.
-        left = self.missing() if self.owed is None else self.missing() & self.owed
+        # Rows that appear behind the cursor during the last sweep are left.
+        left = self.missing() if self.required is None else self.missing() & self.required
         failed = {*self.run.failures.values_list("object_id", flat=True)}
-        # What the run filled and a player emptied again is the player's.
+        # Rows that the run filled and a player emptied again stay empty.
         assert ended_before or left <= {*audited(self.run)} | failed
         self._revert()
 
     def _revert(self) -> None:
-        before, wrote = notes(), audited(self.run)
+        before, written = notes(), audited(self.run)
         execute_operation(registry.get_operation("revert"), params={"run": self.run.pk})
         restored = {
-            k: wrote[k][0] if k in wrote and wrote[k][1] == note else note for k, note in before.items()
+            k: written[k][0] if k in written and written[k][1] == note else note for k, note in before.items()
         }
         assert notes() == restored
 
     def missing(self) -> set[str]:
         """The rows within the run's bounds that need the change."""
-        found = {key for key, note in notes().items() if note is None and int(key) <= 24}
-        return found if self.scope.keys is None else found & self.scope.keys
+        keys = {key for key, note in notes().items() if note is None and int(key) <= 24}
+        return keys if self.scope.keys is None else keys & self.scope.keys
 
     def _touch(self, who: int, key: int, statement: str, *params: Any) -> None:
         self._play(who, statement, *params)
-        if self.owed:
-            self.owed.discard(str(key))
+        if self.required:
+            self.required.discard(str(key))
 
     def _play(self, who: int, statement: str, *params: Any) -> None:
         """A player's statement; one that loses to the other player, or to the engine, is rolled back."""
@@ -143,9 +143,9 @@ def notes() -> dict[str, str | None]:
 
 
 def audited(run: Run) -> dict[str, tuple[Any, Any]]:
-    told = list(AuditLog.objects.filter(run=run).values_list("object_id", "changes"))
-    assert len(told) == len(dict(told))
-    return {key: (changes["note"]["old"], changes["note"]["new"]) for key, changes in told}
+    entries = list(AuditLog.objects.filter(run=run).values_list("object_id", "changes"))
+    assert len(entries) == len(dict(entries))
+    return {key: (changes["note"]["old"], changes["note"]["new"]) for key, changes in entries}
 
 
 # On 18.4 a trigger like this makes RETURNING OLD of an UPDATE false.
@@ -172,7 +172,7 @@ def machine(
     execute_sql("DROP FUNCTION keep CASCADE")
 
 
-def test_any_interleaving_with_players_is_audited_exactly_and_reverts_exactly(
+def test_any_interleaving_is_audited_and_reverted_exactly(
     machine: Callable[[], Interleaving], request: pytest.FixtureRequest
 ) -> None:
     large = request.config.getoption("--chaos", default=False)

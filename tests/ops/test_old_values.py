@@ -1,6 +1,6 @@
-"""The old value that is audited is the one that was replaced, whoever changed the row meanwhile.
+"""The audited old value is the one that was replaced, whoever changed the row meanwhile.
 
-UPDATE ... RETURNING OLD of PostgreSQL 18.4 tells the row of the statement's snapshot once the table has a
+UPDATE ... RETURNING OLD of PostgreSQL 18.4 returns the row of the statement's snapshot once the table has a
 BEFORE UPDATE row trigger. Here somebody changes rows of a batch after its snapshot was taken.
 """
 
@@ -63,7 +63,7 @@ APPEND = make_operation(UNMARKED, {"note": Concat("note", DWELL)})
 
 @pytest.fixture(params=TRIGGERS, autouse=True)
 def shadow(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[None]:
-    """A table that an AFTER trigger fills with what each update of a thing replaced, and with what."""
+    """A table that an AFTER trigger fills with the old and the new value of each update of a thing."""
     execute_sql(FUNCTIONS)
     if TRIGGERS[request.param]:
         execute_sql(f"CREATE TRIGGER keep {TRIGGERS[request.param]} EXECUTE FUNCTION keep()")
@@ -87,14 +87,15 @@ def changing_while_it_dwells(statement: str) -> Iterator[None]:
     thread.join()
 
 
-def replaced(run: Run) -> dict[str, tuple[Any, Any]]:
-    """By the shadow table, what the last update of each row that the run audited replaced, and with what."""
+def replaced_values(run: Run) -> dict[str, tuple[Any, Any]]:
+    """The old and the new value of the last update of each row that the run audited, by the shadow table."""
     last = {key: (old, new) for key, old, new in execute_sql("SELECT key, old, new FROM shadow ORDER BY id")}
     return {key: last[key] for key in audited_changes(run)}
 
 
-def told(run: Run) -> dict[str, tuple[Any, Any]]:
-    return {key: (said["note"]["old"], said["note"]["new"]) for key, said in audited_changes(run).items()}
+def audited_values(run: Run) -> dict[str, tuple[Any, Any]]:
+    changes = audited_changes(run)
+    return {key: (change["note"]["old"], change["note"]["new"]) for key, change in changes.items()}
 
 
 def test_the_old_value_is_what_was_replaced_beside_a_writer(declare: RegisterOperation) -> None:
@@ -102,7 +103,7 @@ def test_the_old_value_is_what_was_replaced_beside_a_writer(declare: RegisterOpe
     with changing_while_it_dwells("UPDATE trials_thing SET note = 'b' WHERE name IN ('t7', 't19')"):
         run = execute_operation(declare(APPEND))
     assert (run.state, audited_changes(run).keys()) == ("succeeded", primary_keys(rows))
-    assert told(run) == replaced(run)
+    assert audited_values(run) == replaced_values(run)
 
 
 def test_a_row_moved_out_of_the_condition_meanwhile_is_left(declare: RegisterOperation) -> None:
@@ -112,15 +113,15 @@ def test_a_row_moved_out_of_the_condition_meanwhile_is_left(declare: RegisterOpe
     ):
         run = execute_operation(declare(APPEND))
     assert audited_changes(run).keys() == primary_keys([row for row in rows if row.name not in ("t7", "t9")])
-    assert told(run) == replaced(run)
+    assert audited_values(run) == replaced_values(run)
 
 
-def test_a_revert_gives_back_the_words_that_were_replaced(declare: RegisterOperation) -> None:
+def test_a_revert_restores_the_values_that_were_replaced(declare: RegisterOperation) -> None:
     create_things(20, note="a")
     with changing_while_it_dwells("UPDATE trials_thing SET note = 'mine' WHERE name = 't7'"):
         run = execute_operation(declare(APPEND))
     revert = execute_operation(Revert, params={"run": run.pk})
-    assert told(revert) == replaced(revert)
+    assert audited_values(revert) == replaced_values(revert)
     assert dict(Thing.objects.values_list("name", "note")) == {
         f"t{number}": "mine" if number == 7 else "a" for number in range(1, 21)
     }
@@ -130,16 +131,16 @@ def test_what_process_wrote_is_audited_with_what_it_replaced(declare: RegisterOp
     rows = create_things(20, note="a")
     first = [row.name for row in rows[:1]]
 
-    def append(found: list[Thing]) -> dict[Any, Any]:
-        if found[0].name in first:
+    def append(batch: list[Thing]) -> dict[Any, Any]:
+        if batch[0].name in first:
             first.clear()
             execute_sql("UPDATE trials_thing SET note = 'b' WHERE name IN ('t7', 't19')")
-        return {row.pk: {"note": f"{row.note}!"} for row in found}
+        return {row.pk: {"note": f"{row.note}!"} for row in batch}
 
     run = execute_operation(declare(make_row_operation(UNMARKED, append, "note")))
     assert (run.state, audited_changes(run).keys()) == ("succeeded", primary_keys(rows))
-    assert told(run) == replaced(run)
-    assert told(run)[str(rows[6].pk)] == ("b", "b!")
+    assert audited_values(run) == replaced_values(run)
+    assert audited_values(run)[str(rows[6].pk)] == ("b", "b!")
 
 
 def test_a_constant_is_audited_with_what_it_replaced(declare: RegisterOperation) -> None:
@@ -149,7 +150,7 @@ def test_a_constant_is_audited_with_what_it_replaced(declare: RegisterOperation)
     )
     with changing_while_it_dwells("UPDATE trials_thing SET note = NULL WHERE name IN ('t7', 't8', 't20')"):
         run = execute_operation(declare(slowly))
-    assert told(run) == replaced(run)
+    assert audited_values(run) == replaced_values(run)
 
 
 def test_a_table_that_merge_refuses_is_changed_by_update(declare: RegisterOperation) -> None:

@@ -1,4 +1,4 @@
-"""Rows that the database leaves as they were, without an error: no run over them has succeeded."""
+"""Rows that the database leaves unchanged without an error: a run over them does not succeed."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError
-from django.db.models import F
 
 from ops.engine import failures as engine_failures
 from ops.engine.locks import LAST_SWEEP
@@ -16,6 +15,9 @@ from ops.models import Run
 from ops.report import run as report
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
+    BOTH,
+    FILL,
+    MISSING,
     RecordingMonitor,
     audited_changes,
     create_run,
@@ -24,8 +26,6 @@ from tests.ops.running import (
     execute_operation,
     execute_run,
     execute_sql,
-    make_operation,
-    make_row_operation,
     override_connection,
     primary_keys,
 )
@@ -33,12 +33,8 @@ from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
-MISSING = Thing.objects.filter(note=None)
-FILL = make_operation(MISSING, {"note": F("name")})
-FILL_EACH = make_row_operation(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
-# Roles are the server's, on which other workers test too.
+# Roles belong to the server, which other test processes use too.
 PLAIN = f"trials_plain_{os.environ.get('PYTEST_XDIST_WORKER', '')}"
-BOTH = pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
 
 
 @pytest.fixture
@@ -70,14 +66,14 @@ def secured(transactional_db: None) -> Iterator[Any]:
 def test_rows_that_a_role_may_read_but_not_change_are_failures(
     declare: RegisterOperation, secured: Any, declared: Any
 ) -> None:
-    mine, theirs = create_things(3, score=1), create_things(4, score=2)
+    writable, read_only = create_things(3, score=1), create_things(4, score=2)
     with secured("USING (score = 1)"):
         run = execute_operation(declare(declared))
         assert run.state == "finished_with_failures"
-        assert audited_changes(run).keys() == primary_keys(mine)
-        told = errors_by_object(run)
-    assert told.keys() == primary_keys(theirs)
-    assert all("not changed: " in reason for reason in told.values())
+        assert audited_changes(run).keys() == primary_keys(writable)
+        errors = errors_by_object(run)
+    assert errors.keys() == primary_keys(read_only)
+    assert all("not changed: " in reason for reason in errors.values())
 
 
 @BOTH
@@ -87,16 +83,16 @@ def test_rows_that_a_policy_does_not_let_be_written_fail_alone(
     rows = create_things(5)
     with secured("USING (true) WITH CHECK (note <> 't3')"):
         run = execute_operation(declare(declared))
-        told = errors_by_object(run)
+        errors = errors_by_object(run)
     assert (run.state, audited_changes(run).keys()) == (
         "finished_with_failures",
         primary_keys([*rows[:2], *rows[3:]]),
     )
-    assert told.keys() == primary_keys([rows[2]])
-    assert "violates row-level security policy" in told[str(rows[2].pk)]
+    assert errors.keys() == primary_keys([rows[2]])
+    assert "violates row-level security policy" in errors[str(rows[2].pk)]
 
 
-def test_a_missing_right_is_no_rows_fault(declare: RegisterOperation, secured: Any) -> None:
+def test_a_missing_privilege_is_no_rows_fault(declare: RegisterOperation, secured: Any) -> None:
     create_things(3)
     execute_sql(
         f"REVOKE UPDATE ON trials_thing FROM {PLAIN}; GRANT UPDATE (score) ON trials_thing TO {PLAIN}"
@@ -134,7 +130,7 @@ def test_a_trigger_that_keeps_rows_leaves_as_many_failures(declare: RegisterOper
     )
 
 
-def test_too_many_rows_kept_one_after_the_other_stop_the_run(
+def test_too_many_unchanged_rows_in_succession_stop_the_run(
     declare: RegisterOperation, trigger: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_failures, "_UNCHANGED_ROW_LIMIT", 5)
@@ -148,7 +144,7 @@ def test_too_many_rows_kept_one_after_the_other_stop_the_run(
     assert (run.state, len(errors_by_object(run)), len(audited_changes(run))) == ("failed", 5, 3)
 
 
-def test_rows_that_come_during_the_last_sweep_are_swept_or_told(declare: RegisterOperation) -> None:
+def test_rows_that_come_during_the_last_sweep_are_swept_or_noted(declare: RegisterOperation) -> None:
     rows = create_things(9, note="old") + create_things(1)
 
     def make_late(batch: int) -> None:

@@ -1,4 +1,4 @@
-"""A run goes on where it stood: in another process, as it was asked, under the declaration it began with."""
+"""A run resumes at its cursor: in another process, with its options, under the same declaration."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,10 @@ from ops.runs import lifecycle
 from tests.conftest import Manage
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
+    BOTH,
+    FILL,
+    FILL_EACH,
+    MISSING,
     RecordingMonitor,
     audited_changes,
     create_run,
@@ -22,23 +26,18 @@ from tests.ops.running import (
     execute_operation,
     execute_run,
     make_operation,
-    make_row_operation,
     primary_keys,
 )
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
-MISSING = Thing.objects.filter(note=None)
-FILL = make_operation(MISSING, {"note": F("name")})
-FILL_EACH = make_row_operation(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
-
 
 class Crash(BaseException):
-    """What no handler of errors sees, as the process dies."""
+    """Raised past every error handler, as if the process died."""
 
 
-@pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
+@BOTH
 @pytest.mark.parametrize("lanes", [1, 3])
 def test_a_crash_between_batches_loses_nothing_and_repeats_nothing(
     declare: RegisterOperation, declared: Any, lanes: int
@@ -78,9 +77,9 @@ def test_a_changed_declaration_is_refused(declare: RegisterOperation, changed: A
     run = create_run(declare(FILL), batch_size=3)
     execute_run(run, RecordingMonitor(lambda number: lifecycle.pause(Run.objects.get())))
     declare(changed)
-    with pytest.raises(DeclarationChanged) as refused:
+    with pytest.raises(DeclarationChanged) as error:
         lifecycle.requeue(run)
-    assert str(refused.value) == (
+    assert str(error.value) == (
         f"The code of trial changed after run {run.pk} began, so the run cannot be resumed."
         f" Cancel it (manage.py runs cancel {run.pk}) and start again (manage.py operate trial)"
     )
@@ -98,7 +97,7 @@ def test_the_same_declaration_written_anew_goes_on(declare: RegisterOperation) -
     assert execute_run(run).state == "succeeded"
 
 
-def test_an_operation_that_is_gone_is_told(
+def test_an_operation_that_is_gone_is_an_error(
     declare: RegisterOperation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = create_run(declare(FILL))
@@ -120,7 +119,7 @@ class AsOf(Operation):
         return {"note": Value(f"{self.as_of:%H:%M:%S}")}
 
 
-def test_the_time_is_that_of_the_runs_beginning_however_late_it_goes_on(declare: RegisterOperation) -> None:
+def test_as_of_is_the_time_of_creation_however_late_the_resume(declare: RegisterOperation) -> None:
     rows = create_things(6)
     run = create_run(declare(AsOf), batch_size=2)
     assert run.as_of <= timezone.now()
@@ -156,24 +155,24 @@ def test_raw_parameters_are_kept_and_read_again(declare: RegisterOperation) -> N
     assert audited_changes(run).keys() == primary_keys(rows)
 
 
-@pytest.mark.parametrize("found", [0, 2])
-def test_checks_decide_whether_a_run_succeeded(declare: RegisterOperation, found: int) -> None:
-    create_things(3), create_things(found, note="wrong")
+@pytest.mark.parametrize("count", [0, 2])
+def test_checks_decide_whether_a_run_succeeded(declare: RegisterOperation, count: int) -> None:
+    create_things(3), create_things(count, note="wrong")
     checks = [Check("wrong notes", Thing.objects.filter(note="wrong")), Check("none", Thing.objects.none())]
     run = execute_operation(
         declare(make_operation(MISSING, {"note": "x"}, get_checks=lambda self: checks, display_field="name"))
     )
-    assert run.state == ("verification_failed" if found else "succeeded")
+    assert run.state == ("verification_failed" if count else "succeeded")
     assert run.checks == [
-        {"label": "wrong notes", "found": found, "sample": ["t1", "t2"][:found]},
+        {"label": "wrong notes", "found": count, "sample": ["t1", "t2"][:count]},
         {"label": "none", "found": 0, "sample": []},
     ]
 
 
 @pytest.mark.parametrize("seed", ["0", "2"])
 def test_another_process_finds_the_same_declaration(manage: Manage, seed: str) -> None:
-    """A set in a filter (as in trials_annotate) has another order where the seed is another."""
+    """A set in a filter (as in trials_annotate) has another order with another hash seed."""
     create_things(3)
-    made = create_run(registry.get_operation("trials_annotate"))
-    done = manage("runs", "resume", made.pk, env={"PYTHONHASHSEED": seed})
-    assert (done.returncode, done.stderr) == (0, "")
+    run = create_run(registry.get_operation("trials_annotate"))
+    resumed = manage("runs", "resume", run.pk, env={"PYTHONHASHSEED": seed})
+    assert (resumed.returncode, resumed.stderr) == (0, "")

@@ -19,6 +19,9 @@ from ops.runs.preview import build_preview
 from ops.runs.progress import read_progress
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
+    BOTH,
+    FILL,
+    MISSING,
     audited_changes,
     create_run,
     create_things,
@@ -27,19 +30,14 @@ from tests.ops.running import (
     execute_run,
     execute_sql,
     make_operation,
-    make_row_operation,
     primary_keys,
 )
 from tests.trials.models import Elsewhere, Owner, TextKeyed, Thing, UuidKeyed
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
-MISSING = Thing.objects.filter(note=None)
-FILL = make_operation(MISSING, {"note": F("name")})
-FILL_EACH = make_row_operation(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
 
-
-@pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
+@BOTH
 def test_a_filter_narrows_the_run_its_total_and_its_preview(
     declare: RegisterOperation, declared: type
 ) -> None:
@@ -51,7 +49,7 @@ def test_a_filter_narrows_the_run_its_total_and_its_preview(
     assert run.scope == {"filter": {"score": "2"}, "keys": False}
 
 
-def test_filters_are_all_to_hold(declare: RegisterOperation) -> None:
+def test_a_row_must_match_every_filter(declare: RegisterOperation) -> None:
     rows = create_things(4, score=2)
     run = execute_operation(declare(FILL), scope=Scope(filter={"score": "2", "name": "t3"}))
     assert audited_changes(run).keys() == {str(rows[2].pk)}
@@ -59,19 +57,19 @@ def test_filters_are_all_to_hold(declare: RegisterOperation) -> None:
 
 def test_a_filter_may_name_a_foreign_key(declare: RegisterOperation) -> None:
     owner = Owner.objects.create(name="Ana")
-    mine, _ = create_things(1, owner=owner) + create_things(1)
+    owned, _ = create_things(1, owner=owner) + create_things(1)
     run = execute_operation(declare(FILL), scope=Scope(filter={"owner": str(owner.pk)}))
-    assert audited_changes(run).keys() == {str(mine.pk)}
+    assert audited_changes(run).keys() == {str(owned.pk)}
 
 
-@pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
+@BOTH
 def test_keys_narrow_the_run_and_are_kept_in_their_table(declare: RegisterOperation, declared: type) -> None:
     rows = create_things(6)
-    wanted = [rows[1], rows[4]]
-    run = create_run(declare(declared), scope=Scope.of_keys(row.pk for row in wanted))
-    assert set(Key.objects.values_list("run", "object_id")) == {(run.pk, str(row.pk)) for row in wanted}
+    chosen = [rows[1], rows[4]]
+    run = create_run(declare(declared), scope=Scope.of_keys(row.pk for row in chosen))
+    assert set(Key.objects.values_list("run", "object_id")) == {(run.pk, str(row.pk)) for row in chosen}
     execute_run(run)
-    assert (run.state, run.total, audited_changes(run).keys()) == ("succeeded", 2, primary_keys(wanted))
+    assert (run.state, run.total, audited_changes(run).keys()) == ("succeeded", 2, primary_keys(chosen))
 
 
 def test_keys_of_text_and_uuid_find_their_rows(declare: RegisterOperation) -> None:
@@ -105,7 +103,7 @@ COLUMNS = "id, name, note, score, owner, doubled, updated_at"
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("conditions", "message"),
     [
         ({"nope": "1"}, f"trials.Thing has no column 'nope'; it has {COLUMNS}"),
         ({"owner__name": "x"}, "trials.Thing has no column 'owner__name'"),
@@ -118,12 +116,12 @@ COLUMNS = "id, name, note, score, owner, doubled, updated_at"
     ],
 )
 def test_a_filter_that_the_model_cannot_have_is_refused(
-    declare: RegisterOperation, asked: Mapping[str, str], words: str
+    declare: RegisterOperation, conditions: Mapping[str, str], message: str
 ) -> None:
-    request = RunRequest(declare(FILL), "me", scope=Scope(filter=asked))
-    with pytest.raises(InvalidScope) as refused:
+    request = RunRequest(declare(FILL), "me", scope=Scope(filter=conditions))
+    with pytest.raises(InvalidScope) as error:
         build_preview(request)
-    assert str(refused.value).startswith(words)
+    assert str(error.value).startswith(message)
     with pytest.raises(InvalidScope):
         create_run(FILL, scope=request.scope)
 
@@ -153,21 +151,21 @@ def test_a_total_is_never_less_than_what_is_done(declare: RegisterOperation) -> 
     run = create_run(declare(FILL), batch_size=1)
     Thing.objects.update(note=None)  # between the count and the first batch
     execute_run(run)
-    told = read_progress(run)
-    assert (run.total, told.changed, told.total) == (2, 4, 4)
+    progress = read_progress(run)
+    assert (run.total, progress.changed, progress.total) == (2, 4, 4)
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
-@pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
-def test_keys_are_walked_whatever_their_order_as_text(
+@BOTH
+def test_keys_are_advanced_along_whatever_their_order_as_text(
     declare: RegisterOperation, declared: type, lanes: int
 ) -> None:
     rows = create_things(120)
-    wanted = [row for number, row in enumerate(rows) if number % 3]
+    chosen = [row for number, row in enumerate(rows) if number % 3]
     run = execute_operation(
-        declare(declared), scope=Scope.of_keys(r.pk for r in wanted), lanes=lanes, batch_size=7
+        declare(declared), scope=Scope.of_keys(r.pk for r in chosen), lanes=lanes, batch_size=7
     )
-    assert (run.state, run.sweep, audited_changes(run).keys()) == ("succeeded", 1, primary_keys(wanted))
+    assert (run.state, run.sweep, audited_changes(run).keys()) == ("succeeded", 1, primary_keys(chosen))
 
 
 def test_a_run_over_few_keys_reads_few_rows(declare: RegisterOperation) -> None:
@@ -192,7 +190,7 @@ def test_the_checks_of_a_run_over_few_keys_read_few_rows(declare: RegisterOperat
     fill = declare(make_operation(MISSING, {"note": F("name")}, get_checks=lambda self: checks))
     before = rows_read()
     run = execute_operation(fill, scope=Scope.of_keys(row.pk for row in rows[::500]))
-    assert (run.state, [found["found"] for found in run.checks]) == ("succeeded", [0, 0])
+    assert (run.state, [check["found"] for check in run.checks]) == ("succeeded", [0, 0])
     assert rows_read() - before < 300
 
 
@@ -209,7 +207,7 @@ def test_a_retry_reads_the_failed_rows_alone(declare: RegisterOperation) -> None
 
 
 def rows_read() -> int:
-    """Rows of things that were read so far, by whatever way."""
+    """The rows of trials_thing that were read so far, by any kind of scan."""
     execute_sql("SELECT pg_stat_force_next_flush()")
     [(read,)] = execute_sql(
         "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables"
@@ -221,8 +219,8 @@ def rows_read() -> int:
 def test_many_keys_are_stored_once_each_however_they_are_written(declare: RegisterOperation) -> None:
     row = UuidKeyed.objects.create()
     missing = UuidKeyed.objects.filter(note=None)
-    spelt = [str(row.pk), str(row.pk).upper(), row.pk.hex]
-    run = execute_operation(declare(make_operation(missing, {"note": "x"})), scope=Scope.of_keys(spelt))
+    spellings = [str(row.pk), str(row.pk).upper(), row.pk.hex]
+    run = execute_operation(declare(make_operation(missing, {"note": "x"})), scope=Scope.of_keys(spellings))
     assert (run.total, list(run.keys.values_list("object_id", flat=True))) == (1, [str(row.pk)])
 
 
@@ -259,13 +257,13 @@ def test_raw_sql_need_not_name_the_table_beside_a_list_of_keys(declare: Register
     fill = declare(make_operation(missing.filter(note=None), {"note": RawSQL("'n' || id", ())}))
     some = rows[::7]
     run = execute_operation(fill, scope=Scope.of_keys(row.pk for row in some), batch_size=3)
-    assert {key: told["note"]["new"] for key, told in audited_changes(run).items()} == {
+    assert {key: progress["note"]["new"] for key, progress in audited_changes(run).items()} == {
         str(row.pk): f"n{row.pk}" for row in some
     }
 
 
 @isolate_apps("tests.trials")
-def test_a_key_that_is_too_long_is_not_cut_to_that_of_another_row(declare: RegisterOperation) -> None:
+def test_a_key_that_is_too_long_is_not_truncated_to_another_rows(declare: RegisterOperation) -> None:
     class Short(Model):
         code = CharField(max_length=3, primary_key=True)
         note = CharField(max_length=10, null=True)

@@ -1,4 +1,4 @@
-"""The moves of a run: those of the table and no other."""
+"""The transitions of a run: those of the table and no other."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -40,16 +40,16 @@ def run_in(state: State) -> Run:
 
 
 @pytest.mark.parametrize("origin", State)
-def test_a_run_moves_as_the_table_says_and_not_otherwise(origin: State) -> None:
+def test_only_the_transitions_of_the_table_are_allowed(origin: State) -> None:
     for to in State:
         run = run_in(origin)
         if to in TRANSITIONS[origin]:
             lifecycle.transition(run, to)
             assert run.state == to
         else:
-            with pytest.raises(InvalidTransition) as refused:
+            with pytest.raises(InvalidTransition) as error:
                 lifecycle.transition(run, to)
-            assert str(refused.value) == (
+            assert str(error.value) == (
                 f"run {run.pk} cannot become {to.label}: its state is {origin.label}."
                 f" To see it: manage.py runs show {run.pk}"
             )
@@ -57,7 +57,7 @@ def test_a_run_moves_as_the_table_says_and_not_otherwise(origin: State) -> None:
             assert run.state == origin
 
 
-def test_the_table_is_the_designs() -> None:
+def test_the_table_is_as_designed() -> None:
     ends = {S.SUCCEEDED, S.FINISHED_WITH_FAILURES, S.VERIFICATION_FAILED, S.FAILED}
     assert {
         S.AWAITING_APPROVAL: {S.QUEUED, S.CANCELLED},
@@ -74,7 +74,7 @@ def test_the_table_is_the_designs() -> None:
     } == TRANSITIONS
 
 
-# What each state becomes by each verb; None where it is refused.
+# The state after each verb; None where it is refused.
 VERBS: dict[Callable[[Run], None], dict[State, State | None]] = {
     lifecycle.pause: {S.RUNNING: S.PAUSED, S.PAUSING: S.PAUSED},
     lifecycle.cancel: {
@@ -93,7 +93,7 @@ VERBS: dict[Callable[[Run], None], dict[State, State | None]] = {
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 @pytest.mark.parametrize("state", State)
-def test_a_verb_brings_a_run_where_it_says_or_is_refused(
+def test_a_verb_moves_a_run_to_its_state_or_is_refused(
     declare: RegisterOperation, verb: Callable[[Run], None], state: State
 ) -> None:
     run = create_run(declare(FILL))
@@ -108,7 +108,7 @@ def test_a_verb_brings_a_run_where_it_says_or_is_refused(
             verb(run)
 
 
-def test_an_unknown_run_is_answered_with_how_to_list_them() -> None:
+def test_an_unknown_run_is_an_error_with_the_next_command() -> None:
     with pytest.raises(UnknownRun, match=r"^there is no run 42. To list the runs: manage.py runs$"):
         lifecycle.get_run(42)
 
@@ -123,7 +123,7 @@ def test_a_pause_between_batches_keeps_what_was_done_and_resume_finishes(declare
     assert audited_changes(run).keys() == primary_keys(rows)
 
 
-def test_a_wish_to_stop_pauses_after_the_batch(declare: RegisterOperation) -> None:
+def test_a_stop_pauses_the_run_after_the_batch(declare: RegisterOperation) -> None:
     create_things(10)
     stop = Event()
     run = execute_run(
@@ -133,13 +133,13 @@ def test_a_wish_to_stop_pauses_after_the_batch(declare: RegisterOperation) -> No
 
 
 @pytest.mark.parametrize(("verb", "becomes"), [(lifecycle.pause, S.PAUSED), (lifecycle.cancel, S.CANCELLED)])
-def test_a_wish_to_stop_after_somebody_halted_the_run_is_no_error(
+def test_a_stop_after_somebody_halted_the_run_is_no_error(
     declare: RegisterOperation, verb: Callable[[Run], None], becomes: State
 ) -> None:
     create_things(10)
     stop = Event()
-    watched = RecordingMonitor(lambda number: (verb(Run.objects.get()), stop.set()))
-    assert execute_run(create_run(declare(FILL), batch_size=3), watched, stop).state == becomes
+    monitor = RecordingMonitor(lambda number: (verb(Run.objects.get()), stop.set()))
+    assert execute_run(create_run(declare(FILL), batch_size=3), monitor, stop).state == becomes
 
 
 def test_a_cancel_between_batches_keeps_what_was_done_and_frees_the_column(
@@ -155,7 +155,7 @@ def test_a_cancel_between_batches_keeps_what_was_done_and_frees_the_column(
         lifecycle.requeue(run)
 
 
-def test_times_are_of_the_first_start_and_the_last_end(declare: RegisterOperation) -> None:
+def test_a_resumed_run_keeps_its_start_and_gets_a_new_end(declare: RegisterOperation) -> None:
     create_things(6)
     run = create_run(declare(FILL), batch_size=3)
     assert (run.started_at, run.finished_at) == (None, None)
@@ -176,7 +176,7 @@ def test_a_run_that_a_restore_paused_has_not_worked_since_its_backup(declare: Re
     assert (run.state, run.worked, run.working_since) == ("queued", timedelta(seconds=2), None)
 
 
-def test_the_time_in_which_nobody_worked_on_a_run_that_was_killed_does_not_count(
+def test_the_time_after_a_kill_until_the_next_start_does_not_count(
     declare: RegisterOperation,
 ) -> None:
     create_things(3)
@@ -190,7 +190,7 @@ def test_the_time_in_which_nobody_worked_on_a_run_that_was_killed_does_not_count
     assert hour <= read_progress(run).elapsed < 1.5 * hour
 
 
-def test_the_time_of_a_run_that_others_work_on_goes_on_where_one_joins(declare: RegisterOperation) -> None:
+def test_the_time_of_a_run_in_progress_goes_on_when_a_process_joins(declare: RegisterOperation) -> None:
     create_things(3)
     run = create_run(declare(FILL))
     lifecycle.start(run)
@@ -204,10 +204,10 @@ def test_the_time_of_a_run_that_others_work_on_goes_on_where_one_joins(declare: 
 def test_two_processes_that_start_one_queued_run_both_work_on_it(declare: RegisterOperation) -> None:
     create_things(3)
     run = create_run(declare(FILL))
-    twin = Run.objects.get(pk=run.pk)
+    copy = Run.objects.get(pk=run.pk)
     lifecycle.start(run)
-    lifecycle.start(twin)
-    assert (run.state, twin.state) == ("running", "running")
+    lifecycle.start(copy)
+    assert (run.state, copy.state) == ("running", "running")
 
 
 @pytest.mark.parametrize(
@@ -218,27 +218,27 @@ def test_two_processes_that_start_one_queued_run_both_work_on_it(declare: Regist
         (lifecycle.cancel, S.QUEUED, S.RUNNING, S.CANCELLED),
     ],
 )
-def test_a_run_that_is_moved_in_the_same_moment_is_halted_or_left_at_its_end(
+def test_a_run_that_another_process_moves_meanwhile_is_halted_or_over(
     act: Callable[[Run], None], origin: State, meanwhile: State, becomes: State
 ) -> None:
-    run, refused = run_in(origin), []
+    run, errors = run_in(origin), []
 
-    def asked() -> None:
+    def act_in_thread() -> None:
         try:
             act(run)
         except InvalidTransition as exc:
-            refused.append(exc)
+            errors.append(exc)
         finally:
             connection.close()
 
-    asking = Thread(target=asked)
+    thread = Thread(target=act_in_thread)
     with player() as other:
         other.execute("UPDATE ops_run SET state = %s WHERE id = %s", [meanwhile, run.pk])
-        asking.start()
+        thread.start()
         wait_until(is_lock_awaited)
         other.commit()
-    asking.join(timeout=30)
-    assert (Run.objects.get(pk=run.pk).state, run.state, refused) == (becomes, becomes, [])
+    thread.join(timeout=30)
+    assert (Run.objects.get(pk=run.pk).state, run.state, errors) == (becomes, becomes, [])
 
 
 def test_a_run_whose_model_is_gone_is_cancelled_and_its_column_free(declare: RegisterOperation) -> None:

@@ -1,4 +1,4 @@
-"""Players on the same rows: skipped while they hold them, caught later, never overwritten unseen."""
+"""Players on the same rows: rows that they lock are skipped, tried later, and never overwritten."""
 
 from threading import Event, Thread
 from typing import Any
@@ -16,6 +16,9 @@ from ops.operations.revert import Revert
 from ops.runs import lifecycle
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
+    BOTH,
+    FILL,
+    MISSING,
     RecordingMonitor,
     audited_changes,
     commit_when_awaited,
@@ -27,7 +30,6 @@ from tests.ops.running import (
     execute_sql,
     is_lock_awaited,
     make_operation,
-    make_row_operation,
     player,
     primary_keys,
     wait_until,
@@ -36,15 +38,11 @@ from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
-MISSING = Thing.objects.filter(note=None)
-FILL = make_operation(MISSING, {"note": F("name")})
-FILL_EACH = make_row_operation(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
-BOTH = pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
 HOLD = "SELECT FROM trials_thing WHERE id = ANY(%s) FOR UPDATE"
 
 
 @BOTH
-def test_rows_that_a_player_holds_are_caught_by_the_next_sweep(
+def test_rows_that_a_player_has_locked_are_tried_in_the_next_sweep(
     declare: RegisterOperation, declared: Any
 ) -> None:
     rows = create_things(10)
@@ -57,7 +55,7 @@ def test_rows_that_a_player_holds_are_caught_by_the_next_sweep(
 
 
 @BOTH
-def test_a_row_held_to_the_end_is_named_as_failed(declare: RegisterOperation, declared: Any) -> None:
+def test_a_row_locked_to_the_end_is_recorded_as_failed(declare: RegisterOperation, declared: Any) -> None:
     rows = create_things(4)
     with player() as other:
         other.execute(HOLD, [[rows[1].pk]])
@@ -79,19 +77,19 @@ def test_rows_that_commit_behind_the_cursor_are_caught(declare: RegisterOperatio
     assert (run.state, audited_changes(run).keys()) == ("succeeded", primary_keys(rows))
 
 
-def test_a_span_is_changed_at_once_and_after_a_row_that_a_player_holds_around_such_rows(
+def test_batches_merge_and_skip_locked_rows_after_one_met_a_lock(
     declare: RegisterOperation,
 ) -> None:
     rows = create_things(100)
-    with player() as other, CaptureQueriesContext(connection) as told:
+    with player() as other, CaptureQueriesContext(connection) as queries:
         other.execute(HOLD, [[rows[45].pk]])
         released = RecordingMonitor(lambda number: Lane.objects.get().finished and other.rollback())
         run = execute_operation(declare(FILL), released, batch_size=10)
     assert (run.state, run.sweep, len(audited_changes(run))) == ("succeeded", 2, 100)
-    ways = ["skipping" if "SKIP LOCKED" in q["sql"] else "at once" for q in told if "audited AS" in q["sql"]]
-    # Four batches, and a fifth that met the row.
-    tried = 5 if may_merge(Thing) else 0
-    assert ways == ["at once"] * tried + ["skipping"] * (len(ways) - tried)
+    modes = ["skip" if "SKIP LOCKED" in q["sql"] else "merge" for q in queries if "audited AS" in q["sql"]]
+    # Four batches, and a fifth that met the locked row.
+    merged = 5 if may_merge(Thing) else 0
+    assert modes == ["merge"] * merged + ["skip"] * (len(modes) - merged)
 
 
 def test_the_cursor_stops_at_the_last_key_in_its_own_order(declare: RegisterOperation) -> None:
@@ -100,16 +98,16 @@ def test_the_cursor_stops_at_the_last_key_in_its_own_order(declare: RegisterOper
     cursors: list[str | None] = []
     with player() as other:
         other.execute(HOLD, [[79]])  # so that rows are locked first, and a batch may be full
-        watched = RecordingMonitor(lambda number: cursors.append(Lane.objects.get().cursor))
+        monitor = RecordingMonitor(lambda number: cursors.append(Lane.objects.get().cursor))
         run = create_run(declare(FILL), batch_size=11)
         lifecycle.start(run)
-        worker = RunExecutor(run, watched, Event())
+        worker = RunExecutor(run, monitor, Event())
         while len(cursors) < 5:
             worker.step()
     assert [cursor for cursor in cursors if cursor][:4] == ["89", "100", "111", "122"]
 
 
-def test_a_process_that_slept_until_the_last_sweep_waits_for_rows_as_that_one_must(
+def test_a_process_that_slept_until_the_last_sweep_waits_for_rows(
     declare: RegisterOperation,
 ) -> None:
     create_things(2)
@@ -117,37 +115,36 @@ def test_a_process_that_slept_until_the_last_sweep_waits_for_rows_as_that_one_mu
     lifecycle.start(run)
     worker = RunExecutor(run, RecordingMonitor(), Event())
     Run.objects.update(sweep=LAST_SWEEP)
-    with CaptureQueriesContext(connection) as told:
+    with CaptureQueriesContext(connection) as queries:
         worker.step()
         worker.step()
     assert len(audited_changes(run)) == 1
-    assert not [query for query in told if "SKIP LOCKED" in query["sql"] and "audited AS" in query["sql"]]
+    assert not [query for query in queries if "SKIP LOCKED" in query["sql"] and "audited AS" in query["sql"]]
 
 
-def test_a_sweep_that_waits_checks_again_what_the_player_left(declare: RegisterOperation) -> None:
+def test_a_sweep_that_waits_checks_the_row_again(declare: RegisterOperation) -> None:
     """The engine waits for the lock of a row that no longer needs the change when it gets it."""
-    settled, still = create_things(2)
+    filled, missing = create_things(2)
     run = create_run(declare(FILL))
     type(run).objects.update(sweep=3)
     with player() as other:
-        other.execute("UPDATE trials_thing SET note = 'mine' WHERE id = %s", [settled.pk])
+        other.execute("UPDATE trials_thing SET note = 'mine' WHERE id = %s", [filled.pk])
         with commit_when_awaited(other):
             execute_run(run)
     assert run.state == "succeeded"
-    assert audited_changes(run).keys() == {str(still.pk)}
-    settled.refresh_from_db()
-    assert settled.note == "mine"
+    assert audited_changes(run).keys() == {str(missing.pk)}
+    filled.refresh_from_db()
+    assert filled.note == "mine"
 
 
-def test_a_row_changed_while_the_statement_looked_is_not_audited(
+def test_a_row_changed_since_the_statements_snapshot_is_not_audited(
     declare: RegisterOperation, gate: Any
 ) -> None:
-    """The statement saw the row as a candidate; before it locks it, a player has filled it in."""
+    """The row is a candidate in the statement's snapshot; before it is locked, a player fills it in."""
     create_things(2)
-    passes = Func(F("id"), function="trial_gate", output_field=BooleanField())
-    run = create_run(
-        declare(make_operation(lambda: MISSING.annotate(passes=passes).filter(passes=True), {"note": "run"}))
-    )
+    is_passing = Func(F("id"), function="trial_gate", output_field=BooleanField())
+    rows = MISSING.annotate(is_passing=is_passing).filter(is_passing=True)
+    run = create_run(declare(make_operation(lambda: rows, {"note": "run"})))
     gate.close()
     thread = Thread(target=lambda: (execute_run(run), connection.close()))
     thread.start()
@@ -181,7 +178,7 @@ def gate(transactional_db: None) -> Any:
 
 
 @BOTH
-def test_a_trigger_that_keeps_a_row_as_it_was_leaves_a_failure(
+def test_a_row_that_a_trigger_keeps_unchanged_is_a_failure(
     declare: RegisterOperation, trigger: Any, declared: Any
 ) -> None:
     rows = create_things(3)
@@ -192,7 +189,7 @@ def test_a_trigger_that_keeps_a_row_as_it_was_leaves_a_failure(
     assert audited_changes(run).keys() == {str(rows[0].pk), str(rows[2].pk)}
 
 
-def test_a_revert_of_every_row_joins_none_of_them_once_more(declare: RegisterOperation) -> None:
+def test_a_revert_of_every_row_reads_none_of_them_again(declare: RegisterOperation) -> None:
     create_things(6)
     run = execute_operation(declare(FILL))
     with CaptureQueriesContext(connection) as queries:
@@ -205,7 +202,7 @@ def test_a_revert_of_every_row_joins_none_of_them_once_more(declare: RegisterOpe
     assert [text for text in later if "listed_audit_logs_" in text] == []
 
 
-def test_a_row_that_stands_again_as_written_is_reverted_in_a_later_sweep(declare: RegisterOperation) -> None:
+def test_a_row_changed_back_to_the_runs_value_is_reverted_later(declare: RegisterOperation) -> None:
     rows = create_things(6)
     run = execute_operation(declare(FILL))
     first = Thing.objects.filter(pk=min(primary_keys(rows)))

@@ -12,6 +12,8 @@ from django.db.models import F, QuerySet
 from ops.models import AuditLog
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
+    BOTH,
+    FILL,
     RecordingMonitor,
     audited_changes,
     create_run,
@@ -28,11 +30,6 @@ from tests.trials.models import DateKeyed, Owner, Profile, TextKeyed, Thing, Uui
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
-MISSING = Thing.objects.filter(note=None)
-FILL = make_operation(MISSING, {"note": F("name")})
-FILL_EACH = make_row_operation(MISSING, lambda rows: {row.pk: {"note": row.name} for row in rows}, "note")
-BOTH = pytest.mark.parametrize("declared", [FILL, FILL_EACH], ids=["changes", "process"])
-
 
 @BOTH
 def test_thousands_of_rows_get_one_audit_row_each(declare: RegisterOperation, declared: Any) -> None:
@@ -44,13 +41,13 @@ def test_thousands_of_rows_get_one_audit_row_each(declare: RegisterOperation, de
     assert run.lanes.get().changed == 3000
 
 
-def test_an_audit_row_tells_who_what_and_in_which_run(declare: RegisterOperation) -> None:
+def test_an_audit_row_has_the_user_the_object_and_the_run(declare: RegisterOperation) -> None:
     (row,) = create_things(1)
     run = execute_operation(declare(FILL))
-    told = AuditLog.objects.values().get()
-    assert told.pop("created_at") > row.updated_at
-    del told["id"]
-    assert told == {
+    entry = AuditLog.objects.values().get()
+    assert entry.pop("created_at") > row.updated_at
+    del entry["id"]
+    assert entry == {
         "run_id": run.pk,
         "action": "trial",
         "object_type": "trials.thing",
@@ -66,8 +63,8 @@ def test_an_audit_row_tells_who_what_and_in_which_run(declare: RegisterOperation
 def test_a_pinned_size_bounds_every_batch(declare: RegisterOperation, declared: Any, lanes: int) -> None:
     create_things(100)
     changed: list[int] = []
-    watched = RecordingMonitor(lambda number: changed.append(AuditLog.objects.count()))
-    run = execute_operation(declare(declared), watched, batch_size=7, lanes=lanes)
+    monitor = RecordingMonitor(lambda number: changed.append(AuditLog.objects.count()))
+    run = execute_operation(declare(declared), monitor, batch_size=7, lanes=lanes)
     assert max(after - before for before, after in itertools.pairwise([0, *changed])) == 7
     assert (run.state, len(audited_changes(run))) == ("succeeded", 100)
 
@@ -94,7 +91,7 @@ def test_more_lanes_than_rows_lose_nothing(declare: RegisterOperation, declared:
 
 
 @BOTH
-def test_gaps_between_the_keys_are_jumped(declare: RegisterOperation, declared: Any) -> None:
+def test_gaps_between_the_keys_lose_no_row(declare: RegisterOperation, declared: Any) -> None:
     rows = [Thing(pk=10**number, name=f"t{number}") for number in range(1, 13)]
     Thing.objects.bulk_create(rows)
     run = execute_operation(declare(declared), batch_size=2)
@@ -111,7 +108,7 @@ def test_few_candidates_among_many_rows_are_all_found(declare: RegisterOperation
     assert run.total == len(rare)
 
 
-def test_a_table_without_statistics_is_walked_and_not_sorted_for_every_batch(
+def test_a_table_without_statistics_is_not_sorted_for_every_batch(
     declare: RegisterOperation,
 ) -> None:
     create_things(6000)
@@ -133,8 +130,8 @@ def _keys_read() -> int:
 @BOTH
 def test_the_cursor_follows_the_keys_and_not_their_text(declare: RegisterOperation, declared: Any) -> None:
     rows = Thing.objects.bulk_create(Thing(pk=pk, name="x") for pk in (2, 9, 10, 11, 99, 100, 101, 1000))
-    watched = RecordingMonitor()
-    run = execute_operation(declare(declared), watched, batch_size=3)
+    monitor = RecordingMonitor()
+    run = execute_operation(declare(declared), monitor, batch_size=3)
     assert audited_changes(run).keys() == primary_keys(rows)
     assert run.sweep == 1
 
@@ -213,7 +210,7 @@ WEIRD = [
 
 
 @pytest.mark.parametrize(
-    ("made", "rows"),
+    ("create", "rows"),
     [
         (lambda: TextKeyed.objects.bulk_create(TextKeyed(code=code) for code in WEIRD), TextKeyed.objects),
         (
@@ -230,17 +227,17 @@ WEIRD = [
     ],
     ids=["text", "uuid", "date", "foreign key"],
 )
-@pytest.mark.parametrize("how", ["changes", "process"])
+@pytest.mark.parametrize("kind", ["changes", "process"])
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_any_kind_of_key_can_be_walked(
-    declare: RegisterOperation, made: Any, rows: Any, how: str, lanes: int
+def test_any_type_of_key_can_be_advanced_along(
+    declare: RegisterOperation, create: Any, rows: Any, kind: str, lanes: int
 ) -> None:
-    made_rows = made()
+    created = create()
     missing: QuerySet[Any] = rows.filter(note=None)
     declared = make_operation(missing, {"note": "x"})
-    if how == "process":
-        declared = make_row_operation(missing, lambda found: {row.pk: {"note": "x"} for row in found}, "note")
+    if kind == "process":
+        declared = make_row_operation(missing, lambda batch: {row.pk: {"note": "x"} for row in batch}, "note")
     run = execute_operation(declare(declared), batch_size=2, lanes=lanes)
     assert errors_by_object(run) == {}
     assert (run.state, run.sweep) == ("succeeded", 1)
-    assert audited_changes(run).keys() == primary_keys(made_rows)
+    assert audited_changes(run).keys() == primary_keys(created)

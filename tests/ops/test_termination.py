@@ -15,6 +15,7 @@ from tests.ops.running import (
     execute_run,
     make_operation,
     make_row_operation,
+    parametrize_both,
 )
 from tests.trials.models import Thing
 
@@ -23,25 +24,25 @@ pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 LOW = Thing.objects.filter(score__lt=100)
 RAISE = make_operation(LOW, {"score": F("score") + 1})
 RAISE_EACH = make_row_operation(LOW, lambda rows: {row.pk: {"score": row.score + 1} for row in rows}, "score")
-BOTH = pytest.mark.parametrize("declared", [RAISE, RAISE_EACH], ids=["changes", "process"])
+BOTH = parametrize_both(RAISE, RAISE_EACH)
 
 
 @BOTH
 def test_it_is_stopped_before_anything_is_written(declare: RegisterOperation, declared: Any) -> None:
     create_things(20)
     run = create_run(declare(declared), batch_size=5)
-    with pytest.raises(NonTerminating, match="Nothing was changed") as stopped:
+    with pytest.raises(NonTerminating, match="Nothing was changed") as error:
         execute_run(run)
-    assert "trial changed row " in str(stopped.value)
+    assert "trial changed row " in str(error.value)
     run.refresh_from_db()
     assert run.state == "failed"
-    assert (run.error, run.error_code) == (f"NeverShrinks: {stopped.value}", "NeverShrinks")
+    assert (run.error, run.error_code) == (f"NeverShrinks: {error.value}", "NeverShrinks")
     assert audited_changes(run) == {}
     assert not Thing.objects.exclude(score=0).exists()
 
 
 @BOTH
-def test_it_is_stopped_too_where_the_first_keys_hold_no_candidate(
+def test_it_is_stopped_too_if_the_first_keys_are_no_candidates(
     declare: RegisterOperation, declared: Any
 ) -> None:
     create_things(300, score=500)
@@ -54,7 +55,7 @@ def test_it_is_stopped_too_where_the_first_keys_hold_no_candidate(
 
 
 @BOTH
-def test_one_row_that_does_not_shrink_is_enough(declare: RegisterOperation, declared: Any) -> None:
+def test_one_row_that_still_matches_is_enough(declare: RegisterOperation, declared: Any) -> None:
     create_things(3, score=99)
     create_things(1)
     with pytest.raises(NonTerminating):
@@ -62,7 +63,7 @@ def test_one_row_that_does_not_shrink_is_enough(declare: RegisterOperation, decl
     assert Thing.objects.filter(score=99).count() == 3
 
 
-def test_one_that_changes_nothing_never_shrinks(declare: RegisterOperation) -> None:
+def test_an_operation_that_changes_nothing_is_stopped(declare: RegisterOperation) -> None:
     create_things(3)
     with pytest.raises(NonTerminating):
         execute_operation(declare(make_operation(Thing.objects.all(), {"note": F("name")})))

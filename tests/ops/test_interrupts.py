@@ -1,4 +1,4 @@
-"""Real processes, interrupted, killed and joined by others: no row is lost, none is changed twice."""
+"""Real processes, interrupted, killed and joined by others: no row is lost or changed twice."""
 
 import signal
 from typing import Any
@@ -12,7 +12,7 @@ from tests.ops.told import mask_output
 from tests.trials.models import Thing
 
 EXECUTE = ("operate", "trials_annotate", "--execute")
-# So that it is not through before another process has begun, or before it is killed.
+# So slow that the run does not end before another process has begun, or before it is killed.
 SLOWLY = ("--max-rate", 200)
 
 
@@ -30,11 +30,11 @@ def test_a_signal_pauses_the_run_after_its_batch(manage: Manage, number: int) ->
     run = Run.objects.get()
     assert (process.returncode, run.state) == (130, "paused"), out + err
     assert err == ""
-    done = len(audited_changes(run))
-    assert 10 <= done < 1000
-    assert done % 5 == 0
+    count = len(audited_changes(run))
+    assert 10 <= count < 1000
+    assert count % 5 == 0
     assert mask_output(out).splitlines()[-2:] == [
-        f"Run N is paused: {done:,} changed in DURATION (RATE rows/s), K batches, 1 sweep.",
+        f"Run N is paused: {count:,} changed in DURATION (RATE rows/s), K batches, 1 sweep.",
         "To resume it: manage.py runs resume N",
     ]
     Run.objects.update(batch_size=None)  # the rest may go faster
@@ -64,9 +64,9 @@ def test_a_process_killed_in_the_middle_loses_nothing_and_repeats_nothing(manage
     process.communicate()
     run = Run.objects.get()
     assert run.state == "running"
-    wait_until(_nobody_works)
-    done = AuditLog.objects.filter(run=run).count()
-    assert done == changed() == Thing.objects.filter(note__isnull=False).count()
+    wait_until(_is_idle)
+    count = AuditLog.objects.filter(run=run).count()
+    assert count == changed() == Thing.objects.filter(note__isnull=False).count()
     Run.objects.update(max_rate=None)  # the rest may go faster
     finished = manage("runs", "resume", run.pk)
     assert (finished.returncode, finished.stderr) == (0, "")
@@ -74,7 +74,7 @@ def test_a_process_killed_in_the_middle_loses_nothing_and_repeats_nothing(manage
     assert not Thing.objects.filter(note=None).exists()
 
 
-def _nobody_works() -> bool:
+def _is_idle() -> bool:
     at_work = "datname = current_database() AND application_name LIKE 'kyndo run%%'"
     return not execute_sql(f"SELECT 1 FROM pg_stat_activity WHERE {at_work}")
 
@@ -87,8 +87,8 @@ def test_a_second_process_joins_and_each_row_is_changed_once(manage: Manage, lan
     run = Run.objects.get()
     Run.objects.update(max_rate=None)  # the first has its rate, the second need not wait
     second = manage.popen("runs", "resume", run.pk)
-    told: list[Any] = [process.communicate(timeout=200) for process in (first, second)]
-    assert (first.returncode, second.returncode, [err for _, err in told]) == (0, 0, ["", ""])
+    outputs: list[Any] = [process.communicate(timeout=200) for process in (first, second)]
+    assert (first.returncode, second.returncode, [err for _, err in outputs]) == (0, 0, ["", ""])
     assert audited_changes(run).keys() == primary_keys(rows)
     assert changed() == 3000
     run.refresh_from_db()
