@@ -100,4 +100,4 @@ def format_row_count(model: Any, count: int) -> str:
 def format_time_left(rows: int, rate: float) -> str:
     """Format the time for ``rows`` at ``rate`` rows per second; with none left, the last sweep still runs."""
     seconds = min(rows / max(rate, 0.001), timedelta(days=999).total_seconds())
-    return f"{format_duration(timedelta(seconds=seconds))} left" if rows else "checking the rest"
+    return f"{format_duration(timedelta(seconds=seconds))} left" if rows else "checking for remaining rows"

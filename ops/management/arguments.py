@@ -1,4 +1,4 @@
-"""The kinds of value that commands take, each refused in words that say what it may be."""
+"""Argument types and shared arguments of the commands. Each error says which values are valid."""
 
 from __future__ import annotations
 
@@ -10,43 +10,47 @@ from typing import Any
 
 from ops.health.indicators import INDICATOR_NAMES as INDICATORS
 
-FILTER_SYNTAX = "COLUMN__isnull=true for NULL, COLUMN__in=A,B for several, COLUMN__contains=A for lists"
+FILTER_SYNTAX = (
+    "COLUMN__isnull=true for NULL, COLUMN__in=A,B for several values, COLUMN__contains=A for lists"
+)
 _MAX_INTEGER = 2**31 - 1
 _MAX_NAME_LENGTH = 150
 _MAX_LANES = 256
 
 
 def os_username() -> str:
-    """Return the OS user's name; ``unknown`` where the user id has none, as in containers."""
+    """Return the name of the OS user; ``unknown`` if the user id has no name, as in some containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
 
 
-def integer_between(least: int, most: int) -> Callable[[str], int]:
+def integer_between(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Return an argument type for integers of the range, both ends included."""
+
     def parse(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
-            number = least - 1
-        if not least <= number <= most:
-            raise ArgumentTypeError(f"{text!r} is not a whole number from {least:,} to {most:,}")
+            number = minimum - 1
+        if not minimum <= number <= maximum:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {minimum:,} to {maximum:,}")
         return number
 
     return parse
 
 
-def make_argument_type(read: Callable[[str], Any], told: str) -> Callable[[str], Any]:
-    """``told`` says what it may be where ``read`` raises ValueError."""
+def make_argument_type(parse: Callable[[str], Any], description: str) -> Callable[[str], Any]:
+    """Return an argument type that says "'x' is not {description}" where ``parse`` raises ValueError."""
 
-    def parse(text: str) -> Any:
+    def parse_argument(text: str) -> Any:
         try:
-            return read(text)
+            return parse(text)
         except ValueError:
-            raise ArgumentTypeError(f"{text!r} is not {told}") from None
+            raise ArgumentTypeError(f"{text!r} is not {description}") from None
 
-    return parse
+    return parse_argument
 
 
 positive_integer = integer_between(1, _MAX_INTEGER)
@@ -55,14 +59,18 @@ lane_count = integer_between(1, _MAX_LANES)
 
 
 def escape_percent(text: str) -> str:
-    """The text for argparse's help, where a percent sign means more than itself."""
+    """Escape percent signs, since argparse formats help texts with %."""
     return text.replace("%", "%%")
 
 
 def add_mode_arguments(parser: ArgumentParser) -> None:
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--dry-run", action="store_true", help="Preview only; this is the default.")
-    mode.add_argument("--execute", action="store_true", help="Do it.")
+    mode.add_argument("--dry-run", action="store_true", help="Only show a preview (the default).")
+    mode.add_argument("--execute", action="store_true", help="Make the changes.")
+
+
+def add_json_argument(parser: ArgumentParser, **kwargs: Any) -> None:
+    parser.add_argument("--json", action="store_true", help="Write JSON, one object per line.", **kwargs)
 
 
 def add_throttle_arguments(parser: ArgumentParser) -> None:
@@ -70,13 +78,16 @@ def add_throttle_arguments(parser: ArgumentParser) -> None:
         "--batch-size",
         type=positive_integer,
         metavar="N",
-        help="Rows changed in a batch; by default it adapts.",
+        help="Change N rows per batch. By default the batch size adapts.",
     )
     parser.add_argument(
-        "--max-rate", type=positive_integer, metavar="N", help="Rows changed a second, at most."
+        "--max-rate", type=positive_integer, metavar="N", help="Change at most N rows per second."
     )
     parser.add_argument(
-        "--max-failures", type=non_negative_integer, metavar="N", help="More failed rows fail the run."
+        "--max-failures",
+        type=non_negative_integer,
+        metavar="N",
+        help="Fail the run after more than N failed rows.",
     )
 
 
@@ -88,7 +99,7 @@ def add_ignore_health_argument(parser: ArgumentParser) -> None:
         choices=INDICATORS,
         default=[],
         metavar="NAME",
-        help=f"Not held by this indicator: {', '.join(INDICATORS)}.",
+        help=f"Do not hold the run because of this health indicator: {', '.join(INDICATORS)}.",
     )
 
 
@@ -99,21 +110,28 @@ def add_performed_by_argument(parser: ArgumentParser) -> None:
         type=parse_performed_by,
         default=os_username(),
         metavar="NAME",
-        help="Who asks.",
+        help="User recorded in the audit log (default: your user name on this machine).",
     )
 
 
 def get_performed_by_flags(performed_by: str) -> list[str]:
-    """What to type again, so that the same person asks."""
+    """Return the flags that name the same user in a command to type next."""
     return [] if performed_by == os_username() else ["--as", performed_by]
 
 
 def add_worker_arguments(parser: ArgumentParser | _ArgumentGroup, remark: str = "") -> None:
     parser.add_argument(
-        "--queue", dest="workers", action="store_const", const=1, help="Leave it to the workers, and return."
+        "--queue",
+        dest="workers",
+        action="store_const",
+        const=1,
+        help="Let a worker execute the run, and return at once.",
     )
     parser.add_argument(
-        "--workers", type=lane_count, metavar="N", help=f"Leave it to N workers at once, and return{remark}."
+        "--workers",
+        type=lane_count,
+        metavar="N",
+        help=f"Let N workers execute the run at the same time, and return at once{remark}.",
     )
 
 
@@ -122,7 +140,7 @@ def add_no_backup_argument(parser: ArgumentParser) -> None:
         "--no-backup",
         dest="without_backup",
         action="store_true",
-        help="Without the fresh, verified backup that may be demanded here; the run tells of it.",
+        help="Start without a fresh, verified backup, even if this site requires one. The run records this.",
     )
 
 
@@ -133,7 +151,7 @@ def parse_performed_by(text: str) -> str:
 
 
 def validate_utf8(text: str) -> str:
-    """Of bytes that are no UTF-8 Python makes halves of characters, which the database does not take."""
+    """Return the text. Raises ArgumentTypeError for surrogates, which stand for bytes that are not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -142,8 +160,8 @@ def validate_utf8(text: str) -> str:
 
 
 def parse_path(text: str) -> Path:
-    if not text:  # which Path would take for the current folder
-        raise ArgumentTypeError("the name is empty")
+    if not text:  # Path("") would be the current folder.
+        raise ArgumentTypeError("the path is empty")
     return Path(text)
 
 
@@ -155,10 +173,10 @@ def parse_filter(text: str) -> tuple[str, str]:
 
 
 class FilterAction(Action):
-    """Gathers the pairs; a column asked twice would be one that no row can have."""
+    """Collects the pairs in a dict. Refuses a column that is given twice: no row could match both values."""
 
     def __call__(self, parser: ArgumentParser, namespace: Namespace, values: Any, option: Any = None) -> None:
-        gathered, (name, value) = dict(getattr(namespace, self.dest)), values
-        if name in gathered:
+        filters, (name, value) = dict(getattr(namespace, self.dest)), values
+        if name in filters:
             raise ArgumentError(self, f"{name} is given twice")
-        setattr(namespace, self.dest, gathered | {name: value})
+        setattr(namespace, self.dest, filters | {name: value})

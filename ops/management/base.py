@@ -1,4 +1,4 @@
-"""What every command of an operation shares: its flags, its preview, its execution, its errors."""
+"""Base classes of the commands: arguments, preview, execution and errors of an operation."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from ops.management.arguments import (
     FILTER_SYNTAX,
     FilterAction,
     add_ignore_health_argument,
+    add_json_argument,
     add_mode_arguments,
     add_no_backup_argument,
     add_performed_by_argument,
@@ -59,19 +60,19 @@ EXIT_INTERRUPTED = 130
 
 
 class OpsCommand(BaseCommand):
-    """A command whose errors are an operator's to read."""
+    """A command that reports expected errors in a line or two, without a traceback."""
 
     requires_system_checks = (TAG,)
-    needs_direct_connection: ClassVar[bool] = False  # past a pooler, where there is one: it needs a session
+    needs_direct_connection: ClassVar[bool] = False  # True bypasses a pooler: the command needs a session.
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        # ``--exec`` is not the same as ``--execute``: nothing is done on half a word.
+        # No abbreviations: ``--exec`` must not mean ``--execute``.
         return super().create_parser(prog_name, subcommand, **{"allow_abbrev": False, **kwargs})
 
     def run_from_argv(self, argv: list[str]) -> None:
         try:
             super().run_from_argv(argv)
-        except CommandError as exc:  # raised before there was a parser, or by it: Django catches later ones
+        except CommandError as exc:  # raised while the parser was built; Django catches later ones itself
             if "--traceback" in argv:
                 raise
             self.stderr.write(f"CommandError: {exc}")
@@ -87,11 +88,12 @@ class OpsCommand(BaseCommand):
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
+        """Raise CommandError for every OpsError, with its message and exit status."""
         try:
             yield
         except InvalidParams as exc:
-            told = "\n".join(self.format_error(name, m) for name, ms in exc.errors.items() for m in ms)
-            raise CommandError(told, returncode=exc.exit_status) from exc
+            message = "\n".join(self.format_error(name, m) for name, ms in exc.errors.items() for m in ms)
+            raise CommandError(message, returncode=exc.exit_status) from exc
         except OpsError as exc:
             raise CommandError(str(exc), returncode=exc.exit_status) from exc
 
@@ -108,15 +110,15 @@ class OpsCommand(BaseCommand):
         if options["execute"]:
             self.start_run(create_run(request), options["json"])
             return
-        seen = build_preview(request)
+        preview = build_preview(request)
         if options["json"]:
-            self.stdout.write(json.dumps(report_preview.as_json(seen), default=str))
+            self.stdout.write(json.dumps(report_preview.as_json(preview), default=str))
         else:
-            asked = [word for word in sys.argv[1:] if word != "--dry-run"]
-            self.write_lines(report_preview.as_lines(seen, manage_command(*asked, "--execute")))
+            arguments = [argument for argument in sys.argv[1:] if argument != "--dry-run"]
+            self.write_lines(report_preview.as_lines(preview, manage_command(*arguments, "--execute")))
 
     def start_run(self, run: Run, as_json: bool) -> None:
-        """Work on the run here, or call the workers to it."""
+        """Execute the run here, or enqueue it for the workers."""
         if run.workers is None:
             self.execute_run(run, as_json)
             return
@@ -127,9 +129,9 @@ class OpsCommand(BaseCommand):
             self.write_lines(report_run.format_queued(run, warning))
 
     def execute_run(self, run: Run, as_json: bool) -> None:
-        """Work on the run in the foreground, watched; exits with 130 when interrupted, 1 without success."""
-        with stop_event() as stop, self.create_reporter(run, as_json) as watcher:
-            state = self.run_until_finished(run, watcher, stop)
+        """Execute the run in the foreground; exit with 130 if interrupted, with 1 if it did not succeed."""
+        with stop_event() as stop, self.create_reporter(run, as_json) as reporter:
+            state = self.run_until_finished(run, reporter, stop)
         self.write_summary(run, as_json)
         if stop.is_set() and state == State.PAUSED:
             sys.exit(EXIT_INTERRUPTED)
@@ -142,17 +144,18 @@ class OpsCommand(BaseCommand):
         else:
             self.write_lines(report_run.format_summary(run))
 
-    def run_until_finished(self, run: Run, watcher: ProgressReporter, stop: Event) -> State:
-        """Work on the run; the error that failed it is the run's, and told with it."""
+    def run_until_finished(self, run: Run, reporter: ProgressReporter, stop: Event) -> State:
+        """Execute the run and return its state. Errors that fail the run are stored with it, not raised."""
         try:
-            return run_batches(run, watcher, stop)
+            return run_batches(run, reporter, stop)
         except DatabaseUnavailable as exc:
             raise CommandError(
                 f"The database is unavailable: {exc}\n"
-                f"Nothing is lost. Once it is back, go on with: {manage_command('runs', 'resume', run.pk)}"
+                "No work is lost. When the database is available again, continue with:"
+                f" {manage_command('runs', 'resume', run.pk)}"
             ) from exc
         except (DeclarationChanged, InvalidDeclaration, InvalidParams) as exc:
-            if run.state == State.QUEUED:  # nobody can ever go on with it, and it holds its columns
+            if run.state == State.QUEUED:  # No process could ever continue it, and it holds its columns.
                 lifecycle.start(run)
                 lifecycle.fail(run, str(exc))
             raise
@@ -172,7 +175,7 @@ class OpsCommand(BaseCommand):
 
 
 class OperationCommand(OpsCommand):
-    """The command of one operation; ``flags`` gives a parameter another flag than its own name."""
+    """The command of one operation. ``flags`` maps a param to a flag that differs from its name."""
 
     operation: ClassVar[str]
     flags: ClassVar[Mapping[str, str]] = {}
@@ -200,39 +203,43 @@ def add_operation_arguments(
 ) -> None:
     for name, field in operation.Params.base_fields.items():
         flag = (flags or {}).get(name, f"--{name.replace('_', '-')}")
-        told = escape_percent(str(field.help_text or field.label or name.replace("_", " ")))
+        help_text = escape_percent(str(field.help_text or field.label or name.replace("_", " ")))
         if isinstance(field, forms.BooleanField):
-            parser.add_argument(flag, dest=name, action="store_true", default=None, help=told)
+            parser.add_argument(flag, dest=name, action="store_true", default=None, help=help_text)
         else:
-            parser.add_argument(flag, dest=name, required=field.required, metavar="VALUE", help=told)
+            parser.add_argument(flag, dest=name, required=field.required, metavar="VALUE", help=help_text)
     add_run_arguments(parser)
 
 
 def add_run_arguments(parser: ArgumentParser) -> None:
-    """How a run is to be executed, whatever its operation."""
+    """Add the arguments of a new run that are the same for every operation."""
     add_mode_arguments(parser)
     add_throttle_arguments(parser)
     parser.add_argument(
-        "--lanes", type=lane_count, default=1, metavar="N", help="For N processes to advance."
+        "--lanes",
+        type=lane_count,
+        default=1,
+        metavar="N",
+        help="Split the key range so that N processes can work at the same time.",
     )
-    add_worker_arguments(parser, "; as many lanes at least")
+    add_worker_arguments(parser, " (implies at least N lanes)")
     parser.add_argument(
         "--filter",
         action=FilterAction,
         default={},
         type=parse_filter,
         metavar="COLUMN=VALUE",
-        help=f"Only these rows; {FILTER_SYNTAX}.",
+        help=f"Change only rows with this value: {FILTER_SYNTAX}.",
     )
     add_ignore_health_argument(parser)
     add_no_backup_argument(parser)
     add_performed_by_argument(parser)
-    parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+    add_json_argument(parser)
 
 
 def build_run_request(operation: type[Operation], options: Mapping[str, Any], **params: Any) -> RunRequest:
-    asked = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
-    how = (
+    given = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
+    names = (
         "performed_by",
         "lanes",
         "workers",
@@ -243,4 +250,5 @@ def build_run_request(operation: type[Operation], options: Mapping[str, Any], **
         "without_backup",
     )
     scope = Scope(filter=options["filter"])
-    return RunRequest(operation, params=asked | params, scope=scope, **{name: options[name] for name in how})
+    execution = {name: options[name] for name in names}
+    return RunRequest(operation, params=given | params, scope=scope, **execution)

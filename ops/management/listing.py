@@ -1,4 +1,4 @@
-"""A command that lists what there is, the newest first, or with a verb does something about one of them."""
+"""Base class of commands that list the newest rows of a model, or with a verb act on one of them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from django.core.management.base import CommandParser
 from django.db.models import Model
 
 from ops.command_lines import manage_command
-from ops.management.arguments import make_argument_type, positive_integer
+from ops.management.arguments import add_json_argument, make_argument_type, positive_integer
 from ops.management.base import OpsCommand
 from ops.report.table import format_table
 
 
 class ListCommand(OpsCommand):
-    """``head`` and ``line`` make the table, ``nothing`` is said instead of an empty one."""
+    """``header`` and ``format_row`` make the table; ``empty_message`` is written if there are no rows.
+
+    ``verbs`` maps each verb to its help text.
+    """
 
     model: ClassVar[type[Model]]
     verbs: ClassVar[Mapping[str, str]]
@@ -31,26 +34,29 @@ class ListCommand(OpsCommand):
         raise NotImplementedError
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+        add_json_argument(parser)
         parser.add_argument(
-            "--last", type=positive_integer, default=20, metavar="N", help="How many to list (20)."
+            "--last", type=positive_integer, default=20, metavar="N", help="List the newest N (default: 20)."
         )
-        listed = f"a number, as {manage_command(self.model._meta.verbose_name_plural)} lists them"
-        verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-        for verb, told in self.verbs.items():
-            sub = verbs.add_parser(verb, help=told, description=told, allow_abbrev=False)
-            sub.add_argument("number", type=make_argument_type(int, listed), metavar="N")
-            self.add_verb_arguments(sub, verb)
+        meta = self.model._meta
+        description = f"a {meta.verbose_name} number; {manage_command(meta.verbose_name_plural)} lists them"
+        subparsers = parser.add_subparsers(dest="verb", metavar="VERB")
+        for verb, help_text in self.verbs.items():
+            verb_parser = subparsers.add_parser(
+                verb, help=help_text, description=help_text, allow_abbrev=False
+            )
+            verb_parser.add_argument("number", type=make_argument_type(int, description), metavar="N")
+            self.add_verb_arguments(verb_parser, verb)
 
     def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:
-        parser.add_argument("--json", action="store_true", default=SUPPRESS, help="JSON, one object a line.")
+        add_json_argument(parser, default=SUPPRESS)
 
     def list_rows(self, options: Mapping[str, Any]) -> None:
-        found = list(self.model._base_manager.order_by("-pk")[: options["last"]])
+        rows = list(self.model._base_manager.order_by("-pk")[: options["last"]])
         if options["json"]:
-            for row in found:
+            for row in rows:
                 self.stdout.write(json.dumps(self.row_to_json(row)))
-        elif not found:
+        elif not rows:
             self.write_lines([self.empty_message])
         else:
-            self.write_lines(format_table([self.header, *map(self.format_row, found)]))
+            self.write_lines(format_table([self.header, *map(self.format_row, rows)]))

@@ -1,4 +1,4 @@
-"""Listing the rows of a run: a page of them, or all of them into a file."""
+"""Output of a run's failures or conflicts: one page of them, or all of them in a file."""
 
 from __future__ import annotations
 
@@ -16,37 +16,40 @@ from ops.report.table import format_table
 from ops.runs.next_steps import RunAction, format_run_command
 from ops.runs.row_lists import RowList
 
-_DETAIL_HEADERS = {RunAction.FAILURES: "error", RunAction.CONFLICTS: "before -> what the run wrote, and now"}
+_DETAIL_HEADERS = {RunAction.FAILURES: "error", RunAction.CONFLICTS: "before -> written by the run, and now"}
 _EMPTY_MESSAGES = {
     RunAction.FAILURES: "No row of run {} has failed.",
-    RunAction.CONFLICTS: "Run {} left no row alone.",
+    RunAction.CONFLICTS: "Run {} has no conflicts.",
 }
 
 
 def add_page_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--limit", type=positive_integer, default=20, metavar="N", help="How many to list (20)."
+        "--limit", type=positive_integer, default=20, metavar="N", help="List at most N rows (default: 20)."
     )
-    parser.add_argument("--after", metavar="KEY", help="Those with a greater key, in the order of texts.")
+    parser.add_argument("--after", metavar="KEY", help="List rows after this key. Keys are sorted as text.")
     parser.add_argument(
-        "--output", type=parse_path, metavar="FILE", help="All of them, a JSON object a line."
+        "--output",
+        type=parse_path,
+        metavar="FILE",
+        help="Write all rows to this file, as JSON, one object per line.",
     )
-    parser.add_argument("--overwrite", action="store_true", help="Replace the file.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the file if it exists.")
 
 
 def render_rows(run: Run, verb: RunAction, rows: RowList[Any], options: Mapping[str, Any]) -> list[str]:
-    """The lines that tell them. Raises NotWritten."""
+    """Return the lines to print. Raises WriteFailed if the file cannot be written."""
     if options["output"]:
         lines = (f"{json.dumps(row_json(run.pk, row))}\n" for row in rows)
         write_atomically(options["output"], lines, options["overwrite"])
         return [f"Written: {options['output']}"]
-    found = rows.page(options["limit"], options["after"])
-    more = max(0, rows.count(options["after"]) - len(found))
-    further = format_run_command(run.pk, verb, "--after", found[-1].object_id) if more else ""
+    page = rows.page(options["limit"], options["after"])
+    more = max(0, rows.count(options["after"]) - len(page))
+    next_command = format_run_command(run.pk, verb, "--after", page[-1].object_id) if more else ""
     if options["json"]:
-        end = build_document("page", run=run.pk, told=len(found), more=more, next=further)
-        return [json.dumps(told) for told in (*(row_json(run.pk, row) for row in found), end)]
-    if not found:
+        end = build_document("page", run=run.pk, told=len(page), more=more, next=next_command)
+        return [json.dumps(document) for document in (*(row_json(run.pk, row) for row in page), end)]
+    if not page:
         return [_EMPTY_MESSAGES[verb].format(run.pk)]
-    table = format_table([["key", "row", _DETAIL_HEADERS[verb]], *map(row_cells, found)])
-    return [*table, *([f"and {more:,} more: {further}"] if more else [])]
+    table = format_table([["key", "row", _DETAIL_HEADERS[verb]], *map(row_cells, page)])
+    return [*table, *([f"and {more:,} more: {next_command}"] if more else [])]

@@ -1,10 +1,10 @@
-"""What commands tell machines: one JSON object a line, of a format that has a version."""
+"""The JSON output of commands: one object per line, with a format version."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Goes up when a key changes its name or its meaning, or is gone; a new key alone breaks nobody.
+# Increased when a key is renamed, removed or changes its meaning, not when one is added.
 FORMAT_VERSION = 1
 
 

@@ -1,4 +1,4 @@
-"""A preview in words and as JSON."""
+"""A preview as text and as JSON."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from ops.report.document import FORMAT_VERSION
 from ops.runs.preview import Preview, Sample
 
 
-def as_lines(preview: Preview, to_execute: str) -> list[str]:
+def as_lines(preview: Preview, execute_command: str) -> list[str]:
     operation = preview.operation
     lines = [f"{operation.name}: {operation.summary()}", ""]
     if not preview.total:
-        nothing = f"No {operation.model._meta.verbose_name} needs the change."
-        return [*lines, nothing, *(f"  note  {remark}" for remark in preview.notes)]
+        message = f"No {operation.model._meta.verbose_name} needs the change."
+        return [*lines, message, *(f"  note  {note}" for note in preview.notes)]
     lines.append(f"  would change  {format_row_count(operation.model, preview.total)}")
     if preview.breakdown:
         counts = " · ".join(f"{format_value(name)} {count:,}" for name, count in preview.breakdown[:8])
         more = f" · {len(preview.breakdown) - 8} more" if len(preview.breakdown) > 8 else ""
         lines.append(f"  by {operation.group_by:<11}{counts}{more}")
     lines.append(f"  estimate      {format_estimate(preview.duration)}, {format_rate_basis(preview)}")
-    lines += [f"  note          {remark}" for remark in preview.notes]
+    lines += [f"  note          {note}" for note in preview.notes]
     width = max(len(sample.label) for sample in preview.samples)
     lines += ["", "  for example"]
     lines += [f"    {sample.label:<{width}}  {_format_changes(sample)}" for sample in preview.samples]
-    return [*lines, "", f"Nothing was written. To execute: {to_execute}"]
+    return [*lines, "", f"Nothing was written. To execute: {execute_command}"]
 
 
 def as_json(preview: Preview) -> dict[str, Any]:
@@ -49,5 +49,5 @@ def format_rate_basis(preview: Preview) -> str:
 
 def _format_changes(sample: Sample) -> str:
     return ", ".join(
-        f"{name}: {' -> '.join(map(format_value, told))}" for name, told in sample.values.items()
+        f"{name}: {' -> '.join(map(format_value, change))}" for name, change in sample.values.items()
     )

@@ -1,4 +1,4 @@
-"""The live bar of a run, on a terminal."""
+"""The progress bar of a run, for a terminal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ class BarReporter(ProgressReporter):
         self.run = run
         self.progress = create_row_progress_bar(out)
         self.task = self.progress.add_task(
-            f"Run {run.pk}", total=self.first.total, completed=self.first.done, told=""
+            f"Run {run.pk}",
+            total=self.initial_progress.total,
+            completed=self.initial_progress.done,
+            details="",
         )
 
     def __enter__(self) -> BarReporter:
@@ -42,41 +45,42 @@ class BarReporter(ProgressReporter):
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if error is None:  # The last batches came after the last look.
+        if error is None:  # The last batches came after the last update.
             last = read_progress(self.run)
-            self.progress.update(self.task, completed=last.done, total=last.total, told="")
+            self.progress.update(self.task, completed=last.done, total=last.total, details="")
         self.progress.stop()
 
-    def show(self, told: RunProgress, rows: int) -> None:
-        failed = f" · [red]{told.failed:,} failed[/]" if told.failed else ""
-        pace = f"{self.rate(told):,.0f} rows/s" if told.done < told.total else "checking the rest"
-        text = f"{pace} · batches of {rows:,}{failed}"
-        self.progress.update(self.task, completed=told.done, total=told.total, told=text)
+    def show(self, progress: RunProgress, rows: int) -> None:
+        failed = f" · [red]{progress.failed:,} failed[/]" if progress.failed else ""
+        is_sweeping = progress.done >= progress.total
+        rate = "checking for remaining rows" if is_sweeping else f"{self.rate(progress):,.0f} rows/s"
+        details = f"{rate} · batches of {rows:,}{failed}"
+        self.progress.update(self.task, completed=progress.done, total=progress.total, details=details)
 
     def waiting(self, reason: str) -> None:
-        self._warn(f"waiting: {reason.partition(chr(10))[0]}")
+        self._show_warning(f"waiting: {reason.partition(chr(10))[0]}")
 
     def held(self, run: Run) -> None:
-        self._warn("\n".join([format_hold(run), *map(str, hold_override_steps(run))]))
+        self._show_warning("\n".join([format_hold(run), *map(str, hold_override_steps(run))]))
 
     def idle(self, reason: str) -> None:
-        self._warn(reason)
+        self._show_warning(reason)
 
-    def _warn(self, reason: str) -> None:
-        self.progress.update(self.task, told=f"[yellow]{escape(escape_control_chars(reason))}[/]")
+    def _show_warning(self, text: str) -> None:
+        self.progress.update(self.task, details=f"[yellow]{escape(escape_control_chars(text))}[/]")
 
-    def note(self, words: str) -> None:
-        self.progress.console.print(escape(escape_control_chars(words)))
+    def note(self, message: str) -> None:
+        self.progress.console.print(escape(escape_control_chars(message)))
 
 
 class RowProgressBar(Progress):
-    """A bar of rows, and beneath it, in full on any width, what its task says in the field ``told``."""
+    """A progress bar that counts rows. Below it stands its task's field ``details``, never truncated."""
 
     def get_renderables(self) -> Iterator[RenderableType]:
         yield self.make_tasks_table(self.tasks)
         for task in self.tasks:
-            if told := task.fields["told"]:
-                yield Padding(Text.from_markup(told), (0, 0, 0, 2))
+            if details := task.fields["details"]:
+                yield Padding(Text.from_markup(details), (0, 0, 0, 2))
 
 
 def create_row_progress_bar(out: TextIO) -> RowProgressBar:

@@ -1,4 +1,4 @@
-"""Looking on while a run works elsewhere."""
+"""Watching a run that other processes execute."""
 
 from __future__ import annotations
 
@@ -19,51 +19,52 @@ from ops.runs.progress import Progress, read_progress
 from ops.states import ACTIVE
 
 
-def watch_run(run: Run, watcher: ProgressReporter, stop: Event) -> None:
-    """Look at the run until it ends or is paused, or until asked to stop; it is left as it is.
+def watch_run(run: Run, reporter: ProgressReporter, stop: Event) -> None:
+    """Report the progress of the run until it ends, is paused, or ``stop`` is set; never change it.
 
-    Raises DatabaseAway where the database does not come back.
+    Raises DatabaseUnavailable if the database does not come back.
     """
-    onlooker, waits = RemoteWatcher(run, watcher), Backoff(stop)
+    watcher, backoff = RemoteWatcher(run, reporter), Backoff(stop)
     while not stop.is_set():
         try:
             refresh_run(run)
             if run.state not in ACTIVE:
                 return
-            onlooker.look()
-            waits.reset()
+            watcher.poll()
+            backoff.reset()
         except Error as exc:
             if not is_unavailable(exc):
                 raise
-            watcher.waiting(str(exc).strip())
-            waits.wait(exc)
-        stop.wait(watcher.interval)
+            reporter.waiting(str(exc).strip())
+            backoff.wait(exc)
+        stop.wait(reporter.interval)
 
 
 class RemoteWatcher:
-    """Tells a watcher what the lanes say, and where nothing moves, why."""
+    """Reports the progress that the lanes have stored, or why there is none."""
 
-    def __init__(self, run: Run, watcher: ProgressReporter) -> None:
-        self.run, self.watcher = run, watcher
-        self.seen = watcher.first
-        self.moved = float("-inf")
+    def __init__(self, run: Run, reporter: ProgressReporter) -> None:
+        self.run, self.reporter = run, reporter
+        self.last_progress = reporter.initial_progress
+        self.last_change = float("-inf")
 
-    def look(self) -> None:
-        told = read_progress(self.run)
+    def poll(self) -> None:
+        progress = read_progress(self.run)
         if is_held(self.run):
-            self.watcher.held(self.run)
-        elif told.batches > self.seen.batches:
-            self.watcher.show(told, self._rows_in_a_batch(told))
-            self.seen, self.moved = told, monotonic()
-        elif monotonic() - self.moved > STALL_TIMEOUT.total_seconds():
-            self.moved = monotonic()
-            if reason := self._why_nothing_moves():
-                self.watcher.idle(reason)
+            self.reporter.held(self.run)
+        elif progress.batches > self.last_progress.batches:
+            self.reporter.show(progress, self._rows_per_batch(progress))
+            self.last_progress, self.last_change = progress, monotonic()
+        elif monotonic() - self.last_change > STALL_TIMEOUT.total_seconds():
+            self.last_change = monotonic()
+            if reason := self._idle_reason():
+                self.reporter.idle(reason)
 
-    def _rows_in_a_batch(self, told: Progress) -> int:
-        return round((told.done - self.seen.done) / (told.batches - self.seen.batches))
+    def _rows_per_batch(self, progress: Progress) -> int:
+        last = self.last_progress
+        return round((progress.done - last.done) / (progress.batches - last.batches))
 
-    def _why_nothing_moves(self) -> str:
+    def _idle_reason(self) -> str:
         if self.run.workers is not None:
             return liveness.get_worker_warning()
         return format_stalled(self.run)

@@ -1,4 +1,4 @@
-"""Those who watch a run at work: plain lines, JSON lines."""
+"""Reporters of a run's progress: plain lines and JSON lines."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from ops.runs.progress import Progress, read_progress
 
 
 class ProgressReporter:
-    """Looks at the run at most once in ``interval`` seconds; entered before the run works, left after."""
+    """Shows the progress of a run at most once per ``interval`` seconds.
+
+    It is a context manager, entered before the run's first batch and left after its last.
+    """
 
     interval = 2.0
 
     def __init__(self, run: Run, out: TextIO) -> None:
         self.out = out
-        self.first = read_progress(run)
-        self.began = self.looked = monotonic()
-        self.waited_for: str | None = None
+        self.initial_progress = read_progress(run)
+        self.started = self.last_shown = monotonic()
+        self.last_reason: str | None = None
 
     def __enter__(self) -> ProgressReporter:
         return self
@@ -34,53 +37,55 @@ class ProgressReporter:
         pass
 
     def batch(self, run: Run, size: BatchSize) -> None:
-        self.waited_for = None
-        if monotonic() - self.looked >= self.interval:
-            self.looked = monotonic()
+        self.last_reason = None
+        if monotonic() - self.last_shown >= self.interval:
+            self.last_shown = monotonic()
             self.show(read_progress(run), size.rows)
 
     def waiting(self, reason: str) -> None:
+        """Report that the database is unavailable, and why."""
         raise NotImplementedError
 
     def held(self, run: Run) -> None:
+        """Report that the run is held, until when and by what."""
         raise NotImplementedError
 
-    def note(self, words: str) -> None:
+    def note(self, message: str) -> None:
         raise NotImplementedError
 
     def idle(self, reason: str) -> None:
-        """Told when nothing moves, and why."""
+        """Report that the run makes no progress, and why."""
         raise NotImplementedError
 
-    def show(self, told: Progress, rows: int) -> None:
-        """``rows`` are in a batch now."""
+    def show(self, progress: Progress, rows: int) -> None:
+        """Report the progress. ``rows`` is the current batch size."""
         raise NotImplementedError
 
-    def rate(self, told: Progress) -> float:
-        """Rows a second since this process began to watch."""
-        return (told.done - self.first.done) / max(monotonic() - self.began, 0.001)
+    def rate(self, progress: Progress) -> float:
+        """Return rows per second since this reporter was created."""
+        return (progress.done - self.initial_progress.done) / max(monotonic() - self.started, 0.001)
 
 
 class LineReporter(ProgressReporter):
     """One line every two seconds, for a log."""
 
-    def show(self, told: Progress, rows: int) -> None:
-        left = format_time_left(told.total - told.done, self.rate(told))
-        share = 100 * told.done / told.total if told.total else 100
-        failed = f", {told.failed:,} failed" if told.failed else ""
-        line = f"run {told.run}: {told.changed:,} of {told.total:,} ({share:.0f} %){failed}"
+    def show(self, progress: Progress, rows: int) -> None:
+        left = format_time_left(progress.total - progress.done, self.rate(progress))
+        percent = 100 * progress.done / progress.total if progress.total else 100
+        failed = f", {progress.failed:,} failed" if progress.failed else ""
+        line = f"run {progress.run}: {progress.changed:,} of {progress.total:,} ({percent:.0f} %){failed}"
         print(
-            f"{line}, {self.rate(told):,.0f} rows/s, {left}, batches of {rows:,}",
+            f"{line}, {self.rate(progress):,.0f} rows/s, {left}, batches of {rows:,}",
             file=self.out,
             flush=True,
         )
 
     def waiting(self, reason: str) -> None:
-        if reason != self.waited_for:  # once, not at every try
-            self.waited_for = reason
+        if reason != self.last_reason:  # once, not at every retry
+            self.last_reason = reason
             first = reason.partition("\n")[0]
             print(
-                f"waiting, for {format_duration(RETRY_TIMEOUT)} at most: {first}",
+                f"waiting, at most {format_duration(RETRY_TIMEOUT)}: {first}",
                 file=self.out,
                 flush=True,
             )
@@ -89,23 +94,24 @@ class LineReporter(ProgressReporter):
         print(reason, file=self.out, flush=True)
 
     def held(self, run: Run) -> None:
-        indicator, minute = run.held_reason.partition(":")[0], int(monotonic() - self.began) // 60
-        if (told := f"{indicator}, {minute}") != self.waited_for:  # now and then
-            self.waited_for = told
+        indicator, minute = run.held_reason.partition(":")[0], int(monotonic() - self.started) // 60
+        if (reason := f"{indicator}, {minute}") != self.last_reason:  # once a minute
+            self.last_reason = reason
             for line in (f"run {run.pk}: {format_hold(run)}", *hold_override_steps(run)):
                 self.note(str(line))
 
-    def note(self, words: str) -> None:
-        print(escape_control_chars(words), file=self.out, flush=True)
+    def note(self, message: str) -> None:
+        print(escape_control_chars(message), file=self.out, flush=True)
 
 
 class JsonLinesReporter(ProgressReporter):
-    """One JSON object a second, for a machine."""
+    """One JSON object per second, for programs."""
 
     interval = 1.0
 
-    def show(self, told: Progress, rows: int) -> None:
-        self.write_event("progress", **progress_json(told), rate=round(self.rate(told)), batch_size=rows)
+    def show(self, progress: Progress, rows: int) -> None:
+        rate = round(self.rate(progress))
+        self.write_event("progress", **progress_json(progress), rate=rate, batch_size=rows)
 
     def waiting(self, reason: str) -> None:
         self.write_event("waiting", reason=reason)
@@ -114,14 +120,14 @@ class JsonLinesReporter(ProgressReporter):
         self.waiting(reason)
 
     def held(self, run: Run) -> None:
-        if (until := str(run.held_until)) != self.waited_for:  # once a hold
-            self.waited_for = until
+        if (until := str(run.held_until)) != self.last_reason:  # once per hold
+            self.last_reason = until
             self.write_event(
                 "held", **hold_json(run), next=[step._asdict() for step in hold_override_steps(run)]
             )
 
-    def note(self, words: str) -> None:
-        self.write_event("note", note=words)
+    def note(self, message: str) -> None:
+        self.write_event("note", note=message)
 
     def write_event(self, event: str, **facts: Any) -> None:
         print(json.dumps(build_document(event, **facts)), file=self.out, flush=True)

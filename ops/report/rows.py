@@ -1,4 +1,4 @@
-"""The rows of a run as lines and as JSON: those that failed, those that a revert left alone."""
+"""Failed rows of a run and conflicts of a revert, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ops.runs.row_lists import FailedRow
 
 
 def row_cells(row: FailedRow | Conflict) -> list[str]:
-    told = format_failure(row) if isinstance(row, FailedRow) else _format_conflict(row)
-    return [row.object_id, row.name, told]
+    detail = format_failure(row) if isinstance(row, FailedRow) else _format_conflict(row)
+    return [row.object_id, row.name, detail]
 
 
 def format_failure(row: FailedRow) -> str:
-    again = ", before the run went on; to be tried again" if row.to_retry else ""
+    again = ", before the run was resumed; it will be tried again" if row.to_retry else ""
     return f"{row.error.partition(chr(10))[0]}{again}"
 
 

@@ -1,4 +1,4 @@
-"""A run in words and as JSON: one line of a list, the whole of it, the summary at its end."""
+"""A run as text: a row of the list, the details, the summary at its end."""
 
 from __future__ import annotations
 
@@ -36,35 +36,35 @@ _FINISHED_STATES = (State.SUCCEEDED, State.CANCELLED)
 
 
 def format_summary(run: Run) -> list[str]:
-    """What became of the run, what its checks found, and what to type next."""
-    told = read_progress(run)
-    took = f"in {format_duration(told.elapsed)} ({format_rate(told.changed, told.elapsed)})"
-    counts = f"{told.changed:,} changed" + (f", {told.failed:,} failed" if told.failed else "")
-    details = f"{pluralize(told.batches, 'batch', 'batches')}, {pluralize(told.sweep, 'sweep')}"
-    lines = [f"Run {run.pk} {_format_outcome(run)}: {counts} {took}, {details}."]
+    """Return the outcome of the run, its check results and notes, and the command to type next."""
+    progress = read_progress(run)
+    duration = f"in {format_duration(progress.elapsed)} ({format_rate(progress.changed, progress.elapsed)})"
+    counts = f"{progress.changed:,} changed" + (f", {progress.failed:,} failed" if progress.failed else "")
+    batches = f"{pluralize(progress.batches, 'batch', 'batches')}, {pluralize(progress.sweep, 'sweep')}"
+    lines = [f"Run {run.pk} {_format_outcome(run)}: {counts} {duration}, {batches}."]
     if run.error:
         lines.append(f"  {run.error}")
     return [
         *lines,
         *format_checks(run.checks),
         *_note_lines(run),
-        *(f"  then    {told}" for told in _iter_followups(run)),
+        *(f"  then    {followup}" for followup in _iter_followups(run)),
         format_next_step(run),
     ]
 
 
 def format_queued(run: Run, warning: str) -> list[str]:
-    """What is said of a run that was left to the workers."""
+    """Return the message for a run that was enqueued for the workers."""
     workers = pluralize(run.workers or 0, "worker")
-    return [f"Run {run.pk} is left to {workers}.", *([warning] if warning else []), format_next_step(run)]
+    return [f"Run {run.pk} is queued for {workers}.", *([warning] if warning else []), format_next_step(run)]
 
 
-def format_checks(found: list[dict[str, Any]]) -> list[str]:
+def format_checks(checks: list[dict[str, Any]]) -> list[str]:
     lines = []
-    for check in found:
+    for check in checks:
         sample = f", such as {', '.join(check['sample'])}" if check["sample"] else ""
-        told = f"{check['label']}: {check['found']:,}{sample}{format_check_scope(check)}"
-        lines.append(f"  {_check_status(check):<6}  {told}")
+        result = f"{check['label']}: {check['found']:,}{sample}{format_check_scope(check)}"
+        lines.append(f"  {_check_status(check):<6}  {result}")
     return lines
 
 
@@ -73,33 +73,33 @@ def _check_status(check: Mapping[str, Any]) -> str:
 
 
 def format_check_scope(check: Mapping[str, Any]) -> str:
-    """Which rows a check was asked of, where those were not all of them."""
+    """Return the scope of a check, if it did not check all rows."""
     return f" (scope: {check['scope']})" if check.get("scope") else ""
 
 
 def format_next_step(run: Run) -> str:
-    """What to type next."""
+    """Return the purpose and the command of the most likely next step."""
     return describe_next_step(run)
 
 
 def format_details(run: Run) -> list[str]:
-    here = read_run_status(run)
-    lines = [f"Run {run.pk}: {run.operation}, {status_label(here.status)}"]
-    lines += [f"  {name:<9} {fact}" for name, fact in detail_fields(run).items()]
+    status = read_run_status(run)
+    lines = [f"Run {run.pk}: {run.operation}, {status_label(status.status)}"]
+    lines += [f"  {name:<9} {value}" for name, value in detail_fields(run).items()]
     return [
         *lines,
         *format_checks(run.checks),
         *_note_lines(run),
-        *(f"  note    {silence}" for silence in format_unavailable(run.silent_health)),
+        *(f"  note    {note}" for note in format_unavailable(run.silent_health)),
         *_failure_lines(run),
-        *([] if run.state in _FINISHED_STATES else [str(get_next_step(here))]),
+        *([] if run.state in _FINISHED_STATES else [str(get_next_step(status))]),
     ]
 
 
 def detail_fields(run: Run) -> dict[str, str]:
-    """What there is to know of the run, by name, in the order in which it is read."""
-    told = read_progress(run)
-    known = {
+    """Return the details of the run by name, in display order, without the empty ones."""
+    progress = read_progress(run)
+    fields = {
         "params": ", ".join(f"{k}={format_value(v)}" for k, v in run.params.items()),
         "scope": describe_scope(run),
         "asked by": f"{run.performed_by}, {format_time(run.created_at)}",
@@ -108,44 +108,45 @@ def detail_fields(run: Run) -> dict[str, str]:
         "finished": format_time(run.finished_at),
         "workers": _format_workers(run),
         "stalled": format_stalled(run),
-        "took": format_duration(told.elapsed) if run.started_at else "",
-        "changed": f"{told.changed:,} of {told.total:,} ({format_rate(told.changed, told.elapsed)})",
-        "failed": f"{told.failed:,}" if told.failed else "",
-        "batches": f"{told.batches:,} in {pluralize(told.sweep, 'sweep')}",
+        "took": format_duration(progress.elapsed) if run.started_at else "",
+        "changed": f"{progress.changed:,} of {progress.total:,}"
+        f" ({format_rate(progress.changed, progress.elapsed)})",
+        "failed": f"{progress.failed:,}" if progress.failed else "",
+        "batches": f"{progress.batches:,} in {pluralize(progress.sweep, 'sweep')}",
         "writes": ", ".join(f"{run.model}.{column}" for column in run.columns),
         "held": format_hold(run).removeprefix("held ") if is_held(run) else "",
         "ignores": ", ".join(run.ignored_health),
         "reverted": ", ".join(_iter_reverts(run)),
-        "backup": "not asked for (--no-backup)" if run.without_backup else "",
+        "backup": "not required (--no-backup)" if run.without_backup else "",
         "then": "; ".join(_iter_followups(run)),
         "error": run.error,
     }
-    return {name: fact for name, fact in known.items() if fact}
+    return {name: value for name, value in fields.items() if value}
 
 
 def format_row(run: Run) -> list[str]:
-    """The cells of one line of the list."""
-    told = read_progress(run)
-    share = f"{100 * told.done / told.total:.0f} %" if told.total else "100 %"
+    """Return the cells of the run's row in the list."""
+    progress = read_progress(run)
+    percent = f"{100 * progress.done / progress.total:.0f} %" if progress.total else "100 %"
     return [
         str(run.pk),
         run.operation,
         status_label(compute_status(run)),
-        f"{told.changed:,}",
-        share,
-        f"{told.failed:,}" if told.failed else "-",
+        f"{progress.changed:,}",
+        percent,
+        f"{progress.failed:,}" if progress.failed else "-",
         run.performed_by,
         format_time(run.created_at),
     ]
 
 
 def format_hold(run: Run) -> str:
-    """Until when the run is held, and why."""
+    """Return until when the run is held, and by what."""
     return f"held until {run.held_until:%H:%M:%S} UTC by {escape_control_chars(run.held_reason)}"
 
 
 def hold_override_steps(run: Run) -> list[Step]:
-    """What lets a held run go on all the same."""
+    """Return the steps that let a held run continue at once."""
     return next_steps.hold_override_steps(run.pk, holding_indicators(run.held_reason))
 
 
@@ -155,25 +156,22 @@ def get_operation_notes(run: Run) -> list[str]:
 
 
 def _note_lines(run: Run) -> list[str]:
-    told = get_operation_notes(run)
-    listed = (
-        [f"to list them: {format_run_command(run.pk, RunAction.CONFLICTS)}"]
-        if told and run.operation == Revert.name
-        else []
-    )
-    return [f"  note    {remark}" for remark in (*told, *listed)]
+    notes = get_operation_notes(run)
+    if notes and run.operation == Revert.name:
+        notes = [*notes, f"to list them: {format_run_command(run.pk, RunAction.CONFLICTS)}"]
+    return [f"  note    {note}" for note in notes]
 
 
 def _iter_followups(run: Run) -> Iterator[str]:
-    """The runs that began when this one ended, or will when it ends."""
-    for other in run.followed_by.order_by("pk"):
-        yield f"run {other.pk}, {other.operation}, {other.get_state_display()}"
-    for wish in run.followups.order_by("pk"):
-        yield f"{wish.operation}, for which {wish.performed_by} asked meanwhile"
+    """Yield the runs that started when this one ended, and those that will."""
+    for follower in run.followed_by.order_by("pk"):
+        yield f"run {follower.pk}, {follower.operation}, {follower.get_state_display()}"
+    for request in run.followups.order_by("pk"):
+        yield f"{request.operation}, requested by {request.performed_by}, deferred until this run ends"
 
 
 def _find_operation(run: Run) -> Operation | None:
-    """None where the operation was changed or removed since: then it has no more to say."""
+    """Return None if the operation was changed or removed since: then there are no notes."""
     try:
         return rebuild_operation(run)
     except OpsError:
@@ -182,43 +180,39 @@ def _find_operation(run: Run) -> Operation | None:
 
 def _iter_reverts(run: Run) -> Iterator[str]:
     for revert in find_reverts(run):
-        yield f"{read_progress(revert).changed:,} rows by run {revert.pk}"
+        yield f"{pluralize(read_progress(revert).changed, 'row')} by run {revert.pk}"
 
 
 def read_first_failures(run: Run) -> tuple[list[tuple[str, str]], int]:
-    """The first rows that failed, each with its error's first line; and how many there are besides."""
-    found = FailedRows(run)
-    shown = found.page(MAX_LISTED_ROWS)
-    return [(row.name, format_failure(row)) for row in shown], found.count() - len(shown)
+    """Return the first failed rows as (name, first line of the error), and the number of further ones."""
+    failed = FailedRows(run)
+    page = failed.page(MAX_LISTED_ROWS)
+    return [(row.name, format_failure(row)) for row in page], failed.count() - len(page)
 
 
 def _failure_lines(run: Run) -> list[str]:
-    told, rest = read_first_failures(run)
-    lines = [f"  failed    {name}: {error}" for name, error in told]
-    return [
-        *lines,
-        *([f"  and {rest:,} more: {format_run_command(run.pk, RunAction.FAILURES)}"] if rest else []),
-    ]
+    failures, more = read_first_failures(run)
+    lines = [f"  failed    {name}: {error}" for name, error in failures]
+    if more:
+        lines.append(f"  and {more:,} more: {format_run_command(run.pk, RunAction.FAILURES)}")
+    return lines
 
 
 def _format_workers(run: Run) -> str:
     if run.workers is None or run.state not in (State.QUEUED, State.RUNNING):
         return ""
-    return " ".join([f"{run.workers} asked for.", liveness.get_worker_warning()]).strip()
+    return " ".join([f"{run.workers} requested.", liveness.get_worker_warning()]).strip()
 
 
 def format_stalled(run: Run) -> str:
-    """Where a run at work does not move, although nothing holds it: what to do."""
+    """Return what to do about a run that no process works on although it is in progress; else ""."""
     if run.workers is None and run.state in IN_PROGRESS and liveness.is_stalled(run):
-        return f"nobody works on it: {get_next_step(read_run_status(run)).command}"
+        return f"no process works on it: {get_next_step(read_run_status(run)).command}"
     return ""
 
 
 def _format_outcome(run: Run) -> str:
     if run.state == State.CANCELLED:
         return "was cancelled"
-    return (
-        f"is {run.get_state_display()}"
-        if run.state in (State.PAUSED, State.RUNNING)
-        else run.get_state_display()
-    )
+    label = run.get_state_display()
+    return f"is {label}" if run.state in (State.PAUSED, State.RUNNING) else label

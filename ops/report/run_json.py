@@ -1,4 +1,4 @@
-"""A run for machines: everything that is told of it, under names that a test holds still."""
+"""A run as a JSON document, for programs. Its keys are part of the output format (see document.py)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ops.runs.progress import Progress, read_progress
 from ops.runs.row_lists import FailedRows
 from ops.runs.status import read_run_status
 
-# How many rows stand in the document of their run; `runs failures` and `runs conflicts` have all of them.
+# How many rows a run's document lists; `runs failures` and `runs conflicts` list all of them.
 MAX_LISTED_ROWS = 20
 _REQUEST_FIELDS = ("params", "scope", "model", "columns", "performed_by", "without_backup")
 _THROUGHPUT_FIELDS = ("workers", "batch_size", "max_rate", "max_failures")
@@ -27,12 +27,12 @@ _OUTCOME_FIELDS = ("checks", "error", "error_code", "ignored_health", "silent_he
 
 
 def run_document(event: str, run: Run) -> dict[str, Any]:
-    here = read_run_status(run)
+    status = read_run_status(run)
     failed = FailedRows(run)
     return build_document(
         event,
         **progress_json(read_progress(run)),
-        status=here.status,
+        status=status.status,
         **{name: getattr(run, name) for name in (*_REQUEST_FIELDS, *_THROUGHPUT_FIELDS, *_OUTCOME_FIELDS)},
         follows=run.follows_id,
         **{name: _isoformat(getattr(run, name)) for name in _TIME_FIELDS},
@@ -42,12 +42,12 @@ def run_document(event: str, run: Run) -> dict[str, Any]:
         failures=[failure_json(row) for row in failed.page(MAX_LISTED_ROWS)],
         failures_total=failed.count(),
         **_conflicts_json(run),
-        next=[step_json(step) for step in list_next_steps(here)],
+        next=[step_json(step) for step in list_next_steps(status)],
     )
 
 
-def progress_json(told: Progress) -> dict[str, Any]:
-    return {**vars(told), "elapsed": round(told.elapsed.total_seconds(), 3)}
+def progress_json(progress: Progress) -> dict[str, Any]:
+    return {**vars(progress), "elapsed": round(progress.elapsed.total_seconds(), 3)}
 
 
 def hold_json(run: Run) -> dict[str, Any]:
@@ -63,14 +63,14 @@ def find_reverts(run: Run) -> QuerySet[Run]:
 
 
 def _conflicts_json(run: Run) -> dict[str, Any]:
-    """None where it is not known: of a revert under way, or of what is no model any more."""
+    """Return the conflicts; None values while a revert is active, or if its model no longer exists."""
     try:
-        found = ConflictList(run)
+        conflicts = ConflictList(run)
     except OpsError:
-        known = run.operation != Revert.name
-        return {"conflicts": [] if known else None, "conflicts_total": 0 if known else None}
-    rows = found.page(MAX_LISTED_ROWS)
-    return {"conflicts": [conflict_json(row) for row in rows], "conflicts_total": found.count()}
+        is_revert = run.operation == Revert.name
+        return {"conflicts": None if is_revert else [], "conflicts_total": None if is_revert else 0}
+    rows = conflicts.page(MAX_LISTED_ROWS)
+    return {"conflicts": [conflict_json(row) for row in rows], "conflicts_total": conflicts.count()}
 
 
 def _isoformat(when: datetime | None) -> str | None:

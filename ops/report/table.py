@@ -1,4 +1,4 @@
-"""Rows of words in columns."""
+"""Plain-text tables."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Collection
 
 
 def format_table(table: list[list[str]], right: Collection[str] = ()) -> list[str]:
-    """The first row is the head; the columns that it names in ``right`` are set to the right."""
+    """Return the lines of the table. The first row is the header; columns named in ``right`` align right."""
     widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
-    to_right = [name in right for name in table[0]]
+    aligned_right = [name in right for name in table[0]]
     return [
         "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(row, widths, to_right, strict=True)
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(row, widths, aligned_right, strict=True)
         ).rstrip()
         for row in table
     ]

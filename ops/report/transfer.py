@@ -45,13 +45,15 @@ class BarProgress(TransferProgress):
         from ops.report.progress_bar import create_row_progress_bar  # rich takes 0.1 s to import
 
         with super().tracking(total), create_row_progress_bar(sys.stdout) as self.bar:
-            self.task = self.bar.add_task("", total=total or None, told="")
+            self.task = self.bar.add_task("", total=total or None, details="")
             yield
             self.bar.update(self.task, completed=self.rows, total=self.total or None)
 
     def show(self, name: str) -> None:
-        told = f"{format_size(round(self.bytes_per_second))}/s"
-        self.bar.update(self.task, description=name, completed=self.rows, total=self.total or None, told=told)
+        rate = f"{format_size(round(self.bytes_per_second))}/s"
+        self.bar.update(
+            self.task, description=name, completed=self.rows, total=self.total or None, details=rate
+        )
 
 
 def create_transfer_progress(as_json: bool) -> TransferProgress:

@@ -38,7 +38,7 @@ def test_a_suggested_command_works_where_it_was_shown(manage: Manage, cwd: Path,
     assert relatively == (str(ROOT) not in suggested) or cwd == ROOT
     listed = shell(suggested, cwd, manage)
     assert listed.returncode == 0
-    assert listed.stdout.startswith("No run yet.")
+    assert listed.stdout.startswith("There are no runs yet.")
 
 
 def test_a_suggested_command_is_relative_inside_the_checkout(manage: Manage) -> None:
@@ -47,7 +47,7 @@ def test_a_suggested_command_is_relative_inside_the_checkout(manage: Manage) -> 
     )
     done = shell(f"DJANGO_SETTINGS_MODULE=kyndo.settings '{sys.executable}' -c '{script}'", ROOT, manage)
     assert (done.returncode, done.stderr) == (0, "")
-    assert shell(done.stdout, ROOT, manage).stdout.startswith("No run yet.")
+    assert shell(done.stdout, ROOT, manage).stdout.startswith("There are no runs yet.")
     assert "/manage.py" not in done.stdout
 
 

@@ -407,7 +407,7 @@ def test_a_run_can_require_a_recent_backup_and_shows_an_override(settings, file:
         create_run(operation)
     overridden = create_run(operation, without_backup=True)
     assert overridden.without_backup
-    assert "  backup    not asked for (--no-backup)" in format_details(overridden)
+    assert "  backup    not required (--no-backup)" in format_details(overridden)
     overridden.claims.all().delete()
     backup.started_at = timezone.now()
     backup.save()

@@ -134,11 +134,11 @@ def test_a_check_that_does_not_hold_is_told_and_the_exit_status_is_1(manage: Man
         (["runs", "pause", "4242"], "there is no run 4242."),
         (["runs", "cancel", "4242"], "there is no run 4242."),
         (["runs", "show", "99999999999999999999"], "there is no run 99999999999999999999."),
-        (["runs", "show", "x"], "argument N: 'x' is not a number, as manage.py runs lists them"),
+        (["runs", "show", "x"], "argument N: 'x' is not a run number; manage.py runs lists them"),
         (["runs", "show"], "the following arguments are required: N"),
         (["runs", "eat", "1"], "argument VERB: invalid choice: 'eat'"),
         (["runs", "--last", "-5"], "argument --last: "),
-        (["migration_log", "--output", ""], "argument --output: the name is empty"),
+        (["migration_log", "--output", ""], "argument --output: the path is empty"),
         (["rqworker", "default", "nope"], "there is no queue 'nope'; the queues: default."),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
@@ -151,7 +151,7 @@ def test_wrong_words_are_told_with_status_2(manage: Manage, words: list[str], sa
 
 
 def test_runs_are_listed_the_newest_first(manage: Manage) -> None:
-    assert_output(manage("runs"), "No run yet. To see what can be run: manage.py operate --help")
+    assert_output(manage("runs"), "There are no runs yet. To list the operations: manage.py operate --help")
     create_things(2)
     create_run(RunRequest(SetScore, "ada", {"score": 5}))
     manage(*ANNOTATE, "--execute", "--as", "bob")
@@ -240,7 +240,7 @@ def test_a_run_that_nobody_works_on_says_so_and_one_that_beats_or_is_held_does_n
     lifecycle.start(run)
 
     def said() -> tuple[str, bool]:
-        nobody = f"  stalled   nobody works on it: manage.py runs resume {run.pk}\n"
+        nobody = f"  stalled   no process works on it: manage.py runs resume {run.pk}\n"
         return manage("runs").stdout.splitlines()[1].split()[2], nobody in manage(
             "runs", "show", run.pk
         ).stdout
@@ -307,7 +307,7 @@ def test_a_retry_whose_parameters_are_refused_by_now_names_no_flag_that_is_none(
     run.failures.create(object_id="1", error="x")
     refused = manage("runs", "retry", run.pk)
     assert refused.returncode == 2
-    assert refused.stderr == "CommandError: what was asked for score: Enter a whole number.\n"
+    assert refused.stderr == "CommandError: the run's parameter score: Enter a whole number.\n"
 
 
 def test_an_error_in_python_fails_the_run_in_words(manage: Manage) -> None:

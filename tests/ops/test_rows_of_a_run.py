@@ -62,7 +62,7 @@ def test_a_resume_keeps_the_failures_until_their_rows_are_tried_again(
     lifecycle.requeue(run)
     assert len(errors_by_object(run)) == 2
     shown = manage("runs", "show", run.pk).stdout
-    assert shown.count("row t1 is refused, before the run went on; to be tried again") == 1
+    assert shown.count("row t1 is refused, before the run was resumed; it will be tried again") == 1
     [first, second, end] = map(json.loads, manage("runs", "failures", run.pk, "--json").stdout.splitlines())
     assert (first["row"], second["row"], first["to_retry"], end["more"]) == ("t1", "t2", True, 0)
     execute_run(run)
@@ -197,7 +197,7 @@ def test_where_there_are_none_that_is_said(manage: Manage, verb: str) -> None:
     )
     nothing = {
         "failures": f"No row of run {revert.pk} has failed.",
-        "conflicts": f"Run {revert.pk} left no row alone.",
+        "conflicts": f"Run {revert.pk} has no conflicts.",
     }
     assert page(manage, f"manage.py runs {verb} {revert.pk}") == [nothing[verb]]
 

@@ -99,7 +99,7 @@ def test_a_run_is_watched_paused_and_resumed_from_other_terminals(
 ) -> None:
     rows = create_things(1000)
     worker()
-    left = "Run N is left to 2 workers.\nTo see it live: manage.py runs watch N\n"
+    left = "Run N is queued for 2 workers.\nTo see it live: manage.py runs watch N\n"
     assert typed(*EXECUTE, "--workers", 2, "--max-rate", 20) == (0, left)
     run = Run.objects.get()
     watching = manage.popen("runs", "watch", run.pk, "--json")
@@ -128,16 +128,16 @@ def test_without_a_worker_a_run_waits_and_everybody_says_so(
     create_things(3)
     nobody = "No worker is alive. To start one: manage.py rqworker (manage.py serve starts one too)."
     watch = "To see it live: manage.py runs watch"
-    assert typed(*EXECUTE, "--queue") == (0, f"Run N is left to 1 worker.\n{nobody}\n{watch} N\n")
+    assert typed(*EXECUTE, "--queue") == (0, f"Run N is queued for 1 worker.\n{nobody}\n{watch} N\n")
     run = Run.objects.get()
-    assert f"  workers   1 asked for. {nobody}\n" in typed("runs", "show", run.pk)[1]
+    assert f"  workers   1 requested. {nobody}\n" in typed("runs", "show", run.pk)[1]
     watching = manage.popen("runs", "watch", run.pk)
     assert watching.stdout
     assert watching.stdout.readline() == f"{nobody}\n"
     watching.send_signal(signal.SIGTERM)
     out, err = watching.communicate(timeout=60)
     assert (watching.returncode, err) == (130, "")
-    assert out == f"Run {run.pk} goes on without you.\n{watch} {run.pk}\n"
+    assert out == f"Run {run.pk} continues.\n{watch} {run.pk}\n"
 
 
 @pytest.mark.usefixtures("transactional_db")
@@ -149,7 +149,7 @@ def test_a_run_that_begins_while_redis_is_away_is_kept_and_told(typed: Typed, se
     assert "Redis is unavailable (" in told
     run = Run.objects.get()
     assert (run.state, run.workers) == ("queued", 1)
-    assert "  workers   1 asked for. Redis is unavailable (" in typed("runs", "show", run.pk)[1]
+    assert "  workers   1 requested. Redis is unavailable (" in typed("runs", "show", run.pk)[1]
 
 
 @pytest.mark.usefixtures("transactional_db")

@@ -12,7 +12,7 @@ from ops.operations.base import Operation
 
 
 class _OperationParser(CommandParser):
-    """The flags of one operation; of one that is refused, whatever is typed, the reason."""
+    """The parser of one operation. If the operation is invalid, any arguments raise the reason."""
 
     problem = ""
 
@@ -48,9 +48,9 @@ class Command(OperationCommand):
         try:
             super().run_from_argv(argv)
         except SystemExit as exc:
-            if exc.code == 2:  # the name may be one of these
-                for name, why in registry.get_import_errors().items():
-                    self.stderr.write(f"{name} {why}")
+            if exc.code == 2:  # The name may be that of an operation in one of these modules.
+                for module, error in registry.get_import_errors().items():
+                    self.stderr.write(f"{module} {error}")
             raise
 
     def get_operation(self, options: Mapping[str, Any]) -> type[Operation]:

@@ -6,9 +6,9 @@ from django_rq.management.commands import rqworker
 
 
 class Command(rqworker.Command):
-    """django-rq's, which would answer with a traceback to a queue that there is not."""
+    """django-rq's command, with an error instead of a traceback for an unknown queue."""
 
-    help = "Work on what was left to the workers, until told to stop."
+    help = "Execute queued runs and exports until stopped."
 
     def handle(self, *args: str, **options: Any) -> None:
         queues = ", ".join(settings.RQ_QUEUES)

@@ -35,15 +35,15 @@ from ops.runs.row_lists import FailedRows
 from ops.states import ACTIVE, UNSUCCESSFUL, State
 
 _VERBS = {
-    "show": "Everything about run N; exits with 1 where it has ended and not succeeded.",
-    "failures": "The rows that failed in run N, and why.",
-    "conflicts": "The rows that the revert N left alone, since they were changed meanwhile.",
-    "watch": "Look on while run N works elsewhere; Ctrl-C leaves it alone.",
-    "resume": "Go on with run N, or join it, the way it was begun: here in the foreground or on the workers.",
-    "pause": "Pause run N within a batch.",
-    "cancel": "Cancel run N within a batch; what it changed stays changed.",
-    "retry": "Try the failed rows of run N again, and only them, in a new run.",
-    "revert": "Set back what run N changed, where it still stands so, in a new run.",
+    "show": "Show everything about run N. Exit status 1 if it ended without success.",
+    "failures": "List the rows that failed in run N, and why.",
+    "conflicts": "List the rows that revert N left alone, because they had changed again.",
+    "watch": "Show the progress of run N while it runs elsewhere. Ctrl-C does not stop the run.",
+    "resume": "Continue run N, or join it while it runs: in the foreground or on the workers, as before.",
+    "pause": "Pause run N after its current batch.",
+    "cancel": "Cancel run N after its current batch. Rows that it changed stay changed.",
+    "retry": "Try only the failed rows of run N again, in a new run.",
+    "revert": "Restore the values that run N replaced, in a new run. Rows that changed again are left alone.",
 }
 _RUN_CREATING_VERBS = {"retry", "revert"}
 _ROW_VERBS = {"failures", "conflicts"}
@@ -55,11 +55,11 @@ class Command(ListCommand):
     help = "List the runs; show, watch, resume, pause, cancel, retry or revert one, or list its rows."
     model, verbs = Run, _VERBS
     header = ["run", "operation", "state", "changed", "done", "failed", "asked by", "at"]
-    empty_message = f"No run yet. To see what can be run: {manage_command('operate', '--help')}"
+    empty_message = f"There are no runs yet. To list the operations: {manage_command('operate', '--help')}"
 
     def format_error(self, param: str, message: str) -> str:
-        """No verb has a flag for what an operation is asked: it is that of run N, or N itself."""
-        return message if param in ("run", NON_FIELD_ERRORS) else f"what was asked for {param}: {message}"
+        """Name the param, not a flag: these commands take the params from the run and have no such flags."""
+        return message if param in ("run", NON_FIELD_ERRORS) else f"the run's parameter {param}: {message}"
 
     def format_row(self, row: Run) -> list[str]:
         return report.format_row(row)
@@ -77,9 +77,9 @@ class Command(ListCommand):
         if verb in _PERFORMED_BY_VERBS:
             add_performed_by_argument(parser)
         if verb == "resume":
-            where = parser.add_mutually_exclusive_group()
-            where.add_argument("--here", action="store_true", help="Work on it here, in the foreground.")
-            add_worker_arguments(where, "; its lanes stay as they are")
+            group = parser.add_mutually_exclusive_group()
+            group.add_argument("--here", action="store_true", help="Execute the run in the foreground.")
+            add_worker_arguments(group, " (the number of lanes stays the same)")
             add_throttle_arguments(parser)
             add_ignore_health_argument(parser)
 
@@ -109,19 +109,19 @@ class Command(ListCommand):
         self.write_lines(render_rows(run, RunAction.CONFLICTS, ConflictList(run), options))
 
     def watch(self, run: Run, options: Mapping[str, Any]) -> None:
-        with stop_event() as stop, self.create_reporter(run, options["json"]) as watcher:
-            watch_run(run, watcher, stop)
+        with stop_event() as stop, self.create_reporter(run, options["json"]) as reporter:
+            watch_run(run, reporter, stop)
         if stop.is_set() and run.state in ACTIVE:
             if not options["json"]:
-                self.write_lines([f"Run {run.pk} goes on without you.", report.format_next_step(run)])
+                self.write_lines([f"Run {run.pk} continues.", report.format_next_step(run)])
             sys.exit(EXIT_INTERRUPTED)
         self.write_summary(run, options["json"])
         if run.state != State.SUCCEEDED:
             sys.exit(1)
 
     def resume(self, run: Run, options: Mapping[str, Any]) -> None:
-        pace = {name: options[name] for name in _THROTTLE_OPTIONS if options[name] is not None}
-        lifecycle.requeue(run, options["performed_by"], **pace)
+        throttle = {name: options[name] for name in _THROTTLE_OPTIONS if options[name] is not None}
+        lifecycle.requeue(run, options["performed_by"], **throttle)
         lifecycle.ignore_health(run, options["ignored_health"])
         if options["here"] or options["workers"]:
             lifecycle.assign_workers(run, options["workers"])
@@ -143,5 +143,5 @@ class Command(ListCommand):
     def revert(self, run: Run, options: Mapping[str, Any]) -> RunRequest:
         return build_run_request(Revert, options, run=run.pk)
 
-    def write_run(self, run: Run, machine: bool) -> None:
-        self.write_lines([json.dumps(run_document("run", run))] if machine else report.format_summary(run))
+    def write_run(self, run: Run, as_json: bool) -> None:
+        self.write_lines([json.dumps(run_document("run", run))] if as_json else report.format_summary(run))
