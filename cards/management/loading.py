@@ -20,7 +20,12 @@ from cards.triggers import ignore_rarity_triggers
 from ops import bulk_load
 from ops.command_lines import manage_command
 from ops.formatting import escape_control_chars
-from ops.management.arguments import add_mode_arguments, add_performed_by_argument, get_performed_by_flags
+from ops.management.arguments import (
+    add_json_argument,
+    add_mode_arguments,
+    add_performed_by_argument,
+    get_performed_by_flags,
+)
 from ops.management.base import OpsCommand
 from ops.report.status import status_line
 from ops.sql.changes import AuditContext
@@ -36,7 +41,7 @@ class LoadCommand(OpsCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add_mode_arguments(parser)
         add_performed_by_argument(parser)
-        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+        add_json_argument(parser)
 
     def load(
         self,

@@ -15,6 +15,7 @@ from ops.interrupts import stop_event
 from ops.management.arguments import (
     FILTER_SYNTAX,
     FilterAction,
+    add_json_argument,
     add_performed_by_argument,
     non_negative_integer,
     parse_filter,
@@ -56,7 +57,7 @@ class Command(OpsCommand):
         )
         parser.add_argument("--queue", action="store_true", help="Leave it to a worker, and return.")
         add_performed_by_argument(parser)
-        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+        add_json_argument(parser)
 
     def handle(self, **options: Any) -> None:
         form, scope = FileFormat(options["format"], options["compress"]), Scope(options["filter"])

@@ -7,6 +7,7 @@ from cards.exports.parts import PART_NAMES
 from ops.command_lines import manage_command
 from ops.export.summary import open_export
 from ops.management.arguments import (
+    add_json_argument,
     add_mode_arguments,
     add_performed_by_argument,
     get_performed_by_flags,
@@ -29,7 +30,7 @@ class Command(OpsCommand):
         )
         add_mode_arguments(parser)
         add_performed_by_argument(parser)
-        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+        add_json_argument(parser)
 
     def handle(self, **options: Any) -> None:
         export = open_export(options["folder"], PART_NAMES)

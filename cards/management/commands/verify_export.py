@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 from cards.exports.parts import PART_NAMES
 from ops.export.summary import open_export
 from ops.export.verify import verify_export
-from ops.management.arguments import parse_path
+from ops.management.arguments import add_json_argument, parse_path
 from ops.management.base import OpsCommand
 from ops.report.export import format_verification, verification_json
 from ops.report.transfer import create_transfer_progress
@@ -21,7 +21,7 @@ class Command(OpsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=parse_path, metavar="DIR", help="What export_json wrote.")
-        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+        add_json_argument(parser)
 
     def handle(self, **options: Any) -> None:
         export = open_export(options["folder"], PART_NAMES)

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from cards.operations import BackfillRarityV2
 from ops.engine.finish import verify_operation
+from ops.management.arguments import add_json_argument
 from ops.management.base import OpsCommand
 from ops.operations.scope import Scope
 from ops.operations.validation import build_operation
@@ -17,7 +18,7 @@ class Command(OpsCommand):
     help = "Check that every card has a rarity_v2 and that it equals its rarity; exits with 1 if not."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+        add_json_argument(parser)
 
     def handle(self, **options: Any) -> None:
         found = verify_operation(build_operation(BackfillRarityV2, {}, timezone.now()), Scope())

@@ -11,7 +11,7 @@ from ops.backups.load import verify_backup
 from ops.backups.scratch import drop_orphaned_databases
 from ops.backups.server import Server
 from ops.interrupts import interruptible
-from ops.management.arguments import parse_path
+from ops.management.arguments import add_json_argument, parse_path
 from ops.management.base import OpsCommand
 from ops.models import Backup
 from ops.report import backups as report
@@ -30,7 +30,7 @@ class Command(OpsCommand):
         parser.add_argument(
             "--verify", action="store_true", help="Restore it into a scratch database and count the rows."
         )
-        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+        add_json_argument(parser)
 
     def handle(self, **options: Any) -> None:
         with translate_errors(), status_line() as report_status:

@@ -5,6 +5,7 @@ from django.core.management.base import CommandParser
 
 from ops.backups import manifest
 from ops.backups.listing import list_backups
+from ops.management.arguments import add_json_argument
 from ops.management.base import OpsCommand
 from ops.report import backups as report
 
@@ -13,7 +14,7 @@ class Command(OpsCommand):
     help = "List the backups in BACKUP_DIR, and others that are recorded in this database."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+        add_json_argument(parser)
 
     def handle(self, **options: Any) -> None:
         backups = list_backups()

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ops.formatting import escape_control_chars
 from ops.interrupts import stop_event
+from ops.management.arguments import add_json_argument
 from ops.management.base import OpsCommand
 from ops.report import queues
 from ops.stats import queues as stats
@@ -27,7 +28,7 @@ class Command(OpsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--watch", action="store_true", help="Repeat every two seconds, until Ctrl-C.")
-        parser.add_argument("--json", action="store_true", help="JSON, one object a line.")
+        add_json_argument(parser)
 
     def handle(self, **options: Any) -> None:
         if options["watch"]:
