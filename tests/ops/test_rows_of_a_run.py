@@ -135,7 +135,7 @@ def page(manage: Manage, typed: str) -> list[str]:
 
 def test_the_rows_that_a_revert_left_alone_are_listed_page_by_page(reverted: Run, manage: Manage) -> None:
     head, *lines, end = page(manage, f"manage.py runs conflicts {reverted.pk}")
-    assert head.split() == ["key", "row", "before", "->", "what", "the", "run", "wrote,", "and", "now"]
+    assert head.split() == ["key", "row", "before", "->", "written", "by", "the", "run,", "and", "now"]
     assert len(lines) == 20
     assert end.startswith("and 5 more: manage.py runs conflicts ")
     _, *rest = page(manage, end.partition(": ")[2])
