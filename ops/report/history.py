@@ -57,8 +57,8 @@ def _default_title(history: History) -> str:
 def _format_duration(history: History) -> str:
     if history.started_at is None or history.finished_at is None:
         return "none"
-    began, ended = _format_clock_time(history.started_at), _format_clock_time(history.finished_at)
-    return f"{format_duration(history.finished_at - history.started_at)} ({began} to {ended} UTC)"
+    start, end = _format_clock_time(history.started_at), _format_clock_time(history.finished_at)
+    return f"{format_duration(history.finished_at - history.started_at)} ({start} to {end} UTC)"
 
 
 def _iter_pre_migration(history: History) -> Iterator[str]:

@@ -23,9 +23,13 @@ class Command(OpsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         yes: dict[str, Any] = {"nargs": "?", "const": "yes", "type": manual.parse_answer}
-        parser.add_argument("--team-notified", **yes, metavar="HOW", help="The team was notified.")
+        parser.add_argument(
+            "--team-notified", **yes, metavar="HOW", help="Whether or how the team was notified."
+        )
         duration = make_argument_type(parse_duration, "a duration, as 15min, 1h 30min or 0")
-        parser.add_argument("--downtime", type=duration, metavar="SPAN", help="Longest downtime; 0 for none.")
+        parser.add_argument(
+            "--downtime", type=duration, metavar="SPAN", help="Longest expected downtime; 0 for none."
+        )
         plan = "How to roll back: a sentence or a file."
         parser.add_argument("--rollback-plan", type=manual.parse_answer, metavar="TEXT|FILE", help=plan)
         parser.add_argument("--monitoring", **yes, metavar="WHO", help="Who watches the database.")
@@ -35,7 +39,7 @@ class Command(OpsCommand):
         rehearse = "Restore the newest backup into a scratch database, migrate and check it, then drop it."
         parser.add_argument("--rehearse", action="store_true", help=rehearse)
         parser.add_argument("--no-input", action="store_true", help="Do not ask questions in a terminal.")
-        parser.add_argument("--json", action="store_true", help="JSON, one object.")
+        parser.add_argument("--json", action="store_true", help="Write one JSON object.")
 
     def handle(self, **options: Any) -> None:
         answers = ManualAnswers(**{name: options[name] for name in ManualAnswers.__dataclass_fields__})

@@ -20,7 +20,7 @@ class Command(OpsCommand):
     needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="JSON, one object.")
+        parser.add_argument("--json", action="store_true", help="Write one JSON object.")
 
     def handle(self, **options: Any) -> None:
         status = read_migration_status()
