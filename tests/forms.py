@@ -1,4 +1,4 @@
-"""A form out of a page, sent as a browser sends it."""
+"""The fields of a form on a page, with the values that a browser would send."""
 
 from html.parser import HTMLParser
 from typing import Any
@@ -7,24 +7,24 @@ from django.test import Client
 
 
 class _FormFieldParser(HTMLParser):
-    """The names and values of the fields of the form by its id; text as a browser shows and keeps it."""
+    """Collects the names and values of a form's fields; line breaks as a browser sends them."""
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, form_id: str) -> None:
         super().__init__()
-        self.form_id, self.is_inside = form, False
+        self.form_id, self.is_inside = form_id, False
         self.values: dict[str, str] = {}
         self.open_textarea: str | None = None
         self.open_select: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = {name: value or "" for name, value in attrs}
+        attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.is_inside = told.get("id", "") == self.form_id
-        name = told.get("name", "")
+            self.is_inside = attributes.get("id", "") == self.form_id
+        name = attributes.get("name", "")
         if not self.is_inside:
             return
-        if tag == "input" and name and told.get("type") not in ("submit", "button"):
-            self._read_input(name, told)
+        if tag == "input" and name and attributes.get("type") not in ("submit", "button"):
+            self._read_input(name, attributes)
         elif tag == "textarea":
             self.open_textarea = name
             self.values[name] = ""
@@ -33,16 +33,16 @@ class _FormFieldParser(HTMLParser):
         elif (
             tag == "option"
             and self.open_select
-            and ("selected" in told or self.open_select not in self.values)
+            and ("selected" in attributes or self.open_select not in self.values)
         ):
-            self.values[self.open_select] = told.get("value", "")
+            self.values[self.open_select] = attributes.get("value", "")
 
-    def _read_input(self, name: str, told: dict[str, str]) -> None:
-        value = told.get("value", "")
-        if told.get("type") == "checkbox":
-            if "checked" in told:
+    def _read_input(self, name: str, attributes: dict[str, str]) -> None:
+        value = attributes.get("value", "")
+        if attributes.get("type") == "checkbox":
+            if "checked" in attributes:
                 self.values[name] = value or "on"
-        elif told.get("type") == "hidden":
+        elif attributes.get("type") == "hidden":
             self.values[name] = value
         else:
             self.values[name] = value.replace("\r", "").replace("\n", "")
@@ -62,13 +62,13 @@ class _FormFieldParser(HTMLParser):
             self.values[self.open_textarea] += data
 
 
-def parse_form_fields(page: Any, form: str) -> dict[str, str]:
-    reader = _FormFieldParser(form)
-    reader.feed(page.content.decode())
-    return reader.found
+def parse_form_fields(page: Any, form_id: str) -> dict[str, str]:
+    parser = _FormFieldParser(form_id)
+    parser.feed(page.content.decode())
+    return parser.values
 
 
-def fetch_change_form_fields(client: Client, address: str) -> dict[str, str]:
-    """What a browser would send of the change form at an address, were it saved as it is."""
-    page = client.get(address)
+def fetch_change_form_fields(client: Client, url: str) -> dict[str, str]:
+    """Return what a browser sends when the change form at the URL is saved unedited."""
+    page = client.get(url)
     return parse_form_fields(page, page.context["opts"].model_name + "_form")

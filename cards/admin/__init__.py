@@ -1,4 +1,4 @@
-"""The catalogue in the admin."""
+"""The admin of cards, presentation rules and assets."""
 
 from cards.admin import assets, cards, rules
 

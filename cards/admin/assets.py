@@ -15,7 +15,7 @@ class AssetAdmin(OperationsAdmin, AuditedAdmin):
     list_filter = [("asset_type", RecentValueFilter)]
     list_select_related = ["card"]
     search_fields = ["asset_key", "file_path"]
-    search_help_text = "A part of a key or of a path."
+    search_help_text = "Part of a key or of a path."
     autocomplete_fields = ["card"]
     ordering = ["-pk"]
     sortable_by = ["asset_key"]

@@ -1,4 +1,4 @@
-"""Cards in the admin: searched, edited one by one with an audit row each, changed in bulk by operations."""
+"""Cards in the admin: search, audited editing of single cards, operations and exports as bulk actions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ops.admin.filters import MissingFilter, ValueFilter
 
 
 class RarityFilter(ValueFilter):
-    """The rarities are those that have a rule."""
+    """Offers the rarities that have a presentation rule."""
 
     def values(self) -> Iterable[str]:
         return list_rarities()
@@ -35,7 +35,7 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
     list_display_links = ["picture", "card_id"]
     list_filter = [("rarity", RarityFilter), ("pack_id", ValueFilter), ("rarity_v2", MissingFilter)]
     search_fields = ["card_id", "title"]
-    search_help_text = "A part of a card id or of a title."
+    search_help_text = "Part of a card id or of a title."
     ordering = ["-pk"]
     sortable_by = ["card_id"]
     readonly_fields = ["large_picture", "created_at", "updated_at"]
@@ -75,21 +75,22 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
         if keys:
             request_stale_rendering(request.user.get_username(), *keys)
         for rarity in Card.objects.filter(pk__in=keys).values_list("rarity", flat=True):
-            if told := explain_missing_rule(rarity):
-                messages.warning(request, f"{told} The card gets no thumbnail until a rule has it.")
+            if problem := explain_missing_rule(rarity):
+                messages.warning(request, f"{problem} Without a rule the card gets no thumbnail.")
 
     @admin.display(description="")
     def picture(self, card: Any) -> str:
-        without_rule = card.frame_color is None and card.image and not is_external_url(card.image)
+        picture = _format_picture(card, "cards-small")
+        if card.frame_color is not None or not card.image or is_external_url(card.image):
+            return picture
         mark = '<span class="cards-problem" title="{}">!</span>'
-        shown = _format_picture(card, "cards-small")
-        return shown + format_html(mark, explain_missing_rule(card.rarity)) if without_rule else shown
+        return picture + format_html(mark, explain_missing_rule(card.rarity))
 
     @admin.display(description="picture")
     def large_picture(self, card: Card) -> str:
-        problem, shown = thumbnail_problem(card), _format_picture(card, "cards-large")
-        note = '<p class="ops-note ops-warn" id="problem">Its thumbnail cannot be rendered: {}.</p>'
-        return shown + format_html(note, problem.rstrip(".")) if problem else shown
+        problem, picture = thumbnail_problem(card), _format_picture(card, "cards-large")
+        note = '<p class="ops-note ops-warn" id="problem">The thumbnail cannot be rendered: {}.</p>'
+        return picture + format_html(note, problem.rstrip(".")) if problem else picture
 
     @admin.display(description="rarity", ordering="rarity")
     def rarity_display(self, card: Any) -> str:
@@ -97,7 +98,7 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
 
 
 def _format_picture(card: Card, size: str) -> SafeString:
-    """The thumbnail, or else the illustration; one that stands elsewhere in the web is not loaded."""
+    """Show the thumbnail, or else the illustration; an empty box for images on other sites."""
     name = card.pk and (card.thumbnail or card.image)
     if not name or is_external_url(name):
         return format_html('<span class="cards-picture {} cards-none"></span>', size)

@@ -1,4 +1,4 @@
-"""The rarities that exist, as a form offers them."""
+"""The choice of a rarity in forms: the rarities that have a presentation rule."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from ops.command_lines import manage_command
 
 
 class RaritySelect(UnfoldAdminSelectWidget):  # type: ignore[misc]
-    """Those of the rules, and whatever the card has already."""
+    """Offers the rarities of the rules, and the card's own."""
 
     def optgroups(self, name: str, value: list[str], attrs: dict[str, Any] | None = None) -> Any:
-        known = list_rarities()
-        unknown = [each for each in value if each not in ("", *known)]
+        rarities = list_rarities()
+        without_rule = [rarity for rarity in value if rarity not in ("", *rarities)]
         empty = [] if self.is_required else [("", "---------")]
-        self.choices = [*empty, *((r, r) for r in known), *((r, f"{r} (no rule has it)") for r in unknown)]
+        self.choices = [
+            *empty,
+            *((rarity, rarity) for rarity in rarities),
+            *((rarity, f"{rarity} (has no rule)") for rarity in without_rule),
+        ]
         return super().optgroups(name, value, attrs)
 
 
@@ -26,9 +30,11 @@ def list_rarities() -> list[str]:
 
 
 def explain_missing_rule(rarity: str) -> str:
-    """What to tell of a rarity that no rule has; "" of one that a rule has."""
-    known = list_rarities()
-    if rarity in known:
+    """Return the message for a rarity without a presentation rule; "" if it has one."""
+    rarities = list_rarities()
+    if rarity in rarities:
         return ""
-    listed = ", ".join(known) or f"none yet ({manage_command('load_rules', '--execute')} loads them)"
-    return f"No presentation rule has the rarity “{rarity}”; there are: {listed}."
+    if not rarities:
+        command = manage_command("load_rules", "--execute")
+        return f"The rarity “{rarity}” has no presentation rule. There are no rules yet: type {command}."
+    return f"The rarity “{rarity}” has no presentation rule. Rarities with a rule: {', '.join(rarities)}."

@@ -24,7 +24,7 @@ class PresentationRuleAdmin(AuditedAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "badge_icon":
-            field.help_text = f"{', '.join(BADGES)}, or none."
+            field.help_text = f"One of: {', '.join(BADGES)}. Empty for no badge."
         return field
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -32,7 +32,8 @@ class PresentationRuleAdmin(AuditedAdmin):
         if obj.badge_icon not in ("", *BADGES):
             messages.warning(
                 request,
-                f"{obj} is drawn without its badge “{obj.badge_icon}”; there are: {', '.join(BADGES)}.",
+                f"The badge “{obj.badge_icon}” of {obj} does not exist, so none is drawn."
+                f" Badges: {', '.join(BADGES)}.",
             )
         if change and "rarity" in form.changed_data:
             self._warn_missing_rules(request, [form.base_values["rarity"]])
@@ -43,8 +44,8 @@ class PresentationRuleAdmin(AuditedAdmin):
 
     def _warn_missing_rules(self, request: HttpRequest, rarities: list[str]) -> None:
         for rarity in rarities:
-            if (told := explain_missing_rule(rarity)) and Card.objects.filter(rarity=rarity).exists():
-                messages.warning(request, f"{told} Cards of it get no thumbnail until a rule has it.")
+            if (problem := explain_missing_rule(rarity)) and Card.objects.filter(rarity=rarity).exists():
+                messages.warning(request, f"{problem} Without a rule its cards get no thumbnail.")
 
     def after_write(self, request: HttpRequest, saved: list[Any]) -> None:
         request_stale_rendering(request.user.get_username())

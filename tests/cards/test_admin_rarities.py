@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.usefixtures("rules", "redis_server"),
 ]
 LIST = "/admin/cards/card/"
-NO_RULE = "No presentation rule has the rarity “mythic”; there are: common, rare, epic, legendary."
+NO_RULE = "The rarity “mythic” has no presentation rule. Rarities with a rule: common, rare, epic, legendary."
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_form_offers_the_rarities_that_have_a_rule(staff: Client) -> None:
     for rarity in ("common", "rare", "epic", "legendary"):
         assert f'<option value="{rarity}"' in page
     page = staff.get(page_of(card(rarity="mythic"))).content.decode()
-    assert '<option value="mythic" selected>mythic (no rule has it)</option>' in page
+    assert '<option value="mythic" selected>mythic (has no rule)</option>' in page
 
 
 def test_without_any_rule_a_rarity_can_be_typed(staff: Client) -> None:
@@ -57,7 +57,7 @@ def test_a_rarity_of_no_rule_is_told_with_those_that_are(staff: Client, column: 
     assert NO_RULE in text(staff.post(page_of(row), sent, follow=True))
     assert thumbnail_problem(row) == "there is no presentation rule for its rarity 'mythic'"
     shown = text(staff.get(page_of(row)))
-    assert "Its thumbnail cannot be rendered: there is no presentation rule for its rarity" in shown
+    assert "The thumbnail cannot be rendered: there is no presentation rule for its rarity" in shown
     assert f'class="cards-problem" title="{NO_RULE}"' in staff.get(LIST).content.decode()
 
 
@@ -65,7 +65,7 @@ def test_the_reason_for_which_a_thumbnail_failed_is_on_the_page_of_its_card(staf
     row = card()
     assert thumbnail_problem(row) == ""
     execute_operation(RenderThumbnails)
-    assert "Its thumbnail cannot be rendered: gone.png is not in the storage." in text(
+    assert "The thumbnail cannot be rendered: gone.png is not in the storage." in text(
         staff.get(page_of(row))
     )
     staff.post(page_of(row), fetch_change_form_fields(staff, page_of(row)) | {"image": "other.png"})
@@ -85,10 +85,12 @@ def test_a_rule_taken_from_its_cards_is_told(staff: Client) -> None:
     page = staff.post(
         page_of(rule), fetch_change_form_fields(staff, page_of(rule)) | {"rarity": "mythic"}, follow=True
     )
-    assert "“epic”; there are: common, rare, mythic, legendary" in text(page)
+    assert "“epic” has no presentation rule. Rarities with a rule: common, rare, mythic, legendary" in text(
+        page
+    )
     PresentationRule.objects.filter(pk=rule.pk).update(rarity="epic")
     page = staff.post(page_of(rule).replace("change", "delete"), {"post": "yes"}, follow=True)
-    assert "“epic”; there are: common, rare, legendary" in text(page)
+    assert "“epic” has no presentation rule. Rarities with a rule: common, rare, legendary" in text(page)
 
 
 def test_a_badge_that_nobody_can_draw_is_told_when_its_rule_is_saved(staff: Client) -> None:
@@ -96,4 +98,7 @@ def test_a_badge_that_nobody_can_draw_is_told_when_its_rule_is_saved(staff: Clie
     page = staff.post(
         page_of(rule), fetch_change_form_fields(staff, page_of(rule)) | {"badge_icon": "gem"}, follow=True
     )
-    assert "epic is drawn without its badge “gem”; there are: circle, diamond, star, crown." in text(page)
+    assert (
+        "The badge “gem” of epic does not exist, so none is drawn. Badges: circle, diamond, star, crown."
+        in text(page)
+    )
