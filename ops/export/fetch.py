@@ -14,6 +14,7 @@ from ops.export import queue
 from ops.export.folder import atomic_directory
 from ops.export.reader import ExpectedFile
 from ops.export.summary import SUMMARY_FILENAME
+from ops.formatting import pluralize
 from ops.models import Export
 
 
@@ -30,7 +31,9 @@ def fetch_export(export: Export, target: Path, *, overwrite: bool) -> None:
         if name not in sizes:
             raise _mismatch_error(export, name, "it is missing")
         if expected.bytes not in (None, sizes[name]):
-            raise _mismatch_error(export, name, f"it has {sizes[name]:,} bytes, not {expected.bytes:,}")
+            raise _mismatch_error(
+                export, name, f"it has {pluralize(sizes[name], 'byte')}, not {expected.bytes:,}"
+            )
     with atomic_directory(target, overwrite=overwrite, marker=SUMMARY_FILENAME, allowed=sizes) as folder:
         for name, expected in data_files.items():
             if (sha256 := _copy_and_hash(export, name, folder)) != expected.sha256:

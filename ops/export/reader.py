@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ops.exceptions import InvalidContent
+from ops.formatting import pluralize
 from ops.json_reader import JsonReader
 
 _BUFFER_SIZE = 1 << 16
@@ -97,7 +98,7 @@ class ExportFile:
         if expected.sha256 not in (None, self.sha256):
             raise InvalidContent(f"its SHA-256 is {self.sha256}, the summary says {expected.sha256}.")
         if expected.rows not in (None, self.rows):
-            raise InvalidContent(f"it has {self.rows:,} rows, the summary says {expected.rows:,}.")
+            raise InvalidContent(f"it has {pluralize(self.rows, 'row')}, the summary says {expected.rows:,}.")
 
 
 @dataclass
@@ -129,7 +130,9 @@ def _open_regular_file(path: Path, expected_bytes: int | None) -> Iterator[int]:
         if not stat.S_ISREG(status.st_mode):
             raise InvalidContent("it is not a regular file.")
         if expected_bytes not in (None, status.st_size):
-            raise InvalidContent(f"it has {status.st_size:,} bytes, the summary says {expected_bytes:,}.")
+            raise InvalidContent(
+                f"it has {pluralize(status.st_size, 'byte')}, the summary says {expected_bytes:,}."
+            )
         yield descriptor
     finally:
         os.close(descriptor)

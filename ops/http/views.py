@@ -1,3 +1,5 @@
+"""The views of the operators' endpoints."""
+
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse

@@ -23,7 +23,7 @@ def format_export_result(summary: Summary, target: Path, verify_command: str) ->
     exported_at = datetime.fromisoformat(summary.exported_at)
     duration = format_duration(timedelta(seconds=summary.seconds))
     table = [
-        [f"  {summary.file_format.file_name(dataset)}", f"{file.rows:,} rows", format_size(file.bytes)]
+        [f"  {summary.file_format.file_name(dataset)}", pluralize(file.rows, "row"), format_size(file.bytes)]
         for dataset, file in summary.files.items()
     ]
     return [
@@ -50,7 +50,7 @@ def _verification_cells(result: VerificationResult) -> list[str]:
     if result.reason:
         return ["-", "-", f"DAMAGED: {result.reason}"]
     status = "could be read" if result.file.expected.rows is None else "ok"
-    return [f"{result.file.rows:,} rows", format_size(result.file.bytes), status]
+    return [pluralize(result.file.rows, "row"), format_size(result.file.bytes), status]
 
 
 def verification_json(export: ExportFolder, results: Sequence[VerificationResult]) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from ops.export.progress import TransferProgress
-from ops.formatting import format_duration, format_size
+from ops.formatting import format_duration, format_size, pluralize
 
 
 class LineProgress(TransferProgress):
     def show(self, name: str) -> None:
-        parts = [f"{self.rows:,} rows", f"now {name}", f"{format_size(round(self.bytes_per_second))}/s"]
+        parts = [pluralize(self.rows, "row"), f"now {name}", f"{format_size(round(self.bytes_per_second))}/s"]
         if self.total:
             parts[0] = f"{self.rows:,} of {self.total:,} rows ({100 * self.rows / self.total:.0f} %)"
             parts.append(f"{format_duration(timedelta(seconds=self.seconds_left))} left")

@@ -98,3 +98,9 @@ def test_a_damaged_file_has_no_rows_and_size_in_the_report(export: Path) -> None
     assert f"cards.json - - DAMAGED: it has 100 bytes, the summary says {size:,}." in " ".join(output.split())
     status, output = verified(export, "--json")
     assert (status, json.loads(output)["files"]["cards.json"]["rows"]) == (1, None)
+
+
+def test_one_row_is_counted_in_the_singular(export: Path) -> None:
+    status, output = verified(export)
+    assert status == 0
+    assert "assets.json 1 row " in " ".join(output.split())
