@@ -1,4 +1,4 @@
-"""What operators do to the catalogue in bulk."""
+"""Operations on the catalogue."""
 
 from __future__ import annotations
 
@@ -54,29 +54,31 @@ def rarity_choices() -> list[tuple[str, str]]:
 class PromotionParams(forms.Form):
     from_rarity = forms.CharField(
         widget=forms.Select(choices=rarity_choices),  # type: ignore[arg-type]
-        help_text="The rarity of the cards to promote: one that has a presentation rule, as common.",
+        help_text="Rarity of the cards to promote, as common. It needs a presentation rule.",
     )
     to_rarity = forms.CharField(
         widget=forms.Select(choices=rarity_choices),  # type: ignore[arg-type]
-        help_text="The rarity that they get, higher in the order of the rules, as rare.",
+        help_text="New rarity, higher in the order of the rules, as rare.",
     )
     allow_demotion = forms.BooleanField(
-        required=False, help_text="It may be a lower one too: the cards are demoted."
+        required=False, help_text="Allow a lower rarity, which demotes the cards."
     )
 
-    def _known(self, name: str) -> str:
+    def _clean_rarity(self, name: str) -> str:
         rarity: str = self.cleaned_data[name]
-        known = list(PresentationRule.objects.values_list("rarity", flat=True))
-        if rarity not in known:
-            listed = ", ".join(known) or f"none yet ({manage_command('load_rules', '--execute')} loads them)"
-            raise forms.ValidationError(f"unknown rarity {rarity!r}; the known ones: {listed}.")
+        rarities = list(PresentationRule.objects.values_list("rarity", flat=True))
+        if rarity not in rarities:
+            names = (
+                ", ".join(rarities) or f"none yet ({manage_command('load_rules', '--execute')} loads them)"
+            )
+            raise forms.ValidationError(f"unknown rarity {rarity!r}; the known ones: {names}.")
         return rarity
 
     def clean_from_rarity(self) -> str:
-        return self._known("from_rarity")
+        return self._clean_rarity("from_rarity")
 
     def clean_to_rarity(self) -> str:
-        return self._known("to_rarity")
+        return self._clean_rarity("to_rarity")
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = self.cleaned_data
@@ -84,7 +86,7 @@ class PromotionParams(forms.Form):
         if not origin or not target:
             return data
         if origin == target:
-            self.add_error("to_rarity", f"{origin!r} is the rarity that the cards already have.")
+            self.add_error("to_rarity", f"the cards already have the rarity {origin!r}.")
             return data
         order = dict(PresentationRule.objects.values_list("rarity", "sort_order"))
         if order[target] < order[origin] and not data["allow_demotion"]:
@@ -107,7 +109,7 @@ class BulkPromote(Operation):
         return Card.objects.filter(rarity=self.params["from_rarity"])
 
     def get_changes(self) -> Mapping[str, Any]:
-        # Both by itself, not by the trigger, so that both are audited and reverted.
+        # Sets both itself, not by the trigger, so that both are audited and reverted.
         return {"rarity": self.params["to_rarity"], "rarity_v2": self.params["to_rarity"]}
 
     def get_checks(self) -> Iterable[Check]:
@@ -116,7 +118,7 @@ class BulkPromote(Operation):
 
 @register
 class RenderThumbnails(Operation):
-    """Render the thumbnail of every card whose picture or rarity is no longer the one it shows."""
+    """Render the thumbnail of every card whose picture or rarity has changed since it was rendered."""
 
     name = "render_thumbnails"
     model = Card
@@ -132,8 +134,8 @@ class RenderThumbnails(Operation):
 
     def get_notes(self, run: Run | None) -> Iterable[str]:
         for rule in PresentationRule.objects.exclude(badge_icon__in=["", *BADGES]):
-            badge, known = rule.badge_icon, ", ".join(BADGES)
-            yield f"{rule.rarity} is drawn without its badge {badge!r}: there are {known}"
+            badges = ", ".join(BADGES)
+            yield f"{rule.rarity} is drawn without a badge: {rule.badge_icon!r} is not one of {badges}"
 
     def process(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any] | Exception]:
         from cards.thumbnails.generate import (

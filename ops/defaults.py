@@ -1,4 +1,4 @@
-"""The settings that a project need not give."""
+"""Default values of the settings of ops."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 def apply_default_settings() -> None:
-    """Set those that the project did not set; their meaning stands in kyndo/settings.py."""
+    """Set the settings that the project does not have. kyndo/settings.py describes them."""
     for name, value in _DEFAULTS.items():
         if not hasattr(settings, name):
             setattr(settings, name, value)

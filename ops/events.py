@@ -1,4 +1,4 @@
-"""What happens to runs, told to the logger `ops.events`: one record an event, once it is committed."""
+"""Log the events of runs to the logger `ops.events`: one record an event, after the commit."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ log = logging.getLogger("ops.events")
 
 
 def log_event(run: Run, event: str, level: int = logging.INFO, **facts: Any) -> None:
-    """Log what happened to the run: after the transaction under way, and only if that commits.
+    """Log an event of the run when the transaction commits, and only then.
 
-    ``facts`` are read in their order; those that are None or empty say nothing and are left out.
+    ``facts`` are logged in their order, without those that are None or empty.
     """
-    told = {name: fact for name, fact in facts.items() if fact not in (None, "", {}, [])}
-    message = " ".join([f"run {run.pk} {event}", *(f"{name}={fact!r}" for name, fact in told.items())])
-    emit = partial(log.log, level, "%s", message, extra={"run": run.pk, "event": event, "facts": told})
+    facts = {name: fact for name, fact in facts.items() if fact not in (None, "", {}, [])}
+    message = " ".join([f"run {run.pk} {event}", *(f"{name}={fact!r}" for name, fact in facts.items())])
+    emit = partial(log.log, level, "%s", message, extra={"run": run.pk, "event": event, "facts": facts})
     if connection.in_atomic_block:
         transaction.on_commit(emit)
-    else:  # on_commit would ask for a connection, and this may be told because there is none
+    else:  # on_commit needs a connection, and the event may be that there is none
         emit()
 
 
 def process_name() -> str:
-    """This process, as the log names it."""
+    """Return ``host:pid``, the name of this process in the log."""
     return f"{socket.gethostname()}:{os.getpid()}"

@@ -1,1 +1,1 @@
-"""The life of a run: created, moved from state to state, previewed, followed, logged."""
+"""Runs: preview, creation, states, follow-ups, conflicts, progress."""

@@ -1,4 +1,4 @@
-"""The demand for a fresh, verified backup before a run is executed; the setting OPS_BACKUP_MAX_AGE."""
+"""Require a recent verified backup before a run, if the setting OPS_BACKUP_MAX_AGE says so."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ops.session import database_name
 
 _BACKUP_HINT = (
     f"Make one: {manage_command('backup_db', '--verify')}."
-    " Or go without, which the run tells ever after: --no-backup"
+    " To start without one, which the run records: --no-backup"
 )
 
 
 class BackupRequired(OpsError):
-    """There is no verified backup as fresh as the settings demand."""
+    """There is no verified backup as recent as OPS_BACKUP_MAX_AGE requires."""
 
 
 def find_newest_verified_backup() -> Backup | None:
-    """Of this database: a copy of another one knows of that one's backups too."""
-    ours = Backup.objects.filter(database=database_name(), verified_at__isnull=False)
-    return ours.order_by("started_at").last()
+    """Return the newest verified backup of this database; a copied database also lists its original's."""
+    backups = Backup.objects.filter(database=database_name(), verified_at__isnull=False)
+    return backups.order_by("started_at").last()
 
 
 def require_backup(without_backup: bool) -> bool:
-    """Whether a run starts although the demand is not met. Raises NoBackup where it may not."""
+    """Return whether the run starts without a required backup. Raises BackupRequired if it may not."""
     limit: timedelta | None = settings.OPS_BACKUP_MAX_AGE
     if limit is None:
         return False
@@ -45,6 +45,6 @@ def require_backup(without_backup: bool) -> bool:
         else "there is none"
     )
     raise BackupRequired(
-        f"A verified backup not older than {format_duration(limit)} is demanded here (OPS_BACKUP_MAX_AGE),"
-        f" and {age}. {_BACKUP_HINT}"
+        f"A verified backup not older than {format_duration(limit)} is required (OPS_BACKUP_MAX_AGE),"
+        f" but {age}. {_BACKUP_HINT}"
     )

@@ -1,4 +1,4 @@
-"""The columns that runs write: claimed by one run at a time."""
+"""Claims on columns: only one run at a time writes a column."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _MAX_ATTEMPTS = 20
 
 
 def acquire(run: Run) -> None:
-    """Claim the run's columns, all or none. Raises ColumnClaimed, which names the run that has one."""
+    """Claim the run's columns, all or none. Raises ColumnClaimed, which names the run that holds one."""
     release(run)
     for _ in range(_MAX_ATTEMPTS):
-        wanted = [Claim(run=run, model=run.model, column=column) for column in sorted(run.columns)]
+        new_claims = [Claim(run=run, model=run.model, column=column) for column in sorted(run.columns)]
         try:
             with transaction.atomic():
-                Claim.objects.bulk_create(wanted)
+                Claim.objects.bulk_create(new_claims)
             return
         except IntegrityError as exc:
-            if held := find_claim(run.model, run.columns):  # else its holder has just ended: claim again
-                raise _column_claimed_error(held) from exc
-    raise ColumnClaimed(f"runs that write {run.model} come and go: try again")
+            if claim := find_claim(run.model, run.columns):  # else its run has just ended: try again
+                raise _column_claimed_error(claim) from exc
+    raise ColumnClaimed(f"other runs keep claiming columns of {run.model}: try again")
 
 
 def release(run: Run) -> None:
@@ -34,15 +34,15 @@ def release(run: Run) -> None:
 
 
 def find_claim(model: str, columns: Iterable[str]) -> Claim | None:
-    """A claim on one of these columns of the model, if there is one."""
+    """Return a claim on one of these columns of the model, or None."""
     return Claim.objects.filter(model=model, column__in=columns).select_related("run").first()
 
 
-def _column_claimed_error(held: Claim) -> ColumnClaimed:
-    other = held.run
-    here = read_run_status(other)
-    told = f"{other.operation}, {status_label(here.status)}"
+def _column_claimed_error(claim: Claim) -> ColumnClaimed:
+    other = claim.run
+    status = read_run_status(other)
+    holder = f"run {other.pk} ({other.operation}, {status_label(status.status)})"
     return ColumnClaimed(
-        f"{held.model}.{held.column} is being written by run {other.pk} ({told}).",
-        "\n  ".join(["Wait until that run has ended, or cancel it:", *map(str, list_next_steps(here))]),
+        f"{claim.model}.{claim.column} is being written by {holder}.",
+        "\n  ".join(["Wait until that run has ended, or cancel it:", *map(str, list_next_steps(status))]),
     )

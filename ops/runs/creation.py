@@ -1,4 +1,4 @@
-"""How a run comes to be: what is asked, and the run, with its claims and its lanes, that is made of it."""
+"""Create a run with its claims and lanes from a request."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from ops.sql.types import read_column_types
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a run is asked: raw parameters, scope, who asks, and how it is to be executed.
+    """Raw parameters, scope, who asks, and how to execute the run.
 
-    With ``workers`` it is for so many of them to advance (see ops.queue.enqueue); without, for whoever asks.
+    With ``workers`` that many workers advance it (see ops.queue.enqueue); without, the process that asks.
     """
 
     operation: type[Operation]
@@ -49,9 +49,9 @@ class RunRequest:
 
 
 def create_run(request: RunRequest) -> Run:
-    """A queued run that has claimed its columns.
+    """Create a queued run that has claimed its columns.
 
-    Raises InvalidDeclaration, InvalidParams, InvalidScope, NoBackup, or ColumnClaimed.
+    Raises InvalidDeclaration, InvalidParams, InvalidScope, BackupRequired, or ColumnClaimed.
     """
     as_of = timezone.now()
     operation = build_deterministic_operation(request.operation, request.params, as_of)
@@ -92,7 +92,7 @@ def create_run(request: RunRequest) -> Run:
 
 
 def _create_lanes(run: Run, keyset: Keyset, count: int) -> str | None:
-    """Lanes of about as many keys each over those that exist now: newer rows are not this run's.
+    """Create lanes of about equal size over the keys that exist now; newer rows are not in the run.
 
     Returns the last key.
     """

@@ -1,4 +1,4 @@
-"""The events of a run's life, each logged as it is moved from state to state."""
+"""Log a run's creation and its changes of state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ops.operations.base import is_failed_check
 from ops.runs.progress import read_progress
 from ops.states import State
 
-# What a move of the run's state is called; every other state is an end.
+# The event for each new state; the other states are ends.
 _TRANSITION_EVENTS = {
     State.QUEUED: "resumed",
     State.RUNNING: "started",
@@ -33,16 +33,16 @@ _LOG_LEVELS = {
 
 
 def log_created(run: Run) -> None:
-    """Log who asked for what."""
-    how = {name: getattr(run, name) for name in _EXECUTION_FIELDS}
-    scope = {name: asked for name, asked in run.scope.items() if asked}
+    """Log the request and who made it."""
+    options = {name: getattr(run, name) for name in _EXECUTION_FIELDS}
+    scope = {name: value for name, value in run.scope.items() if value}
     log_event(
-        run, "created", operation=run.operation, by=run.performed_by, rows=run.total, **how, scope=scope
+        run, "created", operation=run.operation, by=run.performed_by, rows=run.total, **options, scope=scope
     )
 
 
 def log_transition(run: Run, by: str) -> None:
-    """Log the state that the run has just moved to, and who asked for it; an end with its figures."""
+    """Log the run's new state and who asked for it; an end with its statistics."""
     state = State(run.state)
     if state == State.RUNNING:
         log_event(run, _TRANSITION_EVENTS[state], by=by, process=process_name())
@@ -53,17 +53,17 @@ def log_transition(run: Run, by: str) -> None:
 
 
 def _run_statistics(run: Run) -> dict[str, Any]:
-    told = read_progress(run)
-    seconds = told.elapsed.total_seconds()
+    progress = read_progress(run)
+    seconds = progress.elapsed.total_seconds()
     return {
         "state": run.state,
-        "changed": told.changed,
-        "of": told.total,
-        "failed": told.failed,
+        "changed": progress.changed,
+        "of": progress.total,
+        "failed": progress.failed,
         "seconds": round(seconds, 1),
-        "rate": round(rows_per_second(told.changed, told.elapsed)),
-        "batches": told.batches,
-        "sweeps": told.sweep,
+        "rate": round(rows_per_second(progress.changed, progress.elapsed)),
+        "batches": progress.batches,
+        "sweeps": progress.sweep,
         "wrong": ", ".join(
             f"{check['found']:,} {check['label']}" for check in run.checks if is_failed_check(check)
         ),

@@ -1,7 +1,7 @@
-"""Runs that begin by themselves, on the workers: when another run ends, or when somebody asks for one.
+"""Follow-ups: runs that start on the workers when another run ends, or on request.
 
-An operation names in ``follows`` the columns that it depends on; a run that ends and has changed one of them
-is followed by a run of it, whatever that run was: another operation, or a revert.
+An operation names in ``depends_on`` the columns that it depends on. When a run that changed one of them ends,
+be it of another operation or a revert, a run of that operation starts.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from ops.sql.counts import is_large_share
 
 log = logging.getLogger(__name__)
 
-# Lanes of unlike length: whoever is done with one takes the next.
+# More lanes than workers, since lanes differ in length: a worker that has finished one takes the next.
 _LANES_PER_WORKER = 4
 
 
 def request_followup(
     name: str, performed_by: str, *, scope: Scope | None = None, follows: Run | None = None
 ) -> None:
-    """Let the operation run on the workers, if a row needs it.
+    """Run the operation on the workers, if a row needs it.
 
-    Where another run holds its columns, the wish is left with that run and comes true in the transaction that
-    ends it: no wish is lost, and a thousand of them are one. Raises UnknownOperation.
+    Where another run has claimed its columns, the request is stored with that run, and served in the
+    transaction that ends it. Repeated requests are stored once. Raises UnknownOperation.
     """
     declared, scope = registry.get_operation(name), scope or Scope()
     operation = build_operation(declared, {}, timezone.now())
@@ -57,28 +57,29 @@ def request_followup(
 
 
 def start_followups(run: Run) -> None:
-    """Begin what follows the run, and what was asked for meanwhile. In the transaction that ends it."""
-    left = FollowUp.objects.filter(holder=run)
-    wanted = {name: (by, Scope()) for name, by in left.values_list("operation", "performed_by")}
-    left.delete()
-    changed, followers = read_progress(run).changed, _dependent_operations(run)
-    if changed and followers:  # else its table may be gone
-        wanted = dict.fromkeys(followers, (run.performed_by, _followup_scope(run, changed))) | wanted
-    for name, (performed_by, scope) in sorted(wanted.items()):
+    """Start the run's follow-ups and the requests stored with it. In the transaction that ends it."""
+    stored = FollowUp.objects.filter(holder=run)
+    requests = {name: (by, Scope()) for name, by in stored.values_list("operation", "performed_by")}
+    stored.delete()
+    changed, dependents = read_progress(run).changed, _dependent_operations(run)
+    if changed and dependents:  # else its table may be gone
+        scope = _followup_scope(run, changed)
+        requests = dict.fromkeys(dependents, (run.performed_by, scope)) | requests
+    for name, (performed_by, scope) in sorted(requests.items()):
         try:
             with transaction.atomic():
                 request_followup(name, performed_by, scope=scope, follows=run)
         except Exception as exc:
             if isinstance(exc, Error) and is_transient(exc):
                 raise
-            # It was changed or removed since, or is declared wrong: the run that ends must not suffer for it.
-            log.exception("run %s: %s cannot follow it", run.pk, name)
+            # The operation was removed or is invalid: that must not fail the run that ends.
+            log.exception("run %s: cannot start the follow-up %s", run.pk, name)
 
 
 def _followup_scope(run: Run, changed: int) -> Scope:
-    """The rows that the run changed; where they are a good part of the table, it is read through instead."""
-    is_whole = is_large_share(changed, apps.get_model(run.model))
-    return Scope() if is_whole else Scope(changed_by=run.pk)
+    """Return the rows that the run changed, or all, where those are a large share of the table."""
+    is_large = is_large_share(changed, apps.get_model(run.model))
+    return Scope() if is_large else Scope(changed_by=run.pk)
 
 
 def _dependent_operations(run: Run) -> list[str]:
@@ -92,19 +93,19 @@ def _dependent_operations(run: Run) -> list[str]:
 
 def _find_claiming_run(operation: Operation) -> Run | None:
     columns = [field.name for field in written_fields(operation)]
-    held = claims.find_claim(model_label(operation.model), columns)
-    return held.run if held else None
+    claim = claims.find_claim(model_label(operation.model), columns)
+    return claim.run if claim else None
 
 
 def _defer_followup(holder: Run, name: str, performed_by: str) -> bool:
-    """Leave the wish with the holder; False where that has ended meanwhile."""
+    """Store the request with the run that holds the claim. Returns False if that has ended meanwhile."""
     with transaction.atomic():
-        # Waits for a transaction that may be ending it right now; one that begins later sees the wish.
+        # Wait for a transaction that may be ending the run now; a later one sees the request.
         Run.objects.select_for_update(no_key=True).get(pk=holder.pk)
         if not holder.claims.exists():
             return False
-        asked = {"performed_by": performed_by}
-        _, is_new = FollowUp.objects.get_or_create(holder=holder, operation=name, defaults=asked)
+        defaults = {"performed_by": performed_by}
+        _, is_new = FollowUp.objects.get_or_create(holder=holder, operation=name, defaults=defaults)
         if is_new:
             log_event(holder, "followup asked for", operation=name, by=performed_by)
     return True
@@ -113,19 +114,19 @@ def _defer_followup(holder: Run, name: str, performed_by: str) -> bool:
 def _create_followup_run(
     declared: type[Operation], performed_by: str, scope: Scope, follows: Run | None
 ) -> bool:
-    """Create the run and call the workers; False where somebody else was faster to claim its columns."""
+    """Create and enqueue the run. Returns False if another run has just claimed its columns."""
     workers = settings.FOLLOW_UP_WORKERS
-    asked = creation.RunRequest(
+    request = creation.RunRequest(
         declared,
         performed_by,
         scope=scope,
         lanes=workers * _LANES_PER_WORKER,
         workers=workers,
-        without_backup=True,  # where one is demanded the run tells so; nobody is here to make one
+        without_backup=True,  # the run records that a required backup was missing
         follows=follows,
     )
     try:
-        run = creation.create_run(asked)
+        run = creation.create_run(request)
     except ColumnClaimed:
         return False
     if warning := enqueue_run(run):

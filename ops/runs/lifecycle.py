@@ -1,4 +1,4 @@
-"""The life of a run once it is created: moved from state to state, halted, ended."""
+"""Change the state of a run: start, pause, cancel, resume, end."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def get_run(pk: int) -> Run:
         raise UnknownRun(f"there is no run {pk}. To list the runs: {manage_command('runs')}") from None
 
 
-def refresh_run(run: Run, **how: Any) -> None:
-    """Read the run again, ``how`` as ``refresh_from_db`` takes it. Raises RunLost."""
+def refresh_run(run: Run, **options: Any) -> None:
+    """Read the run again; ``options`` as for ``refresh_from_db``. Raises RunLost."""
     try:
-        run.refresh_from_db(**how)
+        run.refresh_from_db(**options)
     except Run.DoesNotExist as exc:
         raise RunLost(run.pk) from exc
 
 
 def transition(run: Run, to: State, by: str = "", **changes: Any) -> None:
-    """Move the run to another state, out of a hold, with what goes with it; tell it, and who asked.
+    """Change the state and write ``changes`` with it; end a hold; log it and who asked for it.
 
-    Raises IllegalMove.
+    Raises InvalidTransition.
     """
     changes = {
         "held_until": None,
@@ -64,12 +64,12 @@ def transition(run: Run, to: State, by: str = "", **changes: Any) -> None:
 
 
 def _work_timer_fields(run: Run, to: State) -> dict[str, Any]:
-    """The time that the run is worked on is counted while it is running, halting or not."""
+    """Time counts as work while the run is running, pausing or cancelling."""
     if to == State.RUNNING:
         return {"working_since": Now()}
     if to in (State.PAUSING, State.CANCELLING):
         return {}
-    # A run that a restore paused still has the clock of its backup, and nobody worked on it since.
+    # A run that a restore paused has the time of its backup, and nobody has worked on it since.
     ticking = Q(state__in=IN_PROGRESS, working_since__isnull=False)
     since = When(ticking, then=elapsed_since("working_since", run.work_timer))
     span = Case(since, default=timedelta(), output_field=DurationField())
@@ -77,14 +77,14 @@ def _work_timer_fields(run: Run, to: State) -> dict[str, Any]:
 
 
 def start(run: Run) -> None:
-    """Take up a queued run; a running one is joined."""
+    """Start a queued run, or join a running one."""
     if run.state != State.RUNNING:
         try:
             transition(run, State.RUNNING, started_at=run.started_at or Now(), error="", error_code="")
             run.work_timer = WorkTimer(is_complete=True)
             return
         except InvalidTransition:
-            if run.state != State.RUNNING:  # else another process took it up in the same moment
+            if run.state != State.RUNNING:  # else another process has just started it
                 raise
     _discount_idle_time(run)
     run.work_timer = WorkTimer(is_complete=False)
@@ -92,23 +92,23 @@ def start(run: Run) -> None:
 
 
 def _discount_idle_time(run: Run) -> None:
-    """The time since the last batch, if all who worked on the run are gone, is no time of work.
+    """Do not count the time since the last batch as work, if no process can be in a batch.
 
-    Whoever has idled for longer in a batch has lost it.
+    A process that idles longer than that in a batch has lost its transaction.
     """
-    heard = Lane.objects.filter(run=OuterRef("pk"), heartbeat_at__isnull=False).order_by("-heartbeat_at")
-    last = Greatest(Subquery(heard.values("heartbeat_at")[:1]), "working_since")
+    heartbeats = Lane.objects.filter(run=OuterRef("pk"), heartbeat_at__isnull=False).order_by("-heartbeat_at")
+    last = Greatest(Subquery(heartbeats.values("heartbeat_at")[:1]), "working_since")
     running = Run.objects.filter(pk=run.pk, state=State.RUNNING, held_until=None)
-    silent = running.alias(last=last).filter(last__lt=Now() - IDLE_IN_TRANSACTION_TIMEOUT)
-    silent.update(worked=F("worked") + (last - F("working_since")), working_since=Now())
+    idle = running.alias(last=last).filter(last__lt=Now() - IDLE_IN_TRANSACTION_TIMEOUT)
+    idle.update(worked=F("worked") + (last - F("working_since")), working_since=Now())
 
 
 def requeue(run: Run, by: str = "", **changes: Any) -> None:
-    """Let a halted or ended run go on: its failures are tried again, its columns claimed anew.
+    """Queue a halted or ended run again: its columns are claimed, and its failed rows tried again.
 
-    ``changes`` are fields that are written into it, one that is running too.
+    ``changes`` are fields to write into the run, also into one that is running.
 
-    Raises IllegalMove, ColumnClaimed, ChangedDeclaration.
+    Raises InvalidTransition, ColumnClaimed, DeclarationChanged.
     """
     rebuild_operation(run)
     if run.state in (State.PAUSING, State.CANCELLING):
@@ -125,13 +125,13 @@ def requeue(run: Run, by: str = "", **changes: Any) -> None:
         Lane.objects.filter(run=run).update(failed=0)
         if not run.lanes.filter(finished=False).exists():
             start_next_sweep(run, first=2)
-        elif run.sweep > 2:  # What failed lies behind the cursors: only another sweep comes there again.
+        elif run.sweep > 2:  # Failed rows are behind the cursors: only another sweep reaches them.
             run.sweep = 2
             run.save(update_fields=["sweep"])
 
 
 def assign_workers(run: Run, workers: int | None) -> None:
-    """From now on the run is for so many workers to advance; None: for whoever works on it in a terminal."""
+    """Let that many workers advance the run from now on; None: a process in a terminal."""
     update_run(run, workers=workers)
 
 
@@ -143,7 +143,7 @@ def update_run(run: Run, **changes: Any) -> None:
 
 
 def ignore_health(run: Run, names: Iterable[str]) -> None:
-    """Let these indicators hold the run no more; a hold under way ends, and the others are asked anew."""
+    """Let these indicators hold the run no more. A hold ends now, and the others are evaluated again."""
     if added := {*names} - {*run.ignored_health}:
         run.ignored_health = sorted({*run.ignored_health} | added)
         run.held_until, run.held_for, run.held_reason = None, None, ""
@@ -153,19 +153,19 @@ def ignore_health(run: Run, names: Iterable[str]) -> None:
 
 def _check_may_requeue(run: Run) -> None:
     if run.state == State.AWAITING_APPROVAL:
-        told = f"run {run.pk} awaits approval, so it cannot be resumed."
-        raise InvalidTransition(told, describe_next_step(run))
+        reason = f"run {run.pk} awaits approval, so it cannot be resumed."
+        raise InvalidTransition(reason, describe_next_step(run))
     if run.state in (State.SUCCEEDED, State.CANCELLED):
         raise InvalidTransition(
-            f"run {run.pk} is over ({run.get_state_display()}).",
+            f"run {run.pk} has ended ({run.get_state_display()}), so it cannot be resumed.",
             f"To see it: {format_run_command(run.pk, RunAction.SHOW)}",
         )
 
 
 def pause(run: Run, by: str = "") -> None:
-    """Pause the run once the batches under way have committed. Raises IllegalMove."""
+    """Pause the run when its current batches have committed. Raises InvalidTransition."""
     if run.state == State.PAUSED:
-        raise InvalidTransition(f"run {run.pk} is paused already.", describe_next_step(run))
+        raise InvalidTransition(f"run {run.pk} is already paused.", describe_next_step(run))
     if run.state != State.PAUSING:
         with _suggest_next_step(run):
             transition(run, State.PAUSING, by)
@@ -173,7 +173,7 @@ def pause(run: Run, by: str = "") -> None:
 
 
 def cancel(run: Run, by: str = "") -> None:
-    """Cancel the run once the batches under way have committed. What it changed stays changed."""
+    """Cancel the run when its current batches have committed. What it changed stays changed."""
     refresh_run(run)
     if run.state == State.RUNNING:
         transition(run, State.CANCELLING, by)
@@ -185,14 +185,14 @@ def cancel(run: Run, by: str = "") -> None:
         with _suggest_next_step(run):
             end(run, State.CANCELLED, by)
     except InvalidTransition:
-        if run.state != State.RUNNING:  # else it was taken up in the same moment
+        if run.state != State.RUNNING:  # else a process has just started it
             raise
         cancel(run, by)
 
 
 @contextmanager
 def _suggest_next_step(run: Run) -> Iterator[None]:
-    """A refusal says what works instead."""
+    """Add the next step to an InvalidTransition."""
     try:
         yield
     except InvalidTransition as exc:
@@ -201,9 +201,9 @@ def _suggest_next_step(run: Run) -> Iterator[None]:
 
 @transaction.atomic
 def finish_halt(run: Run) -> None:
-    """Pausing becomes paused, cancelling cancelled, as soon as no batch is under way."""
+    """Move a pausing run to paused, a cancelling one to cancelled, when its batches have committed."""
     _wait_for_batches(run)
-    with suppress(InvalidTransition):  # it has ended in the same moment, by itself
+    with suppress(InvalidTransition):  # it has just ended by itself
         if run.state == State.PAUSING:
             transition(run, State.PAUSED)
         elif run.state == State.CANCELLING:
@@ -212,9 +212,9 @@ def finish_halt(run: Run) -> None:
 
 @transaction.atomic
 def fail(run: Run, error: str, code: str = "") -> None:
-    """Fail a run at work as soon as no batch is under way: until then its columns are its own.
+    """Fail a run in progress when its batches have committed; until then it keeps its claims.
 
-    ``code`` is what the advice goes by: the error's SQLSTATE, or its exception's code.
+    ``code`` is the error's SQLSTATE, or its exception's code; the next steps depend on it.
     """
     _wait_for_batches(run)
     if run.state in IN_PROGRESS:
@@ -222,9 +222,10 @@ def fail(run: Run, error: str, code: str = "") -> None:
 
 
 def _wait_for_batches(run: Run) -> None:
-    """A batch holds its lane. In a transaction: until its end no other batch begins, and the state stays.
+    """Lock the run and its lanes, so that no batch begins and the state stays until the transaction ends.
 
-    The run is locked first, as whoever sends its lanes back does it; others may still refer to it.
+    A batch locks its lane. The run is locked first, as by whoever resets its lanes, and FOR NO KEY UPDATE, so
+    that rows that refer to it can still be written.
     """
     refresh_run(run, from_queryset=Run.objects.select_for_update(no_key=True))
     list(run.lanes.select_for_update().order_by("pk"))
@@ -232,14 +233,14 @@ def _wait_for_batches(run: Run) -> None:
 
 @transaction.atomic
 def end(run: Run, state: State, by: str = "", **changes: Any) -> None:
-    """Move the run to an end, let its columns go, and begin what follows it. Raises IllegalMove."""
+    """End the run, release its claims, and start its follow-ups. Raises InvalidTransition."""
     transition(run, state, by, finished_at=Now(), **changes)
     claims.release(run)
     followups.start_followups(run)
 
 
 def start_next_sweep(run: Run, first: int | None = None) -> None:
-    """Send every lane back to its beginning; ``first`` restarts the count of sweeps."""
+    """Move every lane back to its first key; ``first`` sets the number of the sweep."""
     run.sweep = first or run.sweep + 1
     run.save(update_fields=["sweep"])
     run.lanes.exclude(upper=None).update(cursor=None, finished=False)  # an empty table stays out of bounds

@@ -1,4 +1,4 @@
-"""How far a run is, for whoever watches it."""
+"""The progress of a run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _ZERO = timedelta()
 
 @dataclass(frozen=True)
 class Progress:
-    """Rows changed and failed of the rows that needed the change when the run was created.
+    """Rows changed and failed, of the ``total`` that needed the change when the run was created.
 
-    ``total`` is never less than what is done: rows may come to need the change while the run is under way.
-    ``elapsed`` is the time that the run was running, by the database's clock; pauses do not count.
+    ``total`` is never less than ``done``: rows may come to need the change during the run. ``elapsed`` is the
+    time that the run was running, by the database's clock; pauses do not count.
     """
 
     run: int
@@ -38,15 +38,15 @@ class Progress:
 
 
 def read_progress(run: Run) -> Progress:
-    """Read from the lanes, so that the work of every process is in it."""
-    told = run.lanes.aggregate(
+    """Read the progress from the lanes, which have the work of every process."""
+    sums = run.lanes.aggregate(
         changed=Sum("changed"),
         failed=Sum("failed"),
         batches=Sum("batches"),
         busiest=Max("busy"),
         ticking=Max(ExpressionWrapper(Now() - F("run__working_since"), DurationField())),
     )
-    changed, failed = told["changed"] or 0, told["failed"] or 0
+    changed, failed = sums["changed"] or 0, sums["failed"] or 0
     return Progress(
         run=run.pk,
         operation=run.operation,
@@ -54,13 +54,13 @@ def read_progress(run: Run) -> Progress:
         total=max(run.total, changed + failed),
         changed=changed,
         failed=failed,
-        batches=told["batches"] or 0,
+        batches=sums["batches"] or 0,
         sweep=run.sweep,
-        elapsed=_elapsed_time(run, told["ticking"] or _ZERO, told["busiest"] or _ZERO),
+        elapsed=_elapsed_time(run, sums["ticking"] or _ZERO, sums["busiest"] or _ZERO),
     )
 
 
 def _elapsed_time(run: Run, ticking: timedelta, busiest: timedelta) -> timedelta:
-    """The batches of a lane came one after another: so long it took at least, whatever the clock says."""
+    """Return at least the time of the busiest lane's batches, whatever the clock says."""
     now = ticking if run.state in IN_PROGRESS else _ZERO
     return max(run.worked + max(now, _ZERO), busiest)

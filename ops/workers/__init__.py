@@ -1,1 +1,1 @@
-"""The workers: what RQ's lack, and what they look after at each beat."""
+"""The workers: RQ's, with a graceful stop, and the reaper that restores lost jobs."""

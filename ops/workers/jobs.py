@@ -1,4 +1,4 @@
-"""The one job: advance a run for a slice of time, and put itself back."""
+"""The job of a run: advance it for a slice of time, then enqueue the next job."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ _RUNNABLE_STATES = (State.QUEUED, State.RUNNING)
 
 
 def advance(run: int) -> None:
-    """Work on the run for ``RUN_SLICE`` seconds at most; then, where more is left, put a job for it back.
+    """Work on the run for at most ``RUN_SLICE`` seconds, then enqueue a job for what is left.
 
-    Harmless beside its own twin, and quick where there is nothing to do. An error that fails the run is
-    raised when that is written. While the database is unavailable, it waits for it, slice by slice.
+    Several jobs may work on one run, and a job with nothing to do ends at once. An error that fails the run
+    is raised after the run is marked as failed. While the database is unavailable, the job waits for it.
     """
     stop = Deadline(timedelta(seconds=settings.RUN_SLICE))
-    waits = Backoff(stop)
+    backoff = Backoff(stop)
     try:
-        while not _advance_once(run, stop, waits):
+        while not _advance_once(run, stop, backoff):
             pass
     except DatabaseUnavailable as exc:
         log.warning("run %s: the database is unavailable: %s", run, exc)
         enqueue_run_unchecked(run)
 
 
-def _advance_once(number: int, stop: Deadline, waits: Backoff) -> bool:
-    """Whether it came to its end; False when the database was away, and may be back."""
+def _advance_once(number: int, stop: Deadline, backoff: Backoff) -> bool:
+    """Return False to try again, after the database was unavailable."""
     try:
         run = lifecycle.get_run(number)
         if _is_for_workers(run):
@@ -58,7 +58,7 @@ def _advance_once(number: int, stop: Deadline, waits: Backoff) -> bool:
     except Error as exc:
         if not is_unavailable(exc):
             raise
-        waits.wait(exc)
+        backoff.wait(exc)
         return False
     return True
 
@@ -68,7 +68,7 @@ def _is_for_workers(run: Run) -> bool:
 
 
 def _execute_slice(run: Run, stop: Deadline) -> None:
-    with suppress(InvalidTransition):  # Somebody has halted the run, or ended it, in the same moment.
+    with suppress(InvalidTransition):  # The run has just been halted or ended.
         try:
             run_batches(run, NullListener(), stop, leave=True)
         except OpsError as exc:
@@ -77,7 +77,7 @@ def _execute_slice(run: Run, stop: Deadline) -> None:
                 or run.state not in _RUNNABLE_STATES
             ):
                 raise
-            # Nobody can go on with it: its operation was changed or removed, and nobody looks on.
+            # Its operation was changed or removed: no worker could advance it, so fail it.
             lifecycle.start(run)
             lifecycle.fail(run, exc.reason or str(exc), exc.code)
 
@@ -92,7 +92,7 @@ def _requeue_job(run: Run) -> None:
 
 
 class NullListener:
-    """Watches for nobody: whoever wants to see the run reads the database."""
+    """Reports nothing: on a worker nobody watches the run."""
 
     def batch(self, run: Run, size: BatchSize) -> None:
         pass

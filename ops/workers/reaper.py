@@ -1,4 +1,4 @@
-"""The reaper: it looks for runs that should move and do not, and sets them going again."""
+"""The reaper: enqueue runs and exports whose workers or jobs were lost, and finish halts."""
 
 from __future__ import annotations
 
@@ -20,34 +20,31 @@ from ops.states import State
 
 log = logging.getLogger(__name__)
 
-# Of all workers one looks, about as often as each of them beats.
+# One of all workers reaps, about once in each heartbeat interval.
 _LOCK_KEY = "ops:reaper"
 _INTERVAL = 0.8 * HEARTBEAT_INTERVAL
-# A batch under way ends sooner than that; if not, the next look comes soon.
+# Most batches end sooner; else the next round tries again.
 _LOCK_TIMEOUT = timedelta(seconds=2)
 
 
 def reap_if_due(redis: Redis) -> None:
-    """Unless another worker has just done so: reap. Never raises: it is the heart of a worker that calls it.
+    """Reap, unless another worker has just done so. Never raises, since a worker's heartbeat calls it.
 
-    Leaves no connection to the database, since the worker forks.
+    Closes its database connection, since the worker forks.
     """
     try:
         if redis.set(_LOCK_KEY, 1, nx=True, px=_INTERVAL):
             reap()
     except (Error, RedisError) as exc:
-        log.warning("cannot look after the runs: %s", str(exc).strip())
+        log.warning("the reaper failed: %s", str(exc).strip())
     except Exception:
-        log.exception("cannot look after the runs")
+        log.exception("the reaper failed")
     finally:
         connection.close()
 
 
 def reap() -> None:
-    """Halt the runs whose halt nobody completed; call workers to those that fewer work on than were asked.
-
-    And to the exports that were lost.
-    """
+    """Finish halts whose process died, and enqueue jobs for runs that lack workers and for lost exports."""
     for run in Run.objects.filter(state__in=(State.PAUSING, State.CANCELLING)):
         with suppress(OperationalError), transaction.atomic():
             set_lock_timeout(_LOCK_TIMEOUT)
@@ -58,6 +55,6 @@ def reap() -> None:
 
 
 def _count_active_workers(run: Run) -> int:
-    """By the lanes, since the queue may have forgotten who works; by the queue, where batches are slow."""
-    moving = run.lanes.filter(is_recent("heartbeat_at", HEARTBEAT_TIMEOUT), finished=False).count()
-    return max(moving, count_running_jobs(run.pk, connect_queue()))
+    """Count by the lanes' heartbeats, since Redis may have lost jobs, and by the jobs, for slow batches."""
+    active_lanes = run.lanes.filter(is_recent("heartbeat_at", HEARTBEAT_TIMEOUT), finished=False).count()
+    return max(active_lanes, count_running_jobs(run.pk, connect_queue()))

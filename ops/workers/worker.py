@@ -1,4 +1,4 @@
-"""The worker: RQ's, which passes on the wish to stop, survives a Redis that is away, and calls the reaper."""
+"""The worker: RQ's, with a graceful stop, that survives an unavailable Redis and calls the reaper."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _INTERVALS = {
 
 
 class RunWorker(Worker):
-    """Named in settings.RQ, since its intervals have no flags.
+    """The worker class in settings.RQ; RQ has no flags for its intervals.
 
-    Told to stop, however often, it finishes the batch under way and hands the lane back. RQ itself would
-    wait for the whole slice at the first signal, and kill at the second.
+    At the first and any later signal to stop, it finishes its batch and releases its lane. RQ itself would
+    wait for the whole slice at the first signal, and kill the job at the second.
     """
 
     max_connection_wait_time = float(HEARTBEAT_INTERVAL.seconds)
@@ -44,7 +44,7 @@ class RunWorker(Worker):
     def dequeue_timeout(self) -> int:
         return HEARTBEAT_INTERVAL.seconds
 
-    # To stop.
+    # Stopping.
 
     def handle_warm_shutdown_request(self) -> None:
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
@@ -54,16 +54,16 @@ class RunWorker(Worker):
         self._signal_horse()
 
     def set_shutdown_requested_date(self) -> None:
-        with suppress(RedisError):  # It is only told, and in the middle of a signal.
+        with suppress(RedisError):  # Only informative, and inside a signal handler.
             super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
 
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
-        if self._stop_requested:  # The signal came before there was a horse to tell.
+        if self._stop_requested:  # The signal came before the work-horse was started.
             self._signal_horse()
         super().monitor_work_horse(job, queue, execution)
 
     def _signal_horse(self) -> None:
-        """Not its process group, as RQ does it: a horse just born is still in the worker's."""
+        """Signal the process, not its group as RQ does: a new work-horse is still in the worker's group."""
         if self.horse_pid:
             with suppress(ProcessLookupError):
                 os.kill(self.horse_pid, signal.SIGTERM)
@@ -74,7 +74,7 @@ class RunWorker(Worker):
         if self._stop_requested:
             stop_requested.set()
 
-    # To survive a Redis that is away, where RQ would quit and leave its horse behind.
+    # Surviving an unavailable Redis, where RQ would quit and leave its work-horse behind.
 
     def work(self, burst: bool = False, *args: Any, **kwargs: Any) -> bool:
         worked, ends = False, burst or kwargs.get("max_jobs") or kwargs.get("max_idle_time")
@@ -101,7 +101,7 @@ class RunWorker(Worker):
         self.executions.clear()
 
     def register_birth(self) -> None:
-        if self.birth_date:  # Not the first one: its own traces are not another worker's.
+        if self.birth_date:  # Registered again: remove its own old key.
             self.connection.delete(self.key)
         super().register_birth()  # type: ignore[no-untyped-call]
 
@@ -119,7 +119,7 @@ class RunWorker(Worker):
             self.log.warning("Worker %s: Redis is unavailable, its job goes on: %s", self.name, exc)
         self._on_heartbeat()
 
-    # At each beat.
+    # At each heartbeat.
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         super().heartbeat(timeout, pipeline)
@@ -128,7 +128,7 @@ class RunWorker(Worker):
 
     def _on_heartbeat(self) -> None:
         with suppress(RedisError), self.connection.pipeline() as pipeline:
-            # A Redis that was emptied no longer knows who works.
+            # Register again, in case Redis was emptied.
             pipeline.hset(self.key, mapping=self.serialize())
             register(self, pipeline)
             pipeline.execute()

@@ -115,9 +115,9 @@ def test_a_promotion_is_previewed_and_executed_and_keeps_both_columns_equal(mana
 
 def test_every_flag_of_a_promotion_says_what_it_means(manage: Manage) -> None:
     told = " ".join(manage("bulk_promote", "--help").stdout.split())
-    assert "--from VALUE The rarity of the cards to promote" in told
-    assert "--to VALUE The rarity that they get" in told
-    assert "--allow-demotion It may be a lower one too" in told
+    assert "--from VALUE Rarity of the cards to promote" in told
+    assert "--to VALUE New rarity" in told
+    assert "--allow-demotion Allow a lower rarity" in told
 
 
 def test_a_demotion_can_be_allowed(manage: Manage) -> None:
@@ -166,7 +166,7 @@ KNOWN = "the known ones: common, rare, epic, legendary."
 WRONG = [
     (["--from", "mythic", "--to", "rare"], f"--from: unknown rarity 'mythic'; {KNOWN}"),
     (["--from", "common", "--to", "Rare"], f"--to: unknown rarity 'Rare'; {KNOWN}"),
-    (["--from", "rare", "--to", "rare"], "--to: 'rare' is the rarity that the cards already have."),
+    (["--from", "rare", "--to", "rare"], "--to: the cards already have the rarity 'rare'."),
     (
         ["--from", "epic", "--to", "common"],
         "--allow-demotion: epic to common is a demotion, which must be allowed.",

@@ -257,7 +257,7 @@ def test_a_badge_that_nobody_can_draw_is_left_out_and_told(birds: list[Card]) ->
     PresentationRule.objects.filter(rarity="epic").update(badge_icon="gem of Bogotá")
     run = execute_operation(RenderThumbnails)
     assert run.state == "succeeded"
-    told = "epic is drawn without its badge 'gem of Bogotá': there are circle, diamond, star, crown"
+    told = "epic is drawn without a badge: 'gem of Bogotá' is not one of circle, diamond, star, crown"
     assert list(rebuild_operation(run).get_notes(run)) == [told]
 
 

@@ -199,8 +199,8 @@ def test_a_queued_run_is_resumed_and_a_finished_one_is_not(manage: Manage) -> No
     assert manage("runs", "resume", run.pk).returncode == 0
     over = manage("runs", "resume", run.pk)
     assert (
-        over.stderr
-        == f"CommandError: run {run.pk} is over (succeeded). To see it: manage.py runs show {run.pk}\n"
+        over.stderr == f"CommandError: run {run.pk} has ended (succeeded), so it cannot be resumed."
+        f" To see it: manage.py runs show {run.pk}\n"
     )
     assert over.returncode == 1
     assert AuditLog.objects.count() == 2
@@ -271,7 +271,7 @@ def test_a_run_that_is_paused_already_says_how_to_go_on(manage: Manage) -> None:
     lifecycle.pause(run)
     refused = manage("runs", "pause", run.pk)
     assert refused.returncode == 1
-    words = f"run {run.pk} is paused already. To resume it: manage.py runs resume {run.pk}"
+    words = f"run {run.pk} is already paused. To resume it: manage.py runs resume {run.pk}"
     assert refused.stderr == f"CommandError: {words}\n"
 
 

@@ -151,7 +151,7 @@ def test_a_cancel_between_batches_keeps_what_was_done_and_frees_the_column(
     assert (run.state, len(audited_changes(run))) == ("cancelled", 3)
     assert run.finished_at is not None
     assert not Claim.objects.exists()
-    with pytest.raises(InvalidTransition, match=r"is over \(cancelled\)"):
+    with pytest.raises(InvalidTransition, match=r"has ended \(cancelled\)"):
         lifecycle.requeue(run)
 
 
