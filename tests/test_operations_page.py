@@ -47,7 +47,7 @@ def test_the_operations_run_and_revert(page: dict[str, Any]) -> None:
 
 
 def test_the_tests_pass(page: dict[str, Any]) -> None:
-    page["CountWordsTest"]().test_it_counts_and_can_be_taken_back()
+    page["CountWordsTest"]().test_it_counts_and_can_be_reverted()
     Card.objects.all().delete()
     page["test_cards_of_yesterday_are_not_quiet"]()
 
