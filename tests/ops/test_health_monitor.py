@@ -64,8 +64,8 @@ def heal(*_: object) -> None:
 class Holding(RecordingMonitor):
     """Calls ``once_held`` at the beginning of the first hold."""
 
-    def __init__(self, once_held: Callable[[], object], **watched: Any) -> None:
-        super().__init__(**watched)
+    def __init__(self, once_held: Callable[[], object], **options: Any) -> None:
+        super().__init__(**options)
         self.once_held = once_held
 
     def held(self, run: Run) -> None:
@@ -104,7 +104,7 @@ def test_an_indicator_that_turns_unhealthy_holds_the_next_batches() -> None:
             players[:] = [3.0]
         Event().wait(0.1)
 
-    watched = Holding(lambda: heal() or before.append(watched.batches), then=make_unhealthy)
+    watched = Holding(lambda: heal() or before.append(watched.batches), after_batch=make_unhealthy)
     before: list[int] = []
     assert execute_run(create_run(FILL, batch_size=1), watched).state == "succeeded"
     assert 2 <= before[0] < 20
