@@ -1,4 +1,4 @@
-"""A revert compares what stands with what was audited, also where the column has another type by now."""
+"""Reverts compare stored values with audited ones, also if the column has another type by now."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,12 +33,12 @@ Fill = Callable[[str, str, str], Run]
 
 @pytest.fixture
 def fill(declare: RegisterOperation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fill]:
-    """``fill(type, old, new)``: a run that changed two rows from one value to the other, as that type."""
-    made = []
+    """``fill(type, old, new)`` executes a run that changes two rows of that type from old to new."""
+    created = []
 
     def fill(kind: str, old: str, new: str) -> Run:
         monkeypatch.setattr(FIELD, "kind", kind)
-        made.append(
+        created.append(
             execute_sql(
                 "CREATE TABLE trials_typed (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
                 f" done boolean DEFAULT false, value {kind})"
@@ -53,7 +53,7 @@ def fill(declare: RegisterOperation, monkeypatch: pytest.MonkeyPatch) -> Iterato
         return run
 
     yield fill
-    if made:
+    if created:
         execute_sql("DROP TABLE trials_typed; DROP TYPE IF EXISTS trials_pair")
 
 
@@ -82,7 +82,7 @@ CHANGED_TYPES = [
 
 @pytest.mark.parametrize(("kind", "old", "new", "now", "using", "back"), CHANGED_TYPES)
 @pytest.mark.parametrize("model_knows", [True, False])
-def test_a_revert_knows_untouched_rows_after_their_column_changed_its_type(
+def test_revert_recognizes_unchanged_rows_after_a_change_of_type(
     fill: Fill, monkeypatch: pytest.MonkeyPatch, model_knows: bool,
     kind: str, old: str, new: str, now: str, using: str, back: str,
 ) -> None:  # fmt: skip
@@ -97,7 +97,7 @@ def test_a_revert_knows_untouched_rows_after_their_column_changed_its_type(
 
 
 @pytest.mark.parametrize(
-    ("kind", "old", "new", "now", "using", "words"),
+    ("kind", "old", "new", "now", "using", "message"),
     [
         ("text", "rare", "epic", "integer", "length(value)", 'invalid input syntax for type integer: "'),
         ("text", "common", "3", "integer", "value::integer", 'syntax for type integer: "common"'),
@@ -105,21 +105,21 @@ def test_a_revert_knows_untouched_rows_after_their_column_changed_its_type(
         ("boolean", "true", "false", "integer", "value::integer", "invalid input syntax for type integer"),
     ],
 )  # fmt: skip
-def test_a_revert_whose_values_do_not_fit_any_more_is_refused_in_words(
-    fill: Fill, kind: str, old: str, new: str, now: str, using: str, words: str
+def test_revert_is_refused_if_old_values_no_longer_fit(
+    fill: Fill, kind: str, old: str, new: str, now: str, using: str, message: str
 ) -> None:
     run = fill(kind, old, new)
     execute_sql(f"ALTER TABLE trials_typed ALTER value TYPE {now} USING {using}")
     before = values()
-    for ask in (
+    for create in (
         lambda: build_preview(RunRequest(Revert, "tester", params={"run": run.pk})),
         lambda: create_run(Revert, params={"run": run.pk}),
     ):
         with pytest.raises(
             InvalidParams, match=f"run {run.pk} cannot be reverted: a value does not fit"
-        ) as told:
-            ask()
-        assert words in str(told.value)
+        ) as error:
+            create()
+        assert message in str(error.value)
     assert values() == before
     assert not Run.objects.filter(operation="revert").exists()
 
@@ -128,18 +128,18 @@ def test_a_revert_whose_values_do_not_fit_any_more_is_refused_in_words(
     ("kind", "old", "new", "theirs"),
     [("interval", "1 day", "1 mon", "30 days"), ("point", "(1,2)", "(3,4)", "(3,5)")],
 )
-def test_a_players_value_that_only_counts_as_equal_is_left_alone(
+def test_a_players_value_with_another_image_is_a_conflict(
     fill: Fill, kind: str, old: str, new: str, theirs: str
 ) -> None:
     run = fill(kind, old, new)
     execute_sql(f"UPDATE trials_typed SET value = '{theirs}' WHERE id = (SELECT min(id) FROM trials_typed)")
     revert = execute_operation(Revert, params={"run": run.pk})
     assert values() == [theirs, old]
-    [told] = rebuild_operation(revert).get_notes(revert)
-    assert told.startswith(f"1 typed changed since run {run.pk}, left alone")
+    [note] = rebuild_operation(revert).get_notes(revert)
+    assert note.startswith(f"1 typed changed since run {run.pk}, left alone")
 
 
-def test_a_run_that_wrote_a_column_of_another_name_is_refused(fill: Fill) -> None:
+def test_revert_is_refused_after_a_column_was_renamed(fill: Fill) -> None:
     run = fill("text", "a", "b")
     execute_sql("ALTER TABLE trials_typed RENAME value TO worth")
     with pytest.MonkeyPatch.context() as patch:
@@ -148,7 +148,7 @@ def test_a_run_that_wrote_a_column_of_another_name_is_refused(fill: Fill) -> Non
             create_run(Revert, params={"run": run.pk})
 
 
-def test_old_runs_whose_types_nobody_kept_are_read_in_full(fill: Fill) -> None:
+def test_values_of_runs_without_recorded_types_are_all_converted(fill: Fill) -> None:
     run = fill("text", "rare", "epic")
     Run.objects.update(types={})
     execute_sql("ALTER TABLE trials_typed ALTER value TYPE integer USING length(value)")
@@ -156,7 +156,7 @@ def test_old_runs_whose_types_nobody_kept_are_read_in_full(fill: Fill) -> None:
         create_run(Revert, params={"run": run.pk})
 
 
-def test_a_column_that_is_json_now_is_refused_in_words(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revert_is_refused_if_the_column_is_json_now(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
     run = fill("text", "a", "b")
     execute_sql("ALTER TABLE trials_typed ALTER value TYPE jsonb USING to_jsonb(value)")
     monkeypatch.setattr(FIELD, "kind", "jsonb")
@@ -166,15 +166,15 @@ def test_a_column_that_is_json_now_is_refused_in_words(fill: Fill, monkeypatch: 
         create_run(Revert, params={"run": run.pk})
 
 
-def test_conflicts_tell_that_their_column_changed_its_type(fill: Fill) -> None:
+def test_the_note_of_conflicts_names_the_change_of_type(fill: Fill) -> None:
     run = fill("timestamptz", "2024-02-28 05:00+00", "2024-02-29 06:00+00")
     execute_sql("ALTER TABLE trials_typed ALTER value TYPE text USING value::text")
     revert = execute_operation(Revert, params={"run": run.pk})
-    [told] = rebuild_operation(revert).get_notes(revert)
-    assert told.endswith(" (value was timestamp with time zone and is text now)")
+    [note] = rebuild_operation(revert).get_notes(revert)
+    assert note.endswith(" (value was timestamp with time zone and is text now)")
 
 
-def test_a_label_of_an_enum_that_was_renamed_is_refused(fill: Fill) -> None:
+def test_revert_is_refused_after_an_enum_label_was_renamed(fill: Fill) -> None:
     execute_sql("CREATE TYPE trials_pair AS ENUM ('rare', 'epic')")
     run = fill("trials_pair", "rare", "epic")
     execute_sql("ALTER TYPE trials_pair RENAME VALUE 'epic' TO 'legendary'")
@@ -182,7 +182,7 @@ def test_a_label_of_an_enum_that_was_renamed_is_refused(fill: Fill) -> None:
         create_run(Revert, params={"run": run.pk})
 
 
-def test_a_value_that_its_domain_forbids_now_is_refused(fill: Fill) -> None:
+def test_revert_is_refused_if_the_domain_forbids_the_value_now(fill: Fill) -> None:
     execute_sql("CREATE DOMAIN trials_pair AS text")
     run = fill("trials_pair", "rare", "epic")
     execute_sql("ALTER DOMAIN trials_pair ADD CONSTRAINT trials_not_rare CHECK (VALUE <> 'rare') NOT VALID")
@@ -190,13 +190,13 @@ def test_a_value_that_its_domain_forbids_now_is_refused(fill: Fill) -> None:
         create_run(Revert, params={"run": run.pk})
 
 
-def test_a_row_that_a_run_left_as_it_was_is_no_conflict(declare: RegisterOperation, trigger: Any) -> None:
+def test_a_row_that_the_run_did_not_change_is_no_conflict(declare: RegisterOperation, trigger: Any) -> None:
     rows = create_things(3)
     trigger("trials_thing", "IF OLD.name = 't2' THEN NEW.note := OLD.note; END IF; RETURN NEW;")
     missing = Thing.objects.filter(note=None)
     run = execute_operation(declare(make_operation(missing, {"note": F("name")})), batch_size=1)
     assert audited_changes(run)[str(rows[1].pk)] == {"note": {"old": None, "new": None}}
-    seen = build_preview(RunRequest(Revert, "tester", params={"run": run.pk}))
-    assert (seen.total, seen.notes) == (2, [])
+    preview = build_preview(RunRequest(Revert, "tester", params={"run": run.pk}))
+    assert (preview.total, preview.notes) == (2, [])
     revert = execute_operation(Revert, params={"run": run.pk})
     assert list(rebuild_operation(revert).get_notes(revert)) == []

@@ -1,4 +1,4 @@
-"""What is told to be typed can be pasted: a shell and psql read the names in it as they are."""
+"""The printed commands can be pasted into a shell."""
 
 import shlex
 
@@ -22,7 +22,7 @@ def test_a_statement_reaches_psql_as_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_word_reaches_the_command_as_it_is(name: str) -> None:
+def test_an_argument_reaches_the_command_as_it_is(name: str) -> None:
     assert shlex.split(command_lines.manage_command("restore_db", "--confirm", name))[-3:] == [
         "restore_db",
         "--confirm",
@@ -30,18 +30,20 @@ def test_a_word_reaches_the_command_as_it_is(name: str) -> None:
     ]
 
 
-def test_a_prepared_transaction_of_any_name_can_be_ended_by_what_is_told() -> None:
+def test_the_printed_command_ends_a_prepared_transaction_of_any_name() -> None:
     gid = """it's "$HOME" here"""
     with player() as other:
         other.execute("BEGIN; SELECT 1")
         other.execute("PREPARE TRANSACTION '{}'".format(gid.replace("'", "''")).encode())
     try:
-        [told] = server.check_prepared_transactions(PreflightContext(ManualAnswers())).todo
-        words = shlex.split(told.removesuffix(", or COMMIT PREPARED"))
-        assert words[:3] == ["psql", "$DATABASE_URL", "-c"]
+        [command] = server.check_prepared_transactions(PreflightContext(ManualAnswers())).todo
+        args = shlex.split(command.removesuffix(", or COMMIT PREPARED"))
+        assert args[:3] == ["psql", "$DATABASE_URL", "-c"]
         connection.close()
-        execute_sql(words[3])
+        execute_sql(args[3])
     finally:
-        for (left,) in execute_sql("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
-            execute_sql("ROLLBACK PREPARED '{}'".format(left.replace("'", "''")))
+        for (remaining,) in execute_sql(
+            "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
+        ):
+            execute_sql("ROLLBACK PREPARED '{}'".format(remaining.replace("'", "''")))
     assert server.check_prepared_transactions(PreflightContext(ManualAnswers())).todo == ()

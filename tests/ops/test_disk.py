@@ -1,4 +1,4 @@
-"""A disk that fills holds a run before; where it is full all the same, the run fails and can go on later."""
+"""A disk that is almost full holds a run; a full one fails it, and the run can be resumed."""
 
 from __future__ import annotations
 
@@ -36,82 +36,81 @@ from tests.trials.models import Thing
 RUN = Run(pk=7, model="trials.thing")
 
 
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def make_server_remote(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "_local_backend_pid", lambda: None)
 
 
-def said(**limits: Any) -> str:
-    sick = DatabaseDisk(RUN, HealthLimits(**limits)).check()
-    return sick.reason if sick else "well"
+def check_disk(**limits: Any) -> str:
+    unhealthy = DatabaseDisk(RUN, HealthLimits(**limits)).check()
+    return unhealthy.reason if unhealthy else "healthy"
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.engine
-class TestWhatIsKnown:
-    def test_on_this_host_the_folders_of_the_server_are_looked_at(self) -> None:
-        rooms = disk.local_disks()
+class TestFreeSpace:
+    def test_the_disks_of_a_local_server_are_measured(self) -> None:
+        disks = disk.local_disks()
         directory = execute_sql("SHOW data_directory")[0][0]
-        assert rooms[0].label == "the disk of the data directory"
-        assert abs(rooms[0].free_bytes - shutil.disk_usage(directory).free) < 2**30
-        assert said(disk_free_mb=1) == "well"
-        told = said(disk_free_mb=2**31 - 1)
-        assert told.endswith(" free of the disk of the data directory (limit 2147.5 TB)")
+        assert disks[0].label == "the disk of the data directory"
+        assert abs(disks[0].free_bytes - shutil.disk_usage(directory).free) < 2**30
+        assert check_disk(disk_free_mb=1) == "healthy"
+        reason = check_disk(disk_free_mb=2**31 - 1)
+        assert reason.endswith(" free of the disk of the data directory (limit 2147.5 TB)")
 
-    def test_the_folders_are_looked_at_whatever_the_role_may_ask(self) -> None:
+    def test_the_disks_are_measured_without_pg_monitor(self) -> None:
         execute_sql("CREATE ROLE plain")
         try:
             execute_sql("SET ROLE plain")
-            assert said(disk_free_mb=1) == "well"
+            assert check_disk(disk_free_mb=1) == "healthy"
         finally:
             execute_sql("RESET ROLE; DROP ROLE plain")
 
     @pytest.mark.parametrize("host", ["db.example.com", "10.0.0.1"])
-    def test_a_server_elsewhere_is_no_process_of_this_host(self, host: str, settings: Any) -> None:
+    def test_a_remote_server_has_no_local_disks(self, host: str, settings: Any) -> None:
         settings_dict = connection.settings_dict
         execute_sql("SELECT 1")
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(settings_dict, "HOST", host)
             assert disk.local_disks() == []
 
-    def test_a_disk_whose_size_was_told_is_held_against_what_databases_take(
+    def test_free_space_is_the_declared_size_less_databases_and_wal(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        elsewhere(monkeypatch)
+        make_server_remote(monkeypatch)
         size = execute_sql("SELECT sum(pg_database_size(oid)) FROM pg_database")[0][0]
-        left = disk.declared_disk("500GB")
-        assert 0 < 500 * 10**9 - left.free_bytes - size < 50 * 2**30  # which the WAL takes
-        assert said(database_disk="500GB") == "well"
+        declared = disk.declared_disk("500GB")
+        assert 0 < 500 * 10**9 - declared.free_bytes - size < 50 * 2**30  # which the WAL takes
+        assert check_disk(database_disk="500GB") == "healthy"
         assert (
-            said(database_disk="1MB") == "0 bytes free of the 1MB of OPS_HEALTH_DATABASE_DISK (limit 1.0 GB)"
+            check_disk(database_disk="1MB")
+            == "0 bytes free of the 1MB of OPS_HEALTH_DATABASE_DISK (limit 1.0 GB)"
         )
 
-    def test_where_nobody_told_the_indicator_is_silent_and_says_what_to_tell(
+    def test_without_a_declared_size_the_error_names_the_variable(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        elsewhere(monkeypatch)
+        make_server_remote(monkeypatch)
         with pytest.raises(DiskSpaceUnknown, match="OPS_HEALTH_DATABASE_DISK=200GB"):
             DatabaseDisk(RUN, HealthLimits()).check()
 
-    def test_wal_that_is_kept_is_sick_where_the_disk_is_unknown(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        elsewhere(monkeypatch)
+    def test_retained_wal_is_unhealthy_if_the_disk_is_unknown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        make_server_remote(monkeypatch)
         monkeypatch.setattr("ops.health.disk._WAL_EXCESS_FACTOR", 0)
-        assert " of WAL (" in said()
+        assert " of WAL (" in check_disk()
 
-    def test_for_want_of_the_role_that_is_what_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        elsewhere(monkeypatch)
+    def test_without_pg_monitor_the_error_says_what_to_grant(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        make_server_remote(monkeypatch)
         execute_sql("CREATE ROLE plain")
         try:
             execute_sql("SET ROLE plain")
             with pytest.raises(DiskSpaceUnknown, match='GRANT pg_monitor TO "plain"'):
-                said(database_disk="500GB")
+                check_disk(database_disk="500GB")
             with pytest.raises(DiskSpaceUnknown, match="OPS_HEALTH_DATABASE_DISK"):
-                said()
+                check_disk()
         finally:
             execute_sql("RESET ROLE; DROP ROLE plain")
 
-    def test_preflight_asks_for_no_more_wal_than_the_disk_has_room_for(
+    def test_preflight_recommends_no_more_wal_than_the_disk_can_hold(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         create_things(100)
@@ -127,17 +126,17 @@ class TestWhatIsKnown:
             in wal.check_wal_room(PreflightContext(ManualAnswers(database_free=2**50))).todo[0]
         )
 
-    def test_preflight_knows_the_disk_as_a_run_does(self) -> None:
+    def test_preflight_and_runs_measure_the_same_disk(self) -> None:
         assert (
             abs(
                 (space.get_database_free_bytes(PreflightContext()) or 0)
-                - min(room.free_bytes for room in disk.local_disks())
+                - min(each.free_bytes for each in disk.local_disks())
             )
             < 2**30
         )
 
 
-def test_a_size_that_cannot_be_read_is_named() -> None:
+def test_an_invalid_size_is_named_with_its_variable() -> None:
     assert HealthLimits.from_environ({"OPS_HEALTH_DATABASE_DISK": "1.5TB"}).database_disk == "1.5TB"
     with pytest.raises(ImproperlyConfigured, match="OPS_HEALTH_DATABASE_DISK is 'big' but must be a size"):
         HealthLimits.from_environ({"OPS_HEALTH_DATABASE_DISK": "big"})
@@ -147,12 +146,12 @@ def test_the_fullest_disk_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         DatabaseDisk, "_list_spaces", lambda self: [DiskSpace("a", 10**12), DiskSpace("b", 5 * 10**6)]
     )
-    assert said() == "5.0 MB free of b (limit 1.0 GB)"
+    assert check_disk() == "5.0 MB free of b (limit 1.0 GB)"
 
 
 @pytest.fixture
 def server(tmp_path: Path, request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[LocalPostgres]:
-    """A server with the things on a disk of its own, ``small``; skips where none may be mounted."""
+    """A server with the things on a disk of their own, ``small``; skips if mounting is not permitted."""
     own = LocalPostgres(tmp_path / "pg", request.config.getoption("--pg"), durable=False)
     own.start()
     folder = own.base_dir / "small"
@@ -174,8 +173,8 @@ def server(tmp_path: Path, request: pytest.FixtureRequest, django_db_blocker: An
 
 def mount(folder: Path) -> None:
     folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=755", "kyndo-test", folder]
-    if os.geteuid() or subprocess.run(words, capture_output=True, check=False).returncode:
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=755", "kyndo-test", folder]
+    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk is not permitted here")
 
 
@@ -186,7 +185,7 @@ def small(server: LocalPostgres) -> Path:
 
 
 def fill(small: Path, leave: int = 0) -> Path:
-    """Something else takes the disk."""
+    """Fill the disk with another file."""
     ballast = small / "ballast"
     with ballast.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small).free - leave)
@@ -194,7 +193,7 @@ def fill(small: Path, leave: int = 0) -> Path:
 
 
 @pytest.mark.long
-def test_a_disk_that_gets_full_holds_the_run_until_there_is_room(
+def test_an_almost_full_disk_holds_the_run_until_there_is_space(
     small: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.OPS_HEALTH = replace(HealthLimits(), disk_free_mb=4, hold_seconds=1)
@@ -216,7 +215,7 @@ def test_a_disk_that_gets_full_holds_the_run_until_there_is_room(
 
 
 @pytest.mark.long
-def test_a_full_disk_fails_the_run_which_goes_on_once_there_is_room(small: Path) -> None:
+def test_a_full_disk_fails_the_run_which_can_be_resumed(small: Path) -> None:
     create_things(2000)
     run = create_run(RunRequest(registry.get_operation("trials_annotate"), "ada", ignored_health=["disk"]))
     ballast = fill(small)
@@ -225,9 +224,9 @@ def test_a_full_disk_fails_the_run_which_goes_on_once_there_is_room(small: Path)
     run.refresh_from_db()
     assert (run.state, run.error_code, errors_by_object(run)) == ("failed", "53100", {})
     assert "No space left on device" in run.error
-    told = describe_next_step(run)
-    assert told.startswith("Make room on the disk of the database")
-    assert told.endswith(f"then resume it: manage.py runs resume {run.pk}")
+    next_step = describe_next_step(run)
+    assert next_step.startswith("Make room on the disk of the database")
+    assert next_step.endswith(f"then resume it: manage.py runs resume {run.pk}")
     ballast.unlink()
     lifecycle.requeue(run)
     assert execute_run(run).state == "succeeded"

@@ -1,4 +1,4 @@
-"""Words that an operator reads."""
+"""The formats of values that an operator reads."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from ops.formatting import escape_control_chars
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("text", "escaped"),
     [
         ("águila\nreal", "águila\nreal"),
         ("\x1b[31mred", "\\u001b[31mred"),
@@ -15,5 +15,5 @@ from ops.formatting import escape_control_chars
         ("a\udcff", "a\\udcff"),
     ],
 )
-def test_nothing_in_them_steers_the_terminal(told: str, shown: str) -> None:
-    assert escape_control_chars(told) == shown
+def test_control_characters_are_escaped(text: str, escaped: str) -> None:
+    assert escape_control_chars(text) == escaped

@@ -1,4 +1,4 @@
-"""An interval is read alike in each style in which a role may have its sessions tell it."""
+"""Intervals are parsed in each IntervalStyle."""
 
 from datetime import timedelta
 
@@ -19,20 +19,20 @@ PARTS = st.tuples(
 
 
 @given(PARTS)
-def test_an_interval_is_read_alike_in_each_style(parts: tuple[int, int, int]) -> None:
+def test_an_interval_is_parsed_alike_in_each_style(parts: tuple[int, int, int]) -> None:
     months, days, microseconds = parts
-    told = []
+    parsed = []
     for style in STYLES:
         execute_sql("SELECT set_config('IntervalStyle', %s, false)", style)
-        made = "SELECT (make_interval(months => %s, days => %s) + %s * interval '1 us')::text"
-        [(text,)] = execute_sql(made, months, days, microseconds)
-        told.append(parse_interval(text))
+        query = "SELECT (make_interval(months => %s, days => %s) + %s * interval '1 us')::text"
+        [(text,)] = execute_sql(query, months, days, microseconds)
+        parsed.append(parse_interval(text))
     connection.close()
     years, rest = divmod(abs(months), 12)
     of_months = (365 * years + 30 * rest) * (1 if months > 0 else -1)
-    assert told == [timedelta(days=days + of_months, microseconds=microseconds)] * 4
+    assert parsed == [timedelta(days=days + of_months, microseconds=microseconds)] * 4
 
 
-def test_an_interval_too_long_for_python_is_refused_in_words() -> None:
+def test_an_interval_out_of_range_raises_data_error() -> None:
     with pytest.raises(DataError, match="can't parse interval '9999999 years'"):
         execute_sql("SELECT interval '9999999 years'")

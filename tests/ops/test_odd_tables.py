@@ -1,4 +1,4 @@
-"""Tables elsewhere, and querysets that ask other tables while players move rows from one to another."""
+"""Querysets with subqueries, tables in another schema, collated keys, and partitioned tables."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -39,15 +39,15 @@ NO_VIP = ~Exists(Owner.objects.filter(pk=OuterRef("owner"), name="vip"))
 
 @pytest.mark.parametrize("sweep", [1, locks.LAST_SWEEP])
 @pytest.mark.parametrize(
-    ("asked", "name", "is_changed"),
+    ("condition", "name", "is_changed"),
     [(NO_VIP, "vip", False), (PLAIN, "vip", False), (PLAIN, "plain", True)],
     ids=["no candidate by another row", "no candidate for want of one", "a candidate by another row"],
 )
-def test_what_another_table_says_is_asked_anew_of_a_row_that_was_waited_for(
+def test_a_subquery_is_evaluated_again_for_a_row_after_its_lock(
     declare: RegisterOperation,
     monkeypatch: pytest.MonkeyPatch,
     sweep: int,
-    asked: Any,
+    condition: Any,
     name: str,
     is_changed: bool,
 ) -> None:
@@ -57,7 +57,9 @@ def test_what_another_table_says_is_asked_anew_of_a_row_that_was_waited_for(
     monkeypatch.setattr(loop, "SWEEP_DELAY", timedelta())
     rows = create_things(4, owner=Owner.objects.create(name="plain"))
     other_owner = Owner.objects.create(name=name)
-    run = create_run(declare(make_operation(lambda: Thing.objects.filter(asked, note=None), {"note": "x"})))
+    run = create_run(
+        declare(make_operation(lambda: Thing.objects.filter(condition, note=None), {"note": "x"}))
+    )
     Run.objects.update(sweep=sweep)
     with player() as other:
         other.execute("UPDATE trials_thing SET owner_id = %s WHERE id = %s", [other_owner.pk, rows[1].pk])
@@ -71,7 +73,7 @@ OWNERS = Owner.objects.filter(name="plain").values("pk")
 
 
 @pytest.mark.parametrize(
-    ("rows", "asks"),
+    ("rows", "expected"),
     [
         (Thing.objects.filter(PLAIN | Q(note=None)), True),
         (Thing.objects.alias(plain=PLAIN).filter(plain=True), True),
@@ -83,29 +85,29 @@ OWNERS = Owner.objects.filter(name="plain").values("pk")
         (Thing.objects.filter(owner=Subquery(OWNERS[:1])), False),
     ],
 )
-def test_it_is_known_of_a_queryset_whether_it_asks_another_table(rows: Any, asks: bool) -> None:
-    assert has_subquery(make_operation(rows, {"note": "x"})({}, timezone.now())) is asks
+def test_subqueries_over_other_tables_are_detected(rows: Any, expected: bool) -> None:
+    assert has_subquery(make_operation(rows, {"note": "x"})({}, timezone.now())) is expected
 
 
-def test_a_trigger_that_breaks_another_tables_constraint_does_not_slow_the_search(
+def test_a_trigger_that_fails_on_another_table_does_not_slow_bisection(
     declare: RegisterOperation, trigger: Any
 ) -> None:
-    """PostgreSQL names a row then, but it is the other table's: here one with a key before all of ours."""
+    """The error names a row of the other table, here with a key lower than all of ours."""
     rows = create_things(200)
-    execute_sql("CREATE TEMPORARY TABLE told (level integer DEFAULT 0, what text NOT NULL)")
+    execute_sql("CREATE TEMPORARY TABLE notes (level integer DEFAULT 0, message text NOT NULL)")
     trigger(
         "trials_thing",
-        "INSERT INTO told (what) VALUES (nullif(NEW.name, 't150')); RETURN NEW;",
+        "INSERT INTO notes (message) VALUES (nullif(NEW.name, 't150')); RETURN NEW;",
         "AFTER UPDATE",
     )
-    with CaptureQueriesContext(connection) as told:
+    with CaptureQueriesContext(connection) as queries:
         run = execute_operation(
             declare(make_operation(Thing.objects.filter(note=None), {"note": "x"})), batch_size=200
         )
-    execute_sql("DROP TABLE told")
+    execute_sql("DROP TABLE notes")
     assert errors_by_object(run).keys() == primary_keys([rows[149]])
     assert audited_changes(run).keys() == primary_keys(rows) - errors_by_object(run).keys()
-    assert len([query for query in told if "audited AS" in query["sql"]]) < 30
+    assert len([query for query in queries if "audited AS" in query["sql"]]) < 30
 
 
 @pytest.fixture
@@ -118,10 +120,10 @@ def elsewhere(transactional_db: None) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_table_may_lie_in_another_schema(declare: RegisterOperation) -> None:
+def test_a_table_may_be_in_another_schema(declare: RegisterOperation) -> None:
     rows = Elsewhere.objects.bulk_create(Elsewhere(code=code, after="x") for code in "aBc")
     missing = Elsewhere.objects.filter(note=None)
-    with player() as other:  # so that each way of locking rows has some
+    with player() as other:  # so that both lock modes have rows
         other.execute("SELECT FROM \"Other schema\".changed WHERE code = 'a' FOR UPDATE")
         swap = declare(make_operation(missing, {"note": F("after"), "after": F("note")}))
         run = execute_operation(swap, batch_size=2)
@@ -134,7 +136,7 @@ def test_a_table_may_lie_in_another_schema(declare: RegisterOperation) -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_what_a_run_did_to_a_row_is_looked_up_whatever_the_collation_of_its_key(
+def test_a_revert_uses_the_index_whatever_the_collation_of_the_key(
     declare: RegisterOperation,
 ) -> None:
     Elsewhere.objects.bulk_create(Elsewhere(code=f"k{number}", after="x") for number in range(600))
@@ -150,20 +152,20 @@ def test_what_a_run_did_to_a_row_is_looked_up_whatever_the_collation_of_its_key(
         )
         == 600
     )
-    # Some looks a row; without the key in the index, each look reads half of the run.
+    # A few index reads for each row; without the key in the index, each would read half of the run.
     assert _entries_read() - before < 20 * 600
 
 
 def _entries_read() -> int:
     execute_sql("SELECT pg_stat_force_next_flush()")
-    told = "SELECT sum(idx_tup_read)::int FROM pg_stat_user_indexes WHERE relname = 'audit_logs'"
-    [(read,)] = execute_sql(told)
+    query = "SELECT sum(idx_tup_read)::int FROM pg_stat_user_indexes WHERE relname = 'audit_logs'"
+    [(read,)] = execute_sql(query)
     return int(read)
 
 
 @pytest.fixture
 def partitioned(transactional_db: None) -> Iterator[list[Thing]]:
-    """Twenty things in a table of partitions, by their score: 0, and any other."""
+    """Twenty things in a table that is partitioned by score: 0 and others."""
     rows = create_things(20)
     execute_sql(
         "CREATE TABLE parted (LIKE trials_thing INCLUDING DEFAULTS INCLUDING GENERATED)"

@@ -1,4 +1,4 @@
-"""A standby as DATABASE_URL, and a failover under a run: told in a line, waited out, nothing left behind."""
+"""DATABASE_URL points to a standby; a failover happens during a run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,14 +38,14 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 @dataclass
 class Pair:
-    """Two servers with every table, and Ada; ``primary`` for copies alone."""
+    """Two servers with all tables and the user Ada; tests write to copies of ``primary`` only."""
 
     primary: LocalPostgres
     standby: Standby
     is_filled: bool = False
 
     def fill(self) -> None:
-        """Once: it takes its time."""
+        """Create tables and users, once, since it is slow."""
         if self.is_filled:
             return
         with connect_django_to_servers(self.primary):
@@ -78,17 +78,19 @@ def pair(_pair: Pair) -> Pair:
 
 @pytest.fixture
 def _on_standby(pair: Pair) -> Iterator[None]:
-    """Django's connection leads to it."""
+    """Connect Django to the standby."""
     with connect_django_to_servers(pair.standby):
         yield
 
 
 def catch_up(standby: Standby) -> None:
-    """Wait until it has what Django's server has."""
-    execute_sql("CHECKPOINT")  # where commits wait for no disk, what they wrote is not in the WAL's files yet
-    [(wanted,)] = execute_sql("SELECT pg_current_wal_lsn()::text")
+    """Wait until the standby has replayed all WAL of Django's server."""
+    execute_sql(
+        "CHECKPOINT"
+    )  # without synchronous commits, the last WAL may not have been written to its files yet
+    [(lsn,)] = execute_sql("SELECT pg_current_wal_lsn()::text")
     with connect_django_to_servers(standby):
-        wait_until(lambda: execute_sql("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", wanted) == [(True,)])
+        wait_until(lambda: execute_sql("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", lsn) == [(True,)])
 
 
 WRITES = [
@@ -107,11 +109,11 @@ READS = ["runs", "bulk_promote --from common --to rare", "verify_rarity_v2", "db
 
 
 @pytest.mark.usefixtures("_on_standby")
-def test_commands_that_write_are_told_in_two_lines_and_leave_nothing(manage: Manage, tmp_path: Path) -> None:
+def test_commands_that_write_print_two_lines_and_write_nothing(manage: Manage, tmp_path: Path) -> None:
     for command in WRITES:
         node = ROOT / "tests" / "cards" / "node_export"
-        words = [word.format(tmp=tmp_path, node=node) for word in command.split()]
-        done = manage(*words)
+        args = [arg.format(tmp=tmp_path, node=node) for arg in command.split()]
+        done = manage(*args)
         assert done.returncode in (1, 2), command
         assert len(done.stderr.splitlines()) == 2, (command, done.stderr)
         assert "is a standby" in done.stderr, (command, done.stderr)
@@ -119,7 +121,7 @@ def test_commands_that_write_are_told_in_two_lines_and_leave_nothing(manage: Man
         assert list(tmp_path.iterdir()) == [], command
 
 
-def test_a_restore_on_a_standby_is_told_in_two_lines(pair: Pair, manage: Manage, tmp_path: Path) -> None:
+def test_restore_prints_two_lines_on_a_standby(pair: Pair, manage: Manage, tmp_path: Path) -> None:
     file = tmp_path / "primary.dump"
     with connect_django_to_servers(pair.primary):
         assert manage("backup_db", file).returncode == 0
@@ -131,7 +133,7 @@ def test_a_restore_on_a_standby_is_told_in_two_lines(pair: Pair, manage: Manage,
 
 
 @pytest.mark.usefixtures("_on_standby")
-def test_migrate_on_a_standby_is_told_in_two_lines(manage: Manage) -> None:
+def test_migrate_prints_two_lines_on_a_standby(manage: Manage) -> None:
     done = manage("migrate", "cards", "zero", "--skip-checks")
     first, second = done.stderr.splitlines()
     assert done.returncode == 1
@@ -147,7 +149,7 @@ def test_commands_that_read_work_on_a_standby(manage: Manage) -> None:
 
 
 @pytest.mark.usefixtures("_on_standby")
-def test_a_login_on_a_standby_is_a_page_and_no_500(client: Client, settings: Any) -> None:
+def test_a_login_on_a_standby_answers_503(client: Client, settings: Any) -> None:
     settings.ADMIN_KEY = "key"
     answer = client.post("/admin/login/", {"username": "ada", "password": "wonder"})
     assert (answer.status_code, answer["Retry-After"]) == (503, "30")
@@ -155,7 +157,7 @@ def test_a_login_on_a_standby_is_a_page_and_no_500(client: Client, settings: Any
     assert client.get("/metrics", headers={"x-admin-key": "key"}).status_code == 200
 
 
-def test_a_role_that_may_only_read_is_told_what_lets_it_write(manage: Manage) -> None:
+def test_a_read_only_role_gets_the_statement_that_lets_it_write(manage: Manage) -> None:
     alter = f"ALTER ROLE kyndo IN DATABASE {connection.settings_dict['NAME']} "
     execute_sql(f"{alter} SET default_transaction_read_only = on")
     try:
@@ -167,9 +169,7 @@ def test_a_role_that_may_only_read_is_told_what_lets_it_write(manage: Manage) ->
     assert second.startswith('In psql: ALTER ROLE "kyndo" IN DATABASE ')
 
 
-def test_an_operation_that_writes_while_it_is_looked_at_is_told(
-    declare: RegisterOperation, manage: Manage
-) -> None:
+def test_an_operation_that_writes_in_a_preview_is_refused(declare: RegisterOperation, manage: Manage) -> None:
     create_things(1)
     declare(make_operation(Thing.objects.extra(where=["nextval('trials_thing_id_seq') > 0"]), {"score": 1}))
     done = manage("operate", "trial")
@@ -191,7 +191,7 @@ def couple(pair: Pair, tmp_path: Path) -> Iterator[tuple[Standby, Standby]]:
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_a_failover_is_waited_out_and_a_run_that_it_lost_is_told(
+def test_a_run_survives_a_failover_or_is_reported_as_lost(
     couple: tuple[Standby, Standby], declare: RegisterOperation, lost: bool
 ) -> None:
     declare(make_operation(Thing.objects.filter(score__lt=7), {"score": 7}))
@@ -199,7 +199,7 @@ def test_a_failover_is_waited_out_and_a_run_that_it_lost_is_told(
     with connect_django_to_servers(old):
         create_things(400)
         catch_up(new)
-        if lost:  # From here on it hears nothing.
+        if lost:  # the standby does not get the run
             new.stop()
         run = create_run(registry.get_operation("trial"), batch_size=10)
 
@@ -210,30 +210,30 @@ def test_a_failover_is_waited_out_and_a_run_that_it_lost_is_told(
             old.kill()
             new.start()
 
-    watched, told = RecordingMonitor(fail_over), []
+    listener, errors = RecordingMonitor(fail_over), []
 
     def go() -> None:
         with connect_django_to_servers(old, new):
             try:
-                run_batches(run, watched, Event())
+                run_batches(run, listener, Event())
             except RunLost as exc:
-                told.append(str(exc))
+                errors.append(str(exc))
 
     worker = Thread(target=go)
     worker.start()
-    wait_until(lambda: told or any("read-only" in reason for reason in watched.wait_reasons))
+    wait_until(lambda: errors or any("read-only" in reason for reason in listener.wait_reasons))
     new.promote()
     worker.join()
     with connect_django_to_servers(new):
         if lost:
-            assert "is no longer in the database" in told[0]
+            assert "is no longer in the database" in errors[0]
             assert not Run.objects.exists()
         else:
             assert Run.objects.get().state == "succeeded"
             assert AuditLog.objects.filter(run=run.pk).count() == Thing.objects.filter(score=7).count() == 400
 
 
-def test_a_worker_tells_of_a_run_that_is_gone(
+def test_a_worker_logs_that_a_run_was_lost(
     declare: RegisterOperation, caplog: pytest.LogCaptureFixture
 ) -> None:
     declare(make_operation(Thing.objects.filter(score__lt=7), {"score": 7}))
@@ -242,7 +242,7 @@ def test_a_worker_tells_of_a_run_that_is_gone(
 
     class Lose(RecordingMonitor):
         def __init__(self) -> None:
-            super().__init__(lambda number: forget(run))
+            super().__init__(lambda number: delete_run(run))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ops.workers.jobs.NullListener", Lose)
@@ -250,26 +250,24 @@ def test_a_worker_tells_of_a_run_that_is_gone(
     assert f"Run {run.pk} is no longer in the database" in caplog.text
 
 
-def test_the_command_tells_of_a_run_that_is_gone_in_a_line(
-    declare: RegisterOperation, manage: Manage
-) -> None:
+def test_resume_prints_a_line_if_the_run_was_lost(declare: RegisterOperation, manage: Manage) -> None:
     declare(make_operation(Thing.objects.filter(score__lt=7), {"score": 7}))
     create_things(50)
     run = create_run(registry.get_operation("trial"), batch_size=10)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ops.report.reporters.LineReporter.batch", lambda self, run, size: forget(run))
+        patch.setattr("ops.report.reporters.LineReporter.batch", lambda self, run, size: delete_run(run))
         done = manage("runs", "resume", run.pk)
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert f"Run {run.pk} is no longer in the database" in line
 
 
-def test_the_admin_tells_of_a_run_that_is_gone(admin_client: Client) -> None:
-    for what in ("change", "pause"):
-        answer = admin_client.post(f"/admin/ops/run/987/{what}/")
+def test_the_admin_says_that_a_run_does_not_exist(admin_client: Client) -> None:
+    for page in ("change", "pause"):
+        answer = admin_client.post(f"/admin/ops/run/987/{page}/")
         assert answer.status_code == 404
         assert "There is no run 987. If it existed before, a restored backup" in answer.content.decode()
 
 
-def forget(run: Run) -> None:
+def delete_run(run: Run) -> None:
     execute_sql("DELETE FROM ops_claim; DELETE FROM ops_lane; DELETE FROM ops_run")

@@ -1,4 +1,4 @@
-"""A row that only the database knows to refuse is told with its place, and nothing of its file is kept."""
+"""Rows that the database rejects are reported with their position, and nothing is loaded."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ Write = Callable[..., Path]
 
 
 def unchecked() -> RowSchema:
-    """A layout that lets numbers pass that the column cannot hold."""
+    """A schema that accepts numbers which are out of the column's range."""
     return replace(rule_schema(), converters={"sort_order": int})
 
 
@@ -34,7 +34,7 @@ def rule(name: str, order: Any) -> dict[str, Any]:
     return {"rarity": name, "frameColor": "#CCCCCC", "sortOrder": order}
 
 
-def test_the_number_of_a_row_and_its_column_are_told() -> None:
+def test_a_rejected_row_is_reported_with_its_number_and_column() -> None:
     rows = [[number, "n", "#CCCCCC", 10**number] for number in range(3, 8)]
     with StagingTable(PresentationRule, ("rarity", "frame_color", "sort_order")) as staging:
         with pytest.raises(RejectedRow) as caught:
@@ -44,24 +44,24 @@ def test_the_number_of_a_row_and_its_column_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "where"),
+    ("content", "name", "label"),
     [
         ([rule("a", 1), {"sortOrder": 2}, rule("b", 3), rule("c", 10**6)], "r.json", "row [3]"),
         ("rarity;frameColor;sortOrder\n;;\na;#CCCCCC;1\n\nb;x;y;\nc;#CCCCCC;99999\n", "r.csv", "line 6"),
     ],
 )
-def test_its_place_is_found_by_reading_again(write: Write, content: Any, name: str, where: str) -> None:
+def test_the_position_of_a_rejected_row_is_found(write: Write, content: Any, name: str, label: str) -> None:
     layout = unchecked()
     with (
         pytest.raises(InvalidPack, match="Nothing was loaded") as caught,
         open_source(write(content, name), layout.list_keys) as source,
-        fill_staging(source, layout, lambda told: None),
+        fill_staging(source, layout, lambda status: None),
     ):
         raise AssertionError("it was staged")
-    assert f"\n  {where}  sort_order: " in str(caught.value)
+    assert f"\n  {label}  sort_order: " in str(caught.value)
 
 
-def test_what_stops_the_reading_is_told_whatever_its_length() -> None:
+def test_an_error_of_the_source_is_raised_whatever_its_length() -> None:
     """psycopg would send it to the server, which closes the connection."""
 
     def rows() -> Any:
@@ -79,7 +79,7 @@ def test_what_stops_the_reading_is_told_whatever_its_length() -> None:
 @pytest.mark.parametrize(
     "depth", [MAX_JSON_DEPTH - 3, MAX_JSON_DEPTH - 2, 900, 985, 990, 993, 996, 5_000, 50_000]
 )
-def test_what_is_nested_is_loaded_and_shown_or_refused(write: Write, depth: int) -> None:
+def test_nested_json_is_loaded_and_shown_or_refused(write: Write, depth: int) -> None:
     """Reading, writing, the database and the preview each have a limit of their own."""
     flat = json.dumps([{"]": "["}] * MAX_JSON_DEPTH)
     nested = f"{'[' * depth}{flat}{']' * depth}"
@@ -89,9 +89,9 @@ def test_what_is_nested_is_loaded_and_shown_or_refused(write: Write, depth: int)
         load(path, "--execute")
         assert load(path).endswith("There is nothing to do.")
         return
-    status, said = refusal(path)
+    status, message = refusal(path)
     assert status == 1
-    assert "metadata is nested more than 500 deep" in said or "Nested too deeply" in said
+    assert "metadata is nested more than 500 deep" in message or "Nested too deeply" in message
 
 
 @pytest.mark.usefixtures("rules")
@@ -111,7 +111,7 @@ def test_what_is_nested_is_loaded_and_shown_or_refused(write: Write, depth: int)
     ],
     ids=["description", "accents", "metadata", "tags"],
 )
-def test_a_value_that_the_audit_log_cannot_hold_twice_is_a_bad_row(
+def test_a_value_too_long_for_an_audit_row_is_a_bad_row(
     tmp_path: Path, fields: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(BadValue) as caught:

@@ -1,4 +1,4 @@
-"""Behind a pooler in transaction mode: nothing is left on its backends, and what needs a session is told."""
+"""A pooler in transaction mode: its server connections stay clean; some commands need a session."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +23,11 @@ from tests.trials.models import Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# PgBouncer itself carries these from backend to backend, for each of its clients.
-CARRIED = ("application_name", "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings")
-LEFT = f"""
+# PgBouncer itself sets these for each client, on whichever server connection it uses.
+TRACKED = ("application_name", "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings")
+SESSION_STATE_SQL = f"""
 SELECT 'setting ' || name FROM pg_settings
-    WHERE source = 'session' AND setting IS DISTINCT FROM reset_val AND name NOT IN {CARRIED}
+    WHERE source = 'session' AND setting IS DISTINCT FROM reset_val AND name NOT IN {TRACKED}
 UNION ALL SELECT 'advisory lock' FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
 UNION ALL SELECT 'statement ' || name FROM pg_prepared_statements
 UNION ALL SELECT 'cursor ' || name FROM pg_cursors WHERE name <> ''
@@ -39,7 +39,7 @@ UNION ALL SELECT 'role ' || current_user WHERE current_user <> session_user
 
 @pytest.fixture
 def pooler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PgBouncer]:
-    """With one backend, which everybody shares."""
+    """A pooler with one server connection, which all clients share."""
     require_pgbouncer()
     pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=1)
     pooler.start()
@@ -47,18 +47,18 @@ def pooler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PgBouncer]:
     pooler.remove()
 
 
-def left(pooler: PgBouncer) -> list[str]:
-    """What stands on the one backend that whoever comes next would meet."""
+def session_state(pooler: PgBouncer) -> list[str]:
+    """Return what the server connection has kept, which the next client would get."""
     with pooler.client() as other:
-        return [what for (what,) in other.execute(LEFT).fetchall()]
+        return [name for (name,) in other.execute(SESSION_STATE_SQL).fetchall()]
 
 
-def test_a_probe_leaves_no_timeout_to_others(pooler: PgBouncer, client: Client) -> None:
+def test_healthz_leaves_no_timeout_behind(pooler: PgBouncer, client: Client) -> None:
     with pooler.connect_django():
         assert client.get("/healthz").status_code == 200
     with pooler.client() as other:
         assert other.execute("SHOW statement_timeout").fetchone() == ("0",)
-    assert left(pooler) == []
+    assert session_state(pooler) == []
 
 
 COMMANDS = [
@@ -80,7 +80,7 @@ COMMANDS = [
 ]
 
 
-def test_commands_work_and_leave_nothing_on_the_backend(
+def test_commands_work_and_leave_nothing_in_the_session(
     pooler: PgBouncer, manage: Manage, tmp_path: Path
 ) -> None:
     manage("load_rules", "--execute")
@@ -90,11 +90,11 @@ def test_commands_work_and_leave_nothing_on_the_backend(
             done = manage(*command.format(tmp=tmp_path).split())
             assert "Traceback" not in done.stderr, done.stderr
             assert done.returncode == 0 or command == "preflight", (command, done.stdout, done.stderr)
-            assert left(pooler) == [], command
+            assert session_state(pooler) == [], command
         last = Run.objects.latest("pk")
         assert manage("runs", "revert", last.pk, "--execute").returncode == 0
         assert manage("runs", "show", last.pk).returncode == 0
-    assert left(pooler) == []
+    assert session_state(pooler) == []
 
 
 PAGES = [
@@ -102,7 +102,7 @@ PAGES = [
     "/admin/cards/card/",
     "/admin/cards/card/add/",
     "/admin/auth/user/add/",
-    "/admin/auth/group/add/",  # a choice of rows, which Django reads by a cursor of the server
+    "/admin/auth/group/add/",  # a list of choices, which Django reads by a server-side cursor
     "/admin/ops/run/",
     "/admin/ops/auditlog/",
     "/admin/ops/export/",
@@ -110,17 +110,17 @@ PAGES = [
 ]
 
 
-def test_pages_work_and_leave_nothing_on_the_backend(
+def test_pages_work_and_leave_nothing_in_the_session(
     pooler: PgBouncer, admin_client: Client, settings: Any
 ) -> None:
     settings.ADMIN_KEY = "key"
     with pooler.connect_django():
         for page in PAGES:
             assert admin_client.get(page, headers={"x-admin-key": "key"}).status_code == 200, page
-            assert left(pooler) == [], page
+            assert session_state(pooler) == [], page
 
 
-def test_two_processes_share_a_run_through_few_backends(
+def test_two_processes_share_a_run_behind_a_pooler(
     tmp_path_factory: pytest.TempPathFactory, declare: RegisterOperation
 ) -> None:
     require_pgbouncer()
@@ -145,7 +145,7 @@ def test_two_processes_share_a_run_through_few_backends(
     assert execute_sql("SELECT count(*), count(DISTINCT object_id) FROM audit_logs") == [(2000, 2000)]
 
 
-NEEDY = [
+NEED_SESSION = [
     "backup_db {tmp}/new.dump --verify",
     "schema_drift",
     "load_rules",
@@ -155,8 +155,8 @@ NEEDY = [
 ]
 
 
-@pytest.mark.parametrize("command", NEEDY)
-def test_what_needs_a_session_is_refused_in_two_lines(
+@pytest.mark.parametrize("command", NEED_SESSION)
+def test_commands_that_need_a_session_print_two_lines(
     pooler: PgBouncer, manage: Manage, tmp_path: Path, command: str
 ) -> None:
     name = connection.settings_dict["NAME"]
@@ -166,11 +166,11 @@ def test_what_needs_a_session_is_refused_in_two_lines(
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
     assert "needs a session of its own, but DATABASE_URL points to a pooler" in first
     assert second == "Set DIRECT_DATABASE_URL to the PostgreSQL server itself: docs/poolers.md"
-    assert left(pooler) == []
+    assert session_state(pooler) == []
 
 
-@pytest.mark.parametrize("command", NEEDY)
-def test_what_needs_a_session_goes_past_the_pooler_by_the_second_url(
+@pytest.mark.parametrize("command", NEED_SESSION)
+def test_commands_that_need_a_session_use_the_direct_url(
     pooler: PgBouncer, manage: Manage, tmp_path: Path, settings: Any, command: str
 ) -> None:
     settings.DIRECT_DATABASE = connection.settings_dict.copy()
@@ -178,10 +178,10 @@ def test_what_needs_a_session_goes_past_the_pooler_by_the_second_url(
     with pooler.connect_django():
         done = manage(*command.format(tmp=tmp_path, name=name).split())
     assert (done.returncode, done.stderr) == (0, "")
-    assert left(pooler) == []
+    assert session_state(pooler) == []
 
 
-def test_a_scratch_database_in_use_is_not_dropped_by_others(pooler: PgBouncer, settings: Any) -> None:
+def test_a_scratch_database_in_use_is_not_dropped(pooler: PgBouncer, settings: Any) -> None:
     settings.DIRECT_DATABASE = connection.settings_dict.copy()
     with pooler.connect_django(), direct_connection():
         server = Server.default()
@@ -191,7 +191,7 @@ def test_a_scratch_database_in_use_is_not_dropped_by_others(pooler: PgBouncer, s
                 assert name in list_owned_databases(other, ".*")
 
 
-def test_preflight_says_what_a_pooler_keeps_it_from(pooler: PgBouncer, manage: Manage) -> None:
+def test_preflight_says_what_it_cannot_check_behind_a_pooler(pooler: PgBouncer, manage: Manage) -> None:
     with pooler.connect_django():
         done = manage("preflight", "--rehearse")
     assert "Traceback" not in done.stderr
@@ -199,7 +199,7 @@ def test_preflight_says_what_a_pooler_keeps_it_from(pooler: PgBouncer, manage: M
     assert "Set DIRECT_DATABASE_URL to the PostgreSQL server itself" in done.stdout
 
 
-def test_a_second_url_that_leads_to_a_pooler_too_is_refused(
+def test_a_direct_url_that_points_to_a_pooler_is_refused(
     pooler: PgBouncer, manage: Manage, settings: Any
 ) -> None:
     with pooler.connect_django():
@@ -210,7 +210,7 @@ def test_a_second_url_that_leads_to_a_pooler_too_is_refused(
     assert "Set DIRECT_DATABASE_URL to the PostgreSQL server itself: docs/poolers.md" in done.stderr
 
 
-def test_a_pooler_may_call_the_database_by_another_name(
+def test_a_pooler_may_use_an_alias_of_the_database(
     pooler: PgBouncer, manage: Manage, tmp_path: Path, settings: Any
 ) -> None:
     settings.DIRECT_DATABASE = connection.settings_dict.copy()
@@ -220,7 +220,7 @@ def test_a_pooler_may_call_the_database_by_another_name(
         assert manage("schema_drift").returncode in (0, 1)
 
 
-def test_a_second_url_that_does_not_answer_is_named_itself(manage: Manage, settings: Any) -> None:
+def test_a_direct_url_that_does_not_answer_is_named(manage: Manage, settings: Any) -> None:
     settings.DIRECT_DATABASE = {**connection.settings_dict, "PORT": 9}
     done = manage("backup_db")
     first, second = done.stderr.removeprefix("CommandError: ").splitlines()
@@ -229,7 +229,7 @@ def test_a_second_url_that_does_not_answer_is_named_itself(manage: Manage, setti
     assert second.startswith("Check DIRECT_DATABASE_URL and the server: docs/poolers.md")
 
 
-def test_a_second_url_of_another_database_is_refused(manage: Manage, settings: Any) -> None:
+def test_a_direct_url_of_another_database_is_refused(manage: Manage, settings: Any) -> None:
     settings.DIRECT_DATABASE = {**connection.settings_dict, "NAME": "postgres"}
     done = manage("schema_drift")
     first, second = done.stderr.removeprefix("CommandError: ").splitlines()
@@ -238,11 +238,11 @@ def test_a_second_url_of_another_database_is_refused(manage: Manage, settings: A
     assert second == "Set both to the same database: docs/poolers.md"
 
 
-def test_a_server_without_a_pooler_is_not_taken_for_one() -> None:
+def test_a_server_is_not_taken_for_a_pooler() -> None:
     require_session("This")
 
 
-def test_a_session_in_use_by_many_is_noticed_all_the_same(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_pooler_with_round_robin_is_detected(tmp_path_factory: pytest.TempPathFactory) -> None:
     require_pgbouncer()
     pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=5, extra="server_round_robin = 1")
     pooler.start()
@@ -253,7 +253,7 @@ def test_a_session_in_use_by_many_is_noticed_all_the_same(tmp_path_factory: pyte
         pooler.remove()
 
 
-def test_a_pooler_in_session_mode_serves_as_a_server_does(
+def test_a_pooler_in_session_mode_is_not_refused(
     tmp_path_factory: pytest.TempPathFactory, manage: Manage
 ) -> None:
     require_pgbouncer()

@@ -1,4 +1,4 @@
-"""A role's time limits: what an operator asked for takes its time, and what was stopped is told in words."""
+"""The timeouts of a role: what an operator waits for ignores them; errors of the server are explained."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ SLOW = "SELECT pg_sleep(0.2)"
 
 
 @contextmanager
-def limited(**settings: str) -> Iterator[None]:
+def role_settings(**settings: str) -> Iterator[None]:
     """Give the role these settings from its next session on."""
     alter = f"ALTER ROLE kyndo IN DATABASE {connection.settings_dict['NAME']}"
     for name, value in settings.items():
@@ -37,7 +37,7 @@ def limited(**settings: str) -> Iterator[None]:
 
 @pytest.fixture
 def slow(declare: RegisterOperation) -> Callable[[], None]:
-    """Declare an operation whose every look at its rows takes a fifth of a second."""
+    """Declare an operation whose every query of its rows takes a fifth of a second."""
 
     def make() -> None:
         rows = Thing.objects.extra(where=["score < 7", "(SELECT pg_sleep(0.2) IS NOT NULL)"])
@@ -47,36 +47,36 @@ def slow(declare: RegisterOperation) -> Callable[[], None]:
     return make
 
 
-def test_a_preview_takes_its_time_whatever_the_role_may(slow: Callable[[], None], manage: Manage) -> None:
+def test_a_preview_ignores_the_timeouts_of_the_role(slow: Callable[[], None], manage: Manage) -> None:
     slow()
-    there_since_17 = {"transaction_timeout": "150ms"} if connection.pg_version >= 170_000 else {}  # type: ignore[attr-defined]
-    with limited(statement_timeout="100ms", **there_since_17):
+    since_17 = {"transaction_timeout": "150ms"} if connection.pg_version >= 170_000 else {}  # type: ignore[attr-defined]
+    with role_settings(statement_timeout="100ms", **since_17):
         done = manage("operate", "trial")
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 things" in done.stdout
 
 
-def test_a_batch_that_takes_too_long_fails_the_run_in_words(slow: Callable[[], None], manage: Manage) -> None:
+def test_a_batch_that_exceeds_statement_timeout_fails_the_run(
+    slow: Callable[[], None], manage: Manage
+) -> None:
     slow()
-    with limited(statement_timeout="100ms"):
+    with role_settings(statement_timeout="100ms"):
         done = manage("operate", "trial", "--execute")
     assert (done.returncode, done.stderr) == (1, "")
     assert "canceling statement due to statement timeout" in done.stdout
     assert Run.objects.get().state == "failed"
 
 
-def test_a_revert_is_previewed_and_executed_whatever_the_role_may(
-    declare: RegisterOperation, manage: Manage
-) -> None:
+def test_a_revert_ignores_the_timeouts_of_the_role(declare: RegisterOperation, manage: Manage) -> None:
     create_things(3)
     declare(make_operation(Thing.objects.filter(score__lt=7), {"score": 7}))
     run = execute_operation(registry.get_operation("trial"))
-    with limited(statement_timeout="1s"):
+    with role_settings(statement_timeout="1s"):
         assert manage("runs", "revert", run.pk).returncode == 0
         assert manage("runs", "revert", run.pk, "--execute").returncode == 0
 
 
-def test_checks_take_their_time_since_without_them_no_run_ends(declare: RegisterOperation) -> None:
+def test_the_checks_of_a_run_ignore_the_timeouts_of_the_role(declare: RegisterOperation) -> None:
     create_things(3)
     sleepy = make_operation(
         Thing.objects.filter(score__lt=7),
@@ -86,16 +86,16 @@ def test_checks_take_their_time_since_without_them_no_run_ends(declare: Register
         ],
     )
     declare(sleepy)
-    with limited(statement_timeout="100ms"):
+    with role_settings(statement_timeout="100ms"):
         connection.close()
         run = execute_operation(registry.get_operation("trial"))
     assert run.state == "succeeded"
 
 
-def test_a_limit_is_set_aside_for_the_transaction_alone() -> None:
+def test_timeouts_are_disabled_for_the_transaction_only() -> None:
     with without_timeouts(), read_only_snapshot():
         assert execute_sql("SHOW statement_timeout") == [("0",)]
-    with limited(statement_timeout="7s"):
+    with role_settings(statement_timeout="7s"):
         connection.close()
         with without_timeouts(), read_only_snapshot():
             assert execute_sql("SHOW statement_timeout") == [("0",)]
@@ -105,19 +105,19 @@ def test_a_limit_is_set_aside_for_the_transaction_alone() -> None:
     connection.close()
 
 
-def test_a_page_that_takes_too_long_is_told_and_no_500(admin_client: Client) -> None:
-    with limited(statement_timeout="100ms"):
+def test_a_page_that_takes_too_long_answers_503(admin_client: Client) -> None:
+    with role_settings(statement_timeout="100ms"):
         connection.close()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ops.admin.runs.RunAdmin.get_queryset", lambda *args, **given: execute_sql(SLOW))
+            patch.setattr("ops.admin.runs.RunAdmin.get_queryset", lambda *args, **kwargs: execute_sql(SLOW))
             answer = admin_client.get("/admin/ops/run/")
     connection.close()
     assert answer.status_code == 503
     assert "The database took too long, or refused the request." in answer.content.decode()
 
 
-def test_a_command_that_was_stopped_tells_which_limit_and_what_to_type(manage: Manage) -> None:
-    with limited(statement_timeout="100ms"):
+def test_a_cancelled_command_prints_the_timeout_and_what_to_type(manage: Manage) -> None:
+    with role_settings(statement_timeout="100ms"):
         done = manage(
             "shell", "--no-imports", "-c", f"from tests.ops.running import execute_sql; execute_sql('{SLOW}')"
         )
@@ -128,18 +128,18 @@ def test_a_command_that_was_stopped_tells_which_limit_and_what_to_type(manage: M
     assert second == f'In psql: ALTER ROLE "kyndo" IN DATABASE "{name}" SET statement_timeout = \'10min\';'
 
 
-def test_a_line_of_the_checklist_that_was_stopped_leaves_the_others(
+def test_a_cancelled_check_of_preflight_does_not_stop_the_others(
     manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CHECKS, "prepared", lambda context: execute_sql(SLOW))
-    with limited(statement_timeout="150ms"):
+    with role_settings(statement_timeout="150ms"):
         done = manage("preflight")
     assert "Cannot be read: canceling statement due to statement timeout" in done.stdout
     assert "local disk" in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("code", "words", "todo"),
+    ("code", "reason", "todo"),
     [
         ("57014", "Cancelled by PostgreSQL: ", "Another session or a timeout"),
         ("25P03", "Cancelled by PostgreSQL: ", "Another session or a timeout"),
@@ -150,26 +150,26 @@ def test_a_line_of_the_checklist_that_was_stopped_leaves_the_others(
         ("53100", "The server is out of disk space or memory: ", "To see what is free: "),
     ],
 )
-def test_what_the_server_refuses_is_told_in_two_lines(code: str, words: str, todo: str) -> None:
+def test_a_server_error_is_explained_in_two_lines(code: str, reason: str, todo: str) -> None:
     with pytest.raises(DatabaseError) as caught:
         execute_sql(f"DO $$ BEGIN RAISE 'so it is' USING ERRCODE = '{code}'; END $$")
     assert is_server_error(caught.value)
-    told = explain_server_error(caught.value)
-    assert told is not None
-    first, second = told.splitlines()
-    assert first == f"{words}so it is"
+    explanation = explain_server_error(caught.value)
+    assert explanation is not None
+    first, second = explanation.splitlines()
+    assert first == f"{reason}so it is"
     assert second.startswith(todo)
 
 
-def test_what_is_the_statements_fault_is_not_the_servers() -> None:
+def test_an_error_of_the_statement_is_not_explained() -> None:
     with pytest.raises(DatabaseError) as caught:
         execute_sql("SELECT 1 / 0")
     assert explain_server_error(caught.value) is None
 
 
-def test_creation_counts_its_rows_whatever_the_role_may(slow: Callable[[], None]) -> None:
+def test_creation_counts_rows_without_the_timeouts_of_the_role(slow: Callable[[], None]) -> None:
     slow()
-    with limited(statement_timeout="100ms"):
+    with role_settings(statement_timeout="100ms"):
         connection.close()
         with without_timeouts():
             assert create_run(registry.get_operation("trial")).total == 3

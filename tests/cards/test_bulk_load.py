@@ -1,4 +1,4 @@
-"""The merge beside others who write the same table."""
+"""Loads while other sessions write to the same table."""
 
 import contextlib
 import io
@@ -27,13 +27,13 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def player() -> Iterator[psycopg.Connection[Any]]:
-    """Somebody else's connection, in a transaction of their own."""
+    """Another connection, with its own transaction."""
     with contextlib.closing(psycopg.connect(**connection.get_connection_params())) as other:
         yield other
 
 
 class Load(threading.Thread):
-    """A load in a thread of its own, which may wait."""
+    """A load in its own thread, which may wait for locks."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(daemon=True)
@@ -58,7 +58,7 @@ class Load(threading.Thread):
 
 
 def wait_until(player: psycopg.Connection[Any], condition: str) -> None:
-    """Until somebody in this database is as the condition on pg_stat_activity says; no clock decides."""
+    """Wait until the condition holds for a session of this database in pg_stat_activity."""
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as watch:
         query = f"SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND ({condition})"
         while not watch.execute(query).fetchone():
@@ -68,7 +68,7 @@ def wait_until(player: psycopg.Connection[Any], condition: str) -> None:
 WAITING = "wait_event_type = 'Lock'"
 
 
-def test_old_is_what_the_player_had_just_written_and_the_row_is_audited_once(
+def test_the_old_value_is_what_the_player_has_just_committed(
     write: Write, player: psycopg.Connection[Any]
 ) -> None:
     load(write([card(title="first")]), "--execute")
@@ -81,7 +81,7 @@ def test_old_is_what_the_player_had_just_written_and_the_row_is_audited_once(
     assert Card.objects.get().description == "D"
 
 
-def test_a_row_that_the_player_has_made_equal_meanwhile_is_left_alone(
+def test_a_row_that_the_player_made_equal_is_not_changed(
     write: Write, player: psycopg.Connection[Any]
 ) -> None:
     load(write([card(title="first")]), "--execute")
@@ -93,7 +93,7 @@ def test_a_row_that_the_player_has_made_equal_meanwhile_is_left_alone(
     assert AuditLog.objects.count() == 1
 
 
-def test_a_card_that_the_player_inserts_meanwhile_is_changed_not_created(
+def test_a_card_that_the_player_inserts_meanwhile_is_updated(
     write: Write, player: psycopg.Connection[Any]
 ) -> None:
     player.execute("INSERT INTO cards (card_id, title, pack_id) VALUES ('cóndor', 'theirs', 'aves')")
@@ -104,7 +104,7 @@ def test_a_card_that_the_player_inserts_meanwhile_is_changed_not_created(
     assert AuditLog.objects.get().changes == {"title": {"old": "theirs", "new": "ours"}}
 
 
-def test_a_card_that_the_player_deletes_meanwhile_is_created_again(
+def test_a_card_that_the_player_deletes_meanwhile_is_inserted(
     write: Write, player: psycopg.Connection[Any]
 ) -> None:
     load(write([card(title="first")]), "--execute")
@@ -119,12 +119,12 @@ def test_a_card_that_the_player_deletes_meanwhile_is_created_again(
 def test_two_loads_of_one_pack_create_and_audit_each_card_once(write: Write) -> None:
     pack = write([card(f"c{i}") for i in range(500)])
     loads = [Load(pack), Load(pack)]
-    said = sorted(loading.finish()[0].split()[0] for loading in loads)
-    assert said == ["0", "500"]
+    created = sorted(loading.finish()[0].split()[0] for loading in loads)
+    assert created == ["0", "500"]
     assert (Card.objects.count(), AuditLog.objects.count()) == (500, 500)
 
 
-def test_a_player_who_never_lets_go_stops_the_load_and_nothing_of_it_is_kept(
+def test_a_lock_that_is_never_released_rolls_back_the_load(
     write: Write, player: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ops.bulk_load.MAX_ATTEMPTS", 2)
@@ -138,7 +138,7 @@ def test_a_player_who_never_lets_go_stops_the_load_and_nothing_of_it_is_kept(
     assert (Card.objects.count(), AuditLog.objects.count()) == (2, 2)
 
 
-def test_in_a_deadlock_it_is_the_load_that_yields_and_then_goes_on(
+def test_in_a_deadlock_the_load_is_cancelled_and_tried_again(
     write: Write, player: psycopg.Connection[Any]
 ) -> None:
     load(write([card("a"), card("b")]), "--execute")
@@ -151,7 +151,7 @@ def test_in_a_deadlock_it_is_the_load_that_yields_and_then_goes_on(
     assert set(Card.objects.values_list("title", "description")) == {("X", "mine")}
 
 
-def test_an_error_in_the_middle_leaves_nothing(write: Write) -> None:
+def test_an_error_rolls_back_the_whole_load(write: Write) -> None:
     load(write([card("a")]), "--execute")
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,4 +1,4 @@
-"""What an audit row says of a value is the same whoever writes it, whatever settings their role has."""
+"""The image of a value in an audit row does not depend on the settings of the session that writes it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,7 +49,7 @@ PLAIN = [
     "[2024-02-01,2024-03-04)", "10:00+02", "1 day", "{1 day}", "\\x00ff", '{"\\\\x00ff"}', "0.3", "0.1",
     "{0.3}", "1.50", "(0.3,2024-02-28 01:00+00)", '{"(0.3,)"}', '{"a": 0.3}',
 ]  # fmt: skip
-# Of each the image is another one under HOSTILE, but for the time, the money, and the digits in a JSON.
+# Under HOSTILE, each has another image, except the time, the money, and the digits in the JSON.
 ODD = [
     "2024-02-29 23:59:58.5+00", "{2024-02-29 23:59:58.5+00,NULL}", "[2024-02-29 23:59:58.5+00,)",
     "{[2024-02-29 23:59:58.5+00,)}", "[2024-02-01,2024-04-05)", "11:00+02",
@@ -64,7 +64,7 @@ Fill = Callable[[list[str]], None]
 
 @contextmanager
 def hostile() -> Iterator[None]:
-    """Let whoever connects from now on have other settings than the test had before."""
+    """Give new sessions other settings than the test had before."""
     name = connection.settings_dict["NAME"]
     for setting, value in HOSTILE.items():
         execute_sql(f"ALTER DATABASE \"{name}\" SET {setting} = '{value}'")
@@ -79,7 +79,7 @@ def hostile() -> Iterator[None]:
 
 @pytest.fixture
 def fill(transactional_db: None) -> Iterator[Fill]:
-    """``fill(values)``: the table with one row of them, anew each time."""
+    """``fill(values)`` replaces the rows of the table by one row of the values."""
     execute_sql("CREATE TYPE trials_pair AS (number float8, moment timestamptz)")
     columns = ", ".join(f'"{field.column}" {field.db_type(connection)}' for field in COLUMNS)
     execute_sql(f"CREATE TABLE trials_shown (id bigint PRIMARY KEY, done boolean DEFAULT false, {columns})")
@@ -107,16 +107,16 @@ def changed(values: list[str], declare: RegisterOperation) -> Run:
 
 
 def by_process(values: list[str], declare: RegisterOperation) -> Any:
-    """Of arrays and pairs it takes no text."""
+    """process() does not accept arrays and pairs as text."""
     named = zip((field.name for field in COLUMNS), values, strict=True)
     new = {name: value for name, value in named if value[0] not in "{(" and name != "data"}
-    made = make_row_operation(
-        ROWS, lambda found: {row.pk: {**new, "done": True} for row in found}, *new, "done"
+    operation = make_row_operation(
+        ROWS, lambda rows: {row.pk: {**new, "done": True} for row in rows}, *new, "done"
     )
-    return audited_changes(succeeded(execute_operation(declare(made))))["1"]
+    return audited_changes(succeeded(execute_operation(declare(operation))))["1"]
 
 
-def by_a_merge(values: list[str], declare: RegisterOperation) -> Any:
+def by_a_load(values: list[str], declare: RegisterOperation) -> Any:
     with StagingTable(Shown, ["id", *(field.name for field in COLUMNS)]) as staging:
         staging.copy_in([[1, 1, *values]])
         assert bulk_load.preview(Upsert(staging, "id")).counts.changed == 1
@@ -137,39 +137,41 @@ def succeeded(run: Run) -> Run:
     return run
 
 
-@pytest.mark.parametrize("write", [by_changes, by_process, by_a_merge, by_a_person])
-def test_an_image_is_the_same_whoever_writes_it(declare: RegisterOperation, fill: Fill, write: Any) -> None:
+@pytest.mark.parametrize("write", [by_changes, by_process, by_a_load, by_a_person])
+def test_every_writer_and_session_writes_the_same_image(
+    declare: RegisterOperation, fill: Fill, write: Any
+) -> None:
     fill(PLAIN)
-    ours = write(ODD, declare)
+    usual = write(ODD, declare)
     execute_sql(
         "SET session_replication_role = replica; DELETE FROM audit_logs; RESET session_replication_role"
     )
     fill(PLAIN)
     with hostile():
-        theirs = write(ODD, declare)
-    assert theirs == ours
+        other = write(ODD, declare)
+    assert other == usual
 
 
 @pytest.mark.parametrize(("old", "new"), [(PLAIN, ODD), (ODD, PLAIN)])
 @pytest.mark.parametrize("sweep", [1, 2, locks.LAST_SWEEP])
-def test_a_revert_by_another_login_restores_exactly(
+def test_a_revert_with_other_settings_restores_exactly(
     declare: RegisterOperation, fill: Fill, old: list[str], new: list[str], sweep: int
 ) -> None:
     fill(old)
     before = stored()
     run = changed(new, declare)
     with hostile():
-        asked = {"params": {"run": run.pk}}
-        seen = build_preview(RunRequest(Revert, "tester", **asked))  # type: ignore[arg-type]
-        assert (seen.total, seen.notes) == (1, [])
-        revert = create_run(Revert, **asked)
+        request = {"params": {"run": run.pk}}
+        preview = build_preview(RunRequest(Revert, "tester", **request))  # type: ignore[arg-type]
+        assert (preview.total, preview.notes) == (1, [])
+        revert = create_run(Revert, **request)
         Run.objects.filter(pk=revert.pk).update(sweep=sweep)
         assert succeeded(execute_run(revert)).total == 1
         assert list(rebuild_operation(revert).get_notes(revert)) == []
     assert stored() == before
 
 
-def test_a_run_by_another_login_can_be_reverted_exactly(declare: RegisterOperation, fill: Fill) -> None:
+def test_a_run_with_other_settings_is_reverted_exactly(declare: RegisterOperation, fill: Fill) -> None:
     fill(ODD)
     before = stored()
     with hostile():
@@ -178,11 +180,11 @@ def test_a_run_by_another_login_can_be_reverted_exactly(declare: RegisterOperati
     assert stored() == before
 
 
-def test_an_export_tells_the_same_whoever_writes_it(fill: Fill) -> None:
+def test_an_export_does_not_depend_on_settings(fill: Fill) -> None:
     fill(ODD)
-    ours = exported()
+    usual = exported()
     with hostile():
-        assert exported() == ours
+        assert exported() == usual
 
 
 def exported() -> bytes:
@@ -190,10 +192,10 @@ def exported() -> bytes:
         return b"".join(map(bytes, copied))
 
 
-def test_nothing_is_set_beyond_the_transaction() -> None:
-    kept = [setting for setting in HOSTILE if setting != "TimeZone"]  # Django sets that one itself
+def test_no_setting_outlives_the_transaction() -> None:
+    names = [setting for setting in HOSTILE if setting != "TimeZone"]  # Django sets that one itself
     with hostile():
-        for ask in (read_only_snapshot, canonical_output):
-            with ask():
+        for transaction in (read_only_snapshot, canonical_output):
+            with transaction():
                 assert execute_sql("SHOW extra_float_digits") == [("1",)]
-            assert [execute_sql(f"SHOW {setting}")[0][0] for setting in kept] == [HOSTILE[s] for s in kept]
+            assert [execute_sql(f"SHOW {setting}")[0][0] for setting in names] == [HOSTILE[s] for s in names]
