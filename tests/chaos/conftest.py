@@ -1,4 +1,4 @@
-"""How much of everything: a small dose in the suite, the large one with ``--chaos`` (``make chaos``)."""
+"""The amounts: small in the suite, large with ``--chaos`` (``make chaos``)."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Dose:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--chaos", action="store_true", help="the large dose, for minutes rather than seconds")
+    parser.addoption("--chaos", action="store_true", help="large amounts, which take minutes")
 
 
 @pytest.fixture

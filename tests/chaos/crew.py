@@ -1,4 +1,4 @@
-"""Workers that a keeper replaces when they die, as systemd or docker would, and people who go on working."""
+"""Workers that are restarted when they die, as by systemd or docker, and players who edit cards."""
 
 import os
 import random
@@ -18,16 +18,16 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class Crew:
-    """So many workers; a thread starts another for each that ends, until they are sent home."""
+    """So many workers; a thread replaces each that ends, until all are stopped."""
 
     def __init__(self, count: int, env: Mapping[str, str], log: Path, prefix: tuple[str, ...] = ()) -> None:
         self.env = {**os.environ, **env}
         self.log, self.prefix = log, prefix
-        self.home = threading.Event()
+        self.stopped = threading.Event()
         self.started = 0
         self.workers = [self._start() for _ in range(count)]
-        self.keeper = threading.Thread(target=self._keep, daemon=True)
-        self.keeper.start()
+        self.supervisor = threading.Thread(target=self._supervise, daemon=True)
+        self.supervisor.start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
         self.started += 1
@@ -41,14 +41,14 @@ class Crew:
                 stderr=log,
             )
 
-    def _keep(self) -> None:
-        while not self.home.wait(0.1):
+    def _supervise(self) -> None:
+        while not self.stopped.wait(0.1):
             for number, worker in enumerate(self.workers):
-                if worker.poll() is not None and not self.home.is_set():
+                if worker.poll() is not None and not self.stopped.is_set():
                     self.workers[number] = self._start()
 
     def kill(self, parent: bool, horse: bool) -> str:
-        """SIGKILL a worker, its work-horse, or both, taken by lot; what was done."""
+        """Kill a random worker, its work-horse, or both; return what was done, "" if nothing."""
         worker = psutil.Process(random.choice(self.workers).pid)
         with suppress(psutil.NoSuchProcess):
             horses = worker.children()
@@ -58,33 +58,34 @@ class Crew:
                 process.kill()
         return "SIGKILL of " + " and ".join(["worker"] * parent + ["horse"] * horse)
 
-    def tell_to_stop(self) -> str:
+    def terminate(self) -> str:
+        """Send SIGTERM to a random worker."""
         random.choice(self.workers).send_signal(signal.SIGTERM)
         return "SIGTERM of worker"
 
-    def send_home(self) -> None:
-        """Killed at once, and the horses of those killed before with them."""
-        self.home.set()
-        self.keeper.join()
-        mine = self.env["DATABASE_URL"]
+    def stop(self) -> None:
+        """Kill all workers, and the work-horses of those that were killed before."""
+        self.stopped.set()
+        self.supervisor.join()
+        database_url = self.env["DATABASE_URL"]
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if "rqworker" in process.cmdline() and process.environ().get("DATABASE_URL") == mine:
+                if "rqworker" in process.cmdline() and process.environ().get("DATABASE_URL") == database_url:
                     process.kill()
         for worker in self.workers:
             worker.wait()
 
 
-class People:
-    """Players who retitle cards, one by one, and now and then hold one for a while.
+class Players:
+    """Players who change titles of single cards, and sometimes keep one locked for half a second.
 
-    ``titles`` are those that a COMMIT acknowledged; a card whose COMMIT had no answer is not in it.
+    ``titles`` are those whose COMMIT succeeded, by key; a card whose COMMIT was not confirmed is not in it.
     """
 
     def __init__(self, url: str, count: int = 2) -> None:
         self.url = url
         self.titles: dict[int, str] = {}
-        self.home = threading.Event()
+        self.stopped = threading.Event()
         with psycopg.connect(url) as connection:
             keys = [key for (key,) in connection.execute("SELECT id FROM cards")]
         self.threads = [
@@ -93,13 +94,13 @@ class People:
         ]
 
     def _work(self, keys: list[int]) -> None:
-        while not self.home.is_set():
+        while not self.stopped.is_set():
             with suppress(psycopg.Error), psycopg.connect(self.url, connect_timeout=2) as connection:
-                while not self.home.is_set():
-                    self._retitle(connection, random.choice(keys))
+                while not self.stopped.is_set():
+                    self._change_title(connection, random.choice(keys))
             time.sleep(0.05)
 
-    def _retitle(self, connection: "psycopg.Connection[tuple[object, ...]]", key: int) -> None:
+    def _change_title(self, connection: "psycopg.Connection[tuple[object, ...]]", key: int) -> None:
         title = f"card {random.random()}"
         self.titles.pop(key, None)
         with connection.transaction():
@@ -115,6 +116,6 @@ class People:
         try:
             yield
         finally:
-            self.home.set()
+            self.stopped.set()
             for thread in self.threads:
                 thread.join()

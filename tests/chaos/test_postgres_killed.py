@@ -1,7 +1,8 @@
-"""PostgreSQL killed under a running run, and started again."""
+"""PostgreSQL killed during a run, and started again."""
 
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture
-def server(tmp_path: Path, request: pytest.FixtureRequest):
+def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalPostgres]:
     server = LocalPostgres(tmp_path, request.config.getoption("--pg"), durable=True)
     server.start()
     yield server
@@ -24,7 +25,7 @@ def server(tmp_path: Path, request: pytest.FixtureRequest):
 
 def test_a_run_waits_for_a_killed_postgresql_and_ends_exactly_by_itself(
     manage: Manage, server: LocalPostgres, dose: Dose
-):
+) -> None:
     prepare(manage, dose.cards)
     trial = Trial(server.url)
     trial.copy_of(manage.database_url, server.bin_dir)

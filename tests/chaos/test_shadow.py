@@ -1,10 +1,10 @@
-"""Runs killed again and again beside players who write the run's own columns, held against a shadow table.
+"""Runs killed again and again beside players who write the run's own columns, compared with a shadow table.
 
-The shadow table is filled by an AFTER trigger with what each update replaced: what was audited must be that.
+An AFTER trigger stores in it the values that each update replaced; the audit log must have the same.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
@@ -33,25 +33,28 @@ PLAYS = [
     "UPDATE cards SET rarity = 'common' WHERE id = %s",
     "UPDATE cards SET title = title || '.' WHERE id = %s",
 ]
-# In one statement, old and new of both columns as the shadow table has them, and as they were audited.
+# Old and new values of both columns that only the shadow table has, or only the audit log.
 DIFFERENCES = """
-WITH happened AS (
+WITH replaced AS (
     SELECT key, old_v2, new_v2, old_rarity, new_rarity FROM shadow WHERE who ~ %(who)s),
-told AS (
+audited AS (
     SELECT object_id, changes -> 'rarity_v2' ->> 'old', changes -> 'rarity_v2' ->> 'new',
         CASE WHEN changes ? 'rarity' THEN changes -> 'rarity' ->> 'old' END,
         CASE WHEN changes ? 'rarity' THEN changes -> 'rarity' ->> 'new' END
     FROM audit_logs WHERE run_id = %(run)s),
 comparable AS (
     SELECT key, old_v2, new_v2, CASE WHEN %(both)s THEN old_rarity END, CASE WHEN %(both)s THEN new_rarity END
-    FROM happened)
-(TABLE comparable EXCEPT ALL TABLE told) UNION ALL (TABLE told EXCEPT ALL TABLE comparable)
+    FROM replaced)
+(TABLE comparable EXCEPT ALL TABLE audited) UNION ALL (TABLE audited EXCEPT ALL TABLE comparable)
 """
+
+# What players do meanwhile may be found by the checks.
+ENDS = ("succeeded", "verification_failed")
 
 
 @pytest.fixture
 def shadowed(manage: Manage) -> Iterator[Trial]:
-    """A trial whose cards are shadowed until its end."""
+    """A trial with a shadow table of its cards."""
     trial = Trial(manage.database_url)
     trial.query(SHADOW)
     yield trial
@@ -60,7 +63,7 @@ def shadowed(manage: Manage) -> Iterator[Trial]:
 
 @contextmanager
 def players(trial: Trial, cards: int, count: int = 3) -> Iterator[None]:
-    """So many of them write single cards, one after the other, some hundred times a second in all."""
+    """So many players write single cards, some hundred times a second in all."""
     stop = Event()
 
     def play(seed: int) -> None:
@@ -81,46 +84,27 @@ def players(trial: Trial, cards: int, count: int = 3) -> Iterator[None]:
             thread.join()
 
 
-def killed_and_resumed(trial: Trial, kills: int, *words: object) -> tuple[int, int]:
-    """Execute, kill and resume until the run has ended; the run, and how often it was killed at work."""
-    last, done = trial.newest(), 0
-    process = trial.start(*words, "--execute", "--batch-size", 20)
-    run = trial.await_new_run(last)
-    while done < kills and trial.await_work(run, process):
-        trial.kill(process)
-        done += 1
-        if trial.state(run) != "running":  # killed after its last word
-            return run, done
-        process = trial.start("runs", "resume", run)
-    _, err = process.communicate(timeout=600)
-    assert "Traceback" not in err
-    # What players did meanwhile may be no success: the checks see it.
-    failed = trial.query("SELECT object_id, error FROM ops_failure WHERE run_id = %s LIMIT 5", run)
-    assert trial.state(run) in ("succeeded", "verification_failed"), (err, failed)
-    return run, done
-
-
 @pytest.mark.engine
 @pytest.mark.long
 def test_what_is_audited_is_what_was_replaced_beside_players(
-    manage: Manage, shadowed: Trial, dose: Dose, record_property
+    manage: Manage, shadowed: Trial, dose: Dose, record_property: Callable[[str, object], None]
 ) -> None:
     trial = shadowed
     prepare(manage, dose.cards)
     kills = 0
     with players(trial, dose.cards):
-        for words in (
+        for command in (
             ["backfill_rarity_v2"],
             ["bulk_promote", "--from", "common", "--to", "rare"],
             ["runs", "revert"],
         ):
-            target = [trial.newest()] if words[-1] == "revert" else []
-            both = words[0] != "backfill_rarity_v2"
-            run, killed = killed_and_resumed(trial, dose.kills, *words, *target)
+            target = [trial.newest()] if command[-1] == "revert" else []
+            both = command[0] != "backfill_rarity_v2"
+            run, killed = trial.kill_and_resume(dose.kills, *command, *target, ends=ENDS)
             kills += killed
-            asked = {"who": f"^kyndo run {run}\\M", "run": run, "both": both}
+            params = {"who": f"^kyndo run {run}\\M", "run": run, "both": both}
             with psycopg.connect(trial.url) as connection:
-                assert connection.execute(DIFFERENCES, asked).fetchall() == []
+                assert connection.execute(DIFFERENCES, params).fetchall() == []
             assert trial.query("SELECT count(*) FROM audit_logs WHERE run_id = %s", run) > [(0,)]
     record_property("kills", kills)
     print(f"{kills} kills over {dose.cards:,} cards beside players")

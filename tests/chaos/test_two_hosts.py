@@ -15,7 +15,7 @@ from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.state import ServerState
 from kyndo.localservices.valkey import LocalValkey
 from tests.chaos.conftest import Dose
-from tests.chaos.crew import Crew, People
+from tests.chaos.crew import Crew, Players
 from tests.chaos.trial import Trial, prepare
 
 NETWORK = "10.213.77"
@@ -24,8 +24,8 @@ BRIDGE = f"{NETWORK}.1"
 CUT = 60
 
 
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+def ip(*args: str) -> None:
+    subprocess.run(["ip", *args], check=True, capture_output=True, text=True)
 
 
 class BridgePostgres(LocalPostgres):
@@ -66,9 +66,9 @@ class Host:
 
     @property
     def prefix(self) -> tuple[str, ...]:
-        """What a command begins with, to run there."""
-        named = ("sh", "-c", 'hostname "$0" && exec "$@"', self.name)
-        return ("ip", "netns", "exec", self.name, "unshare", "--uts", *named)
+        """The prefix of a command that runs on this host."""
+        rename = ("sh", "-c", 'hostname "$0" && exec "$@"', self.name)
+        return ("ip", "netns", "exec", self.name, "unshare", "--uts", *rename)
 
     def set_up(self) -> None:
         ip("netns", "add", self.name)
@@ -104,7 +104,7 @@ def hosts(dose: Dose) -> Iterator[list[Host]]:
             host.set_up()
     except subprocess.CalledProcessError as exc:
         take_down(hosts)
-        pytest.skip(f"this machine lets nobody make network namespaces: {exc.stderr}")
+        pytest.skip(f"network namespaces cannot be made here: {exc.stderr}")
     yield hosts
     take_down(hosts)
 
@@ -132,56 +132,57 @@ def crews(hosts: list[Host], trial: Trial, tmp_path: Path) -> Iterator[list[Crew
     crews = [Crew(1, env, tmp_path / f"{host.name}.log", host.prefix) for host in hosts]
     yield crews
     for crew in crews:
-        crew.send_home()
+        crew.stop()
 
 
 def seconds_until(condition: Callable[[], object]) -> float:
-    began = time.monotonic()
+    started = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < 300, "waited in vain"
+        assert time.monotonic() - started < 300, "waited in vain"
         time.sleep(0.05)
-    return time.monotonic() - began
+    return time.monotonic() - started
 
 
-def works(trial: Trial, host: Host) -> bool:
-    """Whether it has just begun a batch."""
+def is_at_work(trial: Trial, host: Host) -> bool:
+    """Whether the host has begun a batch within the last second."""
     in_batch = "application_name LIKE 'kyndo run%%' AND client_addr = %s::inet"
-    lately = "xact_start > clock_timestamp() - interval '1 second'"
-    return bool(trial.query(f"SELECT 1 FROM pg_stat_activity WHERE {in_batch} AND {lately}", host.address))
+    is_recent = "xact_start > clock_timestamp() - interval '1 second'"
+    return bool(trial.query(f"SELECT 1 FROM pg_stat_activity WHERE {in_batch} AND {is_recent}", host.address))
 
 
-def at_work_while_cut_off(trial: Trial, hosts: list[Host]) -> set[int]:
+def hosts_at_work(trial: Trial, hosts: list[Host]) -> set[int]:
+    """The numbers of the hosts that begin batches during the cut."""
     time.sleep(2)
-    seen: set[int] = set()
+    numbers: set[int] = set()
     ends = time.monotonic() + CUT
     while time.monotonic() < ends:
-        seen |= {host.number for host in hosts if works(trial, host)}
+        numbers |= {host.number for host in hosts if is_at_work(trial, host)}
         time.sleep(0.05)
-    return seen
+    return numbers
 
 
-def test_a_host_cut_off_and_brought_back_costs_seconds_and_no_row(
+def test_a_host_that_is_cut_off_for_a_while_loses_no_row(
     hosts: list[Host], crews: list[Crew], trial: Trial, dose: Dose
 ) -> None:
     prepare(trial.manage, dose.cards)
     trial.remember()
-    words = ("backfill_rarity_v2", "--execute", "--workers", 2, "--lanes", 4, "--batch-size", 10)
-    trial.manage(*words, "--max-rate", 300)
+    args = ("backfill_rarity_v2", "--execute", "--workers", 2, "--lanes", 4, "--batch-size", 10)
+    trial.manage(*args, "--max-rate", 300)
     run, (first, second) = trial.newest(), hosts
-    people = People(trial.url)
-    with people.at_work():
-        both = seconds_until(lambda: works(trial, first) and works(trial, second))
+    players = Players(trial.url)
+    with players.at_work():
+        both = seconds_until(lambda: is_at_work(trial, first) and is_at_work(trial, second))
         first.cut_off()
-        seen = trial.batches(run)
-        alone = seconds_until(lambda: trial.batches(run) > seen + 20 and works(trial, second))
-        assert at_work_while_cut_off(trial, hosts) == {second.number}
-        done_alone = trial.batches(run) - seen
+        batches = trial.batches(run)
+        alone = seconds_until(lambda: trial.batches(run) > batches + 20 and is_at_work(trial, second))
+        assert hosts_at_work(trial, hosts) == {second.number}
+        done_alone = trial.batches(run) - batches
         first.plug_in()
-        back = seconds_until(lambda: works(trial, first))
+        back = seconds_until(lambda: is_at_work(trial, first))
         trial.query("UPDATE ops_run SET max_rate = NULL, batch_size = NULL WHERE id = %s", run)
         seconds_until(lambda: trial.state(run) not in ("queued", "running"))
     print(f"both hosts at work after {both:.1f} s; 20 more batches {alone:.1f} s after the cut;")
     print(f"{done_alone} batches in the {CUT} s of the cut; the host at work again {back:.1f} s after it")
     assert trial.state(run) == "succeeded"
     assert trial.assert_exact(run) == dose.cards
-    assert people.titles.items() <= dict(trial.query("SELECT id, title FROM cards")).items()
+    assert players.titles.items() <= dict(trial.query("SELECT id, title FROM cards")).items()

@@ -18,7 +18,7 @@ from cards.thumbnails.stale import stale_cards
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.valkey import LocalValkey
 from tests.chaos.conftest import Dose
-from tests.chaos.crew import Crew, People
+from tests.chaos.crew import Crew, Players
 from tests.chaos.trial import Trial, prepare
 from tests.conftest import ROOT, Manage
 
@@ -30,9 +30,9 @@ IMAGES = ROOT / "cards" / "sample" / "images"
 
 class Servers:
     def __init__(self, folder: Path, version: int) -> None:
-        # An acknowledged COMMIT stays, unless the machine fails, which it does not here.
-        kept = {"synchronous_commit": "on", "full_page_writes": "on"}
-        self.postgres = LocalPostgres(folder, version, durable=False, settings=kept)
+        # A confirmed COMMIT survives, since the machine itself does not fail.
+        durability = {"synchronous_commit": "on", "full_page_writes": "on"}
+        self.postgres = LocalPostgres(folder, version, durable=False, settings=durability)
         self.postgres.stop_signal = signal.SIGQUIT  # an immediate stop
         self.valkey = LocalValkey(folder)
         self.postgres.start()
@@ -68,19 +68,19 @@ def servers(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Servers]
 def crew(servers: Servers, tmp_path: Path, dose: Dose) -> Iterator[Crew]:
     env = {"DATABASE_URL": servers.postgres.url, "REDIS_URL": servers.valkey.url}
     env["MEDIA_ROOT"] = str(tmp_path / "media")
-    haste = {} if dose.is_large else {"RUN_BEAT": "1", "RUN_SLICE": "2"}
-    crew = Crew(2, {**env, **haste}, tmp_path / "workers.log")
+    short_intervals = {} if dose.is_large else {"RUN_BEAT": "1", "RUN_SLICE": "2"}
+    crew = Crew(2, {**env, **short_intervals}, tmp_path / "workers.log")
     yield crew
-    crew.send_home()
+    crew.stop()
 
 
 def attacks(count: int, crew: Crew, servers: Servers) -> list[Callable[[], str]]:
-    """Each kind once, and more of them by lot, in a random order."""
+    """Each kind once, and random ones besides, in a random order."""
     kinds: list[Callable[[], str]] = [
         lambda: crew.kill(parent=True, horse=False),
         lambda: crew.kill(parent=False, horse=True),
         lambda: crew.kill(parent=True, horse=True),
-        crew.tell_to_stop,
+        crew.terminate,
         servers.empty_valkey,
         servers.restart_valkey,
         servers.restart_postgres,
@@ -108,54 +108,54 @@ def trial(manage: Manage, servers: Servers, crew: Crew, dose: Dose) -> Trial:
 
 
 @dataclass
-class Assault:
-    """Attacks on one run after another: what was done, and for how many seconds a run stood still at most."""
+class Attacks:
+    """Attack runs; count what was done, and measure for how many seconds a run stood still at most."""
 
     trial: Trial
     done: Counter[str] = field(default_factory=Counter)
     longest: float = 0.0
 
-    def on(self, run: int, attacks: Sequence[Callable[[], str]]) -> None:
-        """Each when the run has moved after the one before; none once it has ended."""
+    def attack_run(self, run: int, attacks: Sequence[Callable[[], str]]) -> None:
+        """Attack as soon as the run has moved after the previous attack; stop when it has ended."""
         for attack in attacks:
-            while self.trial.state(run) in MOVING and not (told := attack()):
+            while self.trial.state(run) in MOVING and not (kind := attack()):
                 time.sleep(0.05)
             if self.trial.state(run) not in MOVING:
                 return
-            self.done[told] += 1
-            self.longest = max(self.longest, self._time_until_it_moves(run))
+            self.done[kind] += 1
+            self.longest = max(self.longest, self._seconds_until_next_batch(run))
 
-    def _time_until_it_moves(self, run: int) -> float:
-        began, seen = time.monotonic(), self.trial.batches(run)
-        while self.trial.batches(run) == seen and self.trial.state(run) in MOVING:
+    def _seconds_until_next_batch(self, run: int) -> float:
+        started, batches = time.monotonic(), self.trial.batches(run)
+        while self.trial.batches(run) == batches and self.trial.state(run) in MOVING:
             time.sleep(0.1)
-        return time.monotonic() - began
+        return time.monotonic() - started
 
 
-def let_it_end(trial: Trial, run: int) -> None:
+def await_success(trial: Trial, run: int) -> None:
     trial.query("UPDATE ops_run SET max_rate = NULL, batch_size = NULL WHERE id = %s", run)
     while trial.state(run) in MOVING:
         time.sleep(0.1)
-    assert trial.state(run) == "succeeded", trial.end_of(run)
+    assert trial.state(run) == "succeeded", trial.describe_end(run)
 
 
-def test_a_promotion_and_the_thumbnails_after_it_end_exactly_by_themselves_whoever_is_killed(
+def test_a_promotion_and_its_thumbnails_are_exact_under_attack(
     trial: Trial, servers: Servers, crew: Crew, dose: Dose
 ) -> None:
-    words = ("bulk_promote", "--from", "common", "--to", "rare", "--execute", "--workers", 2, "--lanes", 4)
+    command = ("bulk_promote", "--from", "common", "--to", "rare", "--execute", "--workers", 2, "--lanes", 4)
     rate = dose.cards // (30 * dose.attacks)  # so low that it never ends before the last attack
-    trial.manage(*words, "--batch-size", max(2, rate // 18), "--max-rate", rate)
-    promotion, assault, people = trial.newest(), Assault(trial), People(trial.url)
-    with people.at_work():
-        assault.on(promotion, attacks(dose.attacks, crew, servers))
+    trial.manage(*command, "--batch-size", max(2, rate // 18), "--max-rate", rate)
+    promotion, assault, players = trial.newest(), Attacks(trial), Players(trial.url)
+    with players.at_work():
+        assault.attack_run(promotion, attacks(dose.attacks, crew, servers))
         attacked = assault.done.total()
-        assert attacked == dose.attacks, f"ended before the last attack: {trial.end_of(promotion)}"
-        let_it_end(trial, promotion)
+        assert attacked == dose.attacks, f"ended before the last attack: {trial.describe_end(promotion)}"
+        await_success(trial, promotion)
         [(thumbnails,)] = trial.query("SELECT id FROM ops_run WHERE follows_id = %s", promotion)
         if dose.is_large:  # else the attacks would come too late
             trial.query("UPDATE ops_run SET max_rate = 40, batch_size = 2 WHERE id = %s", thumbnails)
-        assault.on(thumbnails, attacks(dose.attacks, crew, servers)[: dose.attacks // 4])
-        let_it_end(trial, thumbnails)
+        assault.attack_run(thumbnails, attacks(dose.attacks, crew, servers)[: dose.attacks // 4])
+        await_success(trial, thumbnails)
     print(
         f"{attacked} attacks on a promotion of {dose.cards:,} cards, {assault.done.total() - attacked} on the"
     )
@@ -163,18 +163,18 @@ def test_a_promotion_and_the_thumbnails_after_it_end_exactly_by_themselves_whoev
     print(f"{crew.started} workers started; a run stood still for {assault.longest:.1f} s at most")
     assert trial.assert_exact(promotion) == dose.cards
     assert_rendered(trial, thumbnails, dose.pictures, Path(crew.env["MEDIA_ROOT"]))
-    assert people.titles.items() <= dict(trial.query("SELECT id, title FROM cards")).items()
+    assert players.titles.items() <= dict(trial.query("SELECT id, title FROM cards")).items()
 
 
 def assert_rendered(trial: Trial, run: int, count: int, media: Path) -> None:
-    """No thumbnail is stale, each was changed once, and every file that an asset names is there whole."""
+    """Assert that no thumbnail is stale, each was changed once, and every asset's file is complete."""
     with trial.as_default():
         assert not stale_cards().exists()
         assets = {asset.file_path: asset for asset in Asset.objects.all()}
         named = dict(Card.objects.exclude(image="").values_list("pk", "thumbnail"))
-    told = trial.query("SELECT object_id, changes FROM audit_logs WHERE run_id = %s", run)
-    assert len(told) == count
-    assert {int(key): changes["thumbnail"]["new"] for key, changes in told} == named
+    entries = trial.query("SELECT object_id, changes FROM audit_logs WHERE run_id = %s", run)
+    assert len(entries) == count
+    assert {int(key): changes["thumbnail"]["new"] for key, changes in entries} == named
     assert set(named.values()) <= set(assets)
     for name, asset in assets.items():
         content = (media / name).read_bytes()

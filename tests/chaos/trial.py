@@ -1,4 +1,4 @@
-"""A run under attack, and the proof that it was exact all the same."""
+"""Runs whose processes are killed, and the proof that they are exact all the same."""
 
 import os
 import random
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ _COLUMNS = ("rarity", "rarity_v2")
 
 
 def prepare(manage: Callable[..., object], cards: int) -> None:
-    """Cards of the old backend, as the house's own commands make them."""
+    """Make cards as the old backend has them, by KYNDO's own commands."""
     manage("load_rules", "--execute")
     manage("generate_cards", cards, "--without-rarity-v2")
 
@@ -38,9 +38,9 @@ class Trial:
             cursor = connection.execute(statement, params)
             return cursor.fetchall() if cursor.description else []
 
-    def start(self, *words: object) -> "subprocess.Popen[str]":
+    def start(self, *args: object) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, ROOT / "manage.py", *map(str, words)],
+            [sys.executable, ROOT / "manage.py", *map(str, args)],
             env={**os.environ, **self.env},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -49,21 +49,21 @@ class Trial:
             text=True,
         )
 
-    def manage(self, *words: object) -> str:
-        process = self.start(*words)
+    def manage(self, *args: object) -> str:
+        process = self.start(*args)
         out, err = process.communicate(timeout=600)
         assert process.returncode == 0, out + err
         return out
 
     def copy_of(self, url: str, programs: Path) -> None:
-        """Make the empty database a copy of another one: in a second, where the migrations take several."""
+        """Copy another database into this empty one: faster than its migrations."""
         dump = subprocess.run([programs / "pg_dump", url], stdout=subprocess.PIPE, check=True)
         restore = [programs / "psql", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null", self.url]
         subprocess.run(restore, input=dump.stdout, check=True)
 
     @contextmanager
     def as_default(self) -> Iterator[None]:
-        """The models are those of this database."""
+        """Let Django's models read this database within the block."""
         before, url = connections["default"], urlsplit(self.url)
         connections["default"] = before.copy()
         connections["default"].settings_dict |= {
@@ -90,9 +90,9 @@ class Trial:
         [(state,)] = self.query("SELECT state FROM ops_run WHERE id = %s", run)
         return state
 
-    def end_of(self, run: int) -> str:
-        [told] = self.query("SELECT concat_ws(': ', state, error) FROM ops_run WHERE id = %s", run)
-        return f"run {run} is {told[0]}"
+    def describe_end(self, run: int) -> str:
+        [(end,)] = self.query("SELECT concat_ws(': ', state, error) FROM ops_run WHERE id = %s", run)
+        return f"run {run} is {end}"
 
     def batches(self, run: int) -> int:
         [(batches,)] = self.query("SELECT sum(batches) FROM ops_lane WHERE run_id = %s", run)
@@ -104,10 +104,10 @@ class Trial:
         return run
 
     def await_work(self, run: int, process: "subprocess.Popen[str]") -> bool:
-        """Wait until the process has committed a batch; False when it ended before."""
-        seen = self.batches(run)
+        """Wait until the process has committed a batch; return False if it ended before."""
+        batches = self.batches(run)
         while process.poll() is None:
-            if self.batches(run) > seen:
+            if self.batches(run) > batches:
                 return True
             time.sleep(0.01)
         return False
@@ -117,17 +117,41 @@ class Trial:
         process.send_signal(signal.SIGKILL)
         process.communicate()
 
+    def kill_and_resume(
+        self, kills: int, *args: object, ends: Collection[str] = ("succeeded",)
+    ) -> tuple[int, int]:
+        """Execute, kill and resume until the run has ended; return it, and how many kills met it at work.
+
+        ``ends`` are the states in which it may end.
+        """
+        last, killed = self.newest(), 0
+        process = self.start(*args, "--execute", "--batch-size", 20)
+        run = self.await_new_run(last)
+        while killed < kills and self.await_work(run, process):
+            self.kill(process)
+            killed += 1
+            if self.state(run) in ends:  # killed after its last batch
+                return run, killed
+            process = self.start("runs", "resume", run)
+        out, err = process.communicate(timeout=600)
+        state = self.state(run)
+        failed = self.query("SELECT object_id, error FROM ops_failure WHERE run_id = %s LIMIT 5", run)
+        assert state in ends, (out, err, failed)
+        assert process.returncode == int(state != "succeeded"), out + err
+        assert "Traceback" not in err
+        return run, killed
+
     def assert_exact(self, run: int) -> int:
-        """Each card that differs was changed by the run, once, as its one audit row says; how many."""
-        told = self.query("SELECT object_id, changes FROM audit_logs WHERE run_id = %s", run)
-        audited = dict(told)
-        assert len(audited) == len(told), "an object was audited twice"
-        changed = {key for key, now in self._cards().items() if now != self.before[key]}
+        """Assert that the run changed each card that differs, once, as audited; return how many."""
+        entries = self.query("SELECT object_id, changes FROM audit_logs WHERE run_id = %s", run)
+        audited = dict(entries)
+        assert len(audited) == len(entries), "an object was audited twice"
+        changed = {key for key, current in self._cards().items() if current != self.before[key]}
         assert set(audited) == changed
-        now = self._cards()
+        current = self._cards()
         for key, changes in audited.items():
-            for column, was, is_ in zip(_COLUMNS, self.before[key], now[key], strict=True):
-                expected = {"old": was, "new": is_}
+            for column, before, after in zip(_COLUMNS, self.before[key], current[key], strict=True):
+                expected = {"old": before, "new": after}
                 assert changes.get(column, expected) == expected, (key, column)
         return len(audited)
 
