@@ -57,53 +57,53 @@ def is_server_error(error: BaseException) -> bool:
     return (state := sqlstate(error)) in _TIMEOUTS or state in _EXPLANATIONS
 
 
-def _explain_read_only(first: str, state: str) -> str | None:
+def _explain_read_only(message: str, state: str) -> str | None:
     facts = _read_session_info("default_transaction_read_only")
     if facts is None or facts.is_standby:
         return (
-            f"PostgreSQL at {server_address()} is a standby, so it is read-only: {first}\n"
+            f"PostgreSQL at {server_address()} is a standby, so it is read-only: {message}\n"
             "Set DATABASE_URL to the primary; if it has several hosts, add ?target_session_attrs=read-write"
         )
     if facts.setting == "on":
         todo = facts.alter_role_hint("default_transaction_read_only", "off")
         server = f"PostgreSQL at {server_address()}"
-        return f"{server} is read-only (default_transaction_read_only is on): {first}\n{todo}"
+        return f"{server} is read-only (default_transaction_read_only is on): {message}\n{todo}"
     return None
 
 
-def _explain_timeout(first: str, state: str) -> str:
+def _explain_timeout(message: str, state: str) -> str:
     name = _TIMEOUTS[state]
     facts = _read_session_info(name)
     if facts is None or facts.setting in (None, "0"):
-        return f"{_CANCELLED}: {first}\nAnother session or a timeout of KYNDO cancelled it. Try again."
-    reason = f"{_CANCELLED}: {first} ({name} is {facts.setting} for the role {facts.user})"
+        return f"{_CANCELLED}: {message}\nAnother session or a timeout of KYNDO cancelled it. Try again."
+    reason = f"{_CANCELLED}: {message} ({name} is {facts.setting} for the role {facts.user})"
     return f"{reason}\n{facts.alter_role_hint(name, _SUGGESTED_TIMEOUT)}"
 
 
-def _explain_lock_timeout(first: str, state: str) -> str:
+def _explain_lock_timeout(message: str, state: str) -> str:
     command = manage_command("db_stats")
-    return f"Another session holds a lock that is needed: {first}\nTo see which: {command}. Then try again."
+    return f"Another session holds a lock that is needed: {message}\nTo see which: {command}. Then try again."
 
 
-def _explain_insufficient_privilege(first: str, state: str) -> str:
+def _explain_insufficient_privilege(message: str, state: str) -> str:
     facts = _read_session_info("role")
     role = facts.user if facts else "of DATABASE_URL"
     return (
-        f"The role {role} lacks a privilege: {first}\n"
+        f"The role {role} lacks a privilege: {message}\n"
         "The owner of the object or a superuser can GRANT it. Then try again."
     )
 
 
-def _explain_missing_schema(first: str, state: str) -> str:
+def _explain_missing_schema(message: str, state: str) -> str:
     return (
-        f"A schema is missing: {first}\n"
+        f"A schema is missing: {message}\n"
         "Create it with CREATE SCHEMA. One trigger function is always in the schema public."
     )
 
 
-def _explain_insufficient_resources(first: str, state: str) -> str:
+def _explain_insufficient_resources(message: str, state: str) -> str:
     command = manage_command("preflight")
-    return f"The server is out of disk space or memory: {first}\nTo see what is free: {command}"
+    return f"The server is out of disk space or memory: {message}\nTo see what is free: {command}"
 
 
 _EXPLANATIONS: dict[str, Callable[[str, str], str | None]] = {

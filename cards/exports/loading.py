@@ -36,7 +36,9 @@ from ops.sql.staging import StagingTable
 from ops.sql.upsert import Upsert
 
 MODELS: tuple[type[models.Model], ...] = (PresentationRule, Card, Asset, AuditLog)
-_BUSY_MESSAGE = "Nothing was loaded: others hold rows that the export needs. Try again when they let go."
+_BUSY_MESSAGE = (
+    "Nothing was loaded: other sessions have locked rows that the export needs. Try again when they are done."
+)
 
 
 @dataclass(frozen=True)

@@ -266,7 +266,7 @@ class Upsert:
             self._fetch_rows(
                 "SELECT attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute"
                 " ON attrelid = adrelid AND attnum = adnum WHERE adrelid = %s::regclass",
-                [f'"{self.staging.model._meta.db_table}"'],
+                [connection.ops.quote_name(self.staging.model._meta.db_table)],
             )
         )
 
