@@ -85,13 +85,13 @@ def measure_cost(url: str, variant: IndexVariant, rows: int) -> RowCost:
         connection.execute("VACUUM (ANALYZE) cards, audit_logs")
         connection.execute("CHECKPOINT")
         statement = _BACKFILL_SQL.format(columns=variant.extra_columns, values=variant.extra_values)
-        (last,) = connection.execute("SELECT max(id) FROM cards").fetchone() or (0,)
+        (max_id,) = connection.execute("SELECT max(id) FROM cards").fetchone() or (0,)
         before = _wal_position(connection), _backend_cpu_seconds(connection), time.perf_counter()
-        for start in range(0, last, _BATCH_SIZE):
+        for start in range(0, max_id, _BATCH_SIZE):
             connection.execute(statement, (start, start + _BATCH_SIZE))
         after = _wal_position(connection), _backend_cpu_seconds(connection), time.perf_counter()
-    wal, cpu, clock = (end - begin for begin, end in zip(before, after, strict=True))
-    return RowCost(clock / rows, cpu / rows, wal / rows)
+    wal_bytes, cpu_seconds, wall_seconds = (end - begin for begin, end in zip(before, after, strict=True))
+    return RowCost(wall_seconds / rows, cpu_seconds / rows, wal_bytes / rows)
 
 
 def _wal_position(connection: psycopg.Connection) -> float:
@@ -110,7 +110,7 @@ def _backend_cpu_seconds(connection: psycopg.Connection) -> float:
 
 def run_rounds(databases: BenchmarkDatabases, rows: int, count: int) -> list[dict[str, RowCost]]:
     """Round after round of all variants, so that what else the machine does falls on all alike."""
-    found = []
+    rounds = []
     for number in range(count):
         costs = {}
         for name, variant in INDEX_VARIANTS.items():
@@ -119,26 +119,29 @@ def run_rounds(databases: BenchmarkDatabases, rows: int, count: int) -> list[dic
             print(
                 f"{number + 1}: {name}: {costs[name].cpu_seconds * 1e6:.1f} µs", file=sys.stderr, flush=True
             )
-        found.append(costs)
-    return found
+        rounds.append(costs)
+    return rounds
 
 
-def format_table(found: list[dict[str, RowCost]]) -> str:
+def format_table(rounds: list[dict[str, RowCost]]) -> str:
     lines = [
         "| audit_logs | server time | of it | clock | WAL a row | of it |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name in INDEX_VARIANTS:
-        base = [costs["as it is"] for costs in found]
-        mine = [costs[name] for costs in found]
+        baseline = [costs["as it is"] for costs in rounds]
+        variant_costs = [costs[name] for costs in rounds]
         cpu = (
-            median(m.cpu_seconds / b.cpu_seconds for m, b in zip(mine, base, strict=True))
-            if base[0].cpu_seconds
+            median(m.cpu_seconds / b.cpu_seconds for m, b in zip(variant_costs, baseline, strict=True))
+            if baseline[0].cpu_seconds
             else 0
         )
-        clock = median(m.wall_seconds / b.wall_seconds for m, b in zip(mine, base, strict=True))
-        wal = median(m.wal_bytes / b.wal_bytes for m, b in zip(mine, base, strict=True))
-        spent, written = median(m.cpu_seconds for m in mine) * 1e6, median(m.wal_bytes for m in mine)
+        clock = median(m.wall_seconds / b.wall_seconds for m, b in zip(variant_costs, baseline, strict=True))
+        wal = median(m.wal_bytes / b.wal_bytes for m, b in zip(variant_costs, baseline, strict=True))
+        spent, written = (
+            median(m.cpu_seconds for m in variant_costs) * 1e6,
+            median(m.wal_bytes for m in variant_costs),
+        )
         lines.append(f"| {name} | {spent:.1f} µs | {cpu:.2f} | {clock:.2f} | {written:.0f} B | {wal:.2f} |")
     return "\n".join(lines)
 
@@ -152,11 +155,11 @@ def main() -> None:
     options = parser.parse_args()
     with benchmark_server(options.server) as url, closing(BenchmarkDatabases(url)) as databases:
         databases.build(options.cards, set())
-        found = run_rounds(databases, options.cards, options.rounds)
-        told = f"{options.cards:,} cards, medians of {options.rounds} rounds, {describe_machine(url)}."
+        rounds = run_rounds(databases, options.cards, options.rounds)
+        conditions = f"{options.cards:,} cards, medians of {options.rounds} rounds, {describe_machine(url)}."
     head, _, _ = options.docs.read_text().partition(_DOCS_MARKER)
-    options.docs.write_text(f"{head}{_DOCS_MARKER}\n\n{told}\n\n{format_table(found)}\n")
-    print(format_table(found))
+    options.docs.write_text(f"{head}{_DOCS_MARKER}\n\n{conditions}\n\n{format_table(rounds)}\n")
+    print(format_table(rounds))
 
 
 _DOCS_MARKER = "<!-- written by python -m bench.audit_indexes -->"

@@ -22,25 +22,25 @@ from kyndo.localservices.binaries import find_postgres_bin
 
 
 def time_command(command: list[object], url: str) -> float:
-    began = time.perf_counter()
-    done = subprocess.run(
+    started_at = time.perf_counter()
+    result = subprocess.run(
         [str(word) for word in command],
         env=build_environment(url),
         cwd=ROOT,
         check=False,
         stdout=subprocess.DEVNULL,
     )
-    if done.returncode:
-        raise SystemExit(f"{command[0]} ended with {done.returncode}; its words are above")
-    return time.perf_counter() - began
+    if result.returncode:
+        raise SystemExit(f"{command[0]} ended with {result.returncode}; its words are above")
+    return time.perf_counter() - started_at
 
 
 def build_steps(url: str, folder: Path) -> dict[str, Callable[[], float]]:
     manage: list[object] = [sys.executable, ROOT / "manage.py"]
     name = urlsplit(url).path.strip("/")
-    bare = [find_postgres_bin(18) / "pg_dump", "--format=custom", f"--file={folder / 'bare.dump'}", url]
+    pg_dump = [find_postgres_bin(18) / "pg_dump", "--format=custom", f"--file={folder / 'bare.dump'}", url]
     return {
-        "bare pg_dump": lambda: time_command(bare, url),
+        "bare pg_dump": lambda: time_command(pg_dump, url),
         "backup_db": lambda: time_command([*manage, "backup_db", folder / "kyndo.dump"], url),
         "restore_db": lambda: time_command(
             [*manage, "restore_db", folder / "kyndo.dump", "--confirm", name, "--drop-old"], url
@@ -49,13 +49,13 @@ def build_steps(url: str, folder: Path) -> dict[str, Callable[[], float]]:
 
 
 def run_rounds(url: str, rounds: int) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
+    durations: dict[str, list[float]] = {}
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             for name, step in build_steps(url, Path(folder)).items():
-                found.setdefault(name, []).append(step())
-                print(f"{number + 1}: {name}: {found[name][-1]:.1f} s", file=sys.stderr, flush=True)
-    return found
+                durations.setdefault(name, []).append(step())
+                print(f"{number + 1}: {name}: {durations[name][-1]:.1f} s", file=sys.stderr, flush=True)
+    return durations
 
 
 def main() -> None:
@@ -67,14 +67,14 @@ def main() -> None:
     with benchmark_server(options.server) as url, closing(BenchmarkDatabases(url)) as databases:
         databases.build(options.cards, set())
         with databases.temporary_copy("kyndo") as trial:
-            found = run_rounds(trial, options.rounds)
-    base = median(found["bare pg_dump"])
+            durations = run_rounds(trial, options.rounds)
+    base = median(durations["bare pg_dump"])
     print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
     print("|              | seconds | of bare pg_dump |")
     print("| ------------ | ------: | --------------: |")
-    for name, seconds in found.items():
-        middle = median(seconds)
-        print(f"| {name:<12} | {middle:7.1f} | {middle / base:15.2f} |")
+    for name, seconds in durations.items():
+        seconds_median = median(seconds)
+        print(f"| {name:<12} | {seconds_median:7.1f} | {seconds_median / base:15.2f} |")
 
 
 if __name__ == "__main__":

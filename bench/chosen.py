@@ -58,11 +58,11 @@ def _build_database(url: str, name: str, rows: int) -> str:
     target = urlsplit(url)._replace(path=f"/chosen_{name}_{rows}").geturl()
     with psycopg.connect(url, autocommit=True) as connection:
         database = urlsplit(target).path.strip("/")
-        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
-        if not found:
+        exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
+        if not exists:
             connection.execute(f"CREATE DATABASE {database} TEMPLATE template0")
     _run_manage(target, "migrate", "--verbosity", "0")
-    if not found:
+    if not exists:
         _run_manage(target, "generate_cards", str(rows), "--without-rarity-v2")
         with psycopg.connect(target, autocommit=True) as connection:
             connection.execute("VACUUM (FREEZE, ANALYZE)")
@@ -85,35 +85,35 @@ def _print_report(urls: dict[str, str], options: argparse.Namespace) -> None:
             }
             for _ in range(options.rounds)
         ]
-        for what in ("run", "revert", "retry"):
+        for kind in ("run", "revert", "retry"):
             small, large = (
-                [each[name][what] for each in rounds if name in each] for name in ("small", "large")
+                [round_[name][kind] for round_ in rounds if name in round_] for name in ("small", "large")
             )
-            print(_format_row(what, count, small, large), flush=True)
+            print(_format_row(kind, count, small, large), flush=True)
     if not options.everything:
         return
-    alone = [
+    measurements = [
         _measure_in_subprocess(urls["large"], "everything", max(options.keys)) for _ in range(options.rounds)
     ]
     print("\n| in the large table | median | rounds |\n|---|---:|---|")
-    for name in alone[0]:
-        values = [each[name] for each in alone]
+    for name in measurements[0]:
+        values = [round_[name] for round_ in measurements]
         print(f"| {name} | {median(values):,.2f} | {', '.join(f'{value:,.2f}' for value in values)} |")
 
 
-def _format_row(what: str, count: int, small: list[float], large: list[float]) -> str:
+def _format_row(kind: str, count: int, small: list[float], large: list[float]) -> str:
     ratio = median(b / a for a, b in zip(small, large, strict=True)) if small else None
     cells = [f"{median(small):.3f}" if small else "", f"{median(large):.3f}"]
-    return f"| {what} | {count:,} | {' | '.join(cells)} | {f'{ratio:.2f}' if ratio else ''} |"
+    return f"| {kind} | {count:,} | {' | '.join(cells)} | {f'{ratio:.2f}' if ratio else ''} |"
 
 
 def _measure_in_subprocess(url: str, kind: str, count: int) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.chosen", "--on", json.dumps({"kind": kind, "count": count})]
-    done = subprocess.run(
+    result = subprocess.run(
         command, env=build_environment(url), cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE
     )
-    told: dict[str, float] = json.loads(done.stdout)
-    return told
+    seconds: dict[str, float] = json.loads(result.stdout)
+    return seconds
 
 
 def _run_measurement(kind: str, count: int) -> dict[str, float]:
@@ -129,11 +129,11 @@ def _measure_chosen(count: int) -> dict[str, float]:
 
     keys = _select_middle_keys(count)
     run, seconds = _time_run("backfill_rarity_v2", scope=Scope.of_keys(keys))
-    _, back = _time_run("revert", params={"run": run.pk})
+    _, reverted = _time_run("revert", params={"run": run.pk})
     _insert_failures(run)
     again, retried = _time_run("backfill_rarity_v2", scope=Scope.of_failures(run))
     _time_run("revert", params={"run": again.pk})
-    return {"run": seconds, "revert": back, "retry": retried}
+    return {"run": seconds, "revert": reverted, "retry": retried}
 
 
 def _select_middle_keys(count: int) -> list[int]:
@@ -163,22 +163,22 @@ def _measure_everything(count: int) -> dict[str, float]:
     from ops.operations.scope import Scope
 
     total, keys = Card.objects.count(), _select_middle_keys(count)
-    chosen, some = _time_run("backfill_rarity_v2", scope=Scope.of_keys(keys), from_its_start=True)
-    _, back = _time_run("revert", params={"run": chosen.pk}, from_its_start=True)
-    run, all_of_them = _time_run("backfill_rarity_v2", from_its_start=True)
-    _, all_back = _time_run("revert", params={"run": run.pk}, from_its_start=True)
-    copied, stored = _time_bare_copy(keys), _time_scope_store(keys)
+    chosen, chosen_seconds = _time_run("backfill_rarity_v2", scope=Scope.of_keys(keys), from_its_start=True)
+    _, chosen_revert = _time_run("revert", params={"run": chosen.pk}, from_its_start=True)
+    run, all_seconds = _time_run("backfill_rarity_v2", from_its_start=True)
+    _, all_revert = _time_run("revert", params={"run": run.pk}, from_its_start=True)
+    copy_seconds, store_seconds = _time_bare_copy(keys), _time_scope_store(keys)
     return {
-        "chosen, rows/s": count / some,
-        "everything, rows/s": total / all_of_them,
-        "chosen, of everything": (count / some) / (total / all_of_them),
-        "revert of the chosen, of the run": some / back,
-        "revert of everything, of the run": all_of_them / all_back,
-        "keys stored, in times of a bare COPY": stored / copied,
+        "chosen, rows/s": count / chosen_seconds,
+        "everything, rows/s": total / all_seconds,
+        "chosen, of everything": (count / chosen_seconds) / (total / all_seconds),
+        "revert of the chosen, of the run": chosen_seconds / chosen_revert,
+        "revert of everything, of the run": all_seconds / all_revert,
+        "keys stored, in times of a bare COPY": store_seconds / copy_seconds,
     }
 
 
-def _time_run(name: str, from_its_start: bool = False, **asked: Any) -> tuple[Any, float]:
+def _time_run(name: str, exclude_creation: bool = False, **request: Any) -> tuple[Any, float]:
     """The run, and the seconds from its request, or from the start of its work, to its end."""
     from threading import Event
 
@@ -188,23 +188,23 @@ def _time_run(name: str, from_its_start: bool = False, **asked: Any) -> tuple[An
     from ops.runs import lifecycle
     from ops.runs.creation import RunRequest, create_run
 
-    began = monotonic()
-    run = create_run(RunRequest(registry.get_operation(name), "benchmark", **asked))
+    started_at = monotonic()
+    run = create_run(RunRequest(registry.get_operation(name), "benchmark", **request))
     lifecycle.start(run)
-    began = monotonic() if from_its_start else began
+    started_at = monotonic() if exclude_creation else started_at
     state = run_batches(run, BatchEndRecorder(), Event())
     if state not in ("succeeded", "verification_failed"):  # the checks of a run over some rows see the others
         raise RuntimeError(f"run {run.pk} ended {state}: {run.error}")
-    return run, monotonic() - began
+    return run, monotonic() - started_at
 
 
 def _time_rolled_back(store: Callable[[], object]) -> float:
     from django.db import transaction
 
     with transaction.atomic():
-        began = monotonic()
+        started_at = monotonic()
         store()
-        seconds = monotonic() - began
+        seconds = monotonic() - started_at
         transaction.set_rollback(True)
     return seconds
 

@@ -42,19 +42,19 @@ class ProcessUsage:
 
 
 def run_process(
-    command: Sequence[str], url: str, file: Path | None = None, most: float = 3600
+    command: Sequence[str], url: str, file: Path | None = None, timeout: float = 3600
 ) -> ProcessUsage:
     """Run a process to its end, or for ``most`` seconds; the lines in ``file`` are the rows it wrote."""
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     process = subprocess.Popen(command, env=build_environment(url), cwd=ROOT, stdout=subprocess.DEVNULL)
-    while (waited := os.wait4(process.pid, os.WNOHANG))[0] == 0:
-        if time.perf_counter() - began > most:
+    while (wait_status := os.wait4(process.pid, os.WNOHANG))[0] == 0:
+        if time.perf_counter() - started_at > timeout:
             process.kill()
         time.sleep(0.005)
-    seconds = time.perf_counter() - began
-    if os.waitstatus_to_exitcode(waited[1]) not in (0, -9):
+    seconds = time.perf_counter() - started_at
+    if os.waitstatus_to_exitcode(wait_status[1]) not in (0, -9):
         raise SystemExit(f"{' '.join(command)} failed; its words are above")
-    return ProcessUsage(seconds, waited[2].ru_maxrss / 1024, count_lines(file) if file else 0)
+    return ProcessUsage(seconds, wait_status[2].ru_maxrss / 1024, count_lines(file) if file else 0)
 
 
 def count_lines(path: Path) -> int:
@@ -70,8 +70,8 @@ class ExportBenchmark:
 
     def record_measurement(self, name: str, measure: Callable[[], ProcessUsage]) -> None:
         os.sync()  # else one pays for what the system still has to write of another
-        self.measurements.setdefault(name, []).append(took := measure())
-        print(f"{name}: {took.seconds:.1f} s, {took.peak_mib:.0f} MiB", file=sys.stderr, flush=True)
+        self.measurements.setdefault(name, []).append(usage := measure())
+        print(f"{name}: {usage.seconds:.1f} s, {usage.peak_mib:.0f} MiB", file=sys.stderr, flush=True)
 
     def measure_psql(self) -> ProcessUsage:
         psql = str(find_postgres_bin(18) / "psql")
@@ -86,10 +86,10 @@ class ExportBenchmark:
             [*_MANAGE_COMMAND, "export_json", "--output", str(target), "--audit-logs", "0", *flags], self.url
         )
 
-    def measure_writer(self, name: str, most: float = 3600) -> ProcessUsage:
-        return run_process([*_WRITER_COMMAND, name, str(self.file)], self.url, self.file, most)
+    def measure_writer(self, name: str, timeout: float = 3600) -> ProcessUsage:
+        return run_process([*_WRITER_COMMAND, name, str(self.file)], self.url, self.file, timeout)
 
-    def measure_dumpdata(self, most: float) -> ProcessUsage:
+    def measure_dumpdata(self, timeout: float) -> ProcessUsage:
         command = [
             *_MANAGE_COMMAND,
             "dumpdata",
@@ -99,9 +99,9 @@ class ExportBenchmark:
             "--output",
             str(self.file),
         ]
-        return run_process(command, self.url, self.file, most)
+        return run_process(command, self.url, self.file, timeout)
 
-    def run_rounds(self, count: int, most: float) -> None:
+    def run_rounds(self, count: int, timeout: float) -> None:
         for number in range(count):
             self.record_measurement("psql", self.measure_psql)
             self.record_measurement("psycopg's copy", lambda: self.measure_writer("psycopg"))
@@ -109,8 +109,8 @@ class ExportBenchmark:
             self.record_measurement("export_json --compress", lambda: self.measure_export("--compress"))
             if not number:
                 for name in ("orjson", "json", "instances"):
-                    self.record_measurement(name, lambda name=name: self.measure_writer(name, most))  # type: ignore[misc]
-                self.record_measurement("dumpdata", lambda: self.measure_dumpdata(most))
+                    self.record_measurement(name, lambda name=name: self.measure_writer(name, timeout))  # type: ignore[misc]
+                self.record_measurement("dumpdata", lambda: self.measure_dumpdata(timeout))
 
     def measure_import(self) -> None:
         """Into empty tables: the export, and beside it COPY's own text into a table without an index."""
@@ -140,22 +140,25 @@ class ExportBenchmark:
         exports = [
             name for name in self.measurements if name not in ("bare COPY", "import_json", "verify_export")
         ]
-        told = [*head, *(self._format_row(name, size, limit) for name in exports), "", *head]
-        bare = self._median_throughput("bare COPY", size)
+        lines = [*head, *(self._format_row(name, size, limit) for name in exports), "", *head]
+        bare_throughput = self._median_throughput("bare COPY", size)
         return [
-            *told,
-            *(self._format_row(n, size, bare) for n in ("bare COPY", "import_json", "verify_export")),
+            *lines,
+            *(
+                self._format_row(n, size, bare_throughput)
+                for n in ("bare COPY", "import_json", "verify_export")
+            ),
         ]
 
     def format_targets(self) -> list[str]:
         ratios = [
-            limit.seconds / mine.seconds
-            for limit, mine in zip(self.measurements["psql"], self.measurements["export_json"], strict=True)
+            limit.seconds / export.seconds
+            for limit, export in zip(self.measurements["psql"], self.measurements["export_json"], strict=True)
         ]
         held = max(
-            took.peak_mib
+            usage.peak_mib
             for name in ("export_json", "export_json --compress")
-            for took in self.measurements[name]
+            for usage in self.measurements[name]
         )
         share = median(ratios)
         return [
@@ -167,15 +170,15 @@ class ExportBenchmark:
 
     def _median_throughput(self, name: str, size: float) -> float:
         return median(
-            (took.rows or self.cards) * size / took.seconds / 1e6 for took in self.measurements[name]
+            (usage.rows or self.cards) * size / usage.seconds / 1e6 for usage in self.measurements[name]
         )
 
     def _format_row(self, name: str, size: float, limit: float) -> str:
         speed = self._median_throughput(name, size)
-        seconds = median(took.seconds for took in self.measurements[name])
+        seconds = median(usage.seconds for usage in self.measurements[name])
         rows = self.measurements[name][0].rows
         part = f", {rows:,} rows" if 0 < rows < self.cards else ""
-        mib = max(took.peak_mib for took in self.measurements[name])
+        mib = max(usage.peak_mib for usage in self.measurements[name])
         return f"| {name}{part} | {speed:.1f} | {speed / limit:.2f} | {seconds:.1f} | {mib:.0f} |"
 
 

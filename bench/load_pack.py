@@ -93,25 +93,25 @@ def write_copy(path: Path, count: int) -> None:
 
 
 def time_bare_copy(url: str, path: Path) -> tuple[float, float]:
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     with psycopg.connect(url) as connection, connection.cursor() as cursor, path.open("rb") as file:
         cursor.execute(_STAGING_TABLE_SQL)
         with cursor.copy(_COPY_SQL) as copy:
             while block := file.read(1 << 16):
                 copy.write(block)
         cursor.execute(_MERGE_SQL)
-    return time.perf_counter() - began, 0.0
+    return time.perf_counter() - started_at, 0.0
 
 
 def time_load_pack(url: str, path: Path, *flags: str) -> tuple[float, float]:
     """Seconds, and the MiB that the process held at most."""
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     command = [sys.executable, str(ROOT / "manage.py"), "load_pack", str(path), *flags]
     process = subprocess.Popen(command, env=build_environment(url), stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"load_pack ended with {os.waitstatus_to_exitcode(status)}")
-    return time.perf_counter() - began, usage.ru_maxrss / 1024
+    return time.perf_counter() - started_at, usage.ru_maxrss / 1024
 
 
 def run_rounds(
@@ -129,14 +129,14 @@ def run_rounds(
         ],
         "csv": [("CSV, created", lambda url, path: time_load_pack(url, path, "--execute"))],
     }
-    found: dict[str, list[tuple[float, float]]] = {}
+    measurements: dict[str, list[tuple[float, float]]] = {}
     for _ in range(rounds):
-        for kind, todo in steps.items():
+        for kind, steps_ in steps.items():
             with databases.temporary_copy("kyndo") as url:
-                for name, step in todo:
-                    found.setdefault(name, []).append(step(url, folder / f"pack.{kind}"))
-                    print(f"{name}: {found[name][-1][0]:.1f} s", file=sys.stderr, flush=True)
-    return found
+                for name, step in steps_:
+                    measurements.setdefault(name, []).append(step(url, folder / f"pack.{kind}"))
+                    print(f"{name}: {measurements[name][-1][0]:.1f} s", file=sys.stderr, flush=True)
+    return measurements
 
 
 def main() -> None:
@@ -153,14 +153,14 @@ def main() -> None:
         databases.build(1, set())
         with psycopg.connect(databases.database_url("kyndo")) as connection:
             connection.execute(INSERT_RULES_SQL)
-        found = run_rounds(databases, Path(folder), options.cards, options.rounds)
-    base = median(seconds for seconds, _ in found["bare COPY and merge"])
+        measurements = run_rounds(databases, Path(folder), options.cards, options.rounds)
+    base = median(seconds for seconds, _ in measurements["bare COPY and merge"])
     print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
     print("|                         | seconds | of bare | rows/s  | MiB |")
     print("| ----------------------- | ------: | ------: | ------: | --: |")
-    for name, times in found.items():
-        seconds, held = median(t for t, _ in times), max(m for _, m in times)
-        rate, mib = f"{options.cards / seconds:,.0f}", f"{held:.0f}" if held else ""
+    for name, times in measurements.items():
+        seconds, peak_mib = median(t for t, _ in times), max(m for _, m in times)
+        rate, mib = f"{options.cards / seconds:,.0f}", f"{peak_mib:.0f}" if peak_mib else ""
         print(f"| {name:<23} | {seconds:7.1f} | {seconds / base:7.2f} | {rate:>7} | {mib:>3} |")
 
 

@@ -112,20 +112,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--server", help="URL of a database on another server than one of its own.")
     options = parser.parse_args()
-    found: dict[tuple[str, int], list[float]] = {}
+    durations: dict[tuple[str, int], list[float]] = {}
     with benchmark_server(options.server) as url, closing(BenchmarkDatabases(url)) as databases:
         databases.build(1, set())
         for _ in range(options.rounds):
             for processes in (1, 2):
                 with temporary_catalogue(databases, options.cards) as (copy, env):
-                    found.setdefault(("plain", processes), []).append(time_plain_pillow(env, processes))
-                    found.setdefault(("run", processes), []).append(time_run(env, copy, processes))
-                    print({key: times[-1] for key, times in found.items()}, file=sys.stderr, flush=True)
+                    durations.setdefault(("plain", processes), []).append(time_plain_pillow(env, processes))
+                    durations.setdefault(("run", processes), []).append(time_run(env, copy, processes))
+                    print({key: times[-1] for key, times in durations.items()}, file=sys.stderr, flush=True)
     print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
     print("| processes | plain Pillow, cards/s | a run, cards/s | of plain |")
     print("| --------: | --------------------: | -------------: | -------: |")
     for processes in (1, 2):
-        bare, ours = (options.cards / median(found[name, processes]) for name in ("plain", "run"))
+        bare, ours = (options.cards / median(durations[name, processes]) for name in ("plain", "run"))
         print(f"| {processes} | {bare:.1f} | {ours:.1f} | {ours / bare:.2f} |")
 
 

@@ -1,4 +1,4 @@
-"""The catalogue's constraints, in the words that the models use."""
+"""Functions that build the constraints of the models."""
 
 from django.db.models import (
     CheckConstraint,
@@ -17,7 +17,7 @@ from django.db.models.lookups import Exact, IsNull
 def unique_constraint(
     field: str, *, name: str, message: str, deferrable: Deferrable | None = None
 ) -> UniqueConstraint:
-    """A constraint and not ``unique=True``, which adds a second index for LIKE to every text column."""
+    """Return a constraint: ``unique=True`` would add a second index, for LIKE, to a text column."""
     return UniqueConstraint(fields=[field], name=name, deferrable=deferrable, violation_error_message=message)
 
 
@@ -28,7 +28,7 @@ def not_empty_check(field: str, *, name: str) -> CheckConstraint:
 
 
 def regex_check(pattern: str, field: str, *, name: str, message: str) -> CheckConstraint:
-    """PostgreSQL's ``$`` is the end of the text: no line feed passes before it, as one would in Python."""
+    """Build a regex check: PostgreSQL's ``$``, unlike Python's, does not match before a final newline."""
     return CheckConstraint(
         condition=Q(**{f"{field}__regex": pattern}), name=name, violation_error_message=message
     )

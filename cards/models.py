@@ -1,4 +1,4 @@
-"""The catalogue: cards, the presentation rules that dress them by rarity, the assets made for them."""
+"""The models of the catalogue: cards, presentation rules by rarity, and assets."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
@@ -52,7 +52,7 @@ class Card(models.Model):
 
 
 class PresentationRule(models.Model):
-    """How cards of one rarity are dressed. The rarities are these rows, in their sort order."""
+    """The style of the cards of one rarity. These rows, in sort order, are the valid rarities."""
 
     rarity = models.CharField(max_length=32)
     frame_color = models.CharField(
@@ -74,7 +74,7 @@ class PresentationRule(models.Model):
             unique_constraint(
                 "rarity", name="presentation_rules_rarity_unique", message="This rarity has a rule."
             ),
-            # Deferred, so that two rules can change places in one transaction.
+            # Deferred, so that two rules can be swapped in one transaction.
             unique_constraint(
                 "sort_order",
                 name="presentation_rules_sort_order_unique",
@@ -96,7 +96,7 @@ class PresentationRule(models.Model):
 
 
 class Asset(models.Model):
-    """A file made for a card, or for the catalogue as a whole."""
+    """A file generated for a card or for the whole catalogue."""
 
     asset_key = models.CharField(max_length=255)
     asset_type = models.CharField(max_length=64)

@@ -1,13 +1,13 @@
-"""The triggers that keep rarity and rarity_v2 equal while both live side by side."""
+"""The triggers that keep rarity and rarity_v2 equal while both columns are in use."""
 
 from functools import partial
 
 import pgtrigger
 from pgtrigger import F, Q
 
-# Every writer passes here: the ORM, bulk updates, psql, old code still running. Both changed, or rarity_v2
-# set to NULL, stands as written, so that a backfill can be reverted. The conditions let pass only what is
-# then changed, since a call for every row is a third of the price of a bulk operation.
+# They apply to every writer: the ORM, bulk updates, psql, old code still running. If both columns change, or
+# rarity_v2 becomes NULL, the row is stored as written, so that a backfill can be reverted. The conditions
+# skip rows that need no change, since a call for every row takes a third of the time of a bulk operation.
 _rarities_differ = Q(new__rarity__df=F("new__rarity_v2"))
 _only_rarity_changed = Q(new__rarity__df=F("old__rarity"), new__rarity_v2__ndf=F("old__rarity_v2"))
 _only_rarity_v2_changed = Q(new__rarity__ndf=F("old__rarity"), new__rarity_v2__df=F("old__rarity_v2"))

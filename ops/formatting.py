@@ -84,6 +84,12 @@ def pluralize(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def to_camel_case(name: str) -> str:
+    """``pack_id`` is ``packId``."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
 def format_value(value: Any) -> str:
     """``NULL``, a text as it is, anything else as JSON."""
     if value is None:

@@ -1,4 +1,4 @@
-"""How fast the engine is, beside one bare statement and what people write today, and what players feel of it.
+"""The speed of the engine, compared with one SQL statement and with usual Django code; its effect on players.
 
-``python -m bench.engine --help``. Every measurement begins on a fresh copy of the same database.
+``python -m bench.engine --help``. Each measurement uses a fresh copy of the same database.
 """

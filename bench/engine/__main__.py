@@ -1,4 +1,4 @@
-"""``python -m bench.engine``: measure, print, and write the report into docs/."""
+"""``python -m bench.engine``: measure, print the report, and write it into docs/."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from kyndo.localservices.postgres import LocalPostgres
 
 _CURVE_TARGETS = [5, 10, 20, 30, 50, 100]
 _LARGE_TABLE_ROWS = 1_000_000
-# At the default of 1 GB a million rows force a checkpoint every seven seconds, and a player who commits while
-# it syncs waits for 100 to 350 ms. What a server needs for work of this size, not what is measured here.
+# With the default of 1 GB, a million rows cause a checkpoint every seven seconds; a player's commit during
+# its fsync takes 100 to 350 ms. A server needs this setting for such work; it is not what is measured.
 _WAL_SETTINGS = {"max_wal_size": "8GB"}
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.engine", description=__doc__)
     add = parser.add_argument
-    known = ", ".join(VARIANTS)
+    variant_names = ", ".join(VARIANTS)
     add(
         "--cards",
         type=_parse_count,
@@ -33,24 +33,39 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=[100_000, _LARGE_TABLE_ROWS],
         help="100000 1000000; also 10000000",
     )
-    add("--rounds", type=_parse_count, help="Rounds (5; 3 from 1,000,000 cards on).")
-    add("--variants", nargs="*", choices=list(VARIANTS), metavar="NAME", help=f"Of {known} (all).")
-    add("--players", nargs="*", choices=list(VARIANTS), metavar="NAME", help="Beside what (adaptive).")
+    add("--rounds", type=_parse_count, help="Number of rounds (5; 3 from 1,000,000 cards on).")
+    add(
+        "--variants",
+        nargs="*",
+        choices=list(VARIANTS),
+        metavar="NAME",
+        help=f"Variants to measure (all): {variant_names}.",
+    )
+    add(
+        "--players",
+        nargs="*",
+        choices=list(VARIANTS),
+        metavar="NAME",
+        help="Variants to run beside a player (adaptive).",
+    )
     add(
         "--curve",
         type=_parse_count,
         nargs="*",
         metavar="MS",
-        help="Targets against throughput and p99 (5 to 100).",
+        help="Target durations of a batch for the curve of throughput and p99 (5 to 100).",
     )
-    add("--add", action="store_true", help="Keep the rounds on record of these sizes, and add these.")
-    add("--only-curve", action="store_true", help="Neither speeds nor players but the curve.")
-    add("--sample", type=_parse_count, default=10_000, help="Cards that the slowest ways change (10000).")
-    add("--idle", type=float, default=15.0, help="Seconds of a player alone (15).")
+    add("--add", action="store_true", help="Add these rounds to the saved ones instead of replacing them.")
+    add("--only-curve", action="store_true", help="Measure only the curve.")
     add(
-        "--server", help="URL of a database on another server than one of its own; it makes others beside it."
+        "--sample",
+        type=_parse_count,
+        default=10_000,
+        help="Number of cards that the slowest variants change (10000).",
     )
-    add("--docs", type=Path, default=ROOT / "docs", help="Where the report goes (docs/).")
+    add("--idle", type=float, default=15.0, help="Seconds of the player without other work (15).")
+    add("--server", help="URL of a database on an existing server; others are created beside it.")
+    add("--docs", type=Path, default=ROOT / "docs", help="Folder of the report (docs/).")
     return parser.parse_args(argv)
 
 
@@ -63,30 +78,30 @@ def _parse_count(text: str) -> int:
 
 @contextmanager
 def benchmark_server(url: str | None) -> Iterator[str]:
-    """A server of our own with the defaults of durability and room for WAL, unless one was named."""
+    """Yield ``url``, or the URL of a local server with default durability and a large max_wal_size."""
     if url:
         yield url
         return
-    own = LocalPostgres(ROOT / "var" / "bench", settings=_WAL_SETTINGS, durable=True)
-    own.start()
+    server = LocalPostgres(ROOT / "var" / "bench", settings=_WAL_SETTINGS, durable=True)
+    server.start()
     try:
-        yield own.url
+        yield server.url
     finally:
-        own.stop()
+        server.stop()
 
 
 def measure_table_size(options: argparse.Namespace, url: str, rows: int, results: ResultStore) -> None:
-    """One size: everything that was asked for, kept as soon as it is measured."""
+    """Measure one table size; each section is saved as soon as it is measured."""
     names = list(VARIANTS) if options.variants is None else options.variants
     beside = ["adaptive"] if options.players is None else options.players
     targets = (
         _CURVE_TARGETS if options.curve == [] or (options.only_curve and not options.curve) else options.curve
     )
     count = options.rounds or (3 if rows >= _LARGE_TABLE_ROWS else 5)
-    databases, told = BenchmarkDatabases(url), describe_machine(url)
+    databases, machine = BenchmarkDatabases(url), describe_machine(url)
 
-    def keep(section: str, found: list[RoundResults]) -> None:
-        results.save_rounds(section, rows, found, told, beside=options.add)
+    def keep(section: str, section_results: list[RoundResults]) -> None:
+        results.save_rounds(section, rows, section_results, machine, beside=options.add)
 
     with closing(databases):
         print(f"-- {rows:,} cards", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The databases of a benchmark: two templates that are built once, and a copy for each measurement."""
+"""The databases of a benchmark: templates that are built once, and a copy for each measurement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.engine.reference import REFERENCE_SCHEMA_SQL
 
 ROOT = Path(__file__).resolve().parents[2]
 UNREACHABLE_REDIS_URL = "redis://127.0.0.1:1/0"
-# Not of the shell: with DEBUG on, Django keeps every statement, and a given Redis is not ours to use.
+# Independent of the shell: with DEBUG on Django keeps every query, and a Redis of the shell is not ours.
 _ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "kyndo.settings",
     "DEBUG": "off",
@@ -30,19 +30,19 @@ _ENVIRONMENT = {
 
 
 def build_environment(url: str, redis: str = UNREACHABLE_REDIS_URL) -> dict[str, str]:
-    """What a process needs to run on the database."""
+    """Return the environment of a process that uses the database."""
     return {**os.environ, **_ENVIRONMENT, "DATABASE_URL": url, "REDIS_URL": redis}
 
 
 class BenchmarkDatabases:
-    """Databases on one server, their names beginning with that of the database in ``url``."""
+    """Databases on one server, whose names start with that of the database in ``url``."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.prefix = urlsplit(url).path.strip("/")
 
     def build(self, rows: int, schemas: set[str]) -> None:
-        """Make the template of each schema, with ``rows`` cards that lack rarity_v2."""
+        """Create the template of each schema, with ``rows`` cards without rarity_v2."""
         self._create("kyndo")
         self._manage("migrate", "--verbosity", "0")
         self._manage("generate_cards", str(rows), "--without-rarity-v2")
@@ -56,7 +56,7 @@ class BenchmarkDatabases:
 
     @contextmanager
     def temporary_copy(self, schema: str) -> Iterator[str]:
-        """A fresh copy of a template, and the URL of it: the same files for every measurement."""
+        """Yield the URL of a fresh copy of a template, with the same files for every measurement."""
         self._create("trial", template=schema)
         try:
             yield self.database_url("trial")
@@ -64,7 +64,7 @@ class BenchmarkDatabases:
             self._drop("trial")
 
     def close(self) -> None:
-        """Drop them all."""
+        """Drop all the databases."""
         for name in ("trial", "reference", "kyndo"):
             self._drop(name)
 
@@ -85,7 +85,7 @@ class BenchmarkDatabases:
         self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", self._database_name(name), source)
         self._execute("CHECKPOINT")
         if self._is_durable:
-            os.sync()  # else the first commits wait for what the system still has to write of the copy
+            os.sync()  # otherwise the first commits wait while the kernel writes the copy
 
     def _drop(self, name: str) -> None:
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._database_name(name))
@@ -95,12 +95,12 @@ class BenchmarkDatabases:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
     def _manage(self, *args: str) -> None:
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, ROOT / "manage.py", *args],
             env=build_environment(self.database_url("kyndo")),
             cwd=ROOT,
             check=False,
             stdout=subprocess.DEVNULL,
         )
-        if done.returncode:
-            raise SystemExit(f"manage.py {args[0]} failed (exit {done.returncode}); its words are above")
+        if result.returncode:
+            raise SystemExit(f"manage.py {args[0]} failed (exit {result.returncode}); see the output above")

@@ -1,4 +1,4 @@
-"""What people write today, each a generator of the rows changed by a batch."""
+"""Usual Django code for the same work: generators of the number of rows changed by each batch."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _save_each(cards: list[Card]) -> None:
 
 
 def _iter_batches(change: Callable[[list[Card]], None], locked: bool) -> Iterator[int]:
-    """Change the cards in batches in key order; those that are locked are each a transaction."""
+    """Change the cards in key order; a locked batch is one transaction."""
     last = 0
     while True:
         rows: Any = Card.objects.filter(rarity_v2__isnull=True, pk__gt=last).order_by("pk")

@@ -1,4 +1,4 @@
-"""One measurement: a way to change the cards, alone or beside a player, on a fresh copy of the database."""
+"""One measurement: a variant, alone or beside a player, on a fresh copy of the database."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _WARM_UP_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Throughput:
-    """``seconds`` from the first batch to the end of the work; batches in milliseconds, memory in bytes.
+    """``seconds`` from the first batch to the end; batches in milliseconds, memory in bytes.
 
-    ``busy`` is the share of the machine's CPUs that had work, whoever's: 0 to 1.
+    ``busy`` is the utilization of the machine's CPUs by all processes, 0 to 1.
     """
 
     rows: int
@@ -43,7 +43,7 @@ class Throughput:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of a player's updates: from when each was due, and (``sent``) from when it was sent."""
+    """Milliseconds of a player's updates, from when each was due; ``sent_p99`` from when it was sent."""
 
     count: int
     p50: float
@@ -54,7 +54,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class WorkResult:
-    """What the processes told of one piece of work; the WAL written and the CPUs busy meanwhile."""
+    """The reports of the processes, and the WAL and CPU utilization meanwhile."""
 
     process_reports: list[dict[str, Any]]
     wal_bytes: int
@@ -70,13 +70,13 @@ class WorkResult:
 
     @property
     def batch_durations(self) -> list[float]:
-        """Milliseconds."""
+        """The durations of all batches in milliseconds."""
         ends = [[worker["began"], *worker["batches"]] for worker in self.process_reports]
         return [(after - before) * 1000 for one in ends for before, after in pairwise(one)]
 
 
 class Benchmark:
-    """Measures on the copies of one pair of templates, of ``rows`` cards each."""
+    """Measurements on copies of templates with ``rows`` cards."""
 
     def __init__(self, databases: BenchmarkDatabases, rows: int, sample: int) -> None:
         self.databases, self.rows = databases, rows
@@ -91,15 +91,15 @@ class Benchmark:
             return self._build_throughput(_run_work(workers, url), variant, url)
 
     def measure_idle_latency(self, seconds: float) -> Latency:
-        """What a player feels where nothing else is done."""
+        """Measure a player's latency without other work."""
         with self.databases.temporary_copy("kyndo") as url, self._running_player(url) as finish:
             began = monotonic()
             sleep(seconds)
             return finish(began, monotonic())
 
     def measure_beside_player(self, variant: Variant) -> tuple[Throughput, Latency]:
-        """What a player feels beside the work, and what the work does beside a player."""
-        # The player last: a process that starts takes the time of one that plays.
+        """Measure the throughput of the work and the latency of a player beside it."""
+        # The player starts last, since starting processes would slow it down.
         with (
             self.databases.temporary_copy(variant.schema) as url,
             self._ready_workers(variant, url) as workers,
@@ -110,16 +110,16 @@ class Benchmark:
 
     @contextmanager
     def _ready_workers(self, variant: Variant, url: str) -> Iterator[list[BenchmarkProcess]]:
-        order = {**asdict(variant), "rows": self.sample if variant.sampled else 0}
+        parameters = {**asdict(variant), "rows": self.sample if variant.sampled else 0}
         if variant.kind in ("engine", "queue"):
-            order["run"] = run_module("worker", url, {**order, "kind": "create"})
+            parameters["run"] = run_module("worker", url, {**parameters, "kind": "create"})
         with ExitStack() as stack:
             redis = (
                 stack.enter_context(rq_workers.running_workers(variant.workers, url))
                 if variant.workers
                 else UNREACHABLE_REDIS_URL
             )
-            workers = [BenchmarkProcess("worker", url, order, redis) for _ in range(variant.processes)]
+            workers = [BenchmarkProcess("worker", url, parameters, redis) for _ in range(variant.processes)]
             for worker in workers:
                 stack.callback(worker.kill)
             yield workers
@@ -155,25 +155,29 @@ class Benchmark:
 
 def _run_work(workers: list[BenchmarkProcess], url: str) -> WorkResult:
     before = _wal_position(url)
-    psutil.cpu_times_percent()  # from here on
+    psutil.cpu_times_percent()  # start of the interval
     for worker in workers:
         worker.signal()
-    told = [worker.read_result() for worker in workers]
+    reports = [worker.read_result() for worker in workers]
     cpus = psutil.cpu_times_percent()
-    return WorkResult(told, _wal_position(url) - before, cpu_share=1 - (cpus.idle + cpus.iowait) / 100)
+    return WorkResult(reports, _wal_position(url) - before, cpu_share=1 - (cpus.idle + cpus.iowait) / 100)
 
 
 def summarize_latency(updates: list[list[float]]) -> Latency:
-    """Of ``[due, sent, done]``, in seconds."""
-    late = sorted((done - due) * 1000 for due, _, done in updates)
-    sent = sorted((done - began) * 1000 for _, began, done in updates)
+    """Summarize ``[due, sent, done]`` of each update, in seconds."""
+    latencies = sorted((done - due) * 1000 for due, _, done in updates)
+    service_times = sorted((done - began) * 1000 for _, began, done in updates)
     return Latency(
-        len(late), _percentile(late, 0.5), _percentile(late, 0.99), late[-1], _percentile(sent, 0.99)
+        len(latencies),
+        _percentile(latencies, 0.5),
+        _percentile(latencies, 0.99),
+        latencies[-1],
+        _percentile(service_times, 0.99),
     )
 
 
-def _percentile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+def _percentile(sorted_values: list[float], share: float) -> float:
+    return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))]
 
 
 def _wal_position(url: str) -> int:

@@ -1,9 +1,9 @@
-"""The memory of a process at its peak."""
+"""The peak memory of a process."""
 
 from pathlib import Path
 
 
 def read_peak_memory(process: int | str = "self") -> int:
-    """Bytes. Not of getrusage, which counts what the process was before exec too."""
+    """Return VmHWM in bytes; getrusage would include the process before exec."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024

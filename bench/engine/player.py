@@ -1,7 +1,7 @@
-"""A player: updates of single random cards on a schedule, each with how late it was done.
+"""A player: updates of single random cards on a fixed schedule, with their latencies.
 
-Run as ``python -m bench.engine.player '{"url": ..., "cards": ...}'``. It says "ready", begins at a line on
-its standard input, ends at the next, and prints ``[[due, sent, done], ...]`` in monotonic seconds.
+Run as ``python -m bench.engine.player '{"url": ..., "cards": ...}'``. It prints "ready", starts at a line on
+stdin, stops at the next one, and prints ``[[due, sent, done], ...]`` in monotonic seconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UPDATE_SQL = "UPDATE cards SET description = %s, updated_at = now() WHERE id = 
 
 
 def iter_due_times() -> Iterator[float]:
-    """When each update is due, until a line comes in. What was due before is still done, however late."""
+    """Yield when each update is due, until a line arrives; updates that are already due are not skipped."""
     due = monotonic()
     until: float | None = None
     while until is None or due < until:
@@ -31,22 +31,22 @@ def iter_due_times() -> Iterator[float]:
 
 
 def run_updates(connection: psycopg.Connection[object], cards: int) -> list[tuple[float, float, float]]:
-    chance = random.Random(1)  # noqa: S311
-    told = []
+    rng = random.Random(1)  # noqa: S311
+    updates = []
     for due in iter_due_times():
         sleep(max(0.0, due - monotonic()))
         sent = monotonic()
-        connection.execute(_UPDATE_SQL, (f"seen at {due}", chance.randint(1, cards)), prepare=True)
-        told.append((due, sent, monotonic()))
-    return told
+        connection.execute(_UPDATE_SQL, (f"seen at {due}", rng.randint(1, cards)), prepare=True)
+        updates.append((due, sent, monotonic()))
+    return updates
 
 
 def main() -> None:
-    order = json.loads(sys.argv[1])
-    with psycopg.connect(order["url"], autocommit=True) as connection:
+    parameters = json.loads(sys.argv[1])
+    with psycopg.connect(parameters["url"], autocommit=True) as connection:
         print("ready", flush=True)
         sys.stdin.readline()
-        print(json.dumps(run_updates(connection, order["cards"])), flush=True)
+        print(json.dumps(run_updates(connection, parameters["cards"])), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A process that gets ready, begins at our word, and tells at its end what it did."""
+"""A child process that starts on a signal and returns its result as JSON."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from bench.engine.databases import ROOT, UNREACHABLE_REDIS_URL, build_environmen
 
 
 class BenchmarkProcess:
-    """``python -m bench.engine.MODULE ORDER`` on a database, ready to begin when this returns."""
+    """``python -m bench.engine.MODULE PARAMETERS``, ready to start when this returns."""
 
     def __init__(
-        self, module: str, url: str, order: dict[str, Any], redis: str = UNREACHABLE_REDIS_URL
+        self, module: str, url: str, parameters: dict[str, Any], redis: str = UNREACHABLE_REDIS_URL
     ) -> None:
         self.popen = subprocess.Popen(
-            _module_command(module, order), env=build_environment(url, redis), cwd=ROOT, text=True,
+            _module_command(module, parameters), env=build_environment(url, redis), cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._read_line()
 
     def signal(self) -> None:
-        """A line: to begin, or to end."""
+        """Send a line: start, or stop."""
         assert self.popen.stdin  # noqa: S101
         self.popen.stdin.write("\n")
         self.popen.stdin.flush()
 
     def read_result(self) -> Any:
-        """Wait for what the process tells at its end."""
-        answer = json.loads(self._read_line())
+        """Wait for the end, and return the result."""
+        result = json.loads(self._read_line())
         self.popen.wait()
-        return answer
+        return result
 
     def kill(self) -> None:
         self.popen.kill()
@@ -42,13 +42,15 @@ class BenchmarkProcess:
         assert self.popen.stdout  # noqa: S101
         if line := self.popen.stdout.readline():
             return line
-        raise SystemExit(f"a process of the benchmark failed (exit {self.popen.wait()}); its words are above")
+        raise SystemExit(
+            f"a process of the benchmark failed (exit {self.popen.wait()}); see the output above"
+        )
 
 
-def run_module(module: str, url: str, order: dict[str, Any]) -> Any:
-    """Run one that needs no word to begin, and return what it tells."""
+def run_module(module: str, url: str, parameters: dict[str, Any]) -> Any:
+    """Run a module that needs no signal, and return its result."""
     done = subprocess.run(
-        _module_command(module, order),
+        _module_command(module, parameters),
         env=build_environment(url),
         cwd=ROOT,
         text=True,
@@ -58,5 +60,5 @@ def run_module(module: str, url: str, order: dict[str, Any]) -> Any:
     return json.loads(done.stdout)
 
 
-def _module_command(module: str, order: dict[str, Any]) -> list[str]:
-    return [sys.executable, "-m", f"bench.engine.{module}", json.dumps(order)]
+def _module_command(module: str, parameters: dict[str, Any]) -> list[str]:
+    return [sys.executable, "-m", f"bench.engine.{module}", json.dumps(parameters)]

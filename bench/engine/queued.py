@@ -1,4 +1,4 @@
-"""A run that workers advance: they are called to it, and it is looked at until they have ended it."""
+"""A queued run: it is enqueued for the workers, and polled until it ends."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _POLL_INTERVAL = 0.2
 _WORKER_START_TIMEOUT = 60.0
 
 
-def prepare_queued_run(order: dict[str, Any]) -> Callable[[], dict[str, Any]]:
-    """Ready when all workers are."""
-    run = lifecycle.get_run(order["run"])
-    _wait_for_workers(order["workers"])
+def prepare_queued_run(parameters: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    """Wait until all workers are ready; return the function that runs and waits."""
+    run = lifecycle.get_run(parameters["run"])
+    _wait_for_workers(parameters["workers"])
     workers = [psutil.Process(worker.pid) for worker in Worker.all(queue=connect_queue())]
 
-    def go() -> dict[str, Any]:
+    def run_and_wait() -> dict[str, Any]:
         enqueue_run(run)
         memory = 0
         while run.state in ACTIVE:
@@ -40,13 +40,13 @@ def prepare_queued_run(order: dict[str, Any]) -> Callable[[], dict[str, Any]]:
             raise RuntimeError(f"the run ended {run.state}")
         return _read_run_times(run) | {"memory": memory}
 
-    return go
+    return run_and_wait
 
 
 def _wait_for_workers(count: int) -> None:
-    until = monotonic() + _WORKER_START_TIMEOUT
+    deadline = monotonic() + _WORKER_START_TIMEOUT
     while count_live_workers() < count:
-        if monotonic() > until:
+        if monotonic() > deadline:
             raise SystemExit(
                 f"Not all of {count} workers started within {_WORKER_START_TIMEOUT:.0f} s: see {WORKER_LOG}."
             )
@@ -54,19 +54,19 @@ def _wait_for_workers(count: int) -> None:
 
 
 def _read_run_times(run: Run) -> dict[str, float]:
-    """When the run was taken up and when it ended, on the clock of this process."""
+    """Return when the run started and ended, on the monotonic clock of this process."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT extract(epoch FROM clock_timestamp() - started_at)::float,"
             " extract(epoch FROM clock_timestamp() - finished_at)::float FROM ops_run WHERE id = %s",
             [run.pk],
         )
-        began, ended = cursor.fetchone()
+        started_at, finished_at = cursor.fetchone()
     now = monotonic()
-    return {"began": now - began, "ended": now - ended}
+    return {"began": now - started_at, "ended": now - finished_at}
 
 
 def _peak_work_horse_memory(worker: psutil.Process) -> int:
-    with suppress(psutil.Error, OSError):  # It ends in this moment.
+    with suppress(psutil.Error, OSError):  # it has just ended
         return max([read_peak_memory(horse.pid) for horse in worker.children()], default=0)
     return 0

@@ -1,7 +1,7 @@
-"""The reference schema: the tables as an ordinary Prisma backend has them, and the bare statements."""
+"""The reference schema, tables as in a usual Prisma backend, and the bare statements."""
 
-# Five indexes on the cards, two of them on the columns of the change, one of those built before the backfill;
-# four indexes and a foreign key on the audit table. The same cards, the same audit rows of their creation.
+# Five indexes on the cards, of which two include changed columns, and one exists before the backfill; four
+# indexes and a foreign key on the audit table. The same cards and audit rows.
 REFERENCE_SCHEMA_SQL = """
 ALTER TABLE cards RENAME TO old_cards;
 ALTER TABLE audit_logs RENAME TO old_audit_logs;
@@ -44,7 +44,7 @@ WITH changed AS (
     RETURNING id, NULL::text AS old, rarity_v2 AS new)
 """
 
-# One statement that changes and audits everything, by schema.
+# By schema: one statement that changes and audits all rows.
 BARE_STATEMENTS = {
     "kyndo": _CHANGED_CTE
     + """

@@ -72,28 +72,28 @@ def _throughput_section(results: ResultStore, rows: int) -> str:
 def _describe_worker_scaling(rounds: list[dict[str, Any]]) -> str:
     """What a second worker gives, and what bounds it; nothing where that was not measured."""
     gain = compute_throughput_ratio(rounds, TWO_WORKERS, ONE_WORKER)
-    busy = compute_spread(rounds, ONE_WORKER, lambda told: float(told["busy"]))
+    busy = compute_spread(rounds, ONE_WORKER, lambda result: float(result["busy"]))
     if not gain or not busy:
         return ""
-    told = f"\nTwo workers do {format_spread(gain)} times what one does. They share the CPUs with PostgreSQL"
-    most = 1 / busy.median
-    if gain.median > most:
-        return f"{told}, and here with others, so that nothing is told of what bounds them.\n"
+    text = f"\nTwo workers do {format_spread(gain)} times what one does. They share the CPUs with PostgreSQL"
+    bound = 1 / busy.median
+    if gain.median > bound:
+        return f"{text}, and here with others, so that nothing is told of what bounds them.\n"
     return (
-        f"{told}: one keeps {busy.median:.0%} of them busy, PostgreSQL's part included, so that no number of"
-        f" workers does more than {most:.2f} times as much on this machine.\n"
+        f"{text}: one keeps {busy.median:.0%} of them busy, PostgreSQL's part included, so that no number of"
+        f" workers does more than {bound:.2f} times as much on this machine.\n"
     )
 
 
 def _throughput_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
     def of(key: str, unit: float = 1) -> str:
-        return _format_median(compute_spread(rounds, name, lambda told: float(told[key]) / unit))
+        return _format_median(compute_spread(rounds, name, lambda result: float(result[key]) / unit))
 
     variant = VARIANTS[name]
-    longest = compute_spread(rounds, name, lambda told: float(told["batch_longest"]))
+    longest = compute_spread(rounds, name, lambda result: float(result["batch_longest"]))
     # Not there where it was measured by an older benchmark.
     busy = compute_spread(
-        [one for one in rounds if "busy" in one.get(name, {})], name, lambda told: float(told["busy"])
+        [one for one in rounds if "busy" in one.get(name, {})], name, lambda result: float(result["busy"])
     )
     return [
         variant.title + (" *" if variant.sampled else ""),
@@ -118,17 +118,17 @@ def _players_section(results: ResultStore, rows: int) -> str:
 
 def _player_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
     def of(key: str) -> Spread | None:
-        return compute_spread(rounds, name, lambda told: float(told[key]))
+        return compute_spread(rounds, name, lambda result: float(result[key]))
 
     longest = of("longest")
     title = "nothing (idle)" if name == IDLE else VARIANTS[name].title
     speed = "" if name == IDLE else _format_median(compute_spread(rounds, name, rows_per_second))
-    most = f"{longest.maximum:,.0f}" if longest else ""
+    longest_text = f"{longest.maximum:,.0f}" if longest else ""
     return [
         title,
         format_spread(of("p50")),
         format_spread(of("p99")),
-        most,
+        longest_text,
         _format_median(of("count")),
         _format_median(of("sent_p99")),
         speed,
@@ -156,20 +156,20 @@ def _curve_section(results: ResultStore, rows: int) -> str:
 
 
 def _curve_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
-    def of(key: str, shape: Callable[[Spread | None], str]) -> str:
-        return shape(compute_spread(rounds, name, lambda told: float(told[key])))
+    def of(key: str, format_value: Callable[[Spread | None], str]) -> str:
+        return format_value(compute_spread(rounds, name, lambda result: float(result[key])))
 
-    def most(found: Spread | None) -> str:
-        return f"{found.maximum:,.0f}" if found else ""
+    def format_maximum(spread: Spread | None) -> str:
+        return f"{spread.maximum:,.0f}" if spread else ""
 
     return [
         name,
         _format_median(compute_spread(rounds, name, rows_per_second)),
         format_spread(compute_throughput_ratio(rounds, name, BASELINE)),
         of("batch_median", _format_median),
-        of("batch_longest", most),
+        of("batch_longest", format_maximum),
         of("p99", format_spread),
-        of("longest", most),
+        of("longest", format_maximum),
     ]
 
 
@@ -190,14 +190,14 @@ def _format_table(head: list[str], rows: Iterator[list[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in body)
 
 
-def format_spread(found: Spread | None) -> str:
-    if found is None:
+def format_spread(spread: Spread | None) -> str:
+    if spread is None:
         return ""
-    places = 2 if found.maximum < 10 else 0
-    return f"{found.median:,.{places}f} ({found.minimum:,.{places}f} to {found.maximum:,.{places}f})"
+    places = 2 if spread.maximum < 10 else 0
+    return f"{spread.median:,.{places}f} ({spread.minimum:,.{places}f} to {spread.maximum:,.{places}f})"
 
 
-def _format_median(found: Spread | None) -> str:
-    if found is None:
+def _format_median(spread: Spread | None) -> str:
+    if spread is None:
         return ""
-    return f"{found.median:,.{0 if found.median >= 100 else 1}f}"
+    return f"{spread.median:,.{0 if spread.median >= 100 else 1}f}"

@@ -1,4 +1,4 @@
-"""The measurements, kept as JSON beside the report, so that a later run replaces only what it measured."""
+"""The measurements, saved as JSON beside the report; a later run replaces only the parts that it measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RoundResults = dict[str, dict[str, Any]]
 
 
 class ResultStore:
-    """``section`` ("speed", "players", "curve") and number of cards to the rounds and their machine."""
+    """The rounds and the machine by ``section`` ("speed", "players", "curve") and number of cards."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,12 +26,12 @@ class ResultStore:
     def save_rounds(
         self, section: str, rows: int, rounds: list[RoundResults], machine: str, *, beside: bool = False
     ) -> None:
-        """In place of what is there of that size, or ``beside`` it."""
-        of_section = self.data.setdefault(section, {})
-        if beside and str(rows) in of_section:
-            of_section[str(rows)]["rounds"] += rounds
+        """Replace the rounds of that size, or append to them if ``beside``."""
+        sizes = self.data.setdefault(section, {})
+        if beside and str(rows) in sizes:
+            sizes[str(rows)]["rounds"] += rounds
         else:
-            of_section[str(rows)] = {"machine": machine, "rounds": rounds}
+            sizes[str(rows)] = {"machine": machine, "rounds": rounds}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps(self.data, indent=1) + "\n")
 
@@ -39,15 +39,15 @@ class ResultStore:
         return sorted(map(int, self.data.get(section, {})))
 
     def rounds(self, section: str, rows: int) -> list[RoundResults]:
-        found: list[RoundResults] = self.data.get(section, {}).get(str(rows), {}).get("rounds", [])
-        return found
+        rounds: list[RoundResults] = self.data.get(section, {}).get(str(rows), {}).get("rounds", [])
+        return rounds
 
     def machine(self, section: str, rows: int) -> str:
         return str(self.data[section][str(rows)]["machine"])
 
 
 class Spread:
-    """The median of one figure over the rounds, and between what it lay."""
+    """The median, minimum and maximum of a value over the rounds."""
 
     def __init__(self, values: list[float]) -> None:
         self.median, self.minimum, self.maximum = median(values), min(values), max(values)
@@ -61,11 +61,11 @@ def compute_spread(
 
 
 def compute_throughput_ratio(rounds: list[RoundResults], name: str, to: str) -> Spread | None:
-    """Of the rows a second of two ways, taken within each round."""
+    """Return the ratio of the throughput of two variants within each round."""
     pairs = [
         (rows_per_second(one[name]), rows_per_second(one[to])) for one in rounds if name in one and to in one
     ]
-    return Spread([mine / other for mine, other in pairs]) if pairs else None
+    return Spread([one / other for one, other in pairs]) if pairs else None
 
 
 def rows_per_second(speed: dict[str, Any]) -> float:
@@ -77,7 +77,7 @@ def to_dict(measured: Any) -> dict[str, Any]:
 
 
 def describe_machine(url: str) -> str:
-    """What the figures were measured on, and how busy it was."""
+    """Describe the server, its settings and the load of the machine."""
     with psycopg.connect(url) as connection:
         version = connection.execute("SHOW server_version").fetchone()
         durable = {

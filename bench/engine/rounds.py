@@ -1,4 +1,4 @@
-"""What is measured, round after round, each round in the opposite order of the one before."""
+"""The rounds of measurements; every other round runs in reverse order."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def run_player_rounds(bench: Benchmark, names: Sequence[str], count: int, idle: 
     def measure(name: str) -> dict[str, Any]:
         if name != IDLE:
             return _measure_beside_player(bench, VARIANTS[name])
-        felt = bench.measure_idle_latency(idle)
-        return print_measurement(name, felt) and to_dict(felt)
+        latency = bench.measure_idle_latency(idle)
+        return print_measurement(name, latency) and to_dict(latency)
 
     return _run_alternating_rounds("players", [IDLE, *names], count, measure)
 
 
 def run_curve_rounds(bench: Benchmark, targets: Sequence[int], count: int) -> list[RoundResults]:
-    """Throughput and latency at each target; the limit has no player beside it, who would stop it or wait."""
+    """Measure throughput and latency for each target; the limit runs without a player, who would block it."""
 
     def measure(name: str) -> dict[str, Any]:
         if name == BASELINE:
@@ -43,9 +43,9 @@ def run_curve_rounds(bench: Benchmark, targets: Sequence[int], count: int) -> li
 
 
 def _measure_beside_player(bench: Benchmark, variant: Variant) -> dict[str, Any]:
-    speed, felt = bench.measure_beside_player(variant)
-    print_measurement(variant.name, speed, felt)
-    return to_dict(speed) | to_dict(felt)
+    speed, latency = bench.measure_beside_player(variant)
+    print_measurement(variant.name, speed, latency)
+    return to_dict(speed) | to_dict(latency)
 
 
 def _run_alternating_rounds(
@@ -59,17 +59,17 @@ def _run_alternating_rounds(
     return rounds
 
 
-def print_measurement(name: str, *told: Throughput | Latency) -> bool:
-    """A line for whoever waits."""
-    print(f"{name:>12}", *map(_format_measurement, told), sep="  ", file=sys.stderr, flush=True)
+def print_measurement(name: str, *measurements: Throughput | Latency) -> bool:
+    """Print a progress line; return True."""
+    print(f"{name:>12}", *map(_format_measurement, measurements), sep="  ", file=sys.stderr, flush=True)
     return True
 
 
-def _format_measurement(told: Throughput | Latency) -> str:
-    if isinstance(told, Throughput):
+def _format_measurement(value: Throughput | Latency) -> str:
+    if isinstance(value, Throughput):
         return (
-            f"{told.rows_per_second:>8,.0f} rows/s; batches {told.batch_median:,.1f} ms,"
-            f" to {told.batch_longest:,.0f}; {told.wal_per_row:,.0f} bytes of WAL a row;"
-            f" {told.memory / 2**20:,.0f} MiB"
+            f"{value.rows_per_second:>8,.0f} rows/s; batches {value.batch_median:,.1f} ms,"
+            f" to {value.batch_longest:,.0f}; {value.wal_per_row:,.0f} bytes of WAL a row;"
+            f" {value.memory / 2**20:,.0f} MiB"
         )
-    return f"player: p50 {told.p50:,.1f}, p99 {told.p99:,.1f}, max {told.longest:,.0f} ms ({told.count})"
+    return f"player: p50 {value.p50:,.1f}, p99 {value.p99:,.1f}, max {value.longest:,.0f} ms ({value.count})"

@@ -1,4 +1,4 @@
-"""Real workers, ``manage.py rqworker``, on a Valkey of the benchmark's own; and what they did."""
+"""Real workers (``manage.py rqworker``) on a separate Valkey, and the durations of their batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kyndo.localservices.valkey import LocalValkey
 
 _DATA_DIR = ROOT / "var" / "bench"
 WORKER_LOG = _DATA_DIR / "log" / "rqworker.log"
-# All rows of a batch have the time at which its transaction began.
+# created_at of all rows of a batch is the start of its transaction.
 _BATCH_STARTS_SQL = """
 SELECT array_agg(extract(epoch FROM batch.began)::float ORDER BY batch.began) FROM ops_lane AS lane
 JOIN (SELECT run_id, created_at AS began, min(object_id::bigint) AS key FROM audit_logs
@@ -28,7 +28,7 @@ GROUP BY lane.id
 
 @contextmanager
 def running_workers(count: int, url: str) -> Iterator[str]:
-    """So many workers on the database, starting; the URL of the Redis that calls them."""
+    """Start ``count`` workers on the database; yield the URL of their Redis."""
     valkey = LocalValkey(_DATA_DIR)
     with ExitStack() as stack:
         stack.callback(valkey.remove)
@@ -47,13 +47,13 @@ def _start_worker(url: str, redis: str) -> subprocess.Popen[bytes]:
 
 
 def _stop_worker(worker: subprocess.Popen[bytes]) -> None:
-    """It finishes the batch under way first."""
+    """Stop a worker, which finishes its batch first."""
     worker.terminate()
     worker.wait()
 
 
 def read_batch_durations(url: str) -> list[float]:
-    """Milliseconds from the beginning of each batch to that of the next one in the same lane."""
+    """Return the milliseconds from the start of each batch to the start of the next in the same lane."""
     with psycopg.connect(url) as connection:
         lanes = connection.execute(_BATCH_STARTS_SQL).fetchall()
     return [(after - before) * 1000 for (began,) in lanes for before, after in pairwise(began)]

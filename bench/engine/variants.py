@@ -1,4 +1,4 @@
-"""The ways to change every card that are measured side by side."""
+"""The variants of the work that are compared."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ ONE_WORKER, TWO_WORKERS = "worker", "workers"
 
 @dataclass(frozen=True)
 class Variant:
-    """One way: how a process does it (``kind``), on which schema, with how many processes.
+    """``kind`` selects the code, which runs in ``processes`` processes on ``schema``.
 
-    With ``workers``, the process only calls so many of them to a run of so many ``lanes``, and waits.
-    ``sampled`` ways are so slow that they change only the first rows of the table. ``target`` is the
-    duration of a batch in milliseconds, where it is not the engine's own.
+    With ``workers``, the process enqueues a run with ``lanes`` lanes for so many workers, and waits.
+    ``sampled`` variants are slow and change only the first rows of the table. ``target`` is the duration of
+    a batch in milliseconds, None for the engine's default.
     """
 
     name: str
@@ -39,8 +39,8 @@ VARIANTS = {
         Variant("pinned-1000", "Engine, batches of 1,000", "engine", batch_size=1_000),
         Variant("pinned-5000", "Engine, batches of 5,000", "engine", batch_size=5_000),
         Variant("two", "Engine, adaptive, two processes", "engine", processes=2, lanes=2),
-        Variant(ONE_WORKER, "Engine, 4 lanes, one worker called by the queue", "queue", lanes=4, workers=1),
-        Variant(TWO_WORKERS, "Engine, 4 lanes, two workers called by the queue", "queue", lanes=4, workers=2),
+        Variant(ONE_WORKER, "Engine, 4 lanes, one worker of the queue", "queue", lanes=4, workers=1),
+        Variant(TWO_WORKERS, "Engine, 4 lanes, two workers of the queue", "queue", lanes=4, workers=2),
         Variant(
             "django-set",
             "Django: update() and bulk_create(), batches of 1,000",
@@ -54,5 +54,5 @@ VARIANTS = {
 
 
 def variant_with_target(milliseconds: int) -> Variant:
-    """The adaptive engine with another target."""
+    """Return the adaptive engine with another target duration."""
     return Variant(f"target-{milliseconds}", f"Target of {milliseconds} ms", "engine", target=milliseconds)

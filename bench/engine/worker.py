@@ -1,6 +1,6 @@
-"""A process that changes the cards in one way; run as ``python -m bench.engine.worker '{"kind": ...}'``.
+"""A process that runs one variant; run as ``python -m bench.engine.worker '{"kind": ...}'``.
 
-It gets ready, prints "ready", begins at a line on its standard input, and ends by printing what it did.
+It prints "ready", starts at a line on stdin, and prints its result at the end.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from bench.engine.memory import read_peak_memory
 
 
 class BatchEndRecorder:
-    """When each batch ended; an engine's watcher too."""
+    """Record the end of each batch, as a watcher of the engine."""
 
     def __init__(self) -> None:
         self.batch_ends: list[float] = []
 
-    def batch(self, *told: object) -> None:
+    def batch(self, *report: object) -> None:
         self.batch_ends.append(monotonic())
 
     def waiting(self, reason: str) -> None:
@@ -37,85 +37,90 @@ class BatchEndRecorder:
         print(words, file=sys.stderr)
 
 
-def prepare_engine(order: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
+def prepare_engine(parameters: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
     from ops.engine import loop
     from ops.runs import lifecycle
 
-    if order["target"]:
-        loop.TARGET_DURATION = timedelta(milliseconds=order["target"])
-    run = lifecycle.get_run(order["run"])
+    if parameters["target"]:
+        loop.TARGET_DURATION = timedelta(milliseconds=parameters["target"])
+    run = lifecycle.get_run(parameters["run"])
 
-    def go() -> None:
+    def work() -> None:
         state = loop.run_batches(run, ends, Event())
         if state != "succeeded":
             raise RuntimeError(f"the run ended {state}")
 
-    return go
+    return work
 
 
-def create_run(order: dict[str, Any]) -> int:
-    """A run of the backfill, for processes to join or for workers to take up."""
+def create_run(parameters: dict[str, Any]) -> int:
+    """Create a run of the backfill for processes to join or for workers."""
     from ops.operations import registry
     from ops.runs import lifecycle
     from ops.runs.creation import RunRequest, create_run
 
     operation = registry.get_operation("backfill_rarity_v2")
-    asked = {name: order[name] for name in ("lanes", "workers", "batch_size")}
-    run = create_run(RunRequest(operation, "benchmark", **asked))
-    if not order["workers"]:
+    options = {name: parameters[name] for name in ("lanes", "workers", "batch_size")}
+    run = create_run(RunRequest(operation, "benchmark", **options))
+    if not parameters["workers"]:
         lifecycle.start(run)
     return int(run.pk)
 
 
-def prepare_bare_statement(order: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
+def prepare_bare_statement(parameters: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
     from django.db import connection
 
     from bench.engine.reference import BARE_STATEMENTS
 
-    def go() -> None:
+    def work() -> None:
         with connection.cursor() as cursor:
-            cursor.execute(BARE_STATEMENTS[order["schema"]])
+            cursor.execute(BARE_STATEMENTS[parameters["schema"]])
         ends.batch()
 
-    return go
+    return work
 
 
-def prepare_django_strategy(order: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
+def prepare_django_strategy(parameters: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
     from bench.engine.django_strategies import DJANGO_STRATEGIES
 
-    def go() -> None:
+    def work() -> None:
         done = 0
-        for changed in DJANGO_STRATEGIES[order["kind"]]():
+        for changed in DJANGO_STRATEGIES[parameters["kind"]]():
             ends.batch()
             done += changed
-            if done >= (order["rows"] or done + 1):
+            if done >= (parameters["rows"] or done + 1):
                 return
 
-    return go
+    return work
 
 
-def prepare_queue(order: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
+def prepare_queue(parameters: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:
     from bench.engine.queued import prepare_queued_run
 
-    return prepare_queued_run(order)
+    return prepare_queued_run(parameters)
 
 
 def main() -> None:
-    order = json.loads(sys.argv[1])
+    parameters = json.loads(sys.argv[1])
     django.setup()
-    if order["kind"] == "create":
-        print(create_run(order))
+    if parameters["kind"] == "create":
+        print(create_run(parameters))
         return
     ends = BatchEndRecorder()
-    go = {"engine": prepare_engine, "bare": prepare_bare_statement, "queue": prepare_queue}.get(
-        order["kind"], prepare_django_strategy
-    )(order, ends)
+    work = {"engine": prepare_engine, "bare": prepare_bare_statement, "queue": prepare_queue}.get(
+        parameters["kind"], prepare_django_strategy
+    )(parameters, ends)
     print("ready", flush=True)
     sys.stdin.readline()
-    began = monotonic()
-    of_others = go()  # where others did the work
-    told = {"began": began, "ended": monotonic(), "batches": ends.batch_ends, "memory": read_peak_memory()}
-    print(json.dumps(of_others or told), flush=True)
+    started_at = monotonic()
+    queued_report = work()  # of a queued run, which workers did
+    report = {
+        "began": started_at,
+        "ended": monotonic(),
+        "batches": ends.batch_ends,
+        "memory": read_peak_memory(),
+    }
+    print(json.dumps(queued_report or report), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The catalogue as a folder of files, and back."""
+"""Export of the catalogue to a folder of files, and its import."""

@@ -1,4 +1,4 @@
-"""An export on its way into the catalogue: staged, checked, then previewed or loaded, whole or not at all."""
+"""Import of an export: its files are staged and checked, then previewed or loaded in one transaction."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class StagedExport:
 
     @property
     def upserts(self) -> dict[str, Upsert]:
-        """By the name of the part, in the order in which they are loaded."""
+        """The upserts by the name of the part, in loading order."""
         return {"presentation_rules": self.rules, "cards": self.cards, "assets": self.assets}
 
     @property
     def audit_import(self) -> AuditImport:
-        # The keys of the Node backend are no numbers: nothing here can have them.
+        # Keys of the Node backend are not numbers, so they cannot collide with ids of this database.
         return AuditImport(
             self.audit, list(self.upserts.values()), "elsewhere:" if self.export.is_ours else ""
         )
@@ -68,13 +68,13 @@ class StagedExport:
 
 
 @contextmanager
-def stage_export(export: ExportFolder, say: StatusCallback) -> Iterator[StagedExport]:
-    """All rows of an export; raises ``RefusedPack`` if one of them is bad, or a file is not as it was."""
+def stage_export(export: ExportFolder, show_status: StatusCallback) -> Iterator[StagedExport]:
+    """Stage all rows of an export; raises InvalidPack if a row is bad or a file was changed."""
     with ExitStack() as stack:
 
-        def enter(part: str, layout: RowSchema) -> Upsert:
+        def enter(part: str, schema: RowSchema) -> Upsert:
             with _file_error_context(export.files[part]):
-                return stack.enter_context(stage_rows(export.files[part], layout, say))
+                return stack.enter_context(stage_rows(export.files[part], schema, show_status))
 
         rules = enter("presentation_rules", row_schemas.rule_schema(export.is_ours))
         cards = enter("cards", row_schemas.card_schema(export.is_ours, _known_rarities(rules)))
@@ -83,92 +83,94 @@ def stage_export(export: ExportFolder, say: StatusCallback) -> Iterator[StagedEx
             _check_asset_cards(export.files["assets"], assets, cards)
         log = export.files["audit_logs"]
         with _file_error_context(log):
-            layout = row_schemas.audit_log_schema(export.is_ours)
-            audit, bad = stack.enter_context(fill_staging(log, layout, say))
-            check_rows(audit, log, layout, bad, key=None)
-        found = StagedExport(export, rules, cards, assets, audit)
-        found.link_assets()
-        yield found
+            schema = row_schemas.audit_log_schema(export.is_ours)
+            audit, bad = stack.enter_context(fill_staging(log, schema, show_status))
+            check_rows(audit, log, schema, bad, key=None)
+        staged = StagedExport(export, rules, cards, assets, audit)
+        staged.link_assets()
+        yield staged
 
 
 def is_catalogue_empty() -> bool:
-    """Whether the database holds nothing that an export could disagree with."""
+    """Return whether all tables of an export are empty."""
     return not any(model._default_manager.exists() for model in MODELS)
 
 
-def preview_export(found: StagedExport) -> tuple[bool, dict[str, LoadPreview]]:
-    """Whether the rows would be taken over as they are, and what would become of those of each part."""
-    seen = {part: bulk_load.preview(merge, samples=3) for part, merge in found.upserts.items()}
+def preview_export(staged: StagedExport) -> tuple[bool, dict[str, LoadPreview]]:
+    """Return whether the catalogue is empty, and the preview of each part."""
+    previews = {part: bulk_load.preview(upsert, samples=3) for part, upsert in staged.upserts.items()}
     with bulk_load.translate_data_errors(), read_only_snapshot():
-        added = found.audit_import.count()
-        seen["audit_logs"] = LoadPreview(_audit_log_counts(found, added), [], [])
-        return is_catalogue_empty(), seen
+        added = staged.audit_import.count()
+        previews["audit_logs"] = LoadPreview(_audit_log_counts(staged, added), [], [])
+        return is_catalogue_empty(), previews
 
 
-def load_export(found: StagedExport, performed_by: str) -> tuple[bool, dict[str, LoadCounts]]:
-    """As ``preview``, done. Raises Busy and Refused, with nothing changed."""
+def load_export(staged: StagedExport, performed_by: str) -> tuple[bool, dict[str, LoadCounts]]:
+    """Load the export; return whether the catalogue was empty, and the counts of each part."""
 
     def work() -> tuple[bool, dict[str, LoadCounts]]:
-        for merge in found.upserts.values():
-            bulk_load.acquire_load_lock(merge)
+        for upsert in staged.upserts.values():
+            bulk_load.acquire_load_lock(upsert)
         empty = is_catalogue_empty()
-        counts = _copy_into_empty(found) if empty else _merge_into_existing(found, performed_by)
+        counts = _copy_into_empty(staged) if empty else _merge_into_existing(staged, performed_by)
         bulk_load.check_constraints()
         return empty, counts
 
     return bulk_load.retry_on_lock(work, _BUSY_MESSAGE)
 
 
-def _copy_into_empty(found: StagedExport) -> dict[str, LoadCounts]:
-    """Into an empty database: every row as it was, its times and, where they can be kept, its keys."""
-    origin = ORIGINAL_KEY if found.export.is_ours else None
+def _copy_into_empty(staged: StagedExport) -> dict[str, LoadCounts]:
+    """Load into empty tables: rows keep their timestamps and, from KYNDO, their ids."""
+    origin = ORIGINAL_KEY if staged.export.is_ours else None
     counts = {}
     with ignore_rarity_triggers(), transaction.atomic():
-        for part, merge in found.upserts.items():
-            if merge is found.assets:
-                found.link_assets()
-            counts[part] = LoadCounts(merge.insert_all(origin), 0, 0)
-        audit = Upsert(found.audit, "action").insert_all(origin) if origin else found.audit_import.insert()
+        for part, upsert in staged.upserts.items():
+            if upsert is staged.assets:
+                staged.link_assets()
+            counts[part] = LoadCounts(upsert.insert_all(origin), 0, 0)
+        audit = Upsert(staged.audit, "action").insert_all(origin) if origin else staged.audit_import.insert()
         counts["audit_logs"] = LoadCounts(audit, 0, 0)
     reset_sequences(MODELS)
     return counts
 
 
-def _merge_into_existing(found: StagedExport, performed_by: str) -> dict[str, LoadCounts]:
-    """Into a catalogue that is in use: as a pack is loaded, with audit rows of its own."""
+def _merge_into_existing(staged: StagedExport, performed_by: str) -> dict[str, LoadCounts]:
+    """Merge into a catalogue that has rows, as a pack is loaded, with new audit rows."""
     counts = {}
-    for part, merge in found.upserts.items():
-        if merge is found.assets:
-            found.link_assets()
-        file = found.export.files[part]
-        signature = AuditContext(
+    for part, upsert in staged.upserts.items():
+        if upsert is staged.assets:
+            staged.link_assets()
+        file = staged.export.files[part]
+        audit_context = AuditContext(
             "import_json",
             performed_by,
             {"file": escape_control_chars(file.path.name), "sha256": file.sha256},
         )
-        settled = EXPLICIT_RARITY_V2 if merge is found.cards else None
+        explicit = EXPLICIT_RARITY_V2 if upsert is staged.cards else None
         counts[part] = bulk_load.upsert_in_transaction(
-            merge, signature, insert_context=ignore_rarity_triggers, update_context=settled
+            upsert, audit_context, insert_context=ignore_rarity_triggers, update_context=explicit
         )
-    counts["audit_logs"] = _audit_log_counts(found, found.audit_import.insert())
+    counts["audit_logs"] = _audit_log_counts(staged, staged.audit_import.insert())
     request_stale_rendering(performed_by)
     return counts
 
 
-def _audit_log_counts(found: StagedExport, added: int) -> LoadCounts:
-    return LoadCounts(added, 0, found.audit.row_count - added)
+def _audit_log_counts(staged: StagedExport, added: int) -> LoadCounts:
+    return LoadCounts(added, 0, staged.audit.row_count - added)
 
 
 def _known_rarities(rules: Upsert) -> list[str]:
-    known = PresentationRule.objects.order_by("sort_order").values_list("rarity", flat=True)
-    return list(dict.fromkeys([*known, *rules.keys()]))
+    rarities = PresentationRule.objects.order_by("sort_order").values_list("rarity", flat=True)
+    return list(dict.fromkeys([*rarities, *rules.keys()]))
 
 
 def _check_asset_cards(file: ExportFile, assets: Upsert, cards: Upsert) -> None:
     bad = BadRows()
-    lost, total = find_dangling_references(assets.staging, row_schemas.OWNER_COLUMN, cards, MAX_REPORTED_ROWS)
+    dangling, total = find_dangling_references(
+        assets.staging, row_schemas.OWNER_COLUMN, cards, MAX_REPORTED_ROWS
+    )
     bad.extend(
-        [(place, f"its card {quote_truncated(key)} is not in the export") for place, key in lost], total
+        [(place, f"its card {quote_truncated(key)} is not in the export") for place, key in dangling], total
     )
     raise_for_bad_rows(file, bad)
 

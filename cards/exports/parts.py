@@ -10,11 +10,11 @@ from ops.export.dataset import Dataset, audit_dataset
 from ops.models import AuditLog
 from ops.operations.scope import Scope
 
-PART_NAMES = ("presentation_rules", "cards", "assets", "audit_logs")  # in the order in which they are loaded
+PART_NAMES = ("presentation_rules", "cards", "assets", "audit_logs")  # in loading order
 
 
 def catalogue(scope: Scope, audit_last: int | None) -> list[Dataset]:
-    """The cards in scope, their assets and audit rows, and all rules; without a scope, everything.
+    """Return the cards in scope, their assets and audit rows, and all rules; without a scope, all rows.
 
     Raises InvalidScope.
     """

@@ -1,4 +1,4 @@
-"""What import_json says."""
+"""The output of import_json."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ops.report.export import format_export_title
 from ops.report.table import format_table
 
 _PART_LABELS = {"presentation_rules": "presentation rules", "audit_logs": "audit rows"}
-_COPY_MESSAGE = "The database is empty: rows keep their times, and the audit log is the export's."
+_COPY_MESSAGE = "The database is empty: rows keep their times, and the audit log is taken from the export."
 _COPY_WITH_IDS_MESSAGE = (
-    "The database is empty: rows keep their ids and times, and the audit log is the export's."
+    "The database is empty: rows keep their ids and times, and the audit log is taken from the export."
 )
-_MERGE_MESSAGE = "The database is in use: rows are merged, and what changes is audited as this import's."
+_MERGE_MESSAGE = "The database is not empty: rows are merged, and the changes are recorded in the audit log."
 
 
 def preview_lines(
-    export: ExportFolder, empty: bool, seen: Mapping[str, LoadPreview], to_execute: str
+    export: ExportFolder, empty: bool, previews: Mapping[str, LoadPreview], to_execute: str
 ) -> list[str]:
-    counts = {part: preview.counts for part, preview in seen.items()}
+    counts = {part: preview.counts for part, preview in previews.items()}
     lines = [*_header_lines(export, empty), *_count_table_lines(counts, "to create", "to change")]
     if not empty:
-        for part, preview in seen.items():
+        for part, preview in previews.items():
             lines += sample_lines(_part_label(part), preview)
     if not any(count.created or count.changed for count in counts.values()):
         return [*lines, "", "There is nothing to do."]
@@ -43,8 +43,8 @@ def result_json(empty: bool, counts: Mapping[str, LoadCounts], *, executed: bool
 
 
 def _header_lines(export: ExportFolder, empty: bool) -> list[str]:
-    kept = _COPY_WITH_IDS_MESSAGE if export.is_ours else _COPY_MESSAGE
-    return [format_export_title(export), kept if empty else _MERGE_MESSAGE, ""]
+    copy_message = _COPY_WITH_IDS_MESSAGE if export.is_ours else _COPY_MESSAGE
+    return [format_export_title(export), copy_message if empty else _MERGE_MESSAGE, ""]
 
 
 def _count_table_lines(counts: Mapping[str, LoadCounts], created: str, changed: str) -> list[str]:

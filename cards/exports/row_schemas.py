@@ -1,7 +1,7 @@
-"""How the rows of an export's files are read: KYNDO's own, and those of the Node backend it replaces.
+"""The row schemas of an export's files: KYNDO's own, and those of the Node backend that it replaces.
 
-A key without a column goes to metadata, and so does the Node backend's ``id``, by which
-its audit log names a card.
+A key without a column goes to metadata, and so does the Node backend's ``id``, which its audit log uses to
+reference a card.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NORMALIZED_FIELDS = (
     "pack_id",
     "rarity",
     "asset_key",
-)  # composed where they are not KYNDO's already
+)  # normalized to NFC in the Node backend's exports
 _NULL_AS_EMPTY_KEYS = ("description", "imageUrl", "badgeIcon", "generatedBy")
 _RULE_FIELDS = ("rarity", "frame_color", "glow_effect", "badge_icon", "sort_order", METADATA)
 _ASSET_FIELDS = (
@@ -38,21 +38,21 @@ _AUDIT_LOG_FIELDS = ("action", "object_type", "object_id", "performed_by", "chan
 
 def rule_schema(is_ours: bool) -> RowSchema:
     return _row_schema(
-        PresentationRule, "rarity", _RULE_FIELDS, is_ours, needed=("frame_color", "sort_order")
+        PresentationRule, "rarity", _RULE_FIELDS, is_ours, required=("frame_color", "sort_order")
     )
 
 
 def card_schema(is_ours: bool, rarities: Collection[str]) -> RowSchema:
-    """Any rarity that has a rule, in rarity and in rarity_v2, whether they are equal or not."""
-    known = choice_converter(rarities, "rarities")
+    """Accept any rarity that has a rule; rarity and rarity_v2 may differ."""
+    rarity = choice_converter(rarities, "rarities")
     return _row_schema(
         Card,
         "card_id",
         CARD_COLUMNS,
         is_ours,
-        needed=("title", "pack_id"),
+        required=("title", "pack_id"),
         aliases={"image_url": "image", "thumbnail_path": "thumbnail"},
-        converters={"rarity": known, "rarity_v2": known, **_path_converters(Card, "image", "thumbnail")},
+        converters={"rarity": rarity, "rarity_v2": rarity, **_path_converters(Card, "image", "thumbnail")},
     )
 
 
@@ -62,10 +62,10 @@ def asset_schema(is_ours: bool) -> RowSchema:
         "asset_key",
         (*_ASSET_FIELDS, "card"),
         is_ours,
-        needed=("asset_type", "file_path", "file_size", "mime_type"),
+        required=("asset_type", "file_path", "file_size", "mime_type"),
         aliases={"card_id": OWNER_COLUMN},
         converters={**_path_converters(Asset, "file_path"), "card": _reject_card_id},
-        extra={OWNER_COLUMN: to_source_key},
+        extra_columns={OWNER_COLUMN: to_source_key},
     )
 
 
@@ -75,9 +75,9 @@ def audit_log_schema(is_ours: bool) -> RowSchema:
         "action",
         _AUDIT_LOG_FIELDS,
         is_ours,
-        needed=("object_type", "object_id", "performed_by", "changes", "created_at"),
+        required=("object_type", "object_id", "performed_by", "changes", "created_at"),
         converters={"changes": to_json},
-        once=frozenset(),
+        insert_only=frozenset(),
     )
 
 
@@ -87,31 +87,33 @@ def _row_schema(
     columns: tuple[str, ...],
     is_ours: bool,
     *,
-    needed: tuple[str, ...] = (),
+    required: tuple[str, ...] = (),
     aliases: Mapping[str, str] | None = None,
     converters: Mapping[str, Converter] | None = None,
-    extra: Mapping[str, Converter] | None = None,
-    once: frozenset[str] = frozenset(_TIMESTAMP_FIELDS),
+    extra_columns: Mapping[str, Converter] | None = None,
+    insert_only: frozenset[str] = frozenset(_TIMESTAMP_FIELDS),
 ) -> RowSchema:
-    names = (*columns, *(name for name in _TIMESTAMP_FIELDS if name in once))
-    as_they_were = {f.name: converter_for(f, blank=True) for f in get_model_fields(model, names)}
+    names = (*columns, *(name for name in _TIMESTAMP_FIELDS if name in insert_only))
+    field_converters = {f.name: converter_for(f, blank=True) for f in get_model_fields(model, names)}
     if not is_ours:
-        as_they_were |= {
-            name: nfc_converter(as_they_were[name]) for name in _NORMALIZED_FIELDS if name in as_they_were
+        field_converters |= {
+            name: nfc_converter(field_converters[name])
+            for name in _NORMALIZED_FIELDS
+            if name in field_converters
         }
     return RowSchema(
         model=model,
         key=key,
         columns=names,
         list_keys=(),
-        required=needed,
+        required=required,
         aliases={**(aliases or {}), **({"id": ORIGINAL_KEY} if is_ours else {})},
-        converters={**as_they_were, **(converters or {})},
-        extra_columns={ORIGINAL_KEY: to_primary_key if is_ours else to_source_key, **(extra or {})},
+        converters={**field_converters, **(converters or {})},
+        extra_columns={ORIGINAL_KEY: to_primary_key if is_ours else to_source_key, **(extra_columns or {})},
         unique_columns={ORIGINAL_KEY: "id"},
         origin_column="" if is_ours else ORIGINAL_KEY,
         prepare=_prepare_kyndo_row if is_ours else _NODE_PREPARERS.get(model, _prepare_node_row),
-        insert_only=once,
+        insert_only=insert_only,
         nests_conflicts=True,
         may_be_empty=True,
     )
@@ -124,13 +126,13 @@ def _prepare_kyndo_row(raw: Row) -> Row:
 
 
 def _prepare_node_row(raw: Row) -> Row:
-    """A null is a value there, and not one that is not given: what was emptied is emptied here."""
-    emptied = {name: "" for name in _NULL_AS_EMPTY_KEYS if name in raw and raw[name] is None}
-    return {**raw, **emptied, ORIGINAL_KEY: raw.get("id")}
+    """Convert null to "" in text columns: in the Node backend's rows null is a value."""
+    empty = {name: "" for name in _NULL_AS_EMPTY_KEYS if name in raw and raw[name] is None}
+    return {**raw, **empty, ORIGINAL_KEY: raw.get("id")}
 
 
 def _prepare_node_audit_row(raw: Row) -> Row:
-    """It tells of cards only, and names them by their id; of no card where it tells of many."""
+    """Convert a row of the Node backend's audit log, which references at most one card, by its id."""
     rest = {name: value for name, value in raw.items() if name not in ("cardId", "changes", "performedBy")}
     card = raw.get("cardId")
     return {
@@ -146,7 +148,7 @@ _NODE_PREPARERS: dict[type[models.Model], Callable[[Row], Row]] = {AuditLog: _pr
 
 
 def _path_converters(model: type[models.Model], *names: str) -> dict[str, Converter]:
-    """Converters for paths, none of which may lead out of the folder that it is meant to be in."""
+    """Return converters of paths that refuse ``..``."""
     return {f.name: _path_converter(converter_for(f, blank=True)) for f in get_model_fields(model, names)}
 
 
@@ -154,7 +156,7 @@ def _path_converter(text: Converter) -> Converter:
     def convert(value: Any) -> str:
         path: str = text(value)
         if ".." in path.replace("\\", "/").split("/") and "://" not in path:
-            raise BadValue(f"{path!r} leads out of its folder")
+            raise BadValue(f"{path!r} is outside its folder")
         return path
 
     return convert

@@ -1,4 +1,4 @@
-"""What load_pack and load_rules share: their flags, their preview, their execution."""
+"""The base of load_pack and load_rules: flags, preview, execution."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ops.sql.upsert import Upsert
 
 
 class LoadCommand(OpsCommand):
-    """Preview a file of rows, or merge it; ``name`` is what the audit log calls it."""
+    """Preview or merge a file of rows; ``name`` is the command, and the action in the audit log."""
 
     name: str
     needs_direct_connection = True
@@ -46,46 +46,46 @@ class LoadCommand(OpsCommand):
     def load(
         self,
         file: Path,
-        layout: RowSchema,
+        schema: RowSchema,
         options: dict[str, Any],
         before: Callable[[], Any] = int,
         remarks: Callable[[], list[str]] = list,
     ) -> None:
-        """``before`` is called ahead of an execution; ``remarks`` are told of a file that was read."""
+        """Load ``file``; call ``before`` ahead of an execution, and show ``remarks()`` once it is read."""
         with (
-            status_line() as say,
-            open_source(file, layout.list_keys) as source,
-            stage_rows(source, layout, say) as merge,
+            status_line() as show_status,
+            open_source(file, schema.list_keys) as source,
+            stage_rows(source, schema, show_status) as upsert,
         ):
             if options["execute"]:
                 before()
-                say(f"Merging {merge.staging.row_count:,} rows")
-                lines = self.execute_load(merge, source, options, remarks())
+                show_status(f"Merging {upsert.staging.row_count:,} rows")
+                lines = self.execute_load(upsert, source, options, remarks())
             else:
-                lines = self.preview_load(merge, source, options, remarks())
+                lines = self.preview_load(upsert, source, options, remarks())
         self.write_lines(lines)
 
     def preview_load(
-        self, merge: Upsert, source: Source, options: dict[str, Any], remarks: list[str]
+        self, upsert: Upsert, source: Source, options: dict[str, Any], remarks: list[str]
     ) -> list[str]:
-        seen = bulk_load.preview(merge)
+        preview = bulk_load.preview(upsert)
         if options["json"]:
-            return [report.result_json(seen.counts, executed=False, seen=seen)]
-        return report.preview_lines(source, seen, remarks, self.format_execute_command(options))
+            return [report.result_json(preview.counts, executed=False, preview=preview)]
+        return report.preview_lines(source, preview, remarks, self.format_execute_command(options))
 
     def execute_load(
-        self, merge: Upsert, source: Source, options: dict[str, Any], remarks: list[str]
+        self, upsert: Upsert, source: Source, options: dict[str, Any], remarks: list[str]
     ) -> list[str]:
         metadata = {
             "file": escape_control_chars(source.path.name),
             "sha256": file_sha256(source.path),
         }
-        signature = AuditContext(self.name, options["performed_by"], metadata)
+        audit_context = AuditContext(self.name, options["performed_by"], metadata)
         counts = bulk_load.execute(
-            merge,
-            signature,
+            upsert,
+            audit_context,
             insert_context=insert_context(options.get("without_rarity_v2")),
-            update_context=EXPLICIT_RARITY_V2 if merge.staging.model is Card else None,
+            update_context=EXPLICIT_RARITY_V2 if upsert.staging.model is Card else None,
             after_change=partial(request_stale_rendering, options["performed_by"]),
         )
         if options["json"]:
@@ -103,10 +103,10 @@ def add_without_rarity_v2_flag(parser: CommandParser) -> None:
     parser.add_argument(
         "--without-rarity-v2",
         action="store_true",
-        help="Leave rarity_v2 of new cards empty, as the old backend did, for trials of the backfill.",
+        help="Leave rarity_v2 of new cards empty, as the old backend did, to test the backfill.",
     )
 
 
 def insert_context(without_rarity_v2: bool | None) -> bulk_load.ContextFactory:
-    """Leave new cards as the old backend left them, for a backfill to find. Changed ones stay equal."""
+    """Return the context of inserts, in which the rarity triggers are ignored if the flag is set."""
     return ignore_rarity_triggers if without_rarity_v2 else nullcontext

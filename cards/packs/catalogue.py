@@ -1,4 +1,4 @@
-"""The two kinds of packs that the catalogue loads: cards, and presentation rules."""
+"""The row schemas of the two kinds of packs: cards and presentation rules."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ CARD_COLUMNS = (
 
 
 class NoPresentationRules(OpsError):
-    """There is no presentation rule, so that no card could have a rarity."""
+    """There are no presentation rules, so no rarity is valid."""
 
 
 def card_schema(illustrations: Illustrations, *, without_rarity_v2: bool = False) -> RowSchema:
     rarity = choice_converter(_known_rarities(), "rarities")
 
-    def finish(row: Row, raw: Row) -> None:
+    def postprocess(row: Row, raw: Row) -> None:
         _reconcile_rarities(row, without_rarity_v2, may_differ=_is_exported_row(raw))
         if image := row.get("image"):
             row["image"] = illustrations.resolve(image, row.get("pack_id"))
@@ -56,7 +56,7 @@ def card_schema(illustrations: Illustrations, *, without_rarity_v2: bool = False
         },
         defaults=_pack_defaults,
         prepare=_drop_generated_columns,
-        postprocess=finish,
+        postprocess=postprocess,
     )
 
 
@@ -73,7 +73,7 @@ def rule_schema() -> RowSchema:
 
 
 def _pack_defaults(top: Row) -> Row:
-    """The pack of the cards that do not name theirs."""
+    """Return the pack id at the top of the pack, for cards that give none."""
     value = top.get("packId", top.get("pack_id"))
     if value is None:
         return {}
@@ -84,20 +84,20 @@ def _pack_defaults(top: Row) -> Row:
 
 
 def _known_rarities() -> list[str]:
-    known = list(PresentationRule.objects.order_by("sort_order").values_list("rarity", flat=True))
-    if not known:
+    rarities = list(PresentationRule.objects.order_by("sort_order").values_list("rarity", flat=True))
+    if not rarities:
         raise NoPresentationRules(
             f"There are no presentation rules. Load them first: {manage_command('load_rules', '--execute')}"
         )
-    return known
+    return rarities
 
 
-# What export_json writes of every row, and no pack has.
+# Columns that export_json writes for each row and that packs do not have.
 _GENERATED_COLUMNS = ("id", "created_at", "updated_at")
 
 
 def _is_exported_row(raw: Row) -> bool:
-    """Whether it is a row of KYNDO's own export, which is keyed by the table's columns."""
+    """Return whether the row is from KYNDO's own export, whose keys are the table's columns."""
     return type(raw.get("id")) is int and raw.keys() >= {*_GENERATED_COLUMNS, "rarity", "metadata"}
 
 
@@ -108,7 +108,7 @@ def _drop_generated_columns(raw: Row) -> Row:
 
 
 def _reconcile_rarities(row: Row, without_rarity_v2: bool, *, may_differ: bool) -> None:
-    """A card cannot have one rarity for the old code and another for the new, unless it was exported so."""
+    """Require equal rarities of a card in a pack; an exported card may have two."""
     if without_rarity_v2:
         row.pop("rarity_v2", None)
     elif may_differ:
@@ -123,20 +123,20 @@ _convert_pack_id = converter_for(Card._meta.get_field("pack_id"))
 
 
 def clean_pack_id(value: Any) -> str:
-    """Raises ``BadValue``."""
+    """Validate a pack id and return it NFC-normalized; raises BadValue."""
     return _require_printable(normalize_nfc(_convert_pack_id(value)))
 
 
 def _clean_card_id(value: Any) -> str:
     slug = normalize_nfc(_convert_card_id(value))
     if _WHITESPACE.search(slug):
-        raise BadValue(f"{quote_truncated(slug)} holds a space")
+        raise BadValue(f"{quote_truncated(slug)} contains a space")
     return _require_printable(slug)
 
 
 def _require_printable(identifier: str) -> str:
-    """An id of which every character can be seen, so that no two look alike and none steers a terminal."""
+    """Return the id; raises BadValue for invisible characters, with which two ids could look alike."""
     if not identifier.isprintable():
         hidden = next(char for char in identifier if not char.isprintable())
-        raise BadValue(f"holds the character {hidden!a}, which nobody sees")
+        raise BadValue(f"contains the invisible character {hidden!a}")
     return identifier

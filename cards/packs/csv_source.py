@@ -1,4 +1,4 @@
-"""The rows of a CSV file with a header, one at a time, as people and spreadsheets write them."""
+"""The reader of CSV packs: rows one at a time, as written by people and spreadsheets."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ops.formatting import truncate
 _MAX_CELL_LENGTH = 16 << 20
 _DELIMITERS = ",;\t"
 _CONTENT_PATTERN = re.compile(rf'[^{_DELIMITERS}"\s]')
-# What Excel writes, or is told, before the header.
+# Excel's line before the header that names the delimiter.
 _SEP_LINE_PATTERN = re.compile(rf'"?sep=(.)"?[{_DELIMITERS}]*\s*', re.IGNORECASE)
 _MAX_LISTED_NAMES = 8
 
 
 class CsvSource:
-    """A pack as CSV. An empty cell is a value not given; spreadsheets in Spanish write ``;`` for ``,``.
+    """A pack as CSV. An empty cell is a missing value; the delimiter is ``,``, ``;`` or a tab.
 
-    What a spreadsheet adds is no content: a first line ``sep=;``, lines of nothing but delimiters, and
-    columns at the end of every line that have no name and hold nothing.
+    Additions of spreadsheets are ignored: a first line ``sep=;``, lines that consist of delimiters, and empty
+    columns without a name at the end of the lines.
     """
 
     def __init__(self, path: Path, file: TextIO) -> None:
@@ -35,8 +35,8 @@ class CsvSource:
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         csv.field_size_limit(_MAX_CELL_LENGTH)
-        before, delimiter = self._detect_header()
-        rows = self._iter_filled_rows(before, delimiter)
+        skipped, delimiter = self._detect_header()
+        rows = self._iter_filled_rows(skipped, delimiter)
         _, header = next(rows, (0, None))
         if header is None:
             raise InvalidPack("the file has no header line.")
@@ -48,40 +48,40 @@ class CsvSource:
         return f"line {place}"
 
     def _detect_header(self) -> tuple[int, str]:
-        """How many lines come before the header, and what stands between its cells."""
+        """Return the number of lines before the header, and the delimiter."""
         self._file.seek(0)
         line = self._file.readline()
         if not line:
             raise InvalidPack("the file is empty.")
-        if told := _SEP_LINE_PATTERN.fullmatch(line):
-            return 1, told[1]
-        before = 0
+        if match := _SEP_LINE_PATTERN.fullmatch(line):
+            return 1, match[1]
+        skipped = 0
         while line and not _CONTENT_PATTERN.search(line):
             line = self._file.readline()
-            before += 1
-        return before, max(_DELIMITERS, key=lambda char: _count_cells(line, char))
+            skipped += 1
+        return skipped, max(_DELIMITERS, key=lambda char: _count_cells(line, char))
 
-    def _iter_filled_rows(self, before: int, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-        """The header, then the rows that hold something, each with the line on which it begins."""
+    def _iter_filled_rows(self, skipped: int, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+        """Yield the header and the rows that are not empty, each with the number of its first line."""
         self._file.seek(0)
-        for _ in range(before):
+        for _ in range(skipped):
             self._file.readline()
-        reader, line = csv.reader(self._file, delimiter=delimiter, strict=True), before + 1
+        reader, line = csv.reader(self._file, delimiter=delimiter, strict=True), skipped + 1
         try:
             for cells in reader:
                 if _has_content(cells):
                     yield line, cells
-                line = before + reader.line_num + 1
+                line = skipped + reader.line_num + 1
         except csv.Error as exc:
             reason = f"a cell has more than {_MAX_CELL_LENGTH:,} characters" if "limit" in str(exc) else exc
             raise InvalidPack(f"not CSV: {reason} in the row that begins at line {line}.") from exc
 
 
 def _count_cells(line: str, delimiter: str) -> int:
-    """How many cells a line has; a delimiter within quotes stands between none."""
+    """Count the cells of a line, with quotes respected."""
     try:
         return len(next(csv.reader([line], delimiter=delimiter), []))
-    except csv.Error:  # one cell, too long to be one
+    except csv.Error:  # one cell that is too long
         return 0
 
 
@@ -91,11 +91,13 @@ def _column_names(cells: list[str]) -> list[str]:
         names.pop()
     if "" in names:
         raise InvalidPack(f"column {names.index('') + 1} of the header has no name.")
-    doubled = [truncate(name) for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        more = f" and {len(doubled) - _MAX_LISTED_NAMES} more" if len(doubled) > _MAX_LISTED_NAMES else ""
+    duplicates = [truncate(name) for name, count in Counter(names).items() if count > 1]
+    if duplicates:
+        more = (
+            f" and {len(duplicates) - _MAX_LISTED_NAMES} more" if len(duplicates) > _MAX_LISTED_NAMES else ""
+        )
         raise InvalidPack(
-            f"the header names a column twice: {', '.join(islice(doubled, _MAX_LISTED_NAMES))}{more}."
+            f"the header names a column twice: {', '.join(islice(duplicates, _MAX_LISTED_NAMES))}{more}."
         )
     return names
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a pack, in words for the person who made it."""
+"""The errors of packs, whose messages are for the author of the pack."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ MAX_REPORTED_ROWS = 20
 
 
 class UnreadableFile(OpsError):
-    """There is no such file, or it may not be read: the command was given the wrong words."""
+    """The file does not exist or may not be read: a wrong argument of the command."""
 
     exit_status = 2
 
 
 class InvalidPack(InvalidContent):
-    """The file can be read, but it is no pack."""
+    """The file is not a valid pack."""
 
 
 class BadValue(ValueError):
@@ -25,8 +25,8 @@ class BadValue(ValueError):
 
 @dataclass
 class BadRows:
-    """How many rows are bad, and the first with their reasons: of those that could not be read, and of those
-    that could, which are others."""
+    """The number of bad rows, and the first with their reasons: rows that could not be parsed, and other rows
+    that violate a constraint."""
 
     total: int = 0
     reported: list[tuple[int, str]] = field(default_factory=list)
@@ -36,10 +36,10 @@ class BadRows:
         if len(self.reported) < MAX_REPORTED_ROWS:
             self.reported.append((place, reason))
 
-    def extend(self, found: list[tuple[int, str]], total: int) -> None:
-        """What one query found: the first rows that have a fault, and how many rows have."""
+    def extend(self, rows: list[tuple[int, str]], total: int) -> None:
+        """Add the result of a query: the first rows with a fault, and their total number."""
         self.total += total
-        self.reported += found
+        self.reported += rows
 
     def first_reported(self) -> list[tuple[int, str]]:
         return sorted(self.reported)[:MAX_REPORTED_ROWS]

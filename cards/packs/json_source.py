@@ -1,4 +1,4 @@
-"""The rows of a JSON file, one at a time, in memory that does not grow with the file."""
+"""The reader of JSON packs: rows one at a time, in constant memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
 
 
 class JsonSource:
-    """A pack as JSON: an object with its rows in one of the lists named, or a bare list of rows, or one row
-    a line in a file whose name says so.
+    """A pack as JSON: an object with the rows in one of the lists ``list_keys``, or a list of rows, or JSON
+    Lines in a file named .jsonl or .ndjson.
 
-    ``top`` holds what else the object says; it is complete once the rows have been read.
+    ``top_level`` contains the other keys of the object; it is complete once all rows have been read.
     """
 
     def __init__(self, path: Path, file: TextIO, lists: Collection[str]) -> None:
@@ -52,32 +52,32 @@ class JsonSource:
         self._count = 0
 
     def row_label(self, place: int) -> str:
-        start, name = next(found for found in reversed(self._list_starts) if found[0] <= place)
+        start, name = next(pair for pair in reversed(self._list_starts) if pair[0] <= place)
         return f"{name}[{place - start}]"
 
     def _iter_object(self) -> Iterator[tuple[int, Any]]:
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key in self._reader.iter_keys():
-            if key in seen:
+            if key in keys:
                 raise InvalidPack(f'it gives "{truncate(key)}" twice.')
-            seen.add(key)
+            keys.add(key)
             if key in self._list_keys and self._reader.peek() == "[":
                 yield from self._iter_list(key)
             else:
                 self.top_level[key] = self._reader.read_value()
         if not self._list_starts and self._reader.peek() == "{":
             raise InvalidPack(
-                "there is more after its first object: with a row on each line, call it .jsonl."
+                "there is more after its first object: if each line is a row, name the file .jsonl."
             )
         if not self._list_starts:
-            wanted = " or ".join(f'"{name}"' for name in self._list_keys)
-            found = (
+            expected = " or ".join(f'"{name}"' for name in self._list_keys)
+            actual = (
                 ", ".join(f'"{truncate(key)}"' for key in islice(self.top_level, _MAX_LISTED_KEYS))
                 or "nothing"
             )
             if len(self.top_level) > _MAX_LISTED_KEYS:
-                found += f" and {len(self.top_level) - _MAX_LISTED_KEYS:,} more"
-            raise InvalidPack(f"it has no list {wanted}; at its top it has {found}.")
+                actual += f" and {len(self.top_level) - _MAX_LISTED_KEYS:,} more"
+            raise InvalidPack(f"it has no list {expected}; its top level has {actual}.")
 
     def _iter_lines(self) -> Iterator[tuple[int, Any]]:
         self._list_starts.append((0, "row "))

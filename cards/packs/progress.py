@@ -1,4 +1,4 @@
-"""How many rows were read, told now and then."""
+"""Progress of reading: the number of rows, shown every 10,000 rows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ops.report.status import StatusCallback
 T = TypeVar("T")
 
 
-def iter_with_progress(rows: Iterable[T], say: StatusCallback) -> Iterator[T]:
+def iter_with_progress(rows: Iterable[T], show_status: StatusCallback) -> Iterator[T]:
     for number, row in enumerate(rows):
         if number % 10_000 == 0:
-            say(f"{number:,} rows read")
+            show_status(f"{number:,} rows read")
         yield row

@@ -1,4 +1,4 @@
-"""Why the rows of a pack are bad, in words: what the database would refuse, told before it is asked to."""
+"""Messages for the constraint violations of a pack's rows, found before the database raises them."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from itertools import groupby
 
 from django.db import models
 
-from cards.packs.row_schema import RowSchema, to_camel_case
+from cards.packs.row_schema import RowSchema
 from cards.packs.source import Source
-from ops.formatting import quote_truncated, truncate
+from ops.formatting import quote_truncated, to_camel_case, truncate
 from ops.sql.violations import Violation, ViolationKind
 
 
-def fault_reasons(faults: Iterable[Violation], source: Source, layout: RowSchema) -> list[tuple[int, str]]:
-    """``(place, reason)`` of each row, all its faults in one; the faults stand in the rows' order."""
+def fault_reasons(faults: Iterable[Violation], source: Source, schema: RowSchema) -> list[tuple[int, str]]:
+    """Return ``(position, reason)`` of each row, with all its faults; ``faults`` are in the rows' order."""
     rows = groupby(faults, lambda fault: fault.position)
-    return [(place, "; ".join(_iter_fault_texts(list(found), source, layout))) for place, found in rows]
+    return [(position, "; ".join(_iter_fault_texts(list(group), source, schema))) for position, group in rows]
 
 
-def _iter_fault_texts(faults: list[Violation], source: Source, layout: RowSchema) -> Iterator[str]:
-    for kind, found in groupby(faults, lambda fault: fault.kind):
+def _iter_fault_texts(faults: list[Violation], source: Source, schema: RowSchema) -> Iterator[str]:
+    for kind, group in groupby(faults, lambda fault: fault.kind):
         match kind:
             case ViolationKind.MISSING:
-                yield _missing_text(list(found))
+                yield _missing_text(list(group))
             case ViolationKind.DUPLICATE:
-                yield from (_duplicate_text(fault, source) for fault in found)
+                yield from (_duplicate_text(fault, source) for fault in group)
             case ViolationKind.RENAMED:
-                yield from (_renamed_text(fault, layout) for fault in found)
+                yield from (_renamed_text(fault, schema) for fault in group)
             case ViolationKind.CHECK:
-                yield from (_constraint_violation_text(fault, layout) for fault in found)
+                yield from (_constraint_violation_text(fault, schema) for fault in group)
             case ViolationKind.UNIQUE:
-                yield from (_conflict_text(fault) for fault in found)
+                yield from (_conflict_text(fault) for fault in group)
 
 
 def _missing_text(faults: list[Violation]) -> str:
@@ -43,23 +43,23 @@ def _missing_text(faults: list[Violation]) -> str:
 
 def _duplicate_text(fault: Violation, source: Source) -> str:
     value, before = quote_truncated(str(fault.value)), source.row_label(int(fault.related or 0))
-    return f"{fault.subject} {value} was given before, in {before}"
+    return f"{fault.subject} {value} is given before, in {before}"
 
 
-def _renamed_text(fault: Violation, layout: RowSchema) -> str:
-    name, known = to_camel_case(layout.key), f"{fault.subject} {quote_truncated(str(fault.value))}"
+def _renamed_text(fault: Violation, schema: RowSchema) -> str:
+    name, known = to_camel_case(schema.key), f"{fault.subject} {quote_truncated(str(fault.value))}"
     old, new = quote_truncated(str(fault.related)), quote_truncated(str(fault.key))
-    return f"{name} {new} would be a second row of {known}, which is {old} here: give that one the name {new}"
+    return f"{name} {new} has {known}, which here belongs to {old}: first rename that row to {new}"
 
 
-def _constraint_violation_text(fault: Violation, layout: RowSchema) -> str:
-    known = {constraint.name: constraint for constraint in layout.model._meta.constraints}
+def _constraint_violation_text(fault: Violation, schema: RowSchema) -> str:
+    known = {constraint.name: constraint for constraint in schema.model._meta.constraints}
     constraint, value = known.get(fault.subject), quote_truncated(str(fault.value))
     if isinstance(constraint, models.CheckConstraint):
-        return f"{value} breaks {fault.subject}: {constraint.violation_error_message}"
-    return f'{value} breaks the constraint "{truncate(fault.subject)}": {truncate(str(fault.related), 200)}'
+        return f"{value} violates {fault.subject}: {constraint.violation_error_message}"
+    return f'{value} violates the constraint "{truncate(fault.subject)}": {truncate(str(fault.related), 200)}'
 
 
 def _conflict_text(fault: Violation) -> str:
     names = ", ".join(to_camel_case(name) for name in fault.subject.split(", "))
-    return f"{names} {truncate(str(fault.value))} is already that of {quote_truncated(str(fault.related))}"
+    return f"{names} {truncate(str(fault.value))} is already used by {quote_truncated(str(fault.related))}"

@@ -1,4 +1,4 @@
-"""What the loading commands say."""
+"""The output of the loading commands."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from cards.packs.source import Source
 from ops.bulk_load import LoadCounts, LoadPreview
-from ops.formatting import truncate
+from ops.formatting import pluralize, truncate
 
 _MAX_VALUE_WIDTH = 76
 _MAX_CHANGED_KEYS = 10
 
 
-def preview_lines(source: Source, seen: LoadPreview, remarks: list[str], to_execute: str) -> list[str]:
+def preview_lines(source: Source, preview: LoadPreview, remarks: list[str], to_execute: str) -> list[str]:
     lines = [
-        *_header_lines(source, seen.counts, remarks),
-        *_count_lines(seen.counts, "would be created", "would be changed"),
+        *_header_lines(source, preview.counts, remarks),
+        *_count_lines(preview.counts, "would be created", "would be changed"),
     ]
-    lines += sample_lines("", seen)
-    if seen.counts.created + seen.counts.changed == 0:
+    lines += sample_lines("", preview)
+    if preview.counts.created + preview.counts.changed == 0:
         return [*lines, "", "There is nothing to do."]
     return [*lines, "", f"Nothing was written. To execute: {to_execute}"]
 
@@ -30,28 +30,28 @@ def result_lines(source: Source, counts: LoadCounts, remarks: list[str]) -> list
 
 
 def generation_summary(counts: LoadCounts) -> str:
-    existed = f"; {counts.unchanged:,} were there before" if counts.unchanged else ""
-    return f"{counts.created:,} cards created{existed}."
+    existing = f"; {counts.unchanged:,} existed already" if counts.unchanged else ""
+    return f"{pluralize(counts.created, 'card')} created{existing}."
 
 
-def result_json(counts: LoadCounts, *, executed: bool, seen: LoadPreview | None = None) -> str:
-    said: dict[str, Any] = {"executed": executed, **vars(counts)}
-    if seen:
-        said["samples"] = {"created": dict(seen.created), "changed": dict(seen.changed)}
-    return json.dumps(said, ensure_ascii=False, default=str)
+def result_json(counts: LoadCounts, *, executed: bool, preview: LoadPreview | None = None) -> str:
+    document: dict[str, Any] = {"executed": executed, **vars(counts)}
+    if preview:
+        document["samples"] = {"created": dict(preview.created), "changed": dict(preview.changed)}
+    return json.dumps(document, ensure_ascii=False, default=str)
 
 
 def _header_lines(source: Source, counts: LoadCounts, remarks: list[str]) -> list[str]:
-    """The file, what the pack says of itself, and whether it is right about its length."""
+    """Return the file name, the title and version of the pack, and a warning if its count is wrong."""
     title, version, count = (source.top_level.get(name) for name in ("title", "version", "count"))
-    told = " ".join(_format_value(part) for part in (title, version) if part)
+    heading = " ".join(_format_value(part) for part in (title, version) if part)
     total = counts.created + counts.changed + counts.unchanged
-    doubt = (
-        [f"  It says that it has {_format_value(count)} rows, but it has {total}."]
+    warning = (
+        [f"  The pack declares {_format_value(count)} rows, but has {total}."]
         if count not in (None, total)
         else []
     )
-    return [f"{source.path.name}: {told}" if told else f"{source.path.name}:", *doubt, *remarks, ""]
+    return [f"{source.path.name}: {heading}" if heading else f"{source.path.name}:", *warning, *remarks, ""]
 
 
 def _count_lines(counts: LoadCounts, created: str, changed: str) -> list[str]:
@@ -61,29 +61,29 @@ def _count_lines(counts: LoadCounts, created: str, changed: str) -> list[str]:
     return [f"  {number:>{width}}  {word}" for number, word in zip(numbers, words, strict=True)]
 
 
-def sample_lines(what: str, seen: LoadPreview) -> list[str]:
-    """The first rows that would be created and changed; ``what`` they are, where it needs to be said."""
+def sample_lines(what: str, preview: LoadPreview) -> list[str]:
+    """Return the first created and changed rows; ``what`` names the rows in the headings, or is empty."""
     lines = _sample_section_lines(
-        f"{what} created".strip(), seen.created, seen.counts.created, _created_row_lines
+        f"{what} created".strip(), preview.created, preview.counts.created, _created_row_lines
     )
     return lines + _sample_section_lines(
-        f"{what} changed".strip(), seen.changed, seen.counts.changed, _changed_row_lines
+        f"{what} changed".strip(), preview.changed, preview.counts.changed, _changed_row_lines
     )
 
 
 def _sample_section_lines(
-    title: str, rows: list[tuple[str, dict[str, Any]]], total: int, render: Any
+    title: str, rows: list[tuple[str, dict[str, Any]]], total: int, format_row: Any
 ) -> list[str]:
     if not rows:
         return []
     head = f"  {title}, the first {len(rows)} of {total:,}" if total > len(rows) else f"  {title}"
-    return ["", head, *(line for key, changes in rows for line in render(key, changes))]
+    return ["", head, *(line for key, changes in rows for line in format_row(key, changes))]
 
 
 def _created_row_lines(key: str, changes: Mapping[str, Any]) -> list[str]:
-    told = [_format_value(changes[name]["new"]) for name in ("title", "rarity") if name in changes]
-    told = [text for text in told if text != key]
-    return [f"    {_format_value(key)}  {', '.join(told)}".rstrip()]
+    values = [_format_value(changes[name]["new"]) for name in ("title", "rarity") if name in changes]
+    values = [value for value in values if value != key]
+    return [f"    {_format_value(key)}  {', '.join(values)}".rstrip()]
 
 
 def _changed_row_lines(key: str, changes: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which columns a kind of pack can give, and how the keys of its rows are spelt."""
+"""The schema of a pack's rows: the columns, how keys map to them, and the conversion of a row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import models
 
 from cards.packs.errors import BadValue
 from cards.packs.values import Converter, converter_for, normalize_nfc, to_json
-from ops.formatting import quote_truncated, truncate
+from ops.formatting import quote_truncated, to_camel_case, truncate
 from ops.json_reader import DuplicateKey
 
 METADATA = "metadata"
@@ -22,18 +22,20 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class RowSchema:
-    """The rows of one model in a pack.
+    """How the rows of one model are given in a pack. Keys without a column go to metadata.
 
-    ``aliases`` are other names of columns, in snake_case; ``fallbacks`` names that stand for a column only in
-    rows that do not give it otherwise. ``needed`` is what a new row cannot be without.
-    ``defaults`` is what the top of a pack says for all its rows, ``finish`` mends a row whose values are
-    converted, and is given the raw row too. What has no column goes to metadata.
-
-    ``extra`` are columns of the staging that the model does not have, with their converters; ``prepare``
-    turns a raw row into another, and ``once`` names the columns that only new rows take from the file. Of
-    ``distinct`` columns, beside the key, no two rows give the same value; they have words for them. Rows keep
-    what the column ``origin`` says in metadata, under the same word. Where
-    ``displaces`` holds, a key that metadata gives too keeps both values: metadata's goes one level deeper.
+    ``list_keys``: the keys of the lists that contain the rows.
+    ``required``: columns that a new row must have.
+    ``aliases``: other names of columns, in snake_case.
+    ``fallbacks``: names that are used for a column only in rows that do not give it otherwise.
+    ``prepare`` maps a raw row to another before the conversion; ``postprocess`` changes a converted row in
+    place, and gets the raw row too.
+    ``defaults`` returns the values that the top level of a pack gives for all its rows.
+    ``extra_columns``: columns of the staging table that the model does not have, with their converters.
+    ``insert_only``: columns that existing rows keep.
+    ``unique_columns``: columns besides the key whose values must be unique, with their names in messages.
+    ``origin_column``: the column whose value rows keep in metadata.
+    ``nests_conflicts``: if a key is given in metadata and beside it, keep both, metadata's one level deeper.
     """
 
     model: type[models.Model]
@@ -56,18 +58,18 @@ class RowSchema:
 
 
 class RowReader:
-    """From a raw row, as JSON or CSV gave it, to the values of a staged row."""
+    """Convert a raw row of JSON or CSV to the values of a staged row."""
 
-    def __init__(self, layout: RowSchema) -> None:
-        self._schema = layout
-        fields = [(name, layout.model._meta.get_field(name)) for name in layout.columns]
+    def __init__(self, schema: RowSchema) -> None:
+        self._schema = schema
+        fields = [(name, schema.model._meta.get_field(name)) for name in schema.columns]
         self._converters = {name: converter_for(f) for name, f in fields}  # type: ignore[arg-type]
-        self._converters.update({**layout.converters, **layout.extra_columns})
-        self._names = (*layout.columns, *layout.extra_columns)
+        self._converters.update({**schema.converters, **schema.extra_columns})
+        self._names = (*schema.columns, *schema.extra_columns)
         self._column_of = lru_cache(maxsize=1024)(self._find_column)
 
     def read(self, raw: Any, top: Row) -> list[Any]:
-        """The values of the layout's columns and its extra, None where not given; raises ``BadValue``."""
+        """Return the values of the columns and extra columns, None if missing; raises BadValue."""
         if isinstance(raw, BadValue):
             raise raw
         if isinstance(raw, DuplicateKey):
@@ -81,14 +83,14 @@ class RowReader:
             row.setdefault(name, value)
         self._schema.postprocess(row, raw)
         if rest or METADATA in row:
-            given = row.get(METADATA, {})
+            metadata = row.get(METADATA, {})
             row[METADATA] = _metadata_json(
-                *(_nest_conflicts(given, rest) if self._schema.nests_conflicts else (given, rest))
+                *(_nest_conflicts(metadata, rest) if self._schema.nests_conflicts else (metadata, rest))
             )
         return [row.get(name) for name in self._names]
 
     def _split_columns(self, raw: Row) -> tuple[Row, Row]:
-        """What goes to columns, converted, and what goes to metadata; null is a value that is not given."""
+        """Return the converted columns, and the rest for metadata; null counts as missing."""
         row: Row = {}
         rest: Row = {}
         for name, value in raw.items():
@@ -116,49 +118,44 @@ class RowReader:
         return column if column in self._names else None
 
 
-def _metadata_json(given: Row, rest: Row) -> str:
-    """Metadata with what has no column of its own, as JSON."""
-    if doubled := [name for name in rest if name in given and given[name] != rest[name]]:
+def _metadata_json(metadata: Row, rest: Row) -> str:
+    """Merge metadata and the keys without a column, as JSON; raises BadValue for conflicts."""
+    if duplicates := [name for name in rest if name in metadata and metadata[name] != rest[name]]:
         raise BadValue(
-            f"{truncate(doubled[0])} is given twice: in metadata, and beside it with another value"
+            f"{truncate(duplicates[0])} is given twice: in metadata, and beside it with another value"
         )
     try:
-        return to_json({**given, **rest} if rest else given)
+        return to_json({**metadata, **rest} if rest else metadata)
     except BadValue as exc:
         raise BadValue(f"metadata {exc}") from exc
 
 
-def _nest_conflicts(given: Row, rest: Row) -> tuple[Row, Row]:
-    """Metadata and what has no column, without a key that both give: null yields, else both are kept."""
-    doubled = [name for name in rest if name in given and given[name] != rest[name]]
-    rest = {name: value for name, value in rest.items() if name not in doubled or value is not None}
-    deeper = {name: given[name] for name in doubled if name in rest}
-    if not deeper:
-        return given, rest
-    kept = {name: value for name, value in given.items() if name not in deeper and name != METADATA}
-    if METADATA in given:
-        deeper[METADATA] = given[METADATA]
-    return {**kept, METADATA: deeper}, rest
+def _nest_conflicts(metadata: Row, rest: Row) -> tuple[Row, Row]:
+    """Resolve conflicts of metadata and ``rest``: drop a null of ``rest``, else nest metadata's value."""
+    conflicts = [name for name in rest if name in metadata and metadata[name] != rest[name]]
+    rest = {name: value for name, value in rest.items() if name not in conflicts or value is not None}
+    nested = {name: metadata[name] for name in conflicts if name in rest}
+    if not nested:
+        return metadata, rest
+    merged = {name: value for name, value in metadata.items() if name not in nested and name != METADATA}
+    if METADATA in metadata:
+        nested[METADATA] = metadata[METADATA]
+    return {**merged, METADATA: nested}, rest
 
 
-def to_camel_case(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
-
-
-def choice_converter(known: Iterable[str], what: str) -> Converter:
-    """A converter that lets only known names pass."""
-    names = list(known)
+def choice_converter(choices: Iterable[str], plural: str) -> Converter:
+    """Return a converter that accepts only ``choices``, in any Unicode form; ``plural`` names them."""
+    names = list(choices)
     allowed = {normalize_nfc(name): name for name in names} | {name: name for name in names}
     listed = ", ".join(map(truncate, names[:_MAX_LISTED_CHOICES])) + (
         f" and {len(names) - _MAX_LISTED_CHOICES} more" * (len(names) > _MAX_LISTED_CHOICES)
     )
 
     def convert(value: Any) -> str:
-        found = allowed.get(value) or allowed.get(normalize_nfc(value)) if isinstance(value, str) else None
-        if found is None:
+        match = allowed.get(value) or allowed.get(normalize_nfc(value)) if isinstance(value, str) else None
+        if match is None:
             shown = quote_truncated(value) if isinstance(value, str) else truncate(str(value))
-            raise BadValue(f"{shown} is unknown; the {what} are {listed}")
-        return found
+            raise BadValue(f"{shown} is unknown; the {plural} are {listed}")
+        return match
 
     return convert

@@ -1,4 +1,4 @@
-"""Opening a pack: what kind of file it is, and what is said when it is not one."""
+"""Opening a pack: detection of the format, and errors of unreadable files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ops.exceptions import InvalidContent
 
 
 class Source(Protocol):
-    """Rows with their places; ``where`` names a place for people, ``top`` is what the pack says of itself."""
+    """Rows with their positions; ``row_label`` formats a position, ``top_level`` is the pack's own keys."""
 
     path: Path
     top_level: dict[str, Any]
@@ -26,11 +26,14 @@ class Source(Protocol):
 
 
 @contextmanager
-def open_source(path: Path, lists: Collection[str]) -> Iterator[Source]:
-    """A file as its rows; the rows of an object are in one of the lists named."""
+def open_source(path: Path, list_keys: Collection[str]) -> Iterator[Source]:
+    """Open a pack; in a JSON object the rows are in one of the lists ``list_keys``.
+
+    Raises InvalidPack, UnreadableFile.
+    """
     try:
         with _open_text(path) as file:
-            yield CsvSource(path, file) if _is_csv(path, file) else JsonSource(path, file, lists)
+            yield CsvSource(path, file) if _is_csv(path, file) else JsonSource(path, file, list_keys)
     except UnicodeDecodeError as exc:
         raise InvalidPack(f"{path} was refused: {_utf8_error_text(path)}") from exc
     except InvalidContent as exc:
@@ -45,9 +48,9 @@ def file_sha256(path: Path) -> str:
 def _open_text(path: Path) -> TextIO:
     try:
         if path.is_fifo():  # opening it would wait for a writer
-            raise ValueError("a pack is read twice, so it must be a file")
+            raise ValueError("a pack must be a regular file, since it is read twice")
         return path.open(encoding="utf-8-sig", newline="")
-    except (OSError, ValueError) as exc:  # A path with a NUL byte is a ValueError.
+    except (OSError, ValueError) as exc:  # ValueError: a path with a NUL byte
         raise UnreadableFile(f"Cannot read {path}: {getattr(exc, 'strerror', None) or exc}.") from exc
 
 

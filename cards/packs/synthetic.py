@@ -1,4 +1,4 @@
-"""Cards for trials and benchmarks: believable, as many as wanted, the same for the same seed everywhere."""
+"""Synthetic cards for tests and benchmarks: realistic, and the same on every machine for the same seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.text import slugify
 
 COLUMNS = ("card_id", "title", "description", "rarity", "rarity_v2", "pack_id", "tags", "metadata")
 
-# Sixty, twenty-five, ten and five of a hundred; exact in every block of twenty.
+# 60, 25, 10 and 5 percent, exact in every block of twenty.
 _RARITY_BLOCK = ["common"] * 12 + ["rare"] * 5 + ["epic"] * 2 + ["legendary"]
 
 _BIRDS = (
@@ -29,9 +29,9 @@ _HABITATS = (
 
 
 def iter_cards(count: int, seed: int, pack: str, *, without_rarity_v2: bool = False) -> Iterator[list[Any]]:
-    """Rows for the staging: a place, then ``COLUMNS``. More cards begin with the same cards.
+    """Yield rows for the staging table: a position, then ``COLUMNS``. A larger count starts alike.
 
-    rarity_v2 is given, though the trigger would fill it: a trigger that has nothing to do is not called.
+    rarity_v2 is given although the trigger would fill it: the trigger's condition then skips it.
     """
     random = Random(f"kyndo {seed}").random  # noqa: S311
     stem = slugify(pack, allow_unicode=True) or "card"
@@ -43,11 +43,11 @@ def iter_cards(count: int, seed: int, pack: str, *, without_rarity_v2: bool = Fa
 
 
 def _card_values(card_id: str, rarity: str, pack: str, random: Any) -> list[Any]:
-    bird, look, place = _choose(_BIRDS, random), _choose(_EPITHETS, random), _choose(_HABITATS, random)
-    description = f"{bird} {look}: vive en {place}, a {200 + int(random() * 3600)} metros de altura."
+    bird, epithet, place = _choose(_BIRDS, random), _choose(_EPITHETS, random), _choose(_HABITATS, random)
+    description = f"{bird} {epithet}: vive en {place}, a {200 + int(random() * 3600)} metros de altura."
     metadata = {"habitat": place, "atk": 1 + int(random() * 99), "def": 1 + int(random() * 99)}
     tags = [bird.lower(), place.lower()]
-    return [card_id, f"{bird} {look}", description, rarity, pack, tags, json.dumps(metadata)]
+    return [card_id, f"{bird} {epithet}", description, rarity, pack, tags, json.dumps(metadata)]
 
 
 def _choose(names: tuple[str, ...], random: Any) -> str:
@@ -55,5 +55,5 @@ def _choose(names: tuple[str, ...], random: Any) -> str:
 
 
 def _shuffled_rarities(random: Any) -> list[str]:
-    # Only Random.random is promised to give the same numbers in every version of Python.
+    # Only Random.random is guaranteed to return the same numbers in every version of Python.
     return [rarity for _, rarity in sorted((random(), rarity) for rarity in _RARITY_BLOCK)]

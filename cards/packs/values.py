@@ -1,4 +1,4 @@
-"""One value of a pack as one column takes it, or why it does not."""
+"""Converters of a pack's values to the values of columns; they raise BadValue with the reason."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ops.json_reader import DuplicateKey, ExactDecoder, format_decode_error
 
 Converter = Callable[[Any], Any]
 
-# What the audit log can tell of a change, in one jsonb of 268 MB: the old and the new of two such values.
-MAX_VALUE_BYTES = 60_000_000  # bytes
+# A jsonb value is limited to 268 MB, and the audit log stores the old and the new value in one.
+MAX_VALUE_BYTES = 60_000_000
 _LONG_LIST_ITEMS = 100_000
 MAX_JSON_DEPTH = 500
 _TOO_DEEP_MESSAGE = f"is nested more than {MAX_JSON_DEPTH} deep"
 _BRACKET_PATTERN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
-# As a spreadsheet writes them, in English or in Spanish. "1.000" is one or a thousand, and so is neither.
+# As spreadsheets write them, in English or Spanish. "1.000" is ambiguous (1 or 1,000) and is refused.
 _TRUE_WORDS, _FALSE_WORDS = {"true", "yes", "1", "verdadero", "sí", "si"}, {"false", "no", "0", "falso"}
 _INTEGER_PATTERN = re.compile(r"([+-]?[0-9]{1,18})(?:[.,]0{1,2})?")
 _NUL_ESCAPE_PATTERN = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -35,10 +35,9 @@ _encode_json = simplejson.JSONEncoder(ensure_ascii=False).encode
 
 
 def converter_for(field: models.Field[Any, Any], *, blank: bool = False) -> Converter:
-    """From a value of a pack to what the staging takes; raises ``BadValue``.
+    """Return the converter of a field's values for the staging table; it raises BadValue.
 
-    Texts of white space alone are refused where the field is not for blanks, unless ``blank`` says that the
-    database is to judge.
+    Blank texts are refused unless the field allows them or ``blank`` is set, which leaves it to the database.
     """
     if isinstance(field, ArrayField):
         item = _text_converter(field.base_field.max_length, blank=blank)
@@ -55,17 +54,17 @@ def converter_for(field: models.Field[Any, Any], *, blank: bool = False) -> Conv
 
 
 def normalize_nfc(text: str) -> str:
-    """As most people write it: macOS gives file names decomposed (NFD), which look the same and are not."""
+    """Normalize to NFC: macOS decomposes file names (NFD), which look the same but compare unequal."""
     return text if text.isascii() else normalize("NFC", text)
 
 
 def nfc_converter(convert: Converter) -> Converter:
-    """A converter of texts that name something, composed."""
+    """Return a converter of identifiers that normalizes them to NFC."""
     return lambda value: normalize_nfc(convert(value))
 
 
 def to_json(value: Any) -> str:
-    """JSON as the staging takes it. Decimals leave as they were read: no float in between rounds them."""
+    """Encode JSON for the staging table; Decimals keep all digits, since no float is involved."""
     try:
         text = _encode_json(value)
     except RecursionError as exc:
@@ -73,7 +72,7 @@ def to_json(value: Any) -> str:
     _check_length(text)
     _check_depth(text)
     if "\\u0000" in text and _NUL_ESCAPE_PATTERN.search(text):
-        raise BadValue("holds a NUL character (\\u0000), which PostgreSQL cannot store")
+        raise BadValue("contains a NUL character (\\u0000), which PostgreSQL cannot store")
     _check_surrogates(text)
     return text
 
@@ -89,7 +88,7 @@ def _text_converter(max_length: int | None, *, blank: bool) -> Converter:
         if not blank and (not value or value.isspace()):
             raise BadValue("is empty")
         if "\x00" in value:
-            raise BadValue("holds a NUL character (\\u0000), which PostgreSQL cannot store")
+            raise BadValue("contains a NUL character (\\u0000), which PostgreSQL cannot store")
         if not value.isascii():
             _check_surrogates(value)
         return value
@@ -98,9 +97,9 @@ def _text_converter(max_length: int | None, *, blank: bool) -> Converter:
 
 
 def _validating_converter(field: models.Field[Any, Any], convert: Converter) -> Converter:
-    """With the field's own validators, but for those whose work the converter has done more cheaply."""
-    done = (MaxLengthValidator, ProhibitNullCharactersValidator)
-    validators = [validate for validate in field.validators if not isinstance(validate, done)]
+    """Add the field's validators, except those that the converter already covers faster."""
+    redundant = (MaxLengthValidator, ProhibitNullCharactersValidator)
+    validators = [validate for validate in field.validators if not isinstance(validate, redundant)]
     if not validators:
         return convert
 
@@ -117,9 +116,9 @@ def _validating_converter(field: models.Field[Any, Any], convert: Converter) -> 
 
 
 def _to_list(value: Any) -> list[Any]:
-    if isinstance(value, str) and value.startswith("["):  # As a database without lists keeps it.
+    if isinstance(value, str) and value.startswith("["):  # a JSON list as text
         value = _decode_json(value)
-    if isinstance(value, str):  # A cell of CSV.
+    if isinstance(value, str):  # a cell of CSV
         return [tag.strip() for tag in re.split(r"[;|]", value) if tag.strip()]
     if not isinstance(value, list):
         raise BadValue(f"is {_describe_type(value)}, not a list")
@@ -127,7 +126,7 @@ def _to_list(value: Any) -> list[Any]:
 
 
 def _to_dict(value: Any) -> dict[str, Any]:
-    if isinstance(value, str):  # A cell of CSV.
+    if isinstance(value, str):  # a cell of CSV
         value = _decode_json(value)
     if isinstance(value, DuplicateKey):
         raise BadValue(f'gives "{truncate(value.key)}" twice')
@@ -156,30 +155,30 @@ def _to_boolean(value: Any) -> bool:
 def _to_timestamp(value: Any) -> str:
     try:
         when = datetime.fromisoformat(value)
-        # In UTC, since Python knows zones that PostgreSQL does not, as +23:00.
+        # In UTC: PostgreSQL does not accept every offset that Python does, such as +23:00.
         return (when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)).isoformat()
     except (TypeError, ValueError, OverflowError) as exc:
         raise BadValue(f"is {_describe_type(value)}, not a time as 2026-01-31T12:00:00Z") from exc
 
 
 def to_source_key(value: Any) -> str:
-    """The key of a row in the place where it comes from: a number, or text."""
+    """Convert the key of a row in the source system: a number or text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(to_primary_key(value))
     return str(_convert_text_key(value))
 
 
 def to_primary_key(value: Any) -> str:
-    """The key of a row of KYNDO's own: a number, or a number's text."""
+    """Convert the primary key of a row of KYNDO: a number, or its text."""
     number = _to_integer(value)
     if not 0 < number < 1 << 63:
-        raise BadValue(f"is {_describe_type(value)}, which no row has as its key")
+        raise BadValue(f"is {_describe_type(value)}, which is not a valid id")
     return str(number)
 
 
 def _to_integer(value: Any) -> int:
-    if isinstance(value, str) and (found := _INTEGER_PATTERN.fullmatch(value.strip())):
-        return int(found[1])
+    if isinstance(value, str) and (match := _INTEGER_PATTERN.fullmatch(value.strip())):
+        return int(match[1])
     if not isinstance(value, int) or isinstance(value, bool):
         raise BadValue(f"is {_describe_type(value)}, not a whole number")
     return value
@@ -197,12 +196,12 @@ def _check_length(text: str) -> None:
 
 
 def _check_depth(text: str) -> None:
-    """Of what is nested deeper than Python's own reader of JSON goes, nothing could be shown."""
+    """Refuse JSON that is nested deeper than Python's own parser supports."""
     if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
         return
     depth = 0
-    for found in _BRACKET_PATTERN.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+    for match in _BRACKET_PATTERN.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
         if depth > MAX_JSON_DEPTH:
             raise BadValue(_TOO_DEEP_MESSAGE)
 
@@ -212,7 +211,7 @@ def _check_surrogates(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as exc:
         half = f"\\u{ord(text[exc.start]):04x}"
-        raise BadValue(f"holds half a character ({half}), which is not Unicode") from exc
+        raise BadValue(f"contains half a surrogate pair ({half}), which is not Unicode") from exc
 
 
 def _describe_type(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Draws the sample pack's illustrations: `python -m cards.sample.draw [SLUG ...]`."""
+"""Draw the sample pack's illustrations: `python -m cards.sample.draw [SLUG ...]`."""
 
 import io
 import json
@@ -20,7 +20,7 @@ MAX_BYTES = 30_000
 
 
 def render_card(slug: str) -> Image.Image:
-    """The finished picture of one card."""
+    """Render the picture of one card."""
     portrait = PORTRAITS[slug]
     rng = Random(slug)  # noqa: S311
     scene, pen = SCENES[portrait.scene], Pen.blank(SUPERSAMPLING)
@@ -32,7 +32,7 @@ def render_card(slug: str) -> Image.Image:
 
 
 def add_grain(image: Image.Image, rng: Random) -> Image.Image:
-    """The picture on paper: a grain so faint and coarse that it costs few bytes."""
+    """Add a paper grain, faint and coarse, so that it needs few bytes."""
     size = (WIDTH // 3, HEIGHT // 3)
     noise = Image.frombytes("L", size, rng.randbytes(size[0] * size[1])).resize(
         image.size, Image.Resampling.BICUBIC
@@ -42,7 +42,7 @@ def add_grain(image: Image.Image, rng: Random) -> Image.Image:
 
 
 def encode_webp(image: Image.Image) -> bytes:
-    """WebP at the best quality that fits."""
+    """Encode as WebP at the best quality within MAX_BYTES."""
     for quality in range(92, 40, -4):
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=quality, method=6)
@@ -52,7 +52,7 @@ def encode_webp(image: Image.Image) -> bytes:
 
 
 def draw_illustration(url: str) -> int:
-    """Write one illustration; gives its size in bytes."""
+    """Write one illustration; return its size in bytes."""
     data = encode_webp(render_card(Path(url).stem))
     (SAMPLE_DIR / url).write_bytes(data)
     return len(data)
@@ -61,10 +61,10 @@ def draw_illustration(url: str) -> int:
 def main(slugs: list[str]) -> None:
     """Draw the named cards, or all of them."""
     urls = [card["imageUrl"] for card in json.loads(PACK_FILE.read_text(encoding="utf-8"))["cards"]]
-    wanted = [url for url in urls if not slugs or Path(url).stem in slugs]
+    selected = [url for url in urls if not slugs or Path(url).stem in slugs]
     (SAMPLE_DIR / "images").mkdir(exist_ok=True)
     with Pool() as pool:
-        sizes = pool.map(draw_illustration, wanted, chunksize=1)
+        sizes = pool.map(draw_illustration, selected, chunksize=1)
     print(f"{len(sizes)} illustrations, {sum(sizes):,} bytes")
 
 

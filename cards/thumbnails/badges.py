@@ -25,7 +25,7 @@ def _pearl_outline(x: float, y: float) -> Outline:
     return [(x + dx, y + dy) for dx, dy in _regular_polygon(24, 0.14)]
 
 
-# Each a list of outlines that are filled one over the other.
+# Each badge is a list of outlines, filled one over the other.
 BADGES: dict[str, list[Outline]] = {
     "circle": [_regular_polygon(96, 0.68)],
     "diamond": [[(0, -0.95), (0.72, 0), (0, 0.95), (-0.72, 0)]],

@@ -1,4 +1,4 @@
-"""The colours of an illustration, whatever it counts them in, as those of a thumbnail: sRGB in 8 bits."""
+"""Conversion of an illustration's colours, in any mode and profile, to 8-bit sRGB."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from PIL import Image, ImageCms, ImageMath
 from PIL.PngImagePlugin import PngImageFile
 
 _SRGB = ImageCms.createProfile("sRGB")
-# What an ICC profile calls the space that it describes, by the mode of a picture that is counted in it.
+# The colour space in the header of an ICC profile, by the mode of the picture.
 _ICC_COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 _MAX_16_BIT, _MAX_8_BIT = 65535, 255
-# By how much Pillow multiplies grey in few bits, but not the grey that is to be clear.
+# Pillow scales grey of 2 or 4 bits by these factors, but not the transparent grey.
 _GREY_SCALES = {"L;2": 85, "L;4": 17}
 
 
 def fix_png_transparency(image: Image.Image) -> None:
-    """Of a PNG that is not loaded yet: the colour that is to be clear, as its pixels will have it."""
+    """Scale the transparent colour of a PNG, before it is loaded, as Pillow scales its pixels."""
     if not (isinstance(image, PngImageFile) and image.tile):
         return
-    clear, how = image.info.get("transparency"), image.tile[0].args
-    if isinstance(clear, int) and how in _GREY_SCALES:
-        image.info["transparency"] = clear * _GREY_SCALES[how]
-    elif isinstance(clear, tuple) and how == "RGB;16B":
-        image.info["transparency"] = tuple(channel >> 8 for channel in clear)
+    transparent, raw_mode = image.info.get("transparency"), image.tile[0].args
+    if isinstance(transparent, int) and raw_mode in _GREY_SCALES:
+        image.info["transparency"] = transparent * _GREY_SCALES[raw_mode]
+    elif isinstance(transparent, tuple) and raw_mode == "RGB;16B":
+        image.info["transparency"] = tuple(channel >> 8 for channel in transparent)
 
 
 def to_8_bit(image: Image.Image) -> Image.Image:
-    """L, LA, RGB, RGBA or CMYK: what can be scaled, and what profiles are made for.
+    """Convert to L, LA, RGB, RGBA or CMYK, the modes that can be resized and that ICC profiles describe.
 
-    Pillow itself cuts grey in 16 bits off at 255, so that nearly all of it is white.
+    Pillow's own conversion clips 16-bit grey at 255, so that nearly all of it becomes white.
     """
     if image.mode.startswith("I"):
         return _convert_16_bit_grey(image)
@@ -38,9 +38,9 @@ def to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB, or RGBA, of a picture ``in_8_bits`` under its own ICC profile.
+    """Convert the result of ``to_8_bit`` by its ICC profile to RGB, or to RGBA if it has alpha.
 
-    A profile that is broken, or made for other colours than these, is as good as none.
+    A profile that is damaged, or for another colour space, is ignored.
     """
     base = {"LA": "L", "RGBA": "RGB"}.get(image.mode, image.mode)
     converted = _apply_icc_profile(_convert_mode(image, base), profile)
@@ -54,11 +54,11 @@ def _convert_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _convert_16_bit_grey(image: Image.Image) -> Image.Image:
-    wide, clear = image.convert("I"), image.info.get("transparency")
+    wide, transparent = image.convert("I"), image.info.get("transparency")
     grey = wide.point(lambda value: value * (_MAX_8_BIT / _MAX_16_BIT) + 0.5).convert("L")
-    if isinstance(clear, int):
-        seen = ImageMath.lambda_eval(lambda given: (given["wide"] != clear) * _MAX_8_BIT, wide=wide)
-        grey.putalpha(seen.convert("L"))
+    if isinstance(transparent, int):
+        alpha = ImageMath.lambda_eval(lambda args: (args["wide"] != transparent) * _MAX_8_BIT, wide=wide)
+        grey.putalpha(alpha.convert("L"))
     return grey
 
 

@@ -1,4 +1,4 @@
-"""The frame of a rarity, drawn once for each look at four times its size, which smooths its edges."""
+"""The frame of a rarity, drawn once for each style at four times its size for antialiasing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cards.thumbnails.style import Colour, FrameStyle
 WIDTH, HEIGHT = 300, 400
 _SUPERSAMPLING = 4
 _TRANSPARENT = (0, 0, 0, 0)
-# In pixels of the finished thumbnail: around the card, the card's corners, the frame's breadth, the badge.
+# In pixels of the thumbnail.
 _MARGIN, _CORNER_RADIUS, _FRAME_WIDTH = 9, 20, 10
 _BADGE_RADIUS, _BADGE_RING_WIDTH = 27, 3
 _INNER_EDGE = _MARGIN + _FRAME_WIDTH
@@ -22,7 +22,7 @@ WINDOW_BOX = (_INNER_EDGE, _INNER_EDGE, WIDTH - _INNER_EDGE, HEIGHT - _INNER_EDG
 
 @dataclass(frozen=True)
 class Frame:
-    """Everything but the illustration: ``window`` is the mask of where that shows, ``overlay`` lies on it."""
+    """Everything but the illustration: ``window`` is its mask, ``overlay`` is drawn over it."""
 
     window: Image.Image
     overlay: Image.Image
@@ -30,20 +30,20 @@ class Frame:
 
 
 @lru_cache(maxsize=64)
-def render_frame(look: FrameStyle) -> Frame:
+def render_frame(style: FrameStyle) -> Frame:
     card, window = (
         _rounded_mask(_MARGIN, _CORNER_RADIUS),
         _rounded_mask(_INNER_EDGE, _CORNER_RADIUS - _FRAME_WIDTH + 1),
     )
     overlay = Image.new("RGBA", (WIDTH * _SUPERSAMPLING, HEIGHT * _SUPERSAMPLING), _TRANSPARENT)
-    _composite_colour(overlay, look.colour if look.glow else (0, 0, 0), _outer_glow_mask(card, look.glow))
+    _composite_colour(overlay, style.colour if style.glow else (0, 0, 0), _outer_glow_mask(card, style.glow))
     _composite_colour(
-        overlay, look.lighter(0.2) if look.glow else (0, 0, 0), _inner_glow_mask(window, look.glow)
+        overlay, style.lighter(0.2) if style.glow else (0, 0, 0), _inner_glow_mask(window, style.glow)
     )
-    _draw_band(overlay, look, ImageChops.subtract(card, window))
-    if look.badge:
-        _draw_badge(overlay, look)
-    return Frame(_downsample(window).crop(WINDOW_BOX), _downsample(overlay), look.darker(0.7))
+    _draw_band(overlay, style, ImageChops.subtract(card, window))
+    if style.badge:
+        _draw_badge(overlay, style)
+    return Frame(_downsample(window).crop(WINDOW_BOX), _downsample(overlay), style.darker(0.7))
 
 
 def _rounded_mask(inset: float, radius: float) -> Image.Image:
@@ -69,28 +69,28 @@ def _composite_colour(overlay: Image.Image, colour: Colour, mask: Image.Image) -
 
 
 def _outer_glow_mask(card: Image.Image, glow: bool) -> Image.Image:
-    """What falls around the card: light of its colour, or a faint shadow."""
+    """Return the mask of the glow around the card, or of a faint shadow."""
     soft = _blur_mask(card, 3.6 if glow else 2.4)
     return ImageChops.subtract(soft.point([round(v * (1.0 if glow else 0.45)) for v in range(256)]), card)
 
 
 def _inner_glow_mask(window: Image.Image, glow: bool) -> Image.Image:
-    """The same along the inner edge of the frame, on the illustration."""
+    """Return the mask of the glow or shadow on the illustration, along the inner edge of the frame."""
     soft = ImageChops.invert(_blur_mask(window, 5 if glow else 4))
     strength = 0.85 if glow else 0.6
     return ImageChops.multiply(soft.point([round(v * strength) for v in range(256)]), window)
 
 
 def _blur_mask(mask: Image.Image, radius: float) -> Image.Image:
-    """At the size of the thumbnail, where a blur costs a sixteenth."""
+    """Blur at the size of the thumbnail, which takes a sixteenth of the time."""
     return (
         _downsample(mask).filter(ImageFilter.GaussianBlur(radius)).resize(mask.size, Image.Resampling.BICUBIC)
     )
 
 
-def _draw_band(overlay: Image.Image, look: FrameStyle, band: Image.Image) -> None:
-    """Lit from above, with a bright outer and a dark inner edge."""
-    overlay.paste(_vertical_gradient(overlay.size, look.lighter(0.4), look.darker(0.3)), (0, 0), band)
+def _draw_band(overlay: Image.Image, style: FrameStyle, band: Image.Image) -> None:
+    """Draw the frame's band, lit from above, with a bright outer and a dark inner edge."""
+    overlay.paste(_vertical_gradient(overlay.size, style.lighter(0.4), style.darker(0.3)), (0, 0), band)
     bright = ImageChops.subtract(
         _rounded_mask(_MARGIN, _CORNER_RADIUS), _rounded_mask(_MARGIN + 1.5, _CORNER_RADIUS - 1.5)
     )
@@ -98,8 +98,8 @@ def _draw_band(overlay: Image.Image, look: FrameStyle, band: Image.Image) -> Non
         _rounded_mask(_INNER_EDGE - 1.5, _CORNER_RADIUS - _FRAME_WIDTH + 2.5),
         _rounded_mask(_INNER_EDGE, _CORNER_RADIUS - _FRAME_WIDTH + 1),
     )
-    overlay.paste(_vertical_gradient(overlay.size, look.lighter(0.75), look.darker(0.1)), (0, 0), bright)
-    overlay.paste(_vertical_gradient(overlay.size, look.darker(0.65), look.darker(0.35)), (0, 0), dark)
+    overlay.paste(_vertical_gradient(overlay.size, style.lighter(0.75), style.darker(0.1)), (0, 0), bright)
+    overlay.paste(_vertical_gradient(overlay.size, style.darker(0.65), style.darker(0.35)), (0, 0), dark)
 
 
 def _vertical_gradient(size: tuple[int, int], top: Colour, bottom: Colour) -> Image.Image:
@@ -107,8 +107,8 @@ def _vertical_gradient(size: tuple[int, int], top: Colour, bottom: Colour) -> Im
     return Image.composite(Image.new("RGB", size, bottom), Image.new("RGB", size, top), ramp).convert("RGBA")
 
 
-def _draw_badge(overlay: Image.Image, look: FrameStyle) -> None:
-    """A medallion on the lower edge of the frame, its icon in the colour of the rarity."""
+def _draw_badge(overlay: Image.Image, style: FrameStyle) -> None:
+    """Draw a medallion on the lower edge of the frame, with an icon in the rarity's colour."""
     centre = (WIDTH / 2, HEIGHT - _MARGIN - _BADGE_RADIUS - 1)
     shadow = _blur_mask(_disc_mask(overlay.size, centre, _BADGE_RADIUS), 3).point(
         [round(v * 0.6) for v in range(256)]
@@ -121,9 +121,9 @@ def _draw_badge(overlay: Image.Image, look: FrameStyle) -> None:
     left, top = (round(c - _BADGE_RADIUS) * _SUPERSAMPLING for c in centre)
     part = (left, top, left + 2 * _BADGE_RADIUS * _SUPERSAMPLING, top + 2 * _BADGE_RADIUS * _SUPERSAMPLING)
     for mask, light, shade in (
-        (ring, look.lighter(0.65), look.darker(0.35)),
-        (disc, look.darker(0.88), look.darker(0.7)),
-        (_badge_icon_mask(overlay.size, centre, look.badge), look.lighter(0.7), look.lighter(0.05)),
+        (ring, style.lighter(0.65), style.darker(0.35)),
+        (disc, style.darker(0.88), style.darker(0.7)),
+        (_badge_icon_mask(overlay.size, centre, style.badge), style.lighter(0.7), style.lighter(0.05)),
     ):
         overlay.paste(_vertical_gradient(ring.crop(part).size, light, shade), part[:2], mask.crop(part))
 

@@ -1,4 +1,4 @@
-"""Thumbnails made of stale cards, stored, and entered among the assets."""
+"""Generation of the thumbnails of stale cards: rendered, stored, and recorded as assets."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from cards.thumbnails.stale import is_external_url, thumbnail_name
 from cards.thumbnails.style import FrameStyle
 
 ASSET_TYPE = "thumbnail"
-# The next picture is drawn while a disk, or a bucket far away, takes the last ones.
+# Uploads of finished thumbnails overlap with the rendering of the next one.
 _STORAGE_THREADS = 4
 
 
 def generate_thumbnails(cards: Sequence[Any]) -> Mapping[Any, Mapping[str, str] | Exception]:
-    """The thumbnail of each card of ``stale_cards()``, or why it has none.
+    """Return, by primary key, the new values of each card of ``stale_cards()``, or its error.
 
-    A file and its asset never change once they are there: the name tells what the file was made from, and its
-    checksum. So both are true whether or not the card comes to name them, and harmless when made twice. One
-    that was made before, as that of a promotion that is taken back, is used again.
+    Files and assets are immutable: the name contains digests of the input and the checksum of the file. So
+    they stay valid if the card's update fails, and writing them twice is harmless. An existing one, such
+    as the old one after the revert of a promotion, is reused.
     """
-    known, assets, stored = _existing_names(cards), [], []
+    existing, assets, stored = _existing_names(cards), [], []
     answers: dict[Any, Mapping[str, str] | Exception] = {}
     with ThreadPoolExecutor(_STORAGE_THREADS) as pool:
         for card in cards:
             try:
-                name = known.get(_name_prefix(card), "")
+                name = existing.get(_name_prefix(card), "")
                 if not name and card.image and not is_external_url(card.image):
                     asset, content = _render_asset(card)
                     name = asset.file_path
@@ -50,29 +50,29 @@ def generate_thumbnails(cards: Sequence[Any]) -> Mapping[Any, Mapping[str, str] 
 
 
 def _existing_names(cards: Sequence[Any]) -> dict[str, str]:
-    """The names of thumbnails of these cards that are there already, by all of the name but the checksum."""
+    """Return the names of the cards' existing thumbnails, keyed by the name without the checksum."""
     names = Asset.objects.filter(card__in=[card.pk for card in cards], asset_type=ASSET_TYPE).values_list(
         "file_path", flat=True
     )
-    wanted = {_name_prefix(card) for card in cards}
-    found = ((name.rpartition("-")[0] + "-", name) for name in names)
-    return {beginning: name for beginning, name in found if beginning in wanted and _is_stored(name)}
+    prefixes = {_name_prefix(card) for card in cards}
+    pairs = ((name.rpartition("-")[0] + "-", name) for name in names)
+    return {beginning: name for beginning, name in pairs if beginning in prefixes and _is_stored(name)}
 
 
 def _name_prefix(card: Any) -> str:
-    """All of the name of its thumbnail but the checksum."""
+    """Return the name of its thumbnail without the checksum."""
     return thumbnail_name(card.picture_, card.dress_ or "", "").removesuffix(".webp")
 
 
 def _is_stored(name: str) -> bool:
     try:
         return default_storage.exists(name)
-    except SuspiciousFileOperation:  # whoever edits assets can write any path
+    except SuspiciousFileOperation:  # assets may be edited, so that a path may be anything
         return False
 
 
 def _render_asset(card: Any) -> tuple[Asset, bytes]:
-    """Its asset, not saved yet, and the bytes of the file. Raises ValueError."""
+    """Return its unsaved asset, and the bytes of the file. Raises InvalidImage."""
     if card.look_ is None:
         raise InvalidImage(f"there is no presentation rule for its rarity {card.rarity!r}")
     content = render_thumbnail(card.image, FrameStyle.parse(card.look_))
@@ -98,6 +98,8 @@ def _store_file(name: str, content: bytes) -> None:
 
 
 def _save_assets(assets: list[Asset]) -> None:
-    """Save the assets of cards that are still there, but for those that a twin has saved."""
-    there = set(Card.objects.filter(pk__in=[asset.card_id for asset in assets]).values_list("pk", flat=True))
-    Asset.objects.bulk_create([a for a in assets if a.card_id in there], ignore_conflicts=True)
+    """Save the assets of cards that still exist; another process may have saved some of them."""
+    present = set(
+        Card.objects.filter(pk__in=[asset.card_id for asset in assets]).values_list("pk", flat=True)
+    )
+    Asset.objects.bulk_create([a for a in assets if a.card_id in present], ignore_conflicts=True)

@@ -1,4 +1,4 @@
-"""An illustration out of the storage, refused in words where it is none that can be shown."""
+"""Loading of an illustration from the storage; an unusable one raises InvalidImage."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from cards.thumbnails.colour import fix_png_transparency, to_8_bit, to_srgb
 
-# Those that load_pack stores. Pillow knows others that start programs, as EPS does.
+# The formats that load_pack stores. For others, such as EPS, Pillow may start programs.
 _IMAGE_FORMATS = ("AVIF", "GIF", "JPEG", "PNG", "WEBP")
-# A picture of a few kilobytes can be one of gigabytes once it is unpacked: its header tells.
+# Checked by the header: a file of kilobytes can be gigabytes when decoded.
 _MAX_PIXELS = 64_000_000
-# Pillow may halve an image cheaply while it stays this much larger than asked; the eye sees no difference.
+# Pillow may first reduce an image by a fast method while it stays this many times larger; not visible.
 _REDUCING_GAP = 2.0
-# What EXIF's orientations ask for; those from 5 on change width and height.
+# The transposition for each EXIF orientation; those from 5 on swap width and height.
 _EXIF_TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,13 +33,13 @@ _SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)
 
 
 class InvalidImage(ValueError):
-    """Why an illustration cannot be shown; the message is for the failed row."""
+    """An illustration cannot be rendered; the message is stored with the failed row."""
 
 
 def load_illustration(name: str, size: tuple[int, int]) -> Image.Image:
-    """The stored illustration, upright, scaled and cut to cover ``size``; RGB, or RGBA, in sRGB.
+    """Return the stored illustration, upright, scaled and cropped to ``size``; RGB or RGBA, in sRGB.
 
-    Raises BadPicture.
+    Raises InvalidImage.
     """
     with _open_stored_file(name) as file, _translate_pillow_errors(name):
         image = Image.open(file, formats=_IMAGE_FORMATS)
@@ -60,7 +60,7 @@ def _open_stored_file(name: str) -> Iterator[IO[Any]]:
     try:
         file = default_storage.open(name)
     except SuspiciousFileOperation:
-        raise InvalidImage(f"{name} leads out of the storage") from None
+        raise InvalidImage(f"{name} is outside the storage") from None
     except FileNotFoundError:
         raise InvalidImage(f"{name} is not in the storage") from None
     except OSError as exc:
@@ -71,7 +71,7 @@ def _open_stored_file(name: str) -> Iterator[IO[Any]]:
 
 @contextmanager
 def _translate_pillow_errors(name: str) -> Iterator[None]:
-    """Pillow's errors, of which each format has its own, in words."""
+    """Translate the errors of Pillow, which differ by format, to InvalidImage."""
     try:
         yield
     except InvalidImage:
@@ -79,24 +79,26 @@ def _translate_pillow_errors(name: str) -> Iterator[None]:
     except Image.DecompressionBombError as exc:
         raise InvalidImage(f"{name} has more than {_MAX_PIXELS:,} pixels") from exc
     except UnidentifiedImageError as exc:
-        raise InvalidImage(f"{name} is no picture: none of {', '.join(_IMAGE_FORMATS)}") from exc
+        raise InvalidImage(
+            f"{name} is not a picture in one of the formats {', '.join(_IMAGE_FORMATS)}"
+        ) from exc
     except Exception as exc:
         raise InvalidImage(f"{name} is damaged: {exc or type(exc).__name__}") from exc
 
 
 def _draft_size(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
-    """What a JPEG is to be unpacked to at least, as it lies: it is turned only after that."""
+    """Return the minimum size to decode a JPEG to, before it is rotated."""
     width, height = (round(side * _REDUCING_GAP) for side in size)
     return (height, width) if _exif_orientation(image) in _SIDEWAYS_ORIENTATIONS else (width, height)
 
 
 def _exif_orientation(image: Image.Image) -> int:
-    """How the picture is to be turned, as EXIF counts it; 0 where its EXIF data cannot be read."""
+    """Return the EXIF orientation, 0 if the EXIF data cannot be read."""
     try:
-        told = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # each kind of damage has its own
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # damaged EXIF data raise many types of errors
         return 0
-    return told if isinstance(told, int) else 0
+    return orientation if isinstance(orientation, int) else 0
 
 
 def _apply_orientation(image: Image.Image) -> Image.Image:
@@ -108,7 +110,7 @@ def _apply_orientation(image: Image.Image) -> Image.Image:
 
 
 def _crop_to_cover(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """What is cut off is cut off evenly on both sides."""
+    """Scale to cover ``size``, and crop evenly on both sides."""
     scale = min(image.width / size[0], image.height / size[1])
     width, height = size[0] * scale, size[1] * scale
     left, top = (image.width - width) / 2, (image.height - height) / 2

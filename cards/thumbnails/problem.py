@@ -1,4 +1,4 @@
-"""Why a card has no thumbnail of its picture and rarity, where it has none."""
+"""The reason why a card has no current thumbnail, for the admin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ops.models import Failure
 
 
 def thumbnail_problem(card: Card) -> str:
-    """Of one card; "" where its thumbnail is as it should be, or is still to be rendered."""
+    """Return the reason; "" if the thumbnail is current or not yet rendered."""
     stale: Any = stale_cards().filter(pk=card.pk).first()
     if stale is None:
         return ""

@@ -1,4 +1,4 @@
-"""Which thumbnails are stale: told by their own names.
+"""Which thumbnails are stale, as their names tell.
 
 # Note [A thumbnail's name says what it was made from]
 A thumbnail is called ``thumbnails/3f/3f<30 more>-<12>-<16>.webp``: the digest of its card and picture, the
@@ -20,7 +20,7 @@ from ops.operations.scope import Scope
 from ops.runs import followups
 
 STORAGE_FOLDER = "thumbnails/"
-# To be raised when thumbnails are drawn otherwise than before: all of them are stale then.
+# Increment this when the rendering changes: all thumbnails are stale then.
 DRAWING_VERSION = 2
 _PICTURE_DIGEST_LENGTH, _STYLE_DIGEST_LENGTH = 32, 12
 _PICTURE_DIGEST_START = len(STORAGE_FOLDER) + len("3f/") + 1
@@ -29,32 +29,32 @@ _THUMBNAIL_NAME_REGEX = (
     rf"^{STORAGE_FOLDER}[0-9a-f]{{2}}/[0-9a-f]{{{_PICTURE_DIGEST_LENGTH}}}"
     rf"-[0-9a-f]{{{_STYLE_DIGEST_LENGTH}}}-[0-9a-f]{{16}}\.webp$"
 )
-# No picture in the storage: none at all, or one that ``is_elsewhere``.
+# No picture in the storage: none at all, or an external URL.
 _HAS_EXTERNAL_IMAGE = Q(image__contains="://") | Q(image__startswith="//") | Q(image__istartswith="data:")
 _HAS_NO_STORED_IMAGE = Q(image="") | _HAS_EXTERNAL_IMAGE
 
 
 def thumbnail_name(picture: str, dress: str, checksum: str) -> str:
-    """See Note [A thumbnail's name says what it was made from]."""
+    """Build the name from digests and checksum: Note [A thumbnail's name says what it was made from]."""
     return f"{STORAGE_FOLDER}{picture[:2]}/{picture}-{dress}-{checksum[:16]}.webp"
 
 
 def is_external_url(image: str) -> bool:
-    """Whether it is an address in the web, from where nothing is fetched: there is no thumbnail to make."""
+    """Return whether the image is a URL: it is not downloaded, so there is no thumbnail."""
     return "://" in image or image.lower().startswith(("//", "data:"))
 
 
 def stale_cards() -> QuerySet[Card]:
-    """Cards whose thumbnail is not, or no longer, that of their picture and rarity.
+    """Return the cards whose thumbnail does not match their picture and rarity.
 
-    A card without a picture in the storage is stale while it has one that was made here.
+    A card without a picture in the storage is stale if it has a thumbnail that was rendered here.
 
-    Each has ``picture_`` and ``dress_``, the digests of which its name is to be made, and ``look_``, what its
-    rule says; the last two are None where its rarity has no rule.
+    Annotations: ``picture_`` and ``dress_``, the digests of the new name, and ``look_``, the text of the
+    rule; the last two are None if the rarity has no rule.
     """
-    dresses = PresentationRule.objects.values_list(Concat("rarity", Value(" "), _style_digest()))
-    fresh = Q(made_of=F("picture_"), dressed__in=dresses)
-    framed = Card.objects.alias(
+    current_styles = PresentationRule.objects.values_list(Concat("rarity", Value(" "), _style_digest()))
+    fresh = Q(made_of=F("picture_"), dressed__in=current_styles)
+    annotated = Card.objects.alias(
         made_of=Substr("thumbnail", _PICTURE_DIGEST_START, _PICTURE_DIGEST_LENGTH),
         dressed=Concat("rarity", Value(" "), Substr("thumbnail", _STYLE_DIGEST_START, _STYLE_DIGEST_LENGTH)),
     ).annotate(
@@ -63,13 +63,13 @@ def stale_cards() -> QuerySet[Card]:
         dress_=_rule_subquery(_style_digest()),
     )
     left_over = Q(thumbnail__regex=_THUMBNAIL_NAME_REGEX)
-    return framed.filter((~_HAS_NO_STORED_IMAGE & ~fresh) | (_HAS_NO_STORED_IMAGE & left_over))
+    return annotated.filter((~_HAS_NO_STORED_IMAGE & ~fresh) | (_HAS_NO_STORED_IMAGE & left_over))
 
 
 def request_stale_rendering(performed_by: str, *keys: Any) -> None:
-    """Let the workers render what a change that is no run has made stale; in its transaction.
+    """Request a rendering run, in the transaction of a change that is not itself a run.
 
-    With ``keys``, of cards that were saved one by one, nobody looks through all the others.
+    With ``keys``, the run is limited to these cards and does not scan the others.
     """
     scope = Scope.of_keys(keys) if keys else Scope()
     followups.request_followup("render_thumbnails", performed_by, scope=scope)
@@ -88,6 +88,6 @@ def _style_digest() -> Expression:
     return Left(MD5(Concat(_style_text(), Value(f" {DRAWING_VERSION}"))), _STYLE_DIGEST_LENGTH)
 
 
-def _rule_subquery(told: Expression) -> Subquery:
+def _rule_subquery(expression: Expression) -> Subquery:
     rule = PresentationRule.objects.filter(rarity=OuterRef("rarity")).order_by()
-    return Subquery(rule.values_list(told), output_field=TextField())
+    return Subquery(rule.values_list(expression), output_field=TextField())

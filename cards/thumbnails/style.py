@@ -1,4 +1,4 @@
-"""What a presentation rule says of a frame: its colour, its glow, its badge."""
+"""The style of a frame by its presentation rule: colour, glow, badge."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FrameStyle(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> FrameStyle:
-        """From what the database says: ``#4A90E2 true diamond``. A badge that nobody can draw is left out."""
+        """Parse the text of `stale_cards`: ``#4A90E2 true diamond``. An unknown badge is left out."""
         colour, glow, badge = text.split(" ", 2)
         return cls(colour, glow == "true", badge if badge in BADGES else "")
 
@@ -36,6 +36,6 @@ class FrameStyle(NamedTuple):
 
 
 def mix_colours(one: Colour, other: Colour, share: float) -> Colour:
-    """``share`` of the other colour, 0 to 1."""
+    """Mix two colours; ``share`` is that of the other one, 0 to 1."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue

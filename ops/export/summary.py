@@ -17,7 +17,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from ops.exceptions import InvalidContent, OpsError
 from ops.export.files import FileFormat, FileResult, list_file_formats
 from ops.export.reader import ExpectedFile, ExportFile
-from ops.formatting import quote_truncated, truncate
+from ops.formatting import quote_truncated, to_camel_case, truncate
 from ops.json_reader import DuplicateKey, ExactDecoder, format_decode_error
 
 SUMMARY_FILENAME = "export_summary.json"
@@ -47,7 +47,7 @@ class Summary:
     def as_json(self) -> dict[str, Any]:
         return {
             "exportedAt": self.exported_at,
-            "counts": {_to_camel_case(dataset): result.rows for dataset, result in self.files.items()},
+            "counts": {to_camel_case(dataset): result.rows for dataset, result in self.files.items()},
             "kyndo": settings.VERSION,
             "seconds": self.seconds,
             "snapshot": self.snapshot,
@@ -156,7 +156,7 @@ def _expected_files(summary: dict[str, Any], datasets: Sequence[str]) -> dict[st
         if dataset in expected_files:
             other = expected_files[dataset][0]
             raise InvalidContent(f"{SUMMARY_FILENAME} names two files of {dataset}: {other} and {name}.")
-        if summary["counts"].get(_to_camel_case(dataset)) != expected.rows:
+        if summary["counts"].get(to_camel_case(dataset)) != expected.rows:
             raise InvalidContent(
                 f"{SUMMARY_FILENAME} contradicts itself: counts and files give {name} different rows."
             )
@@ -203,8 +203,3 @@ def read_applied_migrations() -> dict[str, list[str]]:
     for app, name in sorted(MigrationRecorder(connection).applied_migrations()):
         applied.setdefault(app, []).append(name)
     return applied
-
-
-def _to_camel_case(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)

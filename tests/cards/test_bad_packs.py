@@ -21,7 +21,7 @@ BAD_ROWS: dict[str, tuple[Any, str]] = {
     "cardId is null": (card(cardId=None), "cardId is missing"),
     "cardId is empty": (card(""), "cardId is empty"),
     "cardId is a number": (card(cardId=7), "cardId is the number 7, not text"),
-    "cardId holds a space": (card("a b"), "cardId 'a b' holds a space"),
+    "cardId holds a space": (card("a b"), "cardId 'a b' contains a space"),
     "cardId is too long": (card("x" * 129), "cardId has 129 characters, 128 at most"),
     "no title": ({"cardId": "c", "packId": "p"}, "title is missing, and 'c' is a new row"),
     "title is blank": (card(title=" "), "title is empty"),
@@ -40,30 +40,30 @@ BAD_ROWS: dict[str, tuple[Any, str]] = {
         card(rarity="rare", rarityV2="epic"),
         "rarity is 'rare', rarityV2 is 'epic': they must be equal",
     ),
-    "NUL": (card(title="a\0b"), "title holds a NUL character (\\u0000), which PostgreSQL cannot store"),
+    "NUL": (card(title="a\0b"), "title contains a NUL character (\\u0000), which PostgreSQL cannot store"),
     "NUL in metadata": (
         card(metadata={"a": ["\0"]}),
-        "metadata holds a NUL character (\\u0000), which PostgreSQL cannot store",
+        "metadata contains a NUL character (\\u0000), which PostgreSQL cannot store",
     ),
     "half a character": (
         card(title="a\ud83d"),
-        "title holds half a character (\\ud83d), which is not Unicode",
+        "title contains half a surrogate pair (\\ud83d), which is not Unicode",
     ),
     "half a character in metadata": (
         card(metadata={"\udc00": 1}),
-        "metadata holds half a character (\\udc00), which is not Unicode",
+        "metadata contains half a surrogate pair (\\udc00), which is not Unicode",
     ),
     "a control character in an id": (
         card("a\x1b[2J"),
-        "cardId holds the character '\\x1b', which nobody sees",
+        "cardId contains the invisible character '\\x1b'",
     ),
     "a hidden character in an id": (
         card("a\u200b"),
-        "cardId holds the character '\\u200b', which nobody sees",
+        "cardId contains the invisible character '\\u200b'",
     ),
     "a line break in a pack's id": (
         card(packId="a\nb"),
-        "packId holds the character '\\n', which nobody sees",
+        "packId contains the invisible character '\\n'",
     ),
     "metadata is a list": (card(metadata=[1]), "metadata is a list, not an object"),
     "metadata is text": (
@@ -112,8 +112,8 @@ def test_a_metadata_key_given_twice_is_a_bad_row(write: Write) -> None:
 def test_a_repeated_card_names_the_first_place(write: Write) -> None:
     _, said = refusal(write({"cards": [card("a"), card("b"), card("a"), card("a")]}))
     assert said.splitlines()[1:] == [
-        "  cards[2]  cardId 'a' was given before, in cards[0]",
-        "  cards[3]  cardId 'a' was given before, in cards[0]",
+        "  cards[2]  cardId 'a' is given before, in cards[0]",
+        "  cards[3]  cardId 'a' is given before, in cards[0]",
     ]
 
 
@@ -135,7 +135,7 @@ def test_bad_rows_of_csv_are_named_by_the_line_on_which_they_begin(write: Write)
         "  line 5  title is missing, and 'b' is a new row",
         "  line 6  has 2 cells, the header has 3",
         "  line 7  has 4 cells, the header has 3",
-        "  line 9  cardId 'a' was given before, in line 2",
+        "  line 9  cardId 'a' is given before, in line 2",
     ]
 
 
@@ -177,7 +177,7 @@ BAD_FILES: dict[str, tuple[str, str | bytes, str]] = {
     "another shape": (
         "p.json",
         '{"birds": []}',
-        'it has no list "cards" or "assets"; at its top it has "birds".',
+        'it has no list "cards" or "assets"; its top level has "birds".',
     ),
     "a name twice": ("p.json", '{"packId": "p", "cards": [], "packId": "q"}', 'it gives "packId" twice.'),
     "a list twice": ("p.json", '{"cards": [{"cardId": "c"}], "cards": []}', 'it gives "cards" twice.'),
@@ -213,7 +213,7 @@ def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path) -> None:
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(pipe := tmp_path / "pipe.json")
-    assert refusal(pipe) == (2, f"Cannot read {pipe}: a pack is read twice, so it must be a file.")
+    assert refusal(pipe) == (2, f"Cannot read {pipe}: a pack must be a regular file, since it is read twice.")
 
 
 def test_a_header_that_is_one_endless_cell_is_refused_in_words(write: Write) -> None:
@@ -229,7 +229,7 @@ def test_a_check_of_the_site_is_told_before_it_refuses_the_row(write: Write, fla
     status, said = refusal(write([card("good"), card(title="a bad one", tags=["x"])]), *flags)
     assert status == 1
     assert said.splitlines()[1].startswith(
-        """  row [1]  'a bad one, {x}' breaks the constraint "trial": CHECK"""
+        """  row [1]  'a bad one, {x}' violates the constraint "trial": CHECK"""
     )
 
 
@@ -249,7 +249,7 @@ def test_a_row_with_several_reasons_is_one_bad_row(write: Write) -> None:
         f"{said.split(' was')[0]} was refused: 3 bad rows. Nothing was loaded.",
         "  line 2  title and packId are missing, and 'a9' is a new row",
         "  line 3  title and packId are missing, and 'b9' is a new row",
-        "  line 4  cardId 'b9' was given before, in line 3",
+        "  line 4  cardId 'b9' is given before, in line 3",
     ]
 
 
@@ -289,5 +289,5 @@ def test_without_rules_a_pack_is_refused_with_the_command_that_loads_them(write:
     status, said = refusal(write([card()]))
     assert (status, said) == (
         1,
-        "There are no presentation rules yet. Load them first: manage.py load_rules --execute",
+        "There are no presentation rules. Load them first: manage.py load_rules --execute",
     )

@@ -51,7 +51,7 @@ def test_another_seed_makes_other_cards_and_more_cards_begin_with_the_same() -> 
 def test_making_them_again_leaves_those_that_exist_as_they_are_now() -> None:
     generate("20")
     Card.objects.update(rarity="legendary")
-    assert generate("30") == "10 cards created; 20 were there before."
+    assert generate("30") == "10 cards created; 20 existed already."
     assert Card.objects.filter(rarity="legendary").count() >= 20
 
 

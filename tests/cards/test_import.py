@@ -75,7 +75,7 @@ def test_a_preview_writes_nothing_and_says_how_to_execute(tmp_path: Path) -> Non
     empty()
     said = run("import_json", tmp_path / "e").splitlines()
     assert said[1:] == [
-        "The database is empty: rows keep their ids and times, and the audit log is the export's.",
+        "The database is empty: rows keep their ids and times, and the audit log is taken from the export.",
         "",
         "                      to create  to change  unchanged",
         "  presentation rules  2          0          0",
@@ -118,7 +118,7 @@ def test_a_merge_audits_what_it_changes_maps_the_keys_and_is_idempotent(tmp_path
 
     said = run("import_json", tmp_path / "e", "--execute", "--as", "ada").splitlines()
     assert said[1:] == [
-        "The database is in use: rows are merged, and what changes is audited as this import's.",
+        "The database is not empty: rows are merged, and the changes are recorded in the audit log.",
         "",
         "                      created  changed  unchanged",
         "  presentation rules  0        0        1",

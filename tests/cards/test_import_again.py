@@ -47,8 +47,8 @@ def test_a_row_that_was_renamed_there_makes_no_second_one_here(
     for flags in ([], ["--execute"]):
         status, said = refusal(node, *flags, command="import_json")
         assert status == 1
-        assert f"  row [0]  {key} 'renamed' would be a second row of id 'cl" in said
-        assert said.endswith(f"which is '{told}' here: give that one the name 'renamed'")
+        assert f"  row [0]  {key} 'renamed' has id 'cl" in said
+        assert said.endswith(f"which here belongs to '{told}': first rename that row to 'renamed'")
     (Card if name == "cards" else Asset).objects.filter(
         **{"card_id" if name == "cards" else "asset_key": told}
     ).update(**{"card_id" if name == "cards" else "asset_key": "renamed"})

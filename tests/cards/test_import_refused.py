@@ -29,12 +29,12 @@ refused = partial(refusal, command="import_json")
             '"rarity": "mythic"',
             "rarity 'mythic' is unknown; the rarities are",
         ),
-        ("cards.json", '"Copetón"', '"a\\u0000"', "row [1]  title holds a NUL character (\\u0000)"),
+        ("cards.json", '"Copetón"', '"a\\u0000"', "row [1]  title contains a NUL character (\\u0000)"),
         (
             "cards.json",
             '"cardId": "loro"',
             '"cardId": "copetón"',
-            "cardId 'copetón' was given before, in row [1]",
+            "cardId 'copetón' is given before, in row [1]",
         ),
         (
             "cards.json",
@@ -42,8 +42,8 @@ refused = partial(refusal, command="import_json")
             "2024-01-32T14",
             "createdAt is the text '2024-01-32T14:30:00.000Z', not a",
         ),
-        ("cards.json", "images/loro.webp", "../loro.webp", "image '../loro.webp' leads out of its folder"),
-        ("assets.json", "thumbs/", "../../", "filePath '../../aguila.webp' leads out of its folder"),
+        ("cards.json", "images/loro.webp", "../loro.webp", "image '../loro.webp' is outside its folder"),
+        ("assets.json", "thumbs/", "../../", "filePath '../../aguila.webp' is outside its folder"),
         ("assets.json", '"metadata"', '"cardId": "none", "metadata"', "its card 'none' is not in the export"),
         # By the database, when the cards are written already.
         ("assets.json", "image/webp", "webp", "assets_mime_type_shape"),

@@ -117,7 +117,7 @@ def test_the_shape_of_cards(write: Write) -> None:
 
 def test_a_pack_that_miscounts_itself_is_loaded_and_told_so(write: Write) -> None:
     said = load(write({"count": 3, "cards": [card()]}), "--execute").splitlines()
-    assert said[:3] == ["pack.json:", "  It says that it has 3 rows, but it has 1.", ""]
+    assert said[:3] == ["pack.json:", "  The pack declares 3 rows, but has 1.", ""]
     assert Card.objects.count() == 1
 
 

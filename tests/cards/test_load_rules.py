@@ -94,7 +94,7 @@ def test_two_rules_of_a_file_in_one_place_are_told(write: Write) -> None:
     twins = [{"rarity": name, "frameColor": "#123456", "sortOrder": 5} for name in ("a", "b")]
     for flags in ([], ["--execute"]):
         status, said = refusal(write(json.dumps(twins)), *flags, command="load_rules")
-        assert (status, said.splitlines()[1]) == (1, "  row [1]  sortOrder 5 is already that of 'a'")
+        assert (status, said.splitlines()[1]) == (1, "  row [1]  sortOrder 5 is already used by 'a'")
     assert rules() == []
     assert not AuditLog.objects.exists()
 
@@ -104,7 +104,7 @@ def test_a_place_that_is_taken_already_is_told_by_the_preview(write: Write) -> N
     load(None, "--execute", command="load_rules")
     rule = {"rarity": "Rare Holo", "frameColor": "#888888", "sortOrder": 20}
     _, said = refusal(write([rule]), command="load_rules")
-    assert said.splitlines()[1] == "  row [0]  sortOrder 20 is already that of 'rare'"
+    assert said.splitlines()[1] == "  row [0]  sortOrder 20 is already used by 'rare'"
     load(write([rule, {"rarity": "rare", "sortOrder": 21}]), "--execute", command="load_rules")
 
 

@@ -31,7 +31,7 @@ def test_the_same_id_decomposed_makes_no_second_card(write: Write, first: str, s
 
 def test_both_spellings_in_one_pack_are_one_id_given_twice(write: Write) -> None:
     _, said = refusal(write([card(NFC), card(NFD)]))
-    assert said.splitlines()[1] == f"  row [1]  cardId '{NFC}' was given before, in row [0]"
+    assert said.splitlines()[1] == f"  row [1]  cardId '{NFC}' is given before, in row [0]"
 
 
 @pytest.mark.parametrize("spelling", [NFC, NFD])
@@ -82,7 +82,7 @@ def test_pictures_that_are_not_beside_the_pack_are_told(write: Write) -> None:
         card("c", image="https://example.org/c.webp"),
         card("d", image="packs/p/d.0123456789ab.webp"),
     ])  # fmt: skip
-    told = f"  Not beside the pack, and left as named: 2 pictures; the first is 'none/{NFC}.webp'"
+    told = f"  Not found beside the pack, kept as given: 2 pictures; the first is 'none/{NFC}.webp'"
     assert load(pack).splitlines()[1] == told
     assert load(pack, "--execute").splitlines()[1] == told
 

@@ -64,7 +64,7 @@ def test_a_pack_with_a_row_on_each_line_is_loaded(write: Write) -> None:
         "  row [3]  is not an object",
     ]
     _, said = refusal(write("\n".join(lines), "p.json"))
-    assert said.endswith("there is more after its first object: with a row on each line, call it .jsonl.")
+    assert said.endswith("there is more after its first object: if each line is a row, name the file .jsonl.")
 
 
 def test_two_rarities_of_a_row_come_in_as_they_are_into_a_catalogue_in_use(node: Path) -> None:

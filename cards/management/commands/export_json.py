@@ -30,23 +30,26 @@ from ops.report.transfer import create_transfer_progress
 class Command(OpsCommand):
     help = (
         "Export the catalogue into a folder of JSON files, all from one snapshot: cards, presentation rules,"
-        " assets, the end of the audit log, and a summary. The folder appears whole or not at all."
+        " assets, the last rows of the audit log, and a summary. The folder is written atomically."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--output", type=parse_path, metavar="DIR", help="Where it appears (exports).")
-        parser.add_argument("--overwrite", action="store_true", help="Replace the export that is there.")
+        parser.add_argument("--output", type=parse_path, metavar="DIR", help="Folder to write (exports).")
+        parser.add_argument("--overwrite", action="store_true", help="Replace an existing export.")
         parser.add_argument(
             "--audit-logs",
             type=parse_audit_log_limit,
             default=DEFAULT_AUDIT_ROWS,
             metavar="all|N",
-            help=f"The last N of them ({DEFAULT_AUDIT_ROWS}).",
+            help=f"Number of audit rows, the newest ones ({DEFAULT_AUDIT_ROWS}).",
         )
         parser.add_argument(
-            "--format", choices=FORMATS, default=FORMATS[0], help="An array, or one object a line (json)."
+            "--format",
+            choices=FORMATS,
+            default=FORMATS[0],
+            help="A JSON array, or one JSON object per line (json).",
         )
-        parser.add_argument("--compress", action="store_true", help="With gzip.")
+        parser.add_argument("--compress", action="store_true", help="Compress the files with gzip.")
         parser.add_argument(
             "--filter",
             action=FilterAction,
@@ -55,29 +58,29 @@ class Command(OpsCommand):
             metavar="COLUMN=VALUE",
             help=f"Only these cards, with their assets and audit rows, and all rules; {FILTER_SYNTAX}.",
         )
-        parser.add_argument("--queue", action="store_true", help="Leave it to a worker, and return.")
+        parser.add_argument("--queue", action="store_true", help="Let a worker export, and return at once.")
         add_performed_by_argument(parser)
         add_json_argument(parser)
 
     def handle(self, **options: Any) -> None:
         form, scope = FileFormat(options["format"], options["compress"]), Scope(options["filter"])
-        wanted = ExportRequest(form, scope, options["audit_logs"], options["overwrite"])
+        request = ExportRequest(form, scope, options["audit_logs"], options["overwrite"])
         if options["queue"]:
-            self.enqueue_export(wanted, options)
+            self.enqueue_export(request, options)
         else:
-            self.export(wanted, options["output"] or Path("exports"), options)
+            self.export(request, options["output"] or Path("exports"), options)
 
-    def export(self, wanted: ExportRequest, target: Path, options: Mapping[str, Any]) -> None:
+    def export(self, request: ExportRequest, target: Path, options: Mapping[str, Any]) -> None:
         with stop_event() as stop:
-            summary = write_export(wanted, target, create_transfer_progress(options["json"]), stop)
+            summary = write_export(request, target, create_transfer_progress(options["json"]), stop)
         if options["json"]:
             self.stdout.write(json.dumps({"event": "exported", "path": str(target), **summary.as_json()}))
         else:
             self.write_lines(format_export_result(summary, target, manage_command("verify_export", target)))
 
-    def enqueue_export(self, wanted: ExportRequest, options: Mapping[str, Any]) -> None:
+    def enqueue_export(self, request: ExportRequest, options: Mapping[str, Any]) -> None:
         target = str(options["output"].absolute()) if options["output"] else ""
-        export, warning = queue.request_export(wanted, options["performed_by"], target)
+        export, warning = queue.request_export(request, options["performed_by"], target)
         if options["json"]:
             self.stdout.write(json.dumps({**export_document(export), "warning": warning}))
         else:
@@ -85,7 +88,7 @@ class Command(OpsCommand):
 
 
 def parse_audit_log_limit(text: str) -> int | None:
-    """None is all of them."""
+    """Parse ``all`` (None) or a number, for argparse."""
     if text == "all":
         return None
     try:

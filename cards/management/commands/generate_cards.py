@@ -21,20 +21,20 @@ _MAX_PACK_NAME_LENGTH = 64
 
 
 class Command(OpsCommand):
-    help = "Make N synthetic cards for trials and benchmarks: the same ones for the same seed."
+    help = "Create N synthetic cards for tests and benchmarks; the same seed gives the same cards."
     needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "count", type=positive_integer, metavar="N", help="How many cards there shall be."
+            "count", type=positive_integer, metavar="N", help="Number of cards with this seed and pack."
         )
-        parser.add_argument("--seed", type=int, default=1, metavar="S", help="Other seeds, other cards (1).")
+        parser.add_argument("--seed", type=int, default=1, metavar="S", help="Seed of the random values (1).")
         parser.add_argument(
             "--pack",
             type=parse_pack_name,
             default="synthetic",
             metavar="NAME",
-            help="Their pack (synthetic).",
+            help="Pack of the cards (synthetic).",
         )
         add_without_rarity_v2_flag(parser)
         add_performed_by_argument(parser)
@@ -44,20 +44,22 @@ class Command(OpsCommand):
         rows = synthetic.iter_cards(
             options["count"], options["seed"], options["pack"], without_rarity_v2=without
         )
-        signature = AuditContext("generate_cards", options["performed_by"], {"seed": options["seed"]})
-        with status_line() as say, StagingTable(Card, synthetic.COLUMNS) as staging:
-            staging.copy_in(iter_with_progress(rows, say))
-            say(f"Merging {staging.row_count:,} rows")
-            merge = Upsert(staging, "card_id")
-            counts = bulk_load.execute(merge, signature, update=False, insert_context=insert_context(without))
+        audit_context = AuditContext("generate_cards", options["performed_by"], {"seed": options["seed"]})
+        with status_line() as show_status, StagingTable(Card, synthetic.COLUMNS) as staging:
+            staging.copy_in(iter_with_progress(rows, show_status))
+            show_status(f"Merging {staging.row_count:,} rows")
+            upsert = Upsert(staging, "card_id")
+            counts = bulk_load.execute(
+                upsert, audit_context, update=False, insert_context=insert_context(without)
+            )
         self.write_lines([report.generation_summary(counts)])
 
 
 def parse_pack_name(text: str) -> str:
-    """The card ids begin with it, and must stay within their column."""
+    """Parse a pack name, for argparse; its length is limited, since card ids begin with it."""
     if not text.strip() or len(text) > _MAX_PACK_NAME_LENGTH:
-        raise ArgumentTypeError(f"{text!r} is no pack name: 1 to {_MAX_PACK_NAME_LENGTH} characters")
+        raise ArgumentTypeError(f"{text!r} is not a pack name: type 1 to {_MAX_PACK_NAME_LENGTH} characters")
     try:
         return clean_pack_id(text)
     except BadValue as exc:
-        raise ArgumentTypeError(f"{text!r} is no pack name: it {exc}") from exc
+        raise ArgumentTypeError(f"{text!r} is not a pack name: it {exc}") from exc

@@ -19,14 +19,17 @@ from ops.report.status import status_line
 
 class Command(OpsCommand):
     help = (
-        "Load an export of KYNDO, or of the Node backend: previewed first, then whole or not at all. Into an"
-        " empty database rows come as they were; into one that is in use they are merged, and audited."
+        "Load an export of KYNDO or of the Node backend in one transaction; without --execute, preview it. In"
+        " an empty database rows keep their times and ids; in any other they are merged and audited."
     )
     needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "folder", type=parse_path, metavar="DIR", help="What export_json wrote, or its Node ancestor."
+            "folder",
+            type=parse_path,
+            metavar="DIR",
+            help="Folder written by export_json or by the Node backend.",
         )
         add_mode_arguments(parser)
         add_performed_by_argument(parser)
@@ -34,17 +37,17 @@ class Command(OpsCommand):
 
     def handle(self, **options: Any) -> None:
         export = open_export(options["folder"], PART_NAMES)
-        with status_line() as say, loading.stage_export(export, say) as staged:
+        with status_line() as show_status, loading.stage_export(export, show_status) as staged:
             if options["execute"]:
-                say("Loading")
+                show_status("Loading")
                 empty, counts = loading.load_export(staged, options["performed_by"])
                 lines = report.result_lines(export, empty, counts)
             else:
-                empty, seen = loading.preview_export(staged)
-                counts = {part: preview.counts for part, preview in seen.items()}
-                words = [str(options["folder"]), *get_performed_by_flags(options["performed_by"])]
-                to_execute = manage_command("import_json", *words, "--execute")
-                lines = report.preview_lines(export, empty, seen, to_execute)
+                empty, previews = loading.preview_export(staged)
+                counts = {part: preview.counts for part, preview in previews.items()}
+                arguments = [str(options["folder"]), *get_performed_by_flags(options["performed_by"])]
+                to_execute = manage_command("import_json", *arguments, "--execute")
+                lines = report.preview_lines(export, empty, previews, to_execute)
         if options["json"]:
             lines = [report.result_json(empty, counts, executed=options["execute"])]
         self.write_lines(lines)

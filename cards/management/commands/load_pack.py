@@ -11,10 +11,9 @@ from ops.management.arguments import parse_path
 class Command(LoadCommand):
     name = "load_pack"
     help = (
-        "Load a pack of cards from JSON or CSV: previewed first, then whole or not at all. Cards that exist"
-        " keep what the pack does not give; keys that have no column go to metadata, where a pack replaces"
-        " the keys that it names and keeps the others. In CSV an empty cell is not given, and tags are"
-        " separated by ; or |."
+        "Load a pack of cards from JSON or CSV in one transaction; without --execute, preview it. Existing"
+        " cards keep the values that the pack does not give. Keys without a column are merged into metadata."
+        " In CSV an empty cell is a missing value, and tags are separated by ; or |."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,10 +25,10 @@ class Command(LoadCommand):
 
     def handle(self, **options: Any) -> None:
         illustrations = Illustrations(options["file"].parent)
-        layout = card_schema(illustrations, without_rarity_v2=options["without_rarity_v2"])
+        schema = card_schema(illustrations, without_rarity_v2=options["without_rarity_v2"])
         self.load(
             options["file"],
-            layout,
+            schema,
             options,
             before=illustrations.store_found,
             remarks=illustrations.missing_remarks,

@@ -13,11 +13,11 @@ _DEFAULT_RULES_FILE = Path(cards.__path__[0]) / "sample" / "presentation_rules.j
 
 class Command(LoadCommand):
     name = "load_rules"
-    help = "Load the presentation rules, which say how the cards of each rarity are dressed."
+    help = "Load the presentation rules: frame, glow and badge of the cards of each rarity."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        told = "JSON or CSV, in UTF-8; the house's four rarities by default."
-        parser.add_argument("file", type=parse_path, nargs="?", metavar="FILE", help=told)
+        help_text = "JSON or CSV, in UTF-8 (default: the four standard rarities)."
+        parser.add_argument("file", type=parse_path, nargs="?", metavar="FILE", help=help_text)
         super().add_arguments(parser)
 
     def handle(self, **options: Any) -> None:

@@ -15,12 +15,12 @@ from ops.report.transfer import create_transfer_progress
 
 class Command(OpsCommand):
     help = (
-        "Read an export back, every row of every file, and hold it against its summary; exits with 1 where"
-        " a file is not as it was exported."
+        "Read every row of an export and compare it with its summary; exits with 1 if a file differs from"
+        " what was exported."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folder", type=parse_path, metavar="DIR", help="What export_json wrote.")
+        parser.add_argument("folder", type=parse_path, metavar="DIR", help="Folder written by export_json.")
         add_json_argument(parser)
 
     def handle(self, **options: Any) -> None:

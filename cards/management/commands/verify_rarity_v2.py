@@ -21,9 +21,9 @@ class Command(OpsCommand):
         add_json_argument(parser)
 
     def handle(self, **options: Any) -> None:
-        found = verify_operation(build_operation(BackfillRarityV2, {}, timezone.now()), Scope())
+        checks = verify_operation(build_operation(BackfillRarityV2, {}, timezone.now()), Scope())
         self.write_lines(
-            [json.dumps({"event": "checks", "checks": found})] if options["json"] else format_checks(found)
+            [json.dumps({"event": "checks", "checks": checks})] if options["json"] else format_checks(checks)
         )
-        if any(check["found"] for check in found):
+        if any(check["found"] for check in checks):
             sys.exit(1)
