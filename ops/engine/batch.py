@@ -223,7 +223,8 @@ class BatchExecutor:
         if row is not None and not _have_inputs_changed(row, read, rows.query.annotation_select):
             raise NonTerminating(
                 f"{self.operation.name} changed row {row.pk}, which still matches get_queryset(): the run"
-                " would never end. Let get_queryset() leave out what get_changes() sets. Nothing was changed"
+                " would never end. Make get_queryset() exclude rows that have the new values."
+                " Nothing was changed"
             )
 
     def _handle_error(self, error: DatabaseError, plan: BatchPlan) -> None:

@@ -101,6 +101,6 @@ def _values_by_column(operation: Operation, result: Mapping[str, Any] | Exceptio
     if not result:
         raise ValueError("process() returned nothing for this row")
     if unknown := set(result) - set(operation.get_columns()):
-        raise ValueError(f"process() returned {', '.join(sorted(unknown))}, which columns does not name")
+        raise ValueError(f"process() returned {', '.join(sorted(unknown))}, not declared in columns")
     fields = get_model_fields(operation.model, result)
     return {str(field.column): value for field, value in zip(fields, result.values(), strict=True)}

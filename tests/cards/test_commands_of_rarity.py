@@ -11,7 +11,7 @@ from cards.triggers import ignore_rarity_triggers
 from ops.models import AuditLog, Run
 from ops.runs.creation import RunRequest, create_run
 from tests.conftest import Manage
-from tests.ops.told import assert_output
+from tests.ops.output import assert_output
 
 pytestmark = pytest.mark.usefixtures("rules")
 

@@ -10,7 +10,7 @@ RegisterOperation = Callable[[type[Operation]], type[Operation]]
 
 @pytest.fixture
 def declare(monkeypatch: pytest.MonkeyPatch) -> RegisterOperation:
-    """Register an operation until the test ends; of the same name, the newest counts."""
+    """Register an operation until the test ends; it replaces one of the same name."""
     monkeypatch.setattr(registry, "_operations", dict(registry._operations))
 
     def declare(operation: type[Operation]) -> type[Operation]:
@@ -22,11 +22,9 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> RegisterOperation:
 
 @pytest.fixture
 def trigger(transactional_db: None) -> Iterator[Callable[..., None]]:
-    """``trigger(table, body)``: a row trigger BEFORE UPDATE in PL/pgSQL, gone after the test."""
-    made: list[str] = []
+    """``trigger(table, body)`` makes a BEFORE UPDATE row trigger in PL/pgSQL, until the test ends."""
 
     def create(table: str, body: str, when: str = "BEFORE UPDATE") -> None:
-        made.append(table)
         with connection.cursor() as cursor:
             cursor.execute(
                 f"CREATE FUNCTION trial() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;"

@@ -12,8 +12,8 @@ from ops.models import AuditLog, Run
 from ops.runs import lifecycle
 from ops.runs.creation import RunRequest, create_run
 from tests.conftest import Manage
+from tests.ops.output import assert_output
 from tests.ops.running import create_things
-from tests.ops.told import assert_output
 from tests.trials.models import Thing
 from tests.trials.operations import Annotate, SetScore
 

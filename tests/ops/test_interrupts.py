@@ -7,8 +7,8 @@ import pytest
 
 from ops.models import AuditLog, Lane, Run
 from tests.conftest import Manage
+from tests.ops.output import mask_output
 from tests.ops.running import audited_changes, create_things, execute_sql, primary_keys, wait_until
-from tests.ops.told import mask_output
 from tests.trials.models import Thing
 
 EXECUTE = ("operate", "trials_annotate", "--execute")

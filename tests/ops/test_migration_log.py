@@ -15,8 +15,8 @@ from django.utils import timezone
 from ops.atomic_files import WriteFailed, write_atomically
 from ops.models import Run
 from ops.parsing import parse_duration, parse_size, parse_timestamp
+from tests.ops.output import mask_output
 from tests.ops.running import create_things, execute_operation, execute_sql
-from tests.ops.told import mask_output
 from tests.trials.operations import Annotate, SetScore
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -76,7 +76,7 @@ def test_a_result_for_an_undeclared_column_is_a_failure(declare: RegisterOperati
     run = execute_operation(
         declare(make_row_operation(MISSING, lambda rows: {r.pk: {"nota": "x"} for r in rows}, "note"))
     )
-    assert errors_by_object(run) == {str(row.pk): "process() returned nota, which columns does not name"}
+    assert errors_by_object(run) == {str(row.pk): "process() returned nota, not declared in columns"}
     assert audited_changes(run) == {}
 
 

@@ -18,8 +18,8 @@ from ops.queue.liveness import connect_queue, count_live_workers, count_queued_j
 from ops.runs import lifecycle
 from ops.runs.creation import RunRequest, create_run
 from tests.conftest import Manage
+from tests.ops.output import mask_output
 from tests.ops.running import audited_changes, create_things, primary_keys, wait_until
-from tests.ops.told import mask_output
 from tests.trials.operations import Annotate
 
 EXECUTE = ("operate", "trials_annotate", "--execute")
