@@ -57,6 +57,6 @@ def test_what_it_says_of_the_clock_is_what_is_said(declare: RegisterOperation) -
     declare(make_operation(Thing.objects.all(), {"note": "x"}, get_queryset=rows))
     with pytest.raises(InvalidDeclaration) as refused:
         testing.preview("trial")
-    [told] = re.findall(r"```\n(trial differs .*?)```", PAGE, flags=re.DOTALL)
+    [printed] = re.findall(r"```\n(trial differs .*?)```", PAGE, flags=re.DOTALL)
     a_time = r"\d{4}-\S+ \S+"
-    assert re.sub(a_time, "TIME", " ".join(told.split())) == re.sub(a_time, "TIME", str(refused.value))
+    assert re.sub(a_time, "TIME", " ".join(printed.split())) == re.sub(a_time, "TIME", str(refused.value))

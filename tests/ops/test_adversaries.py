@@ -1,4 +1,4 @@
-"""What concurrent people, odd declarations and odd words could break, and do not."""
+"""Concurrent people, odd declarations and odd texts that could break the engine, and do not."""
 
 from datetime import timedelta
 from typing import Any
@@ -71,39 +71,41 @@ def test_a_foreign_key_is_claimed_by_one_name_whatever_it_is_called(declare: Reg
         )
 
 
-@pytest.mark.parametrize("words", ["a \x00 byte", "half a \udcff character", ""])
-def test_a_reason_that_the_database_cannot_store_is_stored_in_other_words(
-    declare: RegisterOperation, words: str
+@pytest.mark.parametrize("message", ["a \x00 byte", "half a \udcff character", ""])
+def test_an_error_that_the_database_cannot_store_is_stored_otherwise(
+    declare: RegisterOperation, message: str
 ) -> None:
     rows = create_things(2)
-    declared = make_row_operation(MISSING, lambda found: {row.pk: ValueError(words) for row in found}, "note")
+    declared = make_row_operation(
+        MISSING, lambda batch: {row.pk: ValueError(message) for row in batch}, "note"
+    )
     run = execute_operation(declare(declared))
     assert run.state == "finished_with_failures"
     assert errors_by_object(run).keys() == {str(row.pk) for row in rows}
     assert all(errors_by_object(run).values())
 
 
-def test_a_row_whose_parent_is_held_is_set_aside_alone_and_named(
+def test_a_row_whose_parent_is_locked_fails_alone(
     declare: RegisterOperation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SKIP LOCKED does not cover the lock that a foreign key takes on its parent."""
     monkeypatch.setattr(locks, "LOCK_TIMEOUT", timedelta(milliseconds=20))
     monkeypatch.setattr(loop, "SWEEP_DELAY", timedelta())
     owner, other_owner = (Owner.objects.create(name=name) for name in "ab")
-    held, *free = create_things(4)
-    Thing.objects.filter(pk=held.pk).update(score=owner.pk)
-    Thing.objects.exclude(pk=held.pk).update(score=other_owner.pk)
+    locked, *free = create_things(4)
+    Thing.objects.filter(pk=locked.pk).update(score=owner.pk)
+    Thing.objects.exclude(pk=locked.pk).update(score=other_owner.pk)
     with player() as other:
         other.execute("SELECT FROM trials_owner WHERE id = %s FOR UPDATE", [owner.pk])
         run = execute_operation(
             declare(make_operation(Thing.objects.filter(owner=None), {"owner": F("score")}))
         )
     assert run.state == "finished_with_failures"
-    assert errors_by_object(run).keys() == {str(held.pk)}
+    assert errors_by_object(run).keys() == {str(locked.pk)}
     assert audited_changes(run).keys() == {str(row.pk) for row in free}
 
 
-def test_a_paused_revert_calls_nothing_a_conflict(declare: RegisterOperation) -> None:
+def test_a_paused_revert_has_no_conflicts(declare: RegisterOperation) -> None:
     create_things(6)
     run = execute_operation(declare(FILL))
     revert = create_run(registry.get_operation("revert"), params={"run": run.pk}, batch_size=2)
@@ -112,13 +114,13 @@ def test_a_paused_revert_calls_nothing_a_conflict(declare: RegisterOperation) ->
     assert list(rebuild_operation(revert).get_notes(revert)) == []
 
 
-def test_a_conflict_is_told_by_name_once_the_revert_has_ended(declare: RegisterOperation) -> None:
+def test_a_conflict_is_named_when_the_revert_has_ended(declare: RegisterOperation) -> None:
     row, *_ = create_things(3)
     run = execute_operation(declare(FILL))
     Thing.objects.filter(pk=row.pk).update(note="mine")
     revert = execute_operation(registry.get_operation("revert"), params={"run": run.pk})
-    [told] = rebuild_operation(revert).get_notes(revert)
-    assert told == f"1 thing changed since run {run.pk}, left alone, such as {row.pk}"
+    [note] = rebuild_operation(revert).get_notes(revert)
+    assert note == f"1 thing changed since run {run.pk}, left alone, such as {row.pk}"
 
 
 def test_a_run_over_an_empty_table_stays_within_its_bounds(declare: RegisterOperation) -> None:

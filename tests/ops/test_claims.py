@@ -107,7 +107,7 @@ def test_a_table_of_its_own_is_free(declare: RegisterOperation) -> None:
     create_run(declare(make_operation(SpecialThing.objects.filter(extra=None), {"extra": "x"})))
 
 
-def test_a_run_that_fails_keeps_its_columns_until_the_last_batch_under_way_has_committed(
+def test_a_failing_run_keeps_its_claims_until_its_batches_commit(
     declare: RegisterOperation,
 ) -> None:
     create_things(4)

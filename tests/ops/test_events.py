@@ -1,4 +1,4 @@
-"""The events of a run: each is told once, in order, with the run's number, and only when it is true."""
+"""Each event of a run is logged once, in order, with the run's number, after the commit."""
 
 import logging
 from typing import Any
@@ -39,20 +39,20 @@ def events(caplog: pytest.LogCaptureFixture, run: Run) -> list[str]:
     return [vars(record)["event"] for record in records]
 
 
-def test_the_life_of_a_run_is_told(declare: RegisterOperation, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_life_of_a_run_is_logged(declare: RegisterOperation, caplog: pytest.LogCaptureFixture) -> None:
     create_things(4)
     run = create_run(declare(FILL), batch_size=2)
     execute_run(run, RecordingMonitor(lambda number: lifecycle.pause(Run.objects.get())))
     lifecycle.requeue(run)
     execute_run(run)
-    told = ["created", "started", "pausing", "paused", "resumed", "started", "ended"]
-    assert events(caplog, run) == told
+    logged = ["created", "started", "pausing", "paused", "resumed", "started", "ended"]
+    assert events(caplog, run) == logged
     created, ended = vars(caplog.records[0])["facts"], vars(caplog.records[-1])["facts"]
     assert created == {"operation": "trial", "by": "tester", "rows": 4, "batch_size": 2}
     assert (ended["state"], ended["changed"], ended["of"], ended["failed"]) == ("succeeded", 4, 4, 0)
 
 
-def test_a_process_that_joins_is_told(declare: RegisterOperation, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_that_joins_is_logged(declare: RegisterOperation, caplog: pytest.LogCaptureFixture) -> None:
     run = create_run(declare(FILL))
     twin = Run.objects.get()
     lifecycle.start(run)
@@ -67,16 +67,18 @@ def test_a_cancelled_run_ends_once(declare: RegisterOperation, caplog: pytest.Lo
     assert events(caplog, run) == ["created", "started", "cancelling", "ended"]
 
 
-def test_who_paused_resumed_and_cancelled_it_is_told(caplog: pytest.LogCaptureFixture, settings: Any) -> None:
+def test_who_paused_resumed_and_cancelled_it_is_logged(
+    caplog: pytest.LogCaptureFixture, settings: Any
+) -> None:
     settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:9/0"}}  # away: nobody takes the run up
     create_things(1)
     run = creation.create_run(RunRequest(Annotate, "ada", workers=1))
     lifecycle.start(run)
     for verb in ("pause", "resume", "cancel"):
         call_command("runs", verb, str(run.pk), "--as", "bob")
-    told = {vars(r)["event"]: vars(r)["facts"].get("by") for r in caplog.records if r.name == "ops.events"}
+    logged = {vars(r)["event"]: vars(r)["facts"].get("by") for r in caplog.records if r.name == "ops.events"}
     by_bob = {"pausing": "bob", "resumed": "bob", "ended": "bob"}
-    assert told == {"created": "ada", "started": None, "paused": None, **by_bob}
+    assert logged == {"created": "ada", "started": None, "paused": None, **by_bob}
 
 
 def test_failed_rows_are_counted_and_not_listed(
@@ -90,13 +92,13 @@ def test_failed_rows_are_counted_and_not_listed(
     assert caplog.records[-1].levelname == "WARNING"
 
 
-def test_a_sweep_is_told(declare: RegisterOperation, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sweep_is_logged(declare: RegisterOperation, caplog: pytest.LogCaptureFixture) -> None:
     run = create_run(declare(FILL))
     lifecycle.start_next_sweep(run)
     assert events(caplog, run) == ["created", "sweep"]
 
 
-def test_what_was_rolled_back_is_not_told(
+def test_what_was_rolled_back_is_not_logged(
     declare: RegisterOperation, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = create_run(declare(FILL))

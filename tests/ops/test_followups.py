@@ -52,17 +52,17 @@ def rescore(declare: RegisterOperation) -> type[Operation]:
     return declare(make_operation(Thing.objects.exclude(score=5), {"score": 5}, name="rescore"))
 
 
-def begun(by: str = "follower") -> list[Run]:
+def list_followups(by: str = "follower") -> list[Run]:
     return list(Run.objects.filter(operation=by).order_by("pk"))
 
 
 @pytest.mark.usefixtures("follower")
-def test_a_run_that_changed_what_an_operation_follows_is_followed_on_the_workers(
+def test_a_changed_column_starts_a_dependent_run_on_the_workers(
     rescore: type[Operation],
 ) -> None:
     create_things(3, note="0")
     run = execute_operation(rescore)
-    (next_run,) = begun()
+    (next_run,) = list_followups()
     assert (next_run.follows, next_run.performed_by, next_run.state) == (run, "tester", State.QUEUED)
     assert next_run.workers
     advance(next_run.pk)
@@ -73,21 +73,21 @@ def test_a_run_that_changed_what_an_operation_follows_is_followed_on_the_workers
 def test_so_is_its_revert(rescore: type[Operation]) -> None:
     create_things(2, note="0")
     first = execute_operation(rescore)
-    advance(begun()[0].pk)
+    advance(list_followups()[0].pk)
     execute_operation(Revert, params={"run": first.pk})
-    advance(begun()[1].pk)
+    advance(list_followups()[1].pk)
     assert set(Thing.objects.values_list("note", flat=True)) == {"0"}
 
 
 @pytest.mark.usefixtures("follower")
-def test_what_follows_a_run_of_few_rows_looks_at_those_rows(declare: RegisterOperation) -> None:
+def test_the_follow_up_of_a_run_of_few_rows_reads_those_rows(declare: RegisterOperation) -> None:
     rows = create_things(40, note="0", score=5)
     execute_sql("ANALYZE trials_thing")
     Thing.objects.filter(pk=rows[3].pk).update(score=7)
     run = execute_operation(
         declare(make_operation(Thing.objects.filter(score=7), {"score": 8}, name="rescore"))
     )
-    (next_run,) = begun()
+    (next_run,) = list_followups()
     assert (next_run.total, next_run.scope["changed_by"]) == (1, run.pk)
     advance(next_run.pk)
     assert (audited_changes(next_run).keys(), Thing.objects.filter(note="0").count()) == (
@@ -97,59 +97,62 @@ def test_what_follows_a_run_of_few_rows_looks_at_those_rows(declare: RegisterOpe
 
 
 @pytest.mark.usefixtures("follower")
-def test_what_follows_a_run_of_many_rows_looks_at_the_table(rescore: type[Operation]) -> None:
+def test_the_follow_up_of_a_run_of_many_rows_reads_the_table(rescore: type[Operation]) -> None:
     create_things(40, note="0")
     execute_sql("ANALYZE trials_thing")
     execute_operation(rescore)
-    (next_run,) = begun()
+    (next_run,) = list_followups()
     assert (next_run.total, "changed_by" in next_run.scope) == (40, False)
 
 
 @pytest.mark.usefixtures("follower")
-def test_a_run_that_left_nothing_to_do_is_not_followed(rescore: type[Operation]) -> None:
+def test_no_follow_up_starts_where_no_row_needs_it(rescore: type[Operation]) -> None:
     create_things(2, note="5")
     execute_operation(rescore)  # the notes say so already
     create_things(2, score=5)
     execute_operation(rescore)  # changed nothing
-    assert begun() == []
+    assert list_followups() == []
 
 
-def test_wishes_that_come_while_the_columns_are_held_are_one_and_come_true_at_the_end(
+def test_requests_while_columns_are_claimed_are_one_run_at_the_end(
     follower: type[Operation],
 ) -> None:
     create_things(2)
     holder = create_run(follower)
     for _ in range(3):
         followups.request_followup("follower", "ada")
-    assert (len(begun()), FollowUp.objects.get().holder) == (1, holder)
+    assert (len(list_followups()), FollowUp.objects.get().holder) == (1, holder)
     lifecycle.cancel(holder)
     assert not FollowUp.objects.exists()
-    _, next_run = begun()
+    _, next_run = list_followups()
     assert (next_run.follows, next_run.performed_by) == (holder, "ada")
 
 
-def test_a_wish_that_meets_the_end_of_the_holder_is_not_lost(follower: type[Operation]) -> None:
-    """It waits for the transaction that ends the holder, and then begins the run itself."""
+def test_a_request_while_the_holder_ends_is_not_lost(follower: type[Operation]) -> None:
+    """It waits for the transaction that ends the holder, and then starts the run itself."""
     create_things(2)
     holder = create_run(follower)
 
-    def ask() -> None:
+    def send_request() -> None:
         try:
             followups.request_followup("follower", "ada")
         finally:
             connection.close()
 
-    asking = Thread(target=ask)
+    request = Thread(target=send_request)
     with player() as other, transaction.atomic():
         other.autocommit = True
         lifecycle.end(holder, State.CANCELLED)
-        asking.start()
+        request.start()
         wait_until(lambda: other.execute(LOCK_WAIT_QUERY).fetchall())
-    asking.join(timeout=30)
-    assert [(run.performed_by, run.state) for run in begun()] == [("tester", "cancelled"), ("ada", "queued")]
+    request.join(timeout=30)
+    assert [(run.performed_by, run.state) for run in list_followups()] == [
+        ("tester", "cancelled"),
+        ("ada", "queued"),
+    ]
 
 
-def test_a_wish_for_an_operation_that_is_gone_does_not_keep_the_run_from_ending(
+def test_a_request_for_a_removed_operation_does_not_fail_the_run(
     follower: type[Operation],
 ) -> None:
     create_things(1)
@@ -160,18 +163,18 @@ def test_a_wish_for_an_operation_that_is_gone_does_not_keep_the_run_from_ending(
 
 
 @pytest.mark.usefixtures("follower")
-def test_a_follower_that_the_database_refuses_does_not_keep_the_run_from_ending(
+def test_a_follow_up_that_the_database_rejects_does_not_fail_the_run(
     declare: RegisterOperation, rescore: type[Operation]
 ) -> None:
     rows = Thing.objects.filter(note__gt=F("score"))  # text and a number
     declare(make_operation(rows, {"note": "x"}, name="wrong", depends_on=["score"]))
     create_things(1)
     assert execute_operation(rescore).state == State.SUCCEEDED
-    assert (len(begun()), begun("wrong")) == (1, [])
+    assert (len(list_followups()), list_followups("wrong")) == (1, [])
 
 
 @pytest.mark.usefixtures("follower")
-def test_a_follower_whose_own_code_fails_does_not_keep_the_run_from_ending(
+def test_a_follow_up_whose_code_raises_does_not_fail_the_run(
     declare: RegisterOperation, rescore: type[Operation]
 ) -> None:
     fails = []
@@ -185,10 +188,10 @@ def test_a_follower_whose_own_code_fails_does_not_keep_the_run_from_ending(
     create_things(1)
     fails.append(True)
     assert execute_operation(rescore).state == State.SUCCEEDED
-    assert (len(begun()), begun("wrong")) == (1, [])
+    assert (len(list_followups()), list_followups("wrong")) == (1, [])
 
 
-def test_a_wish_finds_its_holder_also_where_a_foreign_key_is_named_by_its_column(
+def test_a_request_finds_the_claim_on_a_foreign_keys_column(
     declare: RegisterOperation,
 ) -> None:
     owner = Owner.objects.create(name="new")
@@ -202,31 +205,31 @@ def test_a_wish_finds_its_holder_also_where_a_foreign_key_is_named_by_its_column
 
 
 @pytest.mark.parametrize(
-    ("attributes", "told"),
+    ("attributes", "message"),
     [
         ({"depends_on": ["colour"]}, "depends on 'colour', which trials.Thing does not have"),
         ({"depends_on": ["note"]}, "depends on 'note', which it writes"),
         ({"depends_on": ["name"], "Params": ScoreParams}, "the parameter score must not be required"),
     ],
 )
-def test_what_cannot_follow_is_refused_when_it_is_declared(attributes: dict[str, Any], told: str) -> None:
+def test_a_wrong_depends_on_is_refused(attributes: dict[str, Any], message: str) -> None:
     declared = make_operation(Thing.objects.filter(note=None), {"note": "x"}, **attributes)
-    with pytest.raises(InvalidDeclaration, match=told):
+    with pytest.raises(InvalidDeclaration, match=message):
         validate_operation(declared({}, None))  # type: ignore[arg-type]
 
 
-def test_a_row_whose_inputs_changed_while_it_was_processed_is_left_to_the_run_that_follows(
+def test_a_row_whose_input_changes_meanwhile_is_left_to_the_follow_up(
     declare: RegisterOperation,
 ) -> None:
     """It still matches, but not because the declaration would never end."""
     owner = Owner.objects.create(name="old")
     (thing,) = create_things(1, owner=owner)
-    wanted = Subquery(Owner.objects.filter(pk=OuterRef("owner")).values("name"))
-    rows = Thing.objects.annotate(wanted=wanted).exclude(note=F("wanted"))
+    owner_name = Subquery(Owner.objects.filter(pk=OuterRef("owner")).values("name"))
+    rows = Thing.objects.annotate(owner_name=owner_name).exclude(note=F("owner_name"))
 
-    def process(found: list[Any]) -> dict[Any, Any]:
+    def process(batch: list[Any]) -> dict[Any, Any]:
         Owner.objects.update(name="new")
-        return {row.pk: {"note": row.wanted} for row in found}
+        return {row.pk: {"note": row.owner_name} for row in batch}
 
     run = execute_operation(declare(make_row_operation(rows, process, "note")))
     assert (run.state, audited_changes(run)[str(thing.pk)]["note"]["new"]) == ("succeeded", "old")

@@ -1,4 +1,4 @@
-"""Whatever is advised about a run is typed here, in every status, and works."""
+"""Every command that is suggested for a run, in every status, is typed here and works."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 S = State
 
 
-def annotate(**asked: Any) -> Run:
+def annotate(**options: Any) -> Run:
     create_things(3)
-    return create_run(registry.get_operation("trials_annotate"), batch_size=1, **asked)
+    return create_run(registry.get_operation("trials_annotate"), batch_size=1, **options)
 
 
 def begun(**changes: Any) -> Run:
@@ -100,14 +100,14 @@ TYPED.remove((S.VERIFICATION_FAILED, RunAction.RETRY))
 def advised(run: Run, verb: RunAction) -> str:
     """The command that is advised."""
     commands = [step.command for step in list_next_steps(read_run_status(run))]
-    [found] = [typed for typed in commands if typed.startswith(f"manage.py runs {verb} ")]
-    return found
+    [command] = [typed for typed in commands if typed.startswith(f"manage.py runs {verb} ")]
+    return command
 
 
 def type_(manage: Manage, typed: str, *more: str) -> Any:
-    program, *words = shlex.split(typed)
+    program, *args = shlex.split(typed)
     assert program == "manage.py"
-    return manage(*words, *more)
+    return manage(*args, *more)
 
 
 def test_there_is_advice_for_every_state_and_every_status() -> None:
@@ -156,11 +156,11 @@ def test_whoever_wants_a_claimed_column_is_told_what_works(status: str) -> None:
     run = MADE[status]()
     with pytest.raises(ColumnClaimed) as refused:
         annotate()
-    told = str(refused.value).splitlines()
-    assert told[0].startswith(f"trials.thing.note is being written by run {run.pk} (trials_annotate, ")
-    assert told[1:] == [f"  {step}" for step in list_next_steps(read_run_status(run))]
+    lines = str(refused.value).splitlines()
+    assert lines[0].startswith(f"trials.thing.note is being written by run {run.pk} (trials_annotate, ")
+    assert lines[1:] == [f"  {step}" for step in list_next_steps(read_run_status(run))]
     resume = f"manage.py runs resume {run.pk}"
-    assert any(resume in line for line in told)
+    assert any(resume in line for line in lines)
 
 
 def test_a_hold_names_the_flag_that_ignores_each_that_holds() -> None:
@@ -217,17 +217,17 @@ def test_a_disk_that_was_full_asks_for_room_and_then_to_go_on(
 @pytest.mark.parametrize("state", [S.QUEUED, S.PAUSED, S.FAILED, S.RUNNING])
 def test_a_run_whose_operation_is_gone_is_not_to_be_resumed(manage: Manage, state: State) -> None:
     run = begun(operation="gone", state=state, working_since=LONG_AGO)
-    told = [step.command for step in list_next_steps(read_run_status(run))]
-    assert not any("resume" in command or "retry" in command for command in told)
-    for typed in told:
+    commands = [step.command for step in list_next_steps(read_run_status(run))]
+    assert not any("resume" in command or "retry" in command for command in commands)
+    for typed in commands:
         if "pause" not in typed and "operate" not in typed and "watch" not in typed:
             assert type_(manage, typed).returncode in (0, 1)
 
 
 def test_what_is_started_anew_asks_the_same_as_before(manage: Manage, declare: RegisterOperation) -> None:
     create_things(2)
-    asked = {"score": "7", "only_noted": True}
-    run = execute_operation(registry.get_operation("trials_score"), params=asked, ignored_health=[])
+    params = {"score": "7", "only_noted": True}
+    run = execute_operation(registry.get_operation("trials_score"), params=params, ignored_health=[])
     Run.objects.update(scope={"filter": {"name": "it's t1"}, "keys": False})
     run.refresh_from_db()
     typed = rerun_command(run)
@@ -247,5 +247,5 @@ def test_a_failed_run_of_a_changed_declaration_is_started_anew(declare: Register
     lifecycle.start(run)
     lifecycle.fail(run, "no", "no")
     declare(make_operation(Thing.objects.filter(note=None), {"note": Value("b")}))
-    told = [step.command for step in list_next_steps(read_run_status(run))]
-    assert told == ["manage.py operate trial"]
+    commands = [step.command for step in list_next_steps(read_run_status(run))]
+    assert commands == ["manage.py operate trial"]

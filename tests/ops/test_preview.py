@@ -30,8 +30,8 @@ from tests.trials.operations import SetScore
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 MISSING = Thing.objects.filter(note=None)
-TOLD = {"group_by": "score", "display_field": "name"}
-FILL = make_operation(MISSING, {"note": Concat("name", Value("!")), "score": F("score") + 1}, **TOLD)
+NAMING = {"group_by": "score", "display_field": "name"}
+FILL = make_operation(MISSING, {"note": Concat("name", Value("!")), "score": F("score") + 1}, **NAMING)
 
 
 def test_it_counts_breaks_down_and_samples(declare: RegisterOperation) -> None:
@@ -41,22 +41,22 @@ def test_it_counts_breaks_down_and_samples(declare: RegisterOperation) -> None:
         create_things(1, score=0),
         create_things(5, note="x"),
     )
-    seen = build_preview(RunRequest(declare(FILL), "me"))
-    assert (seen.total, seen.breakdown) == (10, [(2, 6), (1, 3), (0, 1)])
-    assert seen.samples[:2] == [
+    preview = build_preview(RunRequest(declare(FILL), "me"))
+    assert (preview.total, preview.breakdown) == (10, [(2, 6), (1, 3), (0, 1)])
+    assert preview.samples[:2] == [
         Sample("t1", {"note": (None, "t1!"), "score": (1, 2)}),
         Sample("t2", {"note": (None, "t2!"), "score": (1, 2)}),
     ]
-    assert len(seen.samples) == 5
+    assert len(preview.samples) == 5
 
 
-def test_it_tells_only_the_old_values_where_python_makes_the_new_ones(declare: RegisterOperation) -> None:
+def test_process_is_not_called_and_only_old_values_are_shown(declare: RegisterOperation) -> None:
     create_things(1, score=3)
     calls: list[Any] = []
-    seen = build_preview(
-        RunRequest(declare(make_row_operation(MISSING, calls.append, "note", "score", **TOLD)), "me")
+    preview = build_preview(
+        RunRequest(declare(make_row_operation(MISSING, calls.append, "note", "score", **NAMING)), "me")
     )
-    assert seen.samples == [Sample("t1", {"note": (None,), "score": (3,)})]
+    assert preview.samples == [Sample("t1", {"note": (None,), "score": (3,)})]
     assert calls == []
 
 
@@ -64,13 +64,13 @@ def test_it_says_that_python_makes_the_new_values_when_it_is_executed(declare: R
     made = declare(make_row_operation(MISSING, dict, "note"))
     assert build_preview(RunRequest(made, "me")).notes == []
     create_things(1)
-    [told] = build_preview(RunRequest(made, "me")).notes
-    assert told == "process() computes the new values when the run is executed"
+    [note] = build_preview(RunRequest(made, "me")).notes
+    assert note == "process() computes the new values when the run is executed"
 
 
 SORTS = Sort.objects.filter(done=False)
 TOO_LONG = "is longer than the 5 characters that the column allows"
-REFUSED: list[tuple[dict[str, Any], str]] = [
+REJECTED: list[tuple[dict[str, Any], str]] = [
     ({"short": Value("abcdef")}, f"the new short {TOO_LONG}"),
     ({"short": F("text")}, f"the new short {TOO_LONG}"),
     ({"words": ["ok", "abcdef"]}, f"the new words {TOO_LONG}"),
@@ -85,16 +85,16 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "words"), REFUSED)
+@pytest.mark.parametrize(("changes", "message"), REJECTED)
 def test_it_says_which_new_values_their_columns_refuse(
-    declare: RegisterOperation, changes: dict[str, Any], words: str
+    declare: RegisterOperation, changes: dict[str, Any], message: str
 ) -> None:
     Sort.objects.create(text="way too long", number=2**31 - 1, done=False)
     trial = declare(make_operation(SORTS, changes))
-    seen = build_preview(RunRequest(trial, "me"))
-    assert [words in told for told in seen.notes] == [True]
-    assert "would fail" in seen.notes[0]
-    assert seen.samples[0].values.keys() == changes.keys()
+    preview = build_preview(RunRequest(trial, "me"))
+    assert [message in note for note in preview.notes] == [True]
+    assert "would fail" in preview.notes[0]
+    assert preview.samples[0].values.keys() == changes.keys()
     assert execute_operation(trial).state == "finished_with_failures", "as was foreseen"
 
 
@@ -120,8 +120,8 @@ def test_it_says_nothing_of_values_that_their_columns_take(
 def test_it_counts_the_refused_among_the_first_rows_and_names_one(declare: RegisterOperation) -> None:
     create_things(9), Thing.objects.create(name="much too long")
     trial = declare(make_operation(MISSING, {"note": F("name")}, display_field="name"))
-    [told] = build_preview(RunRequest(trial, "me")).notes
-    assert told.startswith("1 of the first 10 rows would fail, such as much too long: the new note is longer")
+    [note] = build_preview(RunRequest(trial, "me")).notes
+    assert note.startswith("1 of the first 10 rows would fail, such as much too long: the new note is longer")
 
 
 @pytest.mark.parametrize("begin", [build_preview, creation.create_run])
@@ -136,13 +136,13 @@ def test_kinds_that_do_not_mix_are_refused_before_a_run_is_made(
 
 def test_it_counts_without_a_breakdown_and_names_rows_by_their_key(declare: RegisterOperation) -> None:
     (row,) = create_things(1)
-    seen = build_preview(RunRequest(declare(make_operation(MISSING, {"note": F("name")})), "me"))
-    assert (seen.total, seen.breakdown, seen.samples[0].label) == (1, [], str(row.pk))
+    preview = build_preview(RunRequest(declare(make_operation(MISSING, {"note": F("name")})), "me"))
+    assert (preview.total, preview.breakdown, preview.samples[0].label) == (1, [], str(row.pk))
 
 
 def test_nothing_to_do_is_told_as_such(declare: RegisterOperation) -> None:
-    seen = build_preview(RunRequest(declare(FILL), "me"))
-    assert (seen.total, seen.breakdown, seen.samples, seen.duration) == (0, [], [], timedelta())
+    preview = build_preview(RunRequest(declare(FILL), "me"))
+    assert (preview.total, preview.breakdown, preview.samples, preview.duration) == (0, [], [], timedelta())
 
 
 def test_it_leaves_no_trace(declare: RegisterOperation) -> None:
@@ -154,9 +154,9 @@ def test_it_leaves_no_trace(declare: RegisterOperation) -> None:
 
 def test_a_run_promises_what_its_preview_said(declare: RegisterOperation) -> None:
     create_things(7)
-    seen = build_preview(RunRequest(declare(FILL), "me"))
+    preview = build_preview(RunRequest(declare(FILL), "me"))
     run = execute_operation(FILL)
-    assert seen.total == run.total == AuditLog.objects.filter(run=run).count()
+    assert preview.total == run.total == AuditLog.objects.filter(run=run).count()
 
 
 @pytest.fixture
@@ -197,11 +197,15 @@ def test_the_rate_is_learnt_from_the_newest_run_of_the_operation(declare: Regist
         build_preview(RunRequest(FILL, "me")).rate,
     ) == (None, 10_000)
     run = execute_operation(FILL)
-    execute_operation(FILL)  # found nothing, so taught nothing, as one of a few rows would
+    execute_operation(FILL)  # changes no row, so it does not count
     Run.objects.filter(pk=run.pk).update(worked=timedelta(seconds=2))
     create_things(6)
-    seen = build_preview(RunRequest(FILL, "me"))
-    assert (seen.rate_source_run, seen.rate, seen.duration) == (run.pk, 500.0, timedelta(seconds=6 / 500))
+    preview = build_preview(RunRequest(FILL, "me"))
+    assert (preview.rate_source_run, preview.rate, preview.duration) == (
+        run.pk,
+        500.0,
+        timedelta(seconds=6 / 500),
+    )
 
 
 def test_a_run_that_is_under_way_does_not_hinder_it(declare: RegisterOperation) -> None:

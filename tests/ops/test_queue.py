@@ -1,4 +1,4 @@
-"""Runs on the queue: the database is the truth, the queue only the bell."""
+"""Runs on the queue: jobs, slices, and the reaper."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -47,18 +47,18 @@ def no_redis(settings: Any) -> None:
     settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:9/0"}}
 
 
-def for_workers(workers: int | None = 1, **asked: Any) -> Run:
-    return creation.create_run(RunRequest(Annotate, "tester", workers=workers, **asked))
+def for_workers(workers: int | None = 1, **options: Any) -> Run:
+    return creation.create_run(RunRequest(Annotate, "tester", workers=workers, **options))
 
 
-def test_a_job_is_put_on_the_queue_for_each_worker_and_carries_the_key_alone(queue: Queue) -> None:
+def test_there_is_a_job_for_each_worker_with_only_the_runs_number(queue: Queue) -> None:
     create_things(10)
     run = for_workers(3)
     enqueue_run(run)
     assert [(job.args, job.kwargs) for job in queue.get_jobs()] == [((run.pk,), {})] * 3
 
 
-def test_whoever_rings_twice_calls_no_more_workers(queue: Queue) -> None:
+def test_enqueueing_twice_adds_no_job(queue: Queue) -> None:
     create_things(10)
     run = for_workers(2)
     enqueue_run(run)
@@ -67,7 +67,7 @@ def test_whoever_rings_twice_calls_no_more_workers(queue: Queue) -> None:
     assert len(queue) == 2
 
 
-def test_no_more_workers_are_called_than_lanes_are_left(queue: Queue) -> None:
+def test_there_are_no_more_jobs_than_unfinished_lanes(queue: Queue) -> None:
     create_things(10)
     run = for_workers(3, lanes=4)
     assert run.lanes.count() == 4
@@ -77,7 +77,7 @@ def test_no_more_workers_are_called_than_lanes_are_left(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_the_bell_rings_when_the_transaction_commits_and_only_then(queue: Queue, commits: bool) -> None:
+def test_jobs_are_enqueued_only_when_the_transaction_commits(queue: Queue, commits: bool) -> None:
     create_things(1)
     with transaction.atomic():
         enqueue_run(for_workers())
@@ -86,14 +86,14 @@ def test_the_bell_rings_when_the_transaction_commits_and_only_then(queue: Queue,
     assert len(queue) == commits
 
 
-def test_with_redis_away_the_bell_warns_and_raises_nothing(no_redis: None) -> None:
+def test_without_redis_enqueueing_returns_a_warning(no_redis: None) -> None:
     create_things(1)
     warning = enqueue_run(for_workers())
     assert warning.startswith("Redis is unavailable")
     assert warning.endswith("the work goes on once Redis is back.")
 
 
-def test_with_no_worker_alive_the_bell_says_so(queue: Queue) -> None:
+def test_without_a_worker_enqueueing_returns_a_warning(queue: Queue) -> None:
     create_things(1)
     assert "No worker is alive" in enqueue_run(for_workers())
     assert len(queue) == 1
@@ -147,14 +147,14 @@ def test_a_job_that_comes_too_late_does_nothing(queue: Queue, then: Callable[[Ru
 def test_a_job_whose_run_is_cancelled_as_it_takes_it_up_simply_ends(queue: Queue) -> None:
     create_things(3)
     run = for_workers()
-    seen = lifecycle.get_run(run.pk)
+    stale = lifecycle.get_run(run.pk)
     lifecycle.cancel(run)
-    _execute_slice(seen, Deadline(timedelta(minutes=1)))
-    assert seen.state == State.CANCELLED
+    _execute_slice(stale, Deadline(timedelta(minutes=1)))
+    assert stale.state == State.CANCELLED
     assert not Thing.objects.exclude(note=None).exists()
 
 
-def test_a_run_of_a_terminal_is_no_workers_business(queue: Queue) -> None:
+def test_workers_leave_a_run_of_a_terminal_alone(queue: Queue) -> None:
     create_things(3)
     run = for_workers(None)
     advance(run.pk)
@@ -193,7 +193,7 @@ def test_an_error_fails_the_run_and_the_job(queue: Queue, declare: RegisterOpera
     assert len(queue) == 0
 
 
-def test_the_reaper_rings_again_for_a_run_that_the_queue_forgot(queue: Queue) -> None:
+def test_the_reaper_enqueues_again_what_redis_lost(queue: Queue) -> None:
     create_things(10)
     fresh = for_workers()
     under_way = creation.create_run(RunRequest(SetScore, "tester", {"score": 5}, workers=2))
@@ -206,7 +206,7 @@ def test_the_reaper_rings_again_for_a_run_that_the_queue_forgot(queue: Queue) ->
     assert sorted(job.args[0] for job in queue.get_jobs()) == [fresh.pk, under_way.pk, under_way.pk]
 
 
-def test_the_reaper_calls_nobody_to_lanes_that_move(queue: Queue) -> None:
+def test_the_reaper_enqueues_nothing_for_lanes_with_a_heartbeat(queue: Queue) -> None:
     create_things(10)
     run = for_workers(2)
     lifecycle.start(run)
@@ -219,16 +219,16 @@ def test_the_reaper_calls_nobody_to_lanes_that_move(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "becomes"), [(State.PAUSING, State.PAUSED), (State.CANCELLING, State.CANCELLED)]
+    ("halting", "halted"), [(State.PAUSING, State.PAUSED), (State.CANCELLING, State.CANCELLED)]
 )
 @pytest.mark.parametrize("workers", [None, 1])
-def test_the_reaper_completes_a_halt_whose_asker_died(
-    queue: Queue, asked: State, becomes: State, workers: int | None
+def test_the_reaper_finishes_a_halt_whose_process_died(
+    queue: Queue, halting: State, halted: State, workers: int | None
 ) -> None:
     create_things(1)
     run = for_workers(workers)
     lifecycle.start(run)
-    lifecycle.transition(run, asked)
+    lifecycle.transition(run, halting)
     reap()
     run.refresh_from_db()
-    assert run.state == becomes
+    assert run.state == halted

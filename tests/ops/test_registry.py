@@ -1,4 +1,4 @@
-"""What may be registered, and what is refused with which words."""
+"""What may be registered, and what is refused with which message."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,7 @@ NUMBER = Window(RowNumber(), order_by="pk")
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "message"),
     [
         (lambda: Thing.objects.alias(n=NUMBER).filter(n=1, note=None), "uses a window function"),
         (lambda: Thing.objects.filter(owner__name="x"), "joins another table"),
@@ -75,11 +75,11 @@ NUMBER = Window(RowNumber(), order_by="pk")
     ],
 )
 def test_a_queryset_that_the_engine_cannot_lock_row_by_row_is_refused(
-    declare: RegisterOperation, rows: Callable[[], QuerySet[Any]], words: str
+    declare: RegisterOperation, rows: Callable[[], QuerySet[Any]], message: str
 ) -> None:
     with pytest.raises(InvalidDeclaration, match=r"^trial: get_queryset\(\) ") as refused:
         declare(make_operation(rows, {"note": "x"}))
-    assert words in str(refused.value)
+    assert message in str(refused.value)
     assert str(refused.value).endswith("Exists() over another table is allowed")
 
 
@@ -129,7 +129,7 @@ def test_an_operation_without_a_name_is_refused(declare: RegisterOperation) -> N
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({}, "writes no column"),
         ({"nothing": 1}, "writes 'nothing', which trials.Thing does not have"),
@@ -144,11 +144,11 @@ def test_an_operation_without_a_name_is_refused(declare: RegisterOperation) -> N
     ],
 )
 def test_changes_that_cannot_be_written_are_refused(
-    declare: RegisterOperation, changes: dict[str, Any], words: str
+    declare: RegisterOperation, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidDeclaration, match=r"^trial") as refused:
         declare(make_operation(MISSING, changes))
-    assert words in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_foreign_key_may_be_named_by_its_column(declare: RegisterOperation) -> None:
@@ -201,6 +201,6 @@ def test_an_unknown_operation_is_answered_with_the_known_ones(declare: RegisterO
     declare(make_operation(MISSING, {"note": "x"}))
     with pytest.raises(
         UnknownOperation, match=r"^no operation is called 'nope'; the registered ones: "
-    ) as told:
+    ) as refused:
         registry.get_operation("nope")
-    assert "trial" in str(told.value)
+    assert "trial" in str(refused.value)

@@ -1,4 +1,4 @@
-"""What commands tell machines: the names are held still here, and go with the version of the format."""
+"""The keys of JSON output, which belong to the version of the format."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ FAILURE = {"object_id", "row", "error", "at", "to_retry"}
 CONFLICT = {"object_id", "row", "gone", "columns"}
 
 
-def told(manage: Manage, *words: object, status: int = 0) -> list[dict[str, Any]]:
-    done = manage(*words)
+def read_documents(manage: Manage, *args: object, status: int = 0) -> list[dict[str, Any]]:
+    done = manage(*args)
     assert (done.returncode, done.stderr) == (status, "")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -78,12 +78,12 @@ def test_the_version_of_the_format_is_the_one_of_these_names() -> None:
 
 def test_every_document_of_a_run_has_these_names_and_no_other(manage: Manage, redis_server: Any) -> None:
     create_things(3)
-    [preview] = told(manage, "operate", "trials_annotate", "--json")
-    [queued] = told(manage, "operate", "trials_annotate", "--json", "--execute", "--queue")
-    [cancelled] = told(manage, "runs", "cancel", queued["run"], "--json")
-    *_, finished = told(manage, "operate", "trials_annotate", "--json", "--execute")
-    [shown] = told(manage, "runs", "show", finished["run"], "--json")
-    listed = told(manage, "runs", "--json")
+    [preview] = read_documents(manage, "operate", "trials_annotate", "--json")
+    [queued] = read_documents(manage, "operate", "trials_annotate", "--json", "--execute", "--queue")
+    [cancelled] = read_documents(manage, "runs", "cancel", queued["run"], "--json")
+    *_, finished = read_documents(manage, "operate", "trials_annotate", "--json", "--execute")
+    [shown] = read_documents(manage, "runs", "show", finished["run"], "--json")
+    listed = read_documents(manage, "runs", "--json")
     assert set(preview) == PREVIEW
     assert set(queued) == RUN | {"warning"}
     for document in (cancelled, finished, shown, *listed):
@@ -99,10 +99,10 @@ def test_what_is_told_meanwhile_has_these_names() -> None:
     watcher.waiting("why")
     watcher.held(run)
     watcher.note("so")
-    progress, waiting, held, note = map(json.loads, out.getvalue().splitlines())
+    progress, waiting, hold, note = map(json.loads, out.getvalue().splitlines())
     assert set(progress) == {"event", "version", *PROGRESS, "rate", "batch_size"}
     assert set(waiting) == {"event", "version", "reason"}
-    assert set(held) == {"event", "version", *HOLD, "next"}
+    assert set(hold) == {"event", "version", *HOLD, "next"}
     assert set(note) == {"event", "version", "note"}
 
 
@@ -112,18 +112,20 @@ def test_failures_and_conflicts_are_told_with_their_number(manage: Manage) -> No
     Thing.objects.update(note="mine")
     Failure.objects.bulk_create(Failure(run=run, object_id=str(row.pk), error="no") for row in rows)
     revert = execute_operation(Revert, params={"run": run.pk})
-    [failed] = told(manage, "runs", "show", run.pk, "--json")
+    [failed] = read_documents(manage, "runs", "show", run.pk, "--json")
     assert (len(failed["failures"]), failed["failures_total"]) == (20, 30)
     assert set(failed["failures"][0]) == FAILURE
     assert (failed["conflicts"], failed["conflicts_total"], failed["reverted_by"]) == ([], 0, [revert.pk])
-    [left] = told(manage, "runs", "show", revert.pk, "--json")
+    [left] = read_documents(manage, "runs", "show", revert.pk, "--json")
     assert (len(left["conflicts"]), left["conflicts_total"], left["reverts"]) == (20, 30, run.pk)
     assert set(left["conflicts"][0]) == CONFLICT
-    assert [set(row) for row in told(manage, "runs", "conflicts", revert.pk, "--json", "--limit", 1)] == [
+    assert [
+        set(row) for row in read_documents(manage, "runs", "conflicts", revert.pk, "--json", "--limit", 1)
+    ] == [
         {"event", "version", "run", *CONFLICT},
         {"event", "version", "run", "told", "more", "next"},
     ]
-    assert set(told(manage, "runs", "failures", run.pk, "--json", "--limit", 1)[0]) == {
+    assert set(read_documents(manage, "runs", "failures", run.pk, "--json", "--limit", 1)[0]) == {
         "event",
         "version",
         "run",
@@ -134,7 +136,7 @@ def test_failures_and_conflicts_are_told_with_their_number(manage: Manage) -> No
 def test_who_asked_for_what_and_when_is_told(manage: Manage) -> None:
     create_things(1, score=3)
     manage("operate", "trials_score", "--score", 5, "--filter", "name=t1", "--execute", "--as", "ada")
-    [run] = told(manage, "runs", "--json")
+    [run] = read_documents(manage, "runs", "--json")
     assert (run["params"], run["performed_by"]) == ({"score": "5"}, "ada")
     assert run["scope"] == {"filter": {"name": "t1"}, "keys": False}
     assert run["created_at"] <= run["started_at"] <= run["finished_at"]
@@ -159,8 +161,8 @@ def test_a_run_has_one_status_wherever_it_is_told(
     run = create_run(registry.get_operation("trials_annotate"))
     lifecycle.start(run)
     Run.objects.update(**changes)
-    [document] = told(manage, "runs", "--json")
-    [shown] = told(manage, "runs", "show", run.pk, "--json")
+    [document] = read_documents(manage, "runs", "--json")
+    [shown] = read_documents(manage, "runs", "show", run.pk, "--json")
     [active] = stats.as_json(stats.read_stats())["runs"]
     listed = manage("runs").stdout.splitlines()[1].split()[2]
     head = manage("runs", "show", run.pk).stdout.splitlines()[0]
@@ -176,8 +178,8 @@ def test_to_show_a_run_exits_with_1_where_it_ended_without_success(manage: Manag
     run = create_run(registry.get_operation("trials_annotate"))
     Run.objects.update(state=state)
     ended_badly = {State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED, State.CANCELLED}
-    for words in (["runs", "show", run.pk], ["runs", "show", run.pk, "--json"]):
-        assert manage(*words).returncode == (state in ended_badly)
+    for args in (["runs", "show", run.pk], ["runs", "show", run.pk, "--json"]):
+        assert manage(*args).returncode == (state in ended_badly)
     assert manage("runs").returncode == 0
 
 
@@ -186,7 +188,7 @@ def test_a_check_says_of_which_rows_it_was_asked(manage: Manage) -> None:
     Thing.objects.create(name="other", score=7)
     done = manage("operate", "trials_annotate", "--filter", "score=7", "--execute")
     assert "  ok      things without a note: 0 (scope: score=7)\n" in done.stdout
-    [run] = told(manage, "runs", "--json")
+    [run] = read_documents(manage, "runs", "--json")
     assert run["checks"] == [{"label": "things without a note", "found": 0, "sample": [], "scope": "score=7"}]
-    whole = manage("operate", "trials_annotate", "--execute")
-    assert "  ok      things without a note: 0\n" in whole.stdout
+    over_all = manage("operate", "trials_annotate", "--execute")
+    assert "  ok      things without a note: 0\n" in over_all.stdout

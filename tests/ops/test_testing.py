@@ -148,8 +148,8 @@ class Shared:
         self.order = Order.objects.create(number="a", net=100)
 
     def test_preview(self):
-        seen = testing.preview(FillVat)
-        self.assertEqual((seen.total, seen.samples[0].values), (1, {"vat": (None, 20)}))
+        preview = testing.preview(FillVat)
+        self.assertEqual((preview.total, preview.samples[0].values), (1, {"vat": (None, 20)}))
 
     def test_execute_and_revert(self):
         run = testing.execute("fill_vat")

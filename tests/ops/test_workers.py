@@ -1,4 +1,4 @@
-"""Real workers on real runs: told to stop, paused, watched, killed."""
+"""Real workers on real runs: stopped, paused, watched, killed."""
 
 import json
 import signal
@@ -29,12 +29,12 @@ Typed = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def typed(capsys: pytest.CaptureFixture[str]) -> Typed:
-    """``typed("runs", "show", 1)``: its exit status, and what it said, masked."""
+    """``typed("runs", "show", 1)``: its exit status and masked output."""
 
-    def typed(*words: object) -> tuple[int, str]:
+    def typed(*args: object) -> tuple[int, str]:
         status = 0
         try:
-            call_command(*map(str, words))
+            call_command(*map(str, args))
         except SystemExit as exc:
             status = int(exc.code or 0)
         return status, mask_output(capsys.readouterr().out)
@@ -79,7 +79,7 @@ def horse_of(process: "subprocess.Popen[str]") -> psutil.Process:
     return horse
 
 
-def test_told_to_stop_twice_a_worker_ends_its_batch_and_hands_the_lane_back(worker: Worker) -> None:
+def test_a_worker_stopped_twice_ends_its_batch_and_releases_its_lane(worker: Worker) -> None:
     run = slow_run()
     process = worker()
     wait_until(lambda: changed() > 0)
@@ -108,21 +108,21 @@ def test_a_run_is_watched_paused_and_resumed_from_other_terminals(
     watching.send_signal(signal.SIGINT)
     assert watching.communicate(timeout=60)[1] == ""
     assert watching.returncode == 130
-    seen = changed()
-    wait_until(lambda: changed() > seen)
+    before = changed()
+    wait_until(lambda: changed() > before)
     assert typed("runs", "pause", run.pk)[0] == 0
     assert lifecycle.get_run(run.pk).state == "paused"
     at_rest = changed()
     Run.objects.update(max_rate=None)
     assert typed("runs", "resume", run.pk) == (0, left)
-    status, told = typed("runs", "watch", run.pk)
+    status, output = typed("runs", "watch", run.pk)
     assert status == 0
-    assert "Run N succeeded: 1,000 changed" in told
-    assert seen < at_rest < 1000
+    assert "Run N succeeded: 1,000 changed" in output
+    assert before < at_rest < 1000
     assert audited_changes(run).keys() == primary_keys(rows)
 
 
-def test_without_a_worker_a_run_waits_and_everybody_says_so(
+def test_without_a_worker_a_run_waits_and_every_command_says_so(
     manage: Manage, redis_server: "redis.Redis", typed: Typed
 ) -> None:
     create_things(3)
@@ -141,12 +141,12 @@ def test_without_a_worker_a_run_waits_and_everybody_says_so(
 
 
 @pytest.mark.usefixtures("transactional_db")
-def test_a_run_that_begins_while_redis_is_away_is_kept_and_told(typed: Typed, settings: Any) -> None:
+def test_a_run_that_begins_without_redis_is_kept_with_a_warning(typed: Typed, settings: Any) -> None:
     create_things(3)
     settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:9/0"}}
-    status, told = typed(*EXECUTE, "--queue")
+    status, output = typed(*EXECUTE, "--queue")
     assert status == 0
-    assert "Redis is unavailable (" in told
+    assert "Redis is unavailable (" in output
     run = Run.objects.get()
     assert (run.state, run.workers) == ("queued", 1)
     assert "  workers   1 requested. Redis is unavailable (" in typed("runs", "show", run.pk)[1]
@@ -156,8 +156,8 @@ def test_a_run_that_begins_while_redis_is_away_is_kept_and_told(typed: Typed, se
 def test_a_run_of_the_workers_can_be_taken_to_a_terminal(typed: Typed) -> None:
     rows = create_things(3)
     run = create_run(RunRequest(Annotate, "tester", workers=1))
-    status, told = typed("runs", "resume", run.pk, "--here")
+    status, output = typed("runs", "resume", run.pk, "--here")
     assert status == 0
-    assert "Run N succeeded: 3 changed" in told
+    assert "Run N succeeded: 3 changed" in output
     assert audited_changes(run).keys() == primary_keys(rows)
     assert lifecycle.get_run(run.pk).workers is None

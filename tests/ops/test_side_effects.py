@@ -21,12 +21,12 @@ REWRITE = (
 )
 
 
-def remarks(declared: Any, **asked: Any) -> list[str]:
-    return build_preview(RunRequest(declared, "tester", **asked)).notes
+def notes_of(declared: Any, **options: Any) -> list[str]:
+    return build_preview(RunRequest(declared, "tester", **options)).notes
 
 
 @pytest.mark.parametrize(
-    ("when", "is_told"),
+    ("when", "is_expected"),
     [
         ("AFTER UPDATE", True),
         ("AFTER INSERT OR UPDATE OF note", True),
@@ -37,21 +37,21 @@ def remarks(declared: Any, **asked: Any) -> list[str]:
     ],
 )
 def test_a_preview_names_the_triggers_that_fire_after(
-    declare: RegisterOperation, trigger: Any, when: str, is_told: bool
+    declare: RegisterOperation, trigger: Any, when: str, is_expected: bool
 ) -> None:
     create_things(1)
     trigger("trials_thing", "RETURN NEW;", when)
-    told = [
+    warnings = [
         "AFTER triggers on this table: trial. What they write is not audited,"
         " and what they write into note, updated_at is not reverted"
     ]
-    assert remarks(declare(FILL)) == (told if is_told else [])
+    assert notes_of(declare(FILL)) == (warnings if is_expected else [])
 
 
-def test_a_disabled_trigger_is_not_told(declare: RegisterOperation, trigger: Any) -> None:
+def test_a_disabled_trigger_is_not_named(declare: RegisterOperation, trigger: Any) -> None:
     trigger("trials_thing", "RETURN NEW;", "AFTER UPDATE")
     execute_sql("ALTER TABLE trials_thing DISABLE TRIGGER trial")
-    assert remarks(declare(FILL)) == []
+    assert notes_of(declare(FILL)) == []
 
 
 def test_what_a_trigger_writes_after_is_not_audited_nor_reverted(
@@ -64,8 +64,8 @@ def test_what_a_trigger_writes_after_is_not_audited_nor_reverted(
     assert audited_changes(run) == {str(row.pk): {"note": {"old": None, "new": "t1"}}}
     revert = execute_operation(Revert, params={"run": run.pk})
     assert (audited_changes(revert), Thing.objects.get().note) == ({}, "mine")
-    [told] = rebuild_operation(revert).get_notes(revert)
-    assert told.startswith(f"1 thing changed since run {run.pk}, left alone")
+    [note] = rebuild_operation(revert).get_notes(revert)
+    assert note.startswith(f"1 thing changed since run {run.pk}, left alone")
 
 
 def test_a_preview_tells_that_a_role_may_not_see_all_rows(declare: RegisterOperation) -> None:
@@ -75,11 +75,11 @@ def test_a_preview_tells_that_a_role_may_not_see_all_rows(declare: RegisterOpera
         "ALTER TABLE trials_thing ENABLE ROW LEVEL SECURITY; SET ROLE trials_blind"
     )
     try:
-        seen = build_preview(RunRequest(declare(FILL), "tester"))
+        preview = build_preview(RunRequest(declare(FILL), "tester"))
     finally:
         execute_sql(
             "RESET ROLE; ALTER TABLE trials_thing DISABLE ROW LEVEL SECURITY;"
             "DROP OWNED BY trials_blind; DROP ROLE trials_blind"
         )
-    assert (seen.total, len(seen.notes)) == (0, 1)
-    assert seen.notes[0].startswith("row-level security limits this role: things that it may not read")
+    assert (preview.total, len(preview.notes)) == (0, 1)
+    assert preview.notes[0].startswith("row-level security limits this role: things that it may not read")

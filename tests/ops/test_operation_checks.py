@@ -1,4 +1,4 @@
-"""What a check may ask: whatever can be counted, and a run over all rows or over some ends with it."""
+"""A check may have any queryset that can be counted, in a run over all rows or some."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 MISSING = Thing.objects.filter(note=None)
 NOTED = Thing.objects.exclude(note=None)
-ASKED: dict[str, Callable[[], QuerySet[Any]]] = {
+QUERYSETS: dict[str, Callable[[], QuerySet[Any]]] = {
     "grouped": lambda: NOTED.values("score").annotate(many=Count("pk")).filter(many__gt=1),
     "distinct": lambda: NOTED.values("score").distinct(),
     "distinct on": lambda: NOTED.order_by("score", "name").distinct("score"),
@@ -31,14 +31,14 @@ ASKED: dict[str, Callable[[], QuerySet[Any]]] = {
 
 
 @pytest.mark.parametrize("by_keys", [False, True])
-@pytest.mark.parametrize("asked", ASKED)
-def test_a_check_counts_what_it_asks(declare: RegisterOperation, asked: str, by_keys: bool) -> None:
+@pytest.mark.parametrize("kind", QUERYSETS)
+def test_a_check_may_count_any_queryset(declare: RegisterOperation, kind: str, by_keys: bool) -> None:
     rows = create_things(5, owner=Owner.objects.create(name="Ana"))
     rows[0].friends.add(rows[1])
-    checks = [Check(asked, ASKED[asked]()), Check("without a note", MISSING)]
+    checks = [Check(kind, QUERYSETS[kind]()), Check("without a note", MISSING)]
     fill = declare(make_operation(MISSING, {"note": F("name")}, get_checks=lambda self: checks))
     run = execute_operation(fill, scope=Scope.of_keys(row.pk for row in rows) if by_keys else Scope())
     assert run.state == "verification_failed"
-    found = ASKED[asked]().count()
-    assert found
-    assert [check["found"] for check in run.checks] == [found, 0]
+    count = QUERYSETS[kind]().count()
+    assert count
+    assert [check["found"] for check in run.checks] == [count, 0]

@@ -1,4 +1,4 @@
-"""The rows of a run that failed or were left alone: kept, listed page by page, and whole in a file."""
+"""Failed rows and conflicts of a run: stored, listed page by page, and written to a file."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 REFUSED = "IF NEW.score >= 900 THEN RAISE EXCEPTION 'row % is refused', NEW.name; END IF; RETURN NEW;"
 
 
-def annotate(**asked: Any) -> Run:
-    return create_run(registry.get_operation("trials_annotate"), **asked)
+def annotate(**options: Any) -> Run:
+    return create_run(registry.get_operation("trials_annotate"), **options)
 
 
 def refused(*names: str) -> None:
@@ -139,14 +139,14 @@ def test_the_rows_that_a_revert_left_alone_are_listed_page_by_page(reverted: Run
     assert len(lines) == 20
     assert end.startswith("and 5 more: manage.py runs conflicts ")
     _, *rest = page(manage, end.partition(": ")[2])
-    told = {line.split()[1]: line for line in [*lines, *rest]}
-    assert set(told) == {f"t{number}" for number in range(1, 25)} | {told_gone(reverted)}
-    assert told["t3"].endswith("note: NULL -> t3, now mine")
-    assert told[told_gone(reverted)].endswith("is gone")
+    by_name = {line.split()[1]: line for line in [*lines, *rest]}
+    assert set(by_name) == {f"t{number}" for number in range(1, 25)} | {deleted_row_key(reverted)}
+    assert by_name["t3"].endswith("note: NULL -> t3, now mine")
+    assert by_name[deleted_row_key(reverted)].endswith("is gone")
 
 
-def told_gone(revert: Run) -> str:
-    """A row that is gone goes by its key."""
+def deleted_row_key(revert: Run) -> str:
+    """A deleted row is named by its key."""
     [gone] = [row for row in ConflictList(revert) if row.is_deleted]
     return gone.object_id
 
@@ -175,18 +175,18 @@ def test_the_revert_says_how_its_conflicts_are_listed(reverted: Run, manage: Man
 
 def test_a_run_that_is_no_revert_names_the_one_that_is(reverted: Run, manage: Manage) -> None:
     first = reverted.params["run"]
-    told = manage("runs", "conflicts", first)
-    assert told.returncode == 1
-    assert told.stderr.rstrip().endswith(f"Those of its revert: manage.py runs conflicts {reverted.pk}")
+    output = manage("runs", "conflicts", first)
+    assert output.returncode == 1
+    assert output.stderr.rstrip().endswith(f"Those of its revert: manage.py runs conflicts {reverted.pk}")
 
 
 def test_a_revert_under_way_has_no_conflicts_yet(manage: Manage) -> None:
     create_things(2)
     run = execute_operation(registry.get_operation("trials_annotate"))
     revert = create_run(Revert, params={"run": run.pk})
-    told = manage("runs", "conflicts", revert.pk)
-    assert (told.returncode, told.stdout) == (1, "")
-    assert told.stderr.rstrip().endswith(f"manage.py runs resume {revert.pk}")
+    output = manage("runs", "conflicts", revert.pk)
+    assert (output.returncode, output.stdout) == (1, "")
+    assert output.stderr.rstrip().endswith(f"manage.py runs resume {revert.pk}")
 
 
 @pytest.mark.parametrize("verb", ["failures", "conflicts"])

@@ -1,4 +1,4 @@
-"""A declaration that cannot be run is refused, it alone, in words; everything else goes on."""
+"""A declaration that cannot be run is refused on its own, with the reason; everything else works."""
 
 import os
 import random
@@ -80,9 +80,9 @@ def bare(**attributes: Any) -> type[Operation]:
     return type("Trial", (Operation,), {"name": "trial", **attributes})
 
 
-KEY_ERROR = "KeyError: 'nope' (test_declarations.py, line "
+KEY_ERROR = "KeyError: 'nope' (test_validation.py, line "
 UNKNOWN = "Cannot resolve keyword"
-# What is declared, and a part of what is said of it.
+# A wrong declaration, and a part of its error message.
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a field of a filter": (lambda: over(nota=None), f"trial: get_queryset(): FieldError: {UNKNOWN} 'nota'"),
     "a lookup of a filter": (lambda: over(note__is=1), "get_queryset(): FieldError: Unsupported lookup 'is'"),
@@ -111,7 +111,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         "get_changes() returned a set, not a mapping",
     ),
     "changes that raise": (lambda: of(get_changes=raising), f"trial: get_changes(): {KEY_ERROR}"),
-    "a start that raises": (lambda: of(__init__=raising), f"trial: __init__(): {KEY_ERROR}"),
+    "an __init__ that raises": (lambda: of(__init__=raising), f"trial: __init__(): {KEY_ERROR}"),
     "no checks": (lambda: giving("get_checks", None), "get_checks(): TypeError: 'NoneType'"),
     "checks that raise": (lambda: of(get_checks=raising), f"trial: get_checks(): {KEY_ERROR}"),
     "a bare queryset": (
@@ -170,15 +170,15 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "no operation": (lambda: Thing, "is not an operation: inherit from ops.operations.Operation"),
     "a name of no text": (lambda: of(name=7), "name is 7; use lower-case letters, digits and underscores"),
 }
-EACH = pytest.mark.parametrize(("declared", "words"), WRONG.values(), ids=WRONG)
+EACH = pytest.mark.parametrize(("declared", "message"), WRONG.values(), ids=WRONG)
 
 
 @EACH
 @pytest.mark.usefixtures("declare")
-def test_what_is_wrong_is_said_when_it_is_declared(declared: Any, words: str) -> None:
+def test_a_wrong_declaration_is_refused_with_its_error(declared: Any, message: str) -> None:
     with pytest.raises(InvalidDeclaration) as refused:
         registry.register(declared())
-    assert words in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED_ATTRIBUTES.items())
@@ -203,12 +203,12 @@ def loading(declare: RegisterOperation, monkeypatch: pytest.MonkeyPatch) -> None
 
 @EACH
 @pytest.mark.usefixtures("loading")
-def test_what_is_wrong_in_an_app_is_a_warning_and_ends_nothing(declared: Any, words: str) -> None:
+def test_a_wrong_declaration_in_an_app_is_a_warning(declared: Any, message: str) -> None:
     good = registry.list_operations()
     registry.register(declared())
-    [told] = run_checks(tags=["operations"])
-    assert (told.id, told.level, "docs/operations.md" in str(told.hint)) == ("ops.W001", 30, True)
-    assert words in told.msg
+    [warning] = run_checks(tags=["operations"])
+    assert (warning.id, warning.level, "docs/operations.md" in str(warning.hint)) == ("ops.W001", 30, True)
+    assert message in warning.msg
     assert registry.list_operations() == good
     assert registry.get_operation("trials_annotate")
 
@@ -231,17 +231,17 @@ def test_the_second_of_one_name_is_refused_and_the_first_stays() -> None:
 
 def test_a_declaration_that_asks_the_database_is_asked_once_it_is_built(declare: RegisterOperation) -> None:
     """`migrate` comes before the tables, and any command while the server is away."""
-    asked = []
+    queries = []
 
     def rows(self: Operation) -> QuerySet[Thing]:
-        asked.append(list(Thing.objects.values_list("note", flat=True)))
+        queries.append(list(Thing.objects.values_list("note", flat=True)))
         return Thing.objects.filter(nota=1)
 
     trial = declare(of(get_queryset=rows))
-    assert asked == []
+    assert queries == []
     with pytest.raises(InvalidDeclaration, match="'nota'"):
         create_run(trial)
-    assert asked == [[]]
+    assert queries == [[]]
 
 
 def test_no_parameter_can_be_called_as_an_option_of_a_command() -> None:
@@ -278,9 +278,9 @@ def test_what_is_another_one_each_time_it_is_built_begins_no_run(
     declare: RegisterOperation, declared: Any, begin: Any
 ) -> None:
     create_things(2)
-    with pytest.raises(InvalidDeclaration, match=r"^trial differs each time it is built \(first ") as told:
+    with pytest.raises(InvalidDeclaration, match=r"^trial differs each time it is built \(first ") as refused:
         begin(RunRequest(declare(declared()), "me"))
-    assert "Take the time from self.as_of" in str(told.value)
+    assert "Take the time from self.as_of" in str(refused.value)
     assert not Run.objects.exists()
     assert not Claim.objects.exists()
 
@@ -289,15 +289,15 @@ def test_what_is_another_one_each_time_it_is_built_begins_no_run(
 @pytest.mark.parametrize("declared", UNSTEADY.values(), ids=UNSTEADY)
 def test_what_is_another_one_each_time_it_is_built_is_a_warning(declared: Any) -> None:
     registry.register(declared())
-    [told] = run_checks(tags=["operations"])
-    assert (told.id, "Take the time from self.as_of" in told.msg) == ("ops.W002", True)
+    [warning] = run_checks(tags=["operations"])
+    assert (warning.id, "Take the time from self.as_of" in warning.msg) == ("ops.W002", True)
 
 
 def test_params_that_raise_are_told_in_a_line(declare: RegisterOperation) -> None:
     class Raising(forms.Form):
         clean = raising
 
-    with pytest.raises(InvalidDeclaration, match=r"^trial: Params: KeyError: 'nope' \(test_declarations.py"):
+    with pytest.raises(InvalidDeclaration, match=r"^trial: Params: KeyError: 'nope' \(test_validation.py"):
         create_run(declare(of(Params=Raising)))
 
 
@@ -311,8 +311,8 @@ def test_a_percent_sign_in_words_is_one_in_the_help(
     for typed in (["operate", "--help"], ["operate", "trial", "--help"]):
         with pytest.raises(SystemExit):
             call_command(*typed)
-    told = capsys.readouterr().out
-    assert ("Raise prices by 10 % each." in told, "By so many % of the price." in told) == (True, True)
+    output = capsys.readouterr().out
+    assert ("Raise prices by 10 % each." in output, "By so many % of the price." in output) == (True, True)
 
 
 def test_as_of_stays_the_same_until_the_run_ends(declare: RegisterOperation) -> None:
@@ -369,13 +369,13 @@ print(fingerprint(build_operation(Trial, {}, timezone.now())))
 
 def test_the_order_of_a_set_makes_no_other_declaration_in_another_process() -> None:
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
-    told = {
+    fingerprints = {
         subprocess.check_output(
             [sys.executable, "-c", FINGERPRINT], env={**env, "PYTHONHASHSEED": str(seed)}, cwd=ROOT
         )
         for seed in (1, 2, 3)
     }
-    assert len(told) == 1
+    assert len(fingerprints) == 1
 
 
 def test_notes_that_raise_are_told_as_one(declare: RegisterOperation) -> None:
@@ -453,14 +453,14 @@ def test_a_project_with_spoilt_operations_goes_on(typed: Typed) -> None:
     checked = typed("check")
     assert checked.returncode == 0, checked.stderr
     assert checked.stderr.count("ops.W001") == 8
-    for told in (
+    for line in (
         "spoilt.operations.Typo: (ops.W001) spoilt_typo: get_queryset(): FieldError: Cannot resolve keyword",
         "spoilt.operations.Bare: (ops.W001) spoilt_bare names no model",
         "spoilt.operations.Nameless: (ops.W001) Nameless.name is ''",
         "unimportable.operations: (ops.W001) cannot be imported: ImportError: cannot import name 'Operacion'",
         "unreadable.operations: (ops.W001) cannot be imported: SyntaxError: '(' was never closed",
     ):
-        assert told in checked.stderr
+        assert line in checked.stderr
     for args in (["migrate"], ["runs"], ["migration_log", "--since", "1h"], ["operate", "--help"]):
         done = typed(*args)
         assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
@@ -469,7 +469,7 @@ def test_a_project_with_spoilt_operations_goes_on(typed: Typed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "words"),
+    ("args", "message"),
     [
         (["operate", "spoilt_typo", "--execute"], "spoilt_typo: get_queryset(): FieldError: Cannot resolve"),
         (["spoilt_typo"], "spoilt_typo: get_queryset(): FieldError: Cannot resolve"),
@@ -481,10 +481,10 @@ def test_a_project_with_spoilt_operations_goes_on(typed: Typed) -> None:
         (["operate", "spoilt_else"], "unimportable.operations cannot be imported: ImportError"),
     ],
 )
-def test_a_spoilt_operation_is_told_in_a_line(typed: Typed, args: list[str], words: str) -> None:
+def test_a_broken_operation_is_reported_in_one_line(typed: Typed, args: list[str], message: str) -> None:
     done = typed(*args)
     assert done.returncode in (1, 2)
-    assert words in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
