@@ -37,22 +37,22 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser, live_server: LiveServer) -> Iterator[Page]:
-    """Signed in as Ada. What a page could not load or run, its policy included, fails the test."""
+    """Return a page, signed in as Ada. Any error on its console fails the test, blocked content included."""
     User.objects.create_superuser("ada", password="lovelace")
     context = chromium.new_context(base_url=live_server.url)
     page = context.new_page()
     page.set_default_timeout(20_000)
     expect.set_options(timeout=20_000)
-    wrong: list[str] = []
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto("/admin/")
     page.get_by_label("Username").fill("ada")
     page.get_by_label("Password").fill("lovelace")
     page.get_by_role("button", name="Log in").click()
     yield page
     context.close()
-    assert wrong == []
+    assert errors == []
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The page that confirms, in a browser: what its form shows is what starts, whatever was previewed before."""
+"""The confirmation page in a browser: the form that is shown is what starts, whatever was previewed."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -22,7 +22,7 @@ def _cards(transactional_db: None, redis_server: Redis) -> None:
     Card.objects.create(card_id="card-1", title="Card 1", pack_id="p")
 
 
-def test_a_change_of_the_form_takes_its_preview_away(page: Page) -> None:
+def test_changing_the_form_hides_the_preview(page: Page) -> None:
     page.goto(PREVIEWED)
     expect(page.locator("#samples")).to_contain_text("common → rare")
     page.get_by_label("To rarity").select_option("epic")
@@ -39,8 +39,8 @@ def test_a_change_of_the_form_takes_its_preview_away(page: Page) -> None:
     assert Run.objects.values_list("params__to_rarity", "max_rate").get() == ("rare", 7)
 
 
-def test_a_form_filled_in_behind_the_page_starts_nothing(page: Page) -> None:
-    """As autofill may do it, without an event; the page looks again when it is come back to."""
+def test_a_form_filled_without_events_starts_nothing(page: Page) -> None:
+    """Autofill may change a field without an event; the page compares again when it is shown again."""
     page.goto(PREVIEWED)
     page.evaluate("document.querySelector('[name=with-to_rarity]').value = 'epic'")
     page.evaluate("window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
@@ -51,7 +51,7 @@ def test_a_form_filled_in_behind_the_page_starts_nothing(page: Page) -> None:
     assert not Run.objects.exists()
 
 
-def test_the_way_back_leads_to_a_form_and_a_preview_that_agree(page: Page) -> None:
+def test_after_going_back_form_and_preview_agree(page: Page) -> None:
     page.goto(PREVIEWED)
     page.get_by_label("To rarity").select_option("epic")
     page.get_by_role("button", name="Preview").click()
@@ -74,7 +74,7 @@ def test_two_clicks_start_one_run(page: Page) -> None:
     assert Run.objects.count() == 1
 
 
-def test_without_its_script_a_changed_form_is_previewed_anew(page: Page) -> None:
+def test_without_the_script_a_changed_form_is_previewed_again(page: Page) -> None:
     page.route("**/confirmation.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
     page.goto(PREVIEWED)
     page.get_by_label("To rarity").select_option("epic")

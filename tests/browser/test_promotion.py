@@ -1,4 +1,4 @@
-"""A promotion as staff do it: ticked, previewed, started, watched, taken back."""
+"""A promotion in a browser: select, preview, start, follow, revert."""
 
 import re
 
@@ -32,7 +32,7 @@ def rarities() -> dict[str, str]:
     return dict(Card.objects.order_by("pk").values_list("card_id", "rarity"))
 
 
-def test_a_promotion_from_ticking_to_reverting(page: Page) -> None:
+def test_a_promotion_from_selection_to_revert(page: Page) -> None:
     make_cards(3)
     page.goto("/admin/cards/card/")
     for card in ("card-0", "card-2"):
@@ -58,7 +58,7 @@ def test_a_promotion_from_ticking_to_reverting(page: Page) -> None:
     assert set(rarities().values()) == {"common"}
 
 
-def test_a_run_is_seen_to_advance_and_obeys_its_buttons(page: Page) -> None:
+def test_the_page_follows_the_run_and_its_buttons_work(page: Page) -> None:
     make_cards(3000)
     page.goto("/admin/cards/card/")
     page.locator("#action-toggle").check()
@@ -69,7 +69,7 @@ def test_a_run_is_seen_to_advance_and_obeys_its_buttons(page: Page) -> None:
     page.get_by_role("button", name="Preview").click()
     page.get_by_role("button", name="Start the run").click()
     expect(page).to_have_url(re.compile(r"/ops/run/\d+/"))
-    # Nobody reloads the page: it is fetched anew while it moves.
+    # The page refreshes itself without a reload while the run is active.
     page.evaluate("document.body.dataset.same = 'page'")
     expect(page.locator("#speed")).to_have_text(re.compile(r"\d+ rows/s, .* left"))
     expect(page.locator("#done")).to_have_text(re.compile(r"^[1-9][\d,]* of 3,000$"))

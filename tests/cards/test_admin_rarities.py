@@ -1,4 +1,4 @@
-"""A rarity that no rule has, and a thumbnail that cannot be made, are seen in the admin."""
+"""Rarities without a rule and thumbnails that cannot be rendered, as the admin shows them."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,9 +10,9 @@ from cards.operations import RenderThumbnails
 from cards.thumbnails.problem import thumbnail_problem
 from ops.models import Run
 from ops.runs.lifecycle import cancel
+from tests.admin_pages import page_text
 from tests.forms import fetch_change_form_fields
 from tests.ops.running import execute_operation
-from tests.ops.test_admin_operations import text
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -28,77 +28,82 @@ def staff(client: Client) -> Client:
     return client
 
 
-def card(**told: str) -> Card:
-    return Card.objects.create(**{"card_id": "a", "title": "A", "pack_id": "p", "image": "gone.png"} | told)
+def create_card(**values: str) -> Card:
+    return Card.objects.create(**{"card_id": "a", "title": "A", "pack_id": "p", "image": "gone.png"} | values)
 
 
-def page_of(row: Card | PresentationRule) -> str:
+def change_url(row: Card | PresentationRule) -> str:
     return reverse(f"admin:cards_{row._meta.model_name}_change", args=[row.pk])
 
 
-def test_a_form_offers_the_rarities_that_have_a_rule(staff: Client) -> None:
+def test_a_form_offers_the_rarities_with_a_rule(staff: Client) -> None:
     page = staff.get(reverse("admin:cards_card_add")).content.decode()
     for rarity in ("common", "rare", "epic", "legendary"):
         assert f'<option value="{rarity}"' in page
-    page = staff.get(page_of(card(rarity="mythic"))).content.decode()
+    page = staff.get(change_url(create_card(rarity="mythic"))).content.decode()
     assert '<option value="mythic" selected>mythic (has no rule)</option>' in page
 
 
-def test_without_any_rule_a_rarity_can_be_typed(staff: Client) -> None:
+def test_without_rules_a_rarity_is_a_text_field(staff: Client) -> None:
     PresentationRule.objects.all().delete()
     page = staff.get(reverse("admin:cards_card_add")).content.decode()
     assert '<input type="text" name="rarity"' in page
 
 
 @pytest.mark.parametrize("column", ["rarity", "rarity_v2"])
-def test_a_rarity_of_no_rule_is_told_with_those_that_are(staff: Client, column: str) -> None:
-    row = card()
-    sent = fetch_change_form_fields(staff, page_of(row)) | {column: "mythic"}
-    assert NO_RULE in text(staff.post(page_of(row), sent, follow=True))
+def test_saving_a_rarity_without_a_rule_shows_a_warning(staff: Client, column: str) -> None:
+    row = create_card()
+    data = fetch_change_form_fields(staff, change_url(row)) | {column: "mythic"}
+    assert NO_RULE in page_text(staff.post(change_url(row), data, follow=True))
     assert thumbnail_problem(row) == "there is no presentation rule for its rarity 'mythic'"
-    shown = text(staff.get(page_of(row)))
-    assert "The thumbnail cannot be rendered: there is no presentation rule for its rarity" in shown
+    text = page_text(staff.get(change_url(row)))
+    assert "The thumbnail cannot be rendered: there is no presentation rule for its rarity" in text
     assert f'class="cards-problem" title="{NO_RULE}"' in staff.get(LIST).content.decode()
 
 
-def test_the_reason_for_which_a_thumbnail_failed_is_on_the_page_of_its_card(staff: Client) -> None:
-    row = card()
+def test_the_page_of_a_card_shows_why_its_thumbnail_failed(staff: Client) -> None:
+    row = create_card()
     assert thumbnail_problem(row) == ""
     execute_operation(RenderThumbnails)
-    assert "The thumbnail cannot be rendered: gone.png is not in the storage." in text(
-        staff.get(page_of(row))
+    assert "The thumbnail cannot be rendered: gone.png is not in the storage." in page_text(
+        staff.get(change_url(row))
     )
-    staff.post(page_of(row), fetch_change_form_fields(staff, page_of(row)) | {"image": "other.png"})
+    staff.post(change_url(row), fetch_change_form_fields(staff, change_url(row)) | {"image": "other.png"})
     assert thumbnail_problem(row) == ""  # It is not tried yet.
     cancel(Run.objects.latest("pk"), "ada")
 
 
-def test_a_card_with_a_picture_elsewhere_has_no_problem(staff: Client) -> None:
-    row = card(rarity="mythic", image="https://example.com/a.webp")
+def test_a_card_with_a_picture_on_another_site_has_no_problem(staff: Client) -> None:
+    row = create_card(rarity="mythic", image="https://example.com/a.webp")
     assert thumbnail_problem(row) == ""
     assert "cards-problem" not in staff.get(LIST).content.decode()
 
 
-def test_a_rule_taken_from_its_cards_is_told(staff: Client) -> None:
-    card(rarity="epic")
+def test_renaming_or_deleting_a_rule_of_cards_shows_a_warning(staff: Client) -> None:
+    create_card(rarity="epic")
     rule = PresentationRule.objects.get(rarity="epic")
     page = staff.post(
-        page_of(rule), fetch_change_form_fields(staff, page_of(rule)) | {"rarity": "mythic"}, follow=True
+        change_url(rule),
+        fetch_change_form_fields(staff, change_url(rule)) | {"rarity": "mythic"},
+        follow=True,
     )
-    assert "“epic” has no presentation rule. Rarities with a rule: common, rare, mythic, legendary" in text(
-        page
+    assert (
+        "“epic” has no presentation rule. Rarities with a rule: common, rare, mythic, legendary"
+        in page_text(page)
     )
     PresentationRule.objects.filter(pk=rule.pk).update(rarity="epic")
-    page = staff.post(page_of(rule).replace("change", "delete"), {"post": "yes"}, follow=True)
-    assert "“epic” has no presentation rule. Rarities with a rule: common, rare, legendary" in text(page)
+    page = staff.post(change_url(rule).replace("change", "delete"), {"post": "yes"}, follow=True)
+    assert "“epic” has no presentation rule. Rarities with a rule: common, rare, legendary" in page_text(page)
 
 
-def test_a_badge_that_nobody_can_draw_is_told_when_its_rule_is_saved(staff: Client) -> None:
+def test_saving_a_rule_with_an_unknown_badge_shows_a_warning(staff: Client) -> None:
     rule = PresentationRule.objects.get(rarity="epic")
     page = staff.post(
-        page_of(rule), fetch_change_form_fields(staff, page_of(rule)) | {"badge_icon": "gem"}, follow=True
+        change_url(rule),
+        fetch_change_form_fields(staff, change_url(rule)) | {"badge_icon": "gem"},
+        follow=True,
     )
     assert (
         "The badge “gem” of epic does not exist, so none is drawn. Badges: circle, diamond, star, crown."
-        in text(page)
+        in page_text(page)
     )

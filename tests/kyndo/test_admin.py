@@ -30,7 +30,7 @@ def test_the_admin_does_not_list_the_queues_of_the_worker(admin_client: Client) 
     assert "Django-RQ" not in page
 
 
-def test_the_dashboards_of_django_rq_are_mounted_nowhere() -> None:
+def test_the_dashboards_of_django_rq_have_no_url() -> None:
     # There any staff user can empty a queue.
     modules = {view.__module__ for view in views(get_resolver())}
     assert "ops.http.views" in modules
@@ -38,7 +38,7 @@ def test_the_dashboards_of_django_rq_are_mounted_nowhere() -> None:
     assert settings.RQ_SHOW_ADMIN_LINK is False
 
 
-def test_nothing_that_a_page_loads_or_runs_comes_from_elsewhere(client: Client) -> None:
+def test_pages_load_nothing_from_other_sites(client: Client) -> None:
     policy = client.get("/admin/login/").headers["Content-Security-Policy"]
     directives = dict(directive.split(" ", 1) for directive in policy.split("; "))
     assert directives["default-src"] == "'none'"

@@ -1,3 +1,3 @@
 import pytest
 
-pytest.register_assert_rewrite("tests.ops.told", "tests.ops.running")
+pytest.register_assert_rewrite("tests.ops.output", "tests.ops.running")

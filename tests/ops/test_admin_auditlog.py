@@ -1,4 +1,4 @@
-"""The page of an audit row: what changed, as it was written, and the way to what it speaks of."""
+"""The page of an audit row: the changes as they were stored, links to the object and the run."""
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -18,35 +18,35 @@ def staff(client: Client) -> Client:
     return client
 
 
-def page(client: Client, **told: object) -> str:
-    """The page of a new audit row, whose object is the first card unless it is told."""
-    told = {"action": "a", "performed_by": "p", "object_type": "cards.card", "changes": {}} | told
-    row = AuditLog.objects.create(**told)
+def create_page(client: Client, **values: object) -> str:
+    """Create an audit row with these values and return its page."""
+    values = {"action": "a", "performed_by": "p", "object_type": "cards.card", "changes": {}} | values
+    row = AuditLog.objects.create(**values)
     return client.get(f"/admin/ops/auditlog/{row.pk}/change/").content.decode()
 
 
-def a_card() -> tuple[Card, str]:
+def create_card() -> tuple[Card, str]:
     card = Card.objects.create(card_id="c", title="<cóndor>", pack_id="aves")
     return card, f'href="/admin/cards/card/{card.pk}/change/"'
 
 
-def test_every_character_is_shown_as_it_is_and_none_becomes_markup(staff: Client) -> None:
+def test_characters_are_shown_unescaped_and_markup_is_escaped(staff: Client) -> None:
     changes = {"metadata": {"old": {"name": "cóndor"}, "new": {"name": "águila <b>"}}, "title": {"von": "ñ"}}
-    shown = page(staff, object_id="1", changes=changes, metadata={"<i>": ["búho"]})
-    assert "\\u" not in shown
-    assert "<b>" not in shown
-    assert "&lt;i&gt;" in shown
-    for said in ("cóndor", "águila &lt;b&gt;", "{&quot;von&quot;: &quot;ñ&quot;}", "búho"):
-        assert said in shown
+    content = create_page(staff, object_id="1", changes=changes, metadata={"<i>": ["búho"]})
+    assert "\\u" not in content
+    assert "<b>" not in content
+    assert "&lt;i&gt;" in content
+    for text in ("cóndor", "águila &lt;b&gt;", "{&quot;von&quot;: &quot;ñ&quot;}", "búho"):
+        assert text in content
 
 
-def test_it_leads_to_the_object_and_to_the_run(staff: Client) -> None:
-    card, address = a_card()
-    asked = {"operation": "o", "model": "cards.card", "columns": [], "as_of": timezone.now(), "total": 1}
-    run = Run.objects.create(**asked)
-    shown = page(staff, object_id=str(card.pk), run=run)
-    assert f"{address}>&lt;cóndor&gt;</a>" in shown
-    assert f'href="/admin/ops/run/{run.pk}/change/">run {run.pk} (o)</a>' in shown
+def test_the_page_links_to_the_object_and_to_the_run(staff: Client) -> None:
+    card, link = create_card()
+    values = {"operation": "o", "model": "cards.card", "columns": [], "as_of": timezone.now(), "total": 1}
+    run = Run.objects.create(**values)
+    content = create_page(staff, object_id=str(card.pk), run=run)
+    assert f"{link}>&lt;cóndor&gt;</a>" in content
+    assert f'href="/admin/ops/run/{run.pk}/change/">run {run.pk} (o)</a>' in content
 
 
 @pytest.mark.parametrize(
@@ -61,24 +61,24 @@ def test_it_leads_to_the_object_and_to_the_run(staff: Client) -> None:
         ("a.b.c", "1"),
     ],
 )
-def test_an_object_that_has_no_page_is_named_by_its_key(staff: Client, label: str, key: str) -> None:
-    shown = page(staff, object_type=label, object_id=key)
-    assert f"<dd>{label} {key}</dd>" in shown
+def test_an_object_without_a_page_is_shown_by_its_key(staff: Client, label: str, key: str) -> None:
+    content = create_page(staff, object_type=label, object_id=key)
+    assert f"<dd>{label} {key}</dd>" in content
 
 
-@pytest.mark.parametrize("others", [[], ["view_card"], ["view_run"]])
-def test_only_who_may_see_an_object_is_led_to_it(client: Client, others: list[str]) -> None:
+@pytest.mark.parametrize("codenames", [[], ["view_card"], ["view_run"]])
+def test_an_object_is_linked_only_for_users_who_may_view_it(client: Client, codenames: list[str]) -> None:
     bob = User.objects.create_user("bob", is_staff=True)
-    bob.user_permissions.set(Permission.objects.filter(codename__in=["view_auditlog", *others]))
+    bob.user_permissions.set(Permission.objects.filter(codename__in=["view_auditlog", *codenames]))
     client.force_login(bob)
-    card, address = a_card()
-    shown = page(client, object_id=str(card.pk), run_id=7)
-    assert (address in shown, "cóndor" in shown) == ("view_card" in others, "view_card" in others)
-    assert "<dd>7</dd>" in shown
+    card, link = create_card()
+    content = create_page(client, object_id=str(card.pk), run_id=7)
+    assert (link in content, "cóndor" in content) == ("view_card" in codenames, "view_card" in codenames)
+    assert "<dd>7</dd>" in content
 
 
-def test_numbers_are_shown_with_the_digits_that_were_written(staff: Client) -> None:
-    shown = page(staff, object_id="1", changes={})
+def test_numbers_are_shown_with_their_stored_digits(staff: Client) -> None:
+    content = create_page(staff, object_id="1", changes={})
     changes = '{"n": {"old": 1.10, "new": {"x": 0.12345678901234567890123}}}'
     with connection.cursor() as cursor:
         cursor.execute(
@@ -87,7 +87,7 @@ def test_numbers_are_shown_with_the_digits_that_were_written(staff: Client) -> N
             [changes],
         )
     row = AuditLog.objects.latest("pk")
-    shown = staff.get(f"/admin/ops/auditlog/{row.pk}/change/").content.decode()
+    content = staff.get(f"/admin/ops/auditlog/{row.pk}/change/").content.decode()
     for digits in (">1.10<", "0.12345678901234567890123", "1.0\n"):
-        assert digits in shown
+        assert digits in content
     assert "n: 1.10 → " in staff.get("/admin/ops/auditlog/").content.decode()

@@ -1,4 +1,4 @@
-"""The export as a bulk action, and the page on which it is watched, cancelled and fetched."""
+"""The export as a bulk action, and the page of an export: progress, cancel button, files."""
 
 import json
 from pathlib import Path
@@ -18,12 +18,12 @@ from ops.export.request import ExportRequest
 from ops.models import Export
 from ops.operations.scope import Scope
 from ops.queue.liveness import NO_WORKER_WARNING, connect_queue
+from tests.admin_pages import page_text, post_action
 from tests.ops.running import run_jobs
-from tests.ops.test_admin_operations import posted, text
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ASKED = {"format": "json", "audit_logs": "1000"}
+OPTIONS = {"format": "json", "audit_logs": "1000"}
 
 
 @pytest.fixture
@@ -35,19 +35,19 @@ def staff(client: Client, redis_server: "Redis", settings: LazySettings, tmp_pat
     return client
 
 
-def written() -> Export:
+def create_finished_export() -> Export:
     export, _ = queue.request_export(ExportRequest(), "ada")
     run_jobs(connect_queue())
     export.refresh_from_db()
     return export
 
 
-def page_of(export: Export, what: str = "change/") -> str:
-    return f"/admin/ops/export/{export.pk}/{what}"
+def export_url(export: Export, view: str = "change/") -> str:
+    return f"/admin/ops/export/{export.pk}/{view}"
 
 
 @pytest.mark.parametrize(
-    ("ticked", "listed", "said", "numbers"),
+    ("ticked", "query", "description", "numbers"),
     [
         ([1, 4], "", "2 cards, ticked in the list", {1, 4}),
         ([], "pack_id__exact=p1", "all cards that match pack_id = p1", {1, 3, 5}),
@@ -56,108 +56,108 @@ def page_of(export: Export, what: str = "change/") -> str:
         ([], "", "all cards", {0, 1, 2, 3, 4, 5}),
     ],
 )
-def test_the_chosen_cards_are_those_in_the_file_that_the_page_offers(
+def test_the_exported_file_has_exactly_the_selected_cards(
     staff: Client,
     monkeypatch: pytest.MonkeyPatch,
     ticked: list[int],
-    listed: str,
-    said: str,
+    query: str,
+    description: str,
     numbers: set[int],
 ) -> None:
     monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 2)  # so that a search is left to the database
     keys = [str(Card.objects.get(card_id=f"card-{n}").pk) for n in ticked]
-    asking = posted(staff, *keys, listed=listed, action="export")
-    assert f"{said}." in text(staff.get(asking))
+    url = post_action(staff, *keys, query=query, action="export")
+    assert f"{description}." in page_text(staff.get(url))
     assert not Export.objects.exists()
-    page = staff.post(asking, ASKED, follow=True)
-    assert NO_WORKER_WARNING in text(page)
+    page = staff.post(url, OPTIONS, follow=True)
+    assert NO_WORKER_WARNING in page_text(page)
     run_jobs(connect_queue())
     export = Export.objects.get()
     assert (export.state, export.performed_by, export.error) == ("succeeded", "ada", "")
-    file = page_of(export, "files/cards.json")
-    assert f'href="{file}"' in staff.get(page_of(export)).content.decode()
+    file = export_url(export, "files/cards.json")
+    assert f'href="{file}"' in staff.get(export_url(export)).content.decode()
     rows = json.loads(b"".join(staff.get(file).streaming_content))  # type: ignore[attr-defined]
     assert {row["card_id"] for row in rows} == {f"card-{n}" for n in numbers}
 
 
-def test_what_is_asked_beside_the_rows_is_what_is_left_to_the_workers(staff: Client) -> None:
-    asking = posted(staff, action="export")
-    assert "Ensure this value is greater than" in text(
-        staff.post(asking, {"format": "json", "audit_logs": "-1"})
+def test_the_options_of_the_form_are_stored_with_the_export(staff: Client) -> None:
+    url = post_action(staff, action="export")
+    assert "Ensure this value is greater than" in page_text(
+        staff.post(url, {"format": "json", "audit_logs": "-1"})
     )
-    staff.post(asking, {"format": "jsonl", "compress": "on", "audit_logs": ""})
-    asked = Export.objects.get().asked
-    assert (asked["format"], asked["compress"], asked["audit_last"]) == ("jsonl", True, None)
+    staff.post(url, {"format": "jsonl", "compress": "on", "audit_logs": ""})
+    options = Export.objects.get().asked
+    assert (options["format"], options["compress"], options["audit_last"]) == ("jsonl", True, None)
 
 
-def test_keys_that_no_card_can_have_are_refused_in_words(staff: Client) -> None:
+def test_invalid_keys_are_refused_with_a_message(staff: Client) -> None:
     for key in ("x", "9" * 30):
-        page = staff.post(f"/admin/cards/card/export/?key={key}", ASKED, follow=True)
-        assert f"id={key}:" in text(page)
-    assert staff.post("/admin/cards/card/export/", ASKED).status_code == 400
+        page = staff.post(f"/admin/cards/card/export/?key={key}", OPTIONS, follow=True)
+        assert f"id={key}:" in page_text(page)
+    assert staff.post("/admin/cards/card/export/", OPTIONS).status_code == 400
     assert not Export.objects.exists()
 
 
-def test_one_that_waits_is_watched_and_cancelled_but_not_paused(staff: Client) -> None:
+def test_a_queued_export_refreshes_and_can_be_cancelled_not_paused(staff: Client) -> None:
     export, _ = queue.request_export(ExportRequest(), "ada")
-    page = staff.get(page_of(export)).content.decode()
-    assert f'data-address="{page_of(export, "live/")}"' in page
+    page = staff.get(export_url(export)).content.decode()
+    assert f'data-url="{export_url(export, "live/")}"' in page
     assert 'data-active="yes"' in page
-    assert "pause" not in text(staff.get(page_of(export))).lower()
+    assert "pause" not in page_text(staff.get(export_url(export))).lower()
     Export.objects.update(state="running", rows=3, total=12)
-    assert "3 of 12 rows" in text(staff.get(page_of(export, "live/?done=1&at=1")))
+    assert "3 of 12 rows" in page_text(staff.get(export_url(export, "live/?done=1&at=1")))
     Export.objects.update(state="queued")
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = staff.cookies
-    assert strict.post(page_of(export, "cancel/")).status_code == 403
-    assert staff.get(page_of(export, "cancel/")).status_code == 405
-    assert staff.post(page_of(export, "cancel/")).headers["Location"] == page_of(export)
-    page = staff.get(page_of(export, "live/")).content.decode()
+    assert strict.post(export_url(export, "cancel/")).status_code == 403
+    assert staff.get(export_url(export, "cancel/")).status_code == 405
+    assert staff.post(export_url(export, "cancel/")).headers["Location"] == export_url(export)
+    page = staff.get(export_url(export, "live/")).content.decode()
     assert 'data-active="no"' in page
     assert "cancel/" not in page
-    again = staff.post(page_of(export, "cancel/"), follow=True)
-    assert f"Export {export.pk} is cancelled: it cannot be cancelled." in text(again)
+    again = staff.post(export_url(export, "cancel/"), follow=True)
+    assert f"Export {export.pk} is cancelled: it cannot be cancelled." in page_text(again)
 
 
-def test_the_chosen_rows_are_counted_once_however_often_the_page_is_fetched(staff: Client) -> None:
+def test_refreshing_the_page_does_not_count_the_selected_rows_again(staff: Client) -> None:
     export, _ = queue.request_export(ExportRequest(scope=Scope.of_keys(["1", "2"])), "ada")
-    assert "2 rows chosen by key" in text(staff.get(page_of(export)))
-    with CaptureQueriesContext(connection) as asked:
-        assert "2 rows chosen by key" in text(staff.get(page_of(export, "live/?done=0&at=1")))
-    assert [query["sql"] for query in asked if '"asked"' in query["sql"]] == []
+    assert "2 rows chosen by key" in page_text(staff.get(export_url(export)))
+    with CaptureQueriesContext(connection) as queries:
+        assert "2 rows chosen by key" in page_text(staff.get(export_url(export, "live/?done=0&at=1")))
+    assert [query["sql"] for query in queries if '"asked"' in query["sql"]] == []
 
 
-def test_a_file_is_sent_to_be_kept_and_nothing_else_of_the_disk_is(staff: Client, tmp_path: Path) -> None:
-    export = written()
-    answer = staff.get(page_of(export, "files/export_summary.json"))
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="export_summary.json"'
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert json.loads(b"".join(answer.streaming_content)) == export.summary  # type: ignore[attr-defined]
+def test_only_files_of_the_export_are_served_and_as_downloads(staff: Client, tmp_path: Path) -> None:
+    export = create_finished_export()
+    response = staff.get(export_url(export, "files/export_summary.json"))
+    assert response.headers["Content-Disposition"] == 'attachment; filename="export_summary.json"'
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert json.loads(b"".join(response.streaming_content)) == export.summary  # type: ignore[attr-defined]
     folder, secret = Path(export.path), tmp_path / "secret"
     secret.write_text("secret")
     (folder / "notes.txt").write_text("no part of it")
     (folder / "cards.json").unlink()
     (folder / "cards.json").symlink_to(secret)
     for name in ("cards.json", "notes.txt", "..", "%00"):
-        assert staff.get(page_of(export, f"files/{name}")).status_code == 404
+        assert staff.get(export_url(export, f"files/{name}")).status_code == 404
     for name in ("../../secret", str(secret), "../secret"):  # no address has a slash in its last part
         with pytest.raises(queue.ExportUnavailable):
             queue.open_file(export, name)
-    assert staff.post(page_of(export, "files/assets.json")).status_code == 405
-    assert "cards.json" not in text(staff.get(page_of(export)))
+    assert staff.post(export_url(export, "files/assets.json")).status_code == 405
+    assert "cards.json" not in page_text(staff.get(export_url(export)))
 
 
-def test_files_that_this_machine_does_not_have_are_told(staff: Client) -> None:
-    export = written()
+def test_missing_files_are_reported(staff: Client) -> None:
+    export = create_finished_export()
     Path(export.path).rename(f"{export.path}-gone")
-    assert "which this machine does not have" in text(staff.get(page_of(export)))
-    assert staff.get(page_of(export, "files/cards.json")).status_code == 404
+    assert "which this machine does not have" in page_text(staff.get(export_url(export)))
+    assert staff.get(export_url(export, "files/cards.json")).status_code == 404
 
 
-def test_the_list_says_when_there_is_none_and_who_asked_for_those_there_are(staff: Client) -> None:
-    assert "There are no exports yet." in text(staff.get("/admin/ops/export/"))
-    export = written()
-    listed = text(staff.get("/admin/ops/export/"))
-    assert f"Export {export.pk} succeeded 7" in listed
-    assert "ada" in listed
-    assert "There are no exports yet." not in text(staff.get("/admin/ops/export/?state__exact=failed"))
+def test_the_list_shows_the_exports_or_that_there_are_none(staff: Client) -> None:
+    assert "There are no exports yet." in page_text(staff.get("/admin/ops/export/"))
+    export = create_finished_export()
+    text = page_text(staff.get("/admin/ops/export/"))
+    assert f"Export {export.pk} succeeded 7" in text
+    assert "ada" in text
+    assert "There are no exports yet." not in page_text(staff.get("/admin/ops/export/?state__exact=failed"))

@@ -1,4 +1,4 @@
-"""Every page and every action of the admin has a permission, and answers 403 to who lacks it."""
+"""Every page and every action of the admin needs a permission, and answers 403 without it."""
 
 import re
 from collections.abc import Iterator
@@ -18,31 +18,31 @@ from ops.operations.validation import build_operation, fingerprint
 
 pytestmark = pytest.mark.django_db
 
-# Beyond what any sequence has reached.
+# Greater than any key that a sequence has reached.
 KEY = 10**9
-# Pages that say nothing of the catalogue or its runs: any of the staff may see them.
+# Pages without data of the catalogue or of runs: any staff user may see them.
 OPEN = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "search"}
-# Not found, for who may see nothing of it; no operation is of assets.
+# These answer 404 without permissions; no operation declares assets.
 NOT_FOUND = {"app_list", "view_on_site", "autocomplete", "cards_asset_operate"}
 
 
-def addresses() -> Iterator[tuple[str, str]]:
-    """The name and the address of every page of the admin, for the object whose key is KEY."""
-    for address, pattern in _patterns("/admin/", admin.site.get_urls()):
+def iter_urls() -> Iterator[tuple[str, str]]:
+    """Yield the name and the URL of every page of the admin, for the object whose key is KEY."""
+    for url, pattern in _patterns("/admin/", admin.site.get_urls()):
         if pattern.name and pattern.name not in OPEN | NOT_FOUND:
-            yield pattern.name, address
+            yield pattern.name, url
 
 
-def _patterns(prefix: str, found: list[URLPattern | URLResolver]) -> Iterator[tuple[str, URLPattern]]:
-    for pattern in found:
-        route = prefix + _filled(str(pattern.pattern))
+def _patterns(prefix: str, patterns: list[URLPattern | URLResolver]) -> Iterator[tuple[str, URLPattern]]:
+    for pattern in patterns:
+        route = prefix + _fill_route(str(pattern.pattern))
         if isinstance(pattern, URLResolver):
             yield from _patterns(route, pattern.url_patterns)
         else:
             yield route, pattern
 
 
-def _filled(route: str) -> str:
+def _fill_route(route: str) -> str:
     route = route.replace("<str:name>", "bulk_promote")
     return re.sub(r"<[a-z:_]+>", str(KEY), route)
 
@@ -56,13 +56,13 @@ def one_of_each() -> None:
     asset = {"asset_type": "a", "file_path": "a", "file_size": 1, "mime_type": "a/b", "checksum": "ab" * 32}
     Asset.objects.create(pk=KEY, asset_key="a", card=card, **asset)
     declared = registry.get_operation("backfill_rarity_v2")
-    asked = {
+    values = {
         "operation": declared.name,
         "model": "cards.card",
         "columns": ["rarity_v2"],
         "version": fingerprint(build_operation(declared, {}, timezone.now())),
     }
-    Run.objects.create(pk=KEY, **asked, as_of=timezone.now(), performed_by="ada", total=0)
+    Run.objects.create(pk=KEY, **values, as_of=timezone.now(), performed_by="ada", total=0)
     Export.objects.create(pk=KEY, asked={}, performed_by="ada")
     AuditLog.objects.create(
         pk=KEY, action="a", object_type="cards.card", object_id="1", performed_by="ada", changes={}
@@ -76,60 +76,56 @@ def staff(client: Client) -> Client:
 
 
 def permit(*codenames: str) -> None:
-    found = Permission.objects.filter(codename__in=codenames)
-    assert len(found) == len(codenames)
-    User.objects.get(username="bob").user_permissions.set(found)
+    permitted = Permission.objects.filter(codename__in=codenames)
+    assert len(permitted) == len(codenames)
+    User.objects.get(username="bob").user_permissions.set(permitted)
 
 
 @pytest.mark.usefixtures("one_of_each")
-def test_without_permissions_every_page_is_forbidden_whether_read_or_posted_to(staff: Client) -> None:
-    pages = [(name, f"{address}?across=1") for name, address in addresses()]
+def test_without_permissions_every_page_is_forbidden_for_get_and_post(staff: Client) -> None:
+    pages = [(name, f"{url}?across=1") for name, url in iter_urls()]
     assert {"cards_card_operate", "ops_run_live", "ops_run_pause", "ops_run_revert"} < dict(pages).keys()
     assert {"cards_card_export", "ops_export_change", "ops_export_cancel", "ops_export_files"} < dict(
         pages
     ).keys()
-    answers = {
+    statuses = {
         (method, name): getattr(staff, method)(page).status_code
         for name, page in pages
         for method in ("get", "post")
     }
-    assert {asked: status for asked, status in answers.items() if status != 403} == {}
+    assert {request: status for request, status in statuses.items() if status != 403} == {}
 
 
 @pytest.mark.usefixtures("one_of_each")
-def test_a_stranger_is_sent_to_the_login_by_every_page(client: Client) -> None:
-    strays = {
-        name
-        for name, address in addresses()
-        if "/admin/login/" not in client.get(address).headers["Location"]
-    }
-    assert strays == set()
+def test_every_page_redirects_anonymous_users_to_the_login(client: Client) -> None:
+    public = {name for name, url in iter_urls() if "/admin/login/" not in client.get(url).headers["Location"]}
+    assert public == set()
 
 
 @pytest.mark.usefixtures("one_of_each")
 def test_without_permissions_no_page_names_a_model_or_a_row(staff: Client) -> None:
-    for address in ("/admin/", "/admin/search/?s=card"):
-        page = staff.get(address).content.decode()
+    for url in ("/admin/", "/admin/search/?s=card"):
+        page = staff.get(url).content.decode()
         assert "Presentation rules" not in page
         assert "cóndor" not in page
 
 
 @pytest.mark.usefixtures("one_of_each")
-def test_who_may_look_at_cards_may_not_run_operations(staff: Client) -> None:
+def test_viewing_cards_does_not_permit_other_operations(staff: Client) -> None:
     permit("view_card", "run_backfill_rarity_v2")
-    listed = staff.get("/admin/cards/card/")
-    assert listed.status_code == 200
-    assert [name for name, _ in listed.context["action_form"].fields["action"].choices if name] == [
+    page = staff.get("/admin/cards/card/")
+    assert page.status_code == 200
+    assert [name for name, _ in page.context["action_form"].fields["action"].choices if name] == [
         "backfill_rarity_v2"
     ]
-    posted = staff.post("/admin/cards/card/", {"action": "bulk_promote", "_selected_action": KEY})
-    assert posted.status_code == 403
+    response = staff.post("/admin/cards/card/", {"action": "bulk_promote", "_selected_action": KEY})
+    assert response.status_code == 403
     assert staff.get("/admin/cards/card/operate/bulk_promote/?across=1").status_code == 403
     assert staff.post("/admin/cards/card/operate/bulk_promote/?across=1").status_code == 403
 
 
 @pytest.mark.usefixtures("one_of_each")
-def test_who_may_run_an_operation_but_see_no_cards_may_not_start_it(staff: Client) -> None:
+def test_running_an_operation_needs_the_permission_to_view_cards(staff: Client) -> None:
     permit("run_backfill_rarity_v2")
     assert staff.get("/admin/cards/card/operate/backfill_rarity_v2/?across=1").status_code == 403
     assert staff.post("/admin/cards/card/operate/backfill_rarity_v2/?across=1").status_code == 403
@@ -157,19 +153,24 @@ def test_a_retry_needs_the_permission_of_the_operation_that_it_starts(staff: Cli
 
 
 @pytest.mark.usefixtures("one_of_each")
-@pytest.mark.parametrize("held", [("view_card", "view_export", "run_bulk_promote"), ("export_data",)])
-def test_cards_are_exported_by_who_may_see_them_and_may_export(staff: Client, held: tuple[str, ...]) -> None:
-    permit(*held)
-    posted = {"action": "export", "_selected_action": KEY}
-    assert staff.post("/admin/cards/card/", posted).status_code == 403
+@pytest.mark.parametrize("codenames", [("view_card", "view_export", "run_bulk_promote"), ("export_data",)])
+def test_exporting_cards_needs_the_export_and_the_view_permission(
+    staff: Client, codenames: tuple[str, ...]
+) -> None:
+    permit(*codenames)
+    data = {"action": "export", "_selected_action": KEY}
+    assert staff.post("/admin/cards/card/", data).status_code == 403
     assert staff.get("/admin/cards/card/export/?across=1").status_code == 403
     assert staff.post("/admin/cards/card/export/?across=1", {"format": "json"}).status_code == 403
-    assert staff.get("/admin/ops/export/").status_code == (200 if held == ("export_data",) else 403)
+    assert staff.get("/admin/ops/export/").status_code == (200 if codenames == ("export_data",) else 403)
     assert Export.objects.count() == 1
 
 
 def test_every_operation_and_every_control_has_a_permission() -> None:
-    wanted = [permissions.run_permission(operation) for operation in registry.list_operations()]
-    wanted += [*map(permissions.control_permission, permissions.CONTROL_VERBS), permissions.EXPORT_PERMISSION]
-    there = Permission.objects.filter(content_type__app_label="ops").values_list("codename", flat=True)
-    assert set(wanted) <= {f"ops.{codename}" for codename in there}
+    expected = [permissions.run_permission(operation) for operation in registry.list_operations()]
+    expected += [
+        *map(permissions.control_permission, permissions.CONTROL_VERBS),
+        permissions.EXPORT_PERMISSION,
+    ]
+    existing = Permission.objects.filter(content_type__app_label="ops").values_list("codename", flat=True)
+    assert set(expected) <= {f"ops.{codename}" for codename in existing}

@@ -1,4 +1,4 @@
-"""`operate` and `runs`, as an operator types them."""
+"""The commands `operate` and `runs`: previews, execution, lists, errors."""
 
 import json
 from datetime import timedelta
@@ -58,7 +58,7 @@ def test_parameters_become_flags(manage: Manage) -> None:
     assert list(Thing.objects.order_by("name").values_list("score", flat=True)) == [0, 7]
 
 
-def test_json_is_one_object_a_line(manage: Manage) -> None:
+def test_json_is_one_object_per_line(manage: Manage) -> None:
     create_things(3)
     (preview,) = _events(manage(*ANNOTATE, "--json"))
     assert (preview["event"], preview["total"], preview["breakdown"]) == ("preview", 3, {"0": 3})
@@ -67,9 +67,13 @@ def test_json_is_one_object_a_line(manage: Manage) -> None:
     assert finished["event"] == "finished"
     assert (finished["state"], finished["changed"], finished["failed"]) == ("succeeded", 3, 0)
     number = finished["run"]
-    for words in (["runs", "--json"], ["runs", "show", number, "--json"], ["runs", "--json", "show", number]):
-        (told,) = _events(manage(*words))
-        assert (told["event"], told["run"], told["state"]) == ("run", number, "succeeded")
+    for arguments in (
+        ["runs", "--json"],
+        ["runs", "show", number, "--json"],
+        ["runs", "--json", "show", number],
+    ):
+        (document,) = _events(manage(*arguments))
+        assert (document["event"], document["run"], document["state"]) == ("run", number, "succeeded")
 
 
 def _events(done: Any) -> list[dict[str, Any]]:
@@ -77,7 +81,7 @@ def _events(done: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_failed_rows_are_told_and_the_exit_status_is_1(manage: Manage) -> None:
+def test_failed_rows_are_reported_with_exit_status_1(manage: Manage) -> None:
     create_things(2)
     create_things(1, score=600)
     done = manage("operate", "trials_score", "--score", "1500", "--execute")
@@ -89,12 +93,12 @@ def test_failed_rows_are_told_and_the_exit_status_is_1(manage: Manage) -> None:
         """,
         status=1,
     )
-    shown = manage("runs", "show", Run.objects.get().pk)
-    assert shown.returncode == 1
-    assert shown.stdout.count('violates check constraint "trials_thing_score_small"') == 3
+    details = manage("runs", "show", Run.objects.get().pk)
+    assert details.returncode == 1
+    assert details.stdout.count('violates check constraint "trials_thing_score_small"') == 3
 
 
-def test_a_check_that_does_not_hold_is_told_and_the_exit_status_is_1(manage: Manage) -> None:
+def test_a_failed_check_is_reported_with_exit_status_1(manage: Manage) -> None:
     Thing.objects.create(name="hidden")
     assert_output(
         manage(*ANNOTATE, "--execute"),
@@ -108,7 +112,7 @@ def test_a_check_that_does_not_hold_is_told_and_the_exit_status_is_1(manage: Man
 
 
 @pytest.mark.parametrize(
-    ("words", "said_"),
+    ("arguments", "message"),
     [
         (["operate"], "the following arguments are required: NAME"),
         (["operate", "nope"], "argument NAME: invalid choice: 'nope' (choose from "),
@@ -143,21 +147,23 @@ def test_a_check_that_does_not_hold_is_told_and_the_exit_status_is_1(manage: Man
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_wrong_words_are_told_with_status_2(manage: Manage, words: list[str], said_: str) -> None:
-    done = manage(*words)
+def test_wrong_arguments_are_refused_with_exit_status_2(
+    manage: Manage, arguments: list[str], message: str
+) -> None:
+    done = manage(*arguments)
     assert "Traceback" not in done.stderr
     assert (done.returncode, done.stdout) == (2, "")
-    assert said_ in done.stderr
+    assert message in done.stderr
 
 
-def test_runs_are_listed_the_newest_first(manage: Manage) -> None:
+def test_runs_are_listed_newest_first(manage: Manage) -> None:
     assert_output(manage("runs"), "There are no runs yet. To list the operations: manage.py operate --help")
     create_things(2)
     create_run(RunRequest(SetScore, "ada", {"score": 5}))
     manage(*ANNOTATE, "--execute", "--as", "bob")
     first, second = Run.objects.order_by("pk")
-    listed = manage("runs").stdout.splitlines()
-    assert listed[0].split() == [
+    table = manage("runs").stdout.splitlines()
+    assert table[0].split() == [
         "run",
         "operation",
         "state",
@@ -168,12 +174,12 @@ def test_runs_are_listed_the_newest_first(manage: Manage) -> None:
         "by",
         "at",
     ]
-    assert listed[1].split()[:7] == [str(second.pk), "trials_annotate", "succeeded", "2", "100", "%", "-"]
-    assert listed[2].split()[:7] == [str(first.pk), "trials_score", "queued", "0", "0", "%", "-"]
+    assert table[1].split()[:7] == [str(second.pk), "trials_annotate", "succeeded", "2", "100", "%", "-"]
+    assert table[2].split()[:7] == [str(first.pk), "trials_score", "queued", "0", "0", "%", "-"]
     assert len(manage("runs", "--last", 1).stdout.splitlines()) == 2
 
 
-def test_a_run_is_shown_whole(manage: Manage) -> None:
+def test_show_prints_all_details_of_a_run(manage: Manage) -> None:
     create_things(1, score=3)
     manage("operate", "trials_score", "--score", 5, "--filter", "name=t1", "--execute", "--as", "ada")
     assert_output(
@@ -197,16 +203,16 @@ def test_a_queued_run_is_resumed_and_a_finished_one_is_not(manage: Manage) -> No
     create_things(2)
     run = create_run(RunRequest(Annotate, "ada"))
     assert manage("runs", "resume", run.pk).returncode == 0
-    over = manage("runs", "resume", run.pk)
+    refused = manage("runs", "resume", run.pk)
     assert (
-        over.stderr == f"CommandError: run {run.pk} has ended (succeeded), so it cannot be resumed."
+        refused.stderr == f"CommandError: run {run.pk} has ended (succeeded), so it cannot be resumed."
         f" To see it: manage.py runs show {run.pk}\n"
     )
-    assert over.returncode == 1
+    assert refused.returncode == 1
     assert AuditLog.objects.count() == 2
 
 
-def test_a_run_resumed_with_another_pace_keeps_it(manage: Manage) -> None:
+def test_resume_stores_new_throttle_options(manage: Manage) -> None:
     create_things(15)
     run = create_run(RunRequest(Annotate, "ada", batch_size=1, max_rate=1))
     assert (
@@ -220,42 +226,40 @@ def test_a_run_resumed_with_another_pace_keeps_it(manage: Manage) -> None:
     assert run.lanes.get().batches == 3
 
 
-def test_pauses_do_not_count_as_time_that_a_run_took(manage: Manage) -> None:
+def test_the_duration_of_a_run_excludes_its_pauses(manage: Manage) -> None:
     run = create_run(RunRequest(Annotate, "ada"))
     for _ in range(2):
         lifecycle.start(run)
         Run.objects.update(started_at=Now() - timedelta(hours=9), working_since=Now() - timedelta(hours=1))
-        run = lifecycle.get_run(
-            run.pk
-        )  # as another process has it, whose own clock knows nothing of these hours
+        run = lifecycle.get_run(run.pk)  # read again, since the run in memory has a clock of its own
         lifecycle.pause(run)
         lifecycle.requeue(run)
     lifecycle.cancel(run)
     assert "  took      2 h 0 min\n" in manage("runs", "show", run.pk).stdout
 
 
-def test_a_run_that_nobody_works_on_says_so_and_one_that_beats_or_is_held_does_not(manage: Manage) -> None:
+def test_a_run_is_stalled_without_heartbeats_unless_it_is_held(manage: Manage) -> None:
     create_things(1)
     run = create_run(RunRequest(Annotate, "ada"))
     lifecycle.start(run)
 
-    def said() -> tuple[str, bool]:
-        nobody = f"  stalled   no process works on it: manage.py runs resume {run.pk}\n"
-        return manage("runs").stdout.splitlines()[1].split()[2], nobody in manage(
+    def status_and_warning() -> tuple[str, bool]:
+        warning = f"  stalled   no process works on it: manage.py runs resume {run.pk}\n"
+        return manage("runs").stdout.splitlines()[1].split()[2], warning in manage(
             "runs", "show", run.pk
         ).stdout
 
-    assert said() == ("running", False)
+    assert status_and_warning() == ("running", False)
     Run.objects.update(working_since=Now() - timedelta(minutes=1))
-    assert said() == ("stalled", True)
+    assert status_and_warning() == ("stalled", True)
     run.lanes.update(heartbeat_at=Now())
-    assert said() == ("running", False)
+    assert status_and_warning() == ("running", False)
     run.lanes.update(heartbeat_at=Now() - timedelta(minutes=1))
     Run.objects.update(held_until=Now() + timedelta(minutes=1), held_reason="replica_lag: too far")
-    assert said() == ("held", False)
+    assert status_and_warning() == ("held", False)
 
 
-def test_a_run_is_cancelled_and_cannot_be_paused_then(manage: Manage) -> None:
+def test_a_cancelled_run_cannot_be_paused(manage: Manage) -> None:
     run = create_run(RunRequest(Annotate, "ada"))
     done = manage("runs", "cancel", run.pk)
     assert (done.returncode, done.stderr) == (0, "")
@@ -265,33 +269,33 @@ def test_a_run_is_cancelled_and_cannot_be_paused_then(manage: Manage) -> None:
     assert f"run {run.pk} cannot become pausing: its state is cancelled" in refused.stderr
 
 
-def test_a_run_that_is_paused_already_says_how_to_go_on(manage: Manage) -> None:
+def test_pausing_a_paused_run_suggests_to_resume_it(manage: Manage) -> None:
     run = create_run(RunRequest(Annotate, "ada"))
     lifecycle.start(run)
     lifecycle.pause(run)
     refused = manage("runs", "pause", run.pk)
     assert refused.returncode == 1
-    words = f"run {run.pk} is already paused. To resume it: manage.py runs resume {run.pk}"
-    assert refused.stderr == f"CommandError: {words}\n"
+    message = f"run {run.pk} is already paused. To resume it: manage.py runs resume {run.pk}"
+    assert refused.stderr == f"CommandError: {message}\n"
 
 
-def test_a_run_of_an_operation_that_was_removed_can_be_shown_and_cancelled(manage: Manage) -> None:
+def test_a_run_of_a_removed_operation_can_be_shown_and_cancelled(manage: Manage) -> None:
     run = Run.objects.create(operation="gone", model="no.more", columns=["x"], as_of=timezone.now(), total=0)
     assert manage("runs", "show", run.pk).returncode == 0
     refused = manage("runs", "resume", run.pk)
     assert refused.returncode == 2
     assert "no operation is called 'gone'; the registered ones: " in refused.stderr
-    give_up = f"manage.py runs cancel {run.pk}"
+    cancel_command = f"manage.py runs cancel {run.pk}"
     assert refused.stderr.endswith(
-        f" Run {run.pk} needs its code: restore that, or cancel the run: {give_up}\n"
+        f" Run {run.pk} needs its code: restore that, or cancel the run: {cancel_command}\n"
     )
-    assert manage("runs", "show", run.pk).stdout.splitlines()[-1] == f"To cancel it: {give_up}"
+    assert manage("runs", "show", run.pk).stdout.splitlines()[-1] == f"To cancel it: {cancel_command}"
     assert manage("runs", "cancel", run.pk).returncode == 0
     ended = manage("runs", "resume", run.pk)
     assert ended.stderr.endswith(f": restore that. To see it: manage.py runs show {run.pk}\n")
 
 
-def test_a_revert_of_a_run_that_cannot_be_taken_back_names_no_flag_that_is_none(manage: Manage) -> None:
+def test_the_error_of_an_impossible_revert_names_no_flag(manage: Manage) -> None:
     run = Run.objects.create(operation="gone", model="no.more", columns=["x"], as_of=timezone.now(), total=0)
     refused = manage("runs", "revert", run.pk)
     assert refused.returncode == 2
@@ -301,7 +305,7 @@ def test_a_revert_of_a_run_that_cannot_be_taken_back_names_no_flag_that_is_none(
     )
 
 
-def test_a_retry_whose_parameters_are_refused_by_now_names_no_flag_that_is_none(manage: Manage) -> None:
+def test_the_error_of_a_retry_with_invalid_params_names_no_flag(manage: Manage) -> None:
     run = create_run(RunRequest(SetScore, "ada", params={"score": "5"}))
     Run.objects.filter(pk=run.pk).update(params={"score": "much"})
     run.failures.create(object_id="1", error="x")
@@ -310,7 +314,7 @@ def test_a_retry_whose_parameters_are_refused_by_now_names_no_flag_that_is_none(
     assert refused.stderr == "CommandError: the run's parameter score: Enter a whole number.\n"
 
 
-def test_an_error_in_python_fails_the_run_in_words(manage: Manage) -> None:
+def test_a_python_error_fails_the_run_without_a_traceback(manage: Manage) -> None:
     create_things(1)
     done = manage("operate", "trials_recite", "--execute", env={"TRIALS_RECITE_FAILS": "yes"})
     run = Run.objects.get()
@@ -321,7 +325,7 @@ def test_an_error_in_python_fails_the_run_in_words(manage: Manage) -> None:
     assert manage("runs", "resume", run.pk).returncode == 0
 
 
-def test_an_error_of_the_database_fails_the_run_in_words(manage: Manage, trigger: Any) -> None:
+def test_a_database_error_fails_the_run_without_a_traceback(manage: Manage, trigger: Any) -> None:
     create_things(1)
     trigger("trials_thing", "RAISE EXCEPTION 'the disk is full' USING ERRCODE = '53100';")
     done = manage(*ANNOTATE, "--execute")

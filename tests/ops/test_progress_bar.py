@@ -1,4 +1,4 @@
-"""The live bar of a run: nothing of it is squeezed away, whatever it has to say and however narrow it is."""
+"""The progress bar of a run: it is complete at any width, whatever its message."""
 
 import io
 from collections.abc import Callable
@@ -16,8 +16,8 @@ HELD = "replica_lag: standby1 is 310 MB behind (limit 256); archiving: 40 WAL fi
 
 
 def moving(bar: BarReporter, run: Run) -> str:
-    told = Progress(**{**vars(read_progress(run)), "changed": 31_000, "failed": 402})
-    bar.show(told, 2_500)
+    progress = Progress(**{**vars(read_progress(run)), "changed": 31_000, "failed": 402})
+    bar.show(progress, 2_500)
     return "batches of 2,500 · 402 failed"
 
 
@@ -40,7 +40,7 @@ def idle(bar: BarReporter, run: Run) -> str:
 @pytest.mark.django_db
 @pytest.mark.parametrize("state", [moving, waiting, held, idle])
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_on_any_width_the_bar_is_whole_and_says_the_whole_of_its_state(
+def test_the_bar_and_its_message_are_complete_at_any_width(
     width: int, state: Callable[[BarReporter, Run], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
@@ -50,13 +50,13 @@ def test_on_any_width_the_bar_is_whole_and_says_the_whole_of_its_state(
     run.refresh_from_db()
     bar = BarReporter(run, io.StringIO())
     bar.progress.update(bar.task, completed=31_402)
-    said = state(bar, run)
-    with bar.progress.console.capture() as shown:
+    message = state(bar, run)
+    with bar.progress.console.capture() as output:
         bar.progress.console.print(bar.progress.get_renderable())
-    first, *rest = shown.get().splitlines()
-    name, _, share, rows, left = first.rsplit(maxsplit=4)
-    assert (name, share) == (f"Run {run.pk}", "31%")
+    first, *rest = output.get().splitlines()
+    name, _, percent, rows, left = first.rsplit(maxsplit=4)
+    assert (name, percent) == (f"Run {run.pk}", "31%")
     assert rows == "31402/100000"
     assert left == "-:--:--"
-    assert said in " ".join(line.strip() for line in rest)
+    assert message in " ".join(line.strip() for line in rest)
     assert max(map(len, [first, *rest])) <= width

@@ -46,7 +46,7 @@
   }
 
   async function refresh() {
-    const url = `${live.dataset.address}?${new URLSearchParams(snapshots[0])}`;
+    const url = `${live.dataset.url}?${new URLSearchParams(snapshots[0])}`;
     const response = await fetch(url, { cache: "no-store", redirect: "manual" });
     if (!response.ok) {
       // Signed out, no longer permitted, or deleted: the reloaded page says which.
