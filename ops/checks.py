@@ -22,7 +22,7 @@ from ops.operations import registry
 # The tag of the checks that every command of ops runs.
 TAG = "ops"
 _OPERATION_HINT = (
-    "It alone is refused until it is mended, and nothing else is. What may be declared: docs/operations.md"
+    "Only this operation is refused, until it is corrected. What may be declared: docs/operations.md"
 )
 
 

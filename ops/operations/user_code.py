@@ -6,9 +6,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-_LIBRARY_DIRS = tuple(
-    sysconfig.get_paths()[which] for which in ("stdlib", "platstdlib", "purelib", "platlib")
-)
+_LIBRARY_DIRS = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _ENGINE_DIR = str(Path(__file__).resolve().parents[1])
 
 

@@ -94,7 +94,7 @@ def get_worker_warning() -> str:
 
 
 def redis_unavailable_message(error: RedisError) -> str:
-    return f"Redis is unavailable ({error}). Nothing is lost: the work goes on once Redis is back."
+    return f"Redis is unavailable ({error}). Nothing is lost: work continues when Redis is back."
 
 
 def count_queued_jobs(number: int, queue: Queue, kind: str = "run") -> int:

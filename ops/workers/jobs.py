@@ -103,5 +103,5 @@ class NullListener:
     def held(self, run: Run) -> None:
         pass
 
-    def note(self, words: str) -> None:
-        log.warning("%s", words)
+    def note(self, message: str) -> None:
+        log.warning("%s", message)

@@ -116,7 +116,7 @@ class RunWorker(Worker):
         try:
             super().maintain_heartbeats(job, execution)
         except RedisError as exc:
-            self.log.warning("Worker %s: Redis is unavailable, its job goes on: %s", self.name, exc)
+            self.log.warning("Worker %s: Redis is unavailable, its job continues: %s", self.name, exc)
         self._on_heartbeat()
 
     # At each heartbeat.

@@ -90,7 +90,7 @@ def test_without_redis_enqueueing_returns_a_warning(no_redis: None) -> None:
     create_things(1)
     warning = enqueue_run(for_workers())
     assert warning.startswith("Redis is unavailable")
-    assert warning.endswith("the work goes on once Redis is back.")
+    assert warning.endswith("work continues when Redis is back.")
 
 
 def test_without_a_worker_enqueueing_returns_a_warning(queue: Queue) -> None:

@@ -62,7 +62,7 @@ class SetScore(Operation):
 
 @register
 class Recite(Operation):
-    """Let Python write each note, and tell standard error when it begins."""
+    """Compute each note in Python."""
 
     name = "trials_recite"
     model = Thing
