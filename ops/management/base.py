@@ -238,7 +238,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
 
 
 def build_run_request(operation: type[Operation], options: Mapping[str, Any], **params: Any) -> RunRequest:
-    given = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
+    flags = {name: options[name] for name in operation.Params.base_fields if options.get(name) is not None}
     names = (
         "performed_by",
         "lanes",
@@ -251,4 +251,4 @@ def build_run_request(operation: type[Operation], options: Mapping[str, Any], **
     )
     scope = Scope(filter=options["filter"])
     execution = {name: options[name] for name in names}
-    return RunRequest(operation, params=given | params, scope=scope, **execution)
+    return RunRequest(operation, params=flags | params, scope=scope, **execution)

@@ -87,7 +87,7 @@ def _conclusion(export: ExportFolder, results: Sequence[VerificationResult]) -> 
     )
 
 
-HEADER = ["export", "state", "rows", "size", "asked by", "at", "folder"]
+HEADER = ["export", "state", "rows", "size", "user", "at", "folder"]
 
 
 def format_row_count(export: QueuedExport) -> str:
@@ -111,7 +111,7 @@ def format_export_row(export: QueuedExport) -> list[str]:
 def export_fields(export: QueuedExport) -> dict[str, str]:
     """Return what was requested, by whom and when, by label; empty fields are left out."""
     fields = {
-        "asked by": export.performed_by,
+        "user": export.performed_by,
         **_request_fields(export.pk, export.created_at),
         "asked at": format_time(export.created_at),
         "ended at": format_time(export.finished_at),
@@ -152,7 +152,7 @@ def format_export_details(export: QueuedExport) -> list[str]:
     written = f"{pluralize(export.rows, 'row')}, {format_size(export.bytes)}"
     lines = [
         f"Export {export.pk} is {export.state}: {written}.",
-        f"  asked by  {export.performed_by}",
+        f"  user      {export.performed_by}",
         f"  request   {options}",
         f"  folder    {export.path}",
     ]

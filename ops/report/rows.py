@@ -23,13 +23,13 @@ def format_failure(row: FailedRow) -> str:
 
 def _format_conflict(row: Conflict) -> str:
     if row.is_deleted:
-        return "is gone"
-    return ", ".join(f"{name}: {_format_column(told)}" for name, told in row.columns.items())
+        return "was deleted"
+    return ", ".join(f"{name}: {_format_column(values)}" for name, values in row.columns.items())
 
 
-def _format_column(told: Mapping[str, Any]) -> str:
-    before, wrote, stands = (format_value(told[side]) for side in ("before", "wrote", "stands"))
-    return f"{before} -> {wrote}, now {stands}"
+def _format_column(values: Mapping[str, Any]) -> str:
+    before, written, current = (format_value(values[key]) for key in ("before", "wrote", "stands"))
+    return f"{before} -> {written}, now {current}"
 
 
 def failure_json(row: FailedRow) -> dict[str, Any]:

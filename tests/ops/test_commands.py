@@ -170,8 +170,7 @@ def test_runs_are_listed_newest_first(manage: Manage) -> None:
         "changed",
         "done",
         "failed",
-        "asked",
-        "by",
+        "user",
         "at",
     ]
     assert table[1].split()[:7] == [str(second.pk), "trials_annotate", "succeeded", "2", "100", "%", "-"]
@@ -188,7 +187,7 @@ def test_show_prints_all_details_of_a_run(manage: Manage) -> None:
         Run N: trials_score, succeeded
           params    score=5
           scope     name=t1
-          asked by  ada, TIME
+          user      ada, TIME
           started   TIME
           finished  TIME
           took      DURATION

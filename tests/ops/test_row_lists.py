@@ -142,7 +142,7 @@ def test_the_rows_that_a_revert_left_alone_are_listed_page_by_page(reverted: Run
     by_name = {line.split()[1]: line for line in [*lines, *rest]}
     assert set(by_name) == {f"t{number}" for number in range(1, 25)} | {deleted_row_key(reverted)}
     assert by_name["t3"].endswith("note: NULL -> t3, now mine")
-    assert by_name[deleted_row_key(reverted)].endswith("is gone")
+    assert by_name[deleted_row_key(reverted)].endswith("was deleted")
 
 
 def deleted_row_key(revert: Run) -> str:
