@@ -1,7 +1,7 @@
-"""What each index of the audit log costs the writes, and what a foreign key would.
+"""The cost of each index of the audit log for writes, and of a foreign key.
 
 ``python -m bench.audit_indexes --help``. Each measurement backfills rarity_v2 of all cards on a fresh copy of
-the same database, a thousand cards a transaction, with the bare statement of the design: UPDATE and INSERT.
+the same database, 1,000 cards per transaction, with a bare UPDATE and INSERT.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BATCH_SIZE = 1_000
 
 @dataclass(frozen=True)
 class IndexVariant:
-    """What is done to the table first; ``columns`` and ``values`` are what an audit row has besides."""
+    """``setup_sql`` changes the table first; audit rows get ``extra_columns`` with ``extra_values``."""
 
     setup_sql: str
     extra_columns: str = ""
@@ -35,7 +35,7 @@ class IndexVariant:
 
 
 INDEX_VARIANTS = {
-    "as it is": IndexVariant(""),
+    "current indexes": IndexVariant(""),
     "no index on the object": IndexVariant("DROP INDEX idx_audit_logs_object"),
     "no unique (run, object)": IndexVariant("DROP INDEX audit_logs_run_object_uniq"),
     "one unique (object, run) for both": IndexVariant(
@@ -72,7 +72,7 @@ SELECT 1, 'backfill_rarity_v2', 'cards.card', id::text, 'bench', jsonb_build_obj
 
 @dataclass(frozen=True)
 class RowCost:
-    """Of one row: seconds by the clock, seconds of the server's process, bytes of WAL."""
+    """The cost of one row: wall-clock seconds, CPU seconds of the server's process, bytes of WAL."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -100,7 +100,7 @@ def _wal_position(connection: psycopg.Connection) -> float:
 
 
 def _backend_cpu_seconds(connection: psycopg.Connection) -> float:
-    """Seconds that the server's process has computed; of use where the machine has other work too."""
+    """Return the CPU seconds of the server's process, which are useful also on a busy machine."""
     stat = Path(f"/proc/{connection.info.backend_pid}/stat")
     if not stat.exists():
         return 0.0
@@ -109,7 +109,7 @@ def _backend_cpu_seconds(connection: psycopg.Connection) -> float:
 
 
 def run_rounds(databases: BenchmarkDatabases, rows: int, count: int) -> list[dict[str, RowCost]]:
-    """Round after round of all variants, so that what else the machine does falls on all alike."""
+    """Measure all variants in each round, so that other load on the machine affects them equally."""
     rounds = []
     for number in range(count):
         costs = {}
@@ -125,11 +125,11 @@ def run_rounds(databases: BenchmarkDatabases, rows: int, count: int) -> list[dic
 
 def format_table(rounds: list[dict[str, RowCost]]) -> str:
     lines = [
-        "| audit_logs | server time | of it | clock | WAL a row | of it |",
+        "| audit_logs | server time per row | relative | wall clock, relative | WAL per row | relative |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name in INDEX_VARIANTS:
-        baseline = [costs["as it is"] for costs in rounds]
+        baseline = [costs["current indexes"] for costs in rounds]
         variant_costs = [costs[name] for costs in rounds]
         cpu = (
             median(m.cpu_seconds / b.cpu_seconds for m, b in zip(variant_costs, baseline, strict=True))
@@ -150,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.audit_indexes", description=__doc__)
     parser.add_argument("--cards", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--server", help="URL of a database on another server than one of its own.")
+    parser.add_argument("--server", help="URL of a database on an existing server.")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "audit-indexes.md")
     options = parser.parse_args()
     with benchmark_server(options.server) as url, closing(BenchmarkDatabases(url)) as databases:

@@ -1,4 +1,4 @@
-"""How long backup_db takes beside a bare pg_dump of the same database, and how long a restore takes.
+"""The time of backup_db compared with a bare pg_dump of the same database, and of a restore.
 
 ``python -m bench.backup --help``.
 """
@@ -31,7 +31,7 @@ def time_command(command: list[object], url: str) -> float:
         stdout=subprocess.DEVNULL,
     )
     if result.returncode:
-        raise SystemExit(f"{command[0]} ended with {result.returncode}; its words are above")
+        raise SystemExit(f"{command[0]} ended with {result.returncode}; see the output above")
     return time.perf_counter() - started_at
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.backup", description=__doc__)
     parser.add_argument("--cards", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--server", help="URL of a database on another server than one of its own.")
+    parser.add_argument("--server", help="URL of a database on an existing server.")
     options = parser.parse_args()
     with benchmark_server(options.server) as url, closing(BenchmarkDatabases(url)) as databases:
         databases.build(options.cards, set())

@@ -1,8 +1,8 @@
-"""``python -m bench.chosen``: what a run over chosen rows costs, in a small table and in a large one.
+"""``python -m bench.chosen``: the time of a run over chosen rows, in a small table and in a large one.
 
-A run over K keys, its revert, and a retry of K failed rows, from the request to the end of the work: in both
-tables by turns, so that the ratio between them is one of the same moments. In the large one also a run over
-everything, a promotion and its revert, and the keys of a run beside a bare COPY of them.
+A run over K keys, its revert, and a retry of K failed rows, from the request to the end, in both tables
+alternately, so that their ratio is of the same moment. In the large one also a run over everything, both
+reverts, and the time to store a run's keys, compared with a bare COPY of them.
 """
 
 from __future__ import annotations
@@ -30,14 +30,17 @@ _KEY_COUNTS = [50, 5_000, 1_000_000]
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.chosen", description=__doc__)
     parser.add_argument("--small", type=int, default=_TABLE_SIZES["small"], help="Cards in the small table.")
-    parser.add_argument("--large", type=int, default=_TABLE_SIZES["large"], help="Cards in the large one.")
-    parser.add_argument("--keys", type=int, nargs="+", default=_KEY_COUNTS, help="50 5000 1000000")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--everything", action="store_true", help="Also what needs minutes in the large one.")
-    parser.add_argument("--build", action="store_true", help="Only make the tables that are not there yet.")
+    parser.add_argument("--large", type=int, default=_TABLE_SIZES["large"], help="Cards in the large table.")
     parser.add_argument(
-        "--on", metavar="JSON", help=argparse.SUPPRESS
-    )  # one measurement, in a process of its own
+        "--keys", type=int, nargs="+", default=_KEY_COUNTS, help="Numbers of keys (50 5000 1000000)."
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--everything", action="store_true", help="Also measure what takes minutes in the large table."
+    )
+    parser.add_argument("--build", action="store_true", help="Only create the missing tables.")
+    # One measurement, in a separate process.
+    parser.add_argument("--on", metavar="JSON", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -54,7 +57,7 @@ def main() -> None:
 
 
 def _build_database(url: str, name: str, rows: int) -> str:
-    """The URL of a database with so many cards, made unless it is there."""
+    """Return the URL of a database with ``rows`` cards, created if missing."""
     target = urlsplit(url)._replace(path=f"/chosen_{name}_{rows}").geturl()
     with psycopg.connect(url, autocommit=True) as connection:
         database = urlsplit(target).path.strip("/")
@@ -75,7 +78,7 @@ def _run_manage(url: str, *words: str) -> None:
 
 
 def _print_report(urls: dict[str, str], options: argparse.Namespace) -> None:
-    print("| what | K | small, s | large, s | large / small |\n|---|---:|---:|---:|---:|", flush=True)
+    print("| work | K | small, s | large, s | large / small |\n|---|---:|---:|---:|---:|", flush=True)
     for count in options.keys:
         rounds = [
             {
@@ -124,7 +127,7 @@ def _run_measurement(kind: str, count: int) -> dict[str, float]:
 
 
 def _measure_chosen(count: int) -> dict[str, float]:
-    """Seconds of a run over so many keys, of its revert, and of a retry of as many rows."""
+    """Return the seconds of a run over ``count`` keys, of its revert, and of a retry of as many rows."""
     from ops.operations.scope import Scope
 
     keys = _select_middle_keys(count)
@@ -137,7 +140,7 @@ def _measure_chosen(count: int) -> dict[str, float]:
 
 
 def _select_middle_keys(count: int) -> list[int]:
-    """Those of neighbours in the middle of the table, which lie on as many pages in every table."""
+    """Return adjacent keys in the middle of the table, which occupy as many pages in every table."""
     from cards.models import Card
 
     cards = Card.objects.order_by("pk").values_list("pk", flat=True)
@@ -146,7 +149,7 @@ def _select_middle_keys(count: int) -> list[int]:
 
 
 def _insert_failures(run: Any) -> None:
-    """Let all that the run changed have failed."""
+    """Record a failure for each row that the run changed."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -158,28 +161,28 @@ def _insert_failures(run: Any) -> None:
 
 
 def _measure_everything(count: int) -> dict[str, float]:
-    """A run over so many chosen cards, one over all of them, both reverts; the keys beside a bare COPY."""
+    """Measure a run over ``count`` cards, one over all, both reverts, and storing the keys."""
     from cards.models import Card
     from ops.operations.scope import Scope
 
     total, keys = Card.objects.count(), _select_middle_keys(count)
-    chosen, chosen_seconds = _time_run("backfill_rarity_v2", scope=Scope.of_keys(keys), from_its_start=True)
-    _, chosen_revert = _time_run("revert", params={"run": chosen.pk}, from_its_start=True)
-    run, all_seconds = _time_run("backfill_rarity_v2", from_its_start=True)
-    _, all_revert = _time_run("revert", params={"run": run.pk}, from_its_start=True)
+    chosen, chosen_seconds = _time_run("backfill_rarity_v2", scope=Scope.of_keys(keys), exclude_creation=True)
+    _, chosen_revert = _time_run("revert", params={"run": chosen.pk}, exclude_creation=True)
+    run, all_seconds = _time_run("backfill_rarity_v2", exclude_creation=True)
+    _, all_revert = _time_run("revert", params={"run": run.pk}, exclude_creation=True)
     copy_seconds, store_seconds = _time_bare_copy(keys), _time_scope_store(keys)
     return {
         "chosen, rows/s": count / chosen_seconds,
         "everything, rows/s": total / all_seconds,
-        "chosen, of everything": (count / chosen_seconds) / (total / all_seconds),
-        "revert of the chosen, of the run": chosen_seconds / chosen_revert,
-        "revert of everything, of the run": all_seconds / all_revert,
-        "keys stored, in times of a bare COPY": store_seconds / copy_seconds,
+        "chosen, relative to everything": (count / chosen_seconds) / (total / all_seconds),
+        "revert of the chosen: speed relative to the run": chosen_seconds / chosen_revert,
+        "revert of everything: speed relative to the run": all_seconds / all_revert,
+        "storing the keys: time relative to a bare COPY": store_seconds / copy_seconds,
     }
 
 
 def _time_run(name: str, exclude_creation: bool = False, **request: Any) -> tuple[Any, float]:
-    """The run, and the seconds from its request, or from the start of its work, to its end."""
+    """Return the run and its seconds, from the request or, with ``exclude_creation``, from its start."""
     from threading import Event
 
     from bench.engine.worker import BatchEndRecorder
@@ -193,7 +196,7 @@ def _time_run(name: str, exclude_creation: bool = False, **request: Any) -> tupl
     lifecycle.start(run)
     started_at = monotonic() if exclude_creation else started_at
     state = run_batches(run, BatchEndRecorder(), Event())
-    if state not in ("succeeded", "verification_failed"):  # the checks of a run over some rows see the others
+    if state not in ("succeeded", "verification_failed"):  # the checks include rows outside the run
         raise RuntimeError(f"run {run.pk} ended {state}: {run.error}")
     return run, monotonic() - started_at
 
@@ -210,7 +213,7 @@ def _time_rolled_back(store: Callable[[], object]) -> float:
 
 
 def _time_bare_copy(keys: list[int]) -> float:
-    """Seconds of a bare COPY of the keys into their table."""
+    """Return the seconds of a bare COPY of the keys into their table."""
     from django.db import connection
 
     run = _create_empty_run()

@@ -1,7 +1,7 @@
-"""How fast the catalogue leaves and comes back, and in how much memory, beside what PostgreSQL itself does.
+"""Speed and memory of export and import, compared with PostgreSQL's own COPY.
 
-``python -m bench.export --help``. The limit is psql's COPY of valid JSON into a file. Ways that are slow are
-stopped after some seconds, and their speed is that of the rows they had written by then.
+``python -m bench.export --help``. The limit is psql's COPY of valid JSON into a file. Slow writers are
+stopped after some seconds, and their speed is computed from the rows written by then.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EXPORTED_TABLES = "cards, assets, presentation_rules, audit_logs"
 
 @dataclass(frozen=True)
 class ProcessUsage:
-    """Of one process: seconds from its birth to its end, MiB that it held at most, and rows that it wrote."""
+    """Of one process: seconds from start to end, peak memory in MiB, and rows written."""
 
     seconds: float
     peak_mib: float
@@ -44,7 +44,7 @@ class ProcessUsage:
 def run_process(
     command: Sequence[str], url: str, file: Path | None = None, timeout: float = 3600
 ) -> ProcessUsage:
-    """Run a process to its end, or for ``most`` seconds; the lines in ``file`` are the rows it wrote."""
+    """Run a process to its end, or for ``timeout`` seconds; the lines in ``file`` are its rows."""
     started_at = time.perf_counter()
     process = subprocess.Popen(command, env=build_environment(url), cwd=ROOT, stdout=subprocess.DEVNULL)
     while (wait_status := os.wait4(process.pid, os.WNOHANG))[0] == 0:
@@ -53,7 +53,7 @@ def run_process(
         time.sleep(0.005)
     seconds = time.perf_counter() - started_at
     if os.waitstatus_to_exitcode(wait_status[1]) not in (0, -9):
-        raise SystemExit(f"{' '.join(command)} failed; its words are above")
+        raise SystemExit(f"{' '.join(command)} failed; see the output above")
     return ProcessUsage(seconds, wait_status[2].ru_maxrss / 1024, count_lines(file) if file else 0)
 
 
@@ -69,7 +69,7 @@ class ExportBenchmark:
         self.measurements: dict[str, list[ProcessUsage]] = {}
 
     def record_measurement(self, name: str, measure: Callable[[], ProcessUsage]) -> None:
-        os.sync()  # else one pays for what the system still has to write of another
+        os.sync()  # otherwise a measurement includes the pending writes of the one before
         self.measurements.setdefault(name, []).append(usage := measure())
         print(f"{name}: {usage.seconds:.1f} s, {usage.peak_mib:.0f} MiB", file=sys.stderr, flush=True)
 
@@ -113,7 +113,7 @@ class ExportBenchmark:
                 self.record_measurement("dumpdata", lambda: self.measure_dumpdata(timeout))
 
     def measure_import(self) -> None:
-        """Into empty tables: the export, and beside it COPY's own text into a table without an index."""
+        """Measure the import into empty tables, and COPY of text into a table without indexes."""
         self.measure_export()
         text = self.folder / "cards.copy"
         psql = [str(find_postgres_bin(18) / "psql"), self.url, "-qX", "-v", "ON_ERROR_STOP=1"]
@@ -134,9 +134,9 @@ class ExportBenchmark:
         )
 
     def format_table(self) -> list[str]:
-        size = (self.folder / "export" / "cards.json").stat().st_size / self.cards  # bytes of a row
+        size = (self.folder / "export" / "cards.json").stat().st_size / self.cards  # bytes per row
         limit = self._median_throughput("psql", size)
-        head = ["| | MB/s | of the limit | seconds | MiB |", "| --- | ---: | ---: | ---: | ---: |"]
+        head = ["| | MB/s | relative to the limit | seconds | MiB |", "| --- | ---: | ---: | ---: | ---: |"]
         exports = [
             name for name in self.measurements if name not in ("bare COPY", "import_json", "verify_export")
         ]
@@ -155,17 +155,17 @@ class ExportBenchmark:
             limit.seconds / export.seconds
             for limit, export in zip(self.measurements["psql"], self.measurements["export_json"], strict=True)
         ]
-        held = max(
+        peak = max(
             usage.peak_mib
             for name in ("export_json", "export_json --compress")
             for usage in self.measurements[name]
         )
         share = median(ratios)
         return [
-            f"- of the limit, 0.85 at least: **{share:.2f}** ({min(ratios):.2f} to {max(ratios):.2f}),"
-            f" {'reached' if share >= 0.85 else 'NOT reached'}",
-            f"- memory, under 80 MB: **{held * 1.048576:.0f} MB**,"
-            f" {'reached' if held * 1.048576 < 80 else 'NOT reached'}",
+            f"- relative to the limit, at least 0.85: **{share:.2f}**"
+            f" ({min(ratios):.2f} to {max(ratios):.2f}), {'met' if share >= 0.85 else 'NOT met'}",
+            f"- memory, under 80 MB: **{peak * 1.048576:.0f} MB**,"
+            f" {'met' if peak * 1.048576 < 80 else 'NOT met'}",
         ]
 
     def _median_throughput(self, name: str, size: float) -> float:
@@ -186,9 +186,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.export", description=__doc__)
     parser.add_argument("--cards", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--most", type=float, default=15, help="Seconds that a slow way is given (15).")
-    parser.add_argument("--no-import", action="store_true", help="Only the way out.")
-    parser.add_argument("--server", help="URL of a database on another server than one of its own.")
+    parser.add_argument("--most", type=float, default=15, help="Time limit of a slow writer in seconds (15).")
+    parser.add_argument("--no-import", action="store_true", help="Measure only the export.")
+    parser.add_argument("--server", help="URL of a database on an existing server.")
     options = parser.parse_args()
     with (
         benchmark_server(options.server) as url,

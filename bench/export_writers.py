@@ -1,4 +1,4 @@
-"""The ways to write all cards as JSON that ``bench.export`` compares: ``NAME FILE``, DATABASE_URL set."""
+"""The writers of all cards as JSON that ``bench.export`` compares: ``NAME FILE``, with DATABASE_URL set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-# As ops.sql.copy_out says it: the order of the rows and the columns included.
+# The columns and the order of rows of ops.sql.copy_out.
 CARD_COLUMNS = (
     "id, card_id, title, description, image, thumbnail, rarity, rarity_v2, pack_id, tags, metadata,"
     " created_at, updated_at"
@@ -71,8 +71,8 @@ WRITERS: dict[str, Callable[[], Iterator[Any]]] = {
 def main() -> None:
     name, path = sys.argv[1:]
     with open(path, "wb", buffering=_BUFFER_BYTES) as file:
-        for piece in WRITERS[name]():
-            file.write(piece)
+        for chunk in WRITERS[name]():
+            file.write(chunk)
 
 
 if __name__ == "__main__":

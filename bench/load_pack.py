@@ -1,6 +1,6 @@
-"""How long a pack takes to load, and in how much memory, beside a bare COPY and one merge statement.
+"""Time and memory of loading a pack, compared with a bare COPY and one merge statement.
 
-``python -m bench.load_pack --help``. Every first load begins on a fresh copy of the same database.
+``python -m bench.load_pack --help``. Each first load uses a fresh copy of the same database.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench.engine.__main__ import benchmark_server
 from bench.engine.databases import ROOT, BenchmarkDatabases, build_environment
 from cards.packs.synthetic import iter_cards
 
-# The least that a load can do: rows into a staging table, from there into the catalogue and the audit log.
+# The minimum of a load: COPY into a staging table, and one statement into catalogue and audit log.
 _COPY_SQL = "COPY staged FROM STDIN"
 _STAGING_TABLE_SQL = """
 CREATE TEMPORARY TABLE staged (card_id varchar, title varchar, description text, rarity varchar,
@@ -104,7 +104,7 @@ def time_bare_copy(url: str, path: Path) -> tuple[float, float]:
 
 
 def time_load_pack(url: str, path: Path, *flags: str) -> tuple[float, float]:
-    """Seconds, and the MiB that the process held at most."""
+    """Return the seconds and the peak MiB of the process."""
     started_at = time.perf_counter()
     command = [sys.executable, str(ROOT / "manage.py"), "load_pack", str(path), *flags]
     process = subprocess.Popen(command, env=build_environment(url), stdout=subprocess.DEVNULL)
@@ -131,9 +131,9 @@ def run_rounds(
     }
     measurements: dict[str, list[tuple[float, float]]] = {}
     for _ in range(rounds):
-        for kind, steps_ in steps.items():
+        for kind, named_steps in steps.items():
             with databases.temporary_copy("kyndo") as url:
-                for name, step in steps_:
+                for name, step in named_steps:
                     measurements.setdefault(name, []).append(step(url, folder / f"pack.{kind}"))
                     print(f"{name}: {measurements[name][-1][0]:.1f} s", file=sys.stderr, flush=True)
     return measurements
@@ -143,7 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.load_pack", description=__doc__)
     parser.add_argument("--cards", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--server", help="URL of a database on another server than one of its own.")
+    parser.add_argument("--server", help="URL of a database on an existing server.")
     options = parser.parse_args()
     with (
         benchmark_server(options.server) as url,

@@ -1,8 +1,7 @@
-"""Thumbnails a second: a run of one and of two processes beside plain Pillow in as many loops.
+"""Thumbnails per second: a run of one and of two processes, compared with loops of plain Pillow.
 
-``python -m bench.thumbnails --help``. The plain loop draws the same pictures and writes each to a file; it
-has no database, no audit log, no asset rows, and forces nothing to the disk. The times do not hold the start
-of Python.
+``python -m bench.thumbnails --help``. The plain loop renders the same pictures and writes each to a file,
+without database, audit log, asset rows and fsync. The times do not include the start of Python.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from bench.engine.__main__ import benchmark_server
 from bench.engine.databases import ROOT, BenchmarkDatabases, build_environment
 
 _SAMPLE_PACK = "cards/sample/colombia-birds.json"
-# As many cards as asked for, with the illustrations of the sample pack in turn.
+# N cards, with the illustrations of the sample pack in turn.
 _INSERT_CARDS_SQL = """
 INSERT INTO cards (card_id, title, image, rarity, rarity_v2, pack_id)
 SELECT 'card-' || n, 'Card', birds.image, birds.rarity, birds.rarity, 'bench' FROM generate_series(1, %s) AS n
@@ -55,7 +54,7 @@ def run_manage(env: dict[str, str], *args: str) -> None:
 
 
 def time_plain_pillow(env: dict[str, str], processes: int) -> float:
-    """The seconds of the slowest of so many loops side by side."""
+    """Return the seconds of the slowest of ``processes`` concurrent loops."""
     with tempfile.TemporaryDirectory() as folder:
         loops = [
             subprocess.Popen(
@@ -71,7 +70,7 @@ def time_plain_pillow(env: dict[str, str], processes: int) -> float:
 
 
 def time_run(env: dict[str, str], url: str, processes: int) -> float:
-    """The seconds of a run that so many processes advance."""
+    """Return the seconds of a run by ``processes`` processes."""
     create = (
         "from ops.operations import registry; from ops.runs.creation import RunRequest, create_run;"
         "create_run(RunRequest("
@@ -93,7 +92,7 @@ def time_run(env: dict[str, str], url: str, processes: int) -> float:
 
 @contextmanager
 def temporary_catalogue(databases: BenchmarkDatabases, cards: int) -> Iterator[tuple[str, dict[str, str]]]:
-    """A fresh database of so many cards, and the environment in which its pictures are found."""
+    """Yield a fresh database of ``cards`` cards, and the environment with its pictures."""
     with databases.temporary_copy("kyndo") as url, tempfile.TemporaryDirectory() as media:
         env = build_environment(url) | {"MEDIA_ROOT": media}
         run_manage(env, "load_rules", "--execute")
@@ -110,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.thumbnails", description=__doc__)
     parser.add_argument("--cards", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--server", help="URL of a database on another server than one of its own.")
+    parser.add_argument("--server", help="URL of a database on an existing server.")
     options = parser.parse_args()
     durations: dict[tuple[str, int], list[float]] = {}
     with benchmark_server(options.server) as url, closing(BenchmarkDatabases(url)) as databases:

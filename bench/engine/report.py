@@ -1,4 +1,4 @@
-"""The report: docs/benchmarks.md, from what is kept in docs/benchmarks.json."""
+"""The report docs/benchmarks.md, rendered from docs/benchmarks.json."""
 
 from __future__ import annotations
 
@@ -20,20 +20,24 @@ from bench.engine.variants import BASELINE, ONE_WORKER, TWO_WORKERS, VARIANTS
 
 _INTRODUCTION = """# How fast the engine is
 
-Written by `make bench` (`python -m bench.engine --help`); the figures of every round are in
-`benchmarks.json`. The work is the backfill of `rarity_v2` on every card, with its audit rows. Every
-measurement begins on a fresh copy of the same database, on a server with the defaults of durability
-and room for WAL: at the default max_wal_size of 1 GB a million rows force a checkpoint every seven seconds,
-and whoever commits while it syncs waits for 100 to 350 ms (`preflight` tells of it). The
-ways are measured in alternating rounds, because a machine drifts: ratios are taken within a round, and shown
-as their median (least to most). Rows a second count from the first batch to the end of the work, the checks
-of the engine included. Workers are processes of `manage.py rqworker`, called by a Valkey of their own; a
-batch of theirs counts to the beginning of the next one. The reference schema is an ordinary one: five indexes
-on the cards, four and a foreign key on the audit table.
+This page is written by `make bench` (`python -m bench.engine --help`); `benchmarks.json` has the values of
+every round.
+
+- The work is the backfill of `rarity_v2` of all cards, with its audit rows.
+- Each measurement uses a fresh copy of the same database. The server has the default durability settings and
+  a larger `max_wal_size`: with the default of 1 GB, a million rows cause a checkpoint every seven seconds,
+  and a commit during its fsync takes 100 to 350 ms (`preflight` warns of it).
+- The variants are measured in alternating rounds, since the speed of a machine changes over time. Ratios are
+  computed within a round and shown as median (minimum to maximum).
+- Rows per second are measured from the first batch to the end of the run, including the engine's checks.
+- Workers are processes of `manage.py rqworker` with a Valkey of their own. The duration of their batches is
+  measured to the start of the next batch.
+- The limit is one bare SQL statement that changes and audits all rows. The reference schema is a usual one:
+  five indexes on the cards, four and a foreign key on the audit table.
 """
-_PLAYERS_INTRODUCTION = f"""A second connection updates single random cards,
-{UPDATES_PER_SECOND} times a second, on a schedule.
-Milliseconds from when an update was due, so that those count which had to queue behind a stalled one.
+_PLAYERS_INTRODUCTION = f"""A second connection updates single random cards, {UPDATES_PER_SECOND} times per
+second, on a fixed schedule. Latencies are in milliseconds from when an update was due, so that updates that
+were delayed by a slow one count too.
 """
 
 
@@ -48,40 +52,42 @@ def render_markdown(results: ResultStore) -> str:
 def _throughput_section(results: ResultStore, rows: int) -> str:
     rounds = results.rounds("speed", rows)
     head = [
-        "way",
+        "variant",
         "rows/s",
-        "of the limit",
+        "relative to the limit",
         "batch, ms",
-        "longest, ms",
-        "WAL, bytes a row",
+        "longest batch, ms",
+        "WAL, bytes per row",
         "memory, MiB",
         "CPUs busy",
     ]
     lines = _format_table(head, (_throughput_row(rounds, name) for name in _measured_variants(rounds)))
     sample = next((one[n]["rows"] for one in rounds for n in one if VARIANTS[n].sampled), rows)
     slow = (
-        f"\nWays marked * are so slow that only {sample:,} of the cards were changed.\n"
+        f"\nVariants marked * are slow, so they changed only {sample:,} of the cards.\n"
         if sample < rows
         else ""
     )
-    picture = f"\n![Ratios to the limit]({plot.throughput_filename(rows)})\n"
+    picture = f"\n![Throughput relative to the limit]({plot.throughput_filename(rows)})\n"
     title = _section_title("Throughput", "speed", results, rows)
     return f"{title}\n{lines}{slow}{_describe_worker_scaling(rounds)}{picture}"
 
 
 def _describe_worker_scaling(rounds: list[dict[str, Any]]) -> str:
-    """What a second worker gives, and what bounds it; nothing where that was not measured."""
+    """Describe the gain of a second worker and its limit; "" if it was not measured."""
     gain = compute_throughput_ratio(rounds, TWO_WORKERS, ONE_WORKER)
     busy = compute_spread(rounds, ONE_WORKER, lambda result: float(result["busy"]))
     if not gain or not busy:
         return ""
-    text = f"\nTwo workers do {format_spread(gain)} times what one does. They share the CPUs with PostgreSQL"
+    text = (
+        f"\nTwo workers are {format_spread(gain)} times as fast as one. They share the CPUs with PostgreSQL"
+    )
     bound = 1 / busy.median
     if gain.median > bound:
-        return f"{text}, and here with others, so that nothing is told of what bounds them.\n"
+        return f"{text}, and here with other processes, so their limit is unknown.\n"
     return (
-        f"{text}: one keeps {busy.median:.0%} of them busy, PostgreSQL's part included, so that no number of"
-        f" workers does more than {bound:.2f} times as much on this machine.\n"
+        f"{text}: one worker keeps {busy.median:.0%} of them busy, including PostgreSQL's part, so here no"
+        f" number of workers can be more than {bound:.2f} times as fast.\n"
     )
 
 
@@ -91,7 +97,7 @@ def _throughput_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
 
     variant = VARIANTS[name]
     longest = compute_spread(rounds, name, lambda result: float(result["batch_longest"]))
-    # Not there where it was measured by an older benchmark.
+    # Missing in results of older versions of the benchmark.
     busy = compute_spread(
         [one for one in rounds if "busy" in one.get(name, {})], name, lambda result: float(result["busy"])
     )
@@ -101,7 +107,7 @@ def _throughput_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
         format_spread(compute_throughput_ratio(rounds, name, BASELINE)),
         of("batch_median"),
         f"{longest.maximum:,.0f}" if longest else "",
-        # Who calls workers looks at them now and then: too seldom for these.
+        # Workers are polled, too seldom for these values.
         "" if variant.workers else of("wal_per_row"),
         "" if variant.workers else of("memory", 2**20),
         f"{busy.median:.0%}" if busy else "",
@@ -111,7 +117,15 @@ def _throughput_row(rounds: list[dict[str, Any]], name: str) -> list[str]:
 def _players_section(results: ResultStore, rows: int) -> str:
     rounds = results.rounds("players", rows)
     names = [name for name in [IDLE, *VARIANTS] if any(name in one for one in rounds)]
-    head = ["beside", "p50", "p99", "longest", "updates a round", "p99 from when sent", "rows/s of the work"]
+    head = [
+        "beside",
+        "p50",
+        "p99",
+        "maximum",
+        "updates per round",
+        "p99 from when sent",
+        "rows/s of the work",
+    ]
     lines = _format_table(head, (_player_row(rounds, name) for name in names))
     return f"{_section_title('Players', 'players', results, rows)}\n{_PLAYERS_INTRODUCTION}\n{lines}"
 
@@ -144,15 +158,15 @@ def _curve_section(results: ResultStore, rows: int) -> str:
     head = [
         "target, ms",
         "rows/s beside a player",
-        "of the limit alone",
+        "relative to the limit alone",
         "batch, ms",
         "longest batch",
-        "p99 from due",
-        "longest",
+        "p99 of the player",
+        "maximum of the player",
     ]
     lines = _format_table(head, (_curve_row(rounds, name) for name in names))
     picture = f"\n![Targets, throughput and latency]({plot.curve_filename(rows)})\n"
-    return f"{_section_title('The target of a batch', 'curve', results, rows)}\n{lines}{picture}"
+    return f"{_section_title('Target duration of a batch', 'curve', results, rows)}\n{lines}{picture}"
 
 
 def _curve_row(rounds: list[dict[str, Any]], name: str) -> list[str]:

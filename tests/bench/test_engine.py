@@ -1,4 +1,4 @@
-"""A tiny dose of the benchmark: that it runs and tells, not what."""
+"""A small run of the benchmark: that it works and reports, not its results."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from bench.engine.report import render_markdown
 from bench.engine.results import ResultStore
 from tests.conftest import ROOT
 
-_WAYS = ["limit", "reference", "django-save"]
-_FEW = shlex.split("--cards 500 --rounds 1 --sample 20 --idle 0.5 --players two --curve 50")
+_VARIANTS = ["limit", "reference", "django-save"]
+_OPTIONS = shlex.split("--cards 500 --rounds 1 --sample 20 --idle 0.5 --players two --curve 50")
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ def bench(transactional_db: None, tmp_path: Path) -> "subprocess.CompletedProces
         sys.executable,
         "-m",
         "bench.engine",
-        *_FEW,
+        *_OPTIONS,
         "--variants",
-        *_WAYS,
+        *_VARIANTS,
         "--server",
         url.geturl(),
         "--docs",
@@ -45,7 +45,7 @@ def test_the_chosen_variants_are_measured_and_all_results_reported(
     assert bench.returncode == 0, bench.stderr
     kept = json.loads((tmp_path / "benchmarks.json").read_text())
     (speeds,) = kept["speed"]["500"]["rounds"]
-    assert {name: text["rows"] for name, text in speeds.items()} == dict.fromkeys(_WAYS, 500) | {
+    assert {name: speed["rows"] for name, speed in speeds.items()} == dict.fromkeys(_VARIANTS, 500) | {
         "django-save": 20
     }
     assert set(kept["players"]["500"]["rounds"][0]) == {"idle", "two"}
@@ -73,11 +73,11 @@ SPEED = {
     [
         (
             130,
-            "1.30 (1.30 to 1.30) times what one does. They share the CPUs with PostgreSQL: one keeps 70% of",
+            "1.30 (1.30 to 1.30) times as fast as one. They share the CPUs with PostgreSQL: one worker",
         ),
         (
             150,
-            "1.50 (1.50 to 1.50) times what one does. They share the CPUs with PostgreSQL, and here",
+            "1.50 (1.50 to 1.50) times as fast as one. They share the CPUs with PostgreSQL, and here",
         ),
     ],
 )
@@ -85,7 +85,7 @@ def test_the_gain_of_a_second_worker_is_reported_with_its_limit(rate: int, text:
     results = ResultStore(tmp_path / "benchmarks.json")
     speed = SPEED | {"busy": 0.7}
     results.save_rounds("speed", 500, [{"worker": speed, "workers": speed | {"rows": rate}}], "here")
-    assert f"Two workers do {text}" in render_markdown(results)
+    assert f"Two workers are {text}" in render_markdown(results)
 
 
 def test_rounds_of_other_variants_may_be_added_to_saved_ones(tmp_path: Path) -> None:
