@@ -47,13 +47,13 @@ class BatchExecutor:
     How one batch is exact:
 
     1. Lock an unfinished lane, then read the run's state (`lock_lane`). Two processes never work in the same
-       lane, and whoever halts the run waits for the lanes that are locked.
+       lane, and a pause or a cancel waits for the lanes that are locked.
     2. Look ahead (`_plan_batch`): find the last of the next keys, so that the statement has bounds.
     3. Execute one statement (`execute_change`): it locks the candidates within the bounds, changes them,
        inserts their audit rows and moves the lane's cursor. See Note [Lock modes of a batch].
     4. Check the result while the rows are locked (`_check_result`): in the lane's first batch no changed row
        may still match; in the last sweep a row that was not changed is recorded as failed.
-    5. Commit: either all of it is stored, or none. Whoever locks the lane next continues at its cursor.
+    5. Commit: either all of it is stored, or none. The next process to lock the lane continues at its cursor.
     6. After a database error nothing is stored (`_handle_error`): the next batch is smaller, or locks rows in
        another mode; a row that fails alone is recorded as failed, and the cursor moves past it.
 
@@ -124,7 +124,7 @@ class BatchExecutor:
     def _plan_batch(self) -> BatchPlan | None:
         """Lock a lane and look ahead in it; return None if no lane was free. In a transaction."""
         previous, self.plan = self.plan.lane if self.plan else None, None
-        # In the same message as the lock, as if the lane stood where this process left it: it mostly does.
+        # Sent in the same message as the lock, for the cursor as this process left it: it is mostly the same.
         lookahead = None
         if previous and self.size.rows > 1:
             lookahead = self.statements.key_span_statement(previous, self.size.keys)

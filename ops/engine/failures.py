@@ -16,7 +16,7 @@ from ops.models import Failure, Lane, Run
 
 # A run whose first rows all fail, as many as this, fails on every row.
 _ALL_FAILED_LIMIT = 100
-# Rows in succession that the database leaves unchanged: nobody reads a longer list of failures.
+# Rows in succession that the database leaves unchanged: a longer list of failures is of no use.
 _UNCHANGED_ROW_LIMIT = 2_000
 
 

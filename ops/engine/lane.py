@@ -21,7 +21,7 @@ from ops.states import State
 
 
 class RunHalted(Exception):
-    """The run is no longer running: somebody paused, cancelled or ended it."""
+    """The run is no longer running: it was paused, cancelled or ended."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class BatchPlan:
 def relock_lane(lane: Lane, sweep: int) -> bool:
     """Lock the lane again; return whether its cursor and the sweep are still the same. In a transaction.
 
-    Raises RunHalted: while the lane was free, somebody may have cancelled the run and claimed its columns.
+    Raises RunHalted: while the lane was free, the run may have been cancelled and its columns claimed anew.
     """
     stored = Lane.objects.select_for_update(no_key=True).get(pk=lane.pk)
     # Read after the lock, as a batch's beginning does.

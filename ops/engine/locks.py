@@ -76,7 +76,7 @@ class LockPolicy:
     def should_retry(self, state: str) -> bool:
         """After a batch that failed on a lock with this SQLSTATE, whether to repeat the same batch.
 
-        In the last sweep it is repeated only if nobody holds the row: it was moved to another partition.
+        In the last sweep, only if the row is not locked any more: it was moved to another partition.
         """
         self.consecutive_lock_errors += 1
         has_waited = self.is_last_sweep and state == LOCK_NOT_AVAILABLE

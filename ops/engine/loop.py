@@ -35,7 +35,7 @@ _PROCESS_TARGET_DURATION = timedelta(seconds=1)
 
 
 class ProgressListener(Protocol):
-    """Whoever reports the progress of a run: a terminal, a log, or nobody."""
+    """Reports the progress of a run: to a terminal, to a log, or not at all."""
 
     def batch(self, run: Run, size: BatchSize) -> None:
         """Called after every batch."""
@@ -126,14 +126,14 @@ class RunExecutor:
         else:
             sweep = self.run.sweep
             finish_or_resweep(self.run, self.batches.operation, self.batches.scope)
-            if self.run.sweep > sweep:  # Whoever locked rows a moment ago may release them.
+            if self.run.sweep > sweep:  # Locked rows may be released meanwhile.
                 self.stop.wait(sweep * SWEEP_DELAY.total_seconds())
 
     def pause(self) -> None:
         """Pause the run, or complete what another process asked for."""
         try:
             lifecycle.pause(self.run)
-        except InvalidTransition:  # Somebody else has halted the run, or ended it.
+        except InvalidTransition:  # Another process has halted or ended the run.
             lifecycle.finish_halt(self.run)
 
     def _advance(self) -> int | None:
@@ -144,7 +144,7 @@ class RunExecutor:
         return self.batches.advance()
 
     def _wait_while_held(self) -> None:
-        """Wait while the run is held and nobody asks it to stop."""
+        """Wait while the run is held, or until ``stop`` is set."""
         self.is_health_checked = False
         while is_held(self.run) and not self.stop.is_set():
             self.listener.held(self.run)
