@@ -23,9 +23,7 @@ class ViolationKind(StrEnum):
     MISSING = "missing"  # a field that a new row needs; nothing
     CHECK = "check"  # a CHECK constraint; its definition
     UNIQUE = "unique"  # the columns of a unique index; the key of the row that has their values
-    RENAMED = (
-        "renamed"  # the JSON key that identifies a new row; the key of the stored row that it identifies
-    )
+    RENAMED = "renamed"  # the JSON key that identifies a new row; the key of the row that it identifies
 
 
 @dataclass(frozen=True)
