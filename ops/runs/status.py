@@ -1,4 +1,4 @@
-"""What has become of a run, in one word, and what a person may do about it."""
+"""The status of a run, and what decides the next steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ops.states import ACTIVE, HELD, STALLED, State
 
 
 def compute_status(run: Run) -> str:
-    """The state of the run, or, where it is running and does not move, HELD or STALLED."""
+    """Return the state of the run; of a running one that makes no progress, HELD or STALLED."""
     if run.state == State.RUNNING:
         if is_held(run):
             return HELD
@@ -32,7 +32,7 @@ def status_label(status: str) -> str:
 
 
 def read_run_status(run: Run) -> RunStatus:
-    """Everything that decides what works from here."""
+    """Read everything that decides which actions the run allows."""
     status = compute_status(run)
     ended = run.state not in (*ACTIVE, State.PAUSED, State.AWAITING_APPROVAL)
     return RunStatus(
@@ -58,7 +58,7 @@ def _may_resume(run: Run) -> bool:
 
 
 def _may_revert(run: Run) -> bool:
-    """Whether it changed something, and its model still is there to be set back."""
+    """Whether the run changed rows, and its model still exists."""
     if not read_progress(run).changed:
         return False
     try:
@@ -70,10 +70,10 @@ def _may_revert(run: Run) -> bool:
 
 def _has_no_worker(run: Run, status: str) -> bool:
     """Whether the run waits for workers, and none is alive."""
-    waits = run.workers is not None and status in (State.QUEUED, State.RUNNING, STALLED)
-    return waits and liveness.get_worker_warning() != ""
+    is_waiting = run.workers is not None and status in (State.QUEUED, State.RUNNING, STALLED)
+    return is_waiting and liveness.get_worker_warning() != ""
 
 
 def describe_next_step(run: Run) -> str:
-    """What to type next."""
+    """Return the most usual next step as a line of text."""
     return str(get_next_step(read_run_status(run)))
