@@ -57,8 +57,8 @@ class AuditLogAdmin(ReadOnlyAdmin):
             "object": self._format_link(request, row.object_type, row.object_id)
             or f"{row.object_type} {row.object_id}",
             "run": row.run_id and (self._format_link(request, "ops.run", str(row.run_id)) or row.run_id),
-            "by": row.performed_by,
-            "at": format_time(row.created_at),
+            "user": row.performed_by,
+            "time": format_time(row.created_at),
         }
         return {
             "heading": str(row),

@@ -37,7 +37,7 @@ class ExportForm(forms.Form):
         min_value=0,
         required=False,
         initial=DEFAULT_AUDIT_ROWS,
-        help_text="Export only the newest N audit rows. Leave empty for all of them.",
+        help_text="Number of audit rows to export, the newest ones. Leave empty to export all.",
     )
 
     def get_export_request(self, scope: Scope) -> ExportRequest:

@@ -48,7 +48,7 @@ class ExportAdmin(LiveAdmin):
     ]
     list_filter = ["state"]
     search_fields = ["performed_by"]
-    search_help_text = "The user who requested the export."
+    search_help_text = "Name of a user."
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Require the export permission, since whoever sees an export can download its rows."""

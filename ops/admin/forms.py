@@ -43,10 +43,13 @@ class ExecutionForm(forms.Form):
         min_value=1,
         max_value=64,
         initial=1,
-        help_text="How many workers may work on the run at the same time.",
+        help_text="Maximum number of workers that execute the run at the same time.",
     )
     max_rate = forms.IntegerField(
-        min_value=1, max_value=10_000_000, required=False, help_text="Change at most N rows per second."
+        min_value=1,
+        max_value=10_000_000,
+        required=False,
+        help_text="Maximum number of rows to change per second.",
     )
     without_backup = forms.BooleanField(
         required=False, help_text="Start without a fresh, verified backup. The run records this."

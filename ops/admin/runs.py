@@ -49,7 +49,7 @@ class RunAdmin(LiveAdmin):
     ]
     list_filter = ["state"]
     search_fields = ["operation", "performed_by"]
-    search_help_text = "An operation's name, or the user who started the run."
+    search_help_text = "Name of an operation or of a user."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         rows: QuerySet[Run] = super().get_queryset(request)

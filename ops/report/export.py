@@ -87,7 +87,7 @@ def _conclusion(export: ExportFolder, results: Sequence[VerificationResult]) -> 
     )
 
 
-HEADER = ["export", "state", "rows", "size", "user", "at", "folder"]
+HEADER = ["export", "state", "rows", "size", "user", "created", "folder"]
 
 
 def format_row_count(export: QueuedExport) -> str:
@@ -113,8 +113,8 @@ def export_fields(export: QueuedExport) -> dict[str, str]:
     fields = {
         "user": export.performed_by,
         **_request_fields(export.pk, export.created_at),
-        "asked at": format_time(export.created_at),
-        "ended at": format_time(export.finished_at),
+        "created": format_time(export.created_at),
+        "finished": format_time(export.finished_at),
         "attempts": str(export.attempts) if export.attempts > 1 else "",
         "folder": export.path,
     }
@@ -131,7 +131,7 @@ def _request_fields(number: int, created_at: datetime) -> dict[str, str]:
     file_format = request.file_format
     return {
         "rows": _format_scope(request.scope),
-        "audit rows": "all" if request.audit_last is None else f"the last {request.audit_last:,}",
+        "audit rows": "all" if request.audit_last is None else f"the newest {request.audit_last:,}",
         "format": f"{file_format.format}{', gzipped' if file_format.compress else ''}",
     }
 
@@ -139,7 +139,7 @@ def _request_fields(number: int, created_at: datetime) -> dict[str, str]:
 def _format_scope(scope: Scope) -> str:
     conditions = [f"{column} = {format_value(value)}" for column, value in scope.filter.items()]
     if scope.keys is not None:
-        conditions.append(f"{pluralize(len(scope.keys), 'row')} chosen by key")
+        conditions.append(f"{pluralize(len(scope.keys), 'row')} selected by key")
     return ", ".join(conditions) or "all"
 
 

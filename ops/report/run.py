@@ -102,7 +102,7 @@ def detail_fields(run: Run) -> dict[str, str]:
     fields = {
         "params": ", ".join(f"{k}={format_value(v)}" for k, v in run.params.items()),
         "scope": describe_scope(run),
-        "user": f"{run.performed_by}, {format_time(run.created_at)}",
+        "created": f"{format_time(run.created_at)} by {run.performed_by}",
         "follows": f"run {run.follows_id}" if run.follows_id else "",
         "started": format_time(run.started_at),
         "finished": format_time(run.finished_at),

@@ -121,9 +121,9 @@ def test_a_queued_export_refreshes_and_can_be_cancelled_not_paused(staff: Client
 
 def test_refreshing_the_page_does_not_count_the_selected_rows_again(staff: Client) -> None:
     export, _ = queue.request_export(ExportRequest(scope=Scope.of_keys(["1", "2"])), "ada")
-    assert "2 rows chosen by key" in page_text(staff.get(export_url(export)))
+    assert "2 rows selected by key" in page_text(staff.get(export_url(export)))
     with CaptureQueriesContext(connection) as queries:
-        assert "2 rows chosen by key" in page_text(staff.get(export_url(export, "live/?done=0&at=1")))
+        assert "2 rows selected by key" in page_text(staff.get(export_url(export, "live/?done=0&at=1")))
     assert [query["sql"] for query in queries if '"asked"' in query["sql"]] == []
 
 

@@ -171,7 +171,7 @@ def test_runs_are_listed_newest_first(manage: Manage) -> None:
         "done",
         "failed",
         "user",
-        "at",
+        "created",
     ]
     assert table[1].split()[:7] == [str(second.pk), "trials_annotate", "succeeded", "2", "100", "%", "-"]
     assert table[2].split()[:7] == [str(first.pk), "trials_score", "queued", "0", "0", "%", "-"]
@@ -187,7 +187,7 @@ def test_show_prints_all_details_of_a_run(manage: Manage) -> None:
         Run N: trials_score, succeeded
           params    score=5
           scope     name=t1
-          user      ada, TIME
+          created   TIME by ada
           started   TIME
           finished  TIME
           took      DURATION

@@ -54,7 +54,7 @@ _PERFORMED_BY_VERBS = {"resume", "pause", "cancel"}
 class Command(ListCommand):
     help = "List the runs; show, watch, resume, pause, cancel, retry or revert one, or list its rows."
     model, verbs = Run, _VERBS
-    header = ["run", "operation", "state", "changed", "done", "failed", "user", "at"]
+    header = ["run", "operation", "state", "changed", "done", "failed", "user", "created"]
     empty_message = f"There are no runs yet. To list the operations: {manage_command('operate', '--help')}"
 
     def format_error(self, param: str, message: str) -> str:
