@@ -52,7 +52,7 @@ def test_the_tests_pass(page: dict[str, Any]) -> None:
     page["test_cards_of_yesterday_are_not_quiet"]()
 
 
-def test_what_it_says_of_the_clock_is_what_is_said(declare: RegisterOperation) -> None:
+def test_the_printed_error_about_the_clock_is_the_real_one(declare: RegisterOperation) -> None:
     rows = lambda self: Thing.objects.filter(updated_at__lt=timezone.now())  # noqa: E731
     declare(make_operation(Thing.objects.all(), {"note": "x"}, get_queryset=rows))
     with pytest.raises(InvalidDeclaration) as refused:

@@ -47,7 +47,7 @@ def test_a_run_cancelled_while_it_processes_writes_nothing_more(declare: Registe
     assert not Thing.objects.filter(note="late").exists()
 
 
-def test_a_declaration_turned_round_is_another_one(declare: RegisterOperation) -> None:
+def test_swapped_columns_change_the_fingerprint(declare: RegisterOperation) -> None:
     def declared(old: str, new: str) -> str:
         trial = declare(make_operation(Thing.objects.filter(name=old), {"name": new}))
         return fingerprint(build_operation(trial, {}, timezone.now()))
@@ -61,7 +61,7 @@ def test_a_column_named_twice_is_refused(declare: RegisterOperation, columns: tu
         declare(make_row_operation(MISSING, lambda rows: {}, *columns))
 
 
-def test_a_foreign_key_is_claimed_by_one_name_whatever_it_is_called(declare: RegisterOperation) -> None:
+def test_a_foreign_key_is_claimed_by_one_name(declare: RegisterOperation) -> None:
     create_things(1)
     owner = Owner.objects.create(name="o")
     create_run(declare(make_operation(Thing.objects.filter(owner=None), {"owner": owner.pk}, name="by_name")))

@@ -54,7 +54,7 @@ def test_a_second_run_on_a_claimed_column_is_refused(declare: RegisterOperation,
     assert Claim.objects.count() == 1
 
 
-def test_other_columns_and_other_models_are_free(declare: RegisterOperation) -> None:
+def test_other_columns_and_other_models_are_not_claimed(declare: RegisterOperation) -> None:
     for declared in (NOTES, SCORES, OTHERS):
         create_run(declare(declared))
     assert Claim.objects.count() == 3
@@ -75,7 +75,7 @@ def test_a_paused_run_keeps_its_claim(declare: RegisterOperation) -> None:
         create_run(declare(EACH))
 
 
-def test_a_failed_run_lets_go_and_claims_again_when_it_goes_on(declare: RegisterOperation) -> None:
+def test_a_failed_run_claims_its_columns_again_when_resumed(declare: RegisterOperation) -> None:
     create_things(2)
     failed = create_run(declare(make_row_operation(MISSING, away, "note")))
     with pytest.raises(ConnectionError):
@@ -102,7 +102,7 @@ def test_a_proxy_claims_the_columns_of_its_table(declare: RegisterOperation) -> 
         create_run(declare(make_operation(Proxy.objects.filter(note=None), {"note": F("name")})))
 
 
-def test_a_table_of_its_own_is_free(declare: RegisterOperation) -> None:
+def test_a_childs_own_table_is_not_claimed(declare: RegisterOperation) -> None:
     create_run(declare(NOTES))
     create_run(declare(make_operation(SpecialThing.objects.filter(extra=None), {"extra": "x"})))
 

@@ -70,7 +70,7 @@ def test_a_changed_column_starts_a_dependent_run_on_the_workers(
 
 
 @pytest.mark.usefixtures("follower")
-def test_so_is_its_revert(rescore: type[Operation]) -> None:
+def test_a_revert_starts_a_dependent_run_too(rescore: type[Operation]) -> None:
     create_things(2, note="0")
     first = execute_operation(rescore)
     advance(list_followups()[0].pk)

@@ -43,7 +43,7 @@ def annotate(**options: Any) -> Run:
     return create_run(registry.get_operation("trials_annotate"), batch_size=1, **options)
 
 
-def begun(**changes: Any) -> Run:
+def started_run(**changes: Any) -> Run:
     run = annotate()
     lifecycle.start(run)
     Run.objects.filter(pk=run.pk).update(**changes)
@@ -51,14 +51,14 @@ def begun(**changes: Any) -> Run:
     return run
 
 
-def halted(halt: Callable[[Run], None]) -> Run:
+def halted_run(halt: Callable[[Run], None]) -> Run:
     """After its first row."""
     run = annotate()
     return execute_run(run, RecordingMonitor(lambda number: number == 1 and halt(Run.objects.get(pk=run.pk))))
 
 
-def with_a_failed_row(state: State) -> Run:
-    run = halted(lifecycle.cancel)
+def run_with_failed_row(state: State) -> Run:
+    run = halted_run(lifecycle.cancel)
     left = Thing.objects.filter(note=None).first()
     assert left is not None
     Failure.objects.create(run=run, object_id=str(left.pk), error="no")
@@ -67,7 +67,7 @@ def with_a_failed_row(state: State) -> Run:
     return run
 
 
-def unverified() -> Run:
+def unverified_run() -> Run:
     hidden = Thing.objects.create(name="hidden")
     run = execute_run(annotate())
     assert run.state == State.VERIFICATION_FAILED
@@ -76,20 +76,20 @@ def unverified() -> Run:
 
 
 SOON, LONG_AGO = Now() + timedelta(minutes=5), Now() - timedelta(hours=1)
-MADE: dict[str, Callable[[], Run]] = {
-    S.AWAITING_APPROVAL: lambda: begun(state=S.AWAITING_APPROVAL),
+RUNS: dict[str, Callable[[], Run]] = {
+    S.AWAITING_APPROVAL: lambda: started_run(state=S.AWAITING_APPROVAL),
     S.QUEUED: annotate,
-    S.RUNNING: begun,
-    HELD: lambda: begun(held_until=SOON, held_reason="maintenance: VACUUM of x; archiving: it fails"),
-    STALLED: lambda: begun(working_since=LONG_AGO),
-    S.PAUSING: lambda: begun(state=S.PAUSING),
-    S.CANCELLING: lambda: begun(state=S.CANCELLING),
-    S.PAUSED: lambda: halted(lifecycle.pause),
-    S.FAILED: lambda: with_a_failed_row(S.FAILED),
-    S.FINISHED_WITH_FAILURES: lambda: with_a_failed_row(S.FINISHED_WITH_FAILURES),
-    S.VERIFICATION_FAILED: unverified,
+    S.RUNNING: started_run,
+    HELD: lambda: started_run(held_until=SOON, held_reason="maintenance: VACUUM of x; archiving: it fails"),
+    STALLED: lambda: started_run(working_since=LONG_AGO),
+    S.PAUSING: lambda: started_run(state=S.PAUSING),
+    S.CANCELLING: lambda: started_run(state=S.CANCELLING),
+    S.PAUSED: lambda: halted_run(lifecycle.pause),
+    S.FAILED: lambda: run_with_failed_row(S.FAILED),
+    S.FINISHED_WITH_FAILURES: lambda: run_with_failed_row(S.FINISHED_WITH_FAILURES),
+    S.VERIFICATION_FAILED: unverified_run,
     S.SUCCEEDED: lambda: execute_run(annotate()),
-    S.CANCELLED: lambda: with_a_failed_row(S.CANCELLED),
+    S.CANCELLED: lambda: run_with_failed_row(S.CANCELLED),
 }
 # A row that failed in a run that succeeded is none that can be.
 TYPED = [(status, verb) for status, verbs in ALLOWED_ACTIONS.items() for verb in verbs]
@@ -97,36 +97,38 @@ TYPED.remove((S.SUCCEEDED, RunAction.RETRY))
 TYPED.remove((S.VERIFICATION_FAILED, RunAction.RETRY))
 
 
-def advised(run: Run, verb: RunAction) -> str:
+def find_step_command(run: Run, verb: RunAction) -> str:
     """The command that is advised."""
     commands = [step.command for step in list_next_steps(read_run_status(run))]
-    [command] = [typed for typed in commands if typed.startswith(f"manage.py runs {verb} ")]
+    [command] = [
+        command_line for command_line in commands if command_line.startswith(f"manage.py runs {verb} ")
+    ]
     return command
 
 
-def type_(manage: Manage, typed: str, *more: str) -> Any:
-    program, *args = shlex.split(typed)
+def type_command(manage: Manage, command_line: str, *more: str) -> Any:
+    program, *args = shlex.split(command_line)
     assert program == "manage.py"
     return manage(*args, *more)
 
 
-def test_there_is_advice_for_every_state_and_every_status() -> None:
-    assert set(ALLOWED_ACTIONS) == {*State, HELD, STALLED} == set(MADE)
+def test_every_state_and_status_has_next_steps() -> None:
+    assert set(ALLOWED_ACTIONS) == {*State, HELD, STALLED} == set(RUNS)
 
 
 @pytest.mark.parametrize(("status", "verb"), TYPED)
-def test_what_is_advised_in_a_status_works_when_it_is_typed(
+def test_each_next_step_of_a_status_works_when_typed(
     manage: Manage, redis_server: Redis, status: str, verb: RunAction
 ) -> None:
-    run = MADE[status]()
+    run = RUNS[status]()
     assert compute_status(run) == status
-    typed = advised(run, verb)
+    command_line = find_step_command(run, verb)
     others = Thread(target=lambda: (execute_run(Run.objects.get(pk=run.pk)), connection.close()))
     if verb == RunAction.WATCH:  # somebody works on it meanwhile
         Run.objects.update(held_until=None)
         others.start()
     more = ["--execute"] if verb in (RunAction.RETRY, RunAction.REVERT) else []
-    done = type_(manage, typed, *more)
+    done = type_command(manage, command_line, *more)
     if verb == RunAction.WATCH:
         others.join()
     assert (done.returncode, done.stderr) == (0, "")
@@ -142,18 +144,16 @@ def test_what_is_advised_in_a_status_works_when_it_is_typed(
         assert Run.objects.latest("pk").state == S.SUCCEEDED
 
 
-@pytest.mark.parametrize("status", MADE)
-def test_what_is_shown_of_a_run_ends_with_advice_of_its_status(
-    manage: Manage, redis_server: Redis, status: str
-) -> None:
-    run = MADE[status]()
+@pytest.mark.parametrize("status", RUNS)
+def test_runs_show_ends_with_the_next_step(manage: Manage, redis_server: Redis, status: str) -> None:
+    run = RUNS[status]()
     first = str(get_next_step(read_run_status(run)))
     assert first in manage("runs", "show", run.pk).stdout or status in (S.SUCCEEDED, S.CANCELLED)
 
 
 @pytest.mark.parametrize("status", [S.QUEUED, S.RUNNING, HELD, STALLED, S.PAUSED])
-def test_whoever_wants_a_claimed_column_is_told_what_works(status: str) -> None:
-    run = MADE[status]()
+def test_a_claimed_column_is_refused_with_the_next_steps(status: str) -> None:
+    run = RUNS[status]()
     with pytest.raises(ColumnClaimed) as refused:
         annotate()
     lines = str(refused.value).splitlines()
@@ -164,18 +164,18 @@ def test_whoever_wants_a_claimed_column_is_told_what_works(status: str) -> None:
 
 
 def test_a_hold_names_the_flag_that_ignores_each_that_holds() -> None:
-    run = MADE[HELD]()
+    run = RUNS[HELD]()
     flags = "--ignore-health archiving --ignore-health maintenance"
-    assert sorted(shlex.split(advised(run, RunAction.RESUME))[4:]) == sorted(flags.split())
+    assert sorted(shlex.split(find_step_command(run, RunAction.RESUME))[4:]) == sorted(flags.split())
 
 
-def test_a_pause_that_is_refused_says_what_works_instead() -> None:
+def test_a_refused_pause_names_the_next_step() -> None:
     run = annotate()
     with pytest.raises(InvalidTransition, match=rf"To resume it: manage\.py runs resume {run.pk}$"):
         lifecycle.pause(run)
 
 
-def test_a_run_whose_declaration_never_shrinks_is_not_to_be_resumed(
+def test_a_run_whose_queryset_does_not_shrink_cannot_be_resumed(
     declare: RegisterOperation, manage: Manage
 ) -> None:
     create_things(1)
@@ -186,11 +186,11 @@ def test_a_run_whose_declaration_never_shrinks_is_not_to_be_resumed(
     assert "runs resume" not in shown
     assert "Correct the operation's code, then start again: manage.py operate forever\n" in shown
     declare(make_operation(Thing.objects.filter(note=None), {"note": "x"}, name="forever"))
-    done = type_(manage, "manage.py operate forever", "--execute")
+    done = type_command(manage, "manage.py operate forever", "--execute")
     assert done.returncode == 0
 
 
-def test_too_many_failures_say_to_mend_the_rows_and_may_bear_more(
+def test_after_too_many_failures_the_limit_can_be_raised(
     declare: RegisterOperation, manage: Manage, trigger: Any
 ) -> None:
     trigger("trials_thing", "IF NEW.score = 0 THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW;")
@@ -203,10 +203,10 @@ def test_too_many_failures_say_to_mend_the_rows_and_may_bear_more(
     assert (more.returncode, Run.objects.get().state) == (1, "finished_with_failures")
 
 
-def test_a_disk_that_was_full_asks_for_room_and_then_to_go_on(
+def test_after_a_full_disk_the_next_step_is_room_and_resume(
     declare: RegisterOperation, manage: Manage
 ) -> None:
-    run = begun()
+    run = started_run()
     lifecycle.fail(run, "DiskFull: could not extend file", "53100")
     shown = manage("runs", "show", run.pk).stdout
     assert f"then resume it: manage.py runs resume {run.pk}\n" in shown
@@ -215,33 +215,35 @@ def test_a_disk_that_was_full_asks_for_room_and_then_to_go_on(
 
 
 @pytest.mark.parametrize("state", [S.QUEUED, S.PAUSED, S.FAILED, S.RUNNING])
-def test_a_run_whose_operation_is_gone_is_not_to_be_resumed(manage: Manage, state: State) -> None:
-    run = begun(operation="gone", state=state, working_since=LONG_AGO)
+def test_a_run_of_a_removed_operation_cannot_be_resumed(manage: Manage, state: State) -> None:
+    run = started_run(operation="gone", state=state, working_since=LONG_AGO)
     commands = [step.command for step in list_next_steps(read_run_status(run))]
     assert not any("resume" in command or "retry" in command for command in commands)
-    for typed in commands:
-        if "pause" not in typed and "operate" not in typed and "watch" not in typed:
-            assert type_(manage, typed).returncode in (0, 1)
+    for command_line in commands:
+        if "pause" not in command_line and "operate" not in command_line and "watch" not in command_line:
+            assert type_command(manage, command_line).returncode in (0, 1)
 
 
-def test_what_is_started_anew_asks_the_same_as_before(manage: Manage, declare: RegisterOperation) -> None:
+def test_the_rerun_command_repeats_parameters_and_filter(manage: Manage, declare: RegisterOperation) -> None:
     create_things(2)
     params = {"score": "7", "only_noted": True}
     run = execute_operation(registry.get_operation("trials_score"), params=params, ignored_health=[])
     Run.objects.update(scope={"filter": {"name": "it's t1"}, "keys": False})
     run.refresh_from_db()
-    typed = rerun_command(run)
-    assert typed == "manage.py operate trials_score --score 7 --only-noted --filter 'name=it'\"'\"'s t1'"
-    assert type_(manage, typed).returncode == 0
+    command_line = rerun_command(run)
+    assert (
+        command_line == "manage.py operate trials_score --score 7 --only-noted --filter 'name=it'\"'\"'s t1'"
+    )
+    assert type_command(manage, command_line).returncode == 0
 
 
-def test_a_run_over_chosen_rows_cannot_be_asked_for_anew_by_a_command() -> None:
+def test_a_run_over_chosen_rows_has_no_rerun_command() -> None:
     run = annotate()
     run.scope = {"filter": {}, "keys": True}
     assert rerun_command(run) == ""
 
 
-def test_a_failed_run_of_a_changed_declaration_is_started_anew(declare: RegisterOperation) -> None:
+def test_a_failed_run_of_changed_code_is_started_again(declare: RegisterOperation) -> None:
     create_things(2)
     run = create_run(declare(make_operation(Thing.objects.filter(note=None), {"note": "a"})))
     lifecycle.start(run)

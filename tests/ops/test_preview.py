@@ -34,7 +34,7 @@ NAMING = {"group_by": "score", "display_field": "name"}
 FILL = make_operation(MISSING, {"note": Concat("name", Value("!")), "score": F("score") + 1}, **NAMING)
 
 
-def test_it_counts_breaks_down_and_samples(declare: RegisterOperation) -> None:
+def test_it_counts_groups_and_samples(declare: RegisterOperation) -> None:
     (
         create_things(3, score=1),
         create_things(6, score=2),
@@ -60,7 +60,7 @@ def test_process_is_not_called_and_only_old_values_are_shown(declare: RegisterOp
     assert calls == []
 
 
-def test_it_says_that_python_makes_the_new_values_when_it_is_executed(declare: RegisterOperation) -> None:
+def test_it_says_that_process_computes_the_new_values_later(declare: RegisterOperation) -> None:
     made = declare(make_row_operation(MISSING, dict, "note"))
     assert build_preview(RunRequest(made, "me")).notes == []
     create_things(1)
@@ -86,7 +86,7 @@ REJECTED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "message"), REJECTED)
-def test_it_says_which_new_values_their_columns_refuse(
+def test_it_says_which_new_values_their_columns_reject(
     declare: RegisterOperation, changes: dict[str, Any], message: str
 ) -> None:
     Sort.objects.create(text="way too long", number=2**31 - 1, done=False)
@@ -106,7 +106,7 @@ def test_it_says_which_new_values_their_columns_refuse(
         {"short": Value(None), "price": Value(None), "text": Value("x" * 100_000)},
     ],
 )
-def test_it_says_nothing_of_values_that_their_columns_take(
+def test_it_says_nothing_of_values_that_their_columns_accept(
     declare: RegisterOperation, changes: dict[str, Any]
 ) -> None:
     row = Sort.objects.create()
@@ -117,7 +117,7 @@ def test_it_says_nothing_of_values_that_their_columns_take(
     assert (execute_operation(trial).state, Sort.objects.get().pk) == ("succeeded", row.pk)
 
 
-def test_it_counts_the_refused_among_the_first_rows_and_names_one(declare: RegisterOperation) -> None:
+def test_it_counts_the_rejected_of_the_first_rows_and_names_one(declare: RegisterOperation) -> None:
     create_things(9), Thing.objects.create(name="much too long")
     trial = declare(make_operation(MISSING, {"note": F("name")}, display_field="name"))
     [note] = build_preview(RunRequest(trial, "me")).notes
@@ -125,9 +125,7 @@ def test_it_counts_the_refused_among_the_first_rows_and_names_one(declare: Regis
 
 
 @pytest.mark.parametrize("begin", [build_preview, creation.create_run])
-def test_kinds_that_do_not_mix_are_refused_before_a_run_is_made(
-    declare: RegisterOperation, begin: Any
-) -> None:
+def test_types_that_do_not_match_are_refused_before_a_run(declare: RegisterOperation, begin: Any) -> None:
     trial = declare(make_operation(MISSING, {"score": F("score") + F("name")}))
     with pytest.raises(InvalidDeclaration, match=r"^trial: PostgreSQL rejects its statement: operator"):
         begin(RunRequest(trial, "me"))
@@ -140,19 +138,19 @@ def test_it_counts_without_a_breakdown_and_names_rows_by_their_key(declare: Regi
     assert (preview.total, preview.breakdown, preview.samples[0].label) == (1, [], str(row.pk))
 
 
-def test_nothing_to_do_is_told_as_such(declare: RegisterOperation) -> None:
+def test_no_rows_to_change_is_an_empty_preview(declare: RegisterOperation) -> None:
     preview = build_preview(RunRequest(declare(FILL), "me"))
     assert (preview.total, preview.breakdown, preview.samples, preview.duration) == (0, [], [], timedelta())
 
 
-def test_it_leaves_no_trace(declare: RegisterOperation) -> None:
+def test_it_writes_nothing(declare: RegisterOperation) -> None:
     create_things(3)
     build_preview(RunRequest(declare(FILL), "me"))
     assert [model for model in (Run, Claim, AuditLog) if model.objects.exists()] == []
     assert Thing.objects.filter(note=None, score=0).count() == 3
 
 
-def test_a_run_promises_what_its_preview_said(declare: RegisterOperation) -> None:
+def test_a_run_changes_the_rows_of_its_preview(declare: RegisterOperation) -> None:
     create_things(7)
     preview = build_preview(RunRequest(declare(FILL), "me"))
     run = execute_operation(FILL)
@@ -189,7 +187,7 @@ def test_wrong_parameters_are_refused(declare: RegisterOperation) -> None:
         build_preview(RunRequest(SetScore, "me", params={"score": "1", "shoe": "x"}))
 
 
-def test_the_rate_is_learnt_from_the_newest_run_of_the_operation(declare: RegisterOperation) -> None:
+def test_the_rate_is_that_of_the_newest_run_of_the_operation(declare: RegisterOperation) -> None:
     create_things(1000)
     declare(FILL)
     assert (
@@ -208,7 +206,7 @@ def test_the_rate_is_learnt_from_the_newest_run_of_the_operation(declare: Regist
     )
 
 
-def test_a_run_that_is_under_way_does_not_hinder_it(declare: RegisterOperation) -> None:
+def test_it_works_while_a_run_is_active(declare: RegisterOperation) -> None:
     create_things(3)
     run = create_run(declare(FILL))
     assert build_preview(RunRequest(FILL, "me")).total == 3

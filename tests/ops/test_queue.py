@@ -47,20 +47,20 @@ def no_redis(settings: Any) -> None:
     settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:9/0"}}
 
 
-def for_workers(workers: int | None = 1, **options: Any) -> Run:
+def create_worker_run(workers: int | None = 1, **options: Any) -> Run:
     return creation.create_run(RunRequest(Annotate, "tester", workers=workers, **options))
 
 
 def test_there_is_a_job_for_each_worker_with_only_the_runs_number(queue: Queue) -> None:
     create_things(10)
-    run = for_workers(3)
+    run = create_worker_run(3)
     enqueue_run(run)
     assert [(job.args, job.kwargs) for job in queue.get_jobs()] == [((run.pk,), {})] * 3
 
 
 def test_enqueueing_twice_adds_no_job(queue: Queue) -> None:
     create_things(10)
-    run = for_workers(2)
+    run = create_worker_run(2)
     enqueue_run(run)
     enqueue_run(run)
     enqueue_run(run, at_work=1)
@@ -69,7 +69,7 @@ def test_enqueueing_twice_adds_no_job(queue: Queue) -> None:
 
 def test_there_are_no_more_jobs_than_unfinished_lanes(queue: Queue) -> None:
     create_things(10)
-    run = for_workers(3, lanes=4)
+    run = create_worker_run(3, lanes=4)
     assert run.lanes.count() == 4
     run.lanes.filter(number__gt=2).update(finished=True)
     enqueue_run(run)
@@ -80,7 +80,7 @@ def test_there_are_no_more_jobs_than_unfinished_lanes(queue: Queue) -> None:
 def test_jobs_are_enqueued_only_when_the_transaction_commits(queue: Queue, commits: bool) -> None:
     create_things(1)
     with transaction.atomic():
-        enqueue_run(for_workers())
+        enqueue_run(create_worker_run())
         assert len(queue) == 0
         transaction.set_rollback(not commits)
     assert len(queue) == commits
@@ -88,21 +88,21 @@ def test_jobs_are_enqueued_only_when_the_transaction_commits(queue: Queue, commi
 
 def test_without_redis_enqueueing_returns_a_warning(no_redis: None) -> None:
     create_things(1)
-    warning = enqueue_run(for_workers())
+    warning = enqueue_run(create_worker_run())
     assert warning.startswith("Redis is unavailable")
     assert warning.endswith("work continues when Redis is back.")
 
 
 def test_without_a_worker_enqueueing_returns_a_warning(queue: Queue) -> None:
     create_things(1)
-    assert "No worker is alive" in enqueue_run(for_workers())
+    assert "No worker is alive" in enqueue_run(create_worker_run())
     assert len(queue) == 1
 
 
-def test_slice_by_slice_the_workers_end_a_run_and_change_every_row_once(queue: Queue, settings: Any) -> None:
+def test_slices_change_every_row_once(queue: Queue, settings: Any) -> None:
     settings.RUN_SLICE = 0.02
     rows = create_things(60)
-    run = for_workers(2, batch_size=1)
+    run = create_worker_run(2, batch_size=1)
     enqueue_run(run)
     assert run_jobs(queue) > 2
     run.refresh_from_db()
@@ -110,7 +110,7 @@ def test_slice_by_slice_the_workers_end_a_run_and_change_every_row_once(queue: Q
     assert audited_changes(run).keys() == primary_keys(rows)
 
 
-def test_a_slice_that_ends_as_a_batch_is_about_to_begin_pauses_nothing() -> None:
+def test_a_slice_that_ends_before_a_batch_pauses_nothing() -> None:
     class EndsThen(Event):
         looks = 0
 
@@ -119,24 +119,24 @@ def test_a_slice_that_ends_as_a_batch_is_about_to_begin_pauses_nothing() -> None
             return self.looks > 1
 
     rows = create_things(3)
-    run = for_workers()
+    run = create_worker_run()
     assert run_batches(run, RecordingMonitor(), EndsThen(), leave=True) == State.RUNNING
     assert audited_changes(run).keys() == primary_keys(rows)
 
 
-def paused(run: Run) -> None:
+def pause_run(run: Run) -> None:
     lifecycle.start(run)
     lifecycle.pause(run)
 
 
-def ended(run: Run) -> None:
+def cancel_run(run: Run) -> None:
     lifecycle.cancel(run)
 
 
-@pytest.mark.parametrize("then", [paused, ended, Run.delete])
-def test_a_job_that_comes_too_late_does_nothing(queue: Queue, then: Callable[[Run], Any]) -> None:
+@pytest.mark.parametrize("then", [pause_run, cancel_run, Run.delete])
+def test_a_job_of_a_halted_or_deleted_run_does_nothing(queue: Queue, then: Callable[[Run], Any]) -> None:
     create_things(3)
-    run = for_workers()
+    run = create_worker_run()
     number = run.pk
     then(run)
     advance(number)
@@ -144,9 +144,9 @@ def test_a_job_that_comes_too_late_does_nothing(queue: Queue, then: Callable[[Ru
     assert len(queue) == 0
 
 
-def test_a_job_whose_run_is_cancelled_as_it_takes_it_up_simply_ends(queue: Queue) -> None:
+def test_a_job_whose_run_has_just_been_cancelled_ends(queue: Queue) -> None:
     create_things(3)
-    run = for_workers()
+    run = create_worker_run()
     stale = lifecycle.get_run(run.pk)
     lifecycle.cancel(run)
     _execute_slice(stale, Deadline(timedelta(minutes=1)))
@@ -156,7 +156,7 @@ def test_a_job_whose_run_is_cancelled_as_it_takes_it_up_simply_ends(queue: Queue
 
 def test_workers_leave_a_run_of_a_terminal_alone(queue: Queue) -> None:
     create_things(3)
-    run = for_workers(None)
+    run = create_worker_run(None)
     advance(run.pk)
     run.refresh_from_db()
     assert run.state == State.QUEUED
@@ -164,9 +164,7 @@ def test_workers_leave_a_run_of_a_terminal_alone(queue: Queue) -> None:
     assert len(queue) == 0
 
 
-def test_a_run_whose_operation_changed_fails_where_people_see_it(
-    queue: Queue, declare: RegisterOperation
-) -> None:
+def test_a_run_whose_operation_changed_fails(queue: Queue, declare: RegisterOperation) -> None:
     create_things(1)
     declare(make_operation(Thing.objects.filter(note=None), {"note": "a"}))
     run = create_run(make_operation(Thing.objects.filter(note=None), {"note": "b"}), workers=1)
@@ -195,7 +193,7 @@ def test_an_error_fails_the_run_and_the_job(queue: Queue, declare: RegisterOpera
 
 def test_the_reaper_enqueues_again_what_redis_lost(queue: Queue) -> None:
     create_things(10)
-    fresh = for_workers()
+    fresh = create_worker_run()
     under_way = creation.create_run(RunRequest(SetScore, "tester", {"score": 5}, workers=2))
     lifecycle.start(under_way)
     enqueue_run(fresh)
@@ -208,7 +206,7 @@ def test_the_reaper_enqueues_again_what_redis_lost(queue: Queue) -> None:
 
 def test_the_reaper_enqueues_nothing_for_lanes_with_a_heartbeat(queue: Queue) -> None:
     create_things(10)
-    run = for_workers(2)
+    run = create_worker_run(2)
     lifecycle.start(run)
     run.lanes.update(heartbeat_at=Now())
     reap()
@@ -226,7 +224,7 @@ def test_the_reaper_finishes_a_halt_whose_process_died(
     queue: Queue, halting: State, halted: State, workers: int | None
 ) -> None:
     create_things(1)
-    run = for_workers(workers)
+    run = create_worker_run(workers)
     lifecycle.start(run)
     lifecycle.transition(run, halting)
     reap()

@@ -197,7 +197,7 @@ def test_a_declaration_whose_example_is_complete_is_accepted(declare: RegisterOp
     declare(make_operation(MISSING, {"note": "x"}, Params=Params, example={"a": "x", "b": 1}))
 
 
-def test_an_unknown_operation_is_answered_with_the_known_ones(declare: RegisterOperation) -> None:
+def test_an_unknown_operation_is_refused_with_the_known_names(declare: RegisterOperation) -> None:
     declare(make_operation(MISSING, {"note": "x"}))
     with pytest.raises(
         UnknownOperation, match=r"^no operation is called 'nope'; the registered ones: "

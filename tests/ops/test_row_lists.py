@@ -39,7 +39,7 @@ def annotate(**options: Any) -> Run:
     return create_run(registry.get_operation("trials_annotate"), **options)
 
 
-def refused(*names: str) -> None:
+def fail_rows(*names: str) -> None:
     Thing.objects.filter(name__in=names).update(score=900)
 
 
@@ -48,7 +48,7 @@ def half_failed(trigger: Any) -> Run:
     """Paused after its two first rows, which failed; four more wait."""
     trigger("trials_thing", REFUSED, "BEFORE UPDATE OF note")
     create_things(6)
-    refused("t1", "t2")
+    fail_rows("t1", "t2")
     run = annotate(batch_size=1)
     return execute_run(
         run, RecordingMonitor(lambda number: run.failures.count() == 2 and lifecycle.pause(Run.objects.get()))
@@ -70,7 +70,7 @@ def test_a_resume_keeps_the_failures_until_their_rows_are_tried_again(
     assert [(row.name, row.to_retry) for row in FailedRows(run)] == [("t1", False), ("t2", False)]
 
 
-def test_a_row_that_was_mended_is_no_failure_any_more_and_the_other_one_is(half_failed: Run) -> None:
+def test_a_corrected_row_is_no_failure_after_a_resume(half_failed: Run) -> None:
     run = half_failed
     Thing.objects.filter(name="t1").update(score=1)
     lifecycle.requeue(run)
@@ -88,7 +88,7 @@ def test_a_row_that_was_mended_is_no_failure_any_more_and_the_other_one_is(half_
     assert run.failures.count() == 1
 
 
-def test_a_failure_whose_row_needs_no_change_any_more_ends_with_the_run(half_failed: Run) -> None:
+def test_a_failure_whose_row_needs_no_change_ends_with_the_run(half_failed: Run) -> None:
     run = half_failed
     Thing.objects.filter(name__in=["t1", "t2"]).delete()
     lifecycle.requeue(run)
@@ -96,7 +96,7 @@ def test_a_failure_whose_row_needs_no_change_any_more_ends_with_the_run(half_fai
     assert (run.state, errors_by_object(run)) == ("succeeded", {})
 
 
-def test_a_failed_row_tried_again_is_told_with_its_new_error(half_failed: Run) -> None:
+def test_a_failed_row_tried_again_has_its_new_error(half_failed: Run) -> None:
     Thing.objects.filter(name="t2").update(name="t2, cursed")
     lifecycle.requeue(half_failed)
     execute_run(half_failed)
@@ -106,10 +106,10 @@ def test_a_failed_row_tried_again_is_told_with_its_new_error(half_failed: Run) -
     ]
 
 
-def test_what_was_allowed_to_fail_before_does_not_count_after_a_resume(trigger: Any, manage: Manage) -> None:
+def test_earlier_failures_do_not_count_after_a_resume(trigger: Any, manage: Manage) -> None:
     trigger("trials_thing", REFUSED, "BEFORE UPDATE OF note")
     create_things(4)
-    refused("t1", "t2")
+    fail_rows("t1", "t2")
     run = annotate(batch_size=1, max_failures=1)
     with pytest.raises(Exception, match="Failed rows: 2, allowed: 1"):
         execute_run(run)
@@ -127,18 +127,18 @@ def reverted() -> Run:
     return execute_operation(Revert, params={"run": run.pk})
 
 
-def page(manage: Manage, typed: str) -> list[str]:
+def type_and_read_lines(manage: Manage, typed: str) -> list[str]:
     done = manage(*shlex.split(typed)[1:])
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
 
-def test_the_rows_that_a_revert_left_alone_are_listed_page_by_page(reverted: Run, manage: Manage) -> None:
-    head, *lines, end = page(manage, f"manage.py runs conflicts {reverted.pk}")
+def test_conflicts_are_listed_page_by_page(reverted: Run, manage: Manage) -> None:
+    head, *lines, end = type_and_read_lines(manage, f"manage.py runs conflicts {reverted.pk}")
     assert head.split() == ["key", "row", "before", "->", "written", "by", "the", "run,", "and", "now"]
     assert len(lines) == 20
     assert end.startswith("and 5 more: manage.py runs conflicts ")
-    _, *rest = page(manage, end.partition(": ")[2])
+    _, *rest = type_and_read_lines(manage, end.partition(": ")[2])
     by_name = {line.split()[1]: line for line in [*lines, *rest]}
     assert set(by_name) == {f"t{number}" for number in range(1, 25)} | {deleted_row_key(reverted)}
     assert by_name["t3"].endswith("note: NULL -> t3, now mine")
@@ -151,7 +151,7 @@ def deleted_row_key(revert: Run) -> str:
     return gone.object_id
 
 
-def test_all_of_them_go_to_a_file_as_json_a_line(reverted: Run, manage: Manage, tmp_path: Path) -> None:
+def test_all_conflicts_go_to_a_file_as_json_lines(reverted: Run, manage: Manage, tmp_path: Path) -> None:
     file = tmp_path / "left.jsonl"
     assert manage("runs", "conflicts", reverted.pk, "--output", file).returncode == 0
     rows = [json.loads(line) for line in file.read_text().splitlines()]
@@ -166,14 +166,14 @@ def test_all_of_them_go_to_a_file_as_json_a_line(reverted: Run, manage: Manage, 
     assert (again.returncode, "exists already" in again.stderr) == (1, True)
 
 
-def test_the_revert_says_how_its_conflicts_are_listed(reverted: Run, manage: Manage) -> None:
+def test_the_revert_names_the_command_that_lists_its_conflicts(reverted: Run, manage: Manage) -> None:
     assert (
         f"to list them: manage.py runs conflicts {reverted.pk}\n"
         in manage("runs", "show", reverted.pk).stdout
     )
 
 
-def test_a_run_that_is_no_revert_names_the_one_that_is(reverted: Run, manage: Manage) -> None:
+def test_a_run_that_is_not_a_revert_names_its_revert(reverted: Run, manage: Manage) -> None:
     first = reverted.params["run"]
     output = manage("runs", "conflicts", first)
     assert output.returncode == 1
@@ -190,7 +190,7 @@ def test_a_revert_under_way_has_no_conflicts_yet(manage: Manage) -> None:
 
 
 @pytest.mark.parametrize("verb", ["failures", "conflicts"])
-def test_where_there_are_none_that_is_said(manage: Manage, verb: str) -> None:
+def test_an_empty_list_says_so(manage: Manage, verb: str) -> None:
     create_things(2)
     revert = execute_operation(
         Revert, params={"run": execute_operation(registry.get_operation("trials_annotate")).pk}
@@ -199,7 +199,7 @@ def test_where_there_are_none_that_is_said(manage: Manage, verb: str) -> None:
         "failures": f"No row of run {revert.pk} has failed.",
         "conflicts": f"Run {revert.pk} has no conflicts.",
     }
-    assert page(manage, f"manage.py runs {verb} {revert.pk}") == [nothing[verb]]
+    assert type_and_read_lines(manage, f"manage.py runs {verb} {revert.pk}") == [nothing[verb]]
 
 
 def test_conflicts_of_a_revert_of_some_rows_are_those_among_them() -> None:
@@ -212,7 +212,7 @@ def test_conflicts_of_a_revert_of_some_rows_are_those_among_them() -> None:
     assert [row.name for row in ConflictList(filtered)] == ["t4"]
 
 
-def test_what_stands_is_told_as_the_audit_log_tells_it(declare: RegisterOperation) -> None:
+def test_current_values_are_written_as_in_the_audit_log(declare: RegisterOperation) -> None:
     row = Sort.objects.create(price="1.10", data={"a": [1, None]})
     declared = declare(
         make_operation(Sort.objects.filter(done=False), {"done": True, "price": Value("2.50")})

@@ -72,11 +72,11 @@ def read_documents(manage: Manage, *args: object, status: int = 0) -> list[dict[
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_the_version_of_the_format_is_the_one_of_these_names() -> None:
+def test_the_version_belongs_to_these_keys() -> None:
     assert FORMAT_VERSION == 1
 
 
-def test_every_document_of_a_run_has_these_names_and_no_other(manage: Manage, redis_server: Any) -> None:
+def test_every_document_of_a_run_has_exactly_these_keys(manage: Manage, redis_server: Any) -> None:
     create_things(3)
     [preview] = read_documents(manage, "operate", "trials_annotate", "--json")
     [queued] = read_documents(manage, "operate", "trials_annotate", "--json", "--execute", "--queue")
@@ -91,7 +91,7 @@ def test_every_document_of_a_run_has_these_names_and_no_other(manage: Manage, re
     assert {document["version"] for document in (preview, queued, finished, shown)} == {FORMAT_VERSION}
 
 
-def test_what_is_told_meanwhile_has_these_names() -> None:
+def test_progress_documents_have_these_keys() -> None:
     run, out = create_run(registry.get_operation("trials_annotate")), StringIO()
     run.held_until, run.held_reason = run.created_at, "disk: full"
     watcher = JsonLinesReporter(run, out)
@@ -106,7 +106,7 @@ def test_what_is_told_meanwhile_has_these_names() -> None:
     assert set(note) == {"event", "version", "note"}
 
 
-def test_failures_and_conflicts_are_told_with_their_number(manage: Manage) -> None:
+def test_failures_and_conflicts_have_their_number(manage: Manage) -> None:
     rows = create_things(30)
     run = execute_operation(registry.get_operation("trials_annotate"))
     Thing.objects.update(note="mine")
@@ -133,7 +133,7 @@ def test_failures_and_conflicts_are_told_with_their_number(manage: Manage) -> No
     }
 
 
-def test_who_asked_for_what_and_when_is_told(manage: Manage) -> None:
+def test_a_document_has_the_request_and_its_time(manage: Manage) -> None:
     create_things(1, score=3)
     manage("operate", "trials_score", "--score", 5, "--filter", "name=t1", "--execute", "--as", "ada")
     [run] = read_documents(manage, "runs", "--json")
@@ -154,7 +154,7 @@ def test_who_asked_for_what_and_when_is_told(manage: Manage) -> None:
         ({}, "running"),
     ],
 )
-def test_a_run_has_one_status_wherever_it_is_told(
+def test_a_run_has_the_same_status_everywhere(
     manage: Manage, redis_server: Any, changes: dict[str, Any], status: str
 ) -> None:
     create_things(1)
@@ -174,7 +174,7 @@ def test_a_run_has_one_status_wherever_it_is_told(
 
 
 @pytest.mark.parametrize("state", State)
-def test_to_show_a_run_exits_with_1_where_it_ended_without_success(manage: Manage, state: State) -> None:
+def test_runs_show_exits_with_1_for_a_run_without_success(manage: Manage, state: State) -> None:
     run = create_run(registry.get_operation("trials_annotate"))
     Run.objects.update(state=state)
     ended_badly = {State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED, State.CANCELLED}
@@ -183,7 +183,7 @@ def test_to_show_a_run_exits_with_1_where_it_ended_without_success(manage: Manag
     assert manage("runs").returncode == 0
 
 
-def test_a_check_says_of_which_rows_it_was_asked(manage: Manage) -> None:
+def test_a_check_names_its_scope(manage: Manage) -> None:
     create_things(2)
     Thing.objects.create(name="other", score=7)
     done = manage("operate", "trials_annotate", "--filter", "score=7", "--execute")

@@ -36,7 +36,7 @@ def notes_of(declared: Any, **options: Any) -> list[str]:
         ("BEFORE UPDATE", False),
     ],
 )
-def test_a_preview_names_the_triggers_that_fire_after(
+def test_a_preview_names_the_after_triggers(
     declare: RegisterOperation, trigger: Any, when: str, is_expected: bool
 ) -> None:
     create_things(1)
@@ -54,7 +54,7 @@ def test_a_disabled_trigger_is_not_named(declare: RegisterOperation, trigger: An
     assert notes_of(declare(FILL)) == []
 
 
-def test_what_a_trigger_writes_after_is_not_audited_nor_reverted(
+def test_what_an_after_trigger_writes_is_not_audited_nor_reverted(
     declare: RegisterOperation, trigger: Any
 ) -> None:
     """As docs/engine.md says."""
@@ -68,7 +68,7 @@ def test_what_a_trigger_writes_after_is_not_audited_nor_reverted(
     assert note.startswith(f"1 thing changed since run {run.pk}, left alone")
 
 
-def test_a_preview_tells_that_a_role_may_not_see_all_rows(declare: RegisterOperation) -> None:
+def test_a_preview_warns_of_row_level_security(declare: RegisterOperation) -> None:
     create_things(2)
     execute_sql(
         "CREATE ROLE trials_blind; GRANT ALL ON ALL TABLES IN SCHEMA public TO trials_blind;"

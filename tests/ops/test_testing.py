@@ -33,7 +33,7 @@ def database(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.usefixtures("database")
-def test_an_operation_is_previewed_executed_and_taken_back() -> None:
+def test_an_operation_is_previewed_executed_and_reverted() -> None:
     rows = create_things(3)
     assert testing.preview(Annotate).total == 3
     run = testing.execute("trials_annotate", lanes=2, batch_size=1)
@@ -44,7 +44,7 @@ def test_an_operation_is_previewed_executed_and_taken_back() -> None:
 
 
 @pytest.mark.usefixtures("database")
-def test_rows_at_fault_fail_alone_and_the_test_goes_on(declare: RegisterOperation) -> None:
+def test_failed_rows_do_not_end_the_test(declare: RegisterOperation) -> None:
     create_things(4), create_things(1, score=600)
     raised = {"note": F("name"), "score": F("score") + 500}
     run = testing.execute(declare(make_operation(MISSING, raised)))
@@ -60,7 +60,7 @@ def test_params_are_raw_as_a_command_gives_them() -> None:
 
 
 @pytest.mark.django_db
-def test_a_preview_inside_a_testcase_cannot_write_and_what_follows_can(declare: RegisterOperation) -> None:
+def test_in_a_testcase_a_preview_cannot_write_but_later_code_can(declare: RegisterOperation) -> None:
     create_things(1)
     execute_sql(
         "CREATE FUNCTION trial_meddle() RETURNS text LANGUAGE sql AS $$"
@@ -73,7 +73,7 @@ def test_a_preview_inside_a_testcase_cannot_write_and_what_follows_can(declare: 
 
 
 @pytest.mark.django_db
-def test_the_rest_of_a_testcase_has_its_settings_back() -> None:
+def test_the_settings_of_a_testcase_are_restored() -> None:
     names = ["enable_seqscan", "lock_timeout", "idle_in_transaction_session_timeout", "application_name"]
 
     def settings() -> list[Any]:

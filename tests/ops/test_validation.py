@@ -46,28 +46,28 @@ class Reserved(forms.Form):
     filter = forms.CharField(required=False)
 
 
-def of(**attributes: Any) -> type[Operation]:
+def declare_with(**attributes: Any) -> type[Operation]:
     """An operation that would do, but for these attributes."""
     return make_operation(MISSING, {"note": Value("x")}, **attributes)
 
 
-def setting(**changes: Any) -> type[Operation]:
+def declare_changes(**changes: Any) -> type[Operation]:
     return make_operation(MISSING, changes)
 
 
-def over(**filters: Any) -> type[Operation]:
-    return of(get_queryset=lambda self: Thing.objects.filter(**filters))
+def declare_rows(**filters: Any) -> type[Operation]:
+    return declare_with(get_queryset=lambda self: Thing.objects.filter(**filters))
 
 
-def giving(method: str, answer: Any) -> type[Operation]:
-    return of(**{method: lambda self: answer})
+def declare_returning(method: str, answer: Any) -> type[Operation]:
+    return declare_with(**{method: lambda self: answer})
 
 
-def processing(columns: Any) -> type[Operation]:
-    return of(process=lambda self, rows: {}, columns=columns)
+def declare_process(columns: Any) -> type[Operation]:
+    return declare_with(process=lambda self, rows: {}, columns=columns)
 
 
-def raising(self: Any, *args: Any) -> Any:
+def raise_key_error(self: Any, *args: Any) -> Any:
     return {}["nope"]
 
 
@@ -76,7 +76,7 @@ def set_old_attribute(self: Any, *args: Any) -> None:
     self.listed = None
 
 
-def bare(**attributes: Any) -> type[Operation]:
+def declare_bare(**attributes: Any) -> type[Operation]:
     return type("Trial", (Operation,), {"name": "trial", **attributes})
 
 
@@ -84,91 +84,148 @@ KEY_ERROR = "KeyError: 'nope' (test_validation.py, line "
 UNKNOWN = "Cannot resolve keyword"
 # A wrong declaration, and a part of its error message.
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
-    "a field of a filter": (lambda: over(nota=None), f"trial: get_queryset(): FieldError: {UNKNOWN} 'nota'"),
-    "a lookup of a filter": (lambda: over(note__is=1), "get_queryset(): FieldError: Unsupported lookup 'is'"),
-    "a value of a filter": (lambda: over(score="a"), "Field 'score' expected a number but got 'a'"),
-    "a field of a change": (lambda: setting(nota="x"), "writes 'nota', which trials.Thing does not have"),
+    "a field of a filter": (
+        lambda: declare_rows(nota=None),
+        f"trial: get_queryset(): FieldError: {UNKNOWN} 'nota'",
+    ),
+    "a lookup of a filter": (
+        lambda: declare_rows(note__is=1),
+        "get_queryset(): FieldError: Unsupported lookup 'is'",
+    ),
+    "a value of a filter": (lambda: declare_rows(score="a"), "Field 'score' expected a number but got 'a'"),
+    "a field of a change": (
+        lambda: declare_changes(nota="x"),
+        "writes 'nota', which trials.Thing does not have",
+    ),
     "a field of an expression": (
-        lambda: setting(note=F("nam")),
+        lambda: declare_changes(note=F("nam")),
         f"get_changes(): FieldError: {UNKNOWN} 'nam'",
     ),
-    "a value of a change": (lambda: setting(score="a"), "Field 'score' expected a number but got 'a'"),
+    "a value of a change": (
+        lambda: declare_changes(score="a"),
+        "Field 'score' expected a number but got 'a'",
+    ),
     "no get_queryset": (
-        lambda: bare(model=Thing, get_changes=lambda self: {"note": "x"}),
+        lambda: declare_bare(model=Thing, get_changes=lambda self: {"note": "x"}),
         "trial declares no get_queryset()",
     ),
     "no get_changes": (
         lambda: make_operation(MISSING),
         "writes no column: give get_changes(), or columns and",
     ),
-    "no rows": (lambda: giving("get_queryset", None), "get_queryset() returned nothing, not a queryset"),
-    "a manager": (lambda: giving("get_queryset", Thing.objects), "returned a manager: add .all()"),
-    "a list of rows": (lambda: giving("get_queryset", [1]), "get_queryset() returned a list, not a queryset"),
-    "rows that raise": (lambda: of(get_queryset=raising), f"trial: get_queryset(): {KEY_ERROR}"),
-    "no changes": (lambda: giving("get_changes", None), "get_changes() returned nothing, not a mapping"),
+    "no rows": (
+        lambda: declare_returning("get_queryset", None),
+        "get_queryset() returned nothing, not a queryset",
+    ),
+    "a manager": (lambda: declare_returning("get_queryset", Thing.objects), "returned a manager: add .all()"),
+    "a list of rows": (
+        lambda: declare_returning("get_queryset", [1]),
+        "get_queryset() returned a list, not a queryset",
+    ),
+    "rows that raise": (
+        lambda: declare_with(get_queryset=raise_key_error),
+        f"trial: get_queryset(): {KEY_ERROR}",
+    ),
+    "no changes": (
+        lambda: declare_returning("get_changes", None),
+        "get_changes() returned nothing, not a mapping",
+    ),
     "a set of changes": (
-        lambda: giving("get_changes", {"note"}),
+        lambda: declare_returning("get_changes", {"note"}),
         "get_changes() returned a set, not a mapping",
     ),
-    "changes that raise": (lambda: of(get_changes=raising), f"trial: get_changes(): {KEY_ERROR}"),
-    "an __init__ that raises": (lambda: of(__init__=raising), f"trial: __init__(): {KEY_ERROR}"),
-    "no checks": (lambda: giving("get_checks", None), "get_checks(): TypeError: 'NoneType'"),
-    "checks that raise": (lambda: of(get_checks=raising), f"trial: get_checks(): {KEY_ERROR}"),
+    "changes that raise": (
+        lambda: declare_with(get_changes=raise_key_error),
+        f"trial: get_changes(): {KEY_ERROR}",
+    ),
+    "an __init__ that raises": (
+        lambda: declare_with(__init__=raise_key_error),
+        f"trial: __init__(): {KEY_ERROR}",
+    ),
+    "no checks": (lambda: declare_returning("get_checks", None), "get_checks(): TypeError: 'NoneType'"),
+    "checks that raise": (
+        lambda: declare_with(get_checks=raise_key_error),
+        f"trial: get_checks(): {KEY_ERROR}",
+    ),
     "a bare queryset": (
-        lambda: giving("get_checks", [MISSING]),
+        lambda: declare_returning("get_checks", [MISSING]),
         "a QuerySet, not a list of Check(label, queryset)",
     ),
     "a sliced check": (
-        lambda: giving("get_checks", [Check("few", MISSING[:3])]),
+        lambda: declare_returning("get_checks", [Check("few", MISSING[:3])]),
         "is sliced, combined or locks",
     ),
     "a locking check": (
-        lambda: giving("get_checks", [Check("all", MISSING.select_for_update())]),
+        lambda: declare_returning("get_checks", [Check("all", MISSING.select_for_update())]),
         "is sliced, combined or locks",
     ),
-    "a group_by of no field": (lambda: of(group_by="nam"), f"group_by is 'nam': {UNKNOWN} 'nam'"),
-    "a group_by of no text": (lambda: of(group_by=3), "trial: group_by is 3: "),
+    "a group_by of no field": (lambda: declare_with(group_by="nam"), f"group_by is 'nam': {UNKNOWN} 'nam'"),
+    "a group_by of no text": (lambda: declare_with(group_by=3), "trial: group_by is 3: "),
     "a display_field of no field": (
-        lambda: of(display_field="nam"),
+        lambda: declare_with(display_field="nam"),
         f"trial: display_field is 'nam': {UNKNOWN} 'nam'",
     ),
-    "a display_field of no text": (lambda: of(display_field=None), "trial: display_field is None: "),
-    "no model": (bare, "trial names no model: give one, as in `model = Card`"),
-    "a model by its name": (lambda: of(model="trials.Thing"), "model is 'trials.Thing'; give the class"),
+    "a display_field of no text": (
+        lambda: declare_with(display_field=None),
+        "trial: display_field is None: ",
+    ),
+    "no model": (declare_bare, "trial names no model: give one, as in `model = Card`"),
+    "a model by its name": (
+        lambda: declare_with(model="trials.Thing"),
+        "model is 'trials.Thing'; give the class",
+    ),
     "params of no form": (
-        lambda: of(Params=dict),
+        lambda: declare_with(Params=dict),
         "Params is <class 'dict'>, which is not a form class: inherit from",
     ),
-    "params filled in": (lambda: of(Params=ScoreParams()), "is not a form class: inherit from forms.Form"),
+    "params filled in": (
+        lambda: declare_with(Params=ScoreParams()),
+        "is not a form class: inherit from forms.Form",
+    ),
     "a reserved name": (
-        lambda: of(Params=Reserved),
+        lambda: declare_with(Params=Reserved),
         "the parameter filter is also an option of every command: rename it",
     ),
-    "a bad example": (lambda: of(Params=ScoreParams, example={"score": "a"}), "score: Enter a whole number."),
+    "a bad example": (
+        lambda: declare_with(Params=ScoreParams, example={"score": "a"}),
+        "score: Enter a whole number.",
+    ),
     "an example too large": (
-        lambda: of(Params=ScoreParams, example={"score": 9999}),
+        lambda: declare_with(Params=ScoreParams, example={"score": 9999}),
         "than or equal to 2000.",
     ),
-    "an example of nothing": (lambda: of(example={"shoe": 1}), "gives shoe, which is not a parameter"),
+    "an example of nothing": (
+        lambda: declare_with(example={"shoe": 1}),
+        "gives shoe, which is not a parameter",
+    ),
     "an example in a list": (
-        lambda: of(example=["shoe"]),
+        lambda: declare_with(example=["shoe"]),
         "example is ['shoe']; give parameters by name, or",
     ),
-    "columns in one text": (lambda: processing("note"), "columns is 'note'; give a list of names"),
-    "columns in a set": (lambda: processing({"note"}), "columns is {'note'}; give a list of names"),
-    "other columns": (lambda: of(columns=["score"]), "columns are score, and get_changes() sets note; set"),
-    "depends_on in one text": (lambda: of(depends_on="name"), "depends_on is 'name'; give a list of names"),
-    "a rate of nothing": (lambda: of(estimated_rate=0), "estimated_rate is 0; give rows a second"),
+    "columns in one text": (lambda: declare_process("note"), "columns is 'note'; give a list of names"),
+    "columns in a set": (lambda: declare_process({"note"}), "columns is {'note'}; give a list of names"),
+    "other columns": (
+        lambda: declare_with(columns=["score"]),
+        "columns are score, and get_changes() sets note; set",
+    ),
+    "depends_on in one text": (
+        lambda: declare_with(depends_on="name"),
+        "depends_on is 'name'; give a list of names",
+    ),
+    "a rate of nothing": (lambda: declare_with(estimated_rate=0), "estimated_rate is 0; give rows a second"),
     "an old attribute": (
-        lambda: of(label="name"),
+        lambda: declare_with(label="name"),
         "trial: the attribute label is now called display_field: rename it in the class",
     ),
     "an old attribute of the instance": (
-        lambda: of(__init__=set_old_attribute),
+        lambda: declare_with(__init__=set_old_attribute),
         "trial: the attribute listed is now called key_list: rename it in the class",
     ),
     "no operation": (lambda: Thing, "is not an operation: inherit from ops.operations.Operation"),
-    "a name of no text": (lambda: of(name=7), "name is 7; use lower-case letters, digits and underscores"),
+    "a name of no text": (
+        lambda: declare_with(name=7),
+        "name is 7; use lower-case letters, digits and underscores",
+    ),
 }
 EACH = pytest.mark.parametrize(("declared", "message"), WRONG.values(), ids=WRONG)
 
@@ -185,8 +242,12 @@ def test_a_wrong_declaration_is_refused_with_its_error(declared: Any, message: s
 @pytest.mark.usefixtures("declare")
 def test_an_attribute_by_its_old_name_is_refused_with_the_new_one(old: str, new: str) -> None:
     """Also one that a base class gives, of whatever kind: a value, a method, a property."""
-    base = type("Base", (Operation,), {old: property(raising)})
-    for declared in (of(**{old: None}), giving(old, None), make_operation(MISSING, {"note": "x"}, base=base)):
+    base = type("Base", (Operation,), {old: property(raise_key_error)})
+    for declared in (
+        declare_with(**{old: None}),
+        declare_returning(old, None),
+        make_operation(MISSING, {"note": "x"}, base=base),
+    ):
         with pytest.raises(InvalidDeclaration, match=rf"^trial: the attribute {old} is now called {new}:"):
             registry.register(declared)
     assert hasattr(Operation, new)
@@ -214,22 +275,22 @@ def test_a_wrong_declaration_in_an_app_is_a_warning(declared: Any, message: str)
 
 
 @pytest.mark.usefixtures("loading")
-def test_an_operation_that_is_refused_says_so_whatever_is_typed() -> None:
-    registry.register(over(nota=None))
+def test_a_refused_operation_says_so_to_every_command() -> None:
+    registry.register(declare_rows(nota=None))
     for typed in ([], ["--execute"], ["--score", "7"], ["--help"]):
         with pytest.raises(CommandError, match=r"^trial: get_queryset\(\): FieldError"):
             call_command("operate", "trial", *typed)
 
 
 @pytest.mark.usefixtures("loading")
-def test_the_second_of_one_name_is_refused_and_the_first_stays() -> None:
-    first = registry.register(of())
-    registry.register(of())
+def test_a_second_operation_of_the_same_name_is_refused() -> None:
+    first = registry.register(declare_with())
+    registry.register(declare_with())
     assert registry.get_operation("trial") is first
     assert "trial is registered already, by Trial" in run_checks(tags=["operations"])[0].msg
 
 
-def test_a_declaration_that_asks_the_database_is_asked_once_it_is_built(declare: RegisterOperation) -> None:
+def test_a_declaration_that_queries_is_validated_when_it_is_built(declare: RegisterOperation) -> None:
     """`migrate` comes before the tables, and any command while the server is away."""
     queries = []
 
@@ -237,14 +298,14 @@ def test_a_declaration_that_asks_the_database_is_asked_once_it_is_built(declare:
         queries.append(list(Thing.objects.values_list("note", flat=True)))
         return Thing.objects.filter(nota=1)
 
-    trial = declare(of(get_queryset=rows))
+    trial = declare(declare_with(get_queryset=rows))
     assert queries == []
     with pytest.raises(InvalidDeclaration, match="'nota'"):
         create_run(trial)
     assert queries == [[]]
 
 
-def test_no_parameter_can_be_called_as_an_option_of_a_command() -> None:
+def test_no_parameter_has_the_name_of_an_option_of_a_command() -> None:
     parser = OpsCommand().create_parser("manage.py", "operate")
     add_run_arguments(parser)
     flags = {flag.removeprefix("--").replace("-", "_") for a in parser._actions for flag in a.option_strings}
@@ -253,19 +314,21 @@ def test_no_parameter_can_be_called_as_an_option_of_a_command() -> None:
     } <= RESERVED_PARAM_NAMES
 
 
-def now_in_rows() -> type[Operation]:
-    return over_each(lambda: {"updated_at__lt": timezone.now()})
+def declare_now_in_rows() -> type[Operation]:
+    return declare_rows_each_time(lambda: {"updated_at__lt": timezone.now()})
 
 
-def over_each(filters: Callable[[], dict[str, Any]]) -> type[Operation]:
-    return of(get_queryset=lambda self: Thing.objects.filter(**filters()))
+def declare_rows_each_time(filters: Callable[[], dict[str, Any]]) -> type[Operation]:
+    return declare_with(get_queryset=lambda self: Thing.objects.filter(**filters()))
 
 
 UNSTEADY = {
-    "now in the rows": now_in_rows,
-    "now in the changes": lambda: of(get_changes=lambda self: {"updated_at": timezone.now()}),
-    "a random value": lambda: of(get_changes=lambda self: {"score": random.random() * 100 // 0.001}),
-    "random rows": lambda: over_each(lambda: {"pk__gt": random.randrange(10**9)}),
+    "now in the rows": declare_now_in_rows,
+    "now in the changes": lambda: declare_with(get_changes=lambda self: {"updated_at": timezone.now()}),
+    "a random value": lambda: declare_with(
+        get_changes=lambda self: {"score": random.random() * 100 // 0.001}
+    ),
+    "random rows": lambda: declare_rows_each_time(lambda: {"pk__gt": random.randrange(10**9)}),
     "now where Python makes the values": lambda: make_row_operation(
         MISSING, dict, "note", get_queryset=lambda self: Thing.objects.filter(updated_at__lt=timezone.now())
     ),
@@ -274,7 +337,7 @@ UNSTEADY = {
 
 @pytest.mark.parametrize("declared", UNSTEADY.values(), ids=UNSTEADY)
 @pytest.mark.parametrize("begin", [build_preview, creation.create_run], ids=["preview", "create"])
-def test_what_is_another_one_each_time_it_is_built_begins_no_run(
+def test_an_operation_that_differs_each_time_starts_no_run(
     declare: RegisterOperation, declared: Any, begin: Any
 ) -> None:
     create_things(2)
@@ -287,27 +350,27 @@ def test_what_is_another_one_each_time_it_is_built_begins_no_run(
 
 @pytest.mark.usefixtures("loading")
 @pytest.mark.parametrize("declared", UNSTEADY.values(), ids=UNSTEADY)
-def test_what_is_another_one_each_time_it_is_built_is_a_warning(declared: Any) -> None:
+def test_an_operation_that_differs_each_time_is_a_warning(declared: Any) -> None:
     registry.register(declared())
     [warning] = run_checks(tags=["operations"])
     assert (warning.id, "Take the time from self.as_of" in warning.msg) == ("ops.W002", True)
 
 
-def test_params_that_raise_are_told_in_a_line(declare: RegisterOperation) -> None:
+def test_params_that_raise_are_reported_in_a_line(declare: RegisterOperation) -> None:
     class Raising(forms.Form):
-        clean = raising
+        clean = raise_key_error
 
     with pytest.raises(InvalidDeclaration, match=r"^trial: Params: KeyError: 'nope' \(test_validation.py"):
-        create_run(declare(of(Params=Raising)))
+        create_run(declare(declare_with(Params=Raising)))
 
 
-def test_a_percent_sign_in_words_is_one_in_the_help(
+def test_a_percent_sign_in_a_text_is_one_in_the_help(
     declare: RegisterOperation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Raise(forms.Form):
         by = forms.IntegerField(help_text="By so many % of the price.")
 
-    declare(of(Params=Raise, example={"by": 10}, __doc__="Raise prices by 10 % each."))
+    declare(declare_with(Params=Raise, example={"by": 10}, __doc__="Raise prices by 10 % each."))
     for typed in (["operate", "--help"], ["operate", "trial", "--help"]):
         with pytest.raises(SystemExit):
             call_command(*typed)
@@ -316,7 +379,7 @@ def test_a_percent_sign_in_words_is_one_in_the_help(
 
 
 def test_as_of_stays_the_same_until_the_run_ends(declare: RegisterOperation) -> None:
-    rows = of(get_queryset=lambda self: Thing.objects.filter(note=None, updated_at__lt=self.as_of))
+    rows = declare_with(get_queryset=lambda self: Thing.objects.filter(note=None, updated_at__lt=self.as_of))
     create_things(8)
     run = create_run(declare(rows), batch_size=3)
     lifecycle.start(run)
@@ -325,9 +388,7 @@ def test_as_of_stays_the_same_until_the_run_ends(declare: RegisterOperation) -> 
     assert execute_run(run).state == "succeeded"
 
 
-def test_a_run_that_turns_out_to_be_another_one_does_not_hold_its_columns(
-    declare: RegisterOperation, manage: Manage
-) -> None:
+def test_a_run_whose_operation_differs_keeps_no_claims(declare: RegisterOperation, manage: Manage) -> None:
     """Chance may make the first two builds alike, and the third another one."""
     built: list[Any] = []
 
@@ -337,7 +398,7 @@ def test_a_run_that_turns_out_to_be_another_one_does_not_hold_its_columns(
         return Thing.objects.exclude(score=max(0, built.index(self) - 2))
 
     create_things(1)
-    declare(of(get_queryset=rows))
+    declare(declare_with(get_queryset=rows))
     refused = manage("operate", "trial", "--execute")
     assert refused.returncode == 1
     assert "trial differs each time it is built" in refused.stderr
@@ -367,7 +428,7 @@ print(fingerprint(build_operation(Trial, {}, timezone.now())))
 """
 
 
-def test_the_order_of_a_set_makes_no_other_declaration_in_another_process() -> None:
+def test_the_order_of_a_set_does_not_change_the_fingerprint() -> None:
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     fingerprints = {
         subprocess.check_output(
@@ -378,9 +439,9 @@ def test_the_order_of_a_set_makes_no_other_declaration_in_another_process() -> N
     assert len(fingerprints) == 1
 
 
-def test_notes_that_raise_are_told_as_one(declare: RegisterOperation) -> None:
+def test_notes_that_raise_become_a_note(declare: RegisterOperation) -> None:
     create_things(1)
-    trial = declare(of(get_notes=raising))
+    trial = declare(declare_with(get_notes=raise_key_error))
     assert build_preview(RunRequest(trial, "me")).notes[0].startswith(f"get_notes(): {KEY_ERROR}")
     assert execute_operation(trial).state == "succeeded"
 
@@ -448,7 +509,7 @@ def typed(manage: Manage, tmp_path: Path) -> Typed:
 
 
 @pytest.mark.long
-def test_a_project_with_spoilt_operations_goes_on(typed: Typed) -> None:
+def test_a_project_with_broken_operations_works(typed: Typed) -> None:
     create_things(3)
     checked = typed("check")
     assert checked.returncode == 0, checked.stderr
@@ -492,9 +553,9 @@ def test_a_run_of_an_operation_refused_since_is_shown_and_reverted(
     declare: RegisterOperation, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_things(2)
-    run = execute_operation(declare(of()))
+    run = execute_operation(declare(declare_with()))
     monkeypatch.setattr(registry, "_discovered", False)
-    declare(over(nota=None))
+    declare(declare_rows(nota=None))
     assert manage("runs", "show", run.pk).returncode == 0
     assert "trial: get_queryset(): FieldError" in manage("runs", "resume", run.pk).stderr
     assert manage("runs", "revert", run.pk, "--execute").returncode == 0

@@ -70,11 +70,11 @@ def slow_run(workers: int = 1, rate: int = 100) -> Run:
     return run
 
 
-def changed() -> int:
+def count_changed() -> int:
     return sum(Lane.objects.values_list("changed", flat=True))
 
 
-def horse_of(process: "subprocess.Popen[str]") -> psutil.Process:
+def find_work_horse(process: "subprocess.Popen[str]") -> psutil.Process:
     [horse] = psutil.Process(process.pid).children()
     return horse
 
@@ -82,15 +82,15 @@ def horse_of(process: "subprocess.Popen[str]") -> psutil.Process:
 def test_a_worker_stopped_twice_ends_its_batch_and_releases_its_lane(worker: Worker) -> None:
     run = slow_run()
     process = worker()
-    wait_until(lambda: changed() > 0)
-    horse = horse_of(process)
+    wait_until(lambda: count_changed() > 0)
+    horse = find_work_horse(process)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0
     assert not horse.is_running()
     run.refresh_from_db()
     assert run.state == "running"
-    assert 0 < len(audited_changes(run)) == changed() < 1000
+    assert 0 < len(audited_changes(run)) == count_changed() < 1000
     assert count_queued_jobs(run.pk, connect_queue()) == 1
 
 
@@ -108,11 +108,11 @@ def test_a_run_is_watched_paused_and_resumed_from_other_terminals(
     watching.send_signal(signal.SIGINT)
     assert watching.communicate(timeout=60)[1] == ""
     assert watching.returncode == 130
-    before = changed()
-    wait_until(lambda: changed() > before)
+    before = count_changed()
+    wait_until(lambda: count_changed() > before)
     assert typed("runs", "pause", run.pk)[0] == 0
     assert lifecycle.get_run(run.pk).state == "paused"
-    at_rest = changed()
+    at_rest = count_changed()
     Run.objects.update(max_rate=None)
     assert typed("runs", "resume", run.pk) == (0, left)
     status, output = typed("runs", "watch", run.pk)
@@ -153,7 +153,7 @@ def test_a_run_that_begins_without_redis_is_kept_with_a_warning(typed: Typed, se
 
 
 @pytest.mark.usefixtures("transactional_db")
-def test_a_run_of_the_workers_can_be_taken_to_a_terminal(typed: Typed) -> None:
+def test_a_run_of_the_workers_can_be_resumed_in_a_terminal(typed: Typed) -> None:
     rows = create_things(3)
     run = create_run(RunRequest(Annotate, "tester", workers=1))
     status, output = typed("runs", "resume", run.pk, "--here")
