@@ -17,14 +17,12 @@ from ops.admin.forms import SUBMITTED_MARKER, build_execution_form, extract_form
 from ops.exceptions import OpsError
 from ops.formatting import format_estimate, format_row_count, format_value
 from ops.queue.enqueue import enqueue_run
-from ops.report.preview import format_rate_basis
+from ops.report.preview import MAX_GROUPS, format_rate_basis
 from ops.runs.creation import RunRequest, create_run
 from ops.runs.preview import Preview, build_preview
 
 # Name of the button that previews and starts nothing.
 PREVIEW_BUTTON = "preview"
-# How many groups of the breakdown the page shows.
-_MAX_GROUPS = 8
 
 
 @dataclass(frozen=True)
@@ -132,14 +130,14 @@ def _get_preview_context(preview: Preview) -> dict[str, Any]:
         "basis": format_rate_basis(preview),
         "breakdown": [
             (format_value(name), f"{count:,}", 100 * count / largest)
-            for name, count in preview.breakdown[:_MAX_GROUPS]
+            for name, count in preview.breakdown[:MAX_GROUPS]
         ],
-        "more": len(preview.breakdown) - _MAX_GROUPS,
+        "more": len(preview.breakdown) - MAX_GROUPS,
         "by": preview.operation.group_by,
         "columns": list(preview.samples[0].values) if preview.samples else [],
         "samples": [
             (sample.label, [tuple(map(format_value, change)) for change in sample.values.values()])
             for sample in preview.samples
         ],
-        "remarks": preview.notes,
+        "notes": preview.notes,
     }

@@ -30,7 +30,7 @@ from ops.models import Run
 from ops.operations.scope import describe_scope
 from ops.report import run as report
 from ops.runs.progress import Progress, read_progress
-from ops.runs.status import compute_status
+from ops.runs.status import compute_status, describe_next_step
 from ops.states import ACTIVE, State
 
 
@@ -93,7 +93,7 @@ class RunAdmin(LiveAdmin):
                 k: v for k, v in report.detail_fields(row).items() if k not in ("error", "changed", "held")
             },
             "warnings": _list_warnings(row),
-            "remarks": [*report.get_operation_notes(row), *format_unavailable(row.silent_health)],
+            "notes": [*report.get_operation_notes(row), *format_unavailable(row.silent_health)],
             "failures": failures,
             "more_failures": more_failures,
         }
@@ -128,5 +128,5 @@ def _list_warnings(run: Run) -> list[str]:
     if is_held(run):
         return [capfirst(report.format_hold(run)), *map(str, report.hold_override_steps(run))]
     if run.workers is None and run.state == State.QUEUED:
-        return [f"This run waits to be started in a terminal. {report.format_next_step(run)}"]
+        return [f"This run waits to be started in a terminal. {describe_next_step(run)}"]
     return []

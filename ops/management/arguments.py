@@ -119,7 +119,7 @@ def get_performed_by_flags(performed_by: str) -> list[str]:
     return [] if performed_by == os_username() else ["--as", performed_by]
 
 
-def add_worker_arguments(parser: ArgumentParser | _ArgumentGroup, remark: str = "") -> None:
+def add_worker_arguments(parser: ArgumentParser | _ArgumentGroup, details: str = "") -> None:
     parser.add_argument(
         "--queue",
         dest="workers",
@@ -131,7 +131,7 @@ def add_worker_arguments(parser: ArgumentParser | _ArgumentGroup, remark: str = 
         "--workers",
         type=lane_count,
         metavar="N",
-        help=f"Let N workers execute the run at the same time, and return at once{remark}.",
+        help=f"Let N workers execute the run at the same time, and return at once{details}.",
     )
 
 

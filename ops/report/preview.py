@@ -8,6 +8,9 @@ from ops.formatting import format_estimate, format_row_count, format_value
 from ops.report.document import FORMAT_VERSION
 from ops.runs.preview import Preview, Sample
 
+# How many groups of the breakdown a preview shows.
+MAX_GROUPS = 8
+
 
 def as_lines(preview: Preview, execute_command: str) -> list[str]:
     operation = preview.operation
@@ -17,8 +20,10 @@ def as_lines(preview: Preview, execute_command: str) -> list[str]:
         return [*lines, message, *(f"  note  {note}" for note in preview.notes)]
     lines.append(f"  would change  {format_row_count(operation.model, preview.total)}")
     if preview.breakdown:
-        counts = " · ".join(f"{format_value(name)} {count:,}" for name, count in preview.breakdown[:8])
-        more = f" · {len(preview.breakdown) - 8} more" if len(preview.breakdown) > 8 else ""
+        groups = preview.breakdown[:MAX_GROUPS]
+        counts = " · ".join(f"{format_value(name)} {count:,}" for name, count in groups)
+        further = len(preview.breakdown) - len(groups)
+        more = f" · {further} more" if further else ""
         lines.append(f"  by {operation.group_by:<11}{counts}{more}")
     lines.append(f"  estimate      {format_estimate(preview.duration)}, {format_rate_basis(preview)}")
     lines += [f"  note          {note}" for note in preview.notes]

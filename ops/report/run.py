@@ -49,21 +49,25 @@ def format_summary(run: Run) -> list[str]:
         *format_checks(run.checks),
         *_note_lines(run),
         *(f"  then    {followup}" for followup in _iter_followups(run)),
-        format_next_step(run),
+        describe_next_step(run),
     ]
 
 
 def format_queued(run: Run, warning: str) -> list[str]:
     """Return the message for a run that was enqueued for the workers."""
     workers = pluralize(run.workers or 0, "worker")
-    return [f"Run {run.pk} is queued for {workers}.", *([warning] if warning else []), format_next_step(run)]
+    return [
+        f"Run {run.pk} is queued for {workers}.",
+        *([warning] if warning else []),
+        describe_next_step(run),
+    ]
 
 
 def format_checks(checks: list[dict[str, Any]]) -> list[str]:
     lines = []
     for check in checks:
         sample = f", such as {', '.join(check['sample'])}" if check["sample"] else ""
-        result = f"{check['label']}: {check['found']:,}{sample}{format_check_scope(check)}"
+        result = f"{check['label']}: {check['found']:,}{sample}{_format_check_scope(check)}"
         lines.append(f"  {_check_status(check):<6}  {result}")
     return lines
 
@@ -72,14 +76,9 @@ def _check_status(check: Mapping[str, Any]) -> str:
     return "note" if check.get("late") else "FAILED" if check["found"] else "ok"
 
 
-def format_check_scope(check: Mapping[str, Any]) -> str:
+def _format_check_scope(check: Mapping[str, Any]) -> str:
     """Return the scope of a check, if it did not check all rows."""
     return f" (scope: {check['scope']})" if check.get("scope") else ""
-
-
-def format_next_step(run: Run) -> str:
-    """Return the purpose and the command of the most likely next step."""
-    return describe_next_step(run)
 
 
 def format_details(run: Run) -> list[str]:

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ops.command_lines import psql_command
-from ops.formatting import escape_control_chars, format_duration, format_size
-from ops.report.table import format_table, truncate
+from ops.formatting import escape_control_chars, format_duration, format_size, truncate
+from ops.report.table import format_table
 from ops.stats.activity import Session, fetch_sessions
 from ops.stats.relations import Index, Table, fetch_indexes, fetch_largest_tables, fetch_stats_reset
 from ops.stats.statements import ExtensionMissing, Statement, fetch_top_statements
 
 _MAX_ROWS = 10
+_MAX_WIDTH = 100
 _MIN_UNUSED_SIZE = 10**6  # bytes; smaller unused indexes are only counted
 
 
@@ -124,7 +125,7 @@ def _session_lines(sessions: list[Session]) -> list[str]:
 
 
 def _indented_table(header: list[str], rows: list[list[str]], right: Collection[str]) -> list[str]:
-    return [truncate(f"  {line}") for line in format_table([header, *rows], right)]
+    return [truncate(f"  {line}", _MAX_WIDTH) for line in format_table([header, *rows], right)]
 
 
 def _session_activity(session: Session) -> str:

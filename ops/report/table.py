@@ -16,7 +16,3 @@ def format_table(table: list[list[str]], right: Collection[str] = ()) -> list[st
         ).rstrip()
         for row in table
     ]
-
-
-def truncate(text: str, width: int = 100) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

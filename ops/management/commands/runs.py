@@ -32,6 +32,7 @@ from ops.runs.conflicts import ConflictList
 from ops.runs.creation import RunRequest
 from ops.runs.next_steps import RunAction
 from ops.runs.row_lists import FailedRows
+from ops.runs.status import describe_next_step
 from ops.states import ACTIVE, UNSUCCESSFUL, State
 
 _VERBS = {
@@ -113,7 +114,7 @@ class Command(ListCommand):
             watch_run(run, reporter, stop)
         if stop.is_set() and run.state in ACTIVE:
             if not options["json"]:
-                self.write_lines([f"Run {run.pk} continues.", report.format_next_step(run)])
+                self.write_lines([f"Run {run.pk} continues.", describe_next_step(run)])
             sys.exit(EXIT_INTERRUPTED)
         self.write_summary(run, options["json"])
         if run.state != State.SUCCEEDED:
