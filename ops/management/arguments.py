@@ -103,14 +103,14 @@ def add_ignore_health_argument(parser: ArgumentParser) -> None:
     )
 
 
-def add_performed_by_argument(parser: ArgumentParser) -> None:
+def add_performed_by_argument(parser: ArgumentParser, record: str = "audit log") -> None:
     parser.add_argument(
         "--as",
         dest="performed_by",
         type=parse_performed_by,
         default=os_username(),
         metavar="NAME",
-        help="User recorded in the audit log (default: your user name on this machine).",
+        help=f"User recorded in the {record} (default: your user name on this machine).",
     )
 
 

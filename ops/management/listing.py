@@ -45,7 +45,12 @@ class ListCommand(OpsCommand):
             verb_parser = subparsers.add_parser(
                 verb, help=help_text, description=help_text, allow_abbrev=False
             )
-            verb_parser.add_argument("number", type=make_argument_type(int, description), metavar="N")
+            verb_parser.add_argument(
+                "number",
+                type=make_argument_type(int, description),
+                metavar="N",
+                help=f"Number of the {meta.verbose_name}.",
+            )
             self.add_verb_arguments(verb_parser, verb)
 
     def add_verb_arguments(self, parser: ArgumentParser, verb: str) -> None:

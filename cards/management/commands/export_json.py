@@ -59,7 +59,7 @@ class Command(OpsCommand):
             help=f"Only these cards, with their assets and audit rows, and all rules; {FILTER_SYNTAX}.",
         )
         parser.add_argument("--queue", action="store_true", help="Let a worker export, and return at once.")
-        add_performed_by_argument(parser)
+        add_performed_by_argument(parser, "list of exports")
         add_json_argument(parser)
 
     def handle(self, **options: Any) -> None:

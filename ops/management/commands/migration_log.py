@@ -30,7 +30,7 @@ class Command(OpsCommand):
         )
         parser.add_argument("--output", type=parse_path, metavar="FILE", help="By default the terminal.")
         parser.add_argument("--overwrite", action="store_true", help="Replace the file.")
-        add_performed_by_argument(parser)
+        add_performed_by_argument(parser, "entry")
 
     def handle(self, **options: Any) -> None:
         history = read_history(options["since"] or timezone.now() - _DAY)

@@ -76,7 +76,7 @@ class Command(ListCommand):
         if verb in _ROW_VERBS:
             add_page_arguments(parser)
         if verb in _PERFORMED_BY_VERBS:
-            add_performed_by_argument(parser)
+            add_performed_by_argument(parser, "application log")
         if verb == "resume":
             group = parser.add_mutually_exclusive_group()
             group.add_argument("--here", action="store_true", help="Execute the run in the foreground.")
