@@ -72,8 +72,8 @@ def _build_database(url: str, name: str, rows: int) -> str:
     return target
 
 
-def _run_manage(url: str, *words: str) -> None:
-    command = [sys.executable, str(ROOT / "manage.py"), *words]
+def _run_manage(url: str, *args: str) -> None:
+    command = [sys.executable, str(ROOT / "manage.py"), *args]
     subprocess.run(command, env=build_environment(url), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 

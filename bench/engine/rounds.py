@@ -16,7 +16,8 @@ IDLE = "idle"
 def run_throughput_rounds(bench: Benchmark, names: Sequence[str], count: int) -> list[RoundResults]:
     def measure(name: str) -> dict[str, Any]:
         speed = bench.measure_throughput(VARIANTS[name])
-        return print_measurement(name, speed) and to_dict(speed)
+        print_measurement(name, speed)
+        return to_dict(speed)
 
     return _run_alternating_rounds("speed", names, count, measure)
 
@@ -26,7 +27,8 @@ def run_player_rounds(bench: Benchmark, names: Sequence[str], count: int, idle: 
         if name != IDLE:
             return _measure_beside_player(bench, VARIANTS[name])
         latency = bench.measure_idle_latency(idle)
-        return print_measurement(name, latency) and to_dict(latency)
+        print_measurement(name, latency)
+        return to_dict(latency)
 
     return _run_alternating_rounds("players", [IDLE, *names], count, measure)
 
@@ -59,10 +61,9 @@ def _run_alternating_rounds(
     return rounds
 
 
-def print_measurement(name: str, *measurements: Throughput | Latency) -> bool:
-    """Print a progress line; return True."""
+def print_measurement(name: str, *measurements: Throughput | Latency) -> None:
+    """Print a progress line."""
     print(f"{name:>12}", *map(_format_measurement, measurements), sep="  ", file=sys.stderr, flush=True)
-    return True
 
 
 def _format_measurement(value: Throughput | Latency) -> str:

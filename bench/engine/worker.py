@@ -33,8 +33,8 @@ class BatchEndRecorder:
     def held(self, run: Any) -> None:
         print(f"held: {run.held_reason}", file=sys.stderr)
 
-    def note(self, words: str) -> None:
-        print(words, file=sys.stderr)
+    def note(self, message: str) -> None:
+        print(message, file=sys.stderr)
 
 
 def prepare_engine(parameters: dict[str, Any], ends: BatchEndRecorder) -> Callable[[], object]:

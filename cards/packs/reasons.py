@@ -47,14 +47,14 @@ def _duplicate_text(fault: Violation, source: Source) -> str:
 
 
 def _renamed_text(fault: Violation, schema: RowSchema) -> str:
-    name, known = to_camel_case(schema.key), f"{fault.subject} {quote_truncated(str(fault.value))}"
+    name, origin = to_camel_case(schema.key), f"{fault.subject} {quote_truncated(str(fault.value))}"
     old, new = quote_truncated(str(fault.related)), quote_truncated(str(fault.key))
-    return f"{name} {new} has {known}, which here belongs to {old}: first rename that row to {new}"
+    return f"{name} {new} has {origin}, which here belongs to {old}: first rename that row to {new}"
 
 
 def _constraint_violation_text(fault: Violation, schema: RowSchema) -> str:
-    known = {constraint.name: constraint for constraint in schema.model._meta.constraints}
-    constraint, value = known.get(fault.subject), quote_truncated(str(fault.value))
+    constraints = {constraint.name: constraint for constraint in schema.model._meta.constraints}
+    constraint, value = constraints.get(fault.subject), quote_truncated(str(fault.value))
     if isinstance(constraint, models.CheckConstraint):
         return f"{value} violates {fault.subject}: {constraint.violation_error_message}"
     return f'{value} violates the constraint "{truncate(fault.subject)}": {truncate(str(fault.related), 200)}'

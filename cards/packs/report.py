@@ -57,8 +57,8 @@ def _header_lines(source: Source, counts: LoadCounts, remarks: list[str]) -> lis
 def _count_lines(counts: LoadCounts, created: str, changed: str) -> list[str]:
     numbers = [f"{counts.created:,}", f"{counts.changed:,}", f"{counts.unchanged:,}"]
     width = max(map(len, numbers))
-    words = [created, changed, "unchanged"]
-    return [f"  {number:>{width}}  {word}" for number, word in zip(numbers, words, strict=True)]
+    labels = [created, changed, "unchanged"]
+    return [f"  {number:>{width}}  {label}" for number, label in zip(numbers, labels, strict=True)]
 
 
 def sample_lines(what: str, preview: LoadPreview) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the tests of any input share: the tables emptied and read, a command's end whatever it is."""
+"""Helpers of the tests with random input: empty and read the tables, and run a command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TABLES = (AuditLog, Asset, Card, PresentationRule)
 
 
 def empty() -> None:
-    """As a replica, for which no trigger protects the audit log."""
+    """Empty the tables, as a replica, so that the triggers of the audit log do not fire."""
     with connection.cursor() as cursor:
         tables = "; ".join(f'DELETE FROM "{model._meta.db_table}"' for model in TABLES)
         cursor.execute(f"SET session_replication_role = replica; {tables}; RESET session_replication_role")
@@ -25,9 +25,9 @@ def contents() -> list[Any]:
     return [list(model.objects.order_by("pk").values()) for model in TABLES]
 
 
-def outcome(*words: object) -> tuple[int, str]:
-    """The status and what was said; anything but a refusal in words is an error of the test."""
+def outcome(*args: object) -> tuple[int, str]:
+    """Return the exit status and the output; any exception but a refusal fails the test."""
     try:
-        return 0, run(*map(str, words))
+        return 0, run(*map(str, args))
     except CommandError as exc:
         return exc.returncode, str(exc)

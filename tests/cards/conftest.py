@@ -16,7 +16,7 @@ RARITIES = ("common", "rare", "epic", "legendary")
 
 @pytest.fixture
 def rules(db: None) -> None:
-    """The four rarities of the house. A test that previews needs a transaction of its own besides."""
+    """Create the four standard rarities. A test that previews also needs `transactional_db`."""
     for order, rarity in enumerate(RARITIES):
         PresentationRule.objects.create(rarity=rarity, frame_color="#CCCCCC", sort_order=order)
 
@@ -28,13 +28,13 @@ def _own_storage(settings: LazySettings, tmp_path: Path) -> None:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Path:
-    """An export of the Node backend."""
+    """Return a copy of an export of the Node backend."""
     return Path(shutil.copytree(Path(__file__).parent / "node_export", tmp_path / "node"))
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a pack: text or bytes as they are, anything else as JSON."""
+    """Return a function that writes a pack: text or bytes unchanged, other values as JSON."""
 
     def write(content: Any, name: str = "pack.json") -> Path:
         path = tmp_path / name
@@ -47,19 +47,19 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def run(command: str, *args: object) -> str:
-    """What the command said, without the white space at its end."""
+    """Run a command; return its output without trailing white space."""
     stdout = io.StringIO()
     call_command(command, *args, stdout=stdout)
     return stdout.getvalue().rstrip()
 
 
 def load(path: object, *flags: str, command: str = "load_pack") -> str:
-    """What the command said that Ada typed."""
+    """Run a loading command as ada; return its output."""
     return run(command, *([path] if path else []), *flags, "--as", "ada")
 
 
 def refusal(path: object, *flags: str, command: str = "load_pack") -> tuple[int, str]:
-    """The exit status and the words with which the command refused."""
+    """Return the exit status and the message of a command that is refused."""
     with pytest.raises(CommandError) as caught:
         load(path, *flags, command=command)
     return caught.value.returncode, str(caught.value)

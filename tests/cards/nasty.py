@@ -1,4 +1,4 @@
-"""A catalogue with everything in it that has ever broken a file of JSON."""
+"""A catalogue with the characters and numbers that break JSON files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def nasty_json() -> dict[str, Any]:
 
 
 def fill() -> None:
-    """Rules, cards, assets and audit rows, each text and each JSON document of them nasty."""
+    """Create rules, cards, assets and audit rows with these texts and documents."""
     text, document = NASTY, nasty_json()
     for order, rarity in enumerate(("common", "\\rare\\"), start=1):
         PresentationRule.objects.create(

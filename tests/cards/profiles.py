@@ -1,4 +1,4 @@
-"""Small ICC profiles, written by hand after the specification (ICC.1:2010), for pictures under test."""
+"""Small ICC profiles for tests, built by the specification (ICC.1:2010)."""
 
 import struct
 from itertools import product
@@ -9,7 +9,7 @@ _D50 = (0.9642, 1.0, 0.8249)
 
 
 def rgb(primaries: tuple[tuple[float, ...], ...] = DISPLAY_P3, gamma: float = 2.2) -> bytes:
-    """A display by its primaries and one gamma."""
+    """Return the profile of a display with these primaries and one gamma."""
     colorants = {f"{name}XYZ": _xyz(*xyz) for name, xyz in zip("rgb", primaries, strict=True)}
     return _profile("mntr", "RGB ", "XYZ ", colorants | {f"{name}TRC": _gamma(gamma) for name in "rgb"})
 
@@ -19,7 +19,7 @@ def grey(gamma: float = 1.0) -> bytes:
 
 
 def cmyk() -> bytes:
-    """Ink that darkens evenly, with a hue of its own for each: nothing like Pillow's guess."""
+    """Return a CMYK profile whose colours differ clearly from Pillow's own conversion."""
     nodes = bytearray()
     for c, m, y, k in product((0, 1), repeat=4):
         light = max(0, 1 - 0.25 * (c + m + y) - 0.6 * k)
@@ -33,12 +33,12 @@ def cmyk() -> bytes:
 def _profile(kind: str, space: str, connection: str, tags: dict[str, bytes]) -> bytes:
     tags = {"wtpt": _xyz(*_D50), **tags}
     table, body, at = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
-    for name, told in tags.items():
-        padded = told + bytes(-len(told) % 4)
-        table += struct.pack(">4sII", name.encode(), at + len(body), len(told))
+    for name, content in tags.items():
+        padded = content + bytes(-len(content) % 4)
+        table += struct.pack(">4sII", name.encode(), at + len(body), len(content))
         body += padded
-    said = "".join((kind, space, connection)).encode()
-    header = struct.pack(">II4s", at + len(body), 0, b"")[:8] + struct.pack(">I", 0x02100000) + said
+    signature = "".join((kind, space, connection)).encode()
+    header = struct.pack(">II4s", at + len(body), 0, b"")[:8] + struct.pack(">I", 0x02100000) + signature
     header += bytes(12) + b"acsp" + bytes(28) + _xyz(*_D50)[8:] + bytes(48)
     return header + table + body
 

@@ -1,4 +1,4 @@
-"""Every pair of rarity and rarity_v2, NULL included, and what becomes of it in the database."""
+"""All pairs of rarity and rarity_v2, including NULL, and the expected and actual results of the triggers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def after_insert(new: Pair) -> Pair:
 
 
 def after_update(old: Pair, new: Pair) -> Pair:
-    """Who changes one of the two means both, but for a rarity_v2 that is emptied."""
+    """Return the expected pair: a change of one column changes both, except rarity_v2 to NULL."""
     rarity, rarity_v2 = new
     match rarity != old[0], rarity_v2 != old[1]:
         case True, False:
@@ -45,21 +45,21 @@ def after_update(old: Pair, new: Pair) -> Pair:
 
 
 def inserted() -> dict[Pair, Pair]:
-    """What each pair is once it is inserted."""
+    """Return the stored pair after the insert of each pair."""
     with _no_cards() as cursor:
         cursor.execute(_INSERT, _columns(PAIRS))
         return dict(zip(PAIRS, _stored(cursor), strict=True))
 
 
 def updated() -> dict[tuple[Pair, Pair], Pair]:
-    """What each pair is once each other is changed to it."""
+    """Return the stored pair after each update from one pair to another."""
     with _cards_to_update() as cursor:
         cursor.execute(_UPDATE, _columns([new for _, new in CHANGES]))
         return dict(zip(CHANGES, _stored(cursor), strict=True))
 
 
 def calls_by_update() -> int:
-    """How often triggers called a function while ``updated`` did its work."""
+    """Return the number of trigger function calls during ``updated``."""
     with _cards_to_update() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {_UPDATE}", _columns([new for _, new in CHANGES]))
         [[plan]] = cursor.fetchone()
@@ -68,7 +68,7 @@ def calls_by_update() -> int:
 
 @contextmanager
 def _no_cards() -> Iterator[CursorWrapper]:
-    """A catalogue that takes a NULL rarity too, until the end."""
+    """Empty the catalogue and allow NULL rarities, within a transaction that is rolled back."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE cards ALTER rarity DROP NOT NULL")
         yield cursor

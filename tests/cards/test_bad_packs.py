@@ -1,4 +1,4 @@
-"""Every bad pack that we could think of, with what its maker is told."""
+"""Bad packs and their error messages."""
 
 import os
 from collections.abc import Callable
@@ -89,8 +89,8 @@ def test_a_bad_row_is_named_with_its_reason_and_nothing_is_loaded(
 ) -> None:
     path = write([card("good"), row])
     for flags in ([], ["--execute"]):
-        status, said = refusal(path, *flags)
-        assert said.splitlines() == [
+        status, message = refusal(path, *flags)
+        assert message.splitlines() == [
             f"{path} was refused: 1 bad row. Nothing was loaded.",
             f"  row [1]  {reason}",
         ]
@@ -99,19 +99,19 @@ def test_a_bad_row_is_named_with_its_reason_and_nothing_is_loaded(
     assert not AuditLog.objects.exists()
 
 
-def test_a_key_given_twice_is_a_bad_row(write: Write) -> None:
-    _, said = refusal(write('[{"cardId": "c", "title": "C", "title": "D", "packId": "p"}]'))
-    assert said.splitlines()[1] == '  row [0]  gives "title" twice'
+def test_a_duplicate_key_is_a_bad_row(write: Write) -> None:
+    _, message = refusal(write('[{"cardId": "c", "title": "C", "title": "D", "packId": "p"}]'))
+    assert message.splitlines()[1] == '  row [0]  gives "title" twice'
 
 
-def test_a_metadata_key_given_twice_is_a_bad_row(write: Write) -> None:
-    _, said = refusal(write('[{"cardId": "c", "metadata": {"a": 1, "a": 2}}]'))
-    assert said.splitlines()[1] == '  row [0]  gives "a" twice'
+def test_a_duplicate_metadata_key_is_a_bad_row(write: Write) -> None:
+    _, message = refusal(write('[{"cardId": "c", "metadata": {"a": 1, "a": 2}}]'))
+    assert message.splitlines()[1] == '  row [0]  gives "a" twice'
 
 
-def test_a_repeated_card_names_the_first_place(write: Write) -> None:
-    _, said = refusal(write({"cards": [card("a"), card("b"), card("a"), card("a")]}))
-    assert said.splitlines()[1:] == [
+def test_a_duplicate_card_names_the_first_one(write: Write) -> None:
+    _, message = refusal(write({"cards": [card("a"), card("b"), card("a"), card("a")]}))
+    assert message.splitlines()[1:] == [
         "  cards[2]  cardId 'a' is given before, in cards[0]",
         "  cards[3]  cardId 'a' is given before, in cards[0]",
     ]
@@ -120,8 +120,8 @@ def test_a_repeated_card_names_the_first_place(write: Write) -> None:
 def test_the_first_twenty_bad_rows_are_listed_and_the_rest_counted(write: Write) -> None:
     rows = [card("twin")] + [card(f"c{i}", title="") for i in range(30)] + [card("twin")] * 30
     rows[3] = {"cardId": "new", "packId": "p"}
-    _, said = refusal(write(rows))
-    lines = said.splitlines()
+    _, message = refusal(write(rows))
+    lines = message.splitlines()
     assert lines[0].endswith("60 bad rows. Nothing was loaded.")
     assert [line.split("]")[0] for line in lines[1:21]] == [f"  row [{i}" for i in range(1, 21)]
     assert lines[3] == "  row [3]   title is missing, and 'new' is a new row"
@@ -130,8 +130,8 @@ def test_the_first_twenty_bad_rows_are_listed_and_the_rest_counted(write: Write)
 
 def test_bad_rows_of_csv_are_named_by_the_line_on_which_they_begin(write: Write) -> None:
     text = 'cardId,title,packId\na,"two\nlines",p\n\nb,,p\nc,C\nd,D,p,more\ne,E,p\na,again,p\n'
-    _, said = refusal(write(text, "p.csv"))
-    assert said.splitlines()[1:] == [
+    _, message = refusal(write(text, "p.csv"))
+    assert message.splitlines()[1:] == [
         "  line 5  title is missing, and 'b' is a new row",
         "  line 6  has 2 cells, the header has 3",
         "  line 7  has 4 cells, the header has 3",
@@ -139,10 +139,10 @@ def test_bad_rows_of_csv_are_named_by_the_line_on_which_they_begin(write: Write)
     ]
 
 
-def test_lines_count_as_in_the_file_whatever_a_spreadsheet_adds(write: Write) -> None:
+def test_line_numbers_include_lines_that_a_spreadsheet_adds(write: Write) -> None:
     text = 'sep=;\n;;;\ncardId;title;packId;\n;;;\na;"two\nlines";p;\n;;;\nb;;p;\nc;C;p;;more\n'
-    _, said = refusal(write(text, "p.csv"))
-    assert said.splitlines()[1:] == [
+    _, message = refusal(write(text, "p.csv"))
+    assert message.splitlines()[1:] == [
         "  line 8  title is missing, and 'b' is a new row",
         "  line 9  has 5 cells, the header has 3",
     ]
@@ -197,7 +197,7 @@ BAD_FILES: dict[str, tuple[str, str | bytes, str]] = {
 
 
 @pytest.mark.parametrize(("name", "content", "reason"), BAD_FILES.values(), ids=BAD_FILES)
-def test_a_file_that_is_no_pack_is_refused_with_the_reason(
+def test_a_file_that_is_not_a_pack_is_refused_with_the_reason(
     write: Write, name: str, content: str | bytes, reason: str
 ) -> None:
     path = write(content, name)
@@ -216,37 +216,37 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     assert refusal(pipe) == (2, f"Cannot read {pipe}: a pack must be a regular file, since it is read twice.")
 
 
-def test_a_header_that_is_one_endless_cell_is_refused_in_words(write: Write) -> None:
-    _, said = refusal(write("x" * (16 << 20) + "x\na\n", "p.csv"))
-    told = "not CSV: a cell has more than 16,777,216 characters in the row that begins at line 1."
-    assert said.endswith(f"was refused: {told}")
+def test_a_header_with_a_very_long_cell_is_refused(write: Write) -> None:
+    _, message = refusal(write("x" * (16 << 20) + "x\na\n", "p.csv"))
+    detail = "not CSV: a cell has more than 16,777,216 characters in the row that begins at line 1."
+    assert message.endswith(f"was refused: {detail}")
 
 
 @pytest.mark.parametrize("flags", [[], ["--execute"]])
-def test_a_check_of_the_site_is_told_before_it_refuses_the_row(write: Write, flags: list[str]) -> None:
+def test_a_check_constraint_of_the_site_is_checked_in_the_preview(write: Write, flags: list[str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE cards ADD CONSTRAINT trial CHECK (title NOT LIKE '%bad%' OR tags = '{}')")
-    status, said = refusal(write([card("good"), card(title="a bad one", tags=["x"])]), *flags)
+    status, message = refusal(write([card("good"), card(title="a bad one", tags=["x"])]), *flags)
     assert status == 1
-    assert said.splitlines()[1].startswith(
+    assert message.splitlines()[1].startswith(
         """  row [1]  'a bad one, {x}' violates the constraint "trial": CHECK"""
     )
 
 
-def test_a_check_that_a_trigger_may_yet_meet_is_left_to_the_database(write: Write) -> None:
+def test_a_check_that_a_trigger_may_satisfy_is_left_to_the_database(write: Write) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE cards ADD CONSTRAINT trial CHECK (rarity_v2 IS NOT DISTINCT FROM rarity)")
     load(write([card(rarity="rare")]), "--execute")
-    status, said = refusal(write([card("new")]), "--execute", "--without-rarity-v2")
+    status, message = refusal(write([card("new")]), "--execute", "--without-rarity-v2")
     assert status == 1
-    assert said.startswith("The database refused the load: ")
-    assert '"trial"' in said
+    assert message.startswith("The database refused the load: ")
+    assert '"trial"' in message
 
 
 def test_a_row_with_several_reasons_is_one_bad_row(write: Write) -> None:
-    _, said = refusal(write("cardId,title,packId\na9,,\nb9,,\nb9,B,p\n", "count.csv"))
-    assert said.splitlines() == [
-        f"{said.split(' was')[0]} was refused: 3 bad rows. Nothing was loaded.",
+    _, message = refusal(write("cardId,title,packId\na9,,\nb9,,\nb9,B,p\n", "count.csv"))
+    assert message.splitlines() == [
+        f"{message.split(' was')[0]} was refused: 3 bad rows. Nothing was loaded.",
         "  line 2  title and packId are missing, and 'a9' is a new row",
         "  line 3  title and packId are missing, and 'b9' is a new row",
         "  line 4  cardId 'b9' is given before, in line 3",
@@ -271,23 +271,23 @@ LONG_ROWS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("content", LONG_ROWS.values(), ids=LONG_ROWS)
-def test_what_is_wrong_is_shown_in_short(write: Write, content: Any) -> None:
+def test_long_bad_values_are_truncated(write: Write, content: Any) -> None:
     path = write(content if isinstance(content, str) or "cardId" not in content else [content])
-    status, said = refusal(path)
+    status, message = refusal(path)
     assert status == 1
-    assert max(map(len, said.splitlines())) < len(str(path)) + 700
+    assert max(map(len, message.splitlines())) < len(str(path)) + 700
 
 
-def test_a_header_that_names_long_columns_twice_is_shown_in_short(write: Write) -> None:
+def test_long_duplicate_columns_of_a_header_are_truncated(write: Write) -> None:
     names = [f"{LONG}{i}" for i in range(100)]
-    _, said = refusal(write(",".join(names * 2), "p.csv"))
-    assert len(said) < 1000
+    _, message = refusal(write(",".join(names * 2), "p.csv"))
+    assert len(message) < 1000
 
 
 def test_without_rules_a_pack_is_refused_with_the_command_that_loads_them(write: Write) -> None:
     PresentationRule.objects.all().delete()
-    status, said = refusal(write([card()]))
-    assert (status, said) == (
+    status, message = refusal(write([card()]))
+    assert (status, message) == (
         1,
         "There are no presentation rules. Load them first: manage.py load_rules --execute",
     )

@@ -9,8 +9,8 @@ from tests.cards.conftest import load, refusal
 pytestmark = pytest.mark.django_db
 
 
-def generate(*words: str) -> str:
-    return load(*words, command="generate_cards")
+def generate(*args: str) -> str:
+    return load(*args, command="generate_cards")
 
 
 def cards() -> list[tuple[object, ...]]:
@@ -48,7 +48,7 @@ def test_another_seed_makes_other_cards_and_more_cards_begin_with_the_same() -> 
     assert [card[1:] for card in cards()[30:]] != [card[1:] for card in first]
 
 
-def test_making_them_again_leaves_those_that_exist_as_they_are_now() -> None:
+def test_generating_again_keeps_existing_cards() -> None:
     generate("20")
     Card.objects.update(rarity="legendary")
     assert generate("30") == "10 cards created; 20 existed already."
@@ -72,7 +72,7 @@ def test_a_pack_name_of_several_words_makes_card_ids_without_spaces() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
         ["0"],
         ["-5"],
@@ -85,6 +85,6 @@ def test_a_pack_name_of_several_words_makes_card_ids_without_spaces() -> None:
         ["5", "--as", "\udcff"],
     ],
 )
-def test_wrong_words_are_refused(words: list[str]) -> None:
-    refusal(*words, command="generate_cards")
+def test_wrong_arguments_are_refused(args: list[str]) -> None:
+    refusal(*args, command="generate_cards")
     assert not Card.objects.exists()

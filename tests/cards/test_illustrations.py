@@ -68,7 +68,7 @@ def test_a_preview_and_a_refused_pack_store_nothing(write: Write, picture: Path,
     "image",
     ["https://example.org/a.webp", "/images/a.webp", "data:image/png;base64,aa", "images/none.webp", "a b?c"],
 )
-def test_what_is_no_picture_beside_the_pack_stays_as_it_is_given(write: Write, image: str) -> None:
+def test_an_image_that_is_not_in_the_folder_is_kept_as_given(write: Write, image: str) -> None:
     load(write([card(imageUrl=image)]), "--execute")
     assert Card.objects.get().image == image
 
@@ -77,8 +77,8 @@ def test_what_is_no_picture_beside_the_pack_stays_as_it_is_given(write: Write, i
     "image", ["../secret.txt", "images/../../secret.txt", "..", "images\\..\\..\\secret.txt"]
 )
 def test_a_path_out_of_the_folder_is_a_bad_row(write: Write, image: str) -> None:
-    _, said = refusal(write([card(imageUrl=image)]), "--execute")
-    assert said.splitlines()[1] == f"  row [0]  image {image!r} is outside the pack's folder"
+    _, message = refusal(write([card(imageUrl=image)]), "--execute")
+    assert message.splitlines()[1] == f"  row [0]  image {image!r} is outside the pack's folder"
 
 
 def test_a_link_out_of_the_folder_is_a_bad_row(
@@ -87,15 +87,15 @@ def test_a_link_out_of_the_folder_is_a_bad_row(
     secret = tmp_path_factory.mktemp("elsewhere") / "secret.txt"
     secret.write_text("secret")
     (tmp_path / "link.webp").symlink_to(secret)
-    _, said = refusal(write([card(imageUrl="link.webp")]), "--execute")
-    assert said.splitlines()[1] == "  row [0]  image 'link.webp' links to a file outside the pack's folder"
+    _, message = refusal(write([card(imageUrl="link.webp")]), "--execute")
+    assert message.splitlines()[1] == "  row [0]  image 'link.webp' links to a file outside the pack's folder"
 
 
 def test_a_folder_or_a_dead_link_is_a_bad_row(write: Write, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "dead").symlink_to(tmp_path / "nowhere")
-    _, said = refusal(write([card("a", imageUrl="folder"), card("b", imageUrl="dead")]), "--execute")
-    assert said.splitlines()[1:] == [
+    _, message = refusal(write([card("a", imageUrl="folder"), card("b", imageUrl="dead")]), "--execute")
+    assert message.splitlines()[1:] == [
         "  row [0]  image 'folder' is not a file",
         "  row [1]  image 'dead' is not a file",
     ]
@@ -119,7 +119,7 @@ def test_a_url_that_is_not_a_picture_is_a_bad_row(folder: Path, image: str) -> N
         Illustrations(folder).resolve(image, "p")
 
 
-def test_a_storage_that_cannot_be_written_refuses_the_pack_in_words(folder: Path, settings: Any) -> None:
+def test_a_pack_is_refused_if_the_storage_cannot_be_written(folder: Path, settings: Any) -> None:
     (folder / "x.png").write_bytes(b"png")
     settings.MEDIA_ROOT = folder / "x.png"  # a file where a folder should be
     illustrations = Illustrations(folder)

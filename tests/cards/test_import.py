@@ -1,4 +1,4 @@
-"""What was exported comes back: as it was into an empty database, as an audited merge into one in use."""
+"""Import of an export: a copy into an empty database, an audited merge into any other."""
 
 import io
 import json
@@ -28,12 +28,12 @@ def empty() -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files; of the summary what is not of the time."""
-    found = {path.name: path.read_bytes() for path in folder.iterdir()}
-    summary = json.loads(found.pop("export_summary.json"))
+    """Return the files, without the times of the summary."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    summary = json.loads(files.pop("export_summary.json"))
     for name in ("exportedAt", "seconds", "snapshot"):
         del summary[name]
-    return {**found, "summary": json.dumps(summary).encode()}
+    return {**files, "summary": json.dumps(summary).encode()}
 
 
 @pytest.mark.parametrize("flags", [[], ["--format", "jsonl", "--compress"]])
@@ -56,8 +56,8 @@ def test_export_import_export_gives_the_same_bytes_and_new_rows_new_keys(
 def test_verify_export_finds_nothing_wrong_and_one_flipped_byte_is_found(tmp_path: Path) -> None:
     fill()
     run("export_json", "--output", tmp_path / "e")
-    said = run("verify_export", tmp_path / "e").splitlines()
-    assert said[-1] == "Every file is as it was exported."
+    lines = run("verify_export", tmp_path / "e").splitlines()
+    assert lines[-1] == "Every file is as it was exported."
     path = tmp_path / "e" / "audit_logs.json"
     path.write_bytes(path.read_bytes().replace(b'"cards.card"', b'"cards.cart"', 1))
     stdout = io.StringIO()
@@ -65,16 +65,16 @@ def test_verify_export_finds_nothing_wrong_and_one_flipped_byte_is_found(tmp_pat
         call_command("verify_export", tmp_path / "e", stdout=stdout)
     assert caught.value.code == 1
     assert "audit_logs.json - - DAMAGED: its SHA-256 is " in " ".join(stdout.getvalue().split())
-    status, words = refusal(tmp_path / "e", "--execute", command="import_json")
-    assert (status, words.startswith(f"{path} was refused: its SHA-256 is ")) == (1, True)
+    status, message = refusal(tmp_path / "e", "--execute", command="import_json")
+    assert (status, message.startswith(f"{path} was refused: its SHA-256 is ")) == (1, True)
 
 
 def test_a_preview_writes_nothing_and_says_how_to_execute(tmp_path: Path) -> None:
     fill()
     run("export_json", "--output", tmp_path / "e")
     empty()
-    said = run("import_json", tmp_path / "e").splitlines()
-    assert said[1:] == [
+    lines = run("import_json", tmp_path / "e").splitlines()
+    assert lines[1:] == [
         "The database is empty: rows keep their ids and times, and the audit log is taken from the export.",
         "",
         "                      to create  to change  unchanged",
@@ -89,7 +89,7 @@ def test_a_preview_writes_nothing_and_says_how_to_execute(tmp_path: Path) -> Non
 
 
 def test_a_merge_audits_what_it_changes_maps_the_keys_and_is_idempotent(tmp_path: Path) -> None:
-    """Into a catalogue where the same keys are other rows'."""
+    """The target catalogue has other rows with the same primary keys."""
     rule = {"frame_color": "#CCCCCC", "sort_order": 1}
     PresentationRule.objects.create(rarity="common", **rule)
     gone = Card.objects.create(card_id="gone", title="Gone", pack_id="p")
@@ -116,8 +116,8 @@ def test_a_merge_audits_what_it_changes_maps_the_keys_and_is_idempotent(tmp_path
     PresentationRule.objects.create(rarity="common", **rule)
     kept = Card.objects.create(card_id="kept", title="Other", pack_id="p", metadata={"ours": 2})
 
-    said = run("import_json", tmp_path / "e", "--execute", "--as", "ada").splitlines()
-    assert said[1:] == [
+    lines = run("import_json", tmp_path / "e", "--execute", "--as", "ada").splitlines()
+    assert lines[1:] == [
         "The database is not empty: rows are merged, and the changes are recorded in the audit log.",
         "",
         "                      created  changed  unchanged",

@@ -1,4 +1,4 @@
-"""A second export of the Node backend, taken while it lived on, comes in over the first."""
+"""Import of a second, later export of the Node backend after the first."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def rewrite(node: Path, name: str, **changes: Any) -> None:
     path.write_text(json.dumps([{**first, **changes}, *rest]))
 
 
-def test_what_was_emptied_there_is_emptied_here(node: Path) -> None:
+def test_a_null_of_the_node_backend_empties_the_column(node: Path) -> None:
     run("import_json", node, "--execute")
     rewrite(node, "cards", description=None, imageUrl=None, thumbnailPath=None, rarityV2=None)
     rewrite(node, "assets", generatedBy=None)
@@ -36,26 +36,26 @@ def test_what_was_emptied_there_is_emptied_here(node: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "told"),
+    ("name", "key", "original"),
     [("cards", "cardId", "águila-real"), ("assets", "assetKey", "thumb:águila-real")],
 )
-def test_a_row_that_was_renamed_there_makes_no_second_one_here(
-    node: Path, name: str, key: str, told: str
+def test_a_row_renamed_in_the_source_is_not_created_again(
+    node: Path, name: str, key: str, original: str
 ) -> None:
     run("import_json", node, "--execute")
     rewrite(node, name, **{key: "renamed"})
     for flags in ([], ["--execute"]):
-        status, said = refusal(node, *flags, command="import_json")
+        status, message = refusal(node, *flags, command="import_json")
         assert status == 1
-        assert f"  row [0]  {key} 'renamed' has id 'cl" in said
-        assert said.endswith(f"which here belongs to '{told}': first rename that row to 'renamed'")
+        assert f"  row [0]  {key} 'renamed' has id 'cl" in message
+        assert message.endswith(f"which here belongs to '{original}': first rename that row to 'renamed'")
     (Card if name == "cards" else Asset).objects.filter(
-        **{"card_id" if name == "cards" else "asset_key": told}
+        **{"card_id" if name == "cards" else "asset_key": original}
     ).update(**{"card_id" if name == "cards" else "asset_key": "renamed"})
     run("import_json", node, "--execute")
 
 
-def test_a_row_that_is_gone_there_stays_here(node: Path) -> None:
+def test_a_row_deleted_in_the_source_is_kept(node: Path) -> None:
     run("import_json", node, "--execute")
     (node / "cards.json").write_text(json.dumps(json.loads((node / "cards.json").read_text())[:-1]))
     summary = json.loads((node / "export_summary.json").read_text())

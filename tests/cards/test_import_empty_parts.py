@@ -1,4 +1,4 @@
-"""An export with an empty part, as one of a catalogue without assets has, comes in like any other."""
+"""Import of an export with an empty part, as of a catalogue without assets."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ FILES = ("presentation_rules", "cards", "assets", "audit_logs")
 
 @pytest.fixture
 def without_cards(node: Path) -> Path:
-    """An export of the Node backend that says nothing but its rules."""
+    """Return an export of the Node backend that contains only rules."""
     for name in FILES[1:]:
         (node / f"{name}.json").write_text("[]\n")
     (node / "export_summary.json").write_text('{"exportedAt": "2026-01-01T00:00:00.000Z", "counts": {}}')
@@ -49,7 +49,7 @@ def test_an_export_of_rules_alone_is_loaded(without_cards: Path, used: bool) -> 
 
 
 def test_the_export_of_a_catalogue_comes_back_into_the_same(tmp_path: Path) -> None:
-    """As after `make demo`, which makes no assets."""
+    """The state after `make demo`, which creates no assets."""
     run("load_rules", "--execute")
     for flags in ([], ["--filter", "card_id=none"]):
         call_command("export_json", "--output", tmp_path / "e", "--overwrite", *flags, stdout=io.StringIO())

@@ -1,4 +1,4 @@
-"""The export of the Node backend is loaded whole: what has no column here is kept beside."""
+"""Import of a Node backend's export: values without a column are kept in metadata."""
 
 from datetime import UTC, datetime
 from pathlib import Path

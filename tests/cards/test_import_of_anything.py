@@ -1,4 +1,4 @@
-"""Whatever stands in an export: it is loaded, or refused in words, and nothing is half-written."""
+"""Random exports: each is loaded, or refused with a message and without any change."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ junk = st.sampled_from(TEXTS + NUMBERS + OTHERS + TIMES)
 
 
 class Mark(str):
-    """Stands in a document for raw text that replaces it."""
+    """A placeholder that is replaced by raw text in the document."""
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -72,7 +72,7 @@ def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(value: Any, at: tuple[Any, ...], how: str, raw: str) -> Any:
-    """The value with what stands at a path replaced, dropped, or said twice."""
+    """Return the value with the item at a path replaced, dropped, or duplicated."""
     if not at:
         return Mark(raw)
     parent = value
@@ -101,19 +101,19 @@ def dumps(value: Any) -> str:
 
 
 def write(folder: Path, documents: dict[str, Any], *, honest: bool) -> None:
-    """The files of an export; an honest summary says what they are, where it says anything of them."""
+    """Write the files of an export; ``honest`` updates the entries of the summary to match them."""
     for part in PARTS:
         (folder / f"{part}.json").write_text(dumps(documents[part]), errors="surrogatepass")
     summary = documents[SUMMARY]
     files = summary.get("files") if honest and isinstance(summary, dict) else None
-    for name, said in files.items() if isinstance(files, dict) else ():
-        if not isinstance(said, dict) or name.removesuffix(".json") not in PARTS:
+    for name, entry in files.items() if isinstance(files, dict) else ():
+        if not isinstance(entry, dict) or name.removesuffix(".json") not in PARTS:
             continue
         content = (folder / name).read_bytes()
         rows = documents[name.removesuffix(".json")]
-        said.update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        entry.update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         if isinstance(rows, list):
-            said["rows"] = len(rows)
+            entry["rows"] = len(rows)
     if honest and isinstance(summary, dict) and isinstance(summary.get("counts"), dict):
         for name, part in zip(("presentationRules", "cards", "assets", "auditLogs"), PARTS, strict=True):
             if isinstance(documents[part], list):
@@ -127,7 +127,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def own(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, Any]]:
-    """KYNDO's own export of what the Node backend's export holds."""
+    """Return KYNDO's own export of the Node backend's data."""
     with django_db_blocker.unblock(), tempfile.TemporaryDirectory() as folder:
         empty()
         run("import_json", NODE, "--execute")
@@ -139,7 +139,7 @@ def own(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, Any
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data(), st.booleans(), st.booleans(), st.booleans())
-def test_an_export_of_any_shape_is_loaded_or_refused_in_words(
+def test_a_random_export_is_loaded_or_refused(
     own: dict[str, Any], data: st.DataObject, is_own: bool, used: bool, honest: bool
 ) -> None:
     documents = json.loads(json.dumps(own)) if is_own else read(NODE)
@@ -157,17 +157,17 @@ def test_an_export_of_any_shape_is_loaded_or_refused_in_words(
             Card.objects.create(card_id="loro", title="Here", pack_id="p")
         write(folder, documents, honest=honest)
         before = contents()
-        previewed, said = outcome("import_json", folder)
+        previewed, preview = outcome("import_json", folder)
         assert contents() == before
-        executed, told = outcome("import_json", folder, "--execute")
-        assert (previewed, executed) in {(0, 0), (1, 1), (2, 2)}, (said, told)
+        executed, message = outcome("import_json", folder, "--execute")
+        assert (previewed, executed) in {(0, 0), (1, 1), (2, 2)}, (preview, message)
         if executed:
             assert contents() == before
-            assert told == said
-            assert max(map(len, told.splitlines())) < 600, told
-            told.encode()
+            assert message == preview
+            assert max(map(len, message.splitlines())) < 600, message
+            message.encode()
         else:
-            again, said = outcome("import_json", folder)
-            assert (again, said.splitlines()[-1]) == (0, "There is nothing to do.")
+            again, message = outcome("import_json", folder)
+            assert (again, message.splitlines()[-1]) == (0, "There is nothing to do.")
     finally:
         shutil.rmtree(folder)

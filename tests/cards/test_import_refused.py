@@ -1,4 +1,4 @@
-"""A damaged export is refused with its reason, and the database is as it was."""
+"""Damaged exports are refused with the reason, and the database is unchanged."""
 
 import os
 from functools import partial
@@ -67,9 +67,9 @@ def test_a_damaged_file_is_refused_with_its_reason_and_nothing_is_changed(
     text = (node / name).read_text()
     assert old in text
     (node / name).write_text(text.replace(old, new, 1))
-    status, said = refused(node, "--execute")
+    status, message = refused(node, "--execute")
     assert status == 1
-    assert reason in said
+    assert reason in message
     assert not any(model.objects.exists() for model in (PresentationRule, Card, Asset, AuditLog))
 
 
@@ -105,7 +105,7 @@ def test_a_compressed_file_that_is_cut_off_or_no_gzip_is_refused(tmp_path: Path)
         (b"no gzip".ljust(len(whole)), "not gzip: Not a gzipped file (b'no')."),
     ]:
         cards.write_bytes(content)
-        status, said = refused(tmp_path / "e", "--execute")
+        status, message = refused(tmp_path / "e", "--execute")
         assert status == 1
-        assert said.startswith(f"{cards} was refused: {reason}")
+        assert message.startswith(f"{cards} was refused: {reason}")
     assert Card.objects.count() == 3

@@ -33,14 +33,14 @@ def dumps(value: Any) -> str:
 
 
 @given(st.lists(values, max_size=5), st.integers(1, 40))
-def test_a_text_read_through_a_small_window_is_the_text_read_whole(items: list[Any], chunk: int) -> None:
+def test_json_is_read_the_same_in_chunks_of_any_size(items: list[Any], chunk: int) -> None:
     text = " " + dumps(items) + "\n"
-    whole = json.loads(text, parse_float=Decimal)
-    assert list(JsonReader(io.StringIO(text), chunk).iter_items()) == whole
+    expected = json.loads(text, parse_float=Decimal)
+    assert list(JsonReader(io.StringIO(text), chunk).iter_items()) == expected
 
 
 @given(st.lists(values, min_size=1, max_size=5), st.integers(1, 40), st.data())
-def test_a_broken_text_is_refused_at_the_same_place_through_any_window(
+def test_invalid_json_has_the_same_error_in_chunks_of_any_size(
     items: list[Any], chunk: int, data: Any
 ) -> None:
     text = dumps(items)
@@ -51,13 +51,13 @@ def test_a_broken_text_is_refused_at_the_same_place_through_any_window(
         + text[cut + 1 :]
     )
 
-    def said(size: int) -> Any:
+    def outcome(size: int) -> Any:
         try:
             return list(JsonReader(io.StringIO(broken), size).iter_items())
         except InvalidContent as exc:
             return str(exc)
 
-    assert said(chunk) == said(1 << 20)
+    assert outcome(chunk) == outcome(1 << 20)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_the_shapes_that_packs_have(text: str, places: list[int]) -> None:
     assert [place for place, _ in rows(text)] == places
 
 
-def test_what_the_top_says_is_known_wherever_it_stands() -> None:
+def test_top_level_keys_may_be_before_or_after_the_list() -> None:
     source = JsonSource(Path("p"), io.StringIO('{"packId": "p", "cards": [{}], "version": "2"}'), ("cards",))
     list(source)
     assert source.top_level == {"packId": "p", "version": "2"}
 
 
-def test_a_place_is_named_by_its_list() -> None:
+def test_a_row_label_contains_its_list() -> None:
     source = JsonSource(Path("p"), io.StringIO('{"cards": [1, 2], "assets": [3, 4]}'), ("cards", "assets"))
     assert [source.row_label(place) for place, _ in source] == [
         "cards[0]",
@@ -113,19 +113,19 @@ def test_a_place_is_named_by_its_list() -> None:
         ("[" * 100_000, "not JSON: Nested too deeply at line 1, column 2."),
     ],
 )
-def test_what_is_no_pack_is_refused_with_the_reason_and_its_place(text: str, reason: str) -> None:
+def test_json_that_is_not_a_pack_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(InvalidContent) as caught:
         rows(text)
     assert str(caught.value) == reason
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"m": [[{"a": 1, "b": {}, "a": 1}]]}'])
-def test_a_key_given_twice_is_seen_at_any_depth_and_no_later_row_is_blamed(text: str) -> None:
+def test_a_duplicate_key_is_found_at_any_depth_in_its_own_row(text: str) -> None:
     assert [row for _, row in rows(f'[{text}, {{"a": 1}}]')] == [DuplicateKey("a"), {"a": 1}]
 
 
 @settings(max_examples=100)
 @given(st.integers(), st.decimals(allow_nan=False, allow_infinity=False))
-def test_numbers_stay_exact(whole: int, decimal: Decimal) -> None:
-    text = f"[{whole}, {decimal:E}]"
-    assert [row for _, row in rows(text)] == [whole, Decimal(f"{decimal:E}")]
+def test_numbers_stay_exact(expected: int, decimal: Decimal) -> None:
+    text = f"[{expected}, {decimal:E}]"
+    assert [row for _, row in rows(text)] == [expected, Decimal(f"{decimal:E}")]

@@ -25,7 +25,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
 
 
 def versions() -> set[tuple[str, str, str]]:
-    """Which version of each row is the newest: an UPDATE makes another one."""
+    """Return the version (xmin) of each row, which an UPDATE changes."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT card_id, xmin::text, ctid::text FROM cards")
         return set(cursor.fetchall())
@@ -115,14 +115,14 @@ def test_the_shape_of_cards(write: Write) -> None:
     }
 
 
-def test_a_pack_that_miscounts_itself_is_loaded_and_told_so(write: Write) -> None:
+def test_a_pack_with_a_wrong_count_is_loaded_with_a_warning(write: Write) -> None:
     said = load(write({"count": 3, "cards": [card()]}), "--execute").splitlines()
     assert said[:3] == ["pack.json:", "  The pack declares 3 rows, but has 1.", ""]
     assert Card.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_a_pack_says_is_shown_in_short(write: Write) -> None:
+def test_long_values_of_a_pack_are_truncated(write: Write) -> None:
     long, keys = "x" * 60_000, {f"k{i}": i for i in range(5_000)}
     load(write([card("a")]), "--execute")
     pack = {
@@ -150,7 +150,7 @@ def test_a_bare_list_in_snake_case(write: Write) -> None:
     assert (catalogue()["c"]["image"], catalogue()["c"]["pack_id"]) == ("u", "p")
 
 
-def test_a_pack_may_say_its_name_after_its_cards(write: Write) -> None:
+def test_a_pack_may_give_its_id_after_its_cards(write: Write) -> None:
     load(write('{"cards": [{"cardId": "c", "title": "C"}], "packId": "late"}'), "--execute")
     assert catalogue()["c"]["pack_id"] == "late"
 
@@ -192,7 +192,7 @@ SHEETS: dict[str, str] = {
 
 
 @pytest.mark.parametrize("text", SHEETS.values(), ids=SHEETS)
-def test_what_a_spreadsheet_adds_is_no_content(write: Write, text: str) -> None:
+def test_additions_of_a_spreadsheet_are_ignored(write: Write, text: str) -> None:
     load(write(text, "p.csv"), "--execute")
     assert {name: row["title"] for name, row in catalogue().items()} == {"a": "A", "b": "B"}
 
@@ -202,7 +202,7 @@ def test_json_with_a_byte_order_mark(write: Write) -> None:
     assert Card.objects.count() == 1
 
 
-def test_a_file_without_a_telling_name_is_known_by_its_first_character(write: Write) -> None:
+def test_a_file_without_a_suffix_is_detected_by_its_first_character(write: Write) -> None:
     load(write([card("json")], "pack"), "--execute")
     load(write("cardId,title,packId\ncsv,C,p\n", "other"), "--execute")
     assert set(catalogue()) == {"json", "csv"}
@@ -299,7 +299,7 @@ def test_without_rarity_v2_applies_only_to_new_cards(
     assert AuditLog.objects.filter(changes__rarity_v2={"old": "epic", "new": "rare"}).count() == 1
 
 
-def test_rarity_v2_alone_speaks_for_both(write: Write) -> None:
+def test_rarity_v2_alone_sets_both_columns(write: Write) -> None:
     load(write([card(rarityV2="rare")]), "--execute")
     assert (catalogue()["cóndor"]["rarity"], catalogue()["cóndor"]["rarity_v2"]) == ("rare", "rare")
 
@@ -309,7 +309,7 @@ def test_a_backslash_before_u0000_is_no_nul(write: Write) -> None:
     assert catalogue()["cóndor"]["metadata"] == {"regex": "\\u0000", "more": '\\"\\\\u0000'}
 
 
-def test_the_command_line_tells_a_bad_pack_without_a_traceback(manage: Any, write: Write) -> None:
+def test_the_command_line_reports_a_bad_pack_without_a_traceback(manage: Any, write: Write) -> None:
     done = manage("load_pack", write([card(title="")]))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[0].endswith("1 bad row. Nothing was loaded.")
@@ -317,7 +317,7 @@ def test_the_command_line_tells_a_bad_pack_without_a_traceback(manage: Any, writ
 
 
 def test_a_file_whose_name_is_not_utf8_is_loaded_and_named(manage: Any, write: Write) -> None:
-    """As old archives leave them; Python has halves of characters for such bytes."""
+    """Old archives contain such names; Python represents the bytes by surrogates."""
     path = write([card()])
     odd = path.rename(os.fsdecode(os.fsencode(path.parent) + b"/c\xf3ndor\n.json"))
     strict = {"PYTHONIOENCODING": "utf-8:strict"}

@@ -18,7 +18,7 @@ def rules() -> list[tuple[str, str, bool]]:
     return list(PresentationRule.objects.values_list("rarity", "frame_color", "glow_effect"))
 
 
-def test_the_rules_of_the_house_are_loaded_by_default() -> None:
+def test_the_standard_rules_are_loaded_by_default() -> None:
     load(None, "--execute", command="load_rules")
     assert rules() == [
         ("common", "#CCCCCC", False),
@@ -33,9 +33,9 @@ def test_the_rules_of_the_house_are_loaded_by_default() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_preview_ends_with_the_command_that_was_typed() -> None:
-    said = load(None, command="load_rules").splitlines()
-    assert said[2:5] == ["  4  would be created", "  0  would be changed", "  0  unchanged"]
-    assert said[-1] == "Nothing was written. To execute: manage.py load_rules --as ada --execute"
+    message = load(None, command="load_rules").splitlines()
+    assert message[2:5] == ["  4  would be created", "  0  would be changed", "  0  unchanged"]
+    assert message[-1] == "Nothing was written. To execute: manage.py load_rules --as ada --execute"
     assert rules() == []
 
 
@@ -69,12 +69,12 @@ def test_rules_can_change_places_and_a_second_load_changes_nothing(write: Write)
 )
 def test_a_bad_rule_is_named_with_its_reason(write: Write, rule: dict[str, object], reason: str) -> None:
     good = {"rarity": "mythic", "frameColor": "#123456", "sortOrder": 50}
-    status, said = refusal(write({"rules": [{**good, **rule}]}), "--execute", command="load_rules")
-    assert said.splitlines()[1] == f"  rules[0]  {reason}"
+    status, message = refusal(write({"rules": [{**good, **rule}]}), "--execute", command="load_rules")
+    assert message.splitlines()[1] == f"  rules[0]  {reason}"
     assert status == 1
 
 
-def test_numbers_and_truths_are_read_as_a_spreadsheet_writes_them(write: Write) -> None:
+def test_numbers_and_booleans_of_spreadsheets_are_read(write: Write) -> None:
     rows = ["a;#CCCCCC;10,0;VERDADERO", "b;#CCCCCC;20.00;falso", "c;#CCCCCC;30;SÍ"]
     sheet = "\n".join(["rarity;frameColor;sortOrder;glowEffect", *rows])
     load(write(sheet, "r.csv"), "--execute", command="load_rules")
@@ -84,37 +84,37 @@ def test_numbers_and_truths_are_read_as_a_spreadsheet_writes_them(write: Write) 
         (30, True),
     ]
     for number in ("1.000", "1,5", "1,000"):
-        _, said = refusal(
+        _, message = refusal(
             write(f"rarity;frameColor;sortOrder\nd;#CCCCCC;{number}\n", "r.csv"), command="load_rules"
         )
-        assert said.endswith(f"line 2  sortOrder is the text '{number}', not a whole number")
+        assert message.endswith(f"line 2  sortOrder is the text '{number}', not a whole number")
 
 
-def test_two_rules_of_a_file_in_one_place_are_told(write: Write) -> None:
+def test_two_rules_with_one_sort_order_are_reported(write: Write) -> None:
     twins = [{"rarity": name, "frameColor": "#123456", "sortOrder": 5} for name in ("a", "b")]
     for flags in ([], ["--execute"]):
-        status, said = refusal(write(json.dumps(twins)), *flags, command="load_rules")
-        assert (status, said.splitlines()[1]) == (1, "  row [1]  sortOrder 5 is already used by 'a'")
+        status, message = refusal(write(json.dumps(twins)), *flags, command="load_rules")
+        assert (status, message.splitlines()[1]) == (1, "  row [1]  sortOrder 5 is already used by 'a'")
     assert rules() == []
     assert not AuditLog.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_place_that_is_taken_already_is_told_by_the_preview(write: Write) -> None:
+def test_a_used_sort_order_is_reported_by_the_preview(write: Write) -> None:
     load(None, "--execute", command="load_rules")
     rule = {"rarity": "Rare Holo", "frameColor": "#888888", "sortOrder": 20}
-    _, said = refusal(write([rule]), command="load_rules")
-    assert said.splitlines()[1] == "  row [0]  sortOrder 20 is already used by 'rare'"
+    _, message = refusal(write([rule]), command="load_rules")
+    assert message.splitlines()[1] == "  row [0]  sortOrder 20 is already used by 'rare'"
     load(write([rule, {"rarity": "rare", "sortOrder": 21}]), "--execute", command="load_rules")
 
 
-def test_a_place_that_the_database_refuses_is_told_and_nothing_kept(write: Write) -> None:
-    """By an index of the site's own, which the preview cannot ask."""
+def test_a_value_that_the_database_refuses_is_reported(write: Write) -> None:
+    """The index of a site, which the preview does not check."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE UNIQUE INDEX trial ON presentation_rules (lower(rarity))")
     twins = [{"rarity": name, "frameColor": "#123456", "sortOrder": i} for i, name in enumerate("aA")]
-    status, said = refusal(write(json.dumps(twins)), "--execute", command="load_rules")
+    status, message = refusal(write(json.dumps(twins)), "--execute", command="load_rules")
     assert status == 1
-    assert said.startswith("The database refused the load: ")
-    assert 'constraint "trial"' in said
+    assert message.startswith("The database refused the load: ")
+    assert 'constraint "trial"' in message
     assert rules() == []

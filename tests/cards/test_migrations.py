@@ -1,4 +1,4 @@
-"""The migrations are the guide's example: each step leaves the cards that were there as they were."""
+"""The migrations of cards, the example of the guide: each step keeps existing cards unchanged."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -65,7 +65,7 @@ def test_the_index_of_packs_and_rarities_is_valid_and_rarity_v2_has_none() -> No
     assert not any("rarity_v2" in definition for definition in definitions.values())
 
 
-def test_two_triggers_do_to_every_row_what_the_one_before_them_did(migrate: Any) -> None:
+def test_the_two_triggers_do_the_same_as_the_old_one(migrate: Any) -> None:
     now = inserted(), updated()
     migrate("0006_asset_checksum_unknown")
     assert (inserted(), updated()) == now
@@ -92,7 +92,7 @@ def test_code_that_does_not_know_a_new_column_can_still_add_rows(app: str) -> No
         if label == app
         for operation in migration.operations
     ]
-    known = {
+    allowed = {
         (operation.name_lower, name)
         for operation in operations
         if isinstance(operation, CreateModel)
@@ -105,4 +105,4 @@ def test_code_that_does_not_know_a_new_column_can_still_add_rows(app: str) -> No
         if isinstance(operation, AddField | AlterField)
     }
     assert fields
-    assert {name for name, field in fields.items() if must_be_given(field)} <= known
+    assert {name for name, field in fields.items() if must_be_given(field)} <= allowed

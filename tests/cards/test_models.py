@@ -47,7 +47,7 @@ WRONG: list[tuple[type[Any], dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("model", "good", "wrong", "constraint"), WRONG)
-def test_the_database_refuses_what_the_catalogue_cannot_mean(
+def test_the_database_refuses_invalid_rows(
     model: type[Any], good: dict[str, Any], wrong: dict[str, Any], constraint: str
 ) -> None:
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
@@ -55,7 +55,7 @@ def test_the_database_refuses_what_the_catalogue_cannot_mean(
 
 
 @pytest.mark.parametrize(("model", "good", "wrong", "constraint"), WRONG)
-def test_a_form_refuses_the_same_in_words(
+def test_a_form_refuses_the_same_values_with_a_message(
     model: type[Any], good: dict[str, Any], wrong: dict[str, Any], constraint: str
 ) -> None:
     with pytest.raises(ValidationError) as caught:
@@ -64,7 +64,7 @@ def test_a_form_refuses_the_same_in_words(
 
 
 @pytest.mark.parametrize(("model", "good"), [(Card, CARD), (PresentationRule, RULE), (Asset, ASSET)])
-def test_what_is_right_is_stored(model: type[Any], good: dict[str, Any]) -> None:
+def test_valid_rows_are_stored(model: type[Any], good: dict[str, Any]) -> None:
     row = model(**good)
     row.full_clean()
     row.save()

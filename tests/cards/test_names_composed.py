@@ -1,4 +1,4 @@
-"""Names that macOS decomposed (NFD) are those that everybody else writes (NFC): they look the same."""
+"""Decomposed names (NFD, as on macOS) are equal to composed ones (NFC)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,14 +29,14 @@ def test_the_same_id_decomposed_makes_no_second_card(write: Write, first: str, s
     assert list(Card.objects.values_list("card_id", "pack_id", "title")) == [(NFC, NFC, "Changed")]
 
 
-def test_both_spellings_in_one_pack_are_one_id_given_twice(write: Write) -> None:
-    _, said = refusal(write([card(NFC), card(NFD)]))
-    assert said.splitlines()[1] == f"  row [1]  cardId '{NFC}' is given before, in row [0]"
+def test_both_forms_in_one_pack_are_a_duplicate_id(write: Write) -> None:
+    _, message = refusal(write([card(NFC), card(NFD)]))
+    assert message.splitlines()[1] == f"  row [1]  cardId '{NFC}' is given before, in row [0]"
 
 
 @pytest.mark.parametrize("spelling", [NFC, NFD])
-def test_a_card_stored_decomposed_is_the_one_that_a_pack_means(write: Write, spelling: str) -> None:
-    """As packs that were loaded before have left them."""
+def test_a_pack_updates_a_card_that_is_stored_decomposed(write: Write, spelling: str) -> None:
+    """Cards of packs loaded by older versions."""
     Card.objects.create(card_id=NFD, title="Old", pack_id="p")
     load(write([card(spelling, title="New"), card("another-é")]), "--execute")
     assert ids() == [NFD, "another-é"]
@@ -44,14 +44,14 @@ def test_a_card_stored_decomposed_is_the_one_that_a_pack_means(write: Write, spe
     assert load(write([card(spelling, title="New")])).endswith("There is nothing to do.")
 
 
-def test_of_two_stored_spellings_a_pack_means_the_composed_one(write: Write) -> None:
+def test_of_two_stored_forms_a_pack_updates_the_composed_one(write: Write) -> None:
     for name in (NFD, NFC):
         Card.objects.create(card_id=name, title="Old", pack_id="p")
     load(write([card(NFD, title="New")]), "--execute")
     assert dict(Card.objects.values_list("card_id", "title")) == {NFD: "Old", NFC: "New"}
 
 
-def test_a_rarity_is_known_in_either_spelling(write: Write) -> None:
+def test_a_rarity_is_accepted_in_either_form(write: Write) -> None:
     rule = {"rarity": normalize("NFD", "común"), "frameColor": "#123456", "sortOrder": 50}
     load(write([rule], "r.json"), "--execute", command="load_rules")
     assert PresentationRule.objects.filter(rarity="común").exists()
@@ -64,30 +64,30 @@ def test_a_rarity_is_known_in_either_spelling(write: Write) -> None:
 
 
 @pytest.mark.parametrize(("written", "stored"), [(NFC, NFD), (NFD, NFC), (NFD, NFD)])
-def test_a_picture_is_found_in_either_spelling_of_its_path(
+def test_a_picture_is_found_by_either_form_of_its_path(
     write: Write, tmp_path: Path, written: str, stored: str
 ) -> None:
     folder = tmp_path / stored
     folder.mkdir()
     (folder / f"{stored}.webp").write_bytes(b"a picture")
-    said = load(write([card(packId="p", image=f"{written}/{written}.webp")]), "--execute")
+    message = load(write([card(packId="p", image=f"{written}/{written}.webp")]), "--execute")
     assert Card.objects.get().image.startswith(f"packs/p/{NFC}.")
-    assert "Not beside" not in said
+    assert "Not beside" not in message
 
 
-def test_pictures_that_are_not_beside_the_pack_are_told(write: Write) -> None:
+def test_missing_pictures_are_reported(write: Write) -> None:
     pack = write([
         card("a", image=f"none/{NFC}.webp"),
         card("b", image="none/b.webp"),
         card("c", image="https://example.org/c.webp"),
         card("d", image="packs/p/d.0123456789ab.webp"),
     ])  # fmt: skip
-    told = f"  Not found beside the pack, kept as given: 2 pictures; the first is 'none/{NFC}.webp'"
-    assert load(pack).splitlines()[1] == told
-    assert load(pack, "--execute").splitlines()[1] == told
+    remark = f"  Not found beside the pack, kept as given: 2 pictures; the first is 'none/{NFC}.webp'"
+    assert load(pack).splitlines()[1] == remark
+    assert load(pack, "--execute").splitlines()[1] == remark
 
 
-def test_the_node_backends_names_are_composed_and_meet_those_here(node: Path) -> None:
+def test_names_of_the_node_backend_are_normalized_and_matched(node: Path) -> None:
     for name in ("cards.json", "presentation_rules.json"):
         (node / name).write_text(normalize("NFD", (node / name).read_text()))
     Card.objects.create(card_id="águila-real", title="Here", pack_id="p")
@@ -96,7 +96,7 @@ def test_the_node_backends_names_are_composed_and_meet_those_here(node: Path) ->
     assert run("import_json", node).endswith("There is nothing to do.")
 
 
-def test_an_export_keeps_the_spelling_of_names(tmp_path: Path) -> None:
+def test_an_export_keeps_the_form_of_names(tmp_path: Path) -> None:
     for name in (NFD, NFC):
         Card.objects.create(card_id=name, title="t", pack_id=name)
     run("export_json", "--output", tmp_path / "e", "--audit-logs", "0")
@@ -114,7 +114,7 @@ def test_a_long_name_makes_a_file_name_that_fits(write: Write, tmp_path: Path) -
 
 
 def test_a_card_of_another_name_is_another_card(write: Write) -> None:
-    """What looks alike without being the same, as a Greek omicron, is not for us to judge."""
+    """Confusable letters, such as a Greek omicron, are not normalized."""
     pack: list[Any] = [card("coco"), card("c\u03bfc\u03bf")]
     load(write(pack), "--execute")
     assert len(ids()) == 2

@@ -1,4 +1,4 @@
-"""What KYNDO exported can be loaded as a pack, and its rules as rules: nothing changes where it came from."""
+"""Files of KYNDO's own export loaded as packs and rules."""
 
 import json
 from collections.abc import Callable
@@ -18,8 +18,8 @@ NOTHING = "There is nothing to do."
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])
-def test_an_export_of_what_the_node_backend_had_is_loaded(node: Path, tmp_path: Path, form: str) -> None:
-    """Its cards have two ids: KYNDO's, and the Node backend's in their metadata; one has two rarities."""
+def test_an_export_of_migrated_node_data_is_loaded_as_a_pack(node: Path, tmp_path: Path, form: str) -> None:
+    """The cards have two ids, KYNDO's and the Node backend's in metadata; one has two rarities."""
     run("import_json", node, "--execute")
     before = list(Card.objects.order_by("pk").values())
     run("export_json", "--output", tmp_path / "e", "--format", form)
@@ -68,7 +68,7 @@ def test_a_pack_with_a_row_on_each_line_is_loaded(write: Write) -> None:
 
 
 def test_two_rarities_of_a_row_come_in_as_they_are_into_a_catalogue_in_use(node: Path) -> None:
-    """The trigger would copy the one that changed over the other, this time and the next."""
+    """Without the flag the trigger would copy the changed rarity to the other column."""
     run("load_rules", "--execute")
     Card.objects.create(card_id="copetón", title="Copetón", pack_id="aves", rarity="common")
     PresentationRule.objects.filter(rarity="legendary").delete()

@@ -1,4 +1,4 @@
-"""Whatever stands in a pack: it is loaded, or refused in words, and nothing is half-written."""
+"""Random packs: each is loaded, or refused with a message and without any change."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ PIECES = [
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data(), st.sampled_from(sorted(PACKS)))
-def test_a_pack_of_any_shape_is_loaded_or_refused_in_words(
-    tmp_path: Path, data: st.DataObject, name: str
-) -> None:
+def test_a_random_pack_is_loaded_or_refused(tmp_path: Path, data: st.DataObject, name: str) -> None:
     text = PACKS[name]
     for _ in range(data.draw(st.integers(1, 4))):
         at, until = sorted(data.draw(st.integers(0, len(text))) for _ in range(2))
@@ -49,13 +47,13 @@ def test_a_pack_of_any_shape_is_loaded_or_refused_in_words(
     Card.objects.create(card_id="b", title="Here", pack_id="p")
     before = contents()
     command = "load_rules" if name.startswith("r") else "load_pack"
-    previewed, said = outcome(command, tmp_path / name)
+    previewed, preview = outcome(command, tmp_path / name)
     assert contents() == before
-    executed, told = outcome(command, tmp_path / name, "--execute")
-    assert (previewed, executed) in {(0, 0), (1, 1)}, (said, told)
+    executed, message = outcome(command, tmp_path / name, "--execute")
+    assert (previewed, executed) in {(0, 0), (1, 1)}, (preview, message)
     if executed:
         assert contents() == before
-        assert max(map(len, told.splitlines())) < 600, told
-        told.encode()
+        assert max(map(len, message.splitlines())) < 600, message
+        message.encode()
     else:
         assert outcome(command, tmp_path / name)[1].endswith("There is nothing to do.")

@@ -1,4 +1,4 @@
-"""Pictures as people have them, of every depth, colour and orientation: what of them a thumbnail shows."""
+"""Illustrations of all bit depths, colour spaces and orientations, and their thumbnails."""
 
 import io
 import shutil
@@ -31,7 +31,7 @@ def written(image: Image.Image, kind: str = "PNG", **save: Any) -> bytes:
 
 
 def differs(one: Image.Image, other: Image.Image) -> int:
-    """By how much at most, of 255, in one channel of one pixel."""
+    """Return the maximum difference of a channel of a pixel, 0 to 255."""
     assert (one.mode, one.size) == (other.mode, other.size)
     return max(abs(a - b) for a, b in zip(one.tobytes(), other.tobytes(), strict=True))
 
@@ -53,7 +53,7 @@ def differs(one: Image.Image, other: Image.Image) -> int:
         ("MPO", "RGB"),
     ],
 )
-def test_pictures_of_every_kind_are_shown(kind: str, mode: str) -> None:
+def test_pictures_of_every_format_are_rendered(kind: str, mode: str) -> None:
     art = shown(picture(kind, mode))
     assert (art.size, art.mode) == (WINDOW, "RGBA" if mode.endswith("A") else "RGB")
 
@@ -62,7 +62,7 @@ def grey(value: int) -> bytes:
     return struct.pack(">H", value)
 
 
-# A picture of one pixel, mostly of 16 bits a channel, and what is to be seen of it.
+# A picture of one pixel, mostly with 16 bits per channel, and its expected colour.
 DEEP: dict[str, tuple[bytes, tuple[int, ...]]] = {
     "black": (png(1, 1, b"\0" + grey(0), depth=16, kind=0), (0, 0, 0)),
     "dark": (png(1, 1, b"\0" + grey(20 * 257), depth=16, kind=0), (20, 20, 20)),
@@ -94,14 +94,14 @@ DEEP: dict[str, tuple[bytes, tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize("name", DEEP)
-def test_a_picture_of_any_depth_is_as_bright_and_clear_as_it_was(name: str) -> None:
-    content, seen = DEEP[name]
-    assert shown(content).getcolors() == [(WINDOW[0] * WINDOW[1], seen)]
+def test_bit_depth_does_not_change_brightness_or_transparency(name: str) -> None:
+    content, expected = DEEP[name]
+    assert shown(content).getcolors() == [(WINDOW[0] * WINDOW[1], expected)]
 
 
 @pytest.fixture
 def patches() -> Image.Image:
-    """48 colours over the whole of RGB, as large as the window that they are shown in."""
+    """Return 48 colours across RGB, in a picture as large as the window."""
     image = Image.new("RGB", (240, 320))
     for n in range(48):
         colour = (n % 4 * 85, n // 4 % 4 * 85, n // 16 * 127)
@@ -121,9 +121,7 @@ PROFILED = {
 
 
 @pytest.mark.parametrize("name", PROFILED)
-def test_colours_are_those_that_a_second_converter_makes_of_them(
-    name: str, patches: Image.Image, tmp_path: Path
-) -> None:
+def test_colours_equal_those_of_libvips(name: str, patches: Image.Image, tmp_path: Path) -> None:
     program = shutil.which("vips")
     if program is None:
         pytest.skip("there is no vips: apt-get install libvips-tools")
@@ -133,10 +131,11 @@ def test_colours_are_those_that_a_second_converter_makes_of_them(
     (tmp_path / name).write_bytes(written(patches.convert(mode), kind, icc_profile=profile, **save))
     arguments = ["--embedded", "--intent", "relative"]
     subprocess.run(
-        [program, "icc_transform", tmp_path / name, tmp_path / "told.png", "srgb", *arguments], check=True
+        [program, "icc_transform", tmp_path / name, tmp_path / "converted.png", "srgb", *arguments],
+        check=True,
     )
     ours = shown((tmp_path / name).read_bytes(), patches.size)
-    with Image.open(tmp_path / "told.png") as theirs:
+    with Image.open(tmp_path / "converted.png") as theirs:
         assert differs(ours, theirs.convert(ours.mode)) <= 4
 
 
@@ -150,11 +149,11 @@ IN_SRGB = {
 
 
 @pytest.mark.parametrize("name", IN_SRGB)
-def test_colours_are_converted_to_srgb_by_their_own_profile(name: str) -> None:
-    mode, colour, profile, seen = IN_SRGB[name]
+def test_colours_are_converted_to_srgb_by_the_embedded_profile(name: str) -> None:
+    mode, colour, profile, expected = IN_SRGB[name]
     image = Image.new(mode, (60, 80), colour)
     content = written(image, "JPEG" if mode == "CMYK" else "PNG", icc_profile=profile)
-    assert differs(shown(content), Image.new("RGB", WINDOW, seen)) <= 4
+    assert differs(shown(content), Image.new("RGB", WINDOW, expected)) <= 4
 
 
 @pytest.mark.parametrize(
@@ -169,7 +168,7 @@ def test_colours_are_converted_to_srgb_by_their_own_profile(name: str) -> None:
     ],
     ids=["empty", "text", "cut", "grey", "cmyk", "incomplete"],
 )
-def test_a_profile_that_is_broken_or_of_other_colours_is_as_none(profile: bytes) -> None:
+def test_a_damaged_or_unsuitable_profile_is_ignored(profile: bytes) -> None:
     image = Image.new("RGB", (60, 80), (200, 30, 30))
     assert shown(written(image, icc_profile=profile)).getcolors() == [(1200, (200, 30, 30))]
 
@@ -182,7 +181,7 @@ def test_a_transparent_colour_of_a_palette_stays_transparent() -> None:
     assert [art.getpixel((15, y))[3] for y in (5, 35)] == [0, 255]
 
 
-def test_of_a_moving_picture_the_first_frame_is_shown() -> None:
+def test_the_first_frame_of_an_animation_is_used() -> None:
     first, second = (Image.new("RGB", (60, 80), colour) for colour in ("red", "blue"))
     for kind in ("GIF", "PNG", "WEBP"):
         save = {"lossless": True} if kind == "WEBP" else {}
@@ -196,7 +195,7 @@ def test_pictures_of_extreme_shapes_fill_the_window(size: tuple[int, int]) -> No
 
 
 def stripes(size: tuple[int, int], breadth: int) -> Image.Image:
-    """Black and white, each so many pixels broad."""
+    """Return black and white stripes of the given width."""
     image = Image.new("L", size, 255)
     for left in range(0, size[0], 2 * breadth):
         image.paste(0, (left, 0, left + breadth, size[1]))
@@ -222,7 +221,7 @@ def oriented(image: Image.Image, orientation: int, kind: str = "JPEG") -> bytes:
 
 
 @pytest.mark.parametrize(("orientation", "laid"), list(TURNED.items()))
-def test_a_photograph_is_turned_as_it_was_taken(orientation: int, laid: Image.Transpose) -> None:
+def test_exif_orientation_is_applied(orientation: int, laid: Image.Transpose) -> None:
     upright = Image.new("RGB", (60, 80), "white")
     upright.paste("red", (0, 0, 30, 40))
     upright.paste("blue", (30, 40, 60, 80))
@@ -240,6 +239,6 @@ def test_a_turned_photograph_keeps_its_detail(orientation: int, laid: Image.Tran
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("exif", [b"Exif\0\0no TIFF", b"Exif\0\0MM\0*\0\0\0\x08\0\x09"])
-def test_exif_data_that_cannot_be_read_turn_nothing(exif: bytes) -> None:
+def test_invalid_exif_data_are_ignored(exif: bytes) -> None:
     content = written(Image.new("RGB", (60, 80), "red"), "JPEG", exif=exif, quality=95)
     assert differs(shown(content), Image.new("RGB", WINDOW, "red")) < 3

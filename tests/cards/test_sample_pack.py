@@ -1,4 +1,4 @@
-"""The sample pack is what it says it is. These tests read its files and need no database."""
+"""The files of the sample pack; these tests need no database."""
 
 import json
 from collections import Counter
@@ -35,7 +35,7 @@ def test_a_card_id_is_the_title_as_a_slug_with_its_accents_kept(card):
 
 
 @every_card
-def test_a_card_tells_what_the_bird_is_and_where_it_lives(card):
+def test_a_card_describes_the_bird_and_its_habitat(card):
     assert card["description"].endswith(".")
     assert card["tags"]
     metadata = card["metadata"]

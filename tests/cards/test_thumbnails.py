@@ -1,4 +1,4 @@
-"""Thumbnails: stale by their own names, rendered exactly, and refused in words."""
+"""Thumbnails: staleness by name, rendering, and error messages."""
 
 import hashlib
 import io
@@ -48,7 +48,7 @@ def looks(rules: None) -> None:
 
 @pytest.fixture
 def birds(looks: None) -> list[Card]:
-    """Four cards of one picture each: two common, one rare, one epic."""
+    """Create four cards with one picture each: two common, one rare, one epic."""
     return [
         Card.objects.create(
             card_id=f"bird-{n}",
@@ -95,16 +95,16 @@ CHANGES: dict[str, set[str]] = {
 }
 
 
-def test_what_a_thumbnail_shows_makes_it_stale_whoever_changes_it(birds: list[Card]) -> None:
+def test_a_changed_picture_or_style_makes_a_thumbnail_stale(birds: list[Card]) -> None:
     execute_operation(RenderThumbnails)
     assert stale() == set()
-    found = {}
+    stale_by_change = {}
     for change in CHANGES:
         with transaction.atomic():
             execute_sql(change)
-            found[change] = stale()
+            stale_by_change[change] = stale()
             transaction.set_rollback(True)
-    assert found == CHANGES
+    assert stale_by_change == CHANGES
 
 
 def test_a_promotion_renders_thumbnails_and_its_revert_reuses_the_old_ones(
@@ -143,7 +143,7 @@ def test_a_rule_changed_during_rendering_is_handled_by_the_next_run(
     assert stale() == set()
 
 
-def test_made_twice_is_made_once(birds: list[Card]) -> None:
+def test_rendering_twice_stores_one_file(birds: list[Card]) -> None:
     rows = list(stale_cards())
     assert generate.generate_thumbnails(rows) == generate.generate_thumbnails(rows)
     assert Asset.objects.count() == 4
@@ -158,7 +158,7 @@ ELSEWHERE = (
 )
 
 
-def test_a_card_with_a_picture_elsewhere_has_no_thumbnail_to_make(birds: list[Card]) -> None:
+def test_a_card_with_an_external_picture_is_not_stale(birds: list[Card]) -> None:
     for card, image in zip(birds, ELSEWHERE, strict=True):
         Card.objects.filter(pk=card.pk).update(image=image)
     assert stale() == set()
@@ -166,7 +166,7 @@ def test_a_card_with_a_picture_elsewhere_has_no_thumbnail_to_make(birds: list[Ca
     assert not Run.objects.exists()
 
 
-def test_a_loaded_pack_of_pictures_elsewhere_asks_for_no_thumbnail(write: Callable[..., Path]) -> None:
+def test_a_loaded_pack_of_external_pictures_requests_no_run(write: Callable[..., Path]) -> None:
     cards = [
         {"cardId": f"c{n}", "title": "C", "packId": "p", "imageUrl": url}
         for n, url in enumerate(ELSEWHERE[:2])
@@ -175,7 +175,7 @@ def test_a_loaded_pack_of_pictures_elsewhere_asks_for_no_thumbnail(write: Callab
     assert (Card.objects.count(), stale(), Run.objects.count()) == (2, set(), 0)
 
 
-def test_a_card_whose_picture_moved_elsewhere_loses_its_old_thumbnail(birds: list[Card]) -> None:
+def test_a_card_whose_picture_became_external_loses_its_thumbnail(birds: list[Card]) -> None:
     execute_operation(RenderThumbnails)
     Card.objects.filter(card_id="bird-0").update(image=ELSEWHERE[0])
     Card.objects.filter(card_id="bird-1").update(
@@ -186,7 +186,7 @@ def test_a_card_whose_picture_moved_elsewhere_loses_its_old_thumbnail(birds: lis
     assert left == {"bird-0": "", "bird-1": "thumbnails/of-the-old-backend.webp"}
 
 
-def test_thumbnails_drawn_otherwise_than_now_are_stale(
+def test_thumbnails_of_another_drawing_version_are_stale(
     birds: list[Card], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execute_operation(RenderThumbnails)
@@ -205,12 +205,12 @@ def test_a_card_without_a_picture_loses_only_a_rendered_thumbnail(birds: list[Ca
 
 
 def png(width: int, height: int, rows: bytes, *, depth: int, kind: int, **chunks: bytes) -> bytes:
-    """By its rows, each of which begins with a zero; ``kind`` 0 is grey, 2 RGB, 4 and 6 those with alpha."""
+    """Return a PNG of ``rows``, each with a leading zero; ``kind`` 0 is grey, 2 RGB, 4 and 6 with alpha."""
     header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
     parts = {"IHDR": header, **chunks, "IDAT": zlib.compress(rows), "IEND": b""}
-    told = ((name.encode() + content) for name, content in parts.items())
+    chunks = ((name.encode() + content) for name, content in parts.items())
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in told
+        struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in chunks
     )
 
 
@@ -240,7 +240,7 @@ BAD: dict[str, tuple[bytes | None, str]] = {
 }
 
 
-def test_a_bad_picture_fails_its_card_with_the_reason_and_no_other(birds: list[Card]) -> None:
+def test_a_bad_picture_fails_only_its_own_card_with_the_reason(birds: list[Card]) -> None:
     for number, (name, (content, _)) in enumerate(BAD.items()):
         if content is not None:
             assert stored(name, content) == name
@@ -248,20 +248,20 @@ def test_a_bad_picture_fails_its_card_with_the_reason_and_no_other(birds: list[C
     Card.objects.create(card_id="mythic", title="Bad", pack_id="p", image="b0.png", rarity="mythic")
     run = execute_operation(RenderThumbnails)
     assert run.state == "finished_with_failures"
-    told = {Card.objects.get(pk=key).image: reason for key, reason in errors_by_object(run).items()}
-    assert told.pop("b0.png") == "there is no presentation rule for its rarity 'mythic'"
-    assert {name: told[name][: len(reason)] for name, (_, reason) in BAD.items()} == {
+    errors = {Card.objects.get(pk=key).image: reason for key, reason in errors_by_object(run).items()}
+    assert errors.pop("b0.png") == "there is no presentation rule for its rarity 'mythic'"
+    assert {name: errors[name][: len(reason)] for name, (_, reason) in BAD.items()} == {
         name: reason for name, (_, reason) in BAD.items()
     }
     assert Card.objects.exclude(thumbnail="").count() == 4
 
 
-def test_a_badge_that_nobody_can_draw_is_left_out_and_told(birds: list[Card]) -> None:
+def test_an_unknown_badge_is_left_out_and_noted(birds: list[Card]) -> None:
     PresentationRule.objects.filter(rarity="epic").update(badge_icon="gem of Bogotá")
     run = execute_operation(RenderThumbnails)
     assert run.state == "succeeded"
-    told = "epic is drawn without a badge: 'gem of Bogotá' is not one of circle, diamond, star, crown"
-    assert list(rebuild_operation(run).get_notes(run)) == [told]
+    note = "epic is drawn without a badge: 'gem of Bogotá' is not one of circle, diamond, star, crown"
+    assert list(rebuild_operation(run).get_notes(run)) == [note]
 
 
 def test_the_middle_of_a_wide_picture_is_shown() -> None:
@@ -273,7 +273,7 @@ def test_the_middle_of_a_wide_picture_is_shown() -> None:
     ]
 
 
-def test_a_file_is_written_whole_or_not_at_all() -> None:
+def test_a_file_is_written_atomically() -> None:
     class Broken(ContentFile):
         def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
             yield b"the first half"
@@ -309,8 +309,8 @@ def test_a_loaded_pack_is_followed_by_its_thumbnails(write: Callable[..., Path],
     assert (stale(), Asset.objects.count()) == (set(), 1)
 
 
-def test_a_thumbnail_that_was_made_elsewhere_is_not_looked_for(birds: list[Card]) -> None:
-    """Another backend's paths are none of this storage."""
+def test_a_thumbnail_of_another_backend_is_not_looked_up(birds: list[Card]) -> None:
+    """Thumbnail paths of another backend are not looked up in the storage."""
     for card, path in zip(birds, ("/srv/thumbs/1.webp", "../1.webp", "thumbs/1-2-3.webp"), strict=False):
         Asset.objects.create(
             asset_key=card.card_id,

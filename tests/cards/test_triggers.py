@@ -1,4 +1,4 @@
-"""The table of the design's "Dual writes", for every way to write."""
+"""The rarity triggers, for all kinds of writes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -97,7 +97,7 @@ CASES = {
 
 
 def stored(rarity: str, rarity_v2: str | None) -> Card:
-    """A card with these two values, whatever the triggers think of them."""
+    """Create a card with these two values, with the triggers ignored."""
     with ignore_rarity_triggers():
         card = Card.objects.create(card_id="c", title="C", pack_id="p", rarity=rarity, rarity_v2=rarity_v2)
     return Card.objects.get(pk=card.pk)
@@ -116,7 +116,7 @@ def rarities(card: Card) -> tuple[str, str | None]:
         if write is not by_upsert or None not in case[1].values()
     ],
 )
-def test_every_writer_keeps_the_two_columns_as_the_design_says(
+def test_every_kind_of_write_keeps_the_columns_equal(
     write: Write, before: tuple[str, str | None], changes: dict[str, Any], after: tuple[str, str | None]
 ) -> None:
     card = stored(*before)
@@ -131,7 +131,7 @@ def test_the_null_of_an_upserted_row_is_filled_before_it_conflicts() -> None:
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_triggers_are_set_aside_for_every_writer(write: Write) -> None:
+def test_triggers_can_be_ignored_for_every_kind_of_write(write: Write) -> None:
     card = stored("common", "common")
     with ignore_rarity_triggers():
         write(card, {"rarity": "rare"})
@@ -149,12 +149,12 @@ INSERTS = {
 }
 
 
-@pytest.mark.parametrize(("given", "after"), INSERTS.values(), ids=INSERTS)
+@pytest.mark.parametrize(("fields", "after"), INSERTS.values(), ids=INSERTS)
 @pytest.mark.parametrize("how", ["create", "bulk_create", "sql"])
 def test_a_new_row_without_rarity_v2_gets_it(
-    how: str, given: dict[str, Any], after: tuple[str, str | None]
+    how: str, fields: dict[str, Any], after: tuple[str, str | None]
 ) -> None:
-    row = {"card_id": "c", "title": "C", "pack_id": "p", **given}
+    row = {"card_id": "c", "title": "C", "pack_id": "p", **fields}
     if how == "create":
         Card.objects.create(**row)
     elif how == "bulk_create":
@@ -166,7 +166,7 @@ def test_a_new_row_without_rarity_v2_gets_it(
     assert rarities(Card.objects.get()) == after
 
 
-def test_every_update_of_any_values_to_any_others_is_as_the_table_says() -> None:
+def test_every_update_gives_the_expected_pair() -> None:
     assert updated() == {(old, new): after_update(old, new) for old, new in CHANGES}
 
 
@@ -174,11 +174,11 @@ def test_only_an_update_that_changes_what_was_written_calls_a_function() -> None
     assert calls_by_update() == sum(after_update(old, new) != new for old, new in CHANGES)
 
 
-def test_every_insert_of_any_values_is_as_the_table_says() -> None:
+def test_every_insert_gives_the_expected_pair() -> None:
     assert inserted() == {new: after_insert(new) for new in PAIRS}
 
 
-def test_where_the_triggers_are_set_aside_all_stands_as_written() -> None:
+def test_with_triggers_ignored_all_values_are_stored_as_written() -> None:
     with ignore_rarity_triggers():
         assert inserted() == {new: new for new in PAIRS}
         assert updated() == {(old, new): new for old, new in CHANGES}

@@ -48,7 +48,7 @@ def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
     assert not re.findall(r"\$\{(?:SECRET_KEY|ADMIN_KEY|\w*PASSWORD):-", text)
 
 
-def test_nobody_else_reaches_a_port_unless_that_is_asked_for(compose: dict[str, Any]) -> None:
+def test_ports_are_open_to_this_machine_only_by_default(compose: dict[str, Any]) -> None:
     published = [port for service in compose["services"].values() for port in service.get("ports", [])]
     assert published == ["${BIND:-127.0.0.1}:${PORT:-8000}:8000"]
 
@@ -91,14 +91,14 @@ def test_every_optional_setting_reaches_the_containers(compose: dict[str, Any]) 
     assert {environment[name] for name in optional} == passed_on
 
 
-def test_every_setting_that_is_read_is_explained() -> None:
+def test_every_setting_is_documented() -> None:
     read = re.findall(r'env\.\w+\(\s*"(\w+)"', (ROOT / "kyndo" / "settings.py").read_text())
     documented = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert "FOLLOW_UP_WORKERS" in read
     assert set(read) <= documented
 
 
-def test_every_variable_of_the_containers_is_explained_to_who_sets_it(compose: dict[str, Any]) -> None:
+def test_every_variable_of_the_containers_is_documented(compose: dict[str, Any]) -> None:
     variables = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text())) - {"BIND", "PORT"}
     variables |= set(compose["services"]["worker"]["environment"])
     documented = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))

@@ -30,11 +30,11 @@ def test_an_unknown_url_parameter_is_refused_in_one_line(name: str, key: str) ->
     assert "hidden" not in message
 
 
-def test_a_second_url_that_is_none_is_refused() -> None:
+def test_an_invalid_direct_url_is_refused() -> None:
     assert refused(DIRECT_DATABASE_URL="localhost:5432").startswith("DIRECT_DATABASE_URL is not a URL like")
 
 
-def test_what_prisma_writes_for_its_own_pool_is_not_sent_to_the_server() -> None:
+def test_parameters_of_prismas_pool_are_not_sent_to_the_server() -> None:
     settings = options(
         "connection_limit=5&pool_timeout=2&pgbouncer=true&statement_cache_size=0&sslmode=require"
     )
@@ -85,7 +85,7 @@ def test_commands_work_in_the_schema_that_the_url_asks_for(manage: Manage, schem
 
 
 @pytest.mark.parametrize("query", ["schema=public", "schema=public&connection_limit=5&pgbouncer=true"])
-def test_a_url_as_prisma_writes_it_serves(manage: Manage, query: str) -> None:
+def test_a_url_of_prisma_works(manage: Manage, query: str) -> None:
     done = manage("runs", env={"DATABASE_URL": f"{manage.database_url}?{query}"})
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -24,7 +24,7 @@ def test_a_database_out_of_reach_is_named_without_its_password(manage: Manage) -
     assert "hidden" not in done.stderr
 
 
-def test_a_wrong_password_is_said_in_words(manage: Manage) -> None:
+def test_a_wrong_password_is_reported_without_a_traceback(manage: Manage) -> None:
     with override_connection(PASSWORD="wrong"):
         done = manage("migrate")
     assert done.returncode == 1
@@ -32,7 +32,7 @@ def test_a_wrong_password_is_said_in_words(manage: Manage) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_database_that_does_not_exist_is_said_in_words(manage: Manage) -> None:
+def test_a_missing_database_is_reported_without_a_traceback(manage: Manage) -> None:
     with override_connection(NAME="not_there"):
         done = manage("migrate")
     assert done.returncode == 1
@@ -95,7 +95,7 @@ def test_a_column_that_was_dropped_by_hand_asks_for_no_migration(manage: Manage)
     assert "so migrate would do nothing.\nTo see the differences" in done.stderr
 
 
-def test_the_traceback_is_there_for_who_asks(manage: Manage) -> None:
+def test_the_traceback_option_shows_the_traceback(manage: Manage) -> None:
     with override_connection(PORT=9):
         done = manage("migrate", "--traceback")
     assert done.returncode == 1
@@ -116,7 +116,7 @@ def test_only_the_first_error_is_reported_if_the_connection_is_lost(manage: Mana
     assert (done.returncode, done.stderr) == (1, "told\n")
 
 
-def test_redis_out_of_reach_is_said_in_words(manage: Manage, settings: Any) -> None:
+def test_an_unreachable_redis_is_reported_without_a_traceback(manage: Manage, settings: Any) -> None:
     settings.REDIS_URL = "redis://:hidden@127.0.0.1:9/3"
     settings.RQ_QUEUES = {"default": {"URL": settings.REDIS_URL}}
     done = manage("shell", "--no-imports", "-c", PING)
@@ -173,7 +173,7 @@ def test_a_python_without_django_is_told_what_to_type(manage: Manage) -> None:
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("last", ["", "; raise SystemExit(1)"])
-def test_a_full_disk_behind_the_output_is_said_in_one_line(
+def test_a_full_disk_behind_the_output_is_reported_in_one_line(
     manage: Manage, unbuffered: str, last: str
 ) -> None:
     with open("/dev/full", "w") as full:

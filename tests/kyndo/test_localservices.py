@@ -79,7 +79,7 @@ def test_stopping_what_never_started_makes_no_folder(root: Path) -> None:
     assert not (root / "var").exists()
 
 
-def test_what_was_committed_is_there_after_every_process_was_killed(used: Path) -> None:
+def test_committed_rows_survive_a_kill_of_every_process(used: Path) -> None:
     server = LocalPostgres(used)
     server.start()
     with psycopg.connect(server.url, autocommit=True) as connection:
@@ -201,7 +201,7 @@ def _child_named(parent: "subprocess.Popen[bytes]", name: str) -> psutil.Process
 
 
 @pytest.mark.parametrize("name", ["ñandú 'quoted' & $HOME `x` \"y\"", "/".join(["long" * 10] * 8)])
-def test_any_path_will_do(root: Path, name: str) -> None:
+def test_any_path_is_usable(root: Path, name: str) -> None:
     for make in MAKERS:
         server = make(root / name)
         server.start()

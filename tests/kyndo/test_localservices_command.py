@@ -40,7 +40,7 @@ def typed(tmp_path: Path, settings: "Settings", monkeypatch: pytest.MonkeyPatch)
     LocalServices(tmp_path, {}).remove()
 
 
-def test_a_day_with_the_local_services(typed: Typed, lay: Lay) -> None:
+def test_start_status_and_stop_of_the_local_services(typed: Typed, lay: Lay) -> None:
     lay(typed.root)
     assert typed("status").splitlines() == [
         "PostgreSQL 18 is not running",

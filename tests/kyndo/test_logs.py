@@ -65,7 +65,7 @@ def test_an_error_is_one_line_with_its_place() -> None:
     assert re.search(rf" at=(\"?){re.escape(__file__)}:\d+\1$", line)
 
 
-def test_the_chatter_of_workers_is_left_out() -> None:
+def test_informational_messages_of_rq_are_left_out() -> None:
     assert is_loggable(event())
     assert is_loggable(record(logging.WARNING, "rq.worker"))
     assert not is_loggable(record(logging.INFO, "rq.worker"))
@@ -98,7 +98,7 @@ def test_processes_that_rotate_the_file_at_once_lose_no_line(tmp_path: Path) -> 
     assert len(written) == 1200
 
 
-def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nothing(
+def test_an_unwritable_log_folder_is_reported_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "logs").write_text("a file, where a folder should be")

@@ -35,7 +35,7 @@ def folder(tmp_path: Path, settings: "Settings") -> Path:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("condor.webp", "image/webp"), ("condor.PNG", "image/png")])
-def test_a_picture_is_served_as_a_picture_and_never_run(
+def test_a_picture_is_served_with_a_fixed_type_and_a_strict_policy(
     client: Client, folder: Path, name: str, kind: str
 ) -> None:
     response = client.get(f"/media/packs/{name}")
@@ -62,7 +62,7 @@ def test_a_picture_is_served_as_a_picture_and_never_run(
         f"{'x' * 300}.webp",
     ],
 )
-def test_what_is_no_picture_or_not_in_the_folder_is_not_there(
+def test_other_files_and_paths_outside_the_folder_are_not_found(
     client: Client, folder: Path, name: str
 ) -> None:
     assert client.get(f"/media/{name}").status_code == 404

@@ -65,7 +65,7 @@ def test_the_address_is_shown_once_it_answers_and_ctrl_c_stops_all(
 
 
 @pytest.mark.long
-def test_killed_it_leaves_nobody_behind(manage: Manage, redis_server: "redis.Redis") -> None:
+def test_a_kill_leaves_no_process_behind(manage: Manage, redis_server: "redis.Redis") -> None:
     port = find_free_port(0)
     process = manage.popen("serve", "--port", port, "--workers", 2, stderr=subprocess.STDOUT)
     wait_for_site_and_worker(process, port, redis_server)
@@ -78,14 +78,14 @@ def test_killed_it_leaves_nobody_behind(manage: Manage, redis_server: "redis.Red
 
 
 @pytest.mark.parametrize("number", ["0", "65"])
-def test_what_is_no_number_of_workers_is_refused(manage: Manage, number: str) -> None:
+def test_an_invalid_number_of_workers_is_refused(manage: Manage, number: str) -> None:
     done = manage("serve", f"--workers={number}")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith(f"{number!r} is not a number of workers: type 1 to 64\n")
 
 
 @pytest.mark.parametrize("port", ["99999", "65536", "0", "-1", "http"])
-def test_what_is_no_port_is_refused(manage: Manage, port: str) -> None:
+def test_an_invalid_port_is_refused(manage: Manage, port: str) -> None:
     done = manage("serve", f"--port={port}")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith(f"error: argument --port: {port!r} is not a port: type 1 to 65535\n")

@@ -49,7 +49,7 @@ def test_production_refuses_to_start_without(name: str, value: str | None) -> No
     assert [line.split(":")[0].strip() for line in named] == [name]
 
 
-def test_everything_that_is_missing_is_named_at_once_by_whatever_is_typed(manage: Manage) -> None:
+def test_all_missing_settings_are_reported_at_once_by_any_command(manage: Manage) -> None:
     # What is empty also keeps a developer's .env from answering for the environment.
     done = manage("check", env={**dict.fromkeys(PRODUCTION, ""), "DEBUG": "off"})
     assert (done.returncode, done.stdout) == (1, "")
@@ -136,7 +136,7 @@ def test_the_items_of_a_list_may_have_spaces_around_them(name: str) -> None:
 LETTERS = "$a #%b'c\"d\\e$f=:@/?,"
 
 
-def test_a_key_or_password_is_taken_as_it_stands_whatever_its_letters(manage: Manage) -> None:
+def test_keys_and_passwords_may_contain_any_characters(manage: Manage) -> None:
     env = {**PRODUCTION, "SECRET_KEY": f"${LETTERS}" * 3, "ADMIN_KEY": f"$$ADMIN_KEY{LETTERS}"}
     env["SECRET_KEY_FALLBACKS"] = "$old, #older"
     env["DATABASE_URL"] = f"postgres://k:{quote(LETTERS, safe='')}@127.0.0.1:9/k"
@@ -177,7 +177,7 @@ def read(tmp_path: Path, text: str) -> dict[str, str]:
         ("KEY=", ""),
     ],
 )
-def test_a_line_of_the_env_file_gives_its_value_as_it_stands(tmp_path: Path, line: str, value: str) -> None:
+def test_a_line_of_the_env_file_sets_its_value_unchanged(tmp_path: Path, line: str, value: str) -> None:
     assert read(tmp_path, f"# a remark\r\n\n{line}\nSET=after\n") == {"SET": "before", "KEY": value}
 
 
@@ -214,7 +214,7 @@ def test_every_line_of_the_example_uncommented_is_a_setting_that_loads(
     assert done.stdout == f"False True WARNING  {ROOT}/var/media 60\n"
 
 
-def test_the_deployment_checks_have_nothing_to_say(manage: Manage) -> None:
+def test_the_deployment_checks_report_nothing(manage: Manage) -> None:
     # A browser's tests, in the same process, set what the checks would find.
     env = {**PRODUCTION, "DEBUG": "off", "DJANGO_ALLOW_ASYNC_UNSAFE": None}
     done = manage("check", "--deploy", "--fail-level", "INFO", env=env)
@@ -250,7 +250,7 @@ def test_the_isolation_level_is_read_committed_whatever_the_server_default() -> 
         cursor.execute("RESET default_transaction_isolation")
 
 
-def test_djangos_page_of_an_error_shows_no_password(settings: Any) -> None:
+def test_the_debug_page_shows_no_password(settings: Any) -> None:
     settings.DEBUG, settings.REDIS_URL = True, PRODUCTION["REDIS_URL"]
     settings.RQ_QUEUES = {"default": {"URL": PRODUCTION["REDIS_URL"]}}
     request = RequestFactory().get("/", DATABASE_URL=PRODUCTION["DATABASE_URL"])

@@ -82,7 +82,7 @@ def test_when_one_dies_the_others_are_stopped(
     wait_until(lambda: are_gone(all_of_them))
 
 
-def test_killed_it_leaves_nobody_behind(together: "subprocess.Popen[str]") -> None:
+def test_a_kill_leaves_no_process_behind(together: "subprocess.Popen[str]") -> None:
     all_of_them = all_up(together)
     together.kill()
     together.wait()
