@@ -7,7 +7,7 @@ from cards.sample.art.pen import Fade, Pen, darker, lighter
 
 
 def frailejon(pen: Pen, x: float, base: float, height: float, colour: str, bloom: str | None = None) -> None:
-    """The páramo's grey-leaved giant: a trunk in its coat of dead leaves under a rosette."""
+    """Draw the páramo's grey-leaved giant: a trunk in its coat of dead leaves under a rosette."""
     size = height / 200
     trunk, shade = darker(colour, 0.55), darker(colour, 0.3)
     stem = pen.at(x, base, size)
@@ -47,7 +47,7 @@ def wax_palm(pen: Pen, x: float, base: float, height: float, colour: str, trunk:
 def palm_frond(
     pen: Pen, x: float, y: float, angle: float, length: float, colour: str, droop: float = 40
 ) -> None:
-    """A feathered frond that arches from a point."""
+    """Draw a feathered frond that arches from a point."""
     side = 1 if angle < 90 else -1
     spine = smooth(
         [(x, y), toward(x, y, angle, length * 0.5), toward(x, y, angle - side * droop * 0.6, length)],
@@ -66,7 +66,7 @@ def palm_frond(
 
 
 def broad_leaf(pen: Pen, x: float, y: float, angle: float, length: float, colour: str, ribs: int = 6) -> None:
-    """A banana or heliconia leaf with its ribs."""
+    """Draw a banana or heliconia leaf with its ribs."""
     width = length * 0.36
     blade = leaf(x, y, angle, length, width, 10)
     pen.fill(blade, Fade(darker(colour, 0.28), colour, (x, y), toward(x, y, angle, length)))
@@ -85,7 +85,7 @@ def broad_leaf(pen: Pen, x: float, y: float, angle: float, length: float, colour
 
 
 def monstera(pen: Pen, x: float, y: float, angle: float, size: float, colour: str) -> None:
-    """A split leaf, drawn as lobes around its rib."""
+    """Draw a split leaf, drawn as lobes around its rib."""
     for share, reach in ((0.05, 0.5), (0.22, 0.62), (0.4, 0.6), (0.58, 0.5), (0.76, 0.36)):
         root = toward(x, y, angle, size * share)
         for turn in (66, -66):
@@ -98,7 +98,7 @@ def monstera(pen: Pen, x: float, y: float, angle: float, size: float, colour: st
 
 
 def fern(pen: Pen, x: float, y: float, angle: float, length: float, colour: str) -> None:
-    """A fern that curls over at its tip."""
+    """Draw a fern that curls over at its tip."""
     side = 1 if angle < 90 else -1
     spine = smooth(
         [(x, y), toward(x, y, angle, length * 0.55), toward(x, y, angle - side * 22, length)], closed=False
@@ -115,7 +115,7 @@ def fern(pen: Pen, x: float, y: float, angle: float, length: float, colour: str)
 def reeds(
     pen: Pen, rng: Random, x: float, base: float, height: float, colour: str, cattail: str | None = None
 ) -> None:
-    """A clump of reeds; with cattails when their colour is given."""
+    """Draw a clump of reeds; with cattails when their colour is given."""
     for blade in range(7):
         angle = 90 + (blade - 3) * 7 + rng.uniform(-3, 3)
         length = height * rng.uniform(0.65, 1)
@@ -131,7 +131,7 @@ def reeds(
 
 
 def cactus(pen: Pen, x: float, base: float, height: float, colour: str) -> None:
-    """A candelabra cactus of La Guajira."""
+    """Draw a candelabra cactus of La Guajira."""
     width = height * 0.13
     for path, wide in (
         ([(x, base), (x, base - height)], width),
@@ -159,7 +159,7 @@ def cactus(pen: Pen, x: float, base: float, height: float, colour: str) -> None:
 
 
 def lily_pad(pen: Pen, x: float, y: float, radius: float, colour: str) -> None:
-    """A floating leaf, seen at a slant."""
+    """Draw a floating leaf, seen at a slant."""
     pen.fill(oval(x, y + radius * 0.07, radius, radius * 0.26), darker(colour, 0.45))
     pen.fill(oval(x, y, radius, radius * 0.26), colour)
     for angle in range(10, 360, 35):
@@ -168,14 +168,14 @@ def lily_pad(pen: Pen, x: float, y: float, radius: float, colour: str) -> None:
 
 
 def flower(pen: Pen, x: float, y: float, radius: float, colour: str, heart: str) -> None:
-    """A round flower."""
+    """Draw a round flower."""
     for angle in range(0, 360, 60):
         pen.fill(petal(x, y, angle + 12, radius, radius * 0.7), colour)
     pen.dot(x, y, radius * 0.28, heart)
 
 
 def trumpet(pen: Pen, x: float, y: float, angle: float, length: float, colour: str) -> None:
-    """A hanging tubular flower of the high Andes; its mouth lies at the far end."""
+    """Draw a hanging tubular flower of the high Andes; its mouth lies at the far end."""
     bell = pen.at(x, y, length / 100, -angle)
     bell.fill(
         "0,-5! 50,-8 78,-13 108,-30! 100,-8 106,0! 100,8 108,30! 78,13 50,8 0,5!",
@@ -186,7 +186,7 @@ def trumpet(pen: Pen, x: float, y: float, angle: float, length: float, colour: s
 
 
 def heliconia(pen: Pen, x: float, y: float, size: float, colour: str, tip: str, flip: bool = False) -> None:
-    """A hanging heliconia: red bracts edged in yellow on a zigzag stem."""
+    """Draw a hanging heliconia: red bracts edged in yellow on a zigzag stem."""
     stem = pen.at(x, y, size / 100, 0, flip)
     for row in range(6):
         side = 1 if row % 2 else -1
@@ -197,7 +197,7 @@ def heliconia(pen: Pen, x: float, y: float, size: float, colour: str, tip: str, 
 
 
 def bromeliad(pen: Pen, x: float, y: float, size: float, colour: str, heart: str) -> None:
-    """A tank plant that sits on a branch."""
+    """Draw a tank plant that sits on a branch."""
     for angle in (8, 30, 52, 74, 106, 128, 150, 172):
         pen.fill(leaf(x, y, angle, size, size * 0.2, (90 - angle) * -0.25), darker(colour, 0.18))
     for angle in (45, 68, 90, 112, 135):
@@ -207,7 +207,7 @@ def bromeliad(pen: Pen, x: float, y: float, size: float, colour: str, heart: str
 
 
 def tree(pen: Pen, x: float, base: float, height: float, colour: str, trunk: str) -> None:
-    """A round garden tree in three tones."""
+    """Draw a round garden tree in three tones."""
     pen.line([(x, base), (x, base - height * 0.6)], height * 0.07, trunk, height * 0.04)
     for dx, dy, radius, tone in (
         (-0.2, 0.62, 0.24, 0.12),
@@ -228,7 +228,7 @@ def grass(pen: Pen, rng: Random, left: float, right: float, base: float, height:
 
 
 def branch(pen: Pen, path: str, width: float, colour: str, moss: str | None = None) -> None:
-    """A bough with a lit upper edge, mossy when a colour is given."""
+    """Draw a bough with a lit upper edge, mossy when a colour is given."""
     spine = curve(path, closed=False)
     pen.line(spine, width, colour, width * 0.5)
     pen.line(

@@ -37,7 +37,7 @@ class Portrait:
 
 
 def blossom(mood: Mood, accent: str, sun: str | None = None) -> Mood:
-    """The mood with flowers (and a sun) of other colours, so that the bird stands out."""
+    """Return the mood with flowers (and a sun) of other colours, so that the bird stands out."""
     return replace(mood, accent=accent, sun=sun or mood.sun)
 
 

@@ -47,7 +47,7 @@ def _segment(points: Outline, corners: Sequence[bool], at: int, closed: bool) ->
 
 @lru_cache(maxsize=4096)
 def curve(text: str, closed: bool = True) -> tuple[Point, ...]:
-    """A smooth curve through the points of "x,y x,y! ..."; a point with "!" is a corner."""
+    """Return a smooth curve through the points of "x,y x,y! ..."; a point with "!" is a corner."""
     tokens = text.split()
     corners = [token.endswith("!") for token in tokens]
     points = [(float(x), float(y)) for x, y in (token.rstrip("!").split(",") for token in tokens)]
@@ -55,7 +55,7 @@ def curve(text: str, closed: bool = True) -> tuple[Point, ...]:
 
 
 def smooth(points: Outline, corners: Sequence[bool] | None = None, closed: bool = True) -> tuple[Point, ...]:
-    """A smooth curve through the points."""
+    """Return a smooth curve through the points."""
     sharp = corners or [False] * len(points)
     segments = range(len(points) if closed else len(points) - 1)
     path = [point for at in segments for point in _segment(points, sharp, at, closed)]
@@ -63,7 +63,7 @@ def smooth(points: Outline, corners: Sequence[bool] | None = None, closed: bool 
 
 
 def oval(x: float, y: float, rx: float, ry: float | None = None, turn: float = 0) -> list[Point]:
-    """An ellipse around (x, y), turned by so many degrees."""
+    """Return an ellipse around (x, y), turned by ``turn`` degrees."""
     ry = rx if ry is None else ry
     cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
     ring = [(rx * math.cos(a), ry * math.sin(a)) for a in (math.tau * i / 72 for i in range(72))]
@@ -71,12 +71,12 @@ def oval(x: float, y: float, rx: float, ry: float | None = None, turn: float = 0
 
 
 def box(left: float, top: float, right: float, bottom: float) -> list[Point]:
-    """A rectangle."""
+    """Return a rectangle."""
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
 def ribbon(path: Outline, start: float, end: float) -> list[Point]:
-    """The path as a band whose width goes from start to end."""
+    """Return the path as a band whose width goes from start to end."""
     left, right = [], []
     for at, (x, y) in enumerate(path):
         dx, dy = _direction(path[max(at - 1, 0)], path[min(at + 1, len(path) - 1)])
@@ -87,12 +87,12 @@ def ribbon(path: Outline, start: float, end: float) -> list[Point]:
 
 
 def toward(x: float, y: float, angle: float, length: float) -> Point:
-    """The point at a distance from (x, y); 0 degrees points right, 90 points up."""
+    """Return the point at a distance from (x, y); 0 degrees points right, 90 points up."""
     return x + length * math.cos(math.radians(angle)), y - length * math.sin(math.radians(angle))
 
 
 def leaf(x: float, y: float, angle: float, length: float, width: float, bend: float = 0) -> tuple[Point, ...]:
-    """A pointed leaf or feather that grows from (x, y); bend turns its tip, in degrees."""
+    """Return a pointed leaf or feather that grows from (x, y); bend turns its tip, in degrees."""
     tip = toward(x, y, angle + bend, length)
     belly = toward(x, y, angle + bend * 0.3, length * 0.45)
     one, two = (toward(*belly, angle + bend * 0.5 + side, width / 2) for side in (90, -90))
@@ -102,7 +102,7 @@ def leaf(x: float, y: float, angle: float, length: float, width: float, bend: fl
 def petal(
     x: float, y: float, angle: float, length: float, width: float, bend: float = 0
 ) -> tuple[Point, ...]:
-    """A feather with a round end that grows from (x, y)."""
+    """Return a feather with a round end that grows from (x, y)."""
     middle = toward(x, y, angle + bend * 0.4, length * 0.6)
     end = toward(x, y, angle + bend, length)
     near = toward(x, y, angle + bend * 0.9, length * 0.9)

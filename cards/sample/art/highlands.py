@@ -63,7 +63,7 @@ def cloud_forest_back(pen: Pen, mood: Mood, rng: Random) -> None:
 
 
 def mossy_trunk(pen: Pen, mood: Mood, rng: Random, x: float, width: float) -> None:
-    """A trunk from edge to edge, with moss, bromeliads and lianas."""
+    """Draw a trunk from edge to edge, with moss, bromeliads and lianas."""
     lean, colour = rng.uniform(-22, 22), mix(mood.near, mood.front, 0.4 if width > 30 else 0.1)
     spine = smooth([(x + lean, -20), (x, 260), (x + lean * 0.4, 560), (x, 830)], closed=False)
     pen.line(spine, width * 0.8, colour, width)

@@ -10,7 +10,7 @@ from cards.sample.art.pen import HEIGHT, WIDTH, Fade, Pen, darker, lighter, mix
 
 
 def sky(pen: Pen, mood: Mood, x: float = 300, y: float = 290, radius: float = 190) -> None:
-    """The sky and its disc with two faint rings."""
+    """Draw the sky and its disc with two faint rings."""
     pen.fill(box(-2, -2, WIDTH + 2, HEIGHT + 2), Fade(mood.high, mood.low, (0, 0), (0, 620)))
     if mood.rays:
         for angle in range(0, 360, 15):
@@ -24,7 +24,7 @@ def sky(pen: Pen, mood: Mood, x: float = 300, y: float = 290, radius: float = 19
 
 
 def stars(pen: Pen, rng: Random, colour: str, count: int = 46) -> None:
-    """A night sky's stars."""
+    """Draw a night sky's stars."""
     for _ in range(count):
         pen.dot(rng.uniform(0, WIDTH), rng.uniform(0, 470), rng.choice((1.2, 1.6, 2.4)), colour, 0.8)
 
@@ -32,7 +32,7 @@ def stars(pen: Pen, rng: Random, colour: str, count: int = 46) -> None:
 def ridge(
     pen: Pen, rng: Random, y: float, rise: float, colour: str, peaks: int = 4, fade: str | None = None
 ) -> None:
-    """A soft line of hills from edge to edge."""
+    """Draw a soft line of hills from edge to edge."""
     step = (WIDTH + 160) / peaks
     crest = [
         (-120 + i * step / 2, y - (rise if i % 2 else 0) * rng.uniform(0.55, 1)) for i in range(peaks * 2 + 3)
@@ -67,7 +67,7 @@ def peaks(
 
 
 def cloud(pen: Pen, x: float, y: float, width: float, colour: str, alpha: float = 0.9) -> None:
-    """A flat-bottomed cloud of rounded bars."""
+    """Draw a flat-bottomed cloud of rounded bars."""
     for dx, dy, share in ((0, 0, 1.0), (0.14, -0.09, 0.6), (-0.12, 0.09, 0.62)):
         half, high = width * share / 2, width * 0.052
         middle = x + dx * width
@@ -84,7 +84,7 @@ def cloud(pen: Pen, x: float, y: float, width: float, colour: str, alpha: float 
 
 
 def mist(pen: Pen, y: float, height: float, colour: str, alpha: float = 0.55) -> None:
-    """A band of mist that is thickest at its lower edge."""
+    """Draw a band of mist that is thickest at its lower edge."""
     for share in range(6):
         wave = [(x, y + height * share / 6 + 9 * math.sin(x / 90 + share)) for x in range(-20, 640, 20)]
         pen.fill([*wave, (640, y + height), (-20, y + height)], colour, alpha / 6)

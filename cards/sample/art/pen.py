@@ -1,4 +1,4 @@
-"""The pen: fills outlines with flat colours and gradients, moved, turned, mirrored and clipped."""
+"""The pen, which fills transformed and clipped outlines with flat colours and gradients."""
 
 import math
 from collections.abc import Sequence
@@ -27,24 +27,24 @@ Paint = str | Fade
 
 
 def mix(first: str, last: str, share: float) -> str:
-    """The colour that lies so far between two."""
+    """Return the mix of two colours; ``share`` is that of the last, 0 to 1."""
     pairs = zip(ImageColor.getrgb(first)[:3], ImageColor.getrgb(last)[:3], strict=True)
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
 
 
 def darker(colour: str, share: float = 0.25) -> str:
-    """A shade of the colour: towards a warm night blue, never plain black."""
+    """Return a shade of the colour: towards a warm night blue, never plain black."""
     return mix(colour, "#101a2e", share)
 
 
 def lighter(colour: str, share: float = 0.25) -> str:
-    """A tint of the colour: towards warm paper."""
+    """Return a tint of the colour: towards warm paper."""
     return mix(colour, "#fff4dc", share)
 
 
 @dataclass(frozen=True)
 class Pen:
-    """Draws on one image. `at` and `within` give pens for a moved and a clipped space."""
+    """Draw on one image. `at` and `within` return pens for a moved and a clipped space."""
 
     image: Image.Image
     matrix: tuple[float, float, float, float, float, float]
@@ -52,11 +52,11 @@ class Pen:
 
     @classmethod
     def blank(cls, detail: int) -> "Pen":
-        """A pen on a new image, so many times larger than the finished one."""
+        """Return a pen on a new image, ``detail`` times larger than the finished one."""
         return cls(Image.new("RGB", (WIDTH * detail, HEIGHT * detail)), (detail, 0, 0, 0, detail, 0))
 
     def at(self, x: float, y: float, size: float = 1, turn: float = 0, flip: bool = False) -> "Pen":
-        """A pen whose origin lies at (x, y): turned clockwise in degrees, mirrored when flip is set."""
+        """Return a pen with its origin at (x, y), turned clockwise in degrees, mirrored if ``flip``."""
         cos, sin = size * math.cos(math.radians(turn)), size * math.sin(math.radians(turn))
         side = -1 if flip else 1
         a, b, c, d, e, f = self.matrix
@@ -71,7 +71,7 @@ class Pen:
         return replace(self, matrix=moved)
 
     def within(self, *outlines: Outline | str) -> "Pen":
-        """A pen that draws only inside the outlines."""
+        """Return a pen that draws only inside the outlines."""
         mask = Image.new("L", self.image.size)
         for outline in outlines:
             ImageDraw.Draw(mask).polygon(self._pixels(_points(outline)), fill=255)

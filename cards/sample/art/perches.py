@@ -13,7 +13,7 @@ def air(pen: Pen, mood: Mood) -> None:
 
 
 def bough(pen: Pen, mood: Mood) -> None:
-    """A bare bough with a few leaves."""
+    """Draw a bare bough with a few leaves."""
     wood = mix(WOOD, mood.front, 0.35)
     flora.branch(pen, "-420,52 -240,26 -90,16 60,18 220,2 420,-46", 30, wood)
     flora.branch(pen, "120,14 190,50 240,96 262,150", 13, wood)
@@ -31,7 +31,7 @@ def bough(pen: Pen, mood: Mood) -> None:
 
 
 def mossy(pen: Pen, mood: Mood) -> None:
-    """A mossy bough with bromeliads and ferns."""
+    """Draw a mossy bough with bromeliads and ferns."""
     flora.branch(
         pen,
         "420,60 250,34 90,16 -60,16 -220,30 -420,4",
@@ -45,7 +45,7 @@ def mossy(pen: Pen, mood: Mood) -> None:
 
 
 def twig(pen: Pen, mood: Mood) -> None:
-    """A thin flowering twig."""
+    """Draw a thin flowering twig."""
     wood = mix(WOOD, mood.front, 0.3)
     flora.branch(pen, "-420,96 -220,44 -60,12 60,8 190,-10 330,-62", 18, wood)
     flora.branch(pen, "150,-4 214,24 262,70", 10, wood)
@@ -63,7 +63,7 @@ def twig(pen: Pen, mood: Mood) -> None:
 
 
 def fruit(pen: Pen, mood: Mood) -> None:
-    """A bough with red berries, as at the forest edge."""
+    """Draw a bough with red berries, as at the forest edge."""
     wood = mix(WOOD, mood.front, 0.3)
     flora.branch(pen, "420,70 230,36 80,14 -60,16 -210,36 -420,30", 26, wood)
     for x, y, angle, length in (
@@ -81,7 +81,7 @@ def fruit(pen: Pen, mood: Mood) -> None:
 
 
 def rock(pen: Pen, mood: Mood) -> None:
-    """A lichened boulder."""
+    """Draw a lichened boulder."""
     stone = mix("#7f8488", mood.mid, 0.3)
     shape = "-210,300! -190,120 -130,30 -60,4 50,2 120,24 180,90 220,300!"
     pen.fill(shape, Fade(lighter(stone, 0.12), darker(stone, 0.4), (-40, 0), (60, 300)))
@@ -92,7 +92,7 @@ def rock(pen: Pen, mood: Mood) -> None:
 
 
 def post(pen: Pen, mood: Mood) -> None:
-    """A weathered fence post with its wire."""
+    """Draw a weathered fence post with its wire."""
     wood = mix("#8a7460", mood.front, 0.15)
     for y in (70, 150):
         pen.line(f"-420,{y + 20} -160,{y + 12} 0,{y} 200,{y + 14} 420,{y - 4}", 4, darker(wood, 0.45))
@@ -119,7 +119,7 @@ def piles(pen: Pen, mood: Mood) -> None:
 
 
 def stump(pen: Pen, mood: Mood) -> None:
-    """A broken, pale stump that the potoo continues."""
+    """Draw a broken, pale stump that the potoo continues."""
     bark = "#8f8273"
     pen.fill(
         "-64,420! -58,200 -52,60 -44,10! -24,26 -6,2! 12,18 34,-6! 52,22! 60,200 66,420!",
@@ -132,7 +132,7 @@ def stump(pen: Pen, mood: Mood) -> None:
 
 
 def trunk(pen: Pen, mood: Mood) -> None:
-    """A standing trunk at the right of a climbing bird."""
+    """Draw a standing trunk at the right of a climbing bird."""
     bark = mix("#7d6450", mood.front, 0.2)
     shape = "130,-680! 124,-300 116,0 108,420! 330,420! 318,0 312,-300 316,-680!"
     pen.fill(shape, Fade(lighter(bark, 0.15), darker(bark, 0.4), (116, 0), (320, 0)))
@@ -145,7 +145,7 @@ def trunk(pen: Pen, mood: Mood) -> None:
 
 
 def palm(pen: Pen, mood: Mood) -> None:
-    """The broken top of a wax palm's trunk, where parrots nest."""
+    """Draw the broken top of a wax palm's trunk, where parrots nest."""
     bark = "#d9d0bd"
     pen.fill(box(-64, 6, 64, 440), Fade(lighter(bark, 0.3), darker(bark, 0.35), (-64, 0), (64, 0)))
     for y in range(40, 440, 52):
@@ -155,7 +155,7 @@ def palm(pen: Pen, mood: Mood) -> None:
 
 
 def stalk(pen: Pen, mood: Mood) -> None:
-    """A flowering frailejón stalk, for a bird that clings."""
+    """Draw a flowering frailejón stalk, for a bird that clings."""
     flora.frailejon(pen.at(60, 400), 0, 0, 250, mood.leaf)
     stem = darker(mood.leaf, 0.35)
     for path in ("62,240 44,120 6,8 -60,-14", "50,140 110,40 150,-90 166,-216", "10,12 80,10 132,2"):
@@ -185,7 +185,7 @@ def lilies(pen: Pen, mood: Mood) -> None:
 
 
 def bank(pen: Pen, mood: Mood) -> None:
-    """A low bank with tufts and pebbles."""
+    """Draw a low bank with tufts and pebbles."""
     soil = mix(mood.near, "#8a6f4a", 0.3)
     shape = "-420,34! -200,6 0,-6 220,4 420,28! 420,84! 250,104 20,116 -240,100 -420,80!"
     pen.fill([(x, y + 12) for x, y in curve(shape)], darker(mood.front, 0.2), 0.45)
@@ -213,7 +213,7 @@ def trumpets(pen: Pen, mood: Mood) -> None:
 
 
 def bells(pen: Pen, mood: Mood) -> None:
-    """A spray of tubular flowers; the lowest opens near (200, -90)."""
+    """Draw a spray of tubular flowers; the lowest opens near (200, -90)."""
     flora.branch(pen, "420,-190 350,-180 290,-130 262,-60 270,40 300,160 310,420", 11, "#5f6b3f")
     for x, y, angle in ((276, -106, 168), (262, -60, 186), (264, 0, 196), (276, 66, 204)):
         flora.trumpet(pen, x, y, angle, 66, mood.accent)

@@ -9,7 +9,7 @@ Mark = tuple[str, Paint]
 
 
 def eye(pen: Pen, x: float, y: float, radius: float, iris: str = "#2a1a12", ring: str | None = None) -> None:
-    """An eye with its glint; a ring of bare skin when a colour is given."""
+    """Draw an eye with its glint; a ring of bare skin when a colour is given."""
     if ring:
         pen.dot(x, y, radius * 1.5, ring)
     pen.dot(x, y, radius, iris)
@@ -18,7 +18,7 @@ def eye(pen: Pen, x: float, y: float, radius: float, iris: str = "#2a1a12", ring
 
 
 def toes(pen: Pen, x: float, colour: str, size: float = 1, claw: str = "#2b2320") -> None:
-    """A foot that grips a perch at the height of the origin."""
+    """Draw a foot that grips a perch at the height of the origin."""
     foot = pen.at(x, 0, size)
     for dx in (-10, 2, 14):
         foot.line(curve(f"{dx * 0.4},-16 {dx},-6 {dx + 1},8", closed=False), 9, colour, 6)
@@ -26,12 +26,12 @@ def toes(pen: Pen, x: float, colour: str, size: float = 1, claw: str = "#2b2320"
 
 
 def leg(pen: Pen, path: str, width: float, colour: str) -> None:
-    """A leg from the belly to the perch."""
+    """Draw a leg from the belly to the perch."""
     pen.line(path, width, colour, width * 0.8)
 
 
 def talons(pen: Pen, x: float, colour: str, size: float = 1) -> None:
-    """A raptor's foot."""
+    """Draw a raptor's foot."""
     foot = pen.at(x, 0, size)
     for dx in (-22, 0, 22):
         foot.line(curve(f"{dx * 0.3},-26 {dx * 0.8},-12 {dx},6", closed=False), 17, colour, 12)
@@ -60,7 +60,7 @@ def fan(
 def scales(
     pen: Pen, area: tuple[float, float, float, float], size: float, colour: str, alpha: float = 0.5
 ) -> None:
-    """Rows of small crescent feathers over an area; clip the pen first."""
+    """Draw rows of small crescent feathers over an area; clip the pen first."""
     left, top, right, bottom = area
     row, y = 0, top
     while y < bottom:
@@ -90,7 +90,7 @@ def bars(
 
 
 def body(pen: Pen, outline: str, paint: Paint, marks: Sequence[Mark] = ()) -> Pen:
-    """A body with its marks and its shaded edge; gives the pen clipped to it."""
+    """Draw a body with its marks and its shaded edge; return the pen clipped to it."""
     pen.fill(outline, paint)
     inside = pen.within(outline)
     for mark, colour in marks:
@@ -100,7 +100,7 @@ def body(pen: Pen, outline: str, paint: Paint, marks: Sequence[Mark] = ()) -> Pe
 
 
 def round_shade(pen: Pen, outline: str, shift: Point = (-14, -16), alpha: float = 0.14) -> None:
-    """Darkens the edge of a body that the light does not reach."""
+    """Darken the edge of a body that the light does not reach."""
     points = curve(outline)
     moved = [(x + shift[0], y + shift[1]) for x, y in points]
     pen.within(outline).fill([*points, points[0], moved[0], *moved[::-1]], "#0f1730", alpha)
@@ -109,7 +109,7 @@ def round_shade(pen: Pen, outline: str, shift: Point = (-14, -16), alpha: float 
 def wing(
     pen: Pen, outline: str, paint: Paint, lines: Sequence[str], edge: str, marks: Sequence[Mark] = ()
 ) -> None:
-    """A folded wing: its colour, its marks, then the edges of its feathers."""
+    """Draw a folded wing: its colour, its marks, then the edges of its feathers."""
     shadow = [(x + 5, y + 9) for x, y in curve(outline)]
     pen.fill(shadow, "#0f1730", 0.2)
     pen.fill(outline, paint)
@@ -121,7 +121,7 @@ def wing(
 
 
 def coverts(pen: Pen, outline: str, area: str, span: tuple[float, float, float, float], edge: str) -> None:
-    """The small feathers of the shoulder: a lit patch with rows of scales."""
+    """Draw the small feathers of the shoulder: a lit patch with rows of scales."""
     shoulder = pen.within(outline).within(area)
     shoulder.fill(area, edge, 0.16)
     scales(shoulder, span, 30, edge, 0.6)

@@ -113,7 +113,7 @@ def parrotlet(pen: Pen) -> None:
 
 
 def parrotlets(pen: Pen) -> None:
-    """A pair that leans together: the female has no blue."""
+    """Draw a pair that leans together: the female has no blue."""
     mate = pen.at(112, 0, 0.95, 5, True)
     for at, angle in enumerate((252, 258)):
         plumage.fan(mate, (-58 + at * 6, -58), (angle,), (130,), 40, ("#63b04d" if at else "#4f9a48",))
@@ -126,7 +126,7 @@ def parrotlets(pen: Pen) -> None:
 
 
 def parrot_head(pen: Pen) -> None:
-    """The head of a flying scarlet macaw, seen from the side; its neck lies at the origin."""
+    """Draw the head of a flying scarlet macaw, seen from the side; its neck lies at the origin."""
     head = curve("-40,40 -36,-10 -20,-48 20,-66 58,-50 72,-16 52,14 40,44")
     pen.fill(head, Fade("#ef3a2c", "#cf2a22", (20, -60), (0, 50)))
     pen.fill("72,-36 36,-44 18,-20 26,8 54,14 76,-4", "#fbeee4")
