@@ -137,9 +137,8 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.cleaned_data[name] = text.replace("\n", "\r\n")
 
     def _check_conflicts(self) -> None:
-        with (
-            transaction.atomic()
-        ):  # The admin has a transaction open, so the lock is held until the row is saved.
+        # The admin has a transaction open, so the lock lasts until the row is saved.
+        with transaction.atomic():
             row = type(self.instance)._base_manager.select_for_update().filter(pk=self.instance.pk).first()
             current = None if row is None else _round_trip_json(self._read_stored_values(row))
         if current is None:

@@ -175,7 +175,7 @@ def list_cards(staff: Client, query: str) -> tuple[list[str], str]:
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "card_ids"),
     [
         ("", ["c4", "c3", "c2", "c1", "c0"]),
         ("?q=c3", ["c3"]),
@@ -187,9 +187,9 @@ def list_cards(staff: Client, query: str) -> tuple[list[str], str]:
         ("?q=nothing", []),
     ],
 )
-def test_cards_are_found_by_search_and_filters(staff: Client, query: str, found: list[str]) -> None:
+def test_cards_are_found_by_search_and_filters(staff: Client, query: str, card_ids: list[str]) -> None:
     five_cards()
-    assert list_cards(staff, query) == (found, str(len(found)))
+    assert list_cards(staff, query) == (card_ids, str(len(card_ids)))
 
 
 def five_cards() -> None:
@@ -206,9 +206,9 @@ def test_rows_beyond_the_counted_ones_are_estimated_and_not_paged(
     monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 3)
     monkeypatch.setattr(pagination.LargeTableAdmin, "list_per_page", 2)
     five_cards()
-    found, count = list_cards(staff, "?o=-2.3")
+    card_ids, count = list_cards(staff, "?o=-2.3")
     assert count.startswith("about ")
-    assert found == ["c4", "c3"]
+    assert card_ids == ["c4", "c3"]
     assert list_cards(staff, "?p=2") == (["c2"], count)
     assert list_cards(staff, "?p=1&q=Title+1") == (["c1"], "1")
 
