@@ -1,1 +1,1 @@
-"""What an operator sees: words, lines, a bar, or JSON. Nothing in here decides anything."""
+"""The output of commands: text, progress bars and JSON. Makes no decisions."""

@@ -47,7 +47,7 @@ def conflict_json(row: Conflict) -> dict[str, Any]:
 
 
 def row_json(run: int, row: FailedRow | Conflict) -> dict[str, Any]:
-    """A line of its own."""
+    """Return the row as a complete document, for a line of JSON output."""
     if isinstance(row, FailedRow):
         return build_document("failure", run=run, **failure_json(row))
     return build_document("conflict", run=run, **conflict_json(row))
