@@ -21,6 +21,7 @@ from psycopg import sql
 from bench.engine.__main__ import benchmark_server
 from bench.engine.databases import ROOT, BenchmarkDatabases
 from bench.engine.results import describe_machine
+from ops.formatting import pluralize
 
 _BATCH_SIZE = 1_000
 
@@ -156,7 +157,8 @@ def main() -> None:
     with benchmark_server(options.server) as url, closing(BenchmarkDatabases(url)) as databases:
         databases.build(options.cards, set())
         rounds = run_rounds(databases, options.cards, options.rounds)
-        conditions = f"{options.cards:,} cards, medians of {options.rounds} rounds, {describe_machine(url)}."
+        medians = f"medians of {pluralize(options.rounds, 'round')}"
+        conditions = f"{options.cards:,} cards, {medians}, {describe_machine(url)}."
     head, _, _ = options.docs.read_text().partition(_DOCS_MARKER)
     options.docs.write_text(f"{head}{_DOCS_MARKER}\n\n{conditions}\n\n{format_table(rounds)}\n")
     print(format_table(rounds))

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from bench.engine.__main__ import benchmark_server
 from bench.engine.databases import ROOT, BenchmarkDatabases, build_environment
 from kyndo.localservices.binaries import find_postgres_bin
+from ops.formatting import pluralize
 
 
 def time_command(command: list[object], url: str) -> float:
@@ -69,12 +70,12 @@ def main() -> None:
         with databases.temporary_copy("kyndo") as trial:
             durations = run_rounds(trial, options.rounds)
     base = median(durations["bare pg_dump"])
-    print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
-    print("|              | seconds | of bare pg_dump |")
-    print("| ------------ | ------: | --------------: |")
+    print(f"{options.cards:,} cards, medians of {pluralize(options.rounds, 'round')}\n")
+    print("|              | seconds | relative to pg_dump |")
+    print("| ------------ | ------: | ------------------: |")
     for name, seconds in durations.items():
         seconds_median = median(seconds)
-        print(f"| {name:<12} | {seconds_median:7.1f} | {seconds_median / base:15.2f} |")
+        print(f"| {name:<12} | {seconds_median:7.1f} | {seconds_median / base:19.2f} |")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from bench.engine.databases import ROOT, BenchmarkDatabases, build_environment
 from bench.export_writers import BASELINE_COPY
 from bench.load_pack import INSERT_RULES_SQL
 from kyndo.localservices.binaries import find_postgres_bin
+from ops.formatting import pluralize
 
 _MANAGE_COMMAND = [sys.executable, str(ROOT / "manage.py")]
 _WRITER_COMMAND = [sys.executable, "-m", "bench.export_writers"]
@@ -202,7 +203,7 @@ def main() -> None:
         bench.run_rounds(options.rounds, options.most)
         if not options.no_import:
             bench.measure_import()
-        print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
+        print(f"{options.cards:,} cards, medians of {pluralize(options.rounds, 'round')}\n")
         print("\n".join([*bench.format_table(), "", *bench.format_targets()]))
 
 

@@ -24,6 +24,7 @@ import psycopg
 from bench.engine.__main__ import benchmark_server
 from bench.engine.databases import ROOT, BenchmarkDatabases, build_environment
 from cards.packs.synthetic import iter_cards
+from ops.formatting import pluralize
 
 # The minimum of a load: COPY into a staging table, and one statement into catalogue and audit log.
 _COPY_SQL = "COPY staged FROM STDIN"
@@ -155,13 +156,13 @@ def main() -> None:
             connection.execute(INSERT_RULES_SQL)
         measurements = run_rounds(databases, Path(folder), options.cards, options.rounds)
     base = median(seconds for seconds, _ in measurements["bare COPY and merge"])
-    print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
-    print("|                         | seconds | of bare | rows/s  | MiB |")
-    print("| ----------------------- | ------: | ------: | ------: | --: |")
+    print(f"{options.cards:,} cards, medians of {pluralize(options.rounds, 'round')}\n")
+    print("|                         | seconds | relative | rows/s  | MiB |")
+    print("| ----------------------- | ------: | -------: | ------: | --: |")
     for name, times in measurements.items():
         seconds, peak_mib = median(t for t, _ in times), max(m for _, m in times)
         rate, mib = f"{options.cards / seconds:,.0f}", f"{peak_mib:.0f}" if peak_mib else ""
-        print(f"| {name:<23} | {seconds:7.1f} | {seconds / base:7.2f} | {rate:>7} | {mib:>3} |")
+        print(f"| {name:<23} | {seconds:7.1f} | {seconds / base:8.2f} | {rate:>7} | {mib:>3} |")
 
 
 if __name__ == "__main__":

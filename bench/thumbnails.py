@@ -18,6 +18,7 @@ import psycopg
 
 from bench.engine.__main__ import benchmark_server
 from bench.engine.databases import ROOT, BenchmarkDatabases, build_environment
+from ops.formatting import pluralize
 
 _SAMPLE_PACK = "cards/sample/colombia-birds.json"
 # N cards, with the illustrations of the sample pack in turn.
@@ -120,8 +121,8 @@ def main() -> None:
                     durations.setdefault(("plain", processes), []).append(time_plain_pillow(env, processes))
                     durations.setdefault(("run", processes), []).append(time_run(env, copy, processes))
                     print({key: times[-1] for key, times in durations.items()}, file=sys.stderr, flush=True)
-    print(f"{options.cards:,} cards, medians of {options.rounds} rounds\n")
-    print("| processes | plain Pillow, cards/s | a run, cards/s | of plain |")
+    print(f"{options.cards:,} cards, medians of {pluralize(options.rounds, 'round')}\n")
+    print("| processes | plain Pillow, cards/s | a run, cards/s | relative |")
     print("| --------: | --------------------: | -------------: | -------: |")
     for processes in (1, 2):
         bare, ours = (options.cards / median(durations[name, processes]) for name in ("plain", "run"))

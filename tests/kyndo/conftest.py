@@ -13,7 +13,7 @@ Lay = Callable[[Path], None]
 
 
 def are_gone(processes: Sequence[psutil.Process]) -> bool:
-    """Ended all of them, whether or not whoever inherited them has taken note."""
+    """Return whether all processes have ended, also as zombies."""
     return not any(_runs(process) for process in processes)
 
 
@@ -25,13 +25,13 @@ def _runs(process: psutil.Process) -> bool:
 
 @pytest.fixture(autouse=True)
 def _commands_run_under_the_real_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The suite's own settings add applications of its own."""
+    """Use the production settings: those of the suite add test applications."""
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "kyndo.settings")
 
 
 @pytest.fixture(scope="session")
 def lay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lay]:
-    """``lay(root)``: a PostgreSQL that ran before and was stopped: a copy, which spares initdb."""
+    """Return ``lay(root)``, which copies the data of a stopped PostgreSQL, to save initdb."""
     once = LocalPostgres(tmp_path_factory.mktemp("once"), durable=False)
     once.start()
     once.stop()

@@ -1,4 +1,4 @@
-"""What a command tells to type next can be pasted into the shell that it was typed in."""
+"""Commands in messages can be pasted into the shell that shows them."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The containers, as far as they can be checked without an engine to run them."""
+"""docker-compose.yml, as far as it can be checked without Docker."""
 
 import re
 from datetime import UTC, datetime

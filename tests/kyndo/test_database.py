@@ -1,4 +1,4 @@
-"""What may stand in the URL of a database, and the schema that it asks for."""
+"""The parameters and the schema of a database URL."""
 
 from collections.abc import Iterator
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""What an operator sees when something is out of reach: a line or two, exit status 1, no traceback."""
+"""Errors that an operator can fix: one or two lines, exit status 1, no traceback."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The house rules that a file can break without any test of its own noticing."""
+"""House rules for the code itself: imports, module sizes, names, raw SQL."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ MODULES = {
 
 @cache
 def imported(module: str) -> set[str]:
-    """The modules that one imports, anywhere in it: also late, inside a function."""
+    """Return the modules that a module imports, including imports inside functions."""
     names = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
@@ -39,13 +39,13 @@ def test_imports_run_one_way(package: str) -> None:
     assert {module: names for module, names in imports.items() if names & FORBIDDEN[package]} == {}
 
 
-def test_no_module_imports_itself_by_way_of_others() -> None:
+def test_no_module_imports_itself_indirectly() -> None:
     graph = {module: imported(module) & MODULES.keys() for module in MODULES}
     assert "ops.report.progress_bar" in graph["ops.report.transfer"]  # a late one
     assert set(TopologicalSorter(graph).static_order()) == MODULES.keys()  # else it raises the cycle
 
 
-def test_no_package_of_ops_imports_itself_by_way_of_others() -> None:
+def test_no_package_of_ops_imports_itself_indirectly() -> None:
     graph: dict[str, set[str]] = {}
     for module in (module for module in MODULES if module.startswith("ops.")):
         graph.setdefault(room(module), set()).update(room(name) for name in imported(module) & MODULES.keys())
@@ -55,7 +55,7 @@ def test_no_package_of_ops_imports_itself_by_way_of_others() -> None:
 
 
 def room(module: str) -> str:
-    """The package or module right under ``ops``: what one looks for by name."""
+    """Return the package or module directly under ``ops``."""
     return ".".join(module.split(".")[:2])
 
 
@@ -67,15 +67,15 @@ def test_every_requirement_is_pinned(name: str) -> None:
 
 
 def texts(path: Path) -> set[str]:
-    """The literals of a module that are no docstrings."""
+    """Return the string literals of a module, without docstrings."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
     docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
     literals = (node for node in nodes if isinstance(node, ast.Constant) and node not in docstrings)
     return {node.value for node in literals if isinstance(node.value, str)}
 
 
-def test_a_command_to_type_is_made_in_one_place() -> None:
-    """By `ops.command_lines.manage_command`; one help text names `manage.py` and is not to be pasted."""
+def test_commands_in_messages_are_built_in_one_place() -> None:
+    """Only `ops.command_lines.manage_command` builds commands; one help text contains `manage.py`."""
     named = {module for module, path in MODULES.items() for text in texts(path) if "manage.py " in text}
     assert named == {"kyndo.management.commands.localservices"}
     templates = [path for package in ("kyndo", "cards", "ops") for path in (ROOT / package).rglob("*.html")]
@@ -83,7 +83,7 @@ def test_a_command_to_type_is_made_in_one_place() -> None:
     assert [path.name for path in templates if "manage.py" in path.read_text()] == []
 
 
-def test_no_module_has_grown_beyond_what_one_reads_at_a_time() -> None:
+def test_no_module_is_too_long() -> None:
     long = {
         module: len(path.read_text().splitlines())
         for module, path in MODULES.items()
@@ -103,7 +103,7 @@ RAW_SQL_CALLS = {"RawSQL", "raw", "cursor", "executemany"}
 
 
 def raw_sql(module: str) -> set[str]:
-    """What the module uses to write SQL by hand, or to execute it."""
+    """Return what the module uses to build or execute raw SQL."""
     tree = ast.parse(MODULES[module].read_text())
     uses = {"psycopg", "psycopg.sql", "ops.sql.query"} & imported(module)
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
@@ -114,7 +114,7 @@ def raw_sql(module: str) -> set[str]:
     return uses
 
 
-def test_sql_is_written_in_one_place() -> None:
+def test_raw_sql_is_in_one_package() -> None:
     uses = {module: raw_sql(module) for module in MODULES if module.startswith(WITHOUT_SQL)}
     assert uses.pop(COMPOSES_SQL) >= {"psycopg", "cursor"}  # it finds something where something is
     assert uses.pop(EXECUTES_COMPILED_SQL) == {"cursor"}

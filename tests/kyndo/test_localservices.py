@@ -1,4 +1,4 @@
-"""The local servers: started, killed, found again. Each test has servers of its own."""
+"""The local servers: start, kill, restart. Each test has its own servers."""
 
 import fcntl
 import json
@@ -28,7 +28,7 @@ both = pytest.mark.parametrize("make", MAKERS, ids=["postgres", "valkey"])
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
-    """A folder for servers; whatever runs under it at the end is removed."""
+    """Return a folder for servers, which are removed after the test."""
     yield tmp_path
     for home in list(tmp_path.rglob("state.json")):
         for make in MAKERS:
@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def used(root: Path, lay: Lay, request: pytest.FixtureRequest) -> Path:
-    """As `root`, where a PostgreSQL was made before, and stopped: for what initdb has no part in."""
+    """Return a folder with the data of a stopped PostgreSQL, to save initdb."""
     if "valkey" not in request.node.name:
         lay(root)
     return root
@@ -47,7 +47,7 @@ def used(root: Path, lay: Lay, request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module", params=MAKERS, ids=["postgres", "valkey"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    """One that runs, for those who only look at it."""
+    """Return a running server, for tests that do not change it."""
     root = tmp_path_factory.mktemp("running")
     request.getfixturevalue("lay")(root)
     server = request.param(root)
@@ -125,7 +125,7 @@ def test_a_pid_file_that_names_a_stranger_does_not_stop_the_start(used: Path) ->
 
 
 def _stranger(server: LocalServer) -> "subprocess.Popen[bytes]":
-    """A process of the same user that has nothing to do with the server."""
+    """Start an unrelated process of the same user."""
     return subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, **server.account.popen_kwargs)
 
 
@@ -287,7 +287,7 @@ def test_a_root_that_its_user_cannot_reach_is_replaced_by_a_fallback(root: Path,
 
 @both
 def test_a_server_of_the_same_path_in_another_root_is_left_alone(root: Path, make: Make) -> None:
-    """Another root has other files at the same path: here they are moved away, and the server goes on."""
+    """In another root the same path has other files: the test moves the files away while the server runs."""
     theirs, ours = make(root / "checkout"), make(root / "checkout")
     theirs.start()
     others = theirs.processes()

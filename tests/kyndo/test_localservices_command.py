@@ -1,4 +1,4 @@
-"""`manage.py localservices`, as it is typed; its servers stand in a folder of the test."""
+"""`manage.py localservices`, with its servers in a folder of the test."""
 
 import shlex
 import subprocess

@@ -1,4 +1,4 @@
-"""logs/application.log: what a line is, and that many processes can write and rotate it at once."""
+"""logs/application.log: the format, and concurrent writes and rotations."""
 
 import logging
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Who serves the pictures: the site itself, with DEBUG off too, and nothing else that lies beside them."""
+"""Pictures are served by the site, also with DEBUG off; other files are not."""
 
 import os
 import socket
@@ -74,7 +74,7 @@ def test_whatever_a_pack_may_store_is_served() -> None:
 
 @pytest.fixture
 def production(tmp_path: Path) -> Iterator[str]:
-    """The address of gunicorn as the containers run it, with DEBUG off."""
+    """Return the URL of gunicorn with DEBUG off, as in the containers."""
     (tmp_path / "media").mkdir()
     (tmp_path / "media" / "condor.webp").write_bytes(CONTENT)
     port = find_free_port(0)

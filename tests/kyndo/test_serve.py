@@ -1,4 +1,4 @@
-"""`manage.py serve`: the site and its workers live and die together; more of how in `test_supervisor`."""
+"""`manage.py serve` starts and stops the site and its workers; see also `test_supervisor`."""
 
 import signal
 import socket
@@ -33,7 +33,7 @@ def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 
 def wait_for_site_and_worker(process: "subprocess.Popen[str]", port: int, server: "redis.Redis") -> None:
-    """Wait until both answer; fail with what the command said where they never do."""
+    """Wait until both answer; fail with the command's output if they do not."""
     deadline = time.monotonic() + 100
     while not (server.smembers("rq:workers") and answers(port)):
         if process.poll() is not None or time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""The test session itself: what it runs on."""
+"""The environment of the test session itself."""
 
 import os
 

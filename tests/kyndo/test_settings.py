@@ -1,4 +1,4 @@
-"""What production asks for before it starts, and what an operator sees instead of a traceback."""
+"""Validation of the settings at startup, and its messages."""
 
 import json
 import re
@@ -34,7 +34,7 @@ PRODUCTION: dict[str, str | None] = {
 
 
 def refused(**changed: str | None) -> str:
-    """What the settings say, once read, of production with these variables changed; None unsets one."""
+    """Return the message of the validation, with these production variables changed; None unsets one."""
     environ = {name: value for name, value in {**PRODUCTION, **changed}.items() if value is not None}
     with pytest.raises(ImproperlyConfigured) as caught:
         validate_environment(environ)

@@ -1,4 +1,4 @@
-"""What lives and dies together, with small programs in the place of the site and its workers."""
+"""The supervisor, with small programs instead of the site and its workers."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 
 def all_up(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    """Everybody, the child of the child too: the guard, the two, and a sleep."""
+    """Return all processes: the guard, the two commands, and the child of one of them."""
     assert process.stdout
     assert process.stdout.readline() == "up\n"
     wait_until(lambda: any(child.name() == "sleep" for child in children(process)))
