@@ -9,7 +9,7 @@ import pytest
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.state import ServerState, read_state, write_state
 
-Lay = Callable[[Path], None]
+CopyPostgres = Callable[[Path], None]
 
 
 def are_gone(processes: Sequence[psutil.Process]) -> bool:
@@ -30,18 +30,18 @@ def _commands_run_under_the_real_settings(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture(scope="session")
-def lay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lay]:
-    """Return ``lay(root)``, which copies the data of a stopped PostgreSQL, to save initdb."""
-    once = LocalPostgres(tmp_path_factory.mktemp("once"), durable=False)
-    once.start()
-    once.stop()
-    made = read_state(once.state_file)
-    assert made
+def copy_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CopyPostgres]:
+    """Return ``copy_postgres(root)``, which copies the data of a stopped PostgreSQL, to save initdb."""
+    template = LocalPostgres(tmp_path_factory.mktemp("template"), durable=False)
+    template.start()
+    template.stop()
+    state = read_state(template.state_file)
+    assert state
 
-    def lay(root: Path) -> None:
+    def copy_postgres(root: Path) -> None:
         server = LocalPostgres(root, durable=False)
-        subprocess.run(["cp", "-a", once.data, server.base_dir], check=True)
-        write_state(server.state_file, ServerState(0, made.password))
+        subprocess.run(["cp", "-a", template.data, server.base_dir], check=True)
+        write_state(server.state_file, ServerState(0, state.password))
 
-    yield lay
-    once.remove()
+    yield copy_postgres
+    template.remove()

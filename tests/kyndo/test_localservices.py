@@ -19,7 +19,7 @@ from kyndo.localservices.errors import LocalServiceError
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.server import LocalServer
 from kyndo.localservices.valkey import LocalValkey
-from tests.kyndo.conftest import Lay, are_gone
+from tests.kyndo.conftest import CopyPostgres, are_gone
 
 Make = Callable[[Path], LocalServer]
 MAKERS: list[Make] = [lambda root: LocalPostgres(root, durable=False), LocalValkey]
@@ -38,10 +38,10 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def used(root: Path, lay: Lay, request: pytest.FixtureRequest) -> Path:
+def existing_root(root: Path, copy_postgres: CopyPostgres, request: pytest.FixtureRequest) -> Path:
     """Return a folder with the data of a stopped PostgreSQL, to save initdb."""
     if "valkey" not in request.node.name:
-        lay(root)
+        copy_postgres(root)
     return root
 
 
@@ -49,7 +49,7 @@ def used(root: Path, lay: Lay, request: pytest.FixtureRequest) -> Path:
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     """Return a running server, for tests that do not change it."""
     root = tmp_path_factory.mktemp("running")
-    request.getfixturevalue("lay")(root)
+    request.getfixturevalue("copy_postgres")(root)
     server = request.param(root)
     server.start()
     yield server
@@ -65,8 +65,8 @@ def test_a_second_start_finds_the_first_one_running(server: LocalServer) -> None
 
 
 @both
-def test_stop_leaves_no_process_and_may_be_repeated(used: Path, make: Make) -> None:
-    server = make(used)
+def test_stop_leaves_no_process_and_may_be_repeated(existing_root: Path, make: Make) -> None:
+    server = make(existing_root)
     assert server.start()
     assert server.stop()
     assert not server.processes()
@@ -79,8 +79,8 @@ def test_stopping_what_never_started_makes_no_folder(root: Path) -> None:
     assert not (root / "var").exists()
 
 
-def test_committed_rows_survive_a_kill_of_every_process(used: Path) -> None:
-    server = LocalPostgres(used)
+def test_committed_rows_survive_a_kill_of_every_process(existing_root: Path) -> None:
+    server = LocalPostgres(existing_root)
     server.start()
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE t AS SELECT 7 AS n")
@@ -91,8 +91,8 @@ def test_committed_rows_survive_a_kill_of_every_process(used: Path) -> None:
         assert connection.execute("SELECT n FROM t").fetchone() == (7,)
 
 
-def test_postgres_starts_again_after_only_its_main_process_was_killed(used: Path) -> None:
-    server = LocalPostgres(used, durable=False)
+def test_postgres_starts_again_after_only_its_main_process_was_killed(existing_root: Path) -> None:
+    server = LocalPostgres(existing_root, durable=False)
     server.start()
     main = server.main_process()
     assert main
@@ -112,8 +112,8 @@ def test_jobs_that_valkey_acknowledged_survive_a_restart(root: Path) -> None:
         assert client.get("job") == b"1"
 
 
-def test_a_pid_file_that_names_a_stranger_does_not_stop_the_start(used: Path) -> None:
-    server = LocalPostgres(used, durable=False)
+def test_a_pid_file_that_names_a_stranger_does_not_stop_the_start(existing_root: Path) -> None:
+    server = LocalPostgres(existing_root, durable=False)
     server.start()
     server.kill()
     pid_file = server.data / "postmaster.pid"
@@ -141,8 +141,8 @@ def test_a_folder_half_made_by_a_killed_initdb_is_made_again(root: Path) -> None
 
 
 @both
-def test_a_taken_port_is_replaced_by_a_free_one(used: Path, make: Make) -> None:
-    server, other = make(used), LocalValkey(used / "other")
+def test_a_taken_port_is_replaced_by_a_free_one(existing_root: Path, make: Make) -> None:
+    server, other = make(existing_root), LocalValkey(existing_root / "other")
     other.start()
     server.start()
     server.stop()
@@ -155,8 +155,8 @@ def test_a_taken_port_is_replaced_by_a_free_one(used: Path, make: Make) -> None:
 
 
 @both
-def test_the_port_stays_the_same_over_a_restart(used: Path, make: Make) -> None:
-    server = make(used)
+def test_the_port_stays_the_same_over_a_restart(existing_root: Path, make: Make) -> None:
+    server = make(existing_root)
     server.start()
     url = server.url
     server.stop()
@@ -243,8 +243,8 @@ def test_only_this_machine_can_reach_it(server: LocalServer) -> None:
     }
 
 
-def test_durability_is_only_given_up_when_asked(used: Path) -> None:
-    server = LocalPostgres(used, settings={"wal_level": "logical"})
+def test_durability_is_only_given_up_when_asked(existing_root: Path) -> None:
+    server = LocalPostgres(existing_root, settings={"wal_level": "logical"})
     server.start()
     with psycopg.connect(server.url) as connection:
         names = ("fsync", "synchronous_commit", "full_page_writes", "wal_level")
@@ -252,8 +252,8 @@ def test_durability_is_only_given_up_when_asked(used: Path) -> None:
     assert output == [("on",), ("on",), ("on",), ("logical",)]
 
 
-def test_a_server_that_cannot_start_says_what_its_log_says(used: Path) -> None:
-    server = LocalPostgres(used, durable=False, settings={"shared_buffers": "much"})
+def test_a_server_that_cannot_start_says_what_its_log_says(existing_root: Path) -> None:
+    server = LocalPostgres(existing_root, durable=False, settings={"shared_buffers": "much"})
     with pytest.raises(LocalServiceError, match='invalid value for parameter "shared_buffers": "much"'):
         server.start()
     assert not server.processes()
@@ -273,10 +273,12 @@ def test_a_fallback_folder_of_another_user_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user to be: pytest -m root")
-def test_a_root_that_its_user_cannot_reach_is_replaced_by_a_fallback(root: Path, lay: Lay) -> None:
+def test_a_root_that_its_user_cannot_reach_is_replaced_by_a_fallback(
+    root: Path, copy_postgres: CopyPostgres
+) -> None:
     closed = root / "closed"
     closed.mkdir(mode=0o700)
-    lay(closed)
+    copy_postgres(closed)
     server = LocalPostgres(closed, durable=False)
     server.start()
     assert server.base_dir == data_dir.get_fallback_dir(server.root_dir)
@@ -314,8 +316,8 @@ def move(paths: Mapping[Path, Path]) -> None:
             path.rename(target)
 
 
-def test_a_stop_ends_open_transactions(used: Path) -> None:
-    server = LocalPostgres(used, durable=False)
+def test_a_stop_ends_open_transactions(existing_root: Path) -> None:
+    server = LocalPostgres(existing_root, durable=False)
     server.start()
     with psycopg.connect(server.url) as connection:
         connection.execute("CREATE TABLE t ()")
@@ -324,9 +326,9 @@ def test_a_stop_ends_open_transactions(used: Path) -> None:
             connection.execute("SELECT 1")
 
 
-def test_a_hung_up_terminal_does_not_end_the_servers(used: Path) -> None:
-    start = subprocess.Popen([sys.executable, "-c", START, used], start_new_session=True)
+def test_a_hung_up_terminal_does_not_end_the_servers(existing_root: Path) -> None:
+    start = subprocess.Popen([sys.executable, "-c", START, existing_root], start_new_session=True)
     start.wait()
     with pytest.raises(ProcessLookupError):
         os.killpg(start.pid, signal.SIGHUP)  # nothing of the starter's group is left
-    assert LocalPostgres(used).is_running()
+    assert LocalPostgres(existing_root).is_running()

@@ -35,14 +35,14 @@ def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 def wait_for_site_and_worker(process: "subprocess.Popen[str]", port: int, server: "redis.Redis") -> None:
     """Wait until both answer; fail with the command's output if they do not."""
     deadline = time.monotonic() + 100
-    while not (server.smembers("rq:workers") and answers(port)):
+    while not (server.smembers("rq:workers") and is_answering(port)):
         if process.poll() is not None or time.monotonic() > deadline:
             process.terminate()
             pytest.fail(process.communicate()[0])
         time.sleep(0.05)
 
 
-def answers(port: int) -> bool:
+def is_answering(port: int) -> bool:
     with suppress(OSError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/admin/login/").close()
         return True
@@ -55,7 +55,7 @@ def test_the_address_is_shown_once_it_answers_and_ctrl_c_stops_all(
     process, port = serving
     assert process.stdout
     assert any(line.startswith(f"The site: http://127.0.0.1:{port}/admin/") for line in process.stdout)
-    assert answers(port)
+    assert is_answering(port)
     wait_for_site_and_worker(process, port, redis_server)
     all_of_them = children(process)
     process.send_signal(signal.SIGINT)
