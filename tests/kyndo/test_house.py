@@ -84,12 +84,22 @@ def test_commands_in_messages_are_built_in_one_place() -> None:
 
 
 def test_no_module_is_too_long() -> None:
-    long = {
+    lengths = {
         module: len(path.read_text().splitlines())
         for module, path in MODULES.items()
         if "migrations" not in path.parts
     }
-    assert {module: lines for module, lines in long.items() if lines > 300} == {}
+    assert {module: lines for module, lines in lengths.items() if lines > 300} == {}
+
+
+def test_no_name_of_a_test_is_too_long() -> None:
+    names = {
+        name
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r"^ *def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    assert names
+    assert {name for name in names if len(name) > 70} == set()
 
 
 # Packages that use SQL of ops.sql only. Of the engine, one module composes the statement of a batch, and one
