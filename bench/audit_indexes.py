@@ -81,6 +81,7 @@ class RowCost:
 
 
 def measure_cost(url: str, variant: IndexVariant, rows: int) -> RowCost:
+    """Backfill all cards of a fresh copy; return the cost per row."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL(variant.setup_sql) if variant.setup_sql else "SELECT 1")
         connection.execute("VACUUM (ANALYZE) cards, audit_logs")
@@ -125,6 +126,7 @@ def run_rounds(databases: BenchmarkDatabases, rows: int, count: int) -> list[dic
 
 
 def format_table(rounds: list[dict[str, RowCost]]) -> str:
+    """Format the medians of the rounds, absolute and relative to the current indexes."""
     lines = [
         "| audit_logs | server time per row | relative | wall clock, relative | WAL per row | relative |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",

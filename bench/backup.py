@@ -23,6 +23,7 @@ from ops.formatting import pluralize
 
 
 def time_command(command: list[object], url: str) -> float:
+    """Run a command on the database; return its seconds. Raises SystemExit if it fails."""
     started_at = time.perf_counter()
     result = subprocess.run(
         [str(word) for word in command],
@@ -37,6 +38,7 @@ def time_command(command: list[object], url: str) -> float:
 
 
 def build_steps(url: str, folder: Path) -> dict[str, Callable[[], float]]:
+    """Return the steps of a round by name; each returns its seconds."""
     manage: list[object] = [sys.executable, ROOT / "manage.py"]
     name = urlsplit(url).path.strip("/")
     pg_dump = [find_postgres_bin(18) / "pg_dump", "--format=custom", f"--file={folder / 'bare.dump'}", url]
@@ -50,6 +52,7 @@ def build_steps(url: str, folder: Path) -> dict[str, Callable[[], float]]:
 
 
 def run_rounds(url: str, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each step in each round."""
     durations: dict[str, list[float]] = {}
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:

@@ -59,17 +59,21 @@ def run_process(
 
 
 def count_lines(path: Path) -> int:
+    """Count the line feeds of a file."""
     with path.open("rb") as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 class ExportBenchmark:
+    """The measurements of one database, and their report."""
+
     def __init__(self, url: str, folder: Path, cards: int) -> None:
         self.url, self.folder, self.cards = url, folder, cards
         self.file = folder / "cards.jsonl"
         self.measurements: dict[str, list[ProcessUsage]] = {}
 
     def record_measurement(self, name: str, measure: Callable[[], ProcessUsage]) -> None:
+        """Measure, and keep the result under ``name``."""
         os.sync()  # otherwise a measurement includes the pending writes of the one before
         self.measurements.setdefault(name, []).append(usage := measure())
         print(f"{name}: {usage.seconds:.1f} s, {usage.peak_mib:.0f} MiB", file=sys.stderr, flush=True)

@@ -94,6 +94,7 @@ def write_copy(path: Path, count: int) -> None:
 
 
 def time_bare_copy(url: str, path: Path) -> tuple[float, float]:
+    """Return the seconds of COPY and one merge statement; their memory is not measured (0.0)."""
     started_at = time.perf_counter()
     with psycopg.connect(url) as connection, connection.cursor() as cursor, path.open("rb") as file:
         cursor.execute(_STAGING_TABLE_SQL)
@@ -118,6 +119,7 @@ def time_load_pack(url: str, path: Path, *flags: str) -> tuple[float, float]:
 def run_rounds(
     databases: BenchmarkDatabases, folder: Path, count: int, rounds: int
 ) -> dict[str, list[tuple[float, float]]]:
+    """Return the seconds and peak MiB of each step in each round."""
     writers = {"copy": write_copy, "json": write_json, "csv": write_csv}
     for name, write in writers.items():
         write(folder / f"pack.{name}", count)

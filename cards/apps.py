@@ -1,3 +1,5 @@
+"""The configuration of the application."""
+
 from django.apps import AppConfig
 
 

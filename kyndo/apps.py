@@ -1,3 +1,5 @@
+"""The configuration of the project's application."""
+
 import sys
 
 from django.apps import AppConfig

@@ -24,6 +24,7 @@ class Environment:
         return self.variables.get(name, default)
 
     def flag(self, name: str, default: bool) -> bool:
+        """Return whether the value is one of TRUE_VALUES, else ``default`` if it is not set."""
         return self.variables[name].lower() in TRUE_VALUES if name in self.variables else default
 
     def number(self, name: str, default: int) -> int:
@@ -34,6 +35,7 @@ class Environment:
         return split_items(self.variables.get(name, ""))
 
     def folder(self, name: str, default: str) -> str:
+        """Return the path as text; a relative one is under ``base``."""
         return str(self.base / self.variables.get(name, default))
 
 

@@ -69,6 +69,7 @@ class BenchmarkDatabases:
             self._drop(name)
 
     def database_url(self, name: str) -> str:
+        """Return the URL of a template or of the copy ("trial")."""
         return urlsplit(self.url)._replace(path=f"/{self._database_name(name)}").geturl()
 
     @cached_property

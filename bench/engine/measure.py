@@ -62,10 +62,12 @@ class WorkResult:
 
     @property
     def started_at(self) -> float:
+        """When the first process started, in monotonic seconds."""
         return min(worker["began"] for worker in self.process_reports)
 
     @property
     def finished_at(self) -> float:
+        """When the last process finished, in monotonic seconds."""
         return max(worker["ended"] for worker in self.process_reports)
 
     @property
@@ -83,6 +85,7 @@ class Benchmark:
         self.sample = min(sample, rows)
 
     def measure_throughput(self, variant: Variant) -> Throughput:
+        """Measure a variant without a player."""
         with (
             self.databases.temporary_copy(variant.schema) as url,
             self._ready_workers(variant, url) as workers,

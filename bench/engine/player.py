@@ -31,6 +31,7 @@ def iter_due_times() -> Iterator[float]:
 
 
 def run_updates(connection: psycopg.Connection[object], cards: int) -> list[tuple[float, float, float]]:
+    """Update random cards on schedule; return ``(due, sent, done)`` of each, in monotonic seconds."""
     rng = random.Random(1)  # noqa: S311
     updates = []
     for due in iter_due_times():

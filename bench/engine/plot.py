@@ -44,8 +44,8 @@ def _render_bars(results: ResultStore, rows: int) -> str:
     shapes = [
         _render_text(10, 22, f"{rows:,} cards: rows per second, relative to the limit in the same round", 15)
     ]
-    for place, (title, ratio) in enumerate(ratios):
-        shapes += _render_bar(44 + place * _BAR_HEIGHT, title, ratio, scale)
+    for index, (title, ratio) in enumerate(ratios):
+        shapes += _render_bar(44 + index * _BAR_HEIGHT, title, ratio, scale)
     one = _LEFT_MARGIN + scale
     shapes.append(
         f'<path d="M{one:.1f} 36V{44 + len(ratios) * _BAR_HEIGHT}"'
@@ -76,7 +76,7 @@ def _render_curve(results: ResultStore, rows: int) -> str:
         for name in names
         if (spread := compute_spread(rounds, name, lambda result: float(result["p99"])))
     ]
-    steps = [90 + 680 * place / max(1, len(names) - 1) for place in range(len(names))]
+    steps = [90 + 680 * index / max(1, len(names) - 1) for index in range(len(names))]
     shapes = [
         _render_text(10, 22, f"{rows:,} cards: target duration of a batch, beside a player", 15),
         _render_text(90, 46, "rows per second", 13, colour=_BAR_COLOUR),

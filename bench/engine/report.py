@@ -42,6 +42,7 @@ were delayed by a slow one count too.
 
 
 def render_markdown(results: ResultStore) -> str:
+    """Return the text of docs/benchmarks.md."""
     parts = [_INTRODUCTION, *render_targets(results)]
     parts += [_throughput_section(results, rows) for rows in results.sizes("speed")]
     parts += [_players_section(results, rows) for rows in results.sizes("players")]
@@ -205,10 +206,11 @@ def _format_table(head: list[str], rows: Iterator[list[str]]) -> str:
 
 
 def format_spread(spread: Spread | None) -> str:
+    """``1.20 (1.10 to 1.30)``; "" for None."""
     if spread is None:
         return ""
-    places = 2 if spread.maximum < 10 else 0
-    return f"{spread.median:,.{places}f} ({spread.minimum:,.{places}f} to {spread.maximum:,.{places}f})"
+    digits = 2 if spread.maximum < 10 else 0
+    return f"{spread.median:,.{digits}f} ({spread.minimum:,.{digits}f} to {spread.maximum:,.{digits}f})"
 
 
 def _format_median(spread: Spread | None) -> str:

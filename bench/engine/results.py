@@ -56,6 +56,7 @@ class Spread:
 def compute_spread(
     rounds: list[RoundResults], name: str, figure: Callable[[dict[str, Any]], float]
 ) -> Spread | None:
+    """Summarize ``figure`` of the results of a variant; None if it was not measured."""
     values = [figure(one[name]) for one in rounds if name in one]
     return Spread(values) if values else None
 

@@ -64,6 +64,7 @@ class StagedExport:
         )
 
     def link_assets(self) -> None:
+        """Set the cards of the staged assets; again once new cards have their ids."""
         resolve_foreign_keys(self.assets.staging, "card", row_schemas.OWNER_COLUMN, self.cards)
 
 
@@ -170,7 +171,8 @@ def _check_asset_cards(file: ExportFile, assets: Upsert, cards: Upsert) -> None:
         assets.staging, row_schemas.OWNER_COLUMN, cards, MAX_REPORTED_ROWS
     )
     bad.extend(
-        [(place, f"its card {quote_truncated(key)} is not in the export") for place, key in dangling], total
+        [(position, f"its card {quote_truncated(key)} is not in the export") for position, key in dangling],
+        total,
     )
     raise_for_bad_rows(file, bad)
 

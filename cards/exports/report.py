@@ -38,6 +38,7 @@ def result_lines(export: ExportFolder, empty: bool, counts: Mapping[str, LoadCou
 
 
 def result_json(empty: bool, counts: Mapping[str, LoadCounts], *, executed: bool) -> str:
+    """Return one JSON object with the counts of each file."""
     files: dict[str, Any] = {part: vars(count) for part, count in counts.items()}
     return json.dumps({"event": "imported" if executed else "preview", "merged": not empty, "files": files})
 

@@ -93,6 +93,7 @@ class LoadCommand(OpsCommand):
         return report.result_lines(source, counts, remarks)
 
     def format_execute_command(self, options: dict[str, Any]) -> str:
+        """Return the command that executes what was previewed."""
         file = [str(options["file"])] if options["file"] else []
         flags = ["--without-rarity-v2"] if options.get("without_rarity_v2") else []
         flags += get_performed_by_flags(options["performed_by"])

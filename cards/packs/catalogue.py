@@ -33,6 +33,7 @@ class NoPresentationRules(OpsError):
 
 
 def card_schema(illustrations: Illustrations, *, without_rarity_v2: bool = False) -> RowSchema:
+    """Return the schema of cards. Raises NoPresentationRules."""
     rarity = choice_converter(_known_rarities(), "rarities")
 
     def postprocess(row: Row, raw: Row) -> None:
@@ -61,6 +62,7 @@ def card_schema(illustrations: Illustrations, *, without_rarity_v2: bool = False
 
 
 def rule_schema() -> RowSchema:
+    """Return the schema of presentation rules."""
     return RowSchema(
         model=PresentationRule,
         key="rarity",

@@ -44,8 +44,8 @@ class CsvSource:
         for line, cells in rows:
             yield line, _parse_row(names, cells)
 
-    def row_label(self, place: int) -> str:
-        return f"line {place}"
+    def row_label(self, position: int) -> str:
+        return f"line {position}"
 
     def _detect_header(self) -> tuple[int, str]:
         """Return the number of lines before the header, and the delimiter."""

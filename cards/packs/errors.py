@@ -31,10 +31,11 @@ class BadRows:
     total: int = 0
     reported: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, place: int, reason: str) -> None:
+    def add(self, position: int, reason: str) -> None:
+        """Add a row that could not be parsed."""
         self.total += 1
         if len(self.reported) < MAX_REPORTED_ROWS:
-            self.reported.append((place, reason))
+            self.reported.append((position, reason))
 
     def extend(self, rows: list[tuple[int, str]], total: int) -> None:
         """Add the result of a query: the first rows with a fault, and their total number."""
@@ -42,4 +43,5 @@ class BadRows:
         self.reported += rows
 
     def first_reported(self) -> list[tuple[int, str]]:
+        """Return the first rows in the order of the pack."""
         return sorted(self.reported)[:MAX_REPORTED_ROWS]

@@ -51,9 +51,9 @@ class JsonSource:
         self._list_starts: list[tuple[int, str]] = []
         self._count = 0
 
-    def row_label(self, place: int) -> str:
-        start, name = next(pair for pair in reversed(self._list_starts) if pair[0] <= place)
-        return f"{name}[{place - start}]"
+    def row_label(self, position: int) -> str:
+        start, name = next(pair for pair in reversed(self._list_starts) if pair[0] <= position)
+        return f"{name}[{position - start}]"
 
     def _iter_object(self) -> Iterator[tuple[int, Any]]:
         keys: set[str] = set()

@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 
 def iter_with_progress(rows: Iterable[T], show_status: StatusCallback) -> Iterator[T]:
+    """Yield the rows, and show how many were read."""
     for number, row in enumerate(rows):
         if number % 10_000 == 0:
             show_status(f"{number:,} rows read")

@@ -30,11 +30,13 @@ def result_lines(source: Source, counts: LoadCounts, remarks: list[str]) -> list
 
 
 def generation_summary(counts: LoadCounts) -> str:
+    """``100 cards created; 20 existed already.``"""
     existing = f"; {counts.unchanged:,} existed already" if counts.unchanged else ""
     return f"{pluralize(counts.created, 'card')} created{existing}."
 
 
 def result_json(counts: LoadCounts, *, executed: bool, preview: LoadPreview | None = None) -> str:
+    """Return one JSON object with the counts and, for a preview, the samples."""
     document: dict[str, Any] = {"executed": executed, **vars(counts)}
     if preview:
         document["samples"] = {"created": dict(preview.created), "changed": dict(preview.changed)}

@@ -22,7 +22,8 @@ class Source(Protocol):
 
     def __iter__(self) -> Iterator[tuple[int, Any]]: ...
 
-    def row_label(self, place: int) -> str: ...
+    def row_label(self, position: int) -> str:
+        """Return the position for a person: ``line 7``, ``cards[3]``."""
 
 
 @contextmanager
@@ -41,6 +42,7 @@ def open_source(path: Path, list_keys: Collection[str]) -> Iterator[Source]:
 
 
 def file_sha256(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

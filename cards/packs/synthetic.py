@@ -43,10 +43,10 @@ def iter_cards(count: int, seed: int, pack: str, *, without_rarity_v2: bool = Fa
 
 
 def _card_values(card_id: str, rarity: str, pack: str, random: Any) -> list[Any]:
-    bird, epithet, place = _choose(_BIRDS, random), _choose(_EPITHETS, random), _choose(_HABITATS, random)
-    description = f"{bird} {epithet}: vive en {place}, a {200 + int(random() * 3600)} metros de altura."
-    metadata = {"habitat": place, "atk": 1 + int(random() * 99), "def": 1 + int(random() * 99)}
-    tags = [bird.lower(), place.lower()]
+    bird, epithet, habitat = _choose(_BIRDS, random), _choose(_EPITHETS, random), _choose(_HABITATS, random)
+    description = f"{bird} {epithet}: vive en {habitat}, a {200 + int(random() * 3600)} metros de altura."
+    metadata = {"habitat": habitat, "atk": 1 + int(random() * 99), "def": 1 + int(random() * 99)}
+    tags = [bird.lower(), habitat.lower()]
     return [card_id, f"{bird} {epithet}", description, rarity, pack, tags, json.dumps(metadata)]
 
 

@@ -31,6 +31,7 @@ class Frame:
 
 @lru_cache(maxsize=64)
 def render_frame(style: FrameStyle) -> Frame:
+    """Render the frame of a style, with cache."""
     card, window = (
         _rounded_mask(_MARGIN, _CORNER_RADIUS),
         _rounded_mask(_INNER_EDGE, _CORNER_RADIUS - _FRAME_WIDTH + 1),

@@ -16,6 +16,7 @@ _SAFE_PATH = re.compile(r'[^"$`\\\n]{1,700}')
 
 
 def hash_path(path: Path) -> str:
+    """Return 12 hexadecimal digits that identify a path."""
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
 
 

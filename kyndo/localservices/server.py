@@ -52,6 +52,7 @@ class LocalServer:
         raise NotImplementedError
 
     def command(self, state: ServerState) -> list[str | Path]:
+        """Return the command line of the server."""
         raise NotImplementedError
 
     def config(self, state: ServerState) -> str:
@@ -86,6 +87,7 @@ class LocalServer:
 
     @cached_property
     def base_dir(self) -> Path:
+        """The folder of the data: ``root_dir``, or its fallback."""
         return find_data_dir(self.root_dir, self.account)
 
     @property
@@ -97,6 +99,7 @@ class LocalServer:
         return self.format_url(read_state(self.state_file))
 
     def is_running(self) -> bool:
+        """Return whether the server has processes and answers."""
         state = read_state(self.state_file)
         return state is not None and bool(self.processes()) and self.is_ready(state)
 

@@ -23,6 +23,7 @@ class LocalServices:
 
     @property
     def managed(self) -> dict[str, LocalServer]:
+        """The servers that are not replaced by external ones, by variable."""
         return {name: server for name, server in self.servers.items() if not self.get_external_url(name)}
 
     def get_external_url(self, variable: str) -> str | None:
@@ -38,4 +39,5 @@ class LocalServices:
                 server.remove()
 
     def get_urls(self) -> dict[str, str]:
+        """Return the URLs in use, external or local, by variable."""
         return {name: self.get_external_url(name) or server.url for name, server in self.servers.items()}

@@ -61,7 +61,7 @@ def test_invalid_json_has_the_same_error_in_chunks_of_any_size(
 
 
 @pytest.mark.parametrize(
-    ("text", "places"),
+    ("text", "positions"),
     [
         ('[{"a": 1}, {"a": 2}]', [0, 1]),
         ('{"packId": "p", "cards": [{}, {}], "count": 2}', [0, 1]),
@@ -71,8 +71,8 @@ def test_invalid_json_has_the_same_error_in_chunks_of_any_size(
         ("  \n\t[ {} \r\n] ", [0]),
     ],
 )
-def test_the_shapes_that_packs_have(text: str, places: list[int]) -> None:
-    assert [place for place, _ in rows(text)] == places
+def test_the_shapes_that_packs_have(text: str, positions: list[int]) -> None:
+    assert [position for position, _ in rows(text)] == positions
 
 
 def test_top_level_keys_may_be_before_or_after_the_list() -> None:
@@ -83,7 +83,7 @@ def test_top_level_keys_may_be_before_or_after_the_list() -> None:
 
 def test_a_row_label_contains_its_list() -> None:
     source = JsonSource(Path("p"), io.StringIO('{"cards": [1, 2], "assets": [3, 4]}'), ("cards", "assets"))
-    assert [source.row_label(place) for place, _ in source] == [
+    assert [source.row_label(position) for position, _ in source] == [
         "cards[0]",
         "cards[1]",
         "assets[0]",

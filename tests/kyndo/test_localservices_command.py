@@ -118,8 +118,8 @@ def test_a_server_that_never_answers_is_not_reported_as_running(localservices: L
 def test_remove_leaves_nothing(localservices: LocalServicesCommand, copy_postgres: CopyPostgres) -> None:
     copy_postgres(localservices.root)
     localservices("start")
-    places = [server.base_dir for server in LocalServices(localservices.root, {}).servers.values()]
+    folders = [server.base_dir for server in LocalServices(localservices.root, {}).servers.values()]
     localservices("remove")
-    assert [place for place in places if place.exists()] == []
+    assert [folder for folder in folders if folder.exists()] == []
     localservices("status")
     assert localservices.status == 1

@@ -22,12 +22,14 @@ def parse_port(text: str) -> int:
 
 
 def parse_worker_count(text: str) -> int:
+    """Parse a number of workers, for argparse."""
     if not (text.isdecimal() and 1 <= int(text) <= _MAX_WORKERS):
         raise ArgumentTypeError(f"{text!r} is not a number of workers: type 1 to {_MAX_WORKERS}")
     return int(text)
 
 
 def iter_worker_commands(count: int) -> Iterator[tuple[str, list[str]]]:
+    """Yield the title and the arguments of each worker."""
     for number in range(1, count + 1):
         yield "The worker" if count == 1 else f"Worker {number}", ["rqworker", "default"]
 
