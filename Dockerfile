@@ -9,14 +9,14 @@ ENV PYTHONUNBUFFERED=1 \
     LOG_DIR=/srv/logs
 
 WORKDIR /app
-# pg_dump as new as the server of docker-compose.yml; Debian's own is older.
+# pg_dump of the same version as the server of docker-compose.yml; Debian's own is older.
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates postgresql-common \
     && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
     && apt-get install -y --no-install-recommends postgresql-client-18 && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt && python -m compileall -q /usr/local/lib/python3.13/site-packages
 COPY . .
-# Nothing of the build's settings stays in the image: they only let Django load.
+# These settings are not kept in the image: Django needs them to load.
 RUN useradd --system --no-create-home kyndo \
     && mkdir -p /srv/static /srv/media /srv/exports /srv/backups /srv/logs && chown kyndo /srv/* \
     && DEBUG=off SECRET_KEY=build ADMIN_KEY=build ALLOWED_HOSTS=build \
@@ -25,6 +25,6 @@ RUN useradd --system --no-create-home kyndo \
 USER kyndo
 
 EXPOSE 8000
-# Threads, since without them a file that takes its reader longer than 30 s would be cut off there, and hold up
-# everybody else. gunicorn's heartbeat file must not stand on a disk; the request line of the log is its default.
+# Threads: without them a download longer than 30 s would be cut off, and would block other requests. gunicorn's
+# heartbeat file must not be on a disk; the format of the access log is the default.
 CMD ["gunicorn", "kyndo.wsgi", "--bind=0.0.0.0:8000", "--workers=2", "--threads=4", "--worker-tmp-dir=/dev/shm", "--access-logfile=-"]

@@ -1,4 +1,4 @@
-# Make .venv with the first Python that is new enough, and install what requirements-dev.txt pins.
+# Create .venv with the first Python that is new enough, and install requirements-dev.txt.
 set -eu
 works() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 python=
@@ -11,8 +11,8 @@ if test -z "$python"; then
     exit 1
 fi
 echo "== Python packages into .venv, with $("$python" --version): a minute, the first time"
-# Anew unless the last installation came to its end and its Python is still there: pip takes a package that
-# it was killed in for a whole one.
+# Created again unless the last installation completed and its Python still exists: pip considers a package
+# complete even if it was killed while installing it.
 if ! test -e .venv/installed || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     "$python" -m venv --clear .venv
 fi
