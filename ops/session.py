@@ -66,6 +66,11 @@ def require_session(action: str) -> None:
     _require_unpooled(libpq_parameters(connections[DEFAULT_DB_ALIAS]), action)
 
 
+def is_pooled(alias: str) -> bool:
+    """Whether the connection goes through a pooler in transaction mode; False if the server is away."""
+    return _is_pooled(libpq_parameters(connections[alias]))
+
+
 def _require_unpooled(params: Mapping[str, Any], action: str) -> None:
     if not _is_pooled(params):
         return

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.core.management.commands import migrate
+from django.db import connections
+
+from ops.exceptions import OpsError
+from ops.parsing import parse_duration
+from ops.schema.safe_migrate import (
+    RETRY_FOR,
+    explain_timeouts,
+    migration_lock,
+    migration_timeouts,
+    retry_on_lock,
+)
+from ops.session import direct_connection, is_pooled
+
+
+class Command(migrate.Command):
+    """Django's migrate, beside players: see Note [Timeouts of migrations] in ops/schema/safe_migrate.py."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--retry-for",
+            type=_duration,
+            default=RETRY_FOR,
+            metavar="SPAN",
+            help="How long to try again while other sessions hold locks (5min); 0 tries once.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["plan"] or options["check_unapplied"]:
+            super().handle(*args, **options)
+            return
+        try:
+            with direct_connection():
+                self._migrate(*args, **options)
+        except OpsError as exc:
+            raise CommandError(str(exc), returncode=exc.exit_status) from exc
+
+    def _migrate(self, *args: Any, **options: Any) -> None:
+        alias, retry_for = options["database"], options["retry_for"]
+        connection = connections[alias]
+        if connection.vendor != "postgresql":
+            super().handle(*args, **options)
+            return
+        if is_pooled(alias):
+            self._report("DATABASE_URL points to a pooler, so no lock_timeout is set: see docs/poolers.md")
+            super().handle(*args, **options)
+            return
+
+        def migrate() -> None:
+            with migration_timeouts(connection, retry_for, self._report):
+                super(Command, self).handle(*args, **options)
+
+        with migration_lock(alias, self._report), explain_timeouts(retry_for):
+            retry_on_lock(migrate, retry_for, self._report)
+
+    def _report(self, message: str) -> None:
+        self.stderr.write(message)
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a span of time, such as 5min") from None
