@@ -11,7 +11,7 @@ _CONTROL_CHARS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2
 
 
 def format_duration(duration: timedelta) -> str:
-    """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """``0.4 s``, ``12 s``, ``3 min``, ``3 min 20 s``, ``2 h 5 min``, ``24 h``."""
     seconds = max(0.0, duration.total_seconds())
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -19,7 +19,8 @@ def format_duration(duration: timedelta) -> str:
     if not minutes:
         return f"{rest} s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    parts = (f"{hours} h", f"{minutes} min") if hours else (f"{minutes} min", f"{rest} s")
+    return " ".join(part for part in parts if not part.startswith("0 "))
 
 
 def format_time(when: datetime | None) -> str:

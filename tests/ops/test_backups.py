@@ -392,18 +392,16 @@ def test_the_newest_backup_is_listed_first_and_missing_files_are_marked(
 def test_a_run_can_require_a_recent_backup_and_shows_an_override(settings, file: Path) -> None:
     settings.OPS_BACKUP_MAX_AGE = timedelta(hours=24)
     operation = make_operation(Thing.objects.filter(note=None), {"note": "x"})
-    with pytest.raises(BackupRequired, match=r"and there is none\. Make one: manage.py backup_db --verify"):
+    with pytest.raises(BackupRequired, match=r"but there is none\. Make one: manage.py backup_db --verify"):
         create_run(operation)
     backup = manifest.read_manifest(file)
     backup.verified_at = backup.started_at = timezone.now()
     backup.save()
-    with pytest.raises(BackupRequired, match="and there is none"):  # that is the backup of another database
+    with pytest.raises(BackupRequired, match="but there is none"):  # that is the backup of another database
         create_run(operation)
     backup.database, backup.started_at = Server.default().database, timezone.now() - timedelta(hours=30)
     backup.save()
-    with pytest.raises(
-        BackupRequired, match=r"not older than 24 h 0 min is demanded.* the newest is 30 h 0 min old"
-    ):
+    with pytest.raises(BackupRequired, match=r"not older than 24 h is required.* the newest is 30 h old"):
         create_run(operation)
     overridden = create_run(operation, without_backup=True)
     assert overridden.without_backup

@@ -1,8 +1,10 @@
 """The formats of values that an operator reads."""
 
+from datetime import timedelta
+
 import pytest
 
-from ops.formatting import escape_control_chars
+from ops.formatting import escape_control_chars, format_duration
 
 
 @pytest.mark.parametrize(
@@ -17,3 +19,20 @@ from ops.formatting import escape_control_chars
 )
 def test_control_characters_are_escaped(text: str, escaped: str) -> None:
     assert escape_control_chars(text) == escaped
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.0 s"),
+        (0.44, "0.4 s"),
+        (9.96, "10 s"),
+        (60, "1 min"),
+        (200, "3 min 20 s"),
+        (3_600, "1 h"),
+        (7_500, "2 h 5 min"),
+        (86_400, "24 h"),
+    ],
+)
+def test_a_duration_has_two_units_at_most_and_none_that_is_zero(seconds: float, text: str) -> None:
+    assert format_duration(timedelta(seconds=seconds)) == text
