@@ -32,6 +32,12 @@ IN_PROGRESS = (State.RUNNING, State.PAUSING, State.CANCELLING)
 # It has ended, and not as it should.
 UNSUCCESSFUL = (State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)
 
+# It has tried all its rows.
+COMPLETED = (State.SUCCEEDED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)
+
+# It cannot be resumed: no transition leaves the state.
+FINAL = (State.SUCCEEDED, State.CANCELLED)
+
 TRANSITIONS: dict[State, set[State]] = {
     # A person must approve it first.
     State.AWAITING_APPROVAL: {State.QUEUED, State.CANCELLED},

@@ -36,7 +36,7 @@ from ops.states import State
 _CONFLICT_SAMPLE_SIZE = 5
 # Data exceptions, a domain that forbids the value, and what an extension's type calls a syntax error.
 _CAST_ERROR_CLASSES = ("22", "23", "42", "XX")
-_FINISHED_STATES = (State.SUCCEEDED, State.FINISHED_WITH_FAILURES)
+_CONFLICT_NOTE_STATES = (State.SUCCEEDED, State.FINISHED_WITH_FAILURES)
 
 
 class RevertParams(forms.Form):
@@ -137,7 +137,7 @@ class Revert(Operation):
         if run is None:
             return audited - self.get_queryset().count()
         # Rows that an active run has not reached, or that are out of its scope, are no conflicts.
-        if run.state not in _FINISHED_STATES or run.scope.get("filter") or run.scope.get("keys"):
+        if run.state not in _CONFLICT_NOTE_STATES or run.scope.get("filter") or run.scope.get("keys"):
             return 0
         return audited - AuditLog.objects.filter(run=run).count() - run.failures.count()
 

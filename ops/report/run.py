@@ -30,9 +30,7 @@ from ops.runs.progress import read_progress
 from ops.runs.rebuild import rebuild_operation
 from ops.runs.row_lists import FailedRows
 from ops.runs.status import compute_status, describe_next_step, read_run_status, status_label
-from ops.states import IN_PROGRESS, State
-
-_FINISHED_STATES = (State.SUCCEEDED, State.CANCELLED)
+from ops.states import FINAL, IN_PROGRESS, State
 
 
 def format_summary(run: Run) -> list[str]:
@@ -91,7 +89,7 @@ def format_details(run: Run) -> list[str]:
         *_note_lines(run),
         *(f"  note    {note}" for note in format_unavailable(run.silent_health)),
         *_failure_lines(run),
-        *([] if run.state in _FINISHED_STATES else [str(get_next_step(status))]),
+        *([] if run.state in FINAL else [str(get_next_step(status))]),
     ]
 
 

@@ -21,10 +21,7 @@ from ops.operations.scope import Scope
 from ops.operations.validation import build_operation
 from ops.runs.row_lists import RowList
 from ops.runs.status import describe_next_step
-from ops.states import State
-
-# The conflicts of a revert are known when it has finished.
-_FINISHED_STATES = (State.SUCCEEDED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)
+from ops.states import COMPLETED
 
 
 class ConflictsUnavailable(OpsError):
@@ -105,7 +102,7 @@ def _check_is_finished_revert(run: Run) -> None:
         revert = manage_command("runs", "revert", run.pk)
         hint = f"Those of its revert: {commands}" if commands else f"To revert it: {revert}"
         raise ConflictsUnavailable(f"run {run.pk} is not a revert, so it has no conflicts.", hint)
-    if run.state not in _FINISHED_STATES:
+    if run.state not in COMPLETED:
         reason = f"run {run.pk} is {run.get_state_display()}: its conflicts are known when it has finished."
         raise ConflictsUnavailable(reason, describe_next_step(run))
 

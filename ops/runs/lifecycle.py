@@ -22,7 +22,7 @@ from ops.runs.events import log_transition
 from ops.runs.next_steps import RunAction, format_run_command
 from ops.runs.rebuild import rebuild_operation
 from ops.runs.status import describe_next_step
-from ops.states import IN_PROGRESS, TRANSITIONS, State
+from ops.states import FINAL, IN_PROGRESS, TRANSITIONS, State
 
 
 def get_run(pk: int) -> Run:
@@ -155,7 +155,7 @@ def _check_may_requeue(run: Run) -> None:
     if run.state == State.AWAITING_APPROVAL:
         reason = f"run {run.pk} awaits approval, so it cannot be resumed."
         raise InvalidTransition(reason, describe_next_step(run))
-    if run.state in (State.SUCCEEDED, State.CANCELLED):
+    if run.state in FINAL:
         raise InvalidTransition(
             f"run {run.pk} has ended ({run.get_state_display()}), so it cannot be resumed.",
             f"To see it: {format_run_command(run.pk, RunAction.SHOW)}",

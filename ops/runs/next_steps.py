@@ -15,7 +15,7 @@ from ops.command_lines import manage_command
 from ops.exceptions import AllRowsFailed, InvalidDeclaration, NonTerminating, TooManyFailures
 from ops.models import Run
 from ops.operations.revert import Revert
-from ops.states import HELD, STALLED, State
+from ops.states import FINAL, HELD, STALLED, State
 
 
 class RunAction(StrEnum):
@@ -165,7 +165,7 @@ def list_next_steps(run: RunStatus) -> list[Step]:
     steps = [_build_step(run, action) for action in actions]
     if run.status == State.FAILED and not run.allows(RunAction.RESUME):
         steps.insert(0, _rerun_step(run))
-    if run.status in (State.SUCCEEDED, State.CANCELLED) or not steps:
+    if run.status in FINAL or not steps:
         steps.insert(0, Step("To see it again", format_run_command(run.number, RunAction.SHOW)))
     return steps
 
