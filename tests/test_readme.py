@@ -17,17 +17,17 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 class SilentReporter:
-    def batch(self, run, size):
+    def on_batch(self, run, size):
         pass
 
-    def waiting(self, reason):
+    def on_retry(self, reason):
         raise AssertionError(reason)
 
-    def held(self, run):
+    def on_hold(self, run):
         raise AssertionError(run.held_reason)
 
-    def note(self, words):
-        raise AssertionError(words)
+    def on_note(self, message):
+        raise AssertionError(message)
 
 
 @pytest.fixture

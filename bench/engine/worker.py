@@ -24,16 +24,16 @@ class BatchEndRecorder:
     def __init__(self) -> None:
         self.batch_ends: list[float] = []
 
-    def batch(self, *report: object) -> None:
+    def on_batch(self, *report: object) -> None:
         self.batch_ends.append(monotonic())
 
-    def waiting(self, reason: str) -> None:
+    def on_retry(self, reason: str) -> None:
         print(reason, file=sys.stderr)
 
-    def held(self, run: Any) -> None:
+    def on_hold(self, run: Any) -> None:
         print(f"held: {run.held_reason}", file=sys.stderr)
 
-    def note(self, message: str) -> None:
+    def on_note(self, message: str) -> None:
         print(message, file=sys.stderr)
 
 
@@ -75,7 +75,7 @@ def prepare_bare_statement(parameters: dict[str, Any], ends: BatchEndRecorder) -
     def work() -> None:
         with connection.cursor() as cursor:
             cursor.execute(BARE_STATEMENTS[parameters["schema"]])
-        ends.batch()
+        ends.on_batch()
 
     return work
 
@@ -86,7 +86,7 @@ def prepare_django_strategy(parameters: dict[str, Any], ends: BatchEndRecorder) 
     def work() -> None:
         done = 0
         for changed in DJANGO_STRATEGIES[parameters["kind"]]():
-            ends.batch()
+            ends.on_batch()
             done += changed
             if done >= (parameters["rows"] or done + 1):
                 return

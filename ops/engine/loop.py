@@ -37,16 +37,16 @@ _PROCESS_TARGET_DURATION = timedelta(seconds=1)
 class ProgressListener(Protocol):
     """Reports the progress of a run: to a terminal, to a log, or not at all."""
 
-    def batch(self, run: Run, size: BatchSize) -> None:
+    def on_batch(self, run: Run, size: BatchSize) -> None:
         """Called after every batch."""
 
-    def waiting(self, reason: str) -> None:
+    def on_retry(self, reason: str) -> None:
         """Called when the database is unavailable, or a transaction must be retried."""
 
-    def held(self, run: Run) -> None:
+    def on_hold(self, run: Run) -> None:
         """Called repeatedly while the run is held; the run says until when, and why."""
 
-    def note(self, message: str) -> None:
+    def on_note(self, message: str) -> None:
         """Called with a message for the operator."""
 
 
@@ -80,7 +80,7 @@ def run_batches(
                 if not is_transient(exc):
                     _fail_run(run, exc)
                     raise
-                _report_waiting(run, listener, exc, is_first=backoff.failing_since is None)
+                _report_retry(run, listener, exc, is_first=backoff.failing_since is None)
                 try:
                     backoff.wait(exc)
                 except Error:
@@ -109,7 +109,7 @@ class RunExecutor:
     def step(self) -> None:
         """Execute one batch, or end a sweep, a halt or a hold."""
         for message in self.health.drain_notes():
-            self.listener.note(message)
+            self.listener.on_note(message)
         try:
             changed = self._advance()
         except RunHalted:
@@ -119,7 +119,7 @@ class RunExecutor:
             self._wait_while_held()
             return
         if changed is not None:
-            self.listener.batch(self.run, self.batches.size)
+            self.listener.on_batch(self.run, self.batches.size)
             self.rate_limiter.throttle(changed)
         elif self.run.lanes.filter(finished=False).exists():
             self.stop.wait(_LANE_POLL_INTERVAL.total_seconds())
@@ -147,15 +147,15 @@ class RunExecutor:
         """Wait while the run is held, or until ``stop`` is set."""
         self.is_health_checked = False
         while is_held(self.run) and not self.stop.is_set():
-            self.listener.held(self.run)
+            self.listener.on_hold(self.run)
             wait_during_hold(self.run, self.stop)
 
 
-def _report_waiting(run: Run, listener: ProgressListener, error: Error, *, is_first: bool) -> None:
+def _report_retry(run: Run, listener: ProgressListener, error: Error, *, is_first: bool) -> None:
     reason = str(error).strip()
     if is_first and is_unavailable(error):
         log_event(run, "waiting", logging.WARNING, reason=reason, process=process_name())
-    listener.waiting(reason)
+    listener.on_retry(reason)
 
 
 def _fail_run(run: Run, error: Exception) -> None:

@@ -57,10 +57,10 @@ class BarReporter(ProgressReporter):
         details = f"{rate} · batches of {rows:,}{failed}"
         self.progress.update(self.task, completed=progress.done, total=progress.total, details=details)
 
-    def waiting(self, reason: str) -> None:
+    def on_retry(self, reason: str) -> None:
         self._show_warning(f"waiting: {reason.partition(chr(10))[0]}")
 
-    def held(self, run: Run) -> None:
+    def on_hold(self, run: Run) -> None:
         self._show_warning("\n".join([format_hold(run), *map(str, hold_override_steps(run))]))
 
     def idle(self, reason: str) -> None:
@@ -69,7 +69,7 @@ class BarReporter(ProgressReporter):
     def _show_warning(self, text: str) -> None:
         self.progress.update(self.task, details=f"[yellow]{escape(escape_control_chars(text))}[/]")
 
-    def note(self, message: str) -> None:
+    def on_note(self, message: str) -> None:
         self.progress.console.print(escape(escape_control_chars(message)))
 
 

@@ -35,7 +35,7 @@ def watch_run(run: Run, reporter: ProgressReporter, stop: Event) -> None:
         except Error as exc:
             if not is_unavailable(exc):
                 raise
-            reporter.waiting(str(exc).strip())
+            reporter.on_retry(str(exc).strip())
             backoff.wait(exc)
         stop.wait(reporter.interval)
 
@@ -51,7 +51,7 @@ class RemoteWatcher:
     def poll(self) -> None:
         progress = read_progress(self.run)
         if is_held(self.run):
-            self.reporter.held(self.run)
+            self.reporter.on_hold(self.run)
         elif progress.batches > self.last_progress.batches:
             self.reporter.show(progress, self._rows_per_batch(progress))
             self.last_progress, self.last_change = progress, monotonic()

@@ -36,21 +36,21 @@ class ProgressReporter:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         pass
 
-    def batch(self, run: Run, size: BatchSize) -> None:
+    def on_batch(self, run: Run, size: BatchSize) -> None:
         self.last_reason = None
         if monotonic() - self.last_shown >= self.interval:
             self.last_shown = monotonic()
             self.show(read_progress(run), size.rows)
 
-    def waiting(self, reason: str) -> None:
+    def on_retry(self, reason: str) -> None:
         """Report that the database is unavailable, and why."""
         raise NotImplementedError
 
-    def held(self, run: Run) -> None:
+    def on_hold(self, run: Run) -> None:
         """Report that the run is held, until when and by what."""
         raise NotImplementedError
 
-    def note(self, message: str) -> None:
+    def on_note(self, message: str) -> None:
         raise NotImplementedError
 
     def idle(self, reason: str) -> None:
@@ -80,7 +80,7 @@ class LineReporter(ProgressReporter):
             flush=True,
         )
 
-    def waiting(self, reason: str) -> None:
+    def on_retry(self, reason: str) -> None:
         if reason != self.last_reason:  # once, not at every retry
             self.last_reason = reason
             first = reason.partition("\n")[0]
@@ -93,14 +93,14 @@ class LineReporter(ProgressReporter):
     def idle(self, reason: str) -> None:
         print(reason, file=self.out, flush=True)
 
-    def held(self, run: Run) -> None:
+    def on_hold(self, run: Run) -> None:
         indicator, minute = run.held_reason.partition(":")[0], int(monotonic() - self.started) // 60
         if (reason := f"{indicator}, {minute}") != self.last_reason:  # once a minute
             self.last_reason = reason
             for line in (f"run {run.pk}: {format_hold(run)}", *hold_override_steps(run)):
-                self.note(str(line))
+                self.on_note(str(line))
 
-    def note(self, message: str) -> None:
+    def on_note(self, message: str) -> None:
         print(escape_control_chars(message), file=self.out, flush=True)
 
 
@@ -113,20 +113,20 @@ class JsonLinesReporter(ProgressReporter):
         rate = round(self.rate(progress))
         self.write_event("progress", **progress_json(progress), rate=rate, batch_size=rows)
 
-    def waiting(self, reason: str) -> None:
+    def on_retry(self, reason: str) -> None:
         self.write_event("waiting", reason=reason)
 
     def idle(self, reason: str) -> None:
-        self.waiting(reason)
+        self.on_retry(reason)
 
-    def held(self, run: Run) -> None:
+    def on_hold(self, run: Run) -> None:
         if (until := str(run.held_until)) != self.last_reason:  # once per hold
             self.last_reason = until
             self.write_event(
                 "held", **hold_json(run), next=[step._asdict() for step in hold_override_steps(run)]
             )
 
-    def note(self, message: str) -> None:
+    def on_note(self, message: str) -> None:
         self.write_event("note", note=message)
 
     def write_event(self, event: str, **facts: Any) -> None:

@@ -94,14 +94,14 @@ def _requeue_job(run: Run) -> None:
 class NullListener:
     """Reports nothing: on a worker nobody watches the run."""
 
-    def batch(self, run: Run, size: BatchSize) -> None:
+    def on_batch(self, run: Run, size: BatchSize) -> None:
         pass
 
-    def waiting(self, reason: str) -> None:
+    def on_retry(self, reason: str) -> None:
         log.warning("waiting: %s", reason)
 
-    def held(self, run: Run) -> None:
+    def on_hold(self, run: Run) -> None:
         pass
 
-    def note(self, message: str) -> None:
+    def on_note(self, message: str) -> None:
         log.warning("%s", message)

@@ -38,18 +38,18 @@ class RecordingMonitor:
         self.hold_reasons: list[str] = []
         self.notes: list[str] = []
 
-    def batch(self, run: Run, size: BatchSize) -> None:
+    def on_batch(self, run: Run, size: BatchSize) -> None:
         self.batches += 1
         self.sizes.append(size.rows)
         self.after_batch(self.batches)
 
-    def waiting(self, reason: str) -> None:
+    def on_retry(self, reason: str) -> None:
         self.wait_reasons.append(reason)
 
-    def held(self, run: Run) -> None:
+    def on_hold(self, run: Run) -> None:
         self.hold_reasons.append(run.held_reason)
 
-    def note(self, message: str) -> None:
+    def on_note(self, message: str) -> None:
         self.notes.append(message)
 
 

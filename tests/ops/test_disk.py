@@ -203,8 +203,8 @@ def test_an_almost_full_disk_holds_the_run_until_there_is_space(
     ballast = fill(small, leave=2**20)
 
     class Cleared(RecordingMonitor):
-        def held(self, run: Run) -> None:
-            super().held(run)
+        def on_hold(self, run: Run) -> None:
+            super().on_hold(run)
             assert self.batches == 0
             ballast.unlink(missing_ok=True)
 

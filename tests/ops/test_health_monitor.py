@@ -68,8 +68,8 @@ class Holding(RecordingMonitor):
         super().__init__(**options)
         self.once_held = once_held
 
-    def held(self, run: Run) -> None:
-        super().held(run)
+    def on_hold(self, run: Run) -> None:
+        super().on_hold(run)
         if len(self.hold_reasons) == 1:
             self.once_held()
 
@@ -187,8 +187,8 @@ def test_lines_and_json_show_the_end_and_the_reason_of_a_hold() -> None:
     run.refresh_from_db()
     lines, documents = StringIO(), StringIO()
     for watcher in (LineReporter(run, lines), JsonLinesReporter(run, documents)):
-        watcher.held(run)
-        watcher.held(run)
+        watcher.on_hold(run)
+        watcher.on_hold(run)
     advice = f"To resume it anyway: manage.py runs resume {run.pk} --ignore-health archiving"
     assert lines.getvalue() == f"run {run.pk}: held until 03:04:05 UTC by archiving: \\u001bfails\n{advice}\n"
     document = {

@@ -22,13 +22,13 @@ def moving(bar: BarReporter, run: Run) -> str:
 
 
 def waiting(bar: BarReporter, run: Run) -> str:
-    bar.waiting("connection to server at 127.0.0.1, port 5432 failed: [Errno 111] refused\nIs it running?")
+    bar.on_retry("connection to server at 127.0.0.1, port 5432 failed: [Errno 111] refused\nIs it running?")
     return "waiting: connection to server at 127.0.0.1, port 5432 failed: [Errno 111] refused"
 
 
 def held(bar: BarReporter, run: Run) -> str:
     run.held_until, run.held_reason = timezone.now(), HELD
-    bar.held(run)
+    bar.on_hold(run)
     return f"UTC by {HELD}"
 
 

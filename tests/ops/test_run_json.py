@@ -96,9 +96,9 @@ def test_progress_documents_have_these_keys() -> None:
     run.held_until, run.held_reason = run.created_at, "disk: full"
     watcher = JsonLinesReporter(run, out)
     watcher.show(read_progress(run), 5)
-    watcher.waiting("why")
-    watcher.held(run)
-    watcher.note("so")
+    watcher.on_retry("why")
+    watcher.on_hold(run)
+    watcher.on_note("so")
     progress, waiting, hold, note = map(json.loads, out.getvalue().splitlines())
     assert set(progress) == {"event", "version", *PROGRESS, "rate", "batch_size"}
     assert set(waiting) == {"event", "version", "reason"}
