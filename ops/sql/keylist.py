@@ -52,11 +52,11 @@ def _prefixed_name(name: str) -> str:
 class KeyList:
     """The entries of one run in a table that has each object once, by its key as text."""
 
-    table: type[Key] | type[AuditLog] | type[Failure]
-    run: int
+    source_model: type[Key] | type[AuditLog] | type[Failure]
+    run_id: int
 
     def entries(self) -> QuerySet[Any]:
-        entries: QuerySet[Any] = self.table._base_manager.filter(run_id=self.run)
+        entries: QuerySet[Any] = self.source_model._base_manager.filter(run_id=self.run_id)
         return entries
 
     def keys(self) -> QuerySet[Any]:
@@ -102,20 +102,21 @@ class KeyList:
 
     @property
     def alias(self) -> str:
-        return _prefixed_name(self.table._meta.db_table)
+        return _prefixed_name(self.source_model._meta.db_table)
 
     @property
     def source(self) -> sql.Composable:
         """The entries as a subquery for FROM or USING."""
-        names = {str(field.column) for field in self.table._meta.concrete_fields} & {_KEY_COLUMN, "changes"}
+        meta = self.source_model._meta
+        names = {str(field.column) for field in meta.concrete_fields} & {_KEY_COLUMN, "changes"}
         columns = (
             sql.SQL("{} AS {}").format(identifier(column), identifier(_prefixed_name(column)))
             for column in sorted(names)
         )
         return sql.SQL("(SELECT {} FROM {} WHERE run_id = {}) AS {}").format(
             sql.SQL(", ").join(columns),
-            identifier(self.table._meta.db_table),
-            sql.Literal(self.run),
+            identifier(meta.db_table),
+            sql.Literal(self.run_id),
             identifier(self.alias),
         )
 
