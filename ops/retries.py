@@ -16,7 +16,8 @@ RETRY_TIMEOUT = timedelta(seconds=60)
 # Connection exceptions; the server is shutting down, crashed or starting; or it is a standby, as the next
 # primary is until it is promoted.
 _UNAVAILABLE_SQLSTATES = ("08", "57P0", READ_ONLY_TRANSACTION)
-_MAX_DELAY = 2.0
+# Seconds before the first retry, and at most before any.
+_INITIAL_DELAY, _MAX_DELAY = 0.05, 2.0
 
 
 def is_transient(error: Error) -> bool:
@@ -48,7 +49,7 @@ class Backoff:
     def reset(self) -> None:
         """After a success."""
         self.failing_since: float | None = None
-        self.delay = 0.05
+        self.delay = _INITIAL_DELAY
 
     def wait(self, error: Error) -> None:
         """Wait before another try.
