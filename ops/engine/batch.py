@@ -58,7 +58,7 @@ class BatchExecutor:
        another mode; a row that fails alone is recorded as failed, and the cursor moves past it.
 
     An operation with ``process()`` reads its rows in the transaction of steps 1 and 2, processes them outside
-    of any, and locks the lane again for steps 3 to 5: of rows that were changed meanwhile it writes none.
+    any transaction, and locks the lane again for steps 3 to 5. It writes no row that was changed meanwhile.
     """
 
     run: Run
@@ -66,7 +66,7 @@ class BatchExecutor:
     scope: Scope
     size: BatchSize
     plan: BatchPlan | None = field(default=None, init=False)
-    # Seconds of a batch without its COMMIT, which a slow disk or standby makes no shorter for fewer rows.
+    # Seconds of a batch; excludes COMMIT, whose latency does not depend on the batch size.
     elapsed: float = field(default=0.0, init=False)
     started: float = field(default=0.0, init=False)
 
@@ -77,11 +77,11 @@ class BatchExecutor:
         self.locks = LockPolicy(self.run, self.size, self._may_use_merge())
         self.failures = FailureTracker(self.run)
 
-    def advance(self) -> int | None:
+    def execute_batch(self) -> int | None:
         """Execute one batch; return the number of rows changed, or None if no unfinished lane was free.
 
-        Raises RunHalted, NonTerminating, TooManyFailures, AllRowsFailed, and database errors that are not a
-        row's fault.
+        Raises RunHalted, NonTerminating, TooManyFailures, AllRowsFailed, and database errors not caused by
+        a row's data or locks.
         """
         self.failures.has_new = False
         changed = self._execute()
@@ -94,7 +94,7 @@ class BatchExecutor:
         return (
             not self.operation.is_per_row()
             and not has_subquery(self.operation)
-            and None in key_lists  # MERGE has one source
+            and None in key_lists  # MERGE can join at most one key list
             and may_merge(self.operation.model)
         )
 
@@ -138,8 +138,8 @@ class BatchExecutor:
         if not self.locks.is_last_sweep:
             bounds = self.bisection.bounds_before_reported_key(lambda: self._remaining_in(lane))
         rows = 1 if self.locks.is_last_sweep else self.size.rows
-        is_predicted = previous and (lane.pk, lane.position) == (previous.pk, previous.position)
-        if bounds is None and lookahead and is_predicted and rows > 1:
+        is_lookahead_valid = previous and (lane.pk, lane.position) == (previous.pk, previous.position)
+        if bounds is None and lookahead and is_lookahead_valid and rows > 1:
             bounds = batch_bounds(lane, rows, last_key)
         bounds = bounds or self.statements.read_next_bounds(lane, rows, self.size.keys)
         self.plan = BatchPlan(lane, bounds, self.run.sweep, mode)
@@ -185,7 +185,7 @@ class BatchExecutor:
             # The lane is not locked from here on: others take the lane whose heartbeat is the oldest.
             Lane.objects.filter(pk=plan.lane.pk).update(heartbeat_at=Now())
         results = process_rows(self.operation, rows)
-        self.failures.consecutive_raises = 0
+        self.failures.consecutive_process_errors = 0
         with batch_transaction(plan.lane, self.locks.row_lock_timeout):
             if not relock_lane(plan.lane, plan.sweep):
                 self.plan = None  # Another process has written the same batch, and works in this lane.
@@ -201,26 +201,29 @@ class BatchExecutor:
         bounds = replace(plan.bounds, limit=len(rows) + 1)
         if is_full:
             bounds = replace(bounds, key=str(rows[-1].pk), is_lane_end=False)
-        documents, waits = results.documents, self.locks.is_last_sweep
-        result = write_process_results(self.operation, documents, plan.lane, bounds, waits)
+        documents, wait_for_locks = results.documents, self.locks.is_last_sweep
+        result = write_process_results(self.operation, documents, plan.lane, bounds, wait_for_locks)
         self._check_result(plan, replace(result, selected=len(documents)), rows)
         return replace(result, selected=len(rows))
 
-    def _check_result(self, plan: BatchPlan, result: BatchResult, read: Sequence[Any] = ()) -> None:
-        """Check what a batch may not leave behind, while its rows are locked; ``read`` by process()."""
+    def _check_result(self, plan: BatchPlan, result: BatchResult, rows_read: Sequence[Any] = ()) -> None:
+        """Check the postconditions of the batch while its rows are locked.
+
+        ``rows_read`` are the rows that process() was called with.
+        """
         if result.changed and not plan.lane.changed:
-            self._check_terminates(self._planned_rows(plan), read)
+            self._check_terminates(self._planned_rows(plan), rows_read)
         if not (self.locks.is_last_sweep and plan.is_single) or result.changed:
             return
         if self._planned_rows(plan).exists():
             self.failures.consecutive_unchanged += 1
             self.failures.record(plan.lane, str(plan.bounds.key), unchanged_reason(result.selected))
 
-    def _check_terminates(self, rows: QuerySet[Any], read: Sequence[Any]) -> None:
+    def _check_terminates(self, rows: QuerySet[Any], rows_read: Sequence[Any]) -> None:
         """Raise NonTerminating if a row that the run changed still matches, and its inputs are unchanged."""
         changed = AuditLog.objects.filter(run=self.run, object_id=outer_pk_text())
         row = rows.filter(Exists(changed)).first()
-        if row is not None and not _have_inputs_changed(row, read, rows.query.annotation_select):
+        if row is not None and not _have_inputs_changed(row, rows_read, rows.query.annotation_select):
             raise NonTerminating(
                 f"{self.operation.name} changed row {row.pk}, which still matches get_queryset(): the run"
                 " would never end. Make get_queryset() exclude rows that have the new values."
@@ -228,9 +231,9 @@ class BatchExecutor:
             )
 
     def _handle_error(self, error: DatabaseError, plan: BatchPlan) -> None:
-        """After an error of the data or of a lock, make the next batch smaller; skip the row that was alone.
+        """Make the next batch smaller, or skip the only row of a one-row batch.
 
-        Raises any other error.
+        Raises the error if the batch must be retried as it is, or if no row's data or lock caused it.
         """
         state = sqlstate(error)
         is_lock_error = state in RETRYABLE
@@ -245,9 +248,9 @@ class BatchExecutor:
             self._skip_row(plan, self._failure_reason(error, plan, is_lock_error))
 
     def _handle_process_failure(self, error: ProcessFailed) -> None:
-        """Process fewer of the rows for which process() raised; skip the row that was alone."""
+        """Process fewer of the rows for which process() raised, or skip the only row of a one-row batch."""
         if self.plan and not self.size.bisect(len(error.rows)):
-            self.failures.consecutive_raises += 1
+            self.failures.consecutive_process_errors += 1
             bounds = replace(self.plan.bounds, key=str(error.rows[0].pk))
             self._skip_row(replace(self.plan, bounds=bounds), str(error))
 
@@ -274,7 +277,7 @@ class BatchExecutor:
         return candidates(self.operation, self.scope, self.run).count()
 
 
-def _have_inputs_changed(row: Any, read: Sequence[Any], annotations: Iterable[str]) -> bool:
+def _have_inputs_changed(row: Any, rows_read: Sequence[Any], annotations: Iterable[str]) -> bool:
     """Whether an annotated value, which comes from another table, changed after process() had read it."""
-    before = [old for old in read if old.pk == row.pk]
+    before = [old for old in rows_read if old.pk == row.pk]
     return any(getattr(row, name) != getattr(old, name) for old in before for name in annotations)

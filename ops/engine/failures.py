@@ -27,7 +27,7 @@ class FailureTracker:
     run: Run
     has_new: bool = field(default=False, init=False)
     # process() raised for each of the last so many rows.
-    consecutive_raises: int = field(default=0, init=False)
+    consecutive_process_errors: int = field(default=0, init=False)
     # The database left each of the last so many rows unchanged, and raised no error.
     consecutive_unchanged: int = field(default=0, init=False)
     _next_logged_count: int = field(default=1, init=False)
@@ -69,8 +69,10 @@ class FailureTracker:
     def _check_all_failed(self, failed: int) -> None:
         if failed < _ALL_FAILED_LIMIT:
             return
-        if self.consecutive_raises >= _ALL_FAILED_LIMIT:
-            raise self._all_rows_failed(f"process() raised for {self.consecutive_raises} rows in succession")
+        if self.consecutive_process_errors >= _ALL_FAILED_LIMIT:
+            raise self._all_rows_failed(
+                f"process() raised for {self.consecutive_process_errors} rows in succession"
+            )
         if not self.run.lanes.filter(changed__gt=0).exists():
             raise self._all_rows_failed(f"the first {failed} rows all failed, and none was changed")
 

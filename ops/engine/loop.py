@@ -56,14 +56,14 @@ def run_batches(
     stop: Event,
     timeout: timedelta = RETRY_TIMEOUT,
     *,
-    leave: bool = False,
+    leave_running_on_stop: bool = False,
 ) -> State:
     """Work on the run until it is no longer running; return its state.
 
-    When ``stop`` is set, finish the batch and pause the run; with ``leave``, leave the run running, for other
-    processes. Any number of processes may work on one run. An error that is no row's fault fails the run and
-    is raised; the run can then be resumed. Raises DatabaseUnavailable, and leaves the run as it is, if the
-    database does not come back within ``timeout``.
+    When ``stop`` is set, finish the batch and pause the run; with ``leave_running_on_stop``, leave it running
+    for other processes. Any number of processes may work on one run. An error not caused by a row's data or
+    locks fails the run and is raised; the run can then be resumed. Raises DatabaseUnavailable, and leaves the
+    run as it is, if the database does not come back within ``timeout``.
     """
     executor = RunExecutor(run, listener, stop)
     backoff = Backoff(stop, timeout)
@@ -71,10 +71,10 @@ def run_batches(
     with executor.health:
         while run.state in IN_PROGRESS:
             is_stopped = stop.is_set()  # once a turn, since a Deadline is set by the clock
-            if is_stopped and leave:
+            if is_stopped and leave_running_on_stop:
                 break
             try:
-                executor.pause() if is_stopped else executor.step()
+                executor.pause() if is_stopped else executor.run_once()
                 backoff.reset()
             except Error as exc:
                 if not is_transient(exc):
@@ -93,7 +93,7 @@ def run_batches(
 
 
 class RunExecutor:
-    """Work on one run, step by step."""
+    """Work on one run, one batch at a time."""
 
     def __init__(self, run: Run, listener: ProgressListener, stop: Event) -> None:
         operation, scope = rebuild_operation(run), Scope.of_run(run)
@@ -106,12 +106,12 @@ class RunExecutor:
         self.batches = BatchExecutor(run, operation, scope, size)
         self.health, self.is_health_checked = HealthMonitor(run), False
 
-    def step(self) -> None:
+    def run_once(self) -> None:
         """Execute one batch, or end a sweep, a halt or a hold."""
         for message in self.health.drain_notes():
             self.listener.on_note(message)
         try:
-            changed = self._advance()
+            changed = self._execute_after_health_check()
         except RunHalted:
             lifecycle.finish_halt(self.run)
             return
@@ -136,12 +136,12 @@ class RunExecutor:
         except InvalidTransition:  # Another process has halted or ended the run.
             lifecycle.finish_halt(self.run)
 
-    def _advance(self) -> int | None:
+    def _execute_after_health_check(self) -> int | None:
         """Execute one batch; check the health before the first one, and before the first after a hold."""
         if not self.is_health_checked:
             self.health.check()
             self.is_health_checked = True
-        return self.batches.advance()
+        return self.batches.execute_batch()
 
     def _wait_while_held(self) -> None:
         """Wait while the run is held, or until ``stop`` is set."""

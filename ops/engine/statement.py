@@ -62,14 +62,15 @@ class BatchResult:
 # older than the locks, though: if somebody changed a row in between, the snapshot's ctid is that of an older
 # version. Such a row is locked but not changed, and the next sweep tries it again.
 #
-# WAIT is the mode of the last sweep, which has none after it. It waits for each row before the statement,
-# whose snapshot is then newer than the lock, and updates the row by its key.
+# WAIT is the mode of the last sweep, after which no sweep follows. A statement of its own waits for the row
+# and locks it, so that the snapshot of the batch's statement is newer than the lock. That statement updates
+# the row by its key.
 #
-# MERGE changes the span without locking its rows first, and so more rows per second. It takes a server that
-# returns old values, and can neither skip rows nor stop after a number of them: the span may hold no more
-# rows than a batch may change. If it meets a row that a player has locked, it gives up after a few
-# milliseconds, and the span is done in SKIP_LOCKED mode. Of a row that it waited for, PostgreSQL does not
-# evaluate subqueries over other tables again, so a queryset with subqueries is never done in MERGE mode.
+# MERGE changes the rows of the span without locking them first, and so more rows per second. It needs a
+# server that returns old values. It can neither skip rows nor stop after a number of them, so the span may
+# hold no more rows than a batch may change. If a player has locked one of the rows, the lock times out after
+# a few milliseconds, and the span is done in SKIP_LOCKED mode. PostgreSQL does not evaluate subqueries over
+# other tables again for a row that it waited for, so a queryset with subqueries is never done in MERGE mode.
 #
 # Note [Why MERGE, where UPDATE returns old values too]
 # UPDATE ... RETURNING OLD of PostgreSQL 18.4 returns the row of the statement's snapshot, not the row that it
@@ -101,19 +102,19 @@ def compile_change(
     """
     if mode is LockMode.MERGE:
         return _compile_merge_statement(operation, rows, keyset)
-    located = rows.order_by(keyset.order_key).annotate(ctid_=row_ctid(operation.model))
-    batch = compile_select(select_changes(located, operation, "ctid_"))
+    rows_with_ctid = rows.order_by(keyset.order_key).annotate(ctid_=row_ctid(operation.model))
+    batch = compile_select(select_changes(rows_with_ctid, operation, "ctid_"))
     if batch is None:
         return None
-    is_skipping = mode is LockMode.SKIP_LOCKED
+    skip_locked = mode is LockMode.SKIP_LOCKED
     # Of this table alone: entries of a list of keys are never locked.
     lock = sql.SQL(" LIMIT %s FOR NO KEY UPDATE OF {table} {skip}").format(
         table=unqualified_table_name(operation.model),
-        skip=sql.SQL("SKIP LOCKED" if is_skipping else ""),
+        skip=sql.SQL("SKIP LOCKED" if skip_locked else ""),
     )
     source = sql.SQL(batch.sql) + lock
     return CompiledStatement(
-        _compose_statement(operation, source, by_ctid=is_skipping, keyset=keyset), batch.params
+        _compose_statement(operation, source, by_ctid=skip_locked, keyset=keyset), batch.params
     )
 
 
@@ -130,14 +131,14 @@ def _compile_merge_statement(
     returned += [sql.SQL("after_.{}").format(column) for column in columns]
     statement = sql.SQL(
         "WITH changed ({names}) AS ({merge} RETURNING WITH (OLD AS before_, NEW AS after_)"
-        " after_.{pk}, {returned}), audited AS ({audit}) {move}"
+        " after_.{pk}, {returned}), audited AS ({audit}) {advance_cursor}"
     ).format(
         names=_changed_columns("pk", values=len(columns)),
         merge=sql.SQL(merge.sql),
         pk=identifier(operation.model._meta.pk.column),
         returned=sql.SQL(", ").join(returned),
         audit=_audit_clause(operation),
-        move=_advance_cursor_clause("changed", sql.SQL("changed.pk")),
+        advance_cursor=_advance_cursor_clause("changed", sql.SQL("changed.pk")),
     )
     return CompiledStatement(statement.as_string(connection.connection), merge.params)
 
@@ -148,26 +149,26 @@ def _changed_columns(*first: str, values: int) -> sql.Composable:
 
 
 def execute_change(
-    change: CompiledStatement | None, operation: Operation, lane: Lane, bounds: BatchBounds, mode: LockMode
+    statement: CompiledStatement | None, operation: Operation, lane: Lane, bounds: BatchBounds, mode: LockMode
 ) -> BatchResult:
     """Change the first rows within the bounds; in MERGE mode, all of them. In a transaction."""
-    if change is None:
+    if statement is None:
         Lane.objects.filter(pk=lane.pk).update(finished=True)
         return BatchResult(0, 0)
-    params = change.bind(
+    params = statement.bind(
         {BoundParam.AFTER: lane.position, BoundParam.UPPER: lane.upper, BoundParam.KEY: bounds.key}
     )
     if mode is LockMode.MERGE:
-        return _execute_statement(change.sql, params, operation, lane, replace(bounds, limit=_NO_LIMIT))
-    return _execute_statement(change.sql, (*params, bounds.limit), operation, lane, bounds)
+        return _execute_statement(statement.sql, params, operation, lane, replace(bounds, limit=_NO_LIMIT))
+    return _execute_statement(statement.sql, (*params, bounds.limit), operation, lane, bounds)
 
 
 def write_process_results(
-    operation: Operation, documents: Iterable[str], lane: Lane, bounds: BatchBounds, waits: bool
+    operation: Operation, documents: Iterable[str], lane: Lane, bounds: BatchBounds, wait_for_locks: bool
 ) -> BatchResult:
     """Set what ``process`` returned, where the row still has the version that was read. In a transaction.
 
-    ``documents`` are JSON: ``{"pk", "version", "values"}``. ``waits``: wait for locked rows, or skip them.
+    ``documents`` are JSON: ``{"pk", "version", "values"}``. Waits for locked rows, or skips them.
     """
     meta = operation.model._meta
     old = [sql.SQL("current.{}").format(identifier(f.column)) for f in written_fields(operation)]
@@ -182,7 +183,7 @@ def write_process_results(
         type=sql.SQL(type_name(meta.pk)),
         table=identifier(meta.db_table),
         pk=identifier(meta.pk.column),
-        skip=sql.SQL("" if waits else "SKIP LOCKED"),
+        skip=sql.SQL("" if wait_for_locks else "SKIP LOCKED"),
     )
     statement = _compose_statement(operation, source, by_ctid=False, keyset=Keyset(operation.model))
     return _execute_statement(statement, (f"[{','.join(documents)}]",), operation, lane, bounds)
@@ -201,13 +202,14 @@ def _new_value(operation: Operation, field: models.Field[Any, Any]) -> sql.Compo
 
 def _compose_statement(operation: Operation, source: sql.Composable, by_ctid: bool, keyset: Keyset) -> str:
     statement = sql.SQL(
-        "WITH batch ({names}) AS MATERIALIZED ({source}), changed AS ({update}), audited AS ({audit}) {move}"
+        "WITH batch ({names}) AS MATERIALIZED ({source}), changed AS ({update}), audited AS ({audit})"
+        " {advance_cursor}"
     ).format(
         names=_changed_columns("row_ctid", "pk", values=len(written_fields(operation))),
         source=source,
         update=_update_clause(operation, by_ctid),
         audit=_audit_clause(operation),
-        move=_advance_cursor_clause(
+        advance_cursor=_advance_cursor_clause(
             "batch", sql.SQL('batch.pk::text COLLATE "default"' if keyset.key_list else "batch.pk")
         ),
     )
@@ -218,9 +220,9 @@ def _execute_statement(
     statement: str, params: tuple[Any, ...], operation: Operation, lane: Lane, bounds: BatchBounds
 ) -> BatchResult:
     audit_params = (lane.run.pk, operation.name, lane.run.model, lane.run.performed_by)
-    move_params = (bounds.limit, bounds.key, bounds.limit, bounds.is_lane_end, lane.pk)
+    cursor_params = (bounds.limit, bounds.key, bounds.limit, bounds.is_lane_end, lane.pk)
     with connection.cursor() as cursor:
-        cursor.execute(statement, (*params, *audit_params, *move_params))
+        cursor.execute(statement, (*params, *audit_params, *cursor_params))
         return BatchResult(*cursor.fetchone())
 
 
@@ -239,12 +241,12 @@ def _update_clause(operation: Operation, by_ctid: bool) -> sql.Composable:
     ]
     return sql.SQL(
         "UPDATE {table} AS target SET {assignments} FROM batch"
-        " WHERE target.{pk} = batch.pk {version} RETURNING batch.pk, {values}"
+        " WHERE target.{pk} = batch.pk {ctid_condition} RETURNING batch.pk, {values}"
     ).format(
         table=identifier(meta.db_table),
         assignments=sql.SQL(", ").join(assignments),
         pk=identifier(meta.pk.column),
-        version=sql.SQL("AND target.ctid = batch.row_ctid" if by_ctid else ""),
+        ctid_condition=sql.SQL("AND target.ctid = batch.row_ctid" if by_ctid else ""),
         values=sql.SQL(", ").join(values),
     )
 

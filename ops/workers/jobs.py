@@ -70,7 +70,7 @@ def _is_for_workers(run: Run) -> bool:
 def _execute_slice(run: Run, stop: Deadline) -> None:
     with suppress(InvalidTransition):  # The run has just been halted or ended.
         try:
-            run_batches(run, NullListener(), stop, leave=True)
+            run_batches(run, NullListener(), stop, leave_running_on_stop=True)
         except OpsError as exc:
             if (
                 isinstance(exc, (DatabaseUnavailable, InvalidTransition, RunLost))

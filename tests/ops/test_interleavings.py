@@ -64,7 +64,7 @@ class Interleaving(RuleBasedStateMachine):
         if self.run.state != State.RUNNING:
             return
         before, audited_before, sweep_before = notes(), audited(self.run), self.run.sweep
-        self.worker.step()
+        self.worker.run_once()
         if sweep_before < LAST_SWEEP <= self.run.sweep:
             self.required = self.missing()
         after, new = notes(), {k: v for k, v in audited(self.run).items() if k not in audited_before}

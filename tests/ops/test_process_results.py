@@ -323,13 +323,13 @@ def test_two_processes_work_in_two_lanes_if_there_are_two(
     def process(batch: list[Thing]) -> dict[Any, Any]:
         batches.append({row.pk for row in batch})
         if len(batches) % 2:
-            other.step()
+            other.run_once()
         return {row.pk: each(row) for row in batch}
 
     run = create_run(declare(make_row_operation(MISSING, process, "note")), lanes=2, batch_size=5)
     lifecycle.start(run)
     first, other = (RunExecutor(lifecycle.get_run(run.pk), RecordingMonitor(), Event()) for _ in range(2))
     for _ in range(4):
-        first.step()
+        first.run_once()
     assert [len(pks) for pks in batches] == [5] * 8
     assert set.union(*batches) == {row.pk for row in rows}

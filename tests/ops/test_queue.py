@@ -120,7 +120,7 @@ def test_a_slice_that_ends_before_a_batch_pauses_nothing() -> None:
 
     rows = create_things(3)
     run = create_worker_run()
-    assert run_batches(run, RecordingMonitor(), EndsThen(), leave=True) == State.RUNNING
+    assert run_batches(run, RecordingMonitor(), EndsThen(), leave_running_on_stop=True) == State.RUNNING
     assert audited_changes(run).keys() == primary_keys(rows)
 
 

@@ -103,7 +103,7 @@ def test_the_cursor_stops_at_the_last_key_in_its_own_order(declare: RegisterOper
         lifecycle.start(run)
         worker = RunExecutor(run, monitor, Event())
         while len(cursors) < 5:
-            worker.step()
+            worker.run_once()
     assert [cursor for cursor in cursors if cursor][:4] == ["89", "100", "111", "122"]
 
 
@@ -116,8 +116,8 @@ def test_a_process_that_slept_until_the_last_sweep_waits_for_rows(
     worker = RunExecutor(run, RecordingMonitor(), Event())
     Run.objects.update(sweep=LAST_SWEEP)
     with CaptureQueriesContext(connection) as queries:
-        worker.step()
-        worker.step()
+        worker.run_once()
+        worker.run_once()
     assert len(audited_changes(run)) == 1
     assert not [query for query in queries if "SKIP LOCKED" in query["sql"] and "audited AS" in query["sql"]]
 
