@@ -103,8 +103,8 @@ def _halt_runs(alias: str) -> tuple[list[int], list[int]]:
     return paused, cancelled
 
 
-def _set_run_state(alias: str, origins: Iterable[State], **changes: Any) -> list[int]:
-    runs = Run.objects.using(alias).filter(state__in=origins)
+def _set_run_state(alias: str, source_states: Iterable[State], **changes: Any) -> list[int]:
+    runs = Run.objects.using(alias).filter(state__in=source_states)
     keys = sorted(runs.values_list("pk", flat=True))
     runs.update(**changes)
     return keys

@@ -21,7 +21,7 @@ from ops.states import State
 
 
 class RunHalted(Exception):
-    """The run is no longer running: it was paused, cancelled or ended."""
+    """The run is no longer running: it was halted, that is paused or cancelled, or it has ended."""
 
 
 @dataclass(frozen=True)

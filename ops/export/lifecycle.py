@@ -33,7 +33,7 @@ def transition(exports: QuerySet[Export], to: ExportState, **changes: Any) -> in
 
     Those whose state does not lead there are left as they are. Returns the number of exports that moved.
     """
-    origins = [state for state, targets in TRANSITIONS.items() if to in targets]
+    source_states = [state for state, target_states in TRANSITIONS.items() if to in target_states]
     if not TRANSITIONS[to]:
         changes["finished_at"] = Now()
-    return exports.filter(state__in=origins).update(state=to, **changes)
+    return exports.filter(state__in=source_states).update(state=to, **changes)

@@ -41,15 +41,15 @@ def log_created(run: Run) -> None:
     )
 
 
-def log_transition(run: Run, by: str) -> None:
-    """Log the run's new state and who asked for it; an end with its statistics."""
+def log_transition(run: Run, requested_by: str) -> None:
+    """Log the run's new state and who requested it; an end with its statistics."""
     state = State(run.state)
     if state == State.RUNNING:
-        log_event(run, _TRANSITION_EVENTS[state], by=by, process=process_name())
+        log_event(run, _TRANSITION_EVENTS[state], by=requested_by, process=process_name())
     elif state in _TRANSITION_EVENTS:
-        log_event(run, _TRANSITION_EVENTS[state], by=by)
+        log_event(run, _TRANSITION_EVENTS[state], by=requested_by)
     else:
-        log_event(run, "ended", _LOG_LEVELS.get(state, logging.INFO), by=by, **_run_statistics(run))
+        log_event(run, "ended", _LOG_LEVELS.get(state, logging.INFO), by=requested_by, **_run_statistics(run))
 
 
 def _run_statistics(run: Run) -> dict[str, Any]:

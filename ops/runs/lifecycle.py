@@ -40,8 +40,8 @@ def refresh_run(run: Run, **options: Any) -> None:
         raise RunLost(run.pk) from exc
 
 
-def transition(run: Run, to: State, by: str = "", **changes: Any) -> None:
-    """Change the state and write ``changes`` with it; end a hold; log it and who asked for it.
+def transition(run: Run, to: State, requested_by: str = "", **changes: Any) -> None:
+    """Change the state and write ``changes`` with it; end a hold; log it and who requested it.
 
     Raises InvalidTransition.
     """
@@ -52,15 +52,15 @@ def transition(run: Run, to: State, by: str = "", **changes: Any) -> None:
         **_work_timer_fields(run, to),
         **changes,
     }
-    origins = [state for state, reachable in TRANSITIONS.items() if to in reachable]
-    if not Run.objects.filter(pk=run.pk, state__in=origins).update(state=to, **changes):
+    source_states = [state for state, target_states in TRANSITIONS.items() if to in target_states]
+    if not Run.objects.filter(pk=run.pk, state__in=source_states).update(state=to, **changes):
         refresh_run(run)
         raise InvalidTransition(
             f"run {run.pk} cannot become {to.label}: its state is {run.get_state_display()}.",
             f"To see it: {format_run_command(run.pk, RunAction.SHOW)}",
         )
     refresh_run(run)
-    log_transition(run, by)
+    log_transition(run, requested_by)
 
 
 def _work_timer_fields(run: Run, to: State) -> dict[str, Any]:
@@ -69,9 +69,9 @@ def _work_timer_fields(run: Run, to: State) -> dict[str, Any]:
         return {"working_since": Now()}
     if to in (State.PAUSING, State.CANCELLING):
         return {}
-    # A run that a restore paused has the time of its backup, and nobody has worked on it since.
-    ticking = Q(state__in=IN_PROGRESS, working_since__isnull=False)
-    since = When(ticking, then=elapsed_since("working_since", run.work_timer))
+    # A restore pauses runs but leaves their working_since, and no process has worked on them since then.
+    is_timer_running = Q(state__in=IN_PROGRESS, working_since__isnull=False)
+    since = When(is_timer_running, then=elapsed_since("working_since", run.work_timer))
     span = Case(since, default=timedelta(), output_field=DurationField())
     return {"working_since": None, "worked": F("worked") + span}
 
@@ -86,12 +86,12 @@ def start(run: Run) -> None:
         except InvalidTransition:
             if run.state != State.RUNNING:  # else another process has just started it
                 raise
-    _discount_idle_time(run)
+    _subtract_idle_time(run)
     run.work_timer = WorkTimer(is_complete=False)
     log_event(run, "joined", process=process_name())
 
 
-def _discount_idle_time(run: Run) -> None:
+def _subtract_idle_time(run: Run) -> None:
     """Do not count the time since the last batch as work, if no process can be in a batch.
 
     A process that idles longer than that in a batch has lost its transaction.
@@ -103,7 +103,7 @@ def _discount_idle_time(run: Run) -> None:
     idle.update(worked=F("worked") + (last - F("working_since")), working_since=Now())
 
 
-def requeue(run: Run, by: str = "", **changes: Any) -> None:
+def requeue(run: Run, requested_by: str = "", **changes: Any) -> None:
     """Queue a halted or ended run again: its columns are claimed, and its failed rows tried again.
 
     ``changes`` are fields to write into the run, also into one that is running.
@@ -119,12 +119,14 @@ def requeue(run: Run, by: str = "", **changes: Any) -> None:
         if run.state in (State.QUEUED, State.RUNNING):
             update_run(run, **changes)
             return
-        transition(run, State.QUEUED, by, **changes, finished_at=None, checks=[], error="", error_code="")
+        transition(
+            run, State.QUEUED, requested_by, **changes, finished_at=None, checks=[], error="", error_code=""
+        )
         claims.acquire(run)
         Failure.objects.filter(run=run).update(to_retry=True)
         Lane.objects.filter(run=run).update(failed=0)
         if not run.lanes.filter(finished=False).exists():
-            start_next_sweep(run, first=2)
+            start_next_sweep(run, number=2)
         elif run.sweep > 2:  # Failed rows are behind the cursors: only another sweep reaches them.
             run.sweep = 2
             run.save(update_fields=["sweep"])
@@ -162,32 +164,32 @@ def _check_may_requeue(run: Run) -> None:
         )
 
 
-def pause(run: Run, by: str = "") -> None:
+def pause(run: Run, requested_by: str = "") -> None:
     """Pause the run when its current batches have committed. Raises InvalidTransition."""
     if run.state == State.PAUSED:
         raise InvalidTransition(f"run {run.pk} is already paused.", describe_next_step(run))
     if run.state != State.PAUSING:
         with _suggest_next_step(run):
-            transition(run, State.PAUSING, by)
+            transition(run, State.PAUSING, requested_by)
     finish_halt(run)
 
 
-def cancel(run: Run, by: str = "") -> None:
+def cancel(run: Run, requested_by: str = "") -> None:
     """Cancel the run when its current batches have committed. What it changed stays changed."""
     refresh_run(run)
     if run.state == State.RUNNING:
-        transition(run, State.CANCELLING, by)
+        transition(run, State.CANCELLING, requested_by)
     if run.state in (State.PAUSING, State.CANCELLING):
         finish_halt(run)
     if run.state == State.CANCELLED:
         return
     try:
         with _suggest_next_step(run):
-            end(run, State.CANCELLED, by)
+            end(run, State.CANCELLED, requested_by)
     except InvalidTransition:
         if run.state != State.RUNNING:  # else a process has just started it
             raise
-        cancel(run, by)
+        cancel(run, requested_by)
 
 
 @contextmanager
@@ -201,7 +203,7 @@ def _suggest_next_step(run: Run) -> Iterator[None]:
 
 @transaction.atomic
 def finish_halt(run: Run) -> None:
-    """Move a pausing run to paused, a cancelling one to cancelled, when its batches have committed."""
+    """Complete a halt, that is a pause or a cancel, when the run's batches have committed."""
     _wait_for_batches(run)
     with suppress(InvalidTransition):  # it has just ended by itself
         if run.state == State.PAUSING:
@@ -232,16 +234,17 @@ def _wait_for_batches(run: Run) -> None:
 
 
 @transaction.atomic
-def end(run: Run, state: State, by: str = "", **changes: Any) -> None:
+def end(run: Run, state: State, requested_by: str = "", **changes: Any) -> None:
     """End the run, release its claims, and start its follow-ups. Raises InvalidTransition."""
-    transition(run, state, by, finished_at=Now(), **changes)
+    transition(run, state, requested_by, finished_at=Now(), **changes)
     claims.release(run)
     followups.start_followups(run)
 
 
-def start_next_sweep(run: Run, first: int | None = None) -> None:
-    """Move every lane back to its first key; ``first`` sets the number of the sweep."""
-    run.sweep = first or run.sweep + 1
+def start_next_sweep(run: Run, number: int | None = None) -> None:
+    """Move every lane back to its first key; ``number`` is that of the sweep, by default the next."""
+    run.sweep = number or run.sweep + 1
     run.save(update_fields=["sweep"])
-    run.lanes.exclude(upper=None).update(cursor=None, finished=False)  # an empty table stays out of bounds
+    # Only the lane of an empty table has no upper bound. It stays finished: later rows are not the run's.
+    run.lanes.exclude(upper=None).update(cursor=None, finished=False)
     log_event(run, "sweep", number=run.sweep)

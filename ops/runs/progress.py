@@ -44,7 +44,7 @@ def read_progress(run: Run) -> Progress:
         failed=Sum("failed"),
         batches=Sum("batches"),
         busiest=Max("busy"),
-        ticking=Max(ExpressionWrapper(Now() - F("run__working_since"), DurationField())),
+        timer_elapsed=Max(ExpressionWrapper(Now() - F("run__working_since"), DurationField())),
     )
     changed, failed = sums["changed"] or 0, sums["failed"] or 0
     return Progress(
@@ -56,11 +56,11 @@ def read_progress(run: Run) -> Progress:
         failed=failed,
         batches=sums["batches"] or 0,
         sweep=run.sweep,
-        elapsed=_elapsed_time(run, sums["ticking"] or _ZERO, sums["busiest"] or _ZERO),
+        elapsed=_elapsed_time(run, sums["timer_elapsed"] or _ZERO, sums["busiest"] or _ZERO),
     )
 
 
-def _elapsed_time(run: Run, ticking: timedelta, busiest: timedelta) -> timedelta:
+def _elapsed_time(run: Run, timer_elapsed: timedelta, busiest: timedelta) -> timedelta:
     """Return at least the time of the busiest lane's batches, whatever the clock says."""
-    now = ticking if run.state in IN_PROGRESS else _ZERO
+    now = timer_elapsed if run.state in IN_PROGRESS else _ZERO
     return max(run.worked + max(now, _ZERO), busiest)
