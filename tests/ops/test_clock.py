@@ -78,7 +78,7 @@ def test_a_hold_goes_on_if_the_clock_was_not_set_back(begun: Callable[..., Run])
     hold_run(run, "trial: sick", timedelta(seconds=60))
     stop = Event()
     monitor = RecordingMonitor()
-    monitor.held = lambda run: stop.set()  # type: ignore[method-assign]
+    monitor.on_hold = lambda run: stop.set()  # type: ignore[method-assign]
     execute_run(run, monitor, stop)
     assert monitor.batches == 0
 
