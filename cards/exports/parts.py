@@ -19,7 +19,7 @@ def catalogue(scope: Scope, audit_last: int | None) -> list[Dataset]:
     Raises InvalidScope.
     """
     cards, assets, audit = Card.objects.all(), Asset.objects.all(), AuditLog.objects.all()
-    if not scope.is_everything:
+    if not scope.is_unrestricted:
         cards = scope.apply(cards)
         assets = assets.filter(Exists(cards.filter(pk=OuterRef("card"))))
         named = cards.annotate(key=Cast("pk", TextField())).filter(key=OuterRef("object_id"))

@@ -87,7 +87,7 @@ def _build_scope(changelist: ChangeList) -> Scope:
             f"{changelist.result_count} {changelist.opts.verbose_name_plural} match. A search may select"
             f" {MAX_SELECTED_KEYS:,} at most, since each key is stored. Narrow it, or use only filters."
         )
-    return Scope(rows=changelist.queryset)
+    return Scope(queryset=changelist.queryset)
 
 
 def _parse_equality_filters(changelist: ChangeList) -> Mapping[str, str | None] | None:

@@ -23,15 +23,15 @@ from ops.sql.keys import keys_as_array
 class Scope:
     """Limit the rows of a run, in addition to the operation's own queryset.
 
-    The keys of ``keys``, of ``rows``, and of the rows that failed in the run ``failed_in`` are stored when
-    the run is created; the rows that the run ``changed_by`` changed are read from the audit log.
+    The keys of ``keys``, of ``queryset``, and of the rows that failed in the run ``failed_in_run`` are stored
+    when the run is created; the rows that the run ``changed_by_run`` changed are read from the audit log.
     """
 
     filter: Mapping[str, str | None] = field(default_factory=dict)
     keys: frozenset[str] | None = None
-    rows: QuerySet[Any] | None = None
-    failed_in: int | None = None
-    changed_by: int | None = None
+    queryset: QuerySet[Any] | None = None
+    failed_in_run: int | None = None
+    changed_by_run: int | None = None
 
     @classmethod
     def of_keys(cls, keys: Iterable[Any]) -> Scope:
@@ -39,7 +39,7 @@ class Scope:
 
     @classmethod
     def of_run(cls, run: Run) -> Scope:
-        return cls(filter=run.scope.get("filter", {}), changed_by=run.scope.get("changed_by"))
+        return cls(filter=run.scope.get("filter", {}), changed_by_run=run.scope.get("changed_by"))
 
     @classmethod
     def of_failures(cls, run: Run) -> Scope:
@@ -48,25 +48,25 @@ class Scope:
             raise InvalidScope(
                 f"run {run.pk} has no failed rows. To see it: {manage_command('runs', 'show', run.pk)}"
             )
-        return cls(run.scope.get("filter", {}), failed_in=run.pk)
+        return cls(run.scope.get("filter", {}), failed_in_run=run.pk)
 
     @property
-    def is_everything(self) -> bool:
+    def is_unrestricted(self) -> bool:
         return self == Scope()
 
     def materialize(self) -> Scope:
         """The same scope with keys in place of a queryset: those of the rows that it selects now."""
-        if self.rows is None:
+        if self.queryset is None:
             return self
-        keys = Scope.of_keys(self.rows.order_by().values_list("pk", flat=True)).keys or frozenset()
+        keys = Scope.of_keys(self.queryset.order_by().values_list("pk", flat=True)).keys or frozenset()
         return Scope(self.filter, keys if self.keys is None else keys & self.keys)
 
-    def check(self, model: type[Model]) -> None:
+    def validate(self, model: type[Model]) -> None:
         """Raise InvalidScope if the filter or a key is invalid for the model."""
-        self.check_filter(model)
+        self.validate_filter(model)
         self.canonical_keys(model)
 
-    def check_filter(self, model: type[Model]) -> None:
+    def validate_filter(self, model: type[Model]) -> None:
         """Raise InvalidScope if the filter is invalid; the keys are checked when they are stored."""
         build_filter_kwargs(model, self.filter)
 
@@ -92,26 +92,26 @@ class Scope:
         """The list of the keys in scope, if there is one."""
         if run is not None and run.scope.get("keys"):
             return KeyList(Key, run.pk)
-        if self.failed_in is not None:
-            return KeyList(Failure, self.failed_in)
-        return None if self.changed_by is None else KeyList(AuditLog, self.changed_by)
+        if self.failed_in_run is not None:
+            return KeyList(Failure, self.failed_in_run)
+        return None if self.changed_by_run is None else KeyList(AuditLog, self.changed_by_run)
 
     def _apply_inline(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.keys is not None:
             keys = keys_as_array(self.canonical_keys(queryset.model), queryset.model._meta.pk)
             queryset = queryset.filter(pk__in=keys)
-        if self.rows is not None:
-            queryset = queryset.filter(pk__in=self.rows.order_by().values("pk"))
+        if self.queryset is not None:
+            queryset = queryset.filter(pk__in=self.queryset.order_by().values("pk"))
         return queryset
 
     def store(self, run: Run, model: type[Model]) -> None:
         """Store the keys of a run that is being created. Raises InvalidScope."""
         if self.keys:
             self._store_keys(run, model)
-        if self.rows is not None:
-            store_queryset_keys(run, self.rows.values_list("pk"))
-        if self.failed_in is not None:
-            store_queryset_keys(run, KeyList(Failure, self.failed_in).keys())
+        if self.queryset is not None:
+            store_queryset_keys(run, self.queryset.values_list("pk"))
+        if self.failed_in_run is not None:
+            store_queryset_keys(run, KeyList(Failure, self.failed_in_run).keys())
 
     def _store_keys(self, run: Run, model: type[Model]) -> None:
         try:
@@ -123,8 +123,8 @@ class Scope:
 
     def as_json(self) -> dict[str, Any]:
         """The value of ``Run.scope``; the keys themselves are rows of Key."""
-        has_keys = (self.keys, self.rows, self.failed_in) != (None, None, None)
-        changed_by = {} if self.changed_by is None else {"changed_by": self.changed_by}
+        has_keys = (self.keys, self.queryset, self.failed_in_run) != (None, None, None)
+        changed_by = {} if self.changed_by_run is None else {"changed_by": self.changed_by_run}
         return {"filter": dict(self.filter), "keys": has_keys, **changed_by}
 
 

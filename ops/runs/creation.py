@@ -55,7 +55,7 @@ def create_run(request: RunRequest) -> Run:
     """
     as_of = timezone.now()
     operation = build_deterministic_operation(request.operation, request.params, as_of)
-    request.scope.check_filter(operation.model)
+    request.scope.validate_filter(operation.model)
     without_backup = backup_policy.require_backup(request.without_backup)
     with canonical_output():
         check_query_plan(operation)

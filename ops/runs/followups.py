@@ -79,7 +79,7 @@ def start_followups(run: Run) -> None:
 def _followup_scope(run: Run, changed: int) -> Scope:
     """Return the rows that the run changed, or all, where those are a large share of the table."""
     is_large = is_large_share(changed, apps.get_model(run.model))
-    return Scope() if is_large else Scope(changed_by=run.pk)
+    return Scope() if is_large else Scope(changed_by_run=run.pk)
 
 
 def _dependent_operations(run: Run) -> list[str]:

@@ -59,7 +59,7 @@ def build_preview(request: RunRequest) -> Preview:
     """
     with read_only_snapshot():
         operation = build_deterministic_operation(request.operation, request.params, timezone.now())
-        request.scope.check(operation.model)
+        request.scope.validate(operation.model)
         check_query_plan(operation)
         operation.check_preconditions()
         rows = candidates(operation, request.scope)
