@@ -39,7 +39,7 @@ def json_object_check(field: str, *, name: str) -> CheckConstraint:
     return CheckConstraint(
         condition=Exact(kind, Value("object")),
         name=name,
-        violation_error_message=f'{field} must be a JSON object, as {{"habitat": "páramo"}}.',
+        violation_error_message=f'{field} must be a JSON object, for example {{"habitat": "páramo"}}.',
     )
 
 

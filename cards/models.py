@@ -16,7 +16,9 @@ from cards.triggers import rarity_triggers
 
 
 class Card(models.Model):
-    card_id = models.CharField(max_length=128, help_text="Slug, as águila-real; letters of any script.")
+    card_id = models.CharField(
+        max_length=128, help_text="Slug, for example águila-real; letters of any script."
+    )
     title = models.CharField(max_length=255)
     description = models.TextField(blank=True, db_default="")
     image = models.CharField(max_length=1000, blank=True, db_default="", help_text="Storage name, or URL.")
@@ -57,8 +59,10 @@ class PresentationRule(models.Model):
     rarity = models.CharField(max_length=32)
     frame_color = models.CharField(
         max_length=7,
-        help_text="Hexadecimal, as #4A90E2.",
-        validators=[RegexValidator(r"^#[0-9A-Fa-f]{6}\Z", "A frame colour is hexadecimal, as #4A90E2.")],
+        help_text="Hexadecimal, for example #4A90E2.",
+        validators=[
+            RegexValidator(r"^#[0-9A-Fa-f]{6}\Z", "A frame color is hexadecimal, for example #4A90E2.")
+        ],
     )
     glow_effect = models.BooleanField(default=False, db_default=False)
     badge_icon = models.CharField(max_length=64, blank=True, db_default="")
@@ -72,7 +76,9 @@ class PresentationRule(models.Model):
         ordering = ["sort_order"]
         constraints = [
             unique_constraint(
-                "rarity", name="presentation_rules_rarity_unique", message="This rarity has a rule."
+                "rarity",
+                name="presentation_rules_rarity_unique",
+                message="There is already a rule for this rarity.",
             ),
             # Deferred, so that two rules can be swapped in one transaction.
             unique_constraint(
@@ -86,7 +92,7 @@ class PresentationRule(models.Model):
                 r"^#[0-9A-Fa-f]{6}$",
                 "frame_color",
                 name="presentation_rules_frame_color_hex",
-                message="A frame colour is hexadecimal, as #4A90E2.",
+                message="A frame color is hexadecimal, for example #4A90E2.",
             ),
             json_object_check("metadata", name="presentation_rules_metadata_object"),
         ]
@@ -125,7 +131,7 @@ class Asset(models.Model):
                 r"^[^/[:space:]]+/[^/[:space:]]+$",
                 "mime_type",
                 name="assets_mime_type_shape",
-                message="A MIME type is two words, as image/webp.",
+                message="A MIME type is two words, for example image/webp.",
             ),
             regex_check(
                 r"^[0-9a-f]{64}$",

@@ -54,11 +54,11 @@ def rarity_choices() -> list[tuple[str, str]]:
 class PromotionParams(forms.Form):
     from_rarity = forms.CharField(
         widget=forms.Select(choices=rarity_choices),  # type: ignore[arg-type]
-        help_text="Rarity of the cards to promote, as common. It needs a presentation rule.",
+        help_text="Rarity of the cards to promote, for example common. It needs a presentation rule.",
     )
     to_rarity = forms.CharField(
         widget=forms.Select(choices=rarity_choices),  # type: ignore[arg-type]
-        help_text="New rarity, higher in the order of the rules, as rare.",
+        help_text="New rarity, higher in the order of the rules, for example rare.",
     )
     allow_demotion = forms.BooleanField(
         required=False, help_text="Allow a lower rarity, which demotes the cards."
@@ -90,7 +90,8 @@ class PromotionParams(forms.Form):
             return data
         order = dict(PresentationRule.objects.values_list("rarity", "sort_order"))
         if order[target] < order[origin] and not data["allow_demotion"]:
-            self.add_error("allow_demotion", f"{origin} to {target} is a demotion, which must be allowed.")
+            message = f"this is a demotion ({origin} to {target}). To allow it, set this option."
+            self.add_error("allow_demotion", message)
         return data
 
 

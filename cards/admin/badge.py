@@ -1,4 +1,4 @@
-"""The badge of a rarity, in the frame colour of its rule."""
+"""The badge of a rarity, in the frame color of its rule."""
 
 from __future__ import annotations
 

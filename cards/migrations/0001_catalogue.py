@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 (
                     "card_id",
                     models.CharField(
-                        help_text="Slug, as águila-real; letters of any script.", max_length=128
+                        help_text="Slug, for example águila-real; letters of any script.", max_length=128
                     ),
                 ),
                 ("title", models.CharField(max_length=255)),
@@ -115,7 +115,9 @@ class Migration(migrations.Migration):
                             models.Value("object"),
                         ),
                         name="cards_metadata_object",
-                        violation_error_message='metadata must be a JSON object, as {"habitat": "páramo"}.',
+                        violation_error_message=(
+                            'metadata must be a JSON object, for example {"habitat": "páramo"}.'
+                        ),
                     ),
                 ],
             },
@@ -133,11 +135,11 @@ class Migration(migrations.Migration):
                 (
                     "frame_color",
                     models.CharField(
-                        help_text="Hexadecimal, as #4A90E2.",
+                        help_text="Hexadecimal, for example #4A90E2.",
                         max_length=7,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "^#[0-9A-Fa-f]{6}\\Z", "A frame colour is hexadecimal, as #4A90E2."
+                                "^#[0-9A-Fa-f]{6}\\Z", "A frame color is hexadecimal, for example #4A90E2."
                             )
                         ],
                     ),
@@ -164,7 +166,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("rarity",),
                         name="presentation_rules_rarity_unique",
-                        violation_error_message="This rarity has a rule.",
+                        violation_error_message="There is already a rule for this rarity.",
                     ),
                     models.UniqueConstraint(
                         deferrable=django.db.models.constraints.Deferrable["DEFERRED"],
@@ -180,7 +182,7 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("frame_color__regex", "^#[0-9A-Fa-f]{6}$")),
                         name="presentation_rules_frame_color_hex",
-                        violation_error_message="A frame colour is hexadecimal, as #4A90E2.",
+                        violation_error_message="A frame color is hexadecimal, for example #4A90E2.",
                     ),
                     models.CheckConstraint(
                         condition=django.db.models.lookups.Exact(
@@ -190,7 +192,9 @@ class Migration(migrations.Migration):
                             models.Value("object"),
                         ),
                         name="presentation_rules_metadata_object",
-                        violation_error_message='metadata must be a JSON object, as {"habitat": "páramo"}.',
+                        violation_error_message=(
+                            'metadata must be a JSON object, for example {"habitat": "páramo"}.'
+                        ),
                     ),
                 ],
             },
@@ -259,7 +263,7 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("mime_type__regex", "^[^/[:space:]]+/[^/[:space:]]+$")),
                         name="assets_mime_type_shape",
-                        violation_error_message="A MIME type is two words, as image/webp.",
+                        violation_error_message="A MIME type is two words, for example image/webp.",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(("checksum__regex", "^[0-9a-f]{64}$")),
@@ -274,7 +278,9 @@ class Migration(migrations.Migration):
                             models.Value("object"),
                         ),
                         name="assets_metadata_object",
-                        violation_error_message='metadata must be a JSON object, as {"habitat": "páramo"}.',
+                        violation_error_message=(
+                            'metadata must be a JSON object, for example {"habitat": "páramo"}.'
+                        ),
                     ),
                 ],
             },

@@ -56,8 +56,11 @@ class Illustrations:
         """Return a line on the pictures that were not found, for the author of the pack."""
         if not self._missing:
             return []
-        count = pluralize(self._missing, "picture")
-        return [f"  Not found beside the pack, kept as given: {count}; the first is {self._first_missing}"]
+        count, first = pluralize(self._missing, "picture"), self._first_missing
+        place = "not found in the folder of the pack"
+        if self._missing == 1:
+            return [f"  {count} was {place}: {first}. The value of image is stored unchanged."]
+        return [f"  {count} were {place}; the first: {first}. The values are stored unchanged."]
 
     def store_found(self) -> int:
         """Store the pictures that were found; return the number of new ones. Raises InvalidPack."""

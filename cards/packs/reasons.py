@@ -43,13 +43,17 @@ def _missing_text(faults: list[Violation]) -> str:
 
 def _duplicate_text(fault: Violation, source: Source) -> str:
     value, before = quote_truncated(str(fault.value)), source.row_label(int(fault.related or 0))
-    return f"{fault.subject} {value} is given before, in {before}"
+    return f"{fault.subject} {value} is already in {before}"
 
 
 def _renamed_text(fault: Violation, schema: RowSchema) -> str:
-    name, origin = to_camel_case(schema.key), f"{fault.subject} {quote_truncated(str(fault.value))}"
+    origin = f"{fault.subject} {quote_truncated(str(fault.value))}"
     old, new = quote_truncated(str(fault.related)), quote_truncated(str(fault.key))
-    return f"{name} {new} has {origin}, which here belongs to {old}: first rename that row to {new}"
+    row = schema.model._meta.verbose_name
+    return (
+        f"In the database, {origin} belongs to the {row} {old}, but the file calls it {new}."
+        f" Rename the {row} in the database first."
+    )
 
 
 def _constraint_violation_text(fault: Violation, schema: RowSchema) -> str:

@@ -64,12 +64,12 @@ def _count_lines(counts: LoadCounts, created: str, changed: str) -> list[str]:
 
 
 def sample_lines(what: str, preview: LoadPreview) -> list[str]:
-    """Return the first created and changed rows; ``what`` names the rows in the headings, or is empty."""
+    """Return the first rows of a preview; ``what`` names the rows in the headings, or is empty."""
     lines = _sample_section_lines(
-        f"{what} created".strip(), preview.created, preview.counts.created, _created_row_lines
+        f"{what} would be created".strip(), preview.created, preview.counts.created, _created_row_lines
     )
     return lines + _sample_section_lines(
-        f"{what} changed".strip(), preview.changed, preview.counts.changed, _changed_row_lines
+        f"{what} would be changed".strip(), preview.changed, preview.counts.changed, _changed_row_lines
     )
 
 

@@ -158,7 +158,7 @@ def _to_timestamp(value: Any) -> str:
         # In UTC: PostgreSQL does not accept every offset that Python does, such as +23:00.
         return (when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)).isoformat()
     except (TypeError, ValueError, OverflowError) as exc:
-        raise BadValue(f"is {_describe_type(value)}, not a time as 2026-01-31T12:00:00Z") from exc
+        raise BadValue(f"is {_describe_type(value)}, not a time such as 2026-01-31T12:00:00Z") from exc
 
 
 def to_source_key(value: Any) -> str:

@@ -112,8 +112,8 @@ def test_a_duplicate_metadata_key_is_a_bad_row(write: Write) -> None:
 def test_a_duplicate_card_names_the_first_one(write: Write) -> None:
     _, message = refusal(write({"cards": [card("a"), card("b"), card("a"), card("a")]}))
     assert message.splitlines()[1:] == [
-        "  cards[2]  cardId 'a' is given before, in cards[0]",
-        "  cards[3]  cardId 'a' is given before, in cards[0]",
+        "  cards[2]  cardId 'a' is already in cards[0]",
+        "  cards[3]  cardId 'a' is already in cards[0]",
     ]
 
 
@@ -135,7 +135,7 @@ def test_bad_rows_of_csv_are_named_by_the_line_on_which_they_begin(write: Write)
         "  line 5  title is missing, and 'b' is a new row",
         "  line 6  has 2 cells, the header has 3",
         "  line 7  has 4 cells, the header has 3",
-        "  line 9  cardId 'a' is given before, in line 2",
+        "  line 9  cardId 'a' is already in line 2",
     ]
 
 
@@ -249,7 +249,7 @@ def test_a_row_with_several_reasons_is_one_bad_row(write: Write) -> None:
         f"{message.split(' was')[0]} was refused: 3 bad rows. Nothing was loaded.",
         "  line 2  title and packId are missing, and 'a9' is a new row",
         "  line 3  title and packId are missing, and 'b9' is a new row",
-        "  line 4  cardId 'b9' is given before, in line 3",
+        "  line 4  cardId 'b9' is already in line 3",
     ]
 
 

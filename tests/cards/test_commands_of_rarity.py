@@ -32,6 +32,7 @@ def test_a_backfill_is_previewed_executed_and_verified(manage: Manage) -> None:
         """
           FAILED  cards without rarity_v2: 3, such as card-1, card-2, card-3
           ok      cards whose rarity_v2 differs from rarity: 0
+        To fill it: manage.py backfill_rarity_v2
         """,
         status=1,
     )
@@ -169,7 +170,7 @@ WRONG = [
     (["--from", "rare", "--to", "rare"], "--to: the cards already have the rarity 'rare'."),
     (
         ["--from", "epic", "--to", "common"],
-        "--allow-demotion: epic to common is a demotion, which must be allowed.",
+        "--allow-demotion: this is a demotion (epic to common). To allow it, set this option.",
     ),
     (["--from", "", "--to", "rare"], "--from: This field is required."),
     (["--to", "rare"], "the following arguments are required: --from"),

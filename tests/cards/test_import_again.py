@@ -47,8 +47,12 @@ def test_a_row_renamed_in_the_source_is_not_created_again(
     for flags in ([], ["--execute"]):
         status, message = refusal(node, *flags, command="import_json")
         assert status == 1
-        assert f"  row [0]  {key} 'renamed' has id 'cl" in message
-        assert message.endswith(f"which here belongs to '{original}': first rename that row to 'renamed'")
+        assert "  row [0]  In the database, id 'cl" in message
+        row = name.removesuffix("s")
+        assert message.endswith(
+            f" belongs to the {row} '{original}', but the file calls it 'renamed'."
+            f" Rename the {row} in the database first."
+        )
     (Card if name == "cards" else Asset).objects.filter(
         **{"card_id" if name == "cards" else "asset_key": original}
     ).update(**{"card_id" if name == "cards" else "asset_key": "renamed"})

@@ -34,7 +34,7 @@ refused = partial(refusal, command="import_json")
             "cards.json",
             '"cardId": "loro"',
             '"cardId": "copetón"',
-            "cardId 'copetón' is given before, in row [1]",
+            "cardId 'copetón' is already in row [1]",
         ),
         (
             "cards.json",
@@ -48,7 +48,7 @@ refused = partial(refusal, command="import_json")
         # By the database, when the cards are written already.
         ("assets.json", "image/webp", "webp", "assets_mime_type_shape"),
         ("audit_logs.json", '"action": "UPDATE",', "", "row [0]  action is missing"),
-        ("presentation_rules.json", "#CCCCCC", "grey", "frameColor is 'grey': A frame colour is hexadecimal"),
+        ("presentation_rules.json", "#CCCCCC", "grey", "frameColor is 'grey': A frame color is hexadecimal"),
         ("export_summary.json", "{", "[", "is damaged: "),
         ("export_summary.json", '"counts"', '"count"', "is not the summary of an export: it has no counts."),
         ("export_summary.json", '"cards": 3', '"cards": 4', "it has 3 rows, the summary says 4."),

@@ -55,7 +55,7 @@ def test_rules_can_change_places_and_a_second_load_changes_nothing(write: Write)
 @pytest.mark.parametrize(
     ("rule", "reason"),
     [
-        ({"frameColor": "red"}, "frameColor is 'red': A frame colour is hexadecimal, as #4A90E2."),
+        ({"frameColor": "red"}, "frameColor is 'red': A frame color is hexadecimal, for example #4A90E2."),
         ({"frameColor": "#4A90E2\n"}, "frameColor has 8 characters, 7 at most"),
         ({"frameColor": None}, "frameColor is missing, and 'mythic' is a new row"),
         ({"sortOrder": "first"}, "sortOrder is the text 'first', not a whole number"),

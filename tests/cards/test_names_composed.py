@@ -31,7 +31,7 @@ def test_the_same_id_decomposed_makes_no_second_card(write: Write, first: str, s
 
 def test_both_forms_in_one_pack_are_a_duplicate_id(write: Write) -> None:
     _, message = refusal(write([card(NFC), card(NFD)]))
-    assert message.splitlines()[1] == f"  row [1]  cardId '{NFC}' is given before, in row [0]"
+    assert message.splitlines()[1] == f"  row [1]  cardId '{NFC}' is already in row [0]"
 
 
 @pytest.mark.parametrize("spelling", [NFC, NFD])
@@ -82,9 +82,19 @@ def test_missing_pictures_are_reported(write: Write) -> None:
         card("c", image="https://example.org/c.webp"),
         card("d", image="packs/p/d.0123456789ab.webp"),
     ])  # fmt: skip
-    remark = f"  Not found beside the pack, kept as given: 2 pictures; the first is 'none/{NFC}.webp'"
+    remark = (
+        f"  2 pictures were not found in the folder of the pack; the first: 'none/{NFC}.webp'."
+        " The values are stored unchanged."
+    )
     assert load(pack).splitlines()[1] == remark
     assert load(pack, "--execute").splitlines()[1] == remark
+
+
+def test_one_missing_picture_is_reported_with_its_name(write: Write) -> None:
+    assert load(write([card("a", image="x.png")])).splitlines()[1] == (
+        "  1 picture was not found in the folder of the pack: 'x.png'."
+        " The value of image is stored unchanged."
+    )
 
 
 def test_names_of_the_node_backend_are_normalized_and_matched(node: Path) -> None:

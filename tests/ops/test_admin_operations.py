@@ -132,7 +132,7 @@ def test_an_empty_form_has_no_errors_and_no_preview(staff: Client, cards: dict[s
 def test_params_that_the_operation_refuses_start_no_run(staff: Client, cards: dict[str, str]) -> None:
     url = f"{PROMOTE}?across=1&with-from_rarity=rare&with-to_rarity=common"
     for page in (staff.get(url), staff.post(url)):
-        assert "rare to common is a demotion, which must be allowed." in page_text(page)
+        assert "this is a demotion (rare to common). To allow it, set this option." in page_text(page)
         assert "Start the run" not in page_text(page)
     assert not Run.objects.exists()
 

@@ -34,20 +34,22 @@ class Command(OpsCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--output", type=parse_path, metavar="DIR", help="Folder to write (exports).")
+        parser.add_argument(
+            "--output", type=parse_path, metavar="DIR", help="Folder to write (default: exports)."
+        )
         parser.add_argument("--overwrite", action="store_true", help="Replace an existing export.")
         parser.add_argument(
             "--audit-logs",
             type=parse_audit_log_limit,
             default=DEFAULT_AUDIT_ROWS,
             metavar="all|N",
-            help=f"Number of audit rows, the newest ones ({DEFAULT_AUDIT_ROWS}).",
+            help=f"Number of audit rows, the newest ones (default: {DEFAULT_AUDIT_ROWS}).",
         )
         parser.add_argument(
             "--format",
             choices=FORMATS,
             default=FORMATS[0],
-            help="A JSON array, or one JSON object per line (json).",
+            help="A JSON array, or one JSON object per line (default: json).",
         )
         parser.add_argument("--compress", action="store_true", help="Compress the files with gzip.")
         parser.add_argument(

@@ -28,13 +28,15 @@ class Command(OpsCommand):
         parser.add_argument(
             "count", type=positive_integer, metavar="N", help="Number of cards with this seed and pack."
         )
-        parser.add_argument("--seed", type=int, default=1, metavar="S", help="Seed of the random values (1).")
+        parser.add_argument(
+            "--seed", type=int, default=1, metavar="S", help="Seed of the random values (default: 1)."
+        )
         parser.add_argument(
             "--pack",
             type=parse_pack_name,
             default="synthetic",
             metavar="NAME",
-            help="Pack of the cards (synthetic).",
+            help="Pack of the cards (default: synthetic).",
         )
         add_without_rarity_v2_flag(parser)
         add_performed_by_argument(parser)

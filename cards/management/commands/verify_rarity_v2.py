@@ -6,6 +6,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from cards.operations import BackfillRarityV2
+from ops.command_lines import manage_command
 from ops.engine.finish import verify_operation
 from ops.management.arguments import add_json_argument
 from ops.management.base import OpsCommand
@@ -25,5 +26,7 @@ class Command(OpsCommand):
         self.write_lines(
             [json.dumps({"event": "checks", "checks": checks})] if options["json"] else format_checks(checks)
         )
+        if checks[0]["found"] and not options["json"]:
+            self.write_lines([f"To fill it: {manage_command(BackfillRarityV2.name)}"])
         if any(check["found"] for check in checks):
             sys.exit(1)

@@ -30,7 +30,7 @@ class Command(migrate.Command):
             type=_duration,
             default=RETRY_FOR,
             metavar="SPAN",
-            help="How long to try again while other sessions hold locks (5min); 0 tries once.",
+            help="How long to try again while other sessions hold locks (default: 5min); 0 tries once.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -69,4 +69,4 @@ def _duration(text: str) -> timedelta:
     try:
         return parse_duration(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not a span of time, such as 5min") from None
+        raise ArgumentTypeError(f"{text!r} is not a duration. Type for example 5min.") from None
