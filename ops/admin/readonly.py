@@ -49,7 +49,7 @@ class ReadOnlyAdmin(LargeTableAdmin):
         row = self.get_object(request, str(number))
         if row is None:
             raise Http404(
-                f"there is no {self.opts.verbose_name} {number}. If it existed before, a restored backup or a"
+                f"There is no {self.opts.verbose_name} {number}. If it existed before, a restored backup or a"
                 " failover to a standby may have lost it"
             )
         return row

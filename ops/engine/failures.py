@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from ops.command_lines import manage_command
 from ops.events import log_event, process_name
 from ops.exceptions import AllRowsFailed, TooManyFailures
+from ops.formatting import pluralize
 from ops.models import Failure, Lane, Run
 
 # A run whose first rows all fail, as many as this, fails on every row.
@@ -54,8 +55,8 @@ class FailureTracker:
             self._check_unchanged(count_remaining)
         elif failed > limit:
             raise TooManyFailures(
-                f"Failed rows: {failed}, allowed: {limit}."
-                f" To see them: {manage_command('runs', 'show', self.run.pk)}"
+                f"{pluralize(failed, 'row')} failed; --max-failures allows {limit:,}."
+                f" To list them: {manage_command('runs', 'failures', self.run.pk)}"
             )
 
     def _log_count(self, failed: int) -> None:
@@ -87,7 +88,7 @@ class FailureTracker:
         latest = self.run.failures.counted().latest("created_at", "pk")
         return AllRowsFailed(
             f"{reason}. The last one, {latest.object_id}: {latest.error.partition(chr(10))[0]}."
-            f" To see them: {manage_command('runs', 'failures', self.run.pk)}."
+            f" To list them: {manage_command('runs', 'failures', self.run.pk)}."
             f" Once the cause is fixed: {manage_command('runs', 'resume', self.run.pk)};"
             " if so many rows may fail, add --max-failures N"
         )

@@ -105,7 +105,8 @@ def _remaining_rows(run: Run, operation: Operation, scope: Scope) -> QuerySet[An
 
 def _late_rows_result(operation: Operation, remaining: QuerySet[Any], count: int) -> dict[str, Any]:
     """The rows that came to need the change too late for the run, in the form of a check's result."""
-    label = f"{operation.model._meta.verbose_name_plural} that came to need the change during the last sweep"
+    rows = operation.model._meta.verbose_name_plural
+    label = f"{rows} that were changed during the last sweep and need the run again"
     with read_only_snapshot():
         sample = _sample_labels(remaining.order_by(), operation.display_field)
     return {"label": label, "found": count, "sample": sample, "late": True}

@@ -20,6 +20,6 @@ class Connections(Indicator):
         [(used, usable)] = fetch_with_timeout(_CONNECTIONS)
         if used * 100 > usable * self.limits.connections_percent:
             return self.unhealthy(
-                f"{used} of {usable} connections are used (limit {self.limits.connections_percent} %)"
+                f"{used} of {usable} connections used (limit {self.limits.connections_percent} %)"
             )
         return None

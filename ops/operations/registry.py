@@ -70,7 +70,7 @@ def get_operation(name: str) -> type[Operation]:
     if name not in _operations:
         names = ", ".join(sorted(_operations)) or "none"
         broken = "".join(f"; {module} {problem}" for module, problem in _import_errors.items())
-        raise UnknownOperation(f"no operation is called {name!r}; the registered ones: {names}{broken}")
+        raise UnknownOperation(f"No operation is called {name!r}; the registered ones: {names}{broken}")
     if problem := get_validation_error(_operations[name]):
         raise InvalidDeclaration(problem)
     return _operations[name]

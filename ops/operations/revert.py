@@ -47,16 +47,16 @@ class RevertParams(forms.Form):
         run = Run.objects.filter(pk=number).first()
         if run is None:
             raise forms.ValidationError(
-                f"there is no run {number}. To list the runs: {manage_command('runs')}"
+                f"There is no run {number}. To list the runs: {manage_command('runs')}"
             )
         try:
             get_model_fields(apps.get_model(run.model), run.columns)
         except LookupError as exc:
             raise forms.ValidationError(
-                f"run {number} changed {run.model}, and there is no such model any more."
+                f"Run {number} changed {run.model}, and there is no such model any more."
             ) from exc
         except FieldDoesNotExist as exc:
-            raise forms.ValidationError(f"run {number} cannot be reverted: {exc}.") from exc
+            raise forms.ValidationError(f"Run {number} cannot be reverted: {exc}.") from exc
         return run
 
 
@@ -111,7 +111,7 @@ class Revert(Operation):
             self._raise_not_revertible(f"a value does not fit its column any more: {reason}")
 
     def _raise_not_revertible(self, reason: str) -> NoReturn:
-        raise InvalidParams({NON_FIELD_ERRORS: [f"run {self.run.pk} cannot be reverted: {reason}."]})
+        raise InvalidParams({NON_FIELD_ERRORS: [f"Run {self.run.pk} cannot be reverted: {reason}."]})
 
     def get_notes(self, run: Run | None) -> Iterable[str]:
         """Yield the number of conflicts: rows changed since the run, which stay as they are."""

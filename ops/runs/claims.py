@@ -26,7 +26,7 @@ def acquire(run: Run) -> None:
         except IntegrityError as exc:
             if claim := find_claim(run.model, run.columns):  # else its run has just ended: try again
                 raise _column_claimed_error(claim) from exc
-    raise ColumnClaimed(f"other runs keep claiming columns of {run.model}: try again")
+    raise ColumnClaimed(f"Other runs keep reserving columns of {run.model}. Try again.")
 
 
 def release(run: Run) -> None:
@@ -41,8 +41,8 @@ def find_claim(model: str, columns: Iterable[str]) -> Claim | None:
 def _column_claimed_error(claim: Claim) -> ColumnClaimed:
     other = claim.run
     status = read_run_status(other)
-    holder = f"run {other.pk} ({other.operation}, {status_label(status.status)})"
+    holder = f"Run {other.pk} ({other.operation}, {status_label(status.status)})"
     return ColumnClaimed(
-        f"{claim.model}.{claim.column} is being written by {holder}.",
-        "\n  ".join(["Wait until that run has ended, or cancel it:", *map(str, list_next_steps(status))]),
+        f"{holder} has reserved {claim.model}.{claim.column}.",
+        "\n  ".join(["Let it finish, or cancel it:", *map(str, list_next_steps(status))]),
     )

@@ -99,11 +99,11 @@ def _check_is_finished_revert(run: Run) -> None:
     if run.operation != Revert.name:
         reverts = Run.objects.filter(operation=Revert.name, params__run=run.pk).order_by("pk")
         commands = "; ".join(manage_command("runs", "conflicts", each.pk) for each in reverts)
-        revert = manage_command("runs", "revert", run.pk)
-        hint = f"Those of its revert: {commands}" if commands else f"To revert it: {revert}"
-        raise ConflictsUnavailable(f"run {run.pk} is not a revert, so it has no conflicts.", hint)
+        show = manage_command("runs", "show", run.pk)
+        hint = f"To list those of its revert: {commands}" if commands else f"To see run {run.pk}: {show}"
+        raise ConflictsUnavailable(f"Run {run.pk} is not a revert; only a revert has conflicts.", hint)
     if run.state not in COMPLETED:
-        reason = f"run {run.pk} is {run.get_state_display()}: its conflicts are known when it has finished."
+        reason = f"Run {run.pk} is {run.get_state_display()}: its conflicts are known when it has finished."
         raise ConflictsUnavailable(reason, describe_next_step(run))
 
 

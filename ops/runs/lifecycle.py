@@ -22,14 +22,23 @@ from ops.runs.events import log_transition
 from ops.runs.next_steps import RunAction, format_run_command
 from ops.runs.rebuild import rebuild_operation
 from ops.runs.status import describe_next_step
-from ops.states import FINAL, IN_PROGRESS, TRANSITIONS, State
+from ops.states import FINAL, IN_PROGRESS, TRANSITIONS, UNSUCCESSFUL, State
+
+_TRANSITION_VERBS = {
+    State.QUEUED: "be resumed",
+    State.RUNNING: "be started",
+    State.PAUSING: "be paused",
+    State.PAUSED: "be paused",
+    State.CANCELLING: "be cancelled",
+    State.CANCELLED: "be cancelled",
+}
 
 
 def get_run(pk: int) -> Run:
     try:
         return Run.objects.get(pk=pk)
     except Run.DoesNotExist:
-        raise UnknownRun(f"there is no run {pk}. To list the runs: {manage_command('runs')}") from None
+        raise UnknownRun(f"There is no run {pk}. To list the runs: {manage_command('runs')}") from None
 
 
 def refresh_run(run: Run, **options: Any) -> None:
@@ -55,12 +64,24 @@ def transition(run: Run, to: State, requested_by: str = "", **changes: Any) -> N
     source_states = [state for state, target_states in TRANSITIONS.items() if to in target_states]
     if not Run.objects.filter(pk=run.pk, state__in=source_states).update(state=to, **changes):
         refresh_run(run)
+        verb = _TRANSITION_VERBS.get(to, f"become {to.label}")
         raise InvalidTransition(
-            f"run {run.pk} cannot become {to.label}: its state is {run.get_state_display()}.",
+            f"Run {run.pk} {_describe_state(run)}, so it cannot {verb}.",
             f"To see it: {format_run_command(run.pk, RunAction.SHOW)}",
         )
     refresh_run(run)
     log_transition(run, requested_by)
+
+
+def _describe_state(run: Run) -> str:
+    """Return the state of the run as the predicate of a sentence."""
+    if run.state in (*FINAL, *UNSUCCESSFUL):
+        return f"has already ended ({run.get_state_display()})"
+    if run.state == State.QUEUED and run.started_at is None:
+        return "has not started"
+    if run.state == State.AWAITING_APPROVAL:
+        return "awaits approval"
+    return f"is {run.get_state_display()}"
 
 
 def _work_timer_fields(run: Run, to: State) -> dict[str, Any]:
@@ -155,11 +176,11 @@ def ignore_health(run: Run, names: Iterable[str]) -> None:
 
 def _check_may_requeue(run: Run) -> None:
     if run.state == State.AWAITING_APPROVAL:
-        reason = f"run {run.pk} awaits approval, so it cannot be resumed."
+        reason = f"Run {run.pk} awaits approval, so it cannot be resumed."
         raise InvalidTransition(reason, describe_next_step(run))
     if run.state in FINAL:
         raise InvalidTransition(
-            f"run {run.pk} has ended ({run.get_state_display()}), so it cannot be resumed.",
+            f"Run {run.pk} {_describe_state(run)}, so it cannot be resumed.",
             f"To see it: {format_run_command(run.pk, RunAction.SHOW)}",
         )
 
@@ -167,7 +188,7 @@ def _check_may_requeue(run: Run) -> None:
 def pause(run: Run, requested_by: str = "") -> None:
     """Pause the run when its current batches have committed. Raises InvalidTransition."""
     if run.state == State.PAUSED:
-        raise InvalidTransition(f"run {run.pk} is already paused.", describe_next_step(run))
+        raise InvalidTransition(f"Run {run.pk} is already paused.", describe_next_step(run))
     if run.state != State.PAUSING:
         with _suggest_next_step(run):
             transition(run, State.PAUSING, requested_by)

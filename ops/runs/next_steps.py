@@ -70,8 +70,8 @@ _STATUS_PURPOSES = {
 # What to do before a failed run is resumed, by its error code: an SQLSTATE, or an exception's code.
 _REMEDIES = {
     "53100": "Make room on the disk of the database (docs/guide/10-runbook.md), then resume it",
-    TooManyFailures.code: "Solve what the failed rows report, then resume it",
-    AllRowsFailed.code: "Solve what made every row fail, then resume it",
+    TooManyFailures.code: "Correct the failed rows, then resume it",
+    AllRowsFailed.code: "Correct what made every row fail, then resume it",
 }
 _DEFAULT_REMEDY = "Once that is solved, resume it"
 # Errors that come again each time the run is resumed.
@@ -188,6 +188,9 @@ def _build_step(run: RunStatus, action: RunAction) -> Step:
 def _describe_purpose(run: RunStatus, action: RunAction) -> str:
     if (run.status, action) == (State.FAILED, RunAction.RESUME):
         return _REMEDIES.get(run.error_code, _DEFAULT_REMEDY)
+    if (run.status, action) == (State.QUEUED, RunAction.RESUME):
+        is_for_workers = run.uses_workers and not run.has_no_worker
+        return "To put it on the queue again" if is_for_workers else "To start it in this terminal"
     return _STATUS_PURPOSES.get((run.status, action), _PURPOSES[action])
 
 

@@ -225,5 +225,5 @@ def test_a_second_promotion_waits_for_the_first(manage: Manage) -> None:
     run = create_run(RunRequest(BulkPromote, "ada", {"from_rarity": "common", "to_rarity": "rare"}))
     done = manage("bulk_promote", "--from", "rare", "--to", "epic", "--execute")
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"is being written by run {run.pk} (bulk_promote, queued)" in done.stderr
+    assert f"Run {run.pk} (bulk_promote, queued) has reserved " in done.stderr
     assert f"manage.py runs cancel {run.pk}" in done.stderr

@@ -223,7 +223,7 @@ def test_no_run_starts_on_a_column_claimed_by_another_run(staff: Client, cards: 
     run = create_run(registry.get_operation("backfill_rarity_v2"))
     page = staff.post(f"{BACKFILL}?across=1")
     assert page.status_code == 409
-    assert f"cards.card.rarity_v2 is being written by run {run.pk}" in page_text(page)
+    assert f"Run {run.pk} (backfill_rarity_v2, queued) has reserved cards.card.rarity_v2." in page_text(page)
     assert Run.objects.count() == 1
 
 

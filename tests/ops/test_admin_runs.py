@@ -106,7 +106,7 @@ def test_pause_resume_and_cancel_change_the_state(staff: Client) -> None:
 def test_a_forbidden_transition_is_reported(staff: Client) -> None:
     run = annotate()
     page = staff.post(f"/admin/ops/run/{run.pk}/pause/", follow=True)
-    assert f"run {run.pk} cannot become pausing: its state is queued." in page_text(page)
+    assert f"Run {run.pk} has not started, so it cannot be paused." in page_text(page)
     assert staff.get(f"/admin/ops/run/{run.pk}/pause/").status_code == 405
 
 
@@ -159,7 +159,7 @@ def test_a_retry_has_only_the_failed_rows(staff: Client) -> None:
 def test_a_retry_without_failed_rows_is_refused(staff: Client) -> None:
     run = annotate()
     page = staff.get(f"/admin/ops/run/{run.pk}/retry/", follow=True)
-    assert f"run {run.pk} has no failed rows." in page_text(page)
+    assert f"Run {run.pk} has no failed rows." in page_text(page)
 
 
 def test_stored_texts_of_a_run_are_escaped(staff: Client) -> None:

@@ -116,7 +116,7 @@ def test_revert_is_refused_if_old_values_no_longer_fit(
         lambda: create_run(Revert, params={"run": run.pk}),
     ):
         with pytest.raises(
-            InvalidParams, match=f"run {run.pk} cannot be reverted: a value does not fit"
+            InvalidParams, match=f"Run {run.pk} cannot be reverted: a value does not fit"
         ) as error:
             create()
         assert message in str(error.value)

@@ -45,8 +45,8 @@ def test_a_second_run_on_a_claimed_column_is_refused(declare: RegisterOperation,
     with pytest.raises(ColumnClaimed) as refused:
         create_run(declare(second))
     assert str(refused.value) == (
-        f"trials.thing.note is being written by run {first.pk} (notes, queued)."
-        f" Wait until that run has ended, or cancel it:\n  To resume it: manage.py runs resume {first.pk}\n"
+        f"Run {first.pk} (notes, queued) has reserved trials.thing.note. Let it finish, or cancel it:\n"
+        f"  To start it in this terminal: manage.py runs resume {first.pk}\n"
         f"  To see it live: manage.py runs watch {first.pk}\n"
         f"  To cancel it: manage.py runs cancel {first.pk}"
     )
@@ -82,7 +82,7 @@ def test_a_failed_run_claims_its_columns_again_when_resumed(declare: RegisterOpe
         execute_run(failed)
     other = create_run(declare(NOTES))
     failed.refresh_from_db()
-    with pytest.raises(ColumnClaimed, match=f"by run {other.pk} "):
+    with pytest.raises(ColumnClaimed, match=f"^Run {other.pk} .* has reserved "):
         lifecycle.requeue(failed)
     failed.refresh_from_db()
     assert failed.state == "failed"

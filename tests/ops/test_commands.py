@@ -133,17 +133,17 @@ def test_a_failed_check_is_reported_with_exit_status_1(manage: Manage) -> None:
         ([*ANNOTATE, "--as", "x" * 151, "--execute"], "argument --as: "),
         ([*ANNOTATE, "--as", "", "--execute"], "argument --as: "),
         ([*ANNOTATE, "--filter", "score=1", "--filter", "score=2"], "score"),
-        (["runs", "show", "4242"], "there is no run 4242. To list the runs: manage.py runs"),
-        (["runs", "resume", "4242"], "there is no run 4242."),
-        (["runs", "pause", "4242"], "there is no run 4242."),
-        (["runs", "cancel", "4242"], "there is no run 4242."),
-        (["runs", "show", "99999999999999999999"], "there is no run 99999999999999999999."),
+        (["runs", "show", "4242"], "There is no run 4242. To list the runs: manage.py runs"),
+        (["runs", "resume", "4242"], "There is no run 4242."),
+        (["runs", "pause", "4242"], "There is no run 4242."),
+        (["runs", "cancel", "4242"], "There is no run 4242."),
+        (["runs", "show", "99999999999999999999"], "There is no run 99999999999999999999."),
         (["runs", "show", "x"], "argument N: 'x' is not a run number; manage.py runs lists them"),
         (["runs", "show"], "the following arguments are required: N"),
         (["runs", "eat", "1"], "argument VERB: invalid choice: 'eat'"),
         (["runs", "--last", "-5"], "argument --last: "),
         (["migration_log", "--output", ""], "argument --output: the path is empty"),
-        (["rqworker", "default", "nope"], "there is no queue 'nope'; the queues: default."),
+        (["rqworker", "default", "nope"], "There is no queue 'nope'; the queues: default."),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
@@ -204,7 +204,8 @@ def test_a_queued_run_is_resumed_and_a_finished_one_is_not(manage: Manage) -> No
     assert manage("runs", "resume", run.pk).returncode == 0
     refused = manage("runs", "resume", run.pk)
     assert (
-        refused.stderr == f"CommandError: run {run.pk} has ended (succeeded), so it cannot be resumed."
+        refused.stderr
+        == f"CommandError: Run {run.pk} has already ended (succeeded), so it cannot be resumed."
         f" To see it: manage.py runs show {run.pk}\n"
     )
     assert refused.returncode == 1
@@ -265,7 +266,7 @@ def test_a_cancelled_run_cannot_be_paused(manage: Manage) -> None:
     assert f"Run {run.pk} was cancelled: 0 changed" in done.stdout
     refused = manage("runs", "pause", run.pk)
     assert refused.returncode == 1
-    assert f"run {run.pk} cannot become pausing: its state is cancelled" in refused.stderr
+    assert f"Run {run.pk} has already ended (cancelled), so it cannot be paused." in refused.stderr
 
 
 def test_pausing_a_paused_run_suggests_to_resume_it(manage: Manage) -> None:
@@ -274,7 +275,7 @@ def test_pausing_a_paused_run_suggests_to_resume_it(manage: Manage) -> None:
     lifecycle.pause(run)
     refused = manage("runs", "pause", run.pk)
     assert refused.returncode == 1
-    message = f"run {run.pk} is already paused. To resume it: manage.py runs resume {run.pk}"
+    message = f"Run {run.pk} is already paused. To resume it: manage.py runs resume {run.pk}"
     assert refused.stderr == f"CommandError: {message}\n"
 
 
@@ -283,7 +284,7 @@ def test_a_run_of_a_removed_operation_can_be_shown_and_cancelled(manage: Manage)
     assert manage("runs", "show", run.pk).returncode == 0
     refused = manage("runs", "resume", run.pk)
     assert refused.returncode == 2
-    assert "no operation is called 'gone'; the registered ones: " in refused.stderr
+    assert "No operation is called 'gone'; the registered ones: " in refused.stderr
     cancel_command = f"manage.py runs cancel {run.pk}"
     assert refused.stderr.endswith(
         f" Run {run.pk} needs its code: restore that, or cancel the run: {cancel_command}\n"
@@ -300,7 +301,7 @@ def test_the_error_of_an_impossible_revert_names_no_flag(manage: Manage) -> None
     assert refused.returncode == 2
     assert (
         refused.stderr
-        == f"CommandError: run {run.pk} changed no.more, and there is no such model any more.\n"
+        == f"CommandError: Run {run.pk} changed no.more, and there is no such model any more.\n"
     )
 
 

@@ -238,7 +238,7 @@ def test_used_up_connections_are_unhealthy_until_some_are_free(server: LocalPost
     with ExitStack() as stack:
         for _ in range(15):
             stack.enter_context(connect_client(server))
-        assert check(Connections) == "16 of 17 connections are used (limit 90 %)"
+        assert check(Connections) == "16 of 17 connections used (limit 90 %)"
     wait_until(reports("well", Connections))
 
 

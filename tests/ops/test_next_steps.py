@@ -157,7 +157,7 @@ def test_a_claimed_column_is_refused_with_the_next_steps(status: str) -> None:
     with pytest.raises(ColumnClaimed) as refused:
         annotate()
     lines = str(refused.value).splitlines()
-    assert lines[0].startswith(f"trials.thing.note is being written by run {run.pk} (trials_annotate, ")
+    assert lines[0].startswith(f"Run {run.pk} (trials_annotate, ")
     assert lines[1:] == [f"  {step}" for step in list_next_steps(read_run_status(run))]
     resume = f"manage.py runs resume {run.pk}"
     assert any(resume in line for line in lines)
@@ -171,7 +171,9 @@ def test_a_hold_names_the_flag_that_ignores_each_that_holds() -> None:
 
 def test_a_refused_pause_names_the_next_step() -> None:
     run = annotate()
-    with pytest.raises(InvalidTransition, match=rf"To resume it: manage\.py runs resume {run.pk}$"):
+    with pytest.raises(
+        InvalidTransition, match=rf"To start it in this terminal: manage\.py runs resume {run.pk}$"
+    ):
         lifecycle.pause(run)
 
 
@@ -198,7 +200,7 @@ def test_after_too_many_failures_the_limit_can_be_raised(
     run = create_run(registry.get_operation("trials_annotate"), max_failures=1, batch_size=1)
     with pytest.raises(TooManyFailures):
         execute_run(run)
-    assert get_next_step(read_run_status(run)).purpose == "Solve what the failed rows report, then resume it"
+    assert get_next_step(read_run_status(run)).purpose == "Correct the failed rows, then resume it"
     more = manage("runs", "resume", run.pk, "--max-failures", 5)
     assert (more.returncode, Run.objects.get().state) == (1, "finished_with_failures")
 

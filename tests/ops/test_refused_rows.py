@@ -158,6 +158,6 @@ def test_rows_that_come_during_the_last_sweep_are_swept_or_noted(declare: Regist
     execute_run(run, RecordingMonitor(make_late))
     assert (run.state, errors_by_object(run)) == ("succeeded", {})
     assert audited_changes(run).keys() == primary_keys([rows[7], rows[8], rows[9]])
-    label = "things that came to need the change during the last sweep"
+    label = "things that were changed during the last sweep and need the run again"
     assert run.checks == [{"label": label, "found": 1, "sample": [str(rows[6].pk)], "late": True}]
     assert f"  note    {label}: 1, such as {rows[6].pk}" in report.format_summary(run)

@@ -200,7 +200,7 @@ def test_a_declaration_whose_example_is_complete_is_accepted(declare: RegisterOp
 def test_an_unknown_operation_is_refused_with_the_known_names(declare: RegisterOperation) -> None:
     declare(make_operation(MISSING, {"note": "x"}))
     with pytest.raises(
-        UnknownOperation, match=r"^no operation is called 'nope'; the registered ones: "
+        UnknownOperation, match=r"^No operation is called 'nope'; the registered ones: "
     ) as refused:
         registry.get_operation("nope")
     assert "trial" in str(refused.value)

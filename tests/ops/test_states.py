@@ -13,7 +13,7 @@ from ops.exceptions import InvalidTransition, UnknownRun
 from ops.models import Claim, Run
 from ops.runs import lifecycle
 from ops.runs.progress import read_progress
-from ops.states import TRANSITIONS, State
+from ops.states import FINAL, TRANSITIONS, UNSUCCESSFUL, State
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
     RecordingMonitor,
@@ -33,6 +33,11 @@ pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 FILL = make_operation(Thing.objects.filter(note=None), {"note": "x"})
 S = State
+STATE_PREDICATES = {
+    S.QUEUED: "has not started",
+    S.AWAITING_APPROVAL: "awaits approval",
+    **{state: f"has already ended ({state.label})" for state in (*FINAL, *UNSUCCESSFUL)},
+}
 
 
 def run_in(state: State) -> Run:
@@ -49,10 +54,11 @@ def test_only_the_transitions_of_the_table_are_allowed(origin: State) -> None:
         else:
             with pytest.raises(InvalidTransition) as error:
                 lifecycle.transition(run, to)
-            assert str(error.value) == (
-                f"run {run.pk} cannot become {to.label}: its state is {origin.label}."
-                f" To see it: manage.py runs show {run.pk}"
+            message = str(error.value)
+            assert message.startswith(
+                f"Run {run.pk} {STATE_PREDICATES.get(origin, f'is {origin.label}')}, so "
             )
+            assert message.endswith(f". To see it: manage.py runs show {run.pk}")
             run.refresh_from_db()
             assert run.state == origin
 
@@ -104,12 +110,12 @@ def test_a_verb_moves_a_run_to_its_state_or_is_refused(
         assert (run.state, Run.objects.get().state) == (becomes, becomes)
         assert Claim.objects.exists() == (becomes != S.CANCELLED) or state == S.CANCELLED
     else:
-        with pytest.raises(InvalidTransition, match=f"run {run.pk} "):
+        with pytest.raises(InvalidTransition, match=f"Run {run.pk} "):
             verb(run)
 
 
 def test_an_unknown_run_is_an_error_with_the_next_command() -> None:
-    with pytest.raises(UnknownRun, match=r"^there is no run 42. To list the runs: manage.py runs$"):
+    with pytest.raises(UnknownRun, match=r"^There is no run 42. To list the runs: manage.py runs$"):
         lifecycle.get_run(42)
 
 
@@ -151,7 +157,7 @@ def test_a_cancel_between_batches_keeps_what_was_done_and_frees_the_column(
     assert (run.state, len(audited_changes(run))) == ("cancelled", 3)
     assert run.finished_at is not None
     assert not Claim.objects.exists()
-    with pytest.raises(InvalidTransition, match=r"has ended \(cancelled\)"):
+    with pytest.raises(InvalidTransition, match=r"has already ended \(cancelled\)"):
         lifecycle.requeue(run)
 
 

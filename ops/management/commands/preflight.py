@@ -18,7 +18,7 @@ from ops.report import preflight as report
 
 
 class Command(OpsCommand):
-    help = "Run the checklist before a migration. Exit with 1 if a check is red."
+    help = "Run the checklist before a migration. Exits with 1 if a check is red."
     needs_direct_connection = True
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -14,5 +14,5 @@ class Command(rqworker.Command):
         queues = ", ".join(settings.RQ_QUEUES)
         for name in args:
             if name not in settings.RQ_QUEUES:
-                raise CommandError(f"there is no queue {name!r}; the queues: {queues}.", returncode=2)
+                raise CommandError(f"There is no queue {name!r}; the queues: {queues}.", returncode=2)
         super().handle(*args, **options)  # type: ignore[no-untyped-call]

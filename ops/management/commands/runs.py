@@ -36,7 +36,7 @@ from ops.runs.status import describe_next_step
 from ops.states import ACTIVE, UNSUCCESSFUL, State
 
 _VERBS = {
-    "show": "Show everything about run N. Exit status 1 if it ended without success.",
+    "show": "Show everything about run N. Exits with 1 if it ended without success.",
     "failures": "List the rows that failed in run N, and why.",
     "conflicts": "List the rows that revert N left alone, because they had changed again.",
     "watch": "Show the progress of run N while it runs elsewhere. Ctrl-C does not stop the run.",

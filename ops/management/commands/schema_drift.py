@@ -15,7 +15,7 @@ from ops.schema.drift import detect_drift
 class Command(OpsCommand):
     help = (
         "Compare the schema of the database with its applied migrations: columns, indexes, constraints,"
-        " triggers, functions. Exit with 1 if they differ."
+        " triggers, functions. Exits with 1 if they differ."
     )
     needs_direct_connection = True
 
