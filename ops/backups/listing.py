@@ -28,9 +28,14 @@ def list_backups() -> list[Backup]:
     return sorted(backups.values(), key=lambda backup: backup.started_at, reverse=True)
 
 
-def latest_backup(before: datetime | None = None) -> Backup | None:
-    """Return the newest backup of this database, or the newest that was started before a time."""
+def latest_backup(before: datetime | None = None, *, verified: bool = False) -> Backup | None:
+    """Return the newest backup of this database, or the newest that was started before a time.
+
+    With ``verified``, of the verified ones whose file exists.
+    """
     backups = [backup for backup in list_backups() if backup.database == database_name()]
+    if verified:
+        backups = [backup for backup in backups if backup.verified_at and backup.file.exists()]
     return next((backup for backup in backups if before is None or backup.started_at <= before), None)
 
 

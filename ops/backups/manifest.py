@@ -19,7 +19,7 @@ from ops.command_lines import manage_command
 from ops.models import Backup
 
 BACKUP_SUFFIXES = (".dump", ".sql", ".sql.gz")
-_LIST_HINT = f"To see the backups: {manage_command('backups')}"
+_LIST_HINT = f"To list the backups: {manage_command('backups')}"
 _COPIED_FIELDS = ("database", "size", "sha256", "server_version", "program_version", "counts")
 
 
@@ -107,12 +107,12 @@ def compute_sha256(file: Path) -> str:
 
 def _check_size_and_digest(file: Path, size: int, backup: Backup) -> None:
     if size != backup.size:
-        problem = "truncated" if size < backup.size else "longer than it was"
+        problem = "is truncated" if size < backup.size else "has changed since the backup"
         raise CorruptBackup(
-            f"{file} is {problem}: {size:,} bytes, and its manifest says {backup.size:,}."
-            f" Use another. {_LIST_HINT}"
+            f"{file} {problem}: {size:,} bytes, and its manifest says {backup.size:,}."
+            f" Use another backup. {_LIST_HINT}"
         )
     if compute_sha256(file) != backup.sha256:
         raise CorruptBackup(
-            f"{file} is damaged: its SHA-256 is not the one in its manifest. Use another. {_LIST_HINT}"
+            f"{file} is damaged: its SHA-256 is not the one in its manifest. Use another backup. {_LIST_HINT}"
         )

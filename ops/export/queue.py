@@ -27,6 +27,21 @@ from ops.queue import liveness
 from ops.queue.enqueue import enqueue_missing_jobs
 
 MAX_ATTEMPTS = 3
+_NOT_CANCELLABLE = {
+    ExportState.QUEUED: "was queued again in the meantime. Cancel it again",
+    ExportState.RUNNING: "was started in the meantime. Cancel it again",
+    ExportState.CANCELLING: "is already being cancelled",
+    ExportState.SUCCEEDED: "has already succeeded, so it cannot be cancelled",
+    ExportState.CANCELLED: "is already cancelled",
+    ExportState.FAILED: "has already failed, so it cannot be cancelled",
+}
+_NOT_FETCHABLE = {
+    ExportState.QUEUED: "is still queued, so there is nothing to fetch yet",
+    ExportState.RUNNING: "is still running, so there is nothing to fetch yet",
+    ExportState.CANCELLING: "is being cancelled, so there is nothing to fetch",
+    ExportState.CANCELLED: "is cancelled, so there is nothing to fetch",
+    ExportState.FAILED: "has failed, so there is nothing to fetch",
+}
 HEARTBEAT_EXPIRED = ~is_recent("heartbeat_at", liveness.HEARTBEAT_TIMEOUT)
 
 
@@ -83,7 +98,7 @@ def cancel_export(export: Export) -> None:
     moved = transition(queued, ExportState.CANCELLED) or transition(exports, ExportState.CANCELLING)
     export.refresh_from_db()
     if not moved:
-        raise _wrong_state_error(export, "it cannot be cancelled")
+        raise _wrong_state_error(export, _NOT_CANCELLABLE)
 
 
 def requeue_lost() -> None:
@@ -105,7 +120,7 @@ def requeue_lost() -> None:
 def get_export_folder(export: Export) -> Path:
     """Return the folder with its files. Raises ExportUnavailable where it has none, or they are elsewhere."""
     if export.state != ExportState.SUCCEEDED:
-        raise _wrong_state_error(export, "it has no files to fetch")
+        raise _wrong_state_error(export, _NOT_FETCHABLE)
     folder = Path(export.path)
     if not os.path.isdir(folder):  # also where this user may not read its parent
         raise ExportUnavailable(
@@ -115,9 +130,9 @@ def get_export_folder(export: Export) -> Path:
     return folder
 
 
-def _wrong_state_error(export: Export, problem: str) -> ExportUnavailable:
+def _wrong_state_error(export: Export, problems: dict[ExportState, str]) -> ExportUnavailable:
     return ExportUnavailable(
-        f"Export {export.pk} is {export.state}: {problem}.",
+        f"Export {export.pk} {problems[ExportState(export.state)]}.",
         f"To see it: {manage_command('exports', 'show', export.pk)}",
     )
 

@@ -36,14 +36,26 @@ def check_backup(context: PreflightContext) -> Finding:
     if backup is None:
         return Finding(Severity.RED, "There is no backup.", todo=_BACKUP_COMMAND)
     age = timezone.now() - backup.started_at
-    summary = f"{backup.file.name}, {format_size(backup.size)}, {format_duration(age)} old"
+    summary = _summarize(backup)
     if not backup.file.exists():
         return Finding(Severity.RED, f"{summary}, was moved or deleted: {backup.path}", todo=_BACKUP_COMMAND)
     if backup.verified_at is None:
-        return Finding(Severity.RED, f"{summary}, was never verified.", todo=_BACKUP_COMMAND)
+        message = f"{summary}, was never verified."
+        return Finding(Severity.RED, message, _describe_verified_backup(), _BACKUP_COMMAND)
     if age > (settings.OPS_BACKUP_MAX_AGE or _DEFAULT_MAX_AGE):
         return Finding(Severity.RED, f"{summary}: later changes would be lost.", todo=_BACKUP_COMMAND)
     return Finding(Severity.GREEN, f"{summary}, verified.")
+
+
+def _summarize(backup: Backup) -> str:
+    age = timezone.now() - backup.started_at
+    return f"{backup.file.name}, {format_size(backup.size)}, {format_duration(age)} old"
+
+
+def _describe_verified_backup() -> tuple[str, ...]:
+    """Name the newest verified backup whose file exists, if there is one."""
+    backup = latest_backup(verified=True)
+    return (f"The newest verified backup: {_summarize(backup)}.",) if backup else ()
 
 
 def check_rehearsal(context: PreflightContext) -> Finding:

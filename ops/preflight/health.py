@@ -18,8 +18,10 @@ def check_health(context: PreflightContext) -> Finding:
         unavailable |= not_available
     details = (*holding, *format_unavailable(unavailable))
     if holding:
-        todo = ("Wait until it has passed. The limits and their meaning: docs/health.md",)
-        return Finding(Severity.YELLOW, "A run would be held.", details, todo)
+        todo = (
+            "Wait until these values are below their limits. The limits and their meaning: docs/health.md",
+        )
+        return Finding(Severity.YELLOW, "A run would wait now.", details, todo)
     if unavailable:
         return Finding(Severity.YELLOW, "Not every indicator can be read.", details)
     return Finding(Severity.GREEN, "No indicator would hold a run.")

@@ -13,14 +13,20 @@ from ops.formatting import format_duration
 from ops.parsing import parse_duration
 from ops.preflight.finding import Finding, PreflightContext, Severity
 
-NO = "no"
+YES, NO = "yes", "no"
+_NOT_A_PLAN = {
+    None: "No rollback plan is given.",
+    "": "The rollback plan is empty.",
+    NO: "There is no rollback plan.",
+    YES: '"yes" is not a rollback plan.',
+}
 
 
 def check_team_notified(context: PreflightContext) -> Finding:
     answer = context.answers.team_notified
-    if answer is None:
+    if not answer:
         return Finding(
-            Severity.YELLOW, "Nobody said whether the team was notified.", todo=("--team-notified",)
+            Severity.YELLOW, "The notification of the team is not confirmed.", todo=("--team-notified",)
         )
     if answer == NO:
         return Finding(
@@ -34,7 +40,7 @@ def check_downtime(context: PreflightContext) -> Finding:
     if downtime is None:
         return Finding(
             Severity.YELLOW,
-            "Nobody said how long the downtime may be.",
+            "The expected downtime is not given.",
             todo=("--downtime 15min, or --downtime 0 for none",),
         )
     return Finding(Severity.GREEN, format_duration(downtime) if downtime else "None is planned.")
@@ -43,9 +49,8 @@ def check_downtime(context: PreflightContext) -> Finding:
 def check_rollback_plan(context: PreflightContext) -> Finding:
     """Accept a plan as text, or the path of a file that holds it."""
     plan = context.answers.rollback_plan
-    if plan is None or plan == NO:
-        message = "There is no rollback plan." if plan else "Nobody said how to roll back."
-        return Finding(Severity.RED, message, todo=("--rollback-plan TEXT|FILE",))
+    if plan is None or plan in _NOT_A_PLAN:
+        return Finding(Severity.RED, _NOT_A_PLAN[plan], todo=("--rollback-plan TEXT|FILE",))
     if not _is_file(plan):
         return Finding(Severity.GREEN, plan)
     content = Path(plan).read_bytes()
@@ -56,8 +61,8 @@ def check_rollback_plan(context: PreflightContext) -> Finding:
 
 def check_monitoring(context: PreflightContext) -> Finding:
     answer = context.answers.monitoring
-    if answer is None:
-        return Finding(Severity.YELLOW, "Nobody said who watches, and what.", todo=("--monitoring",))
+    if not answer:
+        return Finding(Severity.YELLOW, "Monitoring is not confirmed.", todo=("--monitoring",))
     if answer == NO:
         todo = (f"tail -f logs/application.log; {manage_command('db_stats')}; then add: --monitoring",)
         return Finding(Severity.RED, "Nobody watches.", todo=todo)
@@ -67,7 +72,7 @@ def check_monitoring(context: PreflightContext) -> Finding:
 def parse_answer(text: str) -> str:
     """Normalize ``yes`` and ``no``; any other text is returned as it is, without spaces around it."""
     answer = text.strip()
-    return {"y": "yes", "yes": "yes", "n": NO, "no": NO}.get(answer.lower(), answer)
+    return {"y": YES, "yes": YES, "n": NO, "no": NO}.get(answer.lower(), answer)
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,11 @@ def check_active_runs(context: PreflightContext) -> Finding:
 
 
 def check_failed_runs(context: PreflightContext) -> Finding:
-    """Find unsuccessful runs of the last week; older ones have been seen."""
+    """Find the failed runs of the last week; older ones have been seen."""
     runs = Run.objects.filter(state__in=UNSUCCESSFUL, finished_at__gte=timezone.now() - _FAILED_WITHIN)
     if not runs:
-        return Finding(Severity.GREEN, "No run of the last week was unsuccessful.")
-    message = f"{pluralize(len(runs), 'unsuccessful run')} in the last week."
+        return Finding(Severity.GREEN, "No run failed in the last week.")
+    message = f"{pluralize(len(runs), 'run')} failed in the last week."
     todo = tuple(format_run_command(run.pk, RunAction.SHOW) for run in runs[:_MAX_LISTED])
     return Finding(Severity.YELLOW, message, tuple(_format_runs(runs)), todo)
 
@@ -65,8 +65,8 @@ def check_refused_rows(context: PreflightContext) -> Finding:
     if not rows:
         checks = pluralize(len(violations) - len(unavailable), "check")
         return Finding(Severity.GREEN, f"{checks} of operations: all pass.", details)
-    todo = ("This is fine for rows that a backfill is about to change. Fix any others first.",)
-    return Finding(Severity.YELLOW, "Checks of operations find rows.", details, todo)
+    todo = ("A backfill may correct them. Correct all others before you migrate.",)
+    return Finding(Severity.YELLOW, "Some rows fail the checks of the operations.", details, todo)
 
 
 def _format_runs(runs: QuerySet[Run]) -> Iterator[str]:

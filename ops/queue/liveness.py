@@ -24,7 +24,7 @@ from ops.states import ACTIVE
 QUEUE_NAME = "default"
 NO_WORKER_WARNING = (
     "No worker is alive. To start one:"
-    f" {manage_command('rqworker')} ({manage_command('serve')} starts one too)."
+    f" {manage_command('rqworker')} (or {manage_command('serve')}, which also starts the site)."
 )
 # Every worker sends heartbeats, busy or idle; one that missed several is dead.
 HEARTBEAT_INTERVAL = timedelta(seconds=settings.RUN_BEAT)

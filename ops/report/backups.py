@@ -22,7 +22,8 @@ def display_path(file: Path) -> str:
 
 def format_created_backup(backup: Backup) -> list[str]:
     name = display_path(backup.file)
-    verified = "yes: restored, and all rows counted" if backup.verified_at else "no; next time: --verify"
+    verify_hint = f"no. To make a verified backup: {manage_command('backup_db', '--verify')}"
+    verified = "yes: restored, and all rows counted" if backup.verified_at else verify_hint
     facts = {
         "taken": format_time(backup.started_at),
         "took": format_duration(backup.duration),

@@ -37,7 +37,15 @@ def format_export_result(summary: Summary, target: Path, verify_command: str) ->
 
 def format_export_title(export: ExportFolder) -> str:
     source = f"KYNDO {export.version}" if export.is_ours else "the Node backend"
-    return f"{export.folder}, exported at {export.exported_at} by {source}:"
+    return f"{export.folder}, exported at {_format_exported_at(export.exported_at)} by {source}:"
+
+
+def _format_exported_at(text: str) -> str:
+    """Format the time of a summary; return what is no time as it is."""
+    try:
+        return format_time(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        return text
 
 
 def format_verification(export: ExportFolder, results: Sequence[VerificationResult]) -> list[str]:

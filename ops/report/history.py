@@ -64,7 +64,9 @@ def _format_duration(history: History) -> str:
 def _iter_pre_migration(history: History) -> Iterator[str]:
     backup = history.backup
     if backup is None:
-        yield "- Backup: none is recorded"
+        before = history.started_at
+        first_step = f" was made before the first step ({_format_clock_time(before)})" if before else ""
+        yield f"- Backup: none{first_step}"
         return
     verified = "verified" if backup.verified_at else "not verified"
     started = format_time(backup.started_at)

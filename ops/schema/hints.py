@@ -94,7 +94,8 @@ def _recreate_hints(missing: list[str], database: BaseDatabaseWrapper) -> list[s
     if not commands:
         return []
     commands.append(manage_command("migrate"))
-    return [f"To recreate the tables of {', '.join(sorted(unapplied_apps))}, empty: {'; '.join(commands)}"]
+    names = ", ".join(sorted(unapplied_apps))
+    return [f"To create the tables of {names} again, without data: {'; '.join(commands)}"]
 
 
 def _apps_unapplied_by_zero(labels: set[str], database: BaseDatabaseWrapper) -> dict[str, set[str]]:

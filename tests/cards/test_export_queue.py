@@ -120,9 +120,9 @@ def test_a_queued_export_is_cancelled_at_once_and_a_running_one_soon(queue: Queu
     thread.join()
     assert set(Export.objects.values_list("state", flat=True)) == {"cancelled"}
     assert list((tmp_path / "root").iterdir()) == []
-    with pytest.raises(CommandError, match="is cancelled: it cannot be cancelled"):
+    with pytest.raises(CommandError, match="is already cancelled"):
         run("exports", "cancel", second.pk)
-    with pytest.raises(CommandError, match="is cancelled: it has no files to fetch"):
+    with pytest.raises(CommandError, match="is cancelled, so there is nothing to fetch"):
         run("exports", "fetch", second.pk, "--output", tmp_path / "copy")
 
 

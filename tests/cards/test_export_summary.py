@@ -8,6 +8,7 @@ import pytest
 
 from ops.exceptions import InvalidContent
 from ops.export.summary import NotAnExportFolder, open_export
+from ops.report.export import format_export_title
 
 PARTS = ("cards",)
 GOOD = {
@@ -85,3 +86,18 @@ def test_a_lone_surrogate_in_the_summary_is_escaped(tmp_path: Path) -> None:
     (tmp_path / "cards.json").write_text("[]\n")
     (tmp_path / "export_summary.json").write_text(json.dumps({**GOOD, "exportedAt": "\ud800"}))
     open_export(tmp_path, PARTS).exported_at.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "formatted"),
+    [
+        ("2026-01-01T00:00:00.776965+00:00", "2026-01-01 00:00:00 UTC"),
+        ("2026-01-01T00:00:00.000Z", "2026-01-01 00:00:00 UTC"),
+        ("0001-01-01T00:00:00+23:00", "0001-01-01T00:00:00+23:00"),
+        ("last year", "last year"),
+    ],
+)
+def test_the_title_formats_the_time_of_the_export(tmp_path: Path, text: str, formatted: str) -> None:
+    (tmp_path / "cards.json").write_text("[]\n")
+    (tmp_path / "export_summary.json").write_text(json.dumps({**GOOD, "exportedAt": text}))
+    assert f", exported at {formatted} by " in format_export_title(open_export(tmp_path, PARTS))

@@ -116,7 +116,7 @@ def test_a_queued_export_refreshes_and_can_be_cancelled_not_paused(staff: Client
     assert 'data-active="no"' in page
     assert "cancel/" not in page
     again = staff.post(export_url(export, "cancel/"), follow=True)
-    assert f"Export {export.pk} is cancelled: it cannot be cancelled." in page_text(again)
+    assert f"Export {export.pk} is already cancelled." in page_text(again)
 
 
 def test_refreshing_the_page_does_not_count_the_selected_rows_again(staff: Client) -> None:

@@ -190,8 +190,12 @@ def _replace_by_folder(file: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (Path.unlink, "There is no file .*a.dump. To see the backups: manage.py backups"),
+        (Path.unlink, "There is no file .*a.dump. To list the backups: manage.py backups"),
         (lambda file: os.truncate(file, 10), "is truncated: 10 bytes, and its manifest says 14"),
+        (
+            lambda file: file.write_text("no dump at all, nor later"),
+            "has changed since the backup: 25 bytes, and its manifest says 14. Use another backup. To list",
+        ),
         (
             lambda file: file.write_text("no dump at ALL"),
             "is damaged: its SHA-256 is not the one in its manifest",

@@ -73,6 +73,16 @@ def test_the_backup_before_the_migration_is_listed_with_row_counts(tmp_path: Pat
     assert "- Rows of `trials_thing` in it: 4\n" in text
 
 
+def test_the_log_says_so_if_no_backup_was_made_before_the_first_step(tmp_path: Path, settings: Any) -> None:
+    settings.BACKUP_DIR = tmp_path
+    started = timezone.now()
+    execute_operation(Annotate)
+    call_command("backup_db", str(tmp_path / "after.dump"), stdout=StringIO())
+    clock_time = f"{Run.objects.get().created_at:%H:%M:%S}"
+    text = log("--since", started.isoformat())
+    assert f"\n- Backup: none was made before the first step ({clock_time})\n" in text
+
+
 def test_the_log_says_so_if_nothing_was_done() -> None:
     text = log("--since", f"{timezone.now() + timedelta(days=1):%Y-%m-%d}")
     assert "## Migration: nothing was done\n" in text

@@ -18,7 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from ops.health.limits import HealthLimits
-from ops.models import Run
+from ops.models import Backup, Run
 from ops.preflight import backup, health, manual, migrations, objects, server, space
 from ops.preflight import runs as run_checks
 from ops.preflight.checklist import iter_findings
@@ -67,9 +67,9 @@ def test_every_finding_is_written_with_its_colour_as_a_word() -> None:
         call_command("preflight", "--no-input", "--downtime", "1h 30min", stdout=out)
     assert exited.value.code == 1
     text = out.getvalue()
-    assert "  RED     rollback plan   Nobody said how to roll back.\n" in text
+    assert "  RED     rollback plan   No rollback plan is given.\n" in text
     assert "> --rollback-plan TEXT|FILE\n" in text
-    assert "  YELLOW  team            Nobody said whether the team was notified.\n" in text
+    assert "  YELLOW  team            The notification of the team is not confirmed.\n" in text
     assert "  green   downtime        1 h 30 min\n" in text
     assert re.search(
         r"\n\d+ red, \d+ yellow, \d+ green. Not ready: fix what is red, then run preflight", text
@@ -109,6 +109,29 @@ def test_a_file_with_the_rollback_plan_must_not_be_empty(tmp_path: Path) -> None
     assert manual.check_rollback_plan(context).severity == Severity.RED
     plan.write_text("restore_db")
     assert manual.check_rollback_plan(context).severity == Severity.GREEN
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("", "The rollback plan is empty."),
+        (" ", "The rollback plan is empty."),
+        ("no", "There is no rollback plan."),
+        ("y", '"yes" is not a rollback plan.'),
+        ("yes", '"yes" is not a rollback plan.'),
+    ],
+)
+def test_an_answer_without_a_rollback_plan_is_red(answer: str, message: str) -> None:
+    answers = ManualAnswers(rollback_plan=manual.parse_answer(answer))
+    finding = manual.check_rollback_plan(PreflightContext(answers))
+    assert (finding.severity, finding.message) == (Severity.RED, message)
+    assert finding.todo == ("--rollback-plan TEXT|FILE",)
+
+
+def test_an_empty_answer_confirms_nothing() -> None:
+    context = PreflightContext(ManualAnswers(team_notified="", monitoring=""))
+    findings = [manual.check_team_notified(context), manual.check_monitoring(context)]
+    assert {finding.severity for finding in findings} == {Severity.YELLOW}
 
 
 def test_no_as_an_answer_is_red() -> None:
@@ -157,6 +180,13 @@ def test_a_backup_is_green_if_it_is_verified_and_still_there(backups: Path) -> N
     assert backup.check_backup(PreflightContext(ANSWERS)).message.endswith(" old, was never verified.")
     call_command("backup_db", str(backups / "b.dump"), "--verify", stdout=StringIO())
     assert backup.check_backup(PreflightContext(ANSWERS)).severity == Severity.GREEN
+    call_command("backup_db", str(backups / "c.dump"), stdout=StringIO())
+    finding = backup.check_backup(PreflightContext(ANSWERS))
+    assert (finding.severity, finding.message[:6]) == (Severity.RED, "c.dump")
+    assert finding.details[0].startswith("The newest verified backup: b.dump, ")
+    (backups / "c.dump").unlink()
+    (backups / "c.dump.json").unlink()
+    Backup.objects.filter(path__endswith="c.dump").delete()
     (backups / "b.dump").unlink()
     assert "was moved or deleted" in backup.check_backup(PreflightContext(ANSWERS)).message
 
@@ -184,14 +214,16 @@ def test_a_rehearsal_migrates_a_copy_and_leaves_the_database_alone(backups: Path
     assert execute_sql("SELECT 1 FROM pg_database WHERE starts_with(datname, %s)", copies) == []
 
 
-def test_unsuccessful_runs_are_reported_for_a_week() -> None:
+def test_failed_runs_are_reported_for_a_week() -> None:
     run = create_run(RunRequest(Annotate, "ada"))
     lifecycle.start(run)
     lifecycle.end(run, State.FAILED)
     finding = run_checks.check_failed_runs(PreflightContext(ANSWERS))
+    assert finding.message == "1 run failed in the last week."
     assert (finding.severity, finding.todo) == (Severity.YELLOW, (f"manage.py runs show {run.pk}",))
     Run.objects.update(finished_at=timezone.now() - timedelta(days=8))
-    assert run_checks.check_failed_runs(PreflightContext(ANSWERS)).severity == Severity.GREEN
+    finding = run_checks.check_failed_runs(PreflightContext(ANSWERS))
+    assert (finding.severity, finding.message) == (Severity.GREEN, "No run failed in the last week.")
 
 
 def test_rows_that_violate_a_check_are_counted() -> None:
@@ -280,7 +312,7 @@ def test_a_slot_not_in_use_is_yellow() -> None:
 def test_an_indicator_that_would_hold_a_run_is_yellow(settings: Any) -> None:
     settings.OPS_HEALTH = HealthLimits(player_probe="SELECT pg_sleep(0.002)", player_latency_ms=1)
     finding = health.check_health(PreflightContext(ANSWERS))
-    assert (finding.severity, finding.message) == (Severity.YELLOW, "A run would be held.")
+    assert (finding.severity, finding.message) == (Severity.YELLOW, "A run would wait now.")
     assert finding.details[0].startswith("player_latency: players wait ")
     settings.OPS_HEALTH = HealthLimits()
     assert health.check_health(PreflightContext(ANSWERS)).severity == Severity.GREEN

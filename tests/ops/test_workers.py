@@ -126,7 +126,10 @@ def test_without_a_worker_a_run_waits_and_every_command_says_so(
     manage: Manage, redis_server: "redis.Redis", typed: Typed
 ) -> None:
     create_things(3)
-    nobody = "No worker is alive. To start one: manage.py rqworker (manage.py serve starts one too)."
+    nobody = (
+        "No worker is alive. To start one: manage.py rqworker"
+        " (or manage.py serve, which also starts the site)."
+    )
     watch = "To see it live: manage.py runs watch"
     assert typed(*EXECUTE, "--queue") == (0, f"Run N is queued for 1 worker.\n{nobody}\n{watch} N\n")
     run = Run.objects.get()
