@@ -17,7 +17,7 @@ REQUIRED_VARIABLES = {
     "ADMIN_KEY": "a random key that callers of the operators' endpoints must send",
 }
 PRODUCTION_VARIABLES = {
-    "ALLOWED_HOSTS": "the host names that are served, as cards.example.com,www.example.com",
+    "ALLOWED_HOSTS": "the host names that are served, for example cards.example.com,www.example.com",
     "DATABASE_URL": "postgres://USER:PASSWORD@HOST:5432/NAME",
     "REDIS_URL": "redis://:PASSWORD@HOST:6379/0",
 }
@@ -43,9 +43,12 @@ _HOST_PATTERN = r"\*|\.?[\w.-]+|\[[0-9A-Fa-f:.]+\]"
 _ORIGIN_PATTERN = r"https?://((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?"
 # The pattern of each item, and its description; None: any text, and a secret.
 LIST_VARIABLES: dict[str, tuple[str | None, str]] = {
-    "ALLOWED_HOSTS": (_HOST_PATTERN, "a host name, as cards.example.com"),
-    "CSRF_TRUSTED_ORIGINS": (_ORIGIN_PATTERN, "an origin, as https://cards.example.com"),
-    "IMAGE_ORIGINS": (rf"{_ORIGIN_PATTERN}(/[^\s;]*)?", "an origin, as https://media.example.com"),
+    "ALLOWED_HOSTS": (_HOST_PATTERN, "a host name, for example cards.example.com"),
+    "CSRF_TRUSTED_ORIGINS": (_ORIGIN_PATTERN, "an origin, for example https://cards.example.com"),
+    "IMAGE_ORIGINS": (
+        rf"{_ORIGIN_PATTERN}(/[^\s;]*)?",
+        "an origin, for example https://media.example.com",
+    ),
     "SECRET_KEY_FALLBACKS": (None, "a key"),
 }
 
@@ -89,28 +92,29 @@ def _iter_invalid_numbers(environ: Mapping[str, str]) -> Iterator[str]:
         value = environ.get(name, str(minimum))
         if not (re.fullmatch("[0-9]{1,10}", value) and minimum <= int(value) <= MAX_NUMBER):
             limit = " above 0" if minimum else ""
-            yield f"{name} is {value!r}, and should be a number of {unit}{limit}"
+            yield f"{name} is {value!r}. It must be a whole number of {unit}{limit}."
 
 
 def _iter_invalid_booleans(environ: Mapping[str, str]) -> Iterator[str]:
     for name in BOOLEAN_VARIABLES:
         if environ.get(name, "off").lower() not in (*TRUE_VALUES, *FALSE_VALUES):
-            yield f"{name} is {environ[name]!r}, and should be on or off"
+            yield f"{name} is {environ[name]!r}. It must be on or off."
 
 
 def _iter_invalid_lists(environ: Mapping[str, str]) -> Iterator[str]:
     for name, (pattern, description) in LIST_VARIABLES.items():
-        for item in split_items(environ.get(name, "")):
-            if pattern is None and not item:
-                yield f"{name} has {description} that is empty: remove the extra comma"
-            elif pattern and not re.fullmatch(pattern, item):
-                yield f"{name} has {item!r}, and each item should be {description}"
+        items = split_items(environ.get(name, ""))
+        if not all(items):
+            yield f"{name} has an empty item: remove the extra comma."
+        for item in filter(None, items):
+            if pattern and not re.fullmatch(pattern, item):
+                yield f"{name} has {item!r}. Each item must be {description}."
 
 
 def _iter_invalid_folders(environ: Mapping[str, str]) -> Iterator[str]:
     for name in FOLDER_VARIABLES:
         if not environ.get(name, ".").strip():
-            yield f"{name} is {environ[name]!r}, and should be a folder"
+            yield f"{name} is {environ[name]!r}. It must be a folder."
 
 
 def _iter_other_problems(environ: Mapping[str, str]) -> Iterator[str]:
@@ -118,9 +122,9 @@ def _iter_other_problems(environ: Mapping[str, str]) -> Iterator[str]:
         command = get_install_command("django-storages[s3]")
         yield f"S3_BUCKET is set, but django-storages is not installed. Type: {command}"
     if (url := environ.get("S3_ENDPOINT_URL")) and urlsplit(url).scheme not in ("http", "https"):
-        yield f"S3_ENDPOINT_URL is {url!r}, and should be a URL, as https://s3.example.com"
+        yield f"S3_ENDPOINT_URL is {url!r}. It must be a URL, for example https://s3.example.com."
     if (level := environ.get("LOG_LEVEL", "WARNING")).upper() not in LOG_LEVELS:
-        yield f"LOG_LEVEL is {level!r}, and should be one of {', '.join(LOG_LEVELS)}"
+        yield f"LOG_LEVEL is {level!r}. It must be one of {', '.join(LOG_LEVELS)}."
 
 
 def _is_valid_url(url: str, schemes: tuple[str, ...]) -> bool:

@@ -72,7 +72,7 @@ def _is_redis_unavailable(exc: BaseException) -> bool:
 
 def _format_unavailable(server: str, variable: str, address: str, exc: BaseException) -> str:
     hint = (
-        f"{variable} names it: check the URL and the server."
+        f"The address comes from {variable}. Check that it is right and that the server is running."
         if os.environ.get(variable)
         else f"Type: {manage_command('localservices', 'start')}"
     )

@@ -56,22 +56,25 @@ def _is_database(value: Any) -> bool:
 
 # By setting: whether a value can be used, and what to write instead.
 _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "BACKUP_DIR": (_is_folder, 'Give a folder, as Path("backups").'),
+    "BACKUP_DIR": (_is_folder, 'Give a folder, for example Path("backups").'),
     "DIRECT_DATABASE": (_is_database, "Give a dict as in DATABASES, or None where no pooler is used."),
-    "EXPORT_ROOT": (_is_folder, 'Give a folder, as Path("exports").'),
-    "FOLLOW_UP_WORKERS": (_is_positive, "Give the number of workers for a follow-up run, as 2."),
-    "OPS_BACKUP_MAX_AGE": (_is_age, "Give a timedelta, as timedelta(hours=24), or None to need none."),
+    "EXPORT_ROOT": (_is_folder, 'Give a folder, for example Path("exports").'),
+    "FOLLOW_UP_WORKERS": (_is_positive, "Give the number of workers for a follow-up run, for example 2."),
+    "OPS_BACKUP_MAX_AGE": (
+        _is_age,
+        "Give a timedelta, for example timedelta(hours=24), or None to need none.",
+    ),
     "OPS_HEALTH": (
         _is_limits,
-        "Give limits, as HealthLimits(replica_lag_seconds=10), from ops.health.limits.",
+        "Give limits, for example HealthLimits(replica_lag_seconds=10), from ops.health.limits.",
     ),
-    "PG_BIN": (_is_folder_list, 'Give a list of folders, as ["/usr/lib/postgresql/18/bin"].'),
+    "PG_BIN": (_is_folder_list, 'Give a list of folders, for example ["/usr/lib/postgresql/18/bin"].'),
     "RQ_QUEUES": (
         _has_default,
-        'Give the queue "default", as {"default": {"URL": "redis://localhost:6379/0"}}.',
+        'Give the queue "default", for example {"default": {"URL": "redis://localhost:6379/0"}}.',
     ),
-    "RUN_BEAT": (_is_positive, "Give seconds, as 5."),
-    "RUN_SLICE": (_is_positive, "Give seconds, as 60."),
+    "RUN_BEAT": (_is_positive, "Give seconds, for example 5."),
+    "RUN_SLICE": (_is_positive, "Give seconds, for example 60."),
 }
 
 
@@ -104,7 +107,7 @@ def check_export_parts(**_: Any) -> list[CheckMessage]:
         problem = "is no function"
     except (ImportError, AttributeError, ValueError, TypeError) as exc:
         problem = f"cannot be imported: {exc}"
-    hint = 'Give the dotted path of a function, as "cards.exports.parts.catalogue".'
+    hint = 'Give the dotted path of a function, for example "cards.exports.parts.catalogue".'
     return [Error(f"The setting EXPORT_PARTS is {name!r}, which {problem}.", hint=hint, id="ops.E003")]
 
 

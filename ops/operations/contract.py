@@ -89,17 +89,25 @@ def get_operation_name(declared: type[Operation]) -> str:
     """Return the name. Raises InvalidDeclaration if it cannot be typed at a command line."""
     if not (isinstance(declared, type) and issubclass(declared, Operation)):
         raise InvalidDeclaration(f"{declared!r} is not an operation: inherit from ops.operations.Operation")
-    name = getattr(declared, "name", "")
+    try:
+        return validate_operation_name(getattr(declared, "name", ""))
+    except InvalidDeclaration as exc:
+        raise InvalidDeclaration(f"{declared.__qualname__}.name: {exc}") from None
+
+
+def validate_operation_name(name: object) -> str:
+    """Return the name. Raises InvalidDeclaration if it cannot be typed at a command line."""
     if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name)):
         raise InvalidDeclaration(
-            f"{declared.__qualname__}.name is {name!r}; use lower-case letters, digits and underscores"
+            f"{name!r} is not a valid operation name. Use lower-case letters, digits and underscores,"
+            " for example lower_titles."
         )
     return name
 
 
 def _check_model(name: str, model: Any) -> None:
     if model is None:
-        raise InvalidDeclaration(f"{name} names no model: give one, as in `model = Card`")
+        raise InvalidDeclaration(f"{name} names no model: give one, for example `model = Card`")
     if not (isinstance(model, type) and issubclass(model, Model)):
         raise InvalidDeclaration(f"{name}: model is {model!r}; give the class")
     if model._meta.abstract:

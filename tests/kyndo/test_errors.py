@@ -20,7 +20,10 @@ def test_a_database_out_of_reach_is_named_without_its_password(manage: Manage) -
     assert done.returncode == 1
     first, second = done.stderr.splitlines()
     assert first.startswith("PostgreSQL cannot be used at 127.0.0.1:9/kyndo: ")
-    assert second == "DATABASE_URL names it: check the URL and the server."
+    assert (
+        second
+        == "The address comes from DATABASE_URL. Check that it is right and that the server is running."
+    )
     assert "hidden" not in done.stderr
 
 

@@ -63,45 +63,45 @@ def test_all_missing_settings_are_reported_at_once_by_any_command(manage: Manage
         ("DATABASE_URL", "mysql://u:hidden@h/d", "DATABASE_URL is not a URL like postgres://"),
         ("DATABASE_URL", "postgres://u:hidden@h:port/d", "DATABASE_URL is not a URL like postgres://"),
         ("REDIS_URL", "localhost:6379", "REDIS_URL is not a URL like redis://"),
-        ("DEBUG", "perhaps", "DEBUG is 'perhaps', and should be on or off"),
-        ("TRUST_PROXY", "maybe", "TRUST_PROXY is 'maybe', and should be on or off"),
-        ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud', and should be one of DEBUG, INFO, "),
+        ("DEBUG", "perhaps", "DEBUG is 'perhaps'. It must be on or off."),
+        ("TRUST_PROXY", "maybe", "TRUST_PROXY is 'maybe'. It must be on or off."),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud'. It must be one of DEBUG, INFO, "),
         ("S3_BUCKET", "cards", "S3_BUCKET is set, but django-storages is not installed. Type: "),
-        ("CONN_MAX_AGE", "soon", "CONN_MAX_AGE is 'soon', and should be a number of seconds"),
-        ("CONN_MAX_AGE", "٣", "CONN_MAX_AGE is '٣', and should be a number of seconds"),
-        ("RUN_BEAT", "0", "RUN_BEAT is '0', and should be a number of seconds above 0"),
+        ("CONN_MAX_AGE", "soon", "CONN_MAX_AGE is 'soon'. It must be a whole number of seconds"),
+        ("CONN_MAX_AGE", "٣", "CONN_MAX_AGE is '٣'. It must be a whole number of seconds"),
+        ("RUN_BEAT", "0", "RUN_BEAT is '0'. It must be a whole number of seconds above 0"),
         ("BACKUP_MAX_AGE_HOURS", "9" * 5000, "BACKUP_MAX_AGE_HOURS is '999"),
         (
             "SECURE_SSL_REDIRECT",
             "on  # remark",
-            "SECURE_SSL_REDIRECT is 'on  # remark', and should be on or ",
+            "SECURE_SSL_REDIRECT is 'on  # remark'. It must be on or ",
         ),
         (
             "ALLOWED_HOSTS",
             "a.example.com b.example.com",
-            "ALLOWED_HOSTS has 'a.example.com b.example.com', and",
+            "ALLOWED_HOSTS has 'a.example.com b.example.com'. Each item must be a host name, for example ",
         ),
         (
             "ALLOWED_HOSTS",
             "https://a.example.com",
-            "ALLOWED_HOSTS has 'https://a.example.com', and each item ",
+            "ALLOWED_HOSTS has 'https://a.example.com'. Each item must ",
         ),
         (
             "ALLOWED_HOSTS",
             "a.example.com,,b.example.com",
-            "ALLOWED_HOSTS has '', and each item should be a host",
+            "ALLOWED_HOSTS has an empty item: remove the extra comma.",
         ),
-        ("CSRF_TRUSTED_ORIGINS", "a.example.com", "CSRF_TRUSTED_ORIGINS has 'a.example.com', and each item"),
+        ("CSRF_TRUSTED_ORIGINS", "a.example.com", "CSRF_TRUSTED_ORIGINS has 'a.example.com'. Each item"),
         (
             "IMAGE_ORIGINS",
             "https://a.example.com; script-src *",
             "IMAGE_ORIGINS has 'https://a.example.com; scr",
         ),
-        ("SECRET_KEY_FALLBACKS", "hidden,", "SECRET_KEY_FALLBACKS has a key that is empty: "),
+        ("SECRET_KEY_FALLBACKS", "hidden,", "SECRET_KEY_FALLBACKS has an empty item: "),
         (
             "S3_ENDPOINT_URL",
             "s3.example.com",
-            "S3_ENDPOINT_URL is 's3.example.com', and should be a URL, as ",
+            "S3_ENDPOINT_URL is 's3.example.com'. It must be a URL, for example ",
         ),
         ("DATABASE_URL", "postgres://u:1#hidden@h/d", "DATABASE_URL is not a URL like postgres://"),
         ("DATABASE_URL", "postgres://u:1/hidden@h/d", "DATABASE_URL is not a URL like postgres://"),
@@ -120,7 +120,11 @@ def test_an_invalid_setting_is_named_without_its_password(name: str, value: str,
     "name", sorted({*BOOLEAN_VARIABLES, *NUMERIC_VARIABLES, *FOLDER_VARIABLES, "LOG_LEVEL"})
 )
 def test_an_empty_value_is_refused_where_one_is_needed(name: str) -> None:
-    assert refused(**{name: ""}).startswith(f"{name} is '', and should be ")
+    assert refused(**{name: ""}).startswith(f"{name} is ''. It must be ")
+
+
+def test_empty_items_of_a_list_are_reported_once() -> None:
+    assert refused(ALLOWED_HOSTS=",,") == "ALLOWED_HOSTS has an empty item: remove the extra comma."
 
 
 @pytest.mark.parametrize("name", sorted(LIST_VARIABLES))

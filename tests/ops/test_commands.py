@@ -142,6 +142,14 @@ def test_a_failed_check_is_reported_with_exit_status_1(manage: Manage) -> None:
         (["runs", "show"], "the following arguments are required: N"),
         (["runs", "eat", "1"], "argument VERB: invalid choice: 'eat'"),
         (["runs", "--last", "-5"], "argument --last: "),
+        (
+            ["preflight", "--downtime", "soon"],
+            "argument --downtime: 'soon' is not a duration. Type for example 15min, 1h 30min or 0.",
+        ),
+        (
+            ["migrate", "--retry-for", "soon"],
+            "argument --retry-for: 'soon' is not a duration. Type for example 5min.",
+        ),
         (["migration_log", "--output", ""], "argument --output: the path is empty"),
         (["rqworker", "default", "nope"], "There is no queue 'nope'; the queues: default."),
     ],
@@ -154,6 +162,16 @@ def test_wrong_arguments_are_refused_with_exit_status_2(
     assert "Traceback" not in done.stderr
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+def test_a_worker_without_redis_names_the_address(manage: Manage) -> None:
+    done = manage("rqworker", env={"REDIS_URL": "redis://:hidden@127.0.0.1:1/0"})
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        "",
+        "CommandError: Redis cannot be reached at 127.0.0.1:1: connection refused."
+        " Check REDIS_URL and the server.\n",
+    )
 
 
 def test_runs_are_listed_newest_first(manage: Manage) -> None:

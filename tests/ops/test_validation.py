@@ -169,7 +169,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: declare_with(display_field=None),
         "trial: display_field is None: ",
     ),
-    "no model": (declare_bare, "trial names no model: give one, as in `model = Card`"),
+    "no model": (declare_bare, "trial names no model: give one, for example `model = Card`"),
     "a model by its name": (
         lambda: declare_with(model="trials.Thing"),
         "model is 'trials.Thing'; give the class",
@@ -224,7 +224,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "no operation": (lambda: Thing, "is not an operation: inherit from ops.operations.Operation"),
     "a name of no text": (
         lambda: declare_with(name=7),
-        "name is 7; use lower-case letters, digits and underscores",
+        "7 is not a valid operation name. Use lower-case letters, digits and underscores, for",
     ),
 }
 EACH = pytest.mark.parametrize(("declared", "message"), WRONG.values(), ids=WRONG)
@@ -517,7 +517,7 @@ def test_a_project_with_broken_operations_works(typed: Typed) -> None:
     for line in (
         "spoilt.operations.Typo: (ops.W001) spoilt_typo: get_queryset(): FieldError: Cannot resolve keyword",
         "spoilt.operations.Bare: (ops.W001) spoilt_bare names no model",
-        "spoilt.operations.Nameless: (ops.W001) Nameless.name is ''",
+        "spoilt.operations.Nameless: (ops.W001) Nameless.name: '' is not a valid operation name",
         "unimportable.operations: (ops.W001) cannot be imported: ImportError: cannot import name 'Operacion'",
         "unreadable.operations: (ops.W001) cannot be imported: SyntaxError: '(' was never closed",
     ):

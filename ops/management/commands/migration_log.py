@@ -21,7 +21,7 @@ class Command(OpsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         timestamp = make_argument_type(
-            parse_timestamp, "a time, as 2026-11-25, '2026-11-25 14:30' (UTC) or 2h (ago)"
+            parse_timestamp, "a time. Type for example 2026-11-25, '2026-11-25 14:30' (UTC) or 2h (ago)."
         )
         parser.add_argument("--since", type=timestamp, metavar="WHEN", help="By default the last 24 hours.")
         parser.add_argument("--title", default="", help="By default the names of the migrations and runs.")

@@ -26,14 +26,14 @@ class Command(OpsCommand):
         parser.add_argument(
             "--team-notified", **yes, metavar="HOW", help="Whether or how the team was notified."
         )
-        duration = make_argument_type(parse_duration, "a duration, as 15min, 1h 30min or 0")
+        duration = make_argument_type(parse_duration, "a duration. Type for example 15min, 1h 30min or 0.")
         parser.add_argument(
             "--downtime", type=duration, metavar="SPAN", help="Longest expected downtime; 0 for none."
         )
         plan = "How to roll back: a sentence or a file."
         parser.add_argument("--rollback-plan", type=manual.parse_answer, metavar="TEXT|FILE", help=plan)
         parser.add_argument("--monitoring", **yes, metavar="WHO", help="Who watches the database.")
-        size = make_argument_type(parse_size, "a size, as 500MB or 1.5TB")
+        size = make_argument_type(parse_size, "a size. Type for example 500MB or 1.5TB.")
         free = "Free space of the database's disk, if it is not visible from here."
         parser.add_argument("--database-free", type=size, metavar="SIZE", help=free)
         rehearse = "Restore the newest backup into a scratch database, migrate and check it, then drop it."

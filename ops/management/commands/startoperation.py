@@ -17,8 +17,8 @@ from django.db.models import CharField, Field, IntegerField, Model, TextField
 from ops.atomic_files import write_atomically
 from ops.command_lines import manage_command
 from ops.management.base import OpsCommand
-from ops.operations import Operation, registry
-from ops.operations.contract import get_operation_name
+from ops.operations import registry
+from ops.operations.contract import validate_operation_name
 
 _OPERATION = Template('''
 
@@ -70,8 +70,10 @@ class Command(OpsCommand):
     help = "Write the first lines of a new operation, and a test that passes."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("model", metavar="APP.MODEL", help="Whose rows it changes, as cards.Card.")
-        parser.add_argument("name", help="The operation's name, as lower_titles.")
+        parser.add_argument(
+            "model", metavar="APP.MODEL", help="Whose rows it changes, for example cards.Card."
+        )
+        parser.add_argument("name", help="The operation's name, for example lower_titles.")
         parser.add_argument("--field", help="The column that it writes; by default the first one with text.")
 
     def handle(self, **options: Any) -> None:
@@ -106,7 +108,7 @@ def _find_model(label: str) -> type[Model]:
 
 def _check_name(name: str, model: type[Model]) -> str:
     """Return the name of the class. Raises InvalidDeclaration, or CommandError where the name is taken."""
-    get_operation_name(type("Operation", (Operation,), {"name": name}))
+    validate_operation_name(name)
     cls = "".join(part.capitalize() for part in name.split("_"))
     cls += "Operation" if cls in ("Operation", "Lower", model.__name__) else ""
     taken = {operation.name for operation in registry.list_operations()}
@@ -125,9 +127,13 @@ def _find_field(model: type[Model], name: str | None) -> Field[Any, Any]:
         return max(usable.values(), key=lambda field: isinstance(field, CharField | TextField))
     if name in usable:
         return usable[name]
-    missing = f"{model._meta.label} has no column{f' {name!r}' if name else ''}"
-    hint = f" It has {', '.join(usable)}." if usable else " Write the operation by hand: docs/operations.md."
-    raise CommandError(f"{missing} with text or whole numbers that is not unique.{hint}", returncode=2)
+    problem = (
+        f"--field {name}: {model._meta.label} has no such column, or it cannot be used here."
+        if name
+        else f"{model._meta.label} has no column with text or whole numbers that is not unique."
+    )
+    hint = f"Choose {', '.join(usable)}." if usable else "Write the operation by hand: docs/operations.md."
+    raise CommandError(f"{problem} {hint}", returncode=2)
 
 
 def _is_usable(field: Field[Any, Any]) -> bool:
@@ -155,7 +161,9 @@ def _with_operation(path: Path, model: type[Model], cls: str, name: str, field: 
     try:
         tree = ast.parse(text)
     except SyntaxError as exc:
-        raise CommandError(f"{path} cannot be parsed (line {exc.lineno}: {exc.msg}). Mend it first.") from exc
+        raise CommandError(
+            f"{path} cannot be parsed (line {exc.lineno}: {exc.msg}). Correct it first."
+        ) from exc
     if any(isinstance(node, ast.ClassDef) and node.name == cls for node in tree.body):
         raise CommandError(f"{path} has a class {cls} already: choose another name.")
     is_text = isinstance(field, CharField | TextField)
