@@ -191,7 +191,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.export", description=__doc__)
     parser.add_argument("--cards", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--most", type=float, default=15, help="Time limit of a slow writer in seconds (15).")
+    parser.add_argument(
+        "--most", type=float, default=15, help="Time limit of a slow writer in seconds (default: 15)."
+    )
     parser.add_argument("--no-import", action="store_true", help="Measure only the export.")
     parser.add_argument("--server", help="URL of a database on an existing server.")
     options = parser.parse_args()

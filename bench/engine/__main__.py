@@ -33,27 +33,27 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=[100_000, _LARGE_TABLE_ROWS],
         help="100000 1000000; also 10000000",
     )
-    add("--rounds", type=_parse_count, help="Number of rounds (5; 3 from 1,000,000 cards on).")
+    add("--rounds", type=_parse_count, help="Number of rounds (default: 5; 3 from 1,000,000 cards on).")
     add(
         "--variants",
         nargs="*",
         choices=list(VARIANTS),
         metavar="NAME",
-        help=f"Variants to measure (all): {variant_names}.",
+        help=f"Variants to measure (default: all): {variant_names}.",
     )
     add(
         "--players",
         nargs="*",
         choices=list(VARIANTS),
         metavar="NAME",
-        help="Variants to run beside a player (adaptive).",
+        help="Variants to run beside a player (default: adaptive).",
     )
     add(
         "--curve",
         type=_parse_count,
         nargs="*",
         metavar="MS",
-        help="Target durations of a batch for the curve of throughput and p99 (5 to 100).",
+        help="Target durations of a batch for the curve of throughput and p99 (default: 5 to 100).",
     )
     add("--add", action="store_true", help="Add these rounds to the saved ones instead of replacing them.")
     add("--only-curve", action="store_true", help="Measure only the curve.")
@@ -61,11 +61,11 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--sample",
         type=_parse_count,
         default=10_000,
-        help="Number of cards that the slowest variants change (10000).",
+        help="Number of cards that the slowest variants change (default: 10000).",
     )
-    add("--idle", type=float, default=15.0, help="Seconds of the player without other work (15).")
+    add("--idle", type=float, default=15.0, help="Seconds of the player without other work (default: 15).")
     add("--server", help="URL of a database on an existing server; others are created beside it.")
-    add("--docs", type=Path, default=ROOT / "docs", help="Folder of the report (docs/).")
+    add("--docs", type=Path, default=ROOT / "docs", help="Folder of the report (default: docs/).")
     return parser.parse_args(argv)
 
 
