@@ -23,6 +23,12 @@ def format_duration(duration: timedelta) -> str:
     return " ".join(part for part in parts if not part.startswith("0 "))
 
 
+def format_elapsed(duration: timedelta) -> str:
+    """Format a duration for a sentence: ``less than 0.1 s`` instead of ``0.0 s``."""
+    text = format_duration(duration)
+    return "less than 0.1 s" if text == "0.0 s" else text
+
+
 def format_time(when: datetime | None) -> str:
     """``2026-11-25 21:15:59 UTC``; empty for None."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if when else ""

@@ -89,9 +89,7 @@ class RunAdmin(LiveAdmin):
             "now": ProgressSnapshot.take(progress.done),
             "share": get_percentage(progress.done, progress.total),
             "speed": _format_rate(row, progress, since),
-            "facts": {
-                k: v for k, v in report.detail_fields(row).items() if k not in ("error", "changed", "held")
-            },
+            "facts": _detail_facts(row),
             "warnings": _list_warnings(row),
             "notes": [*report.get_operation_notes(row), *format_unavailable(row.silent_health)],
             "failures": failures,
@@ -120,7 +118,17 @@ def _format_rate(run: Run, progress: Progress, since: ProgressSnapshot) -> str:
         return since.format_rate(progress.done, progress.total)
     if run.started_at is None or run.state in (*ACTIVE, State.PAUSED):
         return ""
+    if not progress.done:
+        return format_duration(progress.elapsed)
     return f"{format_duration(progress.elapsed)}, {format_rate(progress.changed, progress.elapsed)}"
+
+
+def _detail_facts(run: Run) -> dict[str, str]:
+    """Return the details without those that the page shows in other places."""
+    fields = report.detail_fields(run)
+    if "next" in fields:
+        fields["next"] = "; ".join(report.iter_followups(run, ", deferred until the holding run ends"))
+    return {name: value for name, value in fields.items() if name not in ("error", "changed", "held")}
 
 
 def _list_warnings(run: Run) -> list[str]:

@@ -20,7 +20,7 @@ from ops.backups.scratch import scratch_database, temporary_alias
 from ops.backups.server import Server
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
-from ops.formatting import first_line, format_duration, format_size
+from ops.formatting import first_line, format_duration, format_elapsed, format_size
 from ops.migration_status import migration_label
 from ops.models import Backup
 from ops.operations.verification import count_violations
@@ -105,7 +105,7 @@ def _rehearse_on(backup: Backup) -> Finding:
                 return Finding(Severity.RED, message, tuple(stopwatch.laps))
             stopwatch.record_lap("ran the checks")
     rows = [f"{label}: {count:,}" for label, count in violations.items() if count]
-    message = f"A copy was restored, migrated and checked in {format_duration(stopwatch.total)}."
+    message = f"A copy was restored, migrated and checked in {format_elapsed(stopwatch.total)}."
     return Finding(Severity.YELLOW if rows else Severity.GREEN, message, (*stopwatch.laps, *rows))
 
 
@@ -127,7 +127,7 @@ class _Stopwatch:
 
     def record_lap(self, step: str) -> None:
         now = monotonic()
-        self.laps.append(f"{step} in {format_duration(timedelta(seconds=now - self.last_lap_at))}")
+        self.laps.append(f"{step} in {format_elapsed(timedelta(seconds=now - self.last_lap_at))}")
         self.last_lap_at = now
 
     @property

@@ -12,7 +12,7 @@ from ops.command_lines import manage_command
 from ops.export.request import ExportRequest
 from ops.export.summary import ExportFolder, Summary
 from ops.export.verify import VerificationResult
-from ops.formatting import format_duration, format_size, format_time, format_value, pluralize
+from ops.formatting import format_elapsed, format_size, format_time, format_value, pluralize
 from ops.models import Export as QueuedExport
 from ops.models import ExportState
 from ops.operations.scope import Scope
@@ -21,7 +21,7 @@ from ops.report.table import format_table
 
 def format_export_result(summary: Summary, target: Path, verify_command: str) -> list[str]:
     exported_at = datetime.fromisoformat(summary.exported_at)
-    duration = format_duration(timedelta(seconds=summary.seconds))
+    duration = format_elapsed(timedelta(seconds=summary.seconds))
     table = [
         [f"  {summary.file_format.file_name(dataset)}", pluralize(file.rows, "row"), format_size(file.bytes)]
         for dataset, file in summary.files.items()

@@ -9,6 +9,7 @@ from ops.command_lines import manage_command
 from ops.formatting import (
     escape_control_chars,
     format_duration,
+    format_elapsed,
     format_rate,
     format_size,
     format_time,
@@ -92,14 +93,16 @@ def _iter_steps(history: History) -> Iterator[str]:
 def _format_run(run: Run) -> str:
     progress = read_progress(run)
     params = "".join(f", {name}={format_value(value)}" for name, value in sorted(run.params.items()))
-    figures = f"{progress.changed:,} of {progress.total:,} rows changed"
+    figures = f"{progress.changed:,} of {pluralize(progress.total, 'row')} changed"
     if progress.failed:
         figures += f", {progress.failed:,} failed"
-    speed = f"in {format_duration(progress.elapsed)}, {format_rate(progress.changed, progress.elapsed)}"
+    speed = f" in {format_elapsed(progress.elapsed)}" if run.started_at else ""
+    if progress.done:
+        speed += f", {format_rate(progress.changed, progress.elapsed)}"
     place = f", on {pluralize(run.workers, 'worker')}" if run.workers else ""
     mark = _MARKS.get(State(run.state), _WARNING_MARK)
     ending = "" if run.state == State.SUCCEEDED else f": {run.get_state_display()}"
-    summary = f"{figures} {speed}{place}, by {run.performed_by}{ending}"
+    summary = f"{figures}{speed}{place}, by {run.performed_by}{ending}"
     return f"{mark} Run {run.pk}, `{run.operation}`{params}: {summary}"
 
 

@@ -9,6 +9,7 @@ from ops.exceptions import OpsError
 from ops.formatting import (
     escape_control_chars,
     format_duration,
+    format_elapsed,
     format_rate,
     format_time,
     format_value,
@@ -25,8 +26,8 @@ from ops.queue import liveness
 from ops.report.rows import format_failure
 from ops.report.run_json import MAX_LISTED_ROWS, find_reverts
 from ops.runs import next_steps
-from ops.runs.next_steps import RunAction, Step, format_run_command, get_next_step
-from ops.runs.progress import read_progress
+from ops.runs.next_steps import RunAction, Step, format_run_command, get_next_step, list_next_steps
+from ops.runs.progress import Progress, read_progress
 from ops.runs.rebuild import rebuild_operation
 from ops.runs.row_lists import FailedRows
 from ops.runs.status import compute_status, describe_next_step, read_run_status, status_label
@@ -36,19 +37,39 @@ from ops.states import FINAL, IN_PROGRESS, State
 def format_summary(run: Run) -> list[str]:
     """Return the outcome of the run, its check results and notes, and the command to type next."""
     progress = read_progress(run)
-    duration = f"in {format_duration(progress.elapsed)} ({format_rate(progress.changed, progress.elapsed)})"
-    counts = f"{progress.changed:,} changed" + (f", {progress.failed:,} failed" if progress.failed else "")
-    batches = f"{pluralize(progress.batches, 'batch', 'batches')}, {pluralize(progress.sweep, 'sweep')}"
-    lines = [f"Run {run.pk} {_format_outcome(run)}: {counts} {duration}, {batches}."]
-    if run.error:
-        lines.append(f"  {run.error}")
+    outcome = f"Run {run.pk} {_format_outcome(run)}"
+    if run.started_at is None and run.finished_at is not None:
+        first_line = f"{outcome} before it started."
+    else:
+        first_line = f"{outcome}: {_format_counts(progress)}."
     return [
-        *lines,
+        first_line,
+        *([f"  {run.error}"] if run.error else []),
         *format_checks(run.checks),
         *_note_lines(run),
-        *(f"  then    {followup}" for followup in _iter_followups(run)),
-        describe_next_step(run),
+        *(f"  next    {followup}" for followup in iter_followups(run)),
+        *_summary_steps(run),
     ]
+
+
+def _format_counts(progress: Progress) -> str:
+    """Return what a run has done; rate, batches and sweeps only if it has tried a row."""
+    duration = format_elapsed(progress.elapsed)
+    if not progress.done:
+        return f"0 changed in {duration}"
+    failed = f", {progress.failed:,} failed" if progress.failed else ""
+    rate = format_rate(progress.changed, progress.elapsed)
+    batches = f"{pluralize(progress.batches, 'batch', 'batches')}, {pluralize(progress.sweep, 'sweep')}"
+    return f"{progress.changed:,} changed{failed} in {duration} ({rate}), {batches}"
+
+
+def _summary_steps(run: Run) -> list[str]:
+    """Return the most usual next step; of a cancelled run that changed rows, also how to revert it."""
+    first, *others = list_next_steps(read_run_status(run))
+    revert = format_run_command(run.pk, RunAction.REVERT)
+    if run.state != State.CANCELLED:
+        others = []
+    return [str(first), *(str(step) for step in others if step.command == revert)]
 
 
 def format_queued(run: Run, warning: str) -> list[str]:
@@ -107,15 +128,15 @@ def detail_fields(run: Run) -> dict[str, str]:
         "stalled": format_stalled(run),
         "took": format_duration(progress.elapsed) if run.started_at else "",
         "changed": f"{progress.changed:,} of {progress.total:,}"
-        f" ({format_rate(progress.changed, progress.elapsed)})",
+        + (f" ({format_rate(progress.changed, progress.elapsed)})" if progress.done else ""),
         "failed": f"{progress.failed:,}" if progress.failed else "",
-        "batches": f"{progress.batches:,} in {pluralize(progress.sweep, 'sweep')}",
+        "batches": f"{progress.batches:,} in {pluralize(progress.sweep, 'sweep')}" if progress.done else "",
         "writes": ", ".join(f"{run.model}.{column}" for column in run.columns),
-        "held": format_hold(run).removeprefix("held ") if is_held(run) else "",
+        "held": f"{_format_hold_end(run)} by {_format_hold_reason(run)}" if is_held(run) else "",
         "ignores": ", ".join(run.ignored_health),
         "reverted": ", ".join(_iter_reverts(run)),
         "backup": "not required (--no-backup)" if run.without_backup else "",
-        "then": "; ".join(_iter_followups(run)),
+        "next": "; ".join(iter_followups(run)),
         "error": run.error,
     }
     return {name: value for name, value in fields.items() if value}
@@ -124,7 +145,7 @@ def detail_fields(run: Run) -> dict[str, str]:
 def format_row(run: Run) -> list[str]:
     """Return the cells of the run's row in the list."""
     progress = read_progress(run)
-    percent = f"{100 * progress.done / progress.total:.0f} %" if progress.total else "100 %"
+    percent = f"{100 * progress.done / progress.total:.0f} %" if progress.total else "-"
     return [
         str(run.pk),
         run.operation,
@@ -138,8 +159,17 @@ def format_row(run: Run) -> list[str]:
 
 
 def format_hold(run: Run) -> str:
-    """Return until when the run is held, and by what."""
-    return f"held until {run.held_until:%H:%M:%S} UTC by {escape_control_chars(run.held_reason)}"
+    """Return sentences that say until when the run is held, and by which indicators."""
+    noun = "Health checks" if len(holding_indicators(run.held_reason)) > 1 else "Health check"
+    return f"Waiting {_format_hold_end(run)}. {noun} {_format_hold_reason(run)}."
+
+
+def _format_hold_end(run: Run) -> str:
+    return f"until {run.held_until:%H:%M:%S} UTC"
+
+
+def _format_hold_reason(run: Run) -> str:
+    return escape_control_chars(run.held_reason)
 
 
 def hold_override_steps(run: Run) -> list[Step]:
@@ -159,12 +189,12 @@ def _note_lines(run: Run) -> list[str]:
     return [f"  note    {note}" for note in notes]
 
 
-def _iter_followups(run: Run) -> Iterator[str]:
-    """Yield the runs that started when this one ended, and those that will."""
+def iter_followups(run: Run, start: str = " starts when this run ends") -> Iterator[str]:
+    """Yield the runs that started when this one ended, and those that will; ``start`` says when."""
     for follower in run.followed_by.order_by("pk"):
         yield f"run {follower.pk}, {follower.operation}, {follower.get_state_display()}"
     for request in run.followups.order_by("pk"):
-        yield f"{request.operation}, requested by {request.performed_by}, deferred until this run ends"
+        yield f"{request.operation} (requested by {request.performed_by}){start}"
 
 
 def _find_operation(run: Run) -> Operation | None:

@@ -15,7 +15,10 @@ _MASKS = [
     (r"\b[0-9a-f]{64}\b", "<sha256>"),
     (r"\b[0-9a-f]{12}…", "<sha256>"),
     (r"[\d,]+ rows/s", "<rate>"),
-    (r"(about )?\b(\d+ h \d+ min|\d+ min \d+ s|\d+(\.\d+)? (s|ms|min))\b|less than a second", "<span>"),
+    (
+        r"(about )?\b(\d+ h \d+ min|\d+ min \d+ s|\d+(\.\d+)? (s|ms|min))\b|less than (a second|0\.1 s)",
+        "<span>",
+    ),
     (r"\b[\d.,]+ (bytes|kB|MB|GB|TB)\b", "<size>"),
     (r"\b\d+(\.\d+)?[KM]\b", "<size of ls>"),
     (r"\b(\d+ batch(es)?(?!=)|batches +\d+|batches=\d+)\b", "<batches>"),

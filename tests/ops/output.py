@@ -6,7 +6,7 @@ import subprocess
 _MASKS = [
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "TIME"),
     (r"[\d,]+ rows/s", "RATE rows/s"),
-    (r"\b(?:\d+ h \d+ min|\d+ min \d+ s|\d+(?:\.\d)? s)\b", "DURATION"),
+    (r"less than 0\.1 s|\b(?:\d+ h \d+ min|\d+ min \d+ s|\d+(?:\.\d)? s)\b", "DURATION"),
     (r"\b([Rr]un|runs show|runs watch|runs resume|runs retry|runs revert|runs cancel) \d+", r"\1 N"),
     (r"\b[\d,]+ batch(?:es)?(?= in| of|,)", "K batches"),
     (r"(?<=batches   )[\d,]+", "K"),

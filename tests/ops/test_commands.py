@@ -13,7 +13,7 @@ from ops.runs import lifecycle
 from ops.runs.creation import RunRequest, create_run
 from tests.conftest import Manage
 from tests.ops.output import assert_output
-from tests.ops.running import create_things
+from tests.ops.running import RecordingMonitor, create_things, execute_run
 from tests.trials.models import Thing
 from tests.trials.operations import Annotate, SetScore
 
@@ -103,7 +103,7 @@ def test_a_failed_check_is_reported_with_exit_status_1(manage: Manage) -> None:
     assert_output(
         manage(*ANNOTATE, "--execute"),
         """
-        Run N verification failed: 0 changed in DURATION (RATE rows/s), K batches, 1 sweep.
+        Run N verification failed: 0 changed in DURATION.
           FAILED  things without a note: 1, such as hidden
         Correct what the checks found, then verify again: manage.py runs resume N
         """,
@@ -281,10 +281,32 @@ def test_a_cancelled_run_cannot_be_paused(manage: Manage) -> None:
     run = create_run(RunRequest(Annotate, "ada"))
     done = manage("runs", "cancel", run.pk)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"Run {run.pk} was cancelled: 0 changed" in done.stdout
+    assert f"Run {run.pk} was cancelled before it started.\n" in done.stdout
     refused = manage("runs", "pause", run.pk)
     assert refused.returncode == 1
     assert f"Run {run.pk} has already ended (cancelled), so it cannot be paused." in refused.stderr
+
+
+def test_a_cancelled_run_that_changed_rows_names_its_revert(manage: Manage) -> None:
+    create_things(2)
+    run = create_run(RunRequest(Annotate, "ada", batch_size=1))
+    execute_run(run, RecordingMonitor(lambda number: lifecycle.pause(Run.objects.get())))
+    assert_output(
+        manage("runs", "cancel", run.pk),
+        """
+        Run N was cancelled: 1 changed in DURATION (RATE rows/s), K batches, 1 sweep.
+        To see it again: manage.py runs show N
+        To revert it: manage.py runs revert N
+        """,
+    )
+
+
+def test_a_run_without_rows_shows_no_rate_and_no_percentage(manage: Manage) -> None:
+    run = create_run(RunRequest(Annotate, "ada"))
+    assert manage("runs").stdout.splitlines()[1].split()[3:6] == ["0", "-", "-"]
+    shown = manage("runs", "show", run.pk).stdout
+    assert "  changed   0 of 0\n" in shown
+    assert "batches" not in shown
 
 
 def test_pausing_a_paused_run_suggests_to_resume_it(manage: Manage) -> None:

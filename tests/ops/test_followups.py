@@ -13,6 +13,7 @@ from ops.models import FollowUp, Run
 from ops.operations import Operation
 from ops.operations.revert import Revert
 from ops.operations.validation import validate_operation
+from ops.report.run import format_details
 from ops.runs import followups, lifecycle
 from ops.states import State
 from ops.workers.jobs import advance
@@ -122,6 +123,8 @@ def test_requests_while_columns_are_claimed_are_one_run_at_the_end(
     for _ in range(3):
         followups.request_followup("follower", "ada")
     assert (len(list_followups()), FollowUp.objects.get().holder) == (1, holder)
+    next_line = "  next      follower (requested by ada) starts when this run ends"
+    assert next_line in format_details(holder)
     lifecycle.cancel(holder)
     assert not FollowUp.objects.exists()
     _, next_run = list_followups()

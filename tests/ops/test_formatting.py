@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ops.formatting import escape_control_chars, format_duration
+from ops.formatting import escape_control_chars, format_duration, format_elapsed
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,8 @@ def test_control_characters_are_escaped(text: str, escaped: str) -> None:
 )
 def test_a_duration_has_two_units_at_most_and_none_that_is_zero(seconds: float, text: str) -> None:
     assert format_duration(timedelta(seconds=seconds)) == text
+
+
+def test_a_sentence_does_not_say_0_seconds() -> None:
+    assert format_elapsed(timedelta(seconds=0.04)) == "less than 0.1 s"
+    assert format_elapsed(timedelta(seconds=0.06)) == "0.1 s"

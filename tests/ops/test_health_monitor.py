@@ -190,7 +190,8 @@ def test_lines_and_json_show_the_end_and_the_reason_of_a_hold() -> None:
         watcher.on_hold(run)
         watcher.on_hold(run)
     advice = f"To resume it anyway: manage.py runs resume {run.pk} --ignore-health archiving"
-    assert lines.getvalue() == f"run {run.pk}: held until 03:04:05 UTC by archiving: \\u001bfails\n{advice}\n"
+    hold = "Waiting until 03:04:05 UTC. Health check archiving: \\u001bfails."
+    assert lines.getvalue() == f"run {run.pk}: {hold}\n{advice}\n"
     document = {
         "event": "held",
         "held_until": "2026-01-02T03:04:05+00:00",

@@ -29,7 +29,7 @@ def waiting(bar: BarReporter, run: Run) -> str:
 def held(bar: BarReporter, run: Run) -> str:
     run.held_until, run.held_reason = timezone.now(), HELD
     bar.on_hold(run)
-    return f"UTC by {HELD}"
+    return f"UTC. Health checks {HELD}."
 
 
 def idle(bar: BarReporter, run: Run) -> str:

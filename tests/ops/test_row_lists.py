@@ -177,7 +177,9 @@ def test_a_run_that_is_not_a_revert_names_its_revert(reverted: Run, manage: Mana
     first = reverted.params["run"]
     output = manage("runs", "conflicts", first)
     assert output.returncode == 1
-    assert output.stderr.rstrip().endswith(f"Those of its revert: manage.py runs conflicts {reverted.pk}")
+    assert output.stderr.rstrip().endswith(
+        f"To list those of its revert: manage.py runs conflicts {reverted.pk}"
+    )
 
 
 def test_a_revert_under_way_has_no_conflicts_yet(manage: Manage) -> None:
