@@ -81,8 +81,8 @@ def read_manifest(file: Path) -> Backup:
         ) from exc
 
 
-def verify_file(file: Path) -> Backup:
-    """Check the file against its manifest, and return the backup. Raises InvalidBackupFile, CorruptBackup."""
+def check_file(file: Path) -> int:
+    """Return the size of the file in bytes. Raises InvalidBackupFile if it cannot be a backup."""
     try:
         status = file.lstat()
         if stat.S_ISLNK(status.st_mode):
@@ -91,13 +91,25 @@ def verify_file(file: Path) -> Backup:
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise InvalidBackupFile(f"{file} is {kind}. {_LIST_HINT}")
         check_filename(file)
-        backup = read_manifest(file)
-        _check_size_and_digest(file, status.st_size, backup)
+        return status.st_size
     except FileNotFoundError as exc:
         raise InvalidBackupFile(f"There is no file {file}. {_LIST_HINT}") from exc
     except OSError as exc:
-        raise InvalidBackupFile(f"{file} cannot be read: {exc.strerror}.") from exc
+        raise _unreadable_error(file, exc) from exc
+
+
+def verify_file(file: Path) -> Backup:
+    """Check the file against its manifest, and return the backup. Raises InvalidBackupFile, CorruptBackup."""
+    size, backup = check_file(file), read_manifest(file)
+    try:
+        _check_size_and_digest(file, size, backup)
+    except OSError as exc:
+        raise _unreadable_error(file, exc) from exc
     return backup
+
+
+def _unreadable_error(file: Path, error: OSError) -> InvalidBackupFile:
+    return InvalidBackupFile(f"{file} cannot be read: {error.strerror}.")
 
 
 def compute_sha256(file: Path) -> str:

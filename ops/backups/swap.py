@@ -99,12 +99,17 @@ def _rename_and_apply_properties(
     return apply_database_properties(connection, server.database, model) if model else []
 
 
+def list_replaced_databases(server: Server) -> list[str]:
+    """List the databases that restores have replaced."""
+    pattern = rf"{re.escape(truncate_database_name(server.database))}_before_\d{{8}}_\d{{6}}"
+    with server.connect_for_maintenance() as connection:
+        return list_owned_databases(connection, pattern)
+
+
 def drop_replaced_databases(server: Server) -> list[str]:
     """Drop the databases that restores have replaced; return their names."""
+    names = list_replaced_databases(server)
     with server.connect_for_maintenance() as connection:
-        names = list_owned_databases(
-            connection, rf"{re.escape(truncate_database_name(server.database))}_before_\d{{8}}_\d{{6}}"
-        )
         for name in names:
             database = sql.Identifier(name)
             connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(database))

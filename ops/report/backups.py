@@ -78,7 +78,7 @@ def format_restore(result: RestoreResult, drop_old: bool) -> list[str]:
 
 
 def format_dropped(names: list[str]) -> list[str]:
-    return [f"Dropped {name}." for name in names] or ["There is no replaced database to drop."]
+    return [f"Dropped {name}." for name in names] or ["There is no old database to drop."]
 
 
 def _backup_row(backup: Backup) -> list[str]:

@@ -2,40 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
+
+from django.db import OperationalError, transaction
 
 from ops.command_lines import psql_command
+from ops.db import set_lock_timeout
 from ops.formatting import escape_control_chars, format_duration, format_size, truncate
 from ops.report.table import format_table
+from ops.sqlstates import LOCK_NOT_AVAILABLE, sqlstate
 from ops.stats.activity import Session, fetch_sessions
 from ops.stats.relations import Index, Table, fetch_indexes, fetch_largest_tables, fetch_stats_reset
 from ops.stats.statements import ExtensionMissing, Statement, fetch_top_statements
 
+T = TypeVar("T")
+
 _MAX_ROWS = 10
 _MAX_WIDTH = 100
 _MIN_UNUSED_SIZE = 10**6  # bytes; smaller unused indexes are only counted
+_LOCK_TIMEOUT = timedelta(seconds=1)
+_LOCKED = '  The sizes cannot be read, since another session holds a lock: see "Running now".'
+
+
+def _fetch_unless_locked(fetch: Callable[[], T]) -> T | None:
+    """Return the result of ``fetch``; None where it waits too long for another session's lock."""
+    try:
+        with transaction.atomic():
+            set_lock_timeout(_LOCK_TIMEOUT)
+            return fetch()
+    except OperationalError as exc:
+        if sqlstate(exc) != LOCK_NOT_AVAILABLE:
+            raise
+        return None
 
 
 @dataclass(frozen=True)
 class DatabaseStats:
+    """What db_stats shows. The sessions are read first; sizes that need a locked table are None."""
+
+    sessions: list[Session] = field(default_factory=fetch_sessions)
     statements: list[Statement] | ExtensionMissing = field(
         default_factory=lambda: fetch_top_statements(_MAX_ROWS)
     )
-    tables: list[Table] = field(default_factory=lambda: fetch_largest_tables(_MAX_ROWS))
-    indexes: list[Index] = field(default_factory=fetch_indexes)
+    tables: list[Table] | None = field(
+        default_factory=lambda: _fetch_unless_locked(lambda: fetch_largest_tables(_MAX_ROWS))
+    )
+    indexes: list[Index] | None = field(default_factory=lambda: _fetch_unless_locked(fetch_indexes))
     since: datetime | None = field(default_factory=fetch_stats_reset)
-    sessions: list[Session] = field(default_factory=fetch_sessions)
 
 
 def as_lines(stats: DatabaseStats) -> list[str]:
     sections = (
+        _session_lines(stats.sessions),
         _statement_lines(stats.statements),
         _table_lines(stats.tables),
         _index_lines(stats.indexes, stats.since),
-        _session_lines(stats.sessions),
     )
     return [line for section in sections for line in (*section, "")][:-1]
 
@@ -65,7 +89,10 @@ def _statement_lines(statements: list[Statement] | ExtensionMissing) -> list[str
     return [title, *_indented_table(header, rows, right=header[:4])]
 
 
-def _table_lines(tables: list[Table]) -> list[str]:
+def _table_lines(tables: list[Table] | None) -> list[str]:
+    title = "The largest tables"
+    if tables is None:
+        return [title, _LOCKED]
     rows = [
         [
             table.name,
@@ -73,17 +100,19 @@ def _table_lines(tables: list[Table]) -> list[str]:
             format_size(table.indexes),
             f"{table.live:,}",
             f"{table.dead:,}",
-            f"{100 * table.dead / (table.live + table.dead):.0f} %" if table.dead else "-",
+            f"{100 * table.dead / (table.live + table.dead):.0f}" if table.dead else "-",
             _format_age(table.vacuumed_at),
             _format_age(table.analyzed_at),
         ]
         for table in tables
     ]
-    header = ["table", "size", "of indexes", "rows", "dead", "share", "vacuumed", "analyzed"]
-    return ["The largest tables", *_indented_table(header, rows, right=header[1:])]
+    header = ["table", "size", "index size", "rows", "dead", "dead %", "vacuumed", "analyzed"]
+    return [title, *_indented_table(header, rows, right=header[1:])]
 
 
-def _index_lines(indexes: list[Index], since: datetime | None) -> list[str]:
+def _index_lines(indexes: list[Index] | None, since: datetime | None) -> list[str]:
+    if indexes is None:
+        return ["The largest indexes", _LOCKED]
     unused = [index for index in indexes if index.unused]
     large_unused = [index for index in unused if index.size >= _MIN_UNUSED_SIZE]
     rows = [
@@ -99,7 +128,7 @@ def _index_lines(indexes: list[Index], since: datetime | None) -> list[str]:
     header = ["size", "scans", "", "index", "of table"]
     wasted = format_size(sum(index.size for index in unused))
     period = f"since {since:%Y-%m-%d}" if since else "since the database was created"
-    title = f"The largest indexes; {len(unused)} of {len(indexes)} unused {period}, {wasted}"
+    title = f"The largest indexes; {len(unused)} of {len(indexes)} indexes unused ({wasted}) {period}"
     return [title, *_indented_table(header, rows, right=("size", "scans"))]
 
 

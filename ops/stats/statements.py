@@ -62,7 +62,10 @@ def _check_extension() -> ExtensionMissing | None:
     if not available:
         return ExtensionMissing(
             f"This server was installed without {EXTENSION}, one of PostgreSQL's contrib modules.",
-            ("Install them on the server (Debian: apt-get install postgresql-NN), then run db_stats again.",),
+            (
+                "Install PostgreSQL's contrib package on the server (Debian: apt-get install postgresql-NN).",
+                "Run db_stats again.",
+            ),
         )
     create = () if created else (psql_command(f"CREATE EXTENSION {EXTENSION}"),)
     if not loaded:

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
@@ -74,7 +75,7 @@ def test_db_stats_says_how_to_enable_pg_stat_statements(
 def test_a_server_without_the_extension_names_the_package_to_install(request: pytest.FixtureRequest) -> None:
     if execute_sql("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_stat_statements'"):
         pytest.skip("this server has pg_stat_statements")
-    assert "one of PostgreSQL's contrib modules" in db_stats()
+    assert "  > Install PostgreSQL's contrib package on the server (Debian: apt-get" in db_stats()
     missing = json.loads(db_stats("--json"))["missing"]
     assert "apt-get install" in missing["todo"][0]
 
@@ -136,3 +137,35 @@ def test_a_session_shows_whom_it_waits_for_and_a_batch_shows_its_lane(declare: R
     assert any(f"{second}" in line and f"waits for {first}" in line for line in lines)
     assert f'  > psql "$DATABASE_URL" -c "SELECT pg_terminate_backend({first})"' in lines
     assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("lock", "unread"),
+    [
+        ("LOCK TABLE trials_thing IN ACCESS EXCLUSIVE MODE", ["tables"]),
+        ("LOCK TABLE django_migrations, ops_run IN ACCESS EXCLUSIVE MODE", ["tables"]),
+        ("REINDEX TABLE trials_thing", ["tables", "indexes"]),
+    ],
+)
+def test_sessions_come_first_where_a_lock_hides_the_sizes(lock: str, unread: list[str]) -> None:
+    with player() as holder:
+        pid = holder.info.backend_pid
+        holder.execute(lock)
+        began = time.monotonic()
+        lines = db_stats().splitlines()
+        took = time.monotonic() - began
+        document = json.loads(db_stats("--json"))
+    assert took < 5
+    assert lines[0] == "Running now"
+    session = next(line for line in lines if line.split()[:1] == [str(pid)])
+    assert "idle in transaction" in session
+    assert lock[:20] in session
+    for section in unread:
+        title = next(place for place, line in enumerate(lines) if line.startswith(f"The largest {section}"))
+        assert lines[title + 1] == (
+            '  The sizes cannot be read, since another session holds a lock: see "Running now".'
+        )
+    assert "The most expensive statements" in lines
+    assert [name for name in ("tables", "indexes") if document[name] is None] == unread
+    assert pid in {each["pid"] for each in document["sessions"]}

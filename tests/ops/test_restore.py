@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import psycopg
@@ -28,7 +29,7 @@ from ops.models import Run
 from ops.report.backups import format_restore
 from ops.states import State
 from tests.ops.conftest import RegisterOperation
-from tests.ops.running import create_run, create_things, make_operation
+from tests.ops.running import create_run, create_things, make_operation, override_connection
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -279,8 +280,41 @@ def test_a_restore_must_be_confirmed_by_the_name_of_the_database(
     tmp_path: Path, arguments: list[str]
 ) -> None:
     file, name = tmp_path / "a.dump", connection.settings_dict["NAME"]
+    file.touch()
     with pytest.raises(
         CommandError, match=rf"To do it: manage\.py restore_db {file} --confirm {name}"
     ) as caught:
         call_command("restore_db", str(file), *arguments)
     assert caught.value.returncode == 2
+
+
+@pytest.mark.parametrize("options", [[], ["--drop-old"], ["--confirm", "kynd"]])
+def test_a_restore_checks_that_the_file_exists_first(tmp_path: Path, options: list[str]) -> None:
+    file = tmp_path / "nofile.dump"
+    message = rf"There is no file {file}\. To list the backups: manage\.py backups$"
+    with pytest.raises(CommandError, match=message) as caught:
+        call_command("restore_db", str(file), *options)
+    assert caught.value.returncode == 2
+
+
+def test_drop_old_names_what_it_would_drop(server: Server, tmp_path: Path) -> None:
+    def drop_old(*arguments: str) -> str:
+        with override_connection(NAME=server.database):
+            call_command("restore_db", "--drop-old", *arguments, stdout=(out := StringIO()))
+        return out.getvalue()
+
+    file = tmp_path / "a.dump"
+    file.touch()
+    assert drop_old() == "There is no old database to drop.\n"
+    with pytest.raises(CommandError, match=rf"with {file}, and drop the replaced database\. To do it"):
+        drop_old(str(file))
+    old = f"{server.database}_before_{utc_timestamp()}"
+    with server.connect_for_maintenance() as maintenance:
+        maintenance.execute(composed.SQL("CREATE DATABASE {}").format(composed.Identifier(old)))
+    with pytest.raises(
+        CommandError, match=rf"This would drop {old} on .*--drop-old --confirm {server.database}$"
+    ):
+        drop_old()
+    with pytest.raises(CommandError, match=rf"and drop the replaced database and {old}\. To do it"):
+        drop_old(str(file))
+    assert drop_old("--confirm", server.database) == f"Dropped {old}.\n"

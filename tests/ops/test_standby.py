@@ -255,7 +255,7 @@ def test_resume_prints_a_line_if_the_run_was_lost(declare: RegisterOperation, ma
     create_things(50)
     run = create_run(registry.get_operation("trial"), batch_size=10)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ops.report.reporters.LineReporter.batch", lambda self, run, size: delete_run(run))
+        patch.setattr("ops.report.reporters.LineReporter.on_batch", lambda self, run, size: delete_run(run))
         done = manage("runs", "resume", run.pk)
     assert done.returncode == 1
     [line] = done.stderr.splitlines()

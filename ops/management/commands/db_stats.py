@@ -12,7 +12,7 @@ from ops.report import stats as report
 
 
 class Command(OpsCommand):
-    help = "Most expensive statements, table sizes, dead rows, unused indexes, sessions and lock waits."
+    help = "Sessions and lock waits, most expensive statements, table sizes, dead rows, unused indexes."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="JSON, one object; durations in seconds.")
