@@ -65,7 +65,7 @@ def check_monitoring(context: PreflightContext) -> Finding:
         return Finding(Severity.YELLOW, "Monitoring is not confirmed.", todo=("--monitoring",))
     if answer == NO:
         todo = (f"tail -f logs/application.log; {manage_command('db_stats')}; then add: --monitoring",)
-        return Finding(Severity.RED, "Nobody watches.", todo=todo)
+        return Finding(Severity.RED, "Nobody monitors the database.", todo=todo)
     return Finding(Severity.GREEN, f"In place: {answer}.")
 
 
