@@ -17,7 +17,7 @@ from ops.admin.forms import SUBMITTED_MARKER, build_execution_form, extract_form
 from ops.exceptions import OpsError
 from ops.formatting import format_estimate, format_row_count, format_value
 from ops.queue.enqueue import enqueue_run
-from ops.report.preview import MAX_GROUPS, format_rate_basis
+from ops.report.preview import MAX_GROUPS, format_no_rows, format_rate_basis, format_values
 from ops.runs.creation import RunRequest, create_run
 from ops.runs.preview import Preview, build_preview
 
@@ -125,7 +125,7 @@ def _get_preview_context(preview: Preview) -> dict[str, Any]:
     return {
         "total": total,
         "count": format_row_count(model, total),
-        "noun": model._meta.verbose_name,
+        "no_rows": format_no_rows(preview.operation),
         "estimate": format_estimate(preview.duration),
         "basis": format_rate_basis(preview),
         "breakdown": [
@@ -136,7 +136,7 @@ def _get_preview_context(preview: Preview) -> dict[str, Any]:
         "by": preview.operation.group_by,
         "columns": list(preview.samples[0].values) if preview.samples else [],
         "samples": [
-            (sample.label, [tuple(map(format_value, change)) for change in sample.values.values()])
+            (sample.label, [format_values(change, preview.operation) for change in sample.values.values()])
             for sample in preview.samples
         ],
         "notes": preview.notes,

@@ -108,7 +108,7 @@ _RUN_CONTROLS: tuple[Control, ...] = (
     NewRunControl(
         "revert",
         "undo",
-        "Restore the old values in a new run. Rows that changed again later are left alone.",
+        "Restore the old values in a new run. Rows changed after this run stay as they are.",
         _make_verb_predicate(RunAction.REVERT),
         _build_revert_request,
     ),

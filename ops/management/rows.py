@@ -16,7 +16,10 @@ from ops.report.table import format_table
 from ops.runs.next_steps import RunAction, format_run_command
 from ops.runs.row_lists import RowList
 
-_DETAIL_HEADERS = {RunAction.FAILURES: "error", RunAction.CONFLICTS: "before -> written by the run, and now"}
+_DETAIL_HEADERS = {
+    RunAction.FAILURES: "error",
+    RunAction.CONFLICTS: "before the run -> after the run (value now)",
+}
 _EMPTY_MESSAGES = {
     RunAction.FAILURES: "No row of run {} has failed.",
     RunAction.CONFLICTS: "Run {} has no conflicts.",

@@ -13,7 +13,7 @@ from ops.sql.rejections import RejectionReason, column_size, rejection_condition
 
 # Number of rows whose new values are checked.
 SAMPLE_SIZE = 1_000
-VALUES_COMPUTED_LATER = "process() computes the new values when the run is executed"
+VALUES_COMPUTED_LATER = "The preview cannot show the new values: the run computes them."
 
 
 def predict_failures(rows: QuerySet[Any], operation: Operation) -> Iterator[str]:

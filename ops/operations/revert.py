@@ -15,7 +15,7 @@ from django.db.models.lookups import IsNull
 
 from ops.command_lines import manage_command
 from ops.exceptions import InvalidParams, OpsError
-from ops.formatting import first_line
+from ops.formatting import first_line, format_row_count
 from ops.models import AuditLog, Run
 from ops.operations import registry
 from ops.operations.base import Operation
@@ -78,10 +78,7 @@ class Revert(Operation):
         types = read_column_types(self.model, self.fields)
         self.changed_types = find_changed_types(self.run.types, types)
         self.column_types = {name: kind for name, kind in types.items() if name not in self.changed_types}
-        try:
-            self.display_field = registry.get_operation(self.run.operation).display_field
-        except OpsError:
-            self.display_field = "pk"
+        self.display_field = _find_display_field(self.run)
 
     def get_queryset(self) -> QuerySet[Any]:
         rows = self.key_list.join(self.model._base_manager.all())
@@ -114,14 +111,33 @@ class Revert(Operation):
         raise InvalidParams({NON_FIELD_ERRORS: [f"Run {self.run.pk} cannot be reverted: {reason}."]})
 
     def get_notes(self, run: Run | None) -> Iterable[str]:
-        """Yield the number of conflicts: rows changed since the run, which stay as they are."""
-        if conflicts := self._count_conflicts(run):
-            meta = self.model._meta
-            noun = meta.verbose_name if conflicts == 1 else meta.verbose_name_plural
-            examples = ", ".join(self.get_display_names(self._sample_conflict_keys(run)).values())
-            sample = f", such as {examples}" if examples else ""
-            note = f"{conflicts:,} {noun} changed since run {self.run.pk}, left alone{sample}"
-            yield note + self._describe_changed_types()
+        """Yield the numbers of rows that stay as they are: reverted before, or changed after the run."""
+        conflicts = self._count_conflicts(run)
+        reverts = self._list_earlier_reverts(run) if conflicts else []
+        for revert in reverts:
+            count = min(conflicts, AuditLog.objects.filter(run=revert).count())
+            conflicts -= count
+            if count:
+                rows = format_row_count(self.model, count)
+                yield f"Run {revert.pk} already reverted {rows} of run {self.run.pk}."
+        if conflicts:
+            sample = self.get_display_names(self._sample_conflict_keys(run, reverts)).values()
+            yield self._format_conflicts(conflicts, list(sample), is_preview=run is None)
+
+    def _format_conflicts(self, count: int, sample: list[str], is_preview: bool) -> str:
+        was, they = ("was", "it") if count == 1 else ("were", "they")
+        end = "will not be" if is_preview else f"{was} not"
+        rows = f"{format_row_count(self.model, count)} {was} changed or deleted after run {self.run.pk}"
+        introduction = ": " if count == 1 else ", such as "
+        names = introduction + ", ".join(sample) if sample else ""
+        return f"{rows}, so {they} {end} reverted{names}{self._describe_changed_types()}"
+
+    def _list_earlier_reverts(self, run: Run | None) -> list[Run]:
+        """Return the other reverts of the run, without those that were reverted themselves."""
+        reverts = _find_reverts(self.run)
+        if run is not None:
+            reverts = reverts.filter(pk__lt=run.pk)
+        return [each for each in reverts if not AuditLog.objects.filter(run__in=_find_reverts(each)).exists()]
 
     def _describe_changed_types(self) -> str:
         """A row may differ from its audit row only because its column has another type now."""
@@ -141,10 +157,26 @@ class Revert(Operation):
             return 0
         return audited - AuditLog.objects.filter(run=run).count() - run.failures.count()
 
-    def _sample_conflict_keys(self, run: Run | None) -> list[str]:
+    def _sample_conflict_keys(self, run: Run | None, reverts: Iterable[Run]) -> list[str]:
         """For the subquery see Note [Scalar subqueries over audit rows]."""
         if run is None:
             return []
-        reverted = AuditLog.objects.filter(run=run, object_id=OuterRef("object_id")).values("run")
+        runs = [run.pk, *(each.pk for each in reverts)]
+        reverted = AuditLog.objects.filter(run__in=runs, object_id=OuterRef("object_id")).values("run")
         rows = changed_audit_rows(self.run.pk, self.fields).filter(IsNull(Subquery(reverted[:1]), True))
         return list(rows.order_by("pk").values_list("object_id", flat=True)[:_CONFLICT_SAMPLE_SIZE])
+
+
+def _find_display_field(run: Run) -> str:
+    """Return the display field of the run's operation; of a revert, that of the run it reverted."""
+    reverted: Run | None = run
+    while reverted is not None and reverted.operation == Revert.name:
+        reverted = Run.objects.filter(pk=reverted.params.get("run"), pk__lt=reverted.pk).first()
+    try:
+        return registry.get_operation(reverted.operation).display_field if reverted else "pk"
+    except OpsError:
+        return "pk"
+
+
+def _find_reverts(run: Run) -> QuerySet[Run]:
+    return Run.objects.filter(operation=Revert.name, params__run=run.pk).order_by("pk")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ops.formatting import format_estimate, format_row_count, format_value
+from ops.operations.base import Operation
+from ops.operations.revert import Revert
 from ops.report.document import FORMAT_VERSION
 from ops.runs.preview import Preview, Sample
 
@@ -16,8 +19,7 @@ def as_lines(preview: Preview, execute_command: str) -> list[str]:
     operation = preview.operation
     lines = [f"{operation.name}: {operation.summary()}", ""]
     if not preview.total:
-        message = f"No {operation.model._meta.verbose_name} needs the change."
-        return [*lines, message, *(f"  note  {note}" for note in preview.notes)]
+        return [*lines, format_no_rows(operation), *(f"  note  {note}" for note in preview.notes)]
     lines.append(f"  would change  {format_row_count(operation.model, preview.total)}")
     if preview.breakdown:
         groups = preview.breakdown[:MAX_GROUPS]
@@ -29,7 +31,9 @@ def as_lines(preview: Preview, execute_command: str) -> list[str]:
     lines += [f"  note          {note}" for note in preview.notes]
     width = max(len(sample.label) for sample in preview.samples)
     lines += ["", "  for example"]
-    lines += [f"    {sample.label:<{width}}  {_format_changes(sample)}" for sample in preview.samples]
+    lines += [
+        f"    {sample.label:<{width}}  {_format_changes(sample, operation)}" for sample in preview.samples
+    ]
     return [*lines, "", f"Nothing was written. To execute: {execute_command}"]
 
 
@@ -52,7 +56,21 @@ def format_rate_basis(preview: Preview) -> str:
     return f"at the speed of run {preview.rate_source_run} ({preview.rate:,.0f} rows/s)"
 
 
-def _format_changes(sample: Sample) -> str:
-    return ", ".join(
-        f"{name}: {' -> '.join(map(format_value, change))}" for name, change in sample.values.items()
-    )
+def format_no_rows(operation: Operation) -> str:
+    """Return the sentence for a preview without rows."""
+    if isinstance(operation, Revert):
+        return "There is nothing to revert."
+    return f"No {operation.model._meta.verbose_name} needs the change."
+
+
+def format_values(change: Iterable[Any], operation: Operation) -> list[str]:
+    """Return the old and the new value of a sample, or only the old one where the new one is unknown."""
+    values = [format_value(value) for value in change]
+    return [*values, "(computed by the run)"] if operation.is_per_row() else values
+
+
+def _format_changes(sample: Sample, operation: Operation) -> str:
+    changes = {name: format_values(change, operation) for name, change in sample.values.items()}
+    if operation.is_per_row():  # without an arrow that has nothing before it
+        changes = {name: [value for value in values if value] for name, values in changes.items()}
+    return ", ".join(f"{name}: {' -> '.join(values)}" for name, values in changes.items())

@@ -12,8 +12,10 @@ from ops.runs.row_lists import FailedRow
 
 
 def row_cells(row: FailedRow | Conflict) -> list[str]:
-    detail = format_failure(row) if isinstance(row, FailedRow) else _format_conflict(row)
-    return [row.object_id, row.name, detail]
+    if isinstance(row, FailedRow):
+        return [row.object_id, row.name, format_failure(row)]
+    # A deleted row is named by its key.
+    return [row.object_id, "-" if row.is_deleted else row.name, _format_conflict(row)]
 
 
 def format_failure(row: FailedRow) -> str:
@@ -23,13 +25,13 @@ def format_failure(row: FailedRow) -> str:
 
 def _format_conflict(row: Conflict) -> str:
     if row.is_deleted:
-        return "was deleted"
-    return ", ".join(f"{name}: {_format_column(values)}" for name, values in row.columns.items())
+        return "deleted"
+    return "; ".join(f"{name}: {_format_column(values)}" for name, values in row.columns.items())
 
 
 def _format_column(values: Mapping[str, Any]) -> str:
     before, written, current = (format_value(values[key]) for key in ("before", "wrote", "stands"))
-    return f"{before} -> {written}, now {current}"
+    return f"{before} -> {written} (now {current})"
 
 
 def failure_json(row: FailedRow) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def test_a_conflict_is_named_when_the_revert_has_ended(declare: RegisterOperatio
     Thing.objects.filter(pk=row.pk).update(note="mine")
     revert = execute_operation(registry.get_operation("revert"), params={"run": run.pk})
     [note] = rebuild_operation(revert).get_notes(revert)
-    assert note == f"1 thing changed since run {run.pk}, left alone, such as {row.pk}"
+    assert note == f"1 thing was changed or deleted after run {run.pk}, so it was not reverted: {row.pk}"
 
 
 def test_a_run_over_an_empty_table_stays_within_its_bounds(declare: RegisterOperation) -> None:

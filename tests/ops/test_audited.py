@@ -136,7 +136,7 @@ def test_a_players_value_with_another_image_is_a_conflict(
     revert = execute_operation(Revert, params={"run": run.pk})
     assert values() == [theirs, old]
     [note] = rebuild_operation(revert).get_notes(revert)
-    assert note.startswith(f"1 typed changed since run {run.pk}, left alone")
+    assert note.startswith(f"1 typed was changed or deleted after run {run.pk}, so it was not reverted")
 
 
 def test_revert_is_refused_after_a_column_was_renamed(fill: Fill) -> None:

@@ -11,9 +11,13 @@ from django.db.models.functions import Cast, Concat
 
 from ops.exceptions import InvalidDeclaration, InvalidParams, WriteInReadOnlyTransaction
 from ops.models import AuditLog, Claim, Run
+from ops.operations import registry
+from ops.operations.revert import Revert
+from ops.report.preview import as_lines
 from ops.runs import creation
 from ops.runs.creation import RunRequest
 from ops.runs.preview import Sample, build_preview
+from ops.runs.rebuild import rebuild_operation
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
     create_run,
@@ -61,11 +65,45 @@ def test_process_is_not_called_and_only_old_values_are_shown(declare: RegisterOp
 
 
 def test_it_says_that_process_computes_the_new_values_later(declare: RegisterOperation) -> None:
-    made = declare(make_row_operation(MISSING, dict, "note"))
+    made = declare(make_row_operation(MISSING, dict, "note", **NAMING))
     assert build_preview(RunRequest(made, "me")).notes == []
     create_things(1)
     [note] = build_preview(RunRequest(made, "me")).notes
-    assert note == "process() computes the new values when the run is executed"
+    assert note == "The preview cannot show the new values: the run computes them."
+    assert "    t1  note: NULL -> (computed by the run)" in preview_lines(made)
+    Thing.objects.update(note="")
+    emptied = declare(make_row_operation(Thing.objects.filter(note=""), dict, "note", **NAMING))
+    assert "    t1  note: (computed by the run)" in preview_lines(emptied)
+
+
+def preview_lines(operation: Any, **params: Any) -> list[str]:
+    return as_lines(build_preview(RunRequest(operation, "me", params=params)), "x")
+
+
+def test_a_second_revert_names_the_first_one() -> None:
+    rows = create_things(4)
+    run = execute_operation(registry.get_operation("trials_annotate"))
+    Thing.objects.filter(pk=rows[0].pk).update(note="mine")
+    rows[1].delete()
+    first = execute_operation(Revert, params={"run": run.pk})
+    kept = f"2 things were changed or deleted after run {run.pk}, so they will not be reverted"
+    reverted = f"Run {first.pk} already reverted 2 things of run {run.pk}."
+    assert preview_lines(Revert, run=run.pk)[-3:] == [
+        "There is nothing to revert.", f"  note  {reverted}", f"  note  {kept}",
+    ]  # fmt: skip
+    second = execute_operation(Revert, params={"run": run.pk})
+    notes = list(rebuild_operation(second).get_notes(second))
+    assert (notes[0], "such as" in notes[1], len(notes)) == (reverted, True, 2)
+
+
+def test_a_revert_of_a_revert_names_rows_as_the_first_run_did() -> None:
+    create_things(1)
+    run = execute_operation(registry.get_operation("trials_annotate"))
+    revert = execute_operation(Revert, params={"run": run.pk})
+    [sample] = build_preview(RunRequest(Revert, "me", params={"run": revert.pk})).samples
+    assert sample.label == "t1"
+    execute_operation(Revert, params={"run": revert.pk})
+    assert build_preview(RunRequest(Revert, "me", params={"run": run.pk})).notes == []
 
 
 SORTS = Sort.objects.filter(done=False)

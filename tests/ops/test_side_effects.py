@@ -65,7 +65,7 @@ def test_what_an_after_trigger_writes_is_not_audited_nor_reverted(
     revert = execute_operation(Revert, params={"run": run.pk})
     assert (audited_changes(revert), Thing.objects.get().note) == ({}, "mine")
     [note] = rebuild_operation(revert).get_notes(revert)
-    assert note.startswith(f"1 thing changed since run {run.pk}, left alone")
+    assert note.startswith(f"1 thing was changed or deleted after run {run.pk}, so it was not reverted")
 
 
 def test_a_preview_warns_of_row_level_security(declare: RegisterOperation) -> None:

@@ -38,13 +38,13 @@ from ops.states import ACTIVE, UNSUCCESSFUL, State
 _VERBS = {
     "show": "Show everything about run N. Exits with 1 if it ended without success.",
     "failures": "List the rows that failed in run N, and why.",
-    "conflicts": "List the rows that revert N left alone, because they had changed again.",
+    "conflicts": "List the rows that revert N did not restore: they were changed or deleted after the run.",
     "watch": "Show the progress of run N while it runs elsewhere. Ctrl-C does not stop the run.",
     "resume": "Continue run N, or join it while it runs: in the foreground or on the workers, as before.",
     "pause": "Pause run N after its current batch.",
     "cancel": "Cancel run N after its current batch. Rows that it changed stay changed.",
     "retry": "Try only the failed rows of run N again, in a new run.",
-    "revert": "Restore the values that run N replaced, in a new run. Rows that changed again are left alone.",
+    "revert": "Restore the values that run N replaced, in a new run. Rows changed later stay as they are.",
 }
 _RUN_CREATING_VERBS = {"retry", "revert"}
 _ROW_VERBS = {"failures", "conflicts"}
