@@ -143,10 +143,10 @@ def explain_timeouts(retry_for: timedelta) -> Iterator[None]:
             ) from exc
         if sqlstate(exc) == _QUERY_CANCELED:
             raise MigrationBlocked(
-                f"The migration was stopped: {first_line(exc)}. A statement that locks a table may take"
-                f" {format_duration(STATEMENT_TIMEOUT)}. Change many rows by an operation, and build an index"
-                " with AddIndexConcurrently.",
-                f'If players may wait: PGOPTIONS="-c statement_timeout=10min" {manage_command("migrate")}',
+                f"A statement of the migration was stopped after its time limit: {first_line(exc)}."
+                " To change many rows, use an operation; to build an index, AddIndexConcurrently.",
+                "If players can wait longer:"
+                f' PGOPTIONS="-c statement_timeout=10min" {manage_command("migrate")}',
             ) from exc
         raise
 

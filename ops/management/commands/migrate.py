@@ -23,6 +23,8 @@ from ops.session import direct_connection, is_pooled
 class Command(migrate.Command):
     """Django's migrate, beside players: see Note [Timeouts of migrations] in ops/schema/safe_migrate.py."""
 
+    is_mid_line = False
+
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
@@ -61,7 +63,15 @@ class Command(migrate.Command):
         with migration_lock(alias, self._report), explain_timeouts(retry_for):
             retry_on_lock(migrate, retry_for, self._report)
 
+    def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
+        super().migration_progress_callback(action, migration, fake)
+        self.is_mid_line = action.endswith("_start")
+
     def _report(self, message: str) -> None:
+        """Write the message on a line of its own: Django has written a migration's name, and not yet OK."""
+        if self.is_mid_line:
+            self.stdout.write("")
+        self.is_mid_line = False
         self.stderr.write(message)
 
 
