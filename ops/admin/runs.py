@@ -10,7 +10,6 @@ from django.db.models import QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.text import capfirst
 
 from ops import permissions
 from ops.admin.confirmation import Proposal, confirmation_view
@@ -29,8 +28,9 @@ from ops.health.monitor import format_unavailable
 from ops.models import Run
 from ops.operations.scope import describe_scope
 from ops.report import run as report
+from ops.runs.next_steps import RunAction, format_run_command
 from ops.runs.progress import Progress, read_progress
-from ops.runs.status import compute_status, describe_next_step
+from ops.runs.status import compute_status, describe_next_step, read_run_status
 from ops.states import ACTIVE, State
 
 
@@ -134,7 +134,11 @@ def _detail_facts(run: Run) -> dict[str, str]:
 def _list_warnings(run: Run) -> list[str]:
     """Explain a hold, and a queued run that no worker will start. The details name missing workers."""
     if is_held(run):
-        return [capfirst(report.format_hold(run)), *map(str, report.hold_override_steps(run))]
+        return [report.format_hold(run), *map(str, report.hold_override_steps(run))]
     if run.workers is None and run.state == State.QUEUED:
+        # On a page there is no "this terminal", which the next step of a resumable run names.
+        if read_run_status(run).allows(RunAction.RESUME):
+            command = format_run_command(run.pk, RunAction.RESUME)
+            return [f"This run waits to be started in a terminal: {command}"]
         return [f"This run waits to be started in a terminal. {describe_next_step(run)}"]
     return []

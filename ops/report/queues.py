@@ -8,8 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ops.formatting import escape_control_chars, format_duration
+from ops.formatting import format_duration
 from ops.health.hold import holding_indicators
+from ops.report.run import format_hold_reason
 from ops.runs.next_steps import hold_override_steps
 from ops.runs.status import status_label
 from ops.stats.queues import COUNT_FIELDS, ActiveRun, SystemStats
@@ -52,7 +53,7 @@ def _run_table(runs: list[ActiveRun]) -> Table:
             status_label(run.status),
             f"{progress.changed:,}",
             f"{progress.total:,}",
-            f"{run.percent:.0f} %",
+            f"{run.percent:.0f} %" if progress.total else "-",
             f"{progress.failed:,}",
             f"{run.rate:,.0f}",
         )
@@ -66,7 +67,7 @@ def _hold_lines(runs: list[ActiveRun]) -> list[Text]:
 def _hold_messages(run: ActiveRun) -> list[str]:
     number = run.progress.run
     steps = hold_override_steps(number, holding_indicators(run.hold_reason))
-    return [f"Run {number} is held by {escape_control_chars(run.hold_reason)}", *map(str, steps)]
+    return [f"Run {number} is held. {format_hold_reason(run.hold_reason)}", *map(str, steps)]
 
 
 def _new_table(*columns: str) -> Table:

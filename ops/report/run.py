@@ -132,7 +132,7 @@ def detail_fields(run: Run) -> dict[str, str]:
         "failed": f"{progress.failed:,}" if progress.failed else "",
         "batches": f"{progress.batches:,} in {pluralize(progress.sweep, 'sweep')}" if progress.done else "",
         "writes": ", ".join(f"{run.model}.{column}" for column in run.columns),
-        "held": f"{_format_hold_end(run)} by {_format_hold_reason(run)}" if is_held(run) else "",
+        "held": f"{_format_hold_end(run)} by {escape_control_chars(run.held_reason)}" if is_held(run) else "",
         "ignores": ", ".join(run.ignored_health),
         "reverted": ", ".join(_iter_reverts(run)),
         "backup": "not required (--no-backup)" if run.without_backup else "",
@@ -160,16 +160,17 @@ def format_row(run: Run) -> list[str]:
 
 def format_hold(run: Run) -> str:
     """Return sentences that say until when the run is held, and by which indicators."""
-    noun = "Health checks" if len(holding_indicators(run.held_reason)) > 1 else "Health check"
-    return f"Waiting {_format_hold_end(run)}. {noun} {_format_hold_reason(run)}."
+    return f"Waiting {_format_hold_end(run)}. {format_hold_reason(run.held_reason)}"
+
+
+def format_hold_reason(reason: str) -> str:
+    """Return the reason of a hold as a sentence."""
+    noun = "Health checks" if len(holding_indicators(reason)) > 1 else "Health check"
+    return f"{noun} {escape_control_chars(reason)}."
 
 
 def _format_hold_end(run: Run) -> str:
     return f"until {run.held_until:%H:%M:%S} UTC"
-
-
-def _format_hold_reason(run: Run) -> str:
-    return escape_control_chars(run.held_reason)
 
 
 def hold_override_steps(run: Run) -> list[Step]:

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from redis import Redis
 
-from ops.models import AuditLog, Failure, Run
+from ops.models import AuditLog, Failure, FollowUp, Run
 from ops.operations import registry
 from ops.runs import lifecycle
 from ops.states import State
@@ -177,3 +177,11 @@ def test_stored_texts_of_a_run_are_escaped(staff: Client) -> None:
 def test_a_missing_run_answers_404(staff: Client) -> None:
     for what in ("change", "live", "pause", "revert"):
         assert staff.get(f"/admin/ops/run/987654/{what}/").status_code == 404
+
+
+def test_the_page_says_when_a_requested_run_starts(staff: Client) -> None:
+    run = annotate()
+    FollowUp.objects.create(holder=run, operation="trials_score", performed_by="ada")
+    page = page_text(staff.get(f"/admin/ops/run/{run.pk}/live/"))
+    assert "trials_score (requested by ada), deferred until the holding run ends" in page
+    assert f"waits to be started in a terminal: manage.py runs resume {run.pk}" in page

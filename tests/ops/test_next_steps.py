@@ -18,7 +18,14 @@ from ops.exceptions import ColumnClaimed, InvalidTransition, NonTerminating, Too
 from ops.models import Failure, Run
 from ops.operations import registry
 from ops.runs import lifecycle
-from ops.runs.next_steps import ALLOWED_ACTIONS, RunAction, get_next_step, list_next_steps, rerun_command
+from ops.runs.next_steps import (
+    ALLOWED_ACTIONS,
+    RunAction,
+    RunStatus,
+    get_next_step,
+    list_next_steps,
+    rerun_command,
+)
 from ops.runs.status import compute_status, read_run_status
 from ops.states import HELD, STALLED, State
 from tests.conftest import Manage
@@ -167,6 +174,18 @@ def test_a_hold_names_the_flag_that_ignores_each_that_holds() -> None:
     run = RUNS[HELD]()
     flags = "--ignore-health archiving --ignore-health maintenance"
     assert sorted(shlex.split(find_step_command(run, RunAction.RESUME))[4:]) == sorted(flags.split())
+
+
+@pytest.mark.parametrize(
+    ("is_missing", "step"),
+    [
+        (True, "To start it in this terminal: manage.py runs resume 1 --here"),
+        (False, "To put it on the queue again: manage.py runs resume 1"),
+    ],
+)
+def test_a_queued_run_is_started_here_only_without_a_worker(is_missing: bool, step: str) -> None:
+    status = RunStatus(1, S.QUEUED, uses_workers=True, has_no_worker=is_missing)
+    assert step in map(str, list_next_steps(status))
 
 
 def test_a_refused_pause_names_the_next_step() -> None:

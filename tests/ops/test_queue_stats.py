@@ -291,7 +291,7 @@ def test_a_held_run_is_shown_with_the_reason(
     call_command("queue_stats")
     *_, shown, reason = capsys.readouterr().out.splitlines()
     assert shown.split()[2] == "held"
-    assert reason == f"Run {run.pk} is held by replica-lag: 9 s"
+    assert reason == f"Run {run.pk} is held. Health check replica-lag: 9 s."
 
 
 class Twice(Event):

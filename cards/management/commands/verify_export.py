@@ -15,7 +15,7 @@ from ops.report.transfer import create_transfer_progress
 
 class Command(OpsCommand):
     help = (
-        "Read every row of an export and compare it with its summary; exits with 1 if a file differs from"
+        "Read every row of an export and compare it with its summary. Exits with 1 if a file differs from"
         " what was exported."
     )
 

@@ -16,7 +16,7 @@ from ops.report.run import format_checks
 
 
 class Command(OpsCommand):
-    help = "Check that every card has a rarity_v2 and that it equals its rarity; exits with 1 if not."
+    help = "Check that every card has a rarity_v2 and that it equals its rarity. Exits with 1 if not."
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_json_argument(parser)
