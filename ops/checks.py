@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import import_string
+from redis.connection import parse_url
 
 from ops.health.limits import HealthLimits
 from ops.operations import registry
@@ -30,8 +31,8 @@ def _is_folder(value: Any) -> bool:
     return isinstance(value, str | Path) and bool(str(value).strip())
 
 
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _is_from_1_to(maximum: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= maximum
 
 
 def _is_age(value: Any) -> bool:
@@ -47,19 +48,49 @@ def _is_limits(value: Any) -> bool:
 
 
 def _has_default(value: Any) -> bool:
-    return isinstance(value, dict) and "default" in value
+    return isinstance(value, dict) and "default" in value and all(map(_is_queue, value.values()))
+
+
+def _is_queue(value: Any) -> bool:
+    """Whether it has a URL of Redis. django_rq also accepts HOST and PORT, but ops connects by the URL."""
+    if not (isinstance(value, dict) and isinstance(value.get("URL"), str)):
+        return False
+    try:
+        parse_url(value["URL"])  # type: ignore[no-untyped-call]
+    except ValueError:
+        return False
+    return True
 
 
 def _is_database(value: Any) -> bool:
-    return value is None or (isinstance(value, dict) and bool(value.get("NAME")))
+    if value is None:
+        return True
+    if not (isinstance(value, dict) and value.get("NAME")):
+        return False
+    return all(not value.get(key) or isinstance(value[key], kind) for key, kind in _DATABASE_TYPES.items())
 
 
+_MAX_SECONDS = 24 * 60 * 60
+_MAX_WORKERS = 256
+# By key of a database: the type of its value, where it has one.
+_DATABASE_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("NAME", "HOST", "USER", "PASSWORD"), str),
+    "PORT": str | int,
+    "OPTIONS": dict,
+}
 # By setting: whether a value can be used, and what to write instead.
 _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "BACKUP_DIR": (_is_folder, 'Give a folder, for example Path("backups").'),
-    "DIRECT_DATABASE": (_is_database, "Give a dict as in DATABASES, or None where no pooler is used."),
+    "DIRECT_DATABASE": (
+        _is_database,
+        'Give a dict as in DATABASES, for example {"NAME": "kyndo", "HOST": "localhost"},'
+        " or None where no pooler is used.",
+    ),
     "EXPORT_ROOT": (_is_folder, 'Give a folder, for example Path("exports").'),
-    "FOLLOW_UP_WORKERS": (_is_positive, "Give the number of workers for a follow-up run, for example 2."),
+    "FOLLOW_UP_WORKERS": (
+        _is_from_1_to(_MAX_WORKERS),
+        f"Give the number of workers for a follow-up run, from 1 to {_MAX_WORKERS}, for example 2.",
+    ),
     "OPS_BACKUP_MAX_AGE": (
         _is_age,
         "Give a timedelta, for example timedelta(hours=24), or None to need none.",
@@ -71,10 +102,11 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "PG_BIN": (_is_folder_list, 'Give a list of folders, for example ["/usr/lib/postgresql/18/bin"].'),
     "RQ_QUEUES": (
         _has_default,
-        'Give the queue "default", for example {"default": {"URL": "redis://localhost:6379/0"}}.',
+        'Give the queue "default", and each queue its URL,'
+        ' for example {"default": {"URL": "redis://localhost:6379/0"}}.',
     ),
-    "RUN_BEAT": (_is_positive, "Give seconds, for example 5."),
-    "RUN_SLICE": (_is_positive, "Give seconds, for example 60."),
+    "RUN_BEAT": (_is_from_1_to(_MAX_SECONDS), f"Give seconds, from 1 to {_MAX_SECONDS}, for example 5."),
+    "RUN_SLICE": (_is_from_1_to(_MAX_SECONDS), f"Give seconds, from 1 to {_MAX_SECONDS}, for example 60."),
 }
 
 

@@ -23,7 +23,7 @@ from ops.exceptions import Interrupted, OpsError
 from ops.export.folder import TargetLocked
 from ops.export.lifecycle import transition
 from ops.export.progress import TransferProgress
-from ops.export.queue import HEARTBEAT_EXPIRED, enqueue_export
+from ops.export.queue import enqueue_export, heartbeat_expired
 from ops.export.request import ExportRequest
 from ops.export.summary import Summary
 from ops.export.write import write_export
@@ -74,7 +74,7 @@ def _write_to_target(export: Export, progress: TransferProgress, stop: Event) ->
 
 def _claim(number: int, owner: UUID) -> bool:
     """Take up an export that is queued, or whose worker was lost; return whether it is ours now."""
-    is_free = Q(state=ExportState.QUEUED) | HEARTBEAT_EXPIRED
+    is_free = Q(state=ExportState.QUEUED) | heartbeat_expired()
     claimed = transition(
         Export.objects.filter(is_free, pk=number),
         ExportState.RUNNING,

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from ops.clock import is_recent
 from ops.command_lines import manage_command
@@ -42,7 +43,6 @@ _NOT_FETCHABLE = {
     ExportState.CANCELLED: "is cancelled, so there is nothing to fetch",
     ExportState.FAILED: "has failed, so there is nothing to fetch",
 }
-HEARTBEAT_EXPIRED = ~is_recent("heartbeat_at", liveness.HEARTBEAT_TIMEOUT)
 
 
 class UnknownExport(OpsError):
@@ -76,6 +76,11 @@ def request_export(request: ExportRequest, performed_by: str, path: str = "") ->
     return export, enqueue_export(export)
 
 
+def heartbeat_expired() -> Q:
+    """Whether the export's worker has missed several heartbeats, as a filter."""
+    return ~is_recent("heartbeat_at", liveness.heartbeat_timeout())
+
+
 def enqueue_export(export: Export) -> str:
     """Put a job for the export on the queue, unless one waits there. Returns a warning, or ""."""
     return enqueue_missing_jobs("export", export.pk, 1)
@@ -106,7 +111,7 @@ def requeue_lost() -> None:
 
     Raises RedisError, Error.
     """
-    lost = Export.objects.filter(HEARTBEAT_EXPIRED)
+    lost = Export.objects.filter(heartbeat_expired())
     transition(lost.filter(state=ExportState.CANCELLING), ExportState.CANCELLED)
     transition(
         lost.filter(state=ExportState.RUNNING, attempts__gte=MAX_ATTEMPTS),

@@ -79,6 +79,8 @@ class OpsCommand(BaseCommand):
             sys.exit(exc.returncode)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
+        if self.needs_direct_connection and not options["skip_checks"]:
+            self.check(tags=[TAG])  # before Django runs them: the direct connection uses a setting
         with (
             self.translate_errors(),
             without_timeouts(),

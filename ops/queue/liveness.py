@@ -26,12 +26,19 @@ NO_WORKER_WARNING = (
     "No worker is alive. To start one:"
     f" {manage_command('rqworker')} (or {manage_command('serve')}, which also starts the site)."
 )
-# Every worker sends heartbeats, busy or idle; one that missed several is dead.
-HEARTBEAT_INTERVAL = timedelta(seconds=settings.RUN_BEAT)
-HEARTBEAT_TIMEOUT = 3 * HEARTBEAT_INTERVAL
 # A run is stalled when none of its lanes has had a heartbeat for so long.
 STALL_TIMEOUT = timedelta(seconds=10)
 _REDIS_TIMEOUT = timedelta(seconds=2)
+
+
+def heartbeat_interval() -> timedelta:
+    """Return how often every worker sends a heartbeat, busy or idle."""
+    return timedelta(seconds=settings.RUN_BEAT)
+
+
+def heartbeat_timeout() -> timedelta:
+    """Return after how long without a heartbeat a worker is dead: it missed several."""
+    return 3 * heartbeat_interval()
 
 
 def connect_queue(name: str = QUEUE_NAME) -> Queue:
@@ -120,4 +127,4 @@ def _is_execution_alive(job: str, execution: str, queue: Queue) -> bool:
 
 
 def _is_recent(heartbeat: datetime | None) -> bool:
-    return heartbeat is not None and abs(datetime.now(UTC) - heartbeat) < HEARTBEAT_TIMEOUT
+    return heartbeat is not None and abs(datetime.now(UTC) - heartbeat) < heartbeat_timeout()

@@ -14,7 +14,7 @@ from ops.db import set_lock_timeout
 from ops.export import queue as exports
 from ops.models import Run
 from ops.queue.enqueue import enqueue_run
-from ops.queue.liveness import HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, connect_queue, count_running_jobs
+from ops.queue.liveness import connect_queue, count_running_jobs, heartbeat_interval, heartbeat_timeout
 from ops.runs import lifecycle
 from ops.states import State
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 # One of all workers reaps, about once in each heartbeat interval.
 _LOCK_KEY = "ops:reaper"
-_INTERVAL = 0.8 * HEARTBEAT_INTERVAL
+_HEARTBEATS_PER_ROUND = 0.8
 # Most batches end sooner; else the next round tries again.
 _LOCK_TIMEOUT = timedelta(seconds=2)
 
@@ -33,7 +33,7 @@ def reap_if_due(redis: Redis) -> None:
     Closes its database connection, since the worker forks.
     """
     try:
-        if redis.set(_LOCK_KEY, 1, nx=True, px=_INTERVAL):
+        if redis.set(_LOCK_KEY, 1, nx=True, px=_HEARTBEATS_PER_ROUND * heartbeat_interval()):
             reap()
     except (Error, RedisError) as exc:
         log.warning("the reaper failed: %s", str(exc).strip())
@@ -56,5 +56,5 @@ def reap() -> None:
 
 def _count_active_workers(run: Run) -> int:
     """Count by the lanes' heartbeats, since Redis may have lost jobs, and by the jobs, for slow batches."""
-    active_lanes = run.lanes.filter(is_recent("heartbeat_at", HEARTBEAT_TIMEOUT), finished=False).count()
+    active_lanes = run.lanes.filter(is_recent("heartbeat_at", heartbeat_timeout()), finished=False).count()
     return max(active_lanes, count_running_jobs(run.pk, connect_queue()))

@@ -9,6 +9,7 @@ from time import sleep
 from types import FrameType
 from typing import Any
 
+from django.conf import settings
 from redis import RedisError
 from redis.client import Pipeline
 from rq import Queue, Worker
@@ -18,12 +19,10 @@ from rq.job import Job
 from rq.worker_registration import register
 
 from ops.interrupts import stop_requested
-from ops.queue.liveness import HEARTBEAT_INTERVAL
 from ops.workers.reaper import reap_if_due
 
 _INTERVALS = {
     "maintenance_interval": 20,
-    "job_monitoring_interval": HEARTBEAT_INTERVAL.seconds,
     "worker_ttl": 30,
 }
 
@@ -35,14 +34,14 @@ class RunWorker(Worker):
     wait for the whole slice at the first signal, and kill the job at the second.
     """
 
-    max_connection_wait_time = float(HEARTBEAT_INTERVAL.seconds)
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, **_INTERVALS})
+        intervals = {**_INTERVALS, "job_monitoring_interval": settings.RUN_BEAT}
+        super().__init__(*args, **{**kwargs, **intervals})
+        self.max_connection_wait_time = float(settings.RUN_BEAT)
 
     @property
     def dequeue_timeout(self) -> int:
-        return HEARTBEAT_INTERVAL.seconds
+        return int(settings.RUN_BEAT)
 
     # Stopping.
 

@@ -13,7 +13,7 @@ from rq import Worker
 from rq.utils import utcformat
 
 from kyndo.env_validation import PRODUCTION_VARIABLES, REQUIRED_VARIABLES
-from ops.queue.liveness import HEARTBEAT_TIMEOUT
+from ops.queue.liveness import heartbeat_timeout
 from ops.workers.worker import RunWorker
 from tests.conftest import Manage
 
@@ -74,7 +74,7 @@ def test_the_healthcheck_finds_a_live_worker_of_its_own_host(
     worker = Worker(["default"], connection=redis_server)
     worker.register_birth()
     assert manage(*check[2:]).returncode == 0
-    long_ago = utcformat(datetime.now(UTC) - 2 * HEARTBEAT_TIMEOUT)  # type: ignore[no-untyped-call]
+    long_ago = utcformat(datetime.now(UTC) - 2 * heartbeat_timeout())  # type: ignore[no-untyped-call]
     redis_server.hset(worker.key, "last_heartbeat", long_ago)
     assert manage(*check[2:]).returncode == 1
 

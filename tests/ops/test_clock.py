@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ops.admin.live_page import ProgressSnapshot
-from ops.export.queue import HEARTBEAT_EXPIRED
+from ops.export.queue import heartbeat_expired
 from ops.formatting import format_duration, format_rate
 from ops.health.hold import hold_run, is_held
 from ops.models import Export, ExportState, Lane, Run
@@ -152,7 +152,7 @@ def test_a_dead_process_with_a_future_heartbeat_is_not_active(begun: Callable[..
 def test_an_export_with_a_future_heartbeat_is_lost(beat: timedelta | None, is_lost: bool) -> None:
     fields: dict[str, Any] = {"heartbeat_at": None if beat is None else Now() + beat}
     Export.objects.create(asked={}, performed_by="ada", state=ExportState.RUNNING, **fields)
-    assert Export.objects.filter(HEARTBEAT_EXPIRED).exists() == is_lost
+    assert Export.objects.filter(heartbeat_expired()).exists() == is_lost
 
 
 def test_a_worker_with_a_future_heartbeat_is_not_alive() -> None:

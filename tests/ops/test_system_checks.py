@@ -1,5 +1,6 @@
 """Settings that ops cannot use are named by a system check, and no command does anything before."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,26 +13,55 @@ from django.db import connection
 
 from ops.checks import TAG
 from ops.health.limits import HealthLimits
+from tests.manage import Manage
 
 WRONG = {
     "BACKUP_DIR": ["", None, 7],
-    "DIRECT_DATABASE": ["postgres://localhost/kyndo", {}],
+    "DIRECT_DATABASE": [
+        "postgres://localhost/kyndo",
+        {},
+        {"NAME": 5},
+        {"NAME": "kyndo", "HOST": 5},
+        {"NAME": "kyndo", "PASSWORD": 5},
+        {"NAME": "kyndo", "PORT": 54.32},
+        {"NAME": "kyndo", "OPTIONS": "sslmode=require"},
+    ],
     "EXPORT_ROOT": ["", " ", None],
-    "FOLLOW_UP_WORKERS": [0, -1, "2", True, None],
+    "FOLLOW_UP_WORKERS": [0, -1, "2", True, None, 257, 10**9],
     "OPS_BACKUP_MAX_AGE": [24, "1d", timedelta(0), timedelta(hours=-1)],
     "OPS_HEALTH": [None, {"disk": 1}, HealthLimits],
     "PG_BIN": ["/usr/bin", None, [7]],
-    "RQ_QUEUES": [{}, {"high": {}}, None],
-    "RUN_BEAT": [0, 0.5, "5"],
-    "RUN_SLICE": [0, None, timedelta(seconds=60)],
+    "RQ_QUEUES": [
+        {},
+        {"high": {"URL": "redis://localhost"}},
+        None,
+        {"default": "x"},
+        {"default": {}},
+        {"default": {"URL": 5}},
+        {"default": {"URL": "localhost:6379"}},
+        {"default": {"URL": "redis://localhost:port/0"}},
+        {"default": {"HOST": "localhost", "PORT": 6379}},
+        {"default": {"URL": "redis://localhost"}, "high": "x"},
+    ],
+    "RUN_BEAT": [0, 0.5, "5", 86_401, 10**12],
+    "RUN_SLICE": [0, None, timedelta(seconds=60), 86_401],
 }
 USABLE = {
     "BACKUP_DIR": ["backups", Path("backups")],
-    "DIRECT_DATABASE": [None, {"NAME": "kyndo"}],
+    "DIRECT_DATABASE": [
+        None,
+        {"NAME": "kyndo"},
+        {"NAME": "kyndo", "HOST": "", "PORT": 5432, "USER": None, "OPTIONS": {"sslmode": "require"}},
+    ],
+    "FOLLOW_UP_WORKERS": [1, 256],
     "OPS_BACKUP_MAX_AGE": [None, timedelta(hours=24)],
     "OPS_HEALTH": [HealthLimits()],
     "PG_BIN": [[], ["/usr/bin"], (Path("/usr/bin"),)],
-    "RUN_BEAT": [1, 60],
+    "RQ_QUEUES": [
+        {"default": {"URL": "redis://:secret@localhost:6379/0", "DEFAULT_TIMEOUT": 60}},
+        {"default": {"URL": "unix:///run/redis.sock"}, "high": {"URL": "rediss://cache.example.com"}},
+    ],
+    "RUN_BEAT": [1, 60, 86_400],
 }
 
 
@@ -78,3 +108,22 @@ def test_a_command_stops_at_a_setting_that_ops_cannot_use(settings: Any, command
     settings.RUN_SLICE = 0
     with pytest.raises(SystemCheckError, match="RUN_SLICE has a value that ops cannot use"):
         call_command(command, skip_checks=False)
+
+
+@pytest.mark.parametrize("command", ["backup_db", "preflight", "schema_drift", "load_pack", "migrate"])
+def test_a_wrong_direct_database_is_named_before_it_is_used(settings: Any, command: str) -> None:
+    settings.DIRECT_DATABASE = "postgres://localhost/kyndo"
+    with pytest.raises(SystemCheckError, match="DIRECT_DATABASE has a value that ops cannot use"):
+        call_command(command, *(["pack"] if command == "load_pack" else []), skip_checks=False)
+
+
+@pytest.mark.parametrize("command", ["check", "runs", "migrate"])
+def test_no_setting_stops_a_command_before_the_checks_name_it(
+    manage: Manage, tmp_path: Path, command: str
+) -> None:
+    lines = ["from kyndo.settings import *", *(f"{name} = {{}}" for name in WRONG)]
+    (tmp_path / "wrong_settings.py").write_text("\n".join(lines))
+    done = manage(command, env={"DJANGO_SETTINGS_MODULE": "wrong_settings", "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert re.findall(r"The setting (\w+) has", done.stderr) == sorted(WRONG)
