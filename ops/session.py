@@ -24,7 +24,8 @@ from psycopg.pq import Conninfo
 from ops.exceptions import OpsError
 from ops.formatting import first_line
 
-_PROBE_ROUNDS = 8
+# Not in turn: a pooler that deals out two backends round-robin would give each client always the same one.
+_PROBE_ORDER = (0, 1, 0, 0, 1, 1, 0, 1) * 2
 _DOCS_PAGE = "docs/poolers.md"
 LIBPQ_KEYWORDS = {option.keyword.decode() for option in Conninfo.get_defaults()}
 
@@ -90,10 +91,10 @@ def libpq_parameters(connection: BaseDatabaseWrapper) -> dict[str, Any]:
 def _is_pooled(params: Mapping[str, Any]) -> bool:
     """See Note [How a pooler is detected]. False if the server cannot be reached."""
     with suppress(psycopg.OperationalError), _connect(params) as first, _connect(params) as second:
-        pids_by_client: tuple[set[int], set[int]] = (set(), set())
-        for _ in range(_PROBE_ROUNDS):
-            for connection, pids in zip((first, second), pids_by_client, strict=True):
-                pids |= {pid for (pid,) in connection.execute("SELECT pg_backend_pid()").fetchall()}
+        clients, pids_by_client = (first, second), (set[int](), set[int]())
+        for client in _PROBE_ORDER:
+            [(pid,)] = clients[client].execute("SELECT pg_backend_pid()").fetchall()
+            pids_by_client[client].add(pid)
         first_pids, second_pids = pids_by_client
         return len(first_pids) > 1 or len(second_pids) > 1 or first_pids == second_pids
     return False

@@ -2,193 +2,296 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event
+from time import monotonic
 from typing import Any
 
 from django.db import Error, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.pq import TransactionStatus
 
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
 from ops.formatting import first_line, format_duration
-from ops.retries import Backoff
 from ops.sqlstates import RETRYABLE, sqlstate
 
 LOCK_TIMEOUT = timedelta(seconds=1)
 STATEMENT_TIMEOUT = timedelta(seconds=5)
 RETRY_FOR = timedelta(minutes=5)
 _POLL_SECONDS = 0.5
+_INITIAL_DELAY, _MAX_DELAY = 0.1, 2.0
 _QUERY_CANCELED = "57014"
+_CONNECTION_CHECK = "client_connection_check_interval"
 
 # Note [Timeouts of migrations]
 # A statement that waits for an ACCESS EXCLUSIVE lock makes every later query of the table wait behind it. So
 # it waits for LOCK_TIMEOUT, gives up, and is tried again: players wait no longer than that. While it has the
-# lock they wait too, so it is cancelled after STATEMENT_TIMEOUT. Two kinds of statement let players write
-# meanwhile, and take as long as the table is large: VALIDATE CONSTRAINT, and whatever is CONCURRENTLY. The
-# latter waits for older transactions, and lock_timeout would end it there and leave an INVALID index. A
-# timeout that is set already, by PGOPTIONS or for the role, is kept.
-_CONCURRENTLY = re.compile(
-    r"\s*(CREATE\s+(UNIQUE\s+)?INDEX|DROP\s+INDEX|REINDEX\b[^;]*?)\s+CONCURRENTLY\b", re.IGNORECASE
+# lock they wait too, so it is cancelled after STATEMENT_TIMEOUT; a migration of several statements may hold
+# the lock for longer. Some statements let players write meanwhile, and take as long as the table is large:
+# what is CONCURRENTLY, and VALIDATE CONSTRAINT unless the transaction has an ACCESS EXCLUSIVE lock already. A
+# concurrent build waits for older transactions, and lock_timeout would end it there and leave an INVALID
+# index. A timeout that PGOPTIONS, the role or the database sets is kept, but for concurrent builds.
+_COMMENTS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
+_NAME = r'(?:"(?:[^"]|"")+"|\w+)'
+_CONCURRENT_BUILD = re.compile(
+    rf"CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?({_NAME})", re.IGNORECASE
 )
-_VALIDATE = re.compile(r"\s*ALTER\s+TABLE\b[^;]*\sVALIDATE\s+CONSTRAINT\b", re.IGNORECASE)
-_BUILT_INDEX = re.compile(
-    r'\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?("(?:[^"]|"")+"|\w+)',
+_CONCURRENTLY = re.compile(
+    r"(CREATE\s+(UNIQUE\s+)?INDEX|DROP\s+INDEX|REINDEX\b[^;]*?)\s+CONCURRENTLY\b"
+    r"|ALTER\s+TABLE\b[^;]*\sDETACH\s+PARTITION\b[^;]*\sCONCURRENTLY\b",
     re.IGNORECASE,
 )
-# One that a process is building at this moment is invalid, too.
-_IS_LEFTOVER_SQL = """
-SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid
-    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS build WHERE build.index_relid = indexrelid))
+_REFRESH = re.compile(r"REFRESH\s+MATERIALIZED\s+VIEW\s+CONCURRENTLY\b", re.IGNORECASE)
+_VALIDATE = re.compile(
+    rf"ALTER\s+TABLE\s+(IF\s+EXISTS\s+)?(ONLY\s+)?({_NAME}\.)?{_NAME}\s+VALIDATE\s+CONSTRAINT\s+{_NAME}\s*;?\s*",
+    re.IGNORECASE,
+)
+_HAS_EXCLUSIVE_LOCK_SQL = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock' AND granted)
+"""
+# A build has this lock on its table. Every role may see it, unlike pg_stat_progress_create_index.
+_INDEX_SQL = """
+SELECT indisvalid, (SELECT min(pid) FROM pg_locks WHERE relation = indrelid AND granted
+    AND mode = 'ShareUpdateExclusiveLock' AND pid <> pg_backend_pid()
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+FROM pg_index WHERE indexrelid = to_regclass(%s)
 """
 Report = Callable[[str], object]
 
 
 class MigrationBlocked(OpsError):
-    """A lock was not free in time, or a statement took too long; the migration under way changed nothing."""
+    """A lock was not free in time, or a statement took too long."""
 
 
 @contextmanager
-def migration_lock(alias: str, report: Report) -> Iterator[None]:
+def migration_lock(alias: str, retry_for: timedelta, report: Report) -> Iterator[None]:
     """Hold an advisory lock for the block, so that one process at a time migrates the database.
 
     It is polled in autocommit: a session that waits in pg_advisory_lock has a snapshot, for which a
-    concurrent index build waits, and the two would deadlock.
+    concurrent index build waits, and the two would deadlock. Raises MigrationBlocked after ``retry_for``.
     """
-    session, waited = connections[alias].copy(f"{alias}: migration lock"), False
+    session, began, waited = connections[alias].copy(f"{alias}: migration lock"), monotonic(), False
     try:
-        while not _try_lock(session):
+        _set(session, "idle_session_timeout", "0", is_local=False)
+        while not _fetch(session, f"SELECT pg_try_advisory_lock({_LOCK_KEY})"):
+            holder = _fetch(session, _LOCK_HOLDER_SQL)
+            if monotonic() - began > retry_for.total_seconds():
+                raise MigrationBlocked(f"Process {holder} is migrating this database.", _then_migrate())
             if not waited:
-                report("Another process is migrating this database. Waiting for it.")
+                report(f"Process {holder} is migrating this database. Waiting for it.")
             waited = True
             Event().wait(_POLL_SECONDS)
         yield
     finally:
+        with suppress(Error):
+            _fetch(session, f"SELECT pg_advisory_unlock({_LOCK_KEY})")
         session.close()
 
 
-def _try_lock(session: BaseDatabaseWrapper) -> bool:
-    with session.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('ops migrate', 0))")
-        return bool(cursor.fetchone()[0])
+_LOCK_KEY = "hashtext('ops'), hashtext('migrate')"
+_LOCK_HOLDER_SQL = """
+SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
+    AND (classid::bigint, objid::bigint) = (hashtext('ops') & x'ffffffff'::bigint,
+        hashtext('migrate') & x'ffffffff'::bigint)
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
-@contextmanager
-def migration_timeouts(
-    connection: BaseDatabaseWrapper, retry_for: timedelta, report: Report
-) -> Iterator[None]:
-    """Set the timeouts of the session for the block: see Note [Timeouts of migrations].
+@dataclass
+class MigrationSession:
+    """The connection that migrates: its timeouts, and what is tried again. See Note [Timeouts of migrations].
 
-    A statement outside a transaction is retried by itself while others hold its locks, since those before it
-    are committed.
+    ``is_atomic``: whether the migration under way is one transaction, and so can be repeated from its start.
     """
-    settings = {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": STATEMENT_TIMEOUT}
-    before = {name: _read_setting(connection, name) for name in settings}
-    for name, limit in settings.items():
-        if before[name] == "0":
-            _set(connection, name, f"{limit // timedelta(milliseconds=1)}ms", is_local=False)
 
-    def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        with _timeouts_off(connection, _exempt_settings(str(sql))):
-            _drop_leftover(connection, str(sql), report)
-            if connection.in_atomic_block:
-                return run(sql, params, many, context)
-            with explain_timeouts(retry_for):  # the whole command is not to be repeated from here
-                return retry_on_lock(lambda: run(sql, params, many, context), retry_for, report)
+    connection: BaseDatabaseWrapper
+    retry_for: timedelta
+    report: Report
+    is_atomic: bool = True
 
-    try:
-        with connection.execute_wrapper(execute):
-            yield
-    finally:
-        with suppress(Error):
-            for name, value in before.items():
-                _set(connection, name, value, is_local=False)
+    def migrate(self, work: Callable[[], Any]) -> None:
+        """Call ``work`` within the timeouts, and again while other sessions' locks make it fail.
 
+        Raises MigrationBlocked.
+        """
+        with self._explain_timeouts():
+            self._retry(lambda: self._with_timeouts(work), lambda: self.is_atomic)
 
-def retry_on_lock(work: Callable[[], Any], retry_for: timedelta, report: Report) -> Any:
-    """Call ``work`` again, with backoff and jitter, while another session's lock makes it fail.
-
-    Raises the last error once ``retry_for`` has passed.
-    """
-    backoff = Backoff(Event(), retry_for)
-    while True:
-        try:
+    def _with_timeouts(self, work: Callable[[], Any]) -> Any:
+        with self.timeouts():
             return work()
+
+    @contextmanager
+    def timeouts(self) -> Iterator[None]:
+        """Set the timeouts of the session for the block."""
+        limits = {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": STATEMENT_TIMEOUT}
+        ours = {name: limit for name, limit in limits.items() if self._is_default(name)}
+        for name, limit in ours.items():
+            _set(self.connection, name, f"{limit // timedelta(milliseconds=1)}ms", is_local=False)
+        with suppress(Error):  # where the platform has it: the backend of a client that was killed ends
+            _set(self.connection, _CONNECTION_CHECK, "2s", is_local=False)
+        try:
+            with self.connection.execute_wrapper(self._execute):
+                yield
+        finally:
+            with suppress(Error), self.connection.cursor() as cursor:
+                for name in (*ours, _CONNECTION_CHECK):
+                    cursor.execute(f"RESET {name}")  # unlike a value of 0, it is the default again
+
+    def _is_default(self, name: str) -> bool:
+        source = _fetch(self.connection, "SELECT source FROM pg_settings WHERE name = %s", name)
+        return _read(self.connection, name) == "0" and source in ("default", "configuration file")
+
+    def _execute(self, run: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+        statement = str(sql)[_COMMENTS.match(str(sql)).end() :]  # type: ignore[union-attr]
+
+        def execute() -> Any:
+            with self._exempt(statement), self._built(statement):
+                return run(sql, params, many, context)
+
+        if self.connection.in_atomic_block:
+            return execute()
+        with self._explain_timeouts():
+            return self._retry(execute, lambda: not self._is_in_explicit_transaction())
+
+    def _is_in_explicit_transaction(self) -> bool:
+        status = self.connection.connection.info.transaction_status
+        return bool(status != TransactionStatus.IDLE)
+
+    def _retry(self, work: Callable[[], Any], may_retry: Callable[[], bool]) -> Any:
+        """Call ``work`` again, with backoff and jitter, for ``retry_for`` while a lock makes it fail."""
+        failing_since, delay = None, _INITIAL_DELAY
+        while True:
+            try:
+                return work()
+            except OperationalError as exc:
+                if sqlstate(exc) not in RETRYABLE or not may_retry():
+                    raise
+                if failing_since is None and self.retry_for:
+                    self.report(
+                        "Another session holds a lock that the migration needs."
+                        f" Trying again for up to {format_duration(self.retry_for)}."
+                        f" To see who holds it: {manage_command('db_stats')}"
+                    )
+                failing_since = failing_since or monotonic()
+                if monotonic() - failing_since >= self.retry_for.total_seconds():
+                    raise
+            Event().wait(delay * random.uniform(0.5, 1.5))  # noqa: S311
+            delay = min(_MAX_DELAY, delay * 2)
+
+    @contextmanager
+    def _explain_timeouts(self) -> Iterator[None]:
+        """Raise MigrationBlocked in place of the errors that the timeouts cause."""
+        try:
+            yield
         except OperationalError as exc:
-            if sqlstate(exc) not in RETRYABLE or not retry_for:
-                raise
-            if backoff.failing_since is None:
-                report(
-                    f"Another session holds a lock that the migration needs. Trying again for up to"
-                    f" {format_duration(retry_for)}. To see who holds it: {manage_command('db_stats')}"
+            if sqlstate(exc) in RETRYABLE:
+                waited = f", for {format_duration(self.retry_for)}" if self.retry_for else ""
+                raise MigrationBlocked(
+                    f"Other sessions held a lock that the migration needs{waited}."
+                    f" To see who: {manage_command('db_stats')}.",
+                    self._what_to_do(),
+                ) from exc
+            if sqlstate(exc) == _QUERY_CANCELED:
+                raise MigrationBlocked(
+                    f"A statement of the migration was cancelled: {first_line(exc)}."
+                    f" One that locks a table may take {format_duration(STATEMENT_TIMEOUT)}."
+                    " To change many rows, use an operation; to build an index, AddIndexConcurrently."
+                    ' If players can wait longer, set PGOPTIONS: "-c statement_timeout=10min".',
+                    self._what_to_do(),
+                ) from exc
+            raise
+
+    def _what_to_do(self) -> str:
+        if self.is_atomic:
+            return _then_migrate()
+        return (
+            "The migration is not atomic: what it has done before stays. Undo it by hand, then:"
+            f" {manage_command('migrate')}"
+        )
+
+    @contextmanager
+    def _exempt(self, statement: str) -> Iterator[None]:
+        """Disable the timeouts that the statement is exempt from, and set them again."""
+        is_local = self.connection.in_atomic_block
+        before = {name: _read(self.connection, name) for name in self._exempt_settings(statement)}
+        for name in before:
+            _set(self.connection, name, "0", is_local=is_local)
+        try:
+            yield
+        finally:
+            with suppress(Error):  # of a transaction that is aborted, which forgets them anyway
+                for name, value in before.items():
+                    _set(self.connection, name, value, is_local=is_local)
+
+    def _exempt_settings(self, statement: str) -> tuple[str, ...]:
+        if _CONCURRENTLY.match(statement):
+            return ("lock_timeout", "statement_timeout")
+        if _REFRESH.match(statement):
+            return ("statement_timeout",)
+        if _VALIDATE.fullmatch(statement) and not _fetch(self.connection, _HAS_EXCLUSIVE_LOCK_SQL):
+            return ("statement_timeout",)
+        return ()
+
+    @contextmanager
+    def _built(self, statement: str) -> Iterator[None]:
+        """Around a concurrent build: drop what an earlier one left, and check that this one is valid.
+
+        Raises MigrationBlocked where it is not, as IF NOT EXISTS takes any index of that name.
+        """
+        build = _CONCURRENT_BUILD.match(statement)
+        if not build:
+            yield
+            return
+        name, waited = build[1], False
+        while True:
+            is_valid, builder = self._index(name)
+            if is_valid is not False:
+                break
+            if builder is None:
+                self.report(f"Dropping the index {name}: an earlier build failed and left it invalid.")
+                with self.connection.cursor() as cursor:
+                    cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
+                break
+            if not waited:
+                self.report(
+                    f"The index {name} is invalid, and process {builder} builds it or vacuums its table."
+                    " Waiting for it."
                 )
-            backoff.wait(exc)
-
-
-@contextmanager
-def explain_timeouts(retry_for: timedelta) -> Iterator[None]:
-    """Raise MigrationBlocked in place of the errors that the timeouts cause."""
-    try:
+            waited = True
+            Event().wait(_POLL_SECONDS)
         yield
-    except OperationalError as exc:
-        if sqlstate(exc) in RETRYABLE:
-            waited = f", for {format_duration(retry_for)}" if retry_for else ""
-            raise MigrationBlocked(
-                f"Other sessions held a lock that the migration needs{waited}."
-                f" To see who: {manage_command('db_stats')}.",
-                f"Then: {manage_command('migrate')}",
-            ) from exc
-        if sqlstate(exc) == _QUERY_CANCELED:
-            raise MigrationBlocked(
-                f"A statement of the migration was stopped after its time limit: {first_line(exc)}."
-                " To change many rows, use an operation; to build an index, AddIndexConcurrently.",
-                "If players can wait longer:"
-                f' PGOPTIONS="-c statement_timeout=10min" {manage_command("migrate")}',
-            ) from exc
-        raise
+        if self._index(name)[0] is False:
+            raise MigrationBlocked(f"The index {name} is invalid, since its build failed.", _then_migrate())
+
+    def _index(self, name: str) -> tuple[bool | None, int | None]:
+        """Return whether the index is valid, None if there is none, and the process that builds it."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(_INDEX_SQL, [name])
+            return cursor.fetchone() or (None, None)
 
 
-def _exempt_settings(sql: str) -> tuple[str, ...]:
-    if _CONCURRENTLY.match(sql):
-        return ("lock_timeout", "statement_timeout")
-    return ("statement_timeout",) if _VALIDATE.match(sql) else ()
+def _then_migrate() -> str:
+    return f"Then: {manage_command('migrate')}"
 
 
-@contextmanager
-def _timeouts_off(connection: BaseDatabaseWrapper, names: tuple[str, ...]) -> Iterator[None]:
-    is_local = connection.in_atomic_block
-    before = {name: _read_setting(connection, name) for name in names}
-    for name in names:
-        _set(connection, name, "0", is_local=is_local)
-    try:
-        yield
-    finally:
-        with suppress(Error):  # of a transaction that is aborted, which forgets them anyway
-            for name, value in before.items():
-                _set(connection, name, value, is_local=is_local)
-
-
-def _drop_leftover(connection: BaseDatabaseWrapper, sql: str, report: Report) -> None:
-    """Drop an INVALID index of that name, which a build that failed or was killed has left."""
-    built = _BUILT_INDEX.match(sql)
-    if not built:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(_IS_LEFTOVER_SQL, [built[1]])
-        if cursor.fetchone()[0]:
-            report(f"Dropping the index {built[1]}: an earlier build failed and left it invalid.")
-            cursor.execute(f"DROP INDEX CONCURRENTLY {built[1]}")
-
-
-def _read_setting(connection: BaseDatabaseWrapper, name: str) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting(%s)", [name])
-        return str(cursor.fetchone()[0])
+def _read(connection: BaseDatabaseWrapper, name: str) -> str:
+    return str(_fetch(connection, "SELECT current_setting(%s)", name))
 
 
 def _set(connection: BaseDatabaseWrapper, name: str, value: str, is_local: bool) -> None:
+    _fetch(connection, "SELECT set_config(%s, %s, %s)", name, value, is_local)
+
+
+def _fetch(connection: BaseDatabaseWrapper, query: str, *params: Any) -> Any:
+    """Return the one value of the first row; None if there is no row."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config(%s, %s, %s)", [name, value, is_local])
+        cursor.execute(query, params or None)
+        row = cursor.fetchone()
+    return row[0] if row else None

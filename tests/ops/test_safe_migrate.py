@@ -1,6 +1,7 @@
 """Migrations beside players: nobody queues behind one for long, and one that failed can be run again."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from subprocess import PIPE
 from threading import Thread
@@ -11,7 +12,7 @@ from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from ops.schema import safe_migrate
-from ops.schema.safe_migrate import MigrationBlocked, explain_timeouts, migration_lock, migration_timeouts
+from ops.schema.safe_migrate import MigrationBlocked, MigrationSession, migration_lock
 from ops.sqlstates import LOCK_NOT_AVAILABLE, sqlstate
 from tests.manage import Manage
 from tests.ops.running import create_things, execute_sql, player, wait_until
@@ -23,7 +24,7 @@ SECOND = timedelta(seconds=1)
 # For longer than the lock timeout of these tests.
 IS_WAITING = """
 SELECT 1 FROM pg_stat_activity
-WHERE query LIKE 'CREATE INDEX CONCURRENTLY waits%' AND wait_event_type = 'Lock'
+WHERE query LIKE 'CREATE INDEX CONCURRENTLY%waits%' AND wait_event_type = 'Lock'
     AND now() - query_start > '0.3 s'
 """
 HOLD = "LOCK TABLE django_session IN ACCESS SHARE MODE"
@@ -35,8 +36,12 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(safe_migrate, "LOCK_TIMEOUT", timedelta(milliseconds=50))
     monkeypatch.setattr(safe_migrate, "STATEMENT_TIMEOUT", timedelta(milliseconds=200))
     lines: list[str] = []
-    with migration_timeouts(connection, timedelta(minutes=1), lines.append):
+    with session(lines.append).timeouts():
         yield lines
+
+
+def session(report: Callable[[str], object] = print) -> MigrationSession:
+    return MigrationSession(connection, timedelta(minutes=1), report)
 
 
 def execute(statement: str) -> None:
@@ -92,40 +97,44 @@ def test_players_get_through_while_a_migration_waits_for_a_lock(manage: Manage) 
 
 
 def test_one_process_at_a_time_migrates_a_database(manage: Manage) -> None:
-    with migration_lock("default", print):
+    with migration_lock("default", SECOND, print):
         process = manage.popen("migrate", stdout=PIPE, stderr=PIPE)
         assert process.stderr
-        assert process.stderr.readline() == "Another process is migrating this database. Waiting for it.\n"
+        assert process.stderr.readline().endswith(" is migrating this database. Waiting for it.\n")
         assert process.poll() is None
     with process:
         assert process.wait(60) == 0
 
 
 def test_a_plan_waits_for_nobody(manage: Manage) -> None:
-    with migration_lock("default", print):
+    with migration_lock("default", SECOND, print):
         assert manage("migrate", "--plan").returncode == 0
         assert manage("migrate", "--check").returncode == 0
 
 
 def test_the_timeouts_end_with_the_block() -> None:
     before = settings()
-    with migration_timeouts(connection, SECOND, print):
+    with session().timeouts():
         assert settings() == ["1s", "5s"]
     assert settings() == before == ["0", "0"]
 
 
 def test_timeouts_that_are_set_already_are_kept() -> None:
     execute("SET lock_timeout = '2s'")
-    with migration_timeouts(connection, SECOND, print):
+    with session().timeouts():
         assert settings() == ["2s", "5s"]
     assert settings() == ["2s", "0"]
     execute("RESET lock_timeout")
 
 
 def test_a_statement_that_locks_a_table_for_long_is_stopped(reports: list[str]) -> None:
-    stopped = pytest.raises(MigrationBlocked, match=r"canceling statement .* PGOPTIONS=.* manage.py migrate")
-    with stopped, explain_timeouts(SECOND), transaction.atomic():
-        execute("LOCK TABLE trials_thing; SELECT pg_sleep(30)")
+
+    def work() -> None:
+        with transaction.atomic():
+            execute("LOCK TABLE trials_thing; SELECT pg_sleep(30)")
+
+    with pytest.raises(MigrationBlocked, match=r"canceling statement .* PGOPTIONS: .* manage.py migrate"):
+        session().migrate(work)
 
 
 @pytest.mark.usefixtures("slow_function")
@@ -163,8 +172,8 @@ def test_a_concurrent_build_waits_for_older_transactions(reports: list[str]) -> 
 
 def build_beside(reports: list[str]) -> None:
     try:
-        with migration_timeouts(connection, SECOND, reports.append):
-            execute("CREATE INDEX CONCURRENTLY waits ON trials_thing (score)")
+        with session(reports.append).timeouts():
+            execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS waits ON trials_thing (score)")
     finally:
         connection.close()
 
@@ -181,6 +190,89 @@ def test_an_invalid_index_of_a_failed_build_is_built_anew(reports: list[str], cl
     assert index_state('"one note"') == [(True,)]
     assert reports == ['Dropping the index "one note": an earlier build failed and left it invalid.']
     execute('DROP INDEX "one note"')
+
+
+def test_an_index_that_another_session_builds_is_waited_for() -> None:
+    create_things(1)
+    reports: list[str] = []
+    with player() as holder, player() as other:
+        holder.execute("UPDATE trials_thing SET score = score")
+        other.rollback()
+        other.autocommit = True
+        statement = "CREATE INDEX CONCURRENTLY waits ON trials_thing (score)"
+        build = Thread(target=lambda: other.execute(statement))
+        build.start()
+        wait_until(lambda: index_state("waits") == [(False,)])
+        second = Thread(target=lambda: build_beside(reports))
+        second.start()
+        wait_until(lambda: reports)
+        holder.rollback()
+        build.join()
+        second.join()
+    assert len(reports) == 1
+    assert re.fullmatch(
+        r"The index waits is invalid, and process \d+ builds it .* Waiting for it\.", reports[0]
+    )
+    assert index_state("waits") == [(True,)]
+    execute("DROP INDEX waits")
+
+
+@pytest.mark.usefixtures("slow_function")
+@pytest.mark.parametrize("comment", ["\n-- players search by it\n", "/* two;\nlines */ ", "--\n/**/\n"])
+def test_a_comment_before_the_statement_changes_nothing(reports: list[str], comment: str) -> None:
+    create_things(5)
+    execute(f"{comment}CREATE INDEX CONCURRENTLY slowly ON trials_thing (slow(score))")
+    assert index_state("slowly") == [(True,)]
+
+
+@pytest.mark.usefixtures("slow_function")
+def test_validation_under_an_exclusive_lock_is_stopped_in_time(reports: list[str]) -> None:
+    create_things(5)
+    with transaction.atomic():
+        execute("ALTER TABLE trials_thing ADD CONSTRAINT slowly CHECK (slow(score) >= 0) NOT VALID")
+        with pytest.raises(OperationalError, match="statement timeout"), transaction.atomic():
+            execute("ALTER TABLE trials_thing VALIDATE CONSTRAINT slowly")
+        transaction.set_rollback(True)
+
+
+@pytest.mark.usefixtures("slow_function")
+def test_validation_with_other_changes_is_stopped_in_time(reports: list[str]) -> None:
+    create_things(5)
+    execute("ALTER TABLE trials_thing ADD CONSTRAINT slowly CHECK (slow(score) >= 0) NOT VALID")
+    with pytest.raises(MigrationBlocked, match="statement timeout"):
+        execute("ALTER TABLE trials_thing ADD COLUMN later integer, VALIDATE CONSTRAINT slowly")
+
+
+def test_a_migration_that_is_not_atomic_is_not_repeated() -> None:
+    calls: list[int] = []
+
+    def work() -> None:
+        calls.append(1)
+        with transaction.atomic():
+            execute("SET LOCAL lock_timeout = '50ms'; ALTER TABLE trials_thing ADD COLUMN later integer")
+
+    with player() as other:
+        other.execute("LOCK TABLE trials_thing IN ACCESS SHARE MODE")
+        with pytest.raises(MigrationBlocked, match="not atomic: what it has done before stays"):
+            MigrationSession(connection, timedelta(minutes=1), print, is_atomic=False).migrate(work)
+        other.rollback()
+    assert len(calls) == 1
+
+
+def test_a_transaction_in_raw_sql_is_not_retried_when_it_is_aborted(reports: list[str]) -> None:
+    with player() as other:
+        other.execute("LOCK TABLE trials_thing IN ACCESS SHARE MODE")
+        with pytest.raises(MigrationBlocked, match="Other sessions held a lock"):
+            execute("BEGIN; ALTER TABLE trials_thing ADD COLUMN later integer; COMMIT")
+        other.rollback()
+    connection.connection.rollback()
+
+
+def test_a_second_process_gives_up_waiting_for_the_first(manage: Manage) -> None:
+    with migration_lock("default", SECOND, print):
+        done = manage.process("migrate", "--retry-for", "0")
+    assert done.returncode == 1
+    assert re.match(r"CommandError: Process \d+ is migrating this database\. Then: ", done.stderr)
 
 
 def test_a_valid_index_of_that_name_is_left_alone(reports: list[str]) -> None:

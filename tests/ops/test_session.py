@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 from django.test import Client
@@ -14,7 +15,7 @@ from ops.backups.server import Server
 from ops.models import Run
 from ops.operations import registry
 from ops.runs.backup_policy import find_newest_verified_backup
-from ops.session import SessionRequired, direct_connection, require_session
+from ops.session import SessionRequired, direct_connection, libpq_parameters, require_session
 from tests.conftest import Manage
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import create_run, create_things, execute_run, execute_sql, make_operation
@@ -242,13 +243,25 @@ def test_a_server_is_not_taken_for_a_pooler() -> None:
     require_session("This")
 
 
-def test_a_pooler_with_round_robin_is_detected(tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.parametrize("backends", [2, 3, 5])
+def test_a_pooler_with_round_robin_is_detected(
+    tmp_path_factory: pytest.TempPathFactory, backends: int
+) -> None:
+    """With two of them, clients that ask in turn would have the same one each time."""
     require_pgbouncer()
-    pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=5, extra="server_round_robin = 1")
+    pooler = PgBouncer(tmp_path_factory.mktemp("pooler"), size=backends, extra="server_round_robin = 1")
     pooler.start()
     try:
-        with pooler.connect_django(), pytest.raises(SessionRequired):
-            require_session("This")
+        with pooler.connect_django():
+            clients = [psycopg.connect(**libpq_parameters(connection)) for _ in range(backends)]
+            for client in clients:  # each in a transaction, so that every backend is opened
+                client.execute("SELECT 1")
+            for client in clients:
+                client.rollback()
+                client.close()
+            for _ in range(3):
+                with pytest.raises(SessionRequired):
+                    require_session("This")
     finally:
         pooler.remove()
 

@@ -10,13 +10,7 @@ from django.db import connections
 
 from ops.exceptions import OpsError
 from ops.parsing import parse_duration
-from ops.schema.safe_migrate import (
-    RETRY_FOR,
-    explain_timeouts,
-    migration_lock,
-    migration_timeouts,
-    retry_on_lock,
-)
+from ops.schema.safe_migrate import RETRY_FOR, MigrationSession, migration_lock
 from ops.session import direct_connection, is_pooled
 
 
@@ -24,6 +18,7 @@ class Command(migrate.Command):
     """Django's migrate, beside players: see Note [Timeouts of migrations] in ops/schema/safe_migrate.py."""
 
     is_mid_line = False
+    session: MigrationSession | None = None
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -52,20 +47,22 @@ class Command(migrate.Command):
             super().handle(*args, **options)
             return
         if is_pooled(alias):
-            self._report("DATABASE_URL points to a pooler, so no lock_timeout is set: see docs/poolers.md")
+            self._report(
+                f"The database {alias!r} is behind a pooler, so no lock_timeout is set: see docs/poolers.md"
+            )
             super().handle(*args, **options)
             return
-
-        def migrate() -> None:
-            with migration_timeouts(connection, retry_for, self._report):
-                super(Command, self).handle(*args, **options)
-
-        with migration_lock(alias, self._report), explain_timeouts(retry_for):
-            retry_on_lock(migrate, retry_for, self._report)
+        self.session = MigrationSession(connection, retry_for, self._report)
+        with migration_lock(alias, retry_for, self._report):
+            self.session.migrate(lambda: super(Command, self).handle(*args, **options))
 
     def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
         super().migration_progress_callback(action, migration, fake)
-        self.is_mid_line = action.endswith("_start")
+        self.is_mid_line = action.endswith("_start") and self.verbosity > 0
+        if self.session and action in ("apply_start", "unapply_start"):
+            self.session.is_atomic = migration.atomic
+        elif self.session and action in ("apply_success", "unapply_success"):
+            self.session.is_atomic = True
 
     def _report(self, message: str) -> None:
         """Write the message on a line of its own: Django has written a migration's name, and not yet OK."""
