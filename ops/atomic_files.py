@@ -15,24 +15,31 @@ class WriteFailed(OpsError):
     """The file could not be written; what was there before still is."""
 
 
-def write_atomically(path: Path, text: str | Iterable[str], overwrite: bool) -> None:
+def write_atomically(path: Path, text: str | Iterable[str], overwrite: bool, encoding: str = "utf-8") -> None:
     """Write a text, or one that comes in pieces. Raises WriteFailed, also if the file exists already."""
     if path.is_dir():
         raise WriteFailed(f"{path} is a folder: name a file in it")
     try:
-        write_synced(path, text, overwrite=overwrite)
+        write_synced(path, text, overwrite=overwrite, encoding=encoding)
     except FileExistsError:
         raise WriteFailed(f"{path} exists already; to replace it, add --overwrite") from None
     except OSError as exc:
         raise WriteFailed(f"{path} cannot be written: {exc.strerror}") from exc
 
 
-def write_synced(path: Path, text: str | Iterable[str], *, overwrite: bool, mode: int = 0o666) -> None:
+def write_synced(
+    path: Path,
+    text: str | Iterable[str],
+    *,
+    overwrite: bool,
+    mode: int = 0o666,
+    encoding: str = "utf-8",
+) -> None:
     """Write the text to a temporary file, fsync it and give it the name. Raises OSError."""
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with open(descriptor, "w", encoding="utf-8") as file:
+        with open(descriptor, "w", encoding=encoding, newline="") as file:
             file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())

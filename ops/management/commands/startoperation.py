@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import os
 import sys
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -13,17 +13,20 @@ from typing import Any
 from django.apps import apps
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import CharField, Field, IntegerField, Model, TextField
+from django.db.models.functions import Lower
 
 from ops.atomic_files import write_atomically
 from ops.command_lines import manage_command
+from ops.exceptions import InvalidDeclaration
 from ops.management.base import OpsCommand
-from ops.operations import registry
+from ops.management.source import ModuleSource
+from ops.operations import Operation, registry
 from ops.operations.contract import validate_operation_name
 
 _OPERATION = Template('''
 
-@register
-class $cls(Operation):
+@$register
+class $cls($base):
     """Say in one line what it does: this is its help text."""
 
     name = "$name"
@@ -74,21 +77,23 @@ class Command(OpsCommand):
             "model", metavar="APP.MODEL", help="Whose rows it changes, for example cards.Card."
         )
         parser.add_argument("name", help="The operation's name, for example lower_titles.")
-        parser.add_argument("--field", help="The column that it writes; by default the first one with text.")
+        parser.add_argument("--field", help="The field that it writes; by default the first one with text.")
 
     def handle(self, **options: Any) -> None:
         model = _find_model(options["model"])
-        cls, name = _check_name(options["name"], model), options["name"]
+        name = _check_name(options["name"])
         field = _find_field(model, options["field"])
         folder = _app_folder(model)
-        operations, test = folder / "operations.py", _test_path(folder, name)
-        if test.exists():
+        operations, test = _operations_path(folder), _test_path(folder, name)
+        if os.path.lexists(test):
             raise CommandError(f"{test} is there already: choose another name.")
-        module, is_new = _with_operation(operations, model, cls, name, field), not operations.exists()
+        is_new = not operations.exists()
+        module = ModuleSource(operations, apps.get_app_config(model._meta.app_label).name)
+        cls, text = _add_operation(module, model, name, field)
         template = _PYTEST if find_spec("pytest_django") else _UNITTEST
         write_atomically(test, template.substitute(name=name, cls=cls), overwrite=False)
         try:
-            write_atomically(operations, module, overwrite=not is_new)
+            write_atomically(operations, text, overwrite=not is_new, encoding=module.encoding)
         except BaseException:
             test.unlink()
             raise
@@ -97,40 +102,55 @@ class Command(OpsCommand):
 
 def _find_model(label: str) -> type[Model]:
     try:
-        return apps.get_model(label)
+        model: type[Model] = apps.get_model(label)
     except (LookupError, ValueError):
         known = [model._meta.label for model in apps.get_models()]
         lowered = {name.lower(): name for name in known}
         near = [lowered[match] for match in get_close_matches(label.lower(), lowered, n=1, cutoff=0.5)]
         hint = f" Did you mean {near[0]}?" if near else f" There are: {', '.join(sorted(known))}."
         raise CommandError(f"There is no model {label!r}.{hint}", returncode=2) from None
+    if not _concrete(model)._meta.managed:
+        raise CommandError(
+            f"{model._meta.label} is not managed by Django (managed = False), so a test database lacks its"
+            " table. Write the operation by hand: docs/operations.md."
+        )
+    importable: object = getattr(sys.modules[model.__module__], model.__name__, None)
+    if importable is not model:  # as a table that Django makes for a many-to-many field
+        raise CommandError(
+            f"{model._meta.label} cannot be imported from {model.__module__}."
+            " Write the operation by hand: docs/operations.md."
+        )
+    return model
 
 
-def _check_name(name: str, model: type[Model]) -> str:
-    """Return the name of the class. Raises InvalidDeclaration, or CommandError where the name is taken."""
+def _concrete(model: type[Model]) -> type[Model]:
+    return model._meta.concrete_model or model
+
+
+def _check_name(name: str) -> str:
+    """Return the name. Raises InvalidDeclaration, or CommandError if an operation has it."""
     validate_operation_name(name)
-    cls = "".join(part.capitalize() for part in name.split("_"))
-    cls += "Operation" if cls in ("Operation", "Lower", model.__name__) else ""
     taken = {operation.name for operation in registry.list_operations()}
     if name in taken | registry.get_invalid_operations().keys():
         raise CommandError(
             f"There is an operation {name} already. To preview it: {manage_command('operate', name)}"
         )
-    return cls
+    return name
 
 
 def _find_field(model: type[Model], name: str | None) -> Field[Any, Any]:
-    unique = {name for each in model._meta.total_unique_constraints for name in each.fields}
-    fields = [field for field in model._meta.local_concrete_fields if field.name not in unique]
+    meta = _concrete(model)._meta  # a proxy has no fields of its own
+    unique = {name for each in meta.total_unique_constraints for name in each.fields}
+    fields = [field for field in meta.local_concrete_fields if field.name not in unique]
     usable = {field.name: field for field in fields if _is_usable(field)}
     if name is None and usable:
         return max(usable.values(), key=lambda field: isinstance(field, CharField | TextField))
     if name in usable:
         return usable[name]
     problem = (
-        f"--field {name}: {model._meta.label} has no such column, or it cannot be used here."
+        f"--field {name}: {model._meta.label} has no such field, or it cannot be used here."
         if name
-        else f"{model._meta.label} has no column with text or whole numbers that is not unique."
+        else f"{model._meta.label} has no field with text or whole numbers that is not unique."
     )
     hint = f"Choose {', '.join(usable)}." if usable else "Write the operation by hand: docs/operations.md."
     raise CommandError(f"{problem} {hint}", returncode=2)
@@ -149,68 +169,54 @@ def _app_folder(model: type[Model]) -> Path:
     return folder
 
 
+def _operations_path(folder: Path) -> Path:
+    path, package = folder / "operations.py", folder / "operations"
+    is_namespace = not os.path.lexists(path) and any(package.rglob("*.py"))
+    if is_namespace or (package / "__init__.py").exists():
+        raise CommandError(
+            f"{package} is a package: write the operation by hand into {package / '__init__.py'}"
+            " (docs/operations.md)."
+        )
+    return path
+
+
 def _test_path(folder: Path, name: str) -> Path:
     """Where the tests of the app are: ``tests/APP/`` beside it, ``APP/tests/``, or in the app itself."""
     places = (folder.parent / "tests" / folder.name, folder / "tests", folder)
     return next(place for place in places if place.is_dir()) / f"test_{name}.py"
 
 
-def _with_operation(path: Path, model: type[Model], cls: str, name: str, field: Field[Any, Any]) -> str:
-    """Return the text of the module with the operation at its end."""
-    text = path.read_text() if path.exists() else ""
-    try:
-        tree = ast.parse(text)
-    except SyntaxError as exc:
-        raise CommandError(
-            f"{path} cannot be parsed (line {exc.lineno}: {exc.msg}). Correct it first."
-        ) from exc
-    if any(isinstance(node, ast.ClassDef) and node.name == cls for node in tree.body):
-        raise CommandError(f"{path} has a class {cls} already: choose another name.")
+def _add_operation(
+    module: ModuleSource, model: type[Model], name: str, field: Field[Any, Any]
+) -> tuple[str, str]:
+    """Return the name of the class, and the text of the module with the operation at its end."""
     is_text = isinstance(field, CharField | TextField)
-    rows = f'exclude({field.name}=Lower("{field.name}"))' if is_text else f"filter({field.name}__lt=0)"
-    imports = [
-        (model.__module__, model.__name__),
-        ("ops.operations", "Operation"),
-        ("ops.operations", "register"),
-    ]
-    imports += [("django.db.models.functions", "Lower")] if is_text else []
-    operation = _OPERATION.substitute(
-        cls=cls,
-        name=name,
-        model=model.__name__,
-        rows=f"{model.__name__}.objects.{rows}",
-        field=field.name,
-        value=f'Lower("{field.name}")' if is_text else "0",
-    )
-    return _with_imports(text, tree, imports).rstrip("\n") + "\n" + operation
+    names = {
+        "base": module.import_name("ops.operations", "Operation", "OpsOperation"),
+        "register": module.import_name("ops.operations", "register", "register_operation"),
+    }
+    if is_text:
+        names["lower"] = module.import_name("django.db.models.functions", "Lower", "LowerFunction")
+    names["model"] = module.import_name(model.__module__, model.__name__, f"{model.__name__}Model")
+    camel = "".join(part.capitalize() for part in name.split("_"))
+    names["cls"] = module.name_class(camel, reserved={"Operation", "Lower", model.__name__})
+    managers = [each.name for each in model._meta.managers]
+    manager = "objects" if "objects" in managers else model._default_manager.name
+    value = f'{names["lower"]}("{field.name}")' if is_text else "0"
+    rows = f"exclude({field.name}={value})" if is_text else f"filter({field.name}__lt=0)"
+    rows = f"{names['model']}.{manager}.{rows}"
+    code = _OPERATION.substitute(**names, name=name, rows=rows, field=field.name, value=value)
+    _validate(code, names, model)
+    return names["cls"], module.append(code)
 
 
-def _with_imports(text: str, tree: ast.Module, wanted: list[tuple[str, str]]) -> str:
-    """Return the text with the imports that it lacks, each beside those of its package."""
-    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    present = {(node.module, alias.name) for node in imports for alias in node.names if not alias.asname}
-    missing: dict[str, list[str]] = {}
-    for module, name in sorted(set(wanted) - present):
-        missing.setdefault(module, []).append(name)
-    lines = text.splitlines()
-    places = [
-        (_import_line(tree, module), f"from {module} import {', '.join(missing[module])}")
-        for module in missing
-    ]
-    for number, line in sorted(places, reverse=True):
-        lines.insert(number, line)
-    return "\n".join(lines)
-
-
-def _import_line(tree: ast.Module, module: str) -> int:
-    """Return after how many lines of the module an import of ``module`` goes."""
-    package, before = module.partition(".")[0], 0
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == package:
-            before = (node.end_lineno or 0) if (node.module or "") <= module else before or node.lineno - 1
-    every = [node.end_lineno or 0 for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    start = (tree.body[0].end_lineno or 0) if ast.get_docstring(tree) else 0
-    return before or max(every, default=start)
+def _validate(code: str, names: dict[str, str], model: type[Model]) -> None:
+    """Raise InvalidDeclaration if the registry would refuse the operation, as for a composite primary key."""
+    objects = {"base": Operation, "register": lambda operation: operation, "lower": Lower, "model": model}
+    namespace: dict[str, Any] = {names[key]: objects[key] for key in names.keys() & objects.keys()}
+    exec(code, namespace)  # noqa: S102 (the template above, with names that were checked)
+    if problem := registry.get_validation_error(namespace[names["cls"]]):
+        raise InvalidDeclaration(f"{problem}. No file was written.")
 
 
 def _next_steps(operations: Path, test: Path, name: str) -> list[str]:
