@@ -37,6 +37,9 @@ class Stock(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["place"], name="one_a_place")]
 
+class Remark(models.Model):
+    text = models.TextField(null=True)
+
 class Token(models.Model):
     value = models.UUIDField()
 
@@ -138,6 +141,13 @@ def test_the_tests_that_it_writes_pass(project: Path, python: Run) -> None:
     assert python("manage.py", "check", "--fail-level", "WARNING").returncode == 0
     done = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "shop")
     assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_rows_without_a_value_do_not_need_the_change(project: Path, python: Run) -> None:
+    """Django's exclude() keeps them, and the run would never end."""
+    assert python("manage.py", "startoperation", "shop.Remark", "lower_remarks").returncode == 0
+    rows = 'Remark.objects.filter(text__isnull=False).exclude(text=Lower("text"))'
+    assert rows in (project / "shop/operations.py").read_text()
 
 
 def test_the_first_operation_of_an_app_is_ten_lines(project: Path, python: Run) -> None:

@@ -204,6 +204,8 @@ def _add_operation(
     manager = "objects" if "objects" in managers else model._default_manager.name
     value = f'{names["lower"]}("{field.name}")' if is_text else "0"
     rows = f"exclude({field.name}={value})" if is_text else f"filter({field.name}__lt=0)"
+    if is_text and field.null:  # Django's exclude() keeps the rows where it is NULL, which never change
+        rows = f"filter({field.name}__isnull=False).{rows}"
     rows = f"{names['model']}.{manager}.{rows}"
     code = _OPERATION.substitute(**names, name=name, rows=rows, field=field.name, value=value)
     _validate(code, names, model)
