@@ -35,7 +35,7 @@ def finish_or_resweep(run: Run, operation: Operation, scope: Scope) -> None:
     """Begin the next sweep if rows are left, or execute the checks and end the run. Raises RunLost."""
     sweep = run.sweep
     remaining = _remaining_rows(run, operation, scope)
-    count, checks = _count_remaining_and_check(operation, scope, run, remaining)
+    count, checks = _count_remaining_and_check(operation, scope, run)
     if count and sweep < _MAX_SWEEPS:
         _commit_decision(run, sweep, next_sweep=True)
         return
@@ -49,13 +49,16 @@ def verify_operation(operation: Operation, scope: Scope) -> list[dict[str, Any]]
     ``found`` counts the rows that violate the check, ``sample`` names some. ``"scope"`` is the rows that were
     checked, if those were not all.
     """
-    return _count_remaining_and_check(operation, scope, None, operation.model._base_manager.none())[1]
+    return _count_remaining_and_check(operation, scope, None)[1]
 
 
 def _count_remaining_and_check(
-    operation: Operation, scope: Scope, run: Run | None, remaining: QuerySet[Any]
+    operation: Operation, scope: Scope, run: Run | None
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Count the remaining rows and execute the checks: in one snapshot, and mostly in one scan."""
+    """Count the remaining rows and execute the checks: in one snapshot, and mostly in one scan.
+
+    What the run has dealt with is left out only if rows still match: the scan is parallel without it.
+    """
     checks = list(operation.get_checks())
     is_scoped = [check.queryset.model is operation.model for check in checks]
     violations = [
@@ -64,9 +67,12 @@ def _count_remaining_and_check(
     ]
     keyset = build_keyset(operation, scope, run)
     with read_only_snapshot(), without_nested_loops(keyset):
-        if run and _is_key_list_done(run, keyset):
-            remaining = remaining.none()
-        count, *found = count_querysets([remaining, *violations], keyset.key_list)
+        matching = operation.model._base_manager.none()
+        if run and not _is_key_list_done(run, keyset):
+            matching = _remaining_rows(run, operation, scope, is_first_sweep=True)
+        count, *found = count_querysets([matching, *violations], keyset.key_list)
+        if run and count:
+            count = _remaining_rows(run, operation, scope).count()
         samples = [
             _sample_labels(_order_by_pk(rows), operation.display_field if scoped else "pk") if number else []
             for rows, scoped, number in zip(violations, is_scoped, found, strict=True)
@@ -93,9 +99,11 @@ def _apply_scope(scope: Scope, rows: QuerySet[Any], run: Run | None) -> QuerySet
     return scope.apply_joined(rows, run) if is_plain_filter(rows) else scope.apply(rows, run)
 
 
-def _remaining_rows(run: Run, operation: Operation, scope: Scope) -> QuerySet[Any]:
-    """The candidates of the next sweep, up to the end of the last lane."""
-    next_run = Run(pk=run.pk, sweep=run.sweep + 1, scope=run.scope)
+def _remaining_rows(
+    run: Run, operation: Operation, scope: Scope, is_first_sweep: bool = False
+) -> QuerySet[Any]:
+    """The candidates of the next sweep, up to the end of the last lane; or those of a first sweep."""
+    next_run = Run(pk=run.pk, sweep=1 if is_first_sweep else run.sweep + 1, scope=run.scope)
     last = run.lanes.exclude(upper=None).order_by("number").last()
     if last is None:  # The table was empty.
         return operation.model._base_manager.none()
