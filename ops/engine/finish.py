@@ -17,7 +17,6 @@ from ops.operations.scope import Scope, describe_scope
 from ops.runs import lifecycle
 from ops.runs.lifecycle import refresh_run
 from ops.sql.counts import count_querysets, is_plain_filter, without_nested_loops
-from ops.sql.keyset import Keyset
 from ops.states import IN_PROGRESS, State
 
 # Note [What is left after the last sweep]
@@ -34,12 +33,12 @@ _SAMPLE_SIZE = 5
 def finish_or_resweep(run: Run, operation: Operation, scope: Scope) -> None:
     """Begin the next sweep if rows are left, or execute the checks and end the run. Raises RunLost."""
     sweep = run.sweep
-    remaining = _remaining_rows(run, operation, scope)
     count, checks = _count_remaining_and_check(operation, scope, run)
     if count and sweep < _MAX_SWEEPS:
         _commit_decision(run, sweep, next_sweep=True)
         return
-    checks += [_late_rows_result(operation, remaining, count)] if count else []
+    if count:
+        checks.append(_late_rows_result(operation, _remaining_rows(run, operation, scope), count))
     _commit_decision(run, sweep, checks=checks, state=_final_state(run, checks))
 
 
@@ -66,17 +65,20 @@ def _count_remaining_and_check(
         for check, scoped in zip(checks, is_scoped, strict=True)
     ]
     keyset = build_keyset(operation, scope, run)
-    with read_only_snapshot(), without_nested_loops(keyset):
-        matching = operation.model._base_manager.none()
-        if run and not _is_key_list_done(run, keyset):
-            matching = _remaining_rows(run, operation, scope, is_first_sweep=True)
-        count, *found = count_querysets([matching, *violations], keyset.key_list)
-        if run and count:
-            count = _remaining_rows(run, operation, scope).count()
-        samples = [
-            _sample_labels(_order_by_pk(rows), operation.display_field if scoped else "pk") if number else []
-            for rows, scoped, number in zip(violations, is_scoped, found, strict=True)
-        ]
+    with read_only_snapshot():
+        listed = keyset.count_listed()
+        with without_nested_loops(operation.model, listed):
+            matching = operation.model._base_manager.none()
+            if run and not _is_key_list_done(run, listed):
+                matching = _remaining_rows(run, operation, scope, is_first_sweep=True)
+            count, *found = count_querysets([matching, *violations], keyset.key_list)
+            if run and count:
+                count = _remaining_rows(run, operation, scope).count()
+            labels = [operation.display_field if scoped else "pk" for scoped in is_scoped]
+            samples = [
+                _sample_labels(_order_by_pk(rows), label) if number else []
+                for rows, label, number in zip(violations, labels, found, strict=True)
+            ]
     scope_json = {"scope": describe_scope(run)} if run and describe_scope(run) else {}
     return count, [
         {"label": check.label, "found": number, "sample": sample, **(scope_json if scoped else {})}
@@ -84,15 +86,15 @@ def _count_remaining_and_check(
     ]
 
 
-def _is_key_list_done(run: Run, keyset: Keyset) -> bool:
-    """Whether the run changed each row of its list, or failed on it, so that none can be left.
+def _is_key_list_done(run: Run, listed: int) -> bool:
+    """Whether the run changed each of so many listed rows, or failed on it, so that none can be left.
 
     To read each row and its entry once more takes a fourth of the time that it took to change them all.
     """
-    if keyset.key_list is None:
+    if not listed:
         return False
     changed = run.lanes.aggregate(all=Sum("changed"))["all"] or 0
-    return keyset.keys().count() == changed + run.failures.counted().count()
+    return listed == changed + run.failures.counted().count()
 
 
 def _apply_scope(scope: Scope, rows: QuerySet[Any], run: Run | None) -> QuerySet[Any]:

@@ -83,7 +83,7 @@ def create_run(request: RunRequest) -> Run:
         request.scope.store(run, operation.model)
         keyset = build_keyset(operation, request.scope, run)
         last = _create_lanes(run, keyset, max(request.lanes, request.workers or 1))
-        with without_nested_loops(keyset):
+        with without_nested_loops(operation.model, keyset.count_listed()):
             run.total = keyset.filter_range(candidates(operation, request.scope, run), None, last).count()
         run.save(update_fields=["total"])
         claims.acquire(run)

@@ -13,7 +13,6 @@ from psycopg import sql
 
 from ops.sql.compile import CompiledStatement, identifier
 from ops.sql.keylist import KeyList
-from ops.sql.keyset import Keyset
 from ops.sql.query import fetch_all
 
 # A list that names more than a fourth of a table is a large share of it.
@@ -60,13 +59,13 @@ def is_large_share(rows: int, model: type[Model]) -> bool:
 
 
 @contextmanager
-def without_nested_loops(keyset: Keyset) -> Iterator[None]:
-    """Disable nested loops if the keyset's list names a large share of the table. In a transaction.
+def without_nested_loops(model: type[Model], listed: int) -> Iterator[None]:
+    """Disable nested loops if a list of so many keys names a large share of the table. In a transaction.
 
     PostgreSQL's statistics are older than the list: it expects a single entry, and would look up the row of
     each entry by itself.
     """
-    is_large = keyset.key_list is not None and is_large_share(keyset.keys().count(), keyset.model)
+    is_large = listed > 0 and is_large_share(listed, model)
     if is_large:
         fetch_all(
             "SELECT set_config('enable_nestloop', 'off', true), set_config('enable_indexscan', 'off', true)"

@@ -31,6 +31,10 @@ class Keyset:
         keys = self.model._base_manager.order_by("pk").values_list("pk", flat=True)
         return _filter_key_range(keys, F("pk"), after, upper)
 
+    def count_listed(self) -> int:
+        """Count the keys of the list; 0 without one."""
+        return self.keys().count() if self.key_list else 0
+
     def filter_range(self, rows: QuerySet[Any], after: Any, upper: Any) -> QuerySet[Any]:
         """The rows with a key in ``(after, upper]``; None leaves a side open."""
         return _filter_key_range(rows, self.order_key, after, upper)
