@@ -80,7 +80,8 @@ class OpsCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         if self.needs_direct_connection and not options["skip_checks"]:
-            self.check(tags=[TAG])  # before Django runs them: the direct connection uses a setting
+            self.check(tags=[TAG])  # here and not by Django: the direct connection uses a setting
+            options["skip_checks"] = True
         with (
             self.translate_errors(),
             without_timeouts(),
