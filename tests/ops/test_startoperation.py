@@ -2,9 +2,9 @@
 
 import os
 import subprocess
-import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,16 +12,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.manage import ROOT
+from tests.other_project import run_python, write_project
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-SETTINGS = """
-SECRET_KEY = "shop"
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "pgtrigger", "ops", "shop"]
-DATABASES = {{"default": {{"ENGINE": "django.db.backends.postgresql", **{database}}}}}
-"""
 MODELS = """
 from django.db import models
 
@@ -76,12 +70,6 @@ class Moment(models.Model):
     note = models.TextField()
 """
 LOWER = 'exclude(note=Lower("note"))  # the rows that still need the change'
-MANAGE = """
-import os, sys
-os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
-from django.core.management import execute_from_command_line
-execute_from_command_line(sys.argv)
-"""
 
 
 @pytest.fixture
@@ -94,30 +82,14 @@ def project(tmp_path: Path) -> Path:
         "HOST": url.hostname,
         "PORT": url.port,
     }
-    files = {
-        "manage.py": MANAGE,
-        "settings.py": SETTINGS.format(database=database),
-        "pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = settings\n",
-        "shop/__init__.py": "",
-        "shop/models.py": MODELS,
-    }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(textwrap.dedent(text))
-    return tmp_path
+    ini = "[pytest]\nDJANGO_SETTINGS_MODULE = settings\n"
+    return write_project(tmp_path, database, {"pytest.ini": ini, "shop/models.py": MODELS})
 
 
 @pytest.fixture
 def python(project: Path) -> Run:
-    """Run Python in the project, with what a shell would give it."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DJANGO"))}
-    env["PYTHONPATH"] = f"{project}{os.pathsep}{ROOT}"
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, *words]
-        return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
-
-    return run
+    """Run Python in the project."""
+    return partial(run_python, project)
 
 
 @pytest.fixture

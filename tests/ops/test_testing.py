@@ -1,9 +1,6 @@
 """Operations are tested in any project, by Django's runner and by pytest-django, inside a TestCase too."""
 
 import os
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +15,10 @@ from psycopg import sql as psql
 from ops import testing
 from ops.exceptions import WriteInReadOnlyTransaction
 from ops.models import AuditLog, Run
-from tests.manage import ROOT, Manage
+from tests.manage import Manage
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import create_things, execute_sql, make_operation
+from tests.other_project import run_python, write_project
 from tests.trials.models import Thing
 from tests.trials.operations import Annotate
 
@@ -98,11 +96,6 @@ def test_flush_is_refused_in_a_line_and_deletes_nothing(manage: Manage) -> None:
     assert (Thing.objects.count(), AuditLog.objects.count(), Run.objects.count()) == (1, 1, 1)
 
 
-SETTINGS = """
-SECRET_KEY = "shop"
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "pgtrigger", "ops", "shop"]
-DATABASES = {{"default": {{"ENGINE": "django.db.backends.postgresql", **{database}}}}}
-"""
 OPERATIONS = '''
 from django.db.models import F
 from ops.operations import Check, Operation, register
@@ -176,12 +169,6 @@ class InTestCase(Shared, TestCase):
 class InTransactionTestCase(Shared, TransactionTestCase):
     pass
 """
-MANAGE = """
-import os, sys
-os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
-from django.core.management import execute_from_command_line
-execute_from_command_line(sys.argv)
-"""
 RUNNERS = {
     "Django's runner": ["manage.py", "test", "--no-input", "--shuffle"],
     "pytest-django": ["-m", "pytest", "-q", "-p", "no:cacheprovider"],
@@ -205,31 +192,17 @@ def plain_owner(db: None) -> Iterator[dict[str, str]]:
 def project(tmp_path: Path, plain_owner: dict[str, str]) -> Path:
     """Another project that has `ops` for an app, with a model and an operation of its own."""
     files = {
-        "manage.py": MANAGE,
-        "settings.py": SETTINGS.format(database=plain_owner),
         "pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = settings\npython_files = tests.py\n",
-        "shop/__init__.py": "",
         "shop/models.py": MODELS,
         "shop/operations.py": OPERATIONS,
         "shop/tests.py": TESTS,
     }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(textwrap.dedent(text))
-    return tmp_path
+    return write_project(tmp_path, plain_owner, files)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("runner", RUNNERS.values(), ids=RUNNERS)
 def test_another_project_tests_its_operation(project: Path, runner: list[str]) -> None:
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DJANGO"))}
-    done = subprocess.run(
-        [sys.executable, *runner],
-        cwd=project,
-        env={**env, "PYTHONPATH": f"{project}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(project, *runner)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 passed" in done.stdout or "Ran 10 tests" in done.stderr

@@ -1,0 +1,45 @@
+"""Another Django project than KYNDO that has `ops` for an app, in a folder of its own."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.manage import ROOT
+
+_MANAGE = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+_SETTINGS = """
+SECRET_KEY = "shop"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "pgtrigger", "ops", "shop"]
+DATABASES = {{"default": {{"ENGINE": "django.db.backends.postgresql", **{database}}}}}
+"""
+
+
+def write_project(root: Path, database: Mapping[str, object], files: Mapping[str, str]) -> Path:
+    """Write the project with the app `shop`; ``files`` are the app's, by their path in the project."""
+    project = {
+        "manage.py": _MANAGE,
+        "settings.py": _SETTINGS.format(database=dict(database)),
+        "shop/__init__.py": "",
+        **files,
+    }
+    for name, text in project.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(textwrap.dedent(text))
+    return root
+
+
+def run_python(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python in the project, with the environment that a shell would give it."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DJANGO"))}
+    env["PYTHONPATH"] = f"{project}{os.pathsep}{ROOT}"
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
