@@ -116,7 +116,7 @@ def separate_connection(alias: str, **options: Any) -> Iterator[BaseDatabaseWrap
 def set_lock_timeout(duration: timedelta) -> None:
     """Set lock_timeout until the end of the transaction."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_format_milliseconds(duration)])
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [format_milliseconds(duration)])
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def statement_timeout(limit: timedelta, alias: str = DEFAULT_DB_ALIAS) -> Iterat
     """Open a transaction with this statement_timeout."""
     with transaction.atomic(using=alias, durable=True):
         with connections[alias].cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [_format_milliseconds(limit)])
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [format_milliseconds(limit)])
         yield
 
 
@@ -153,12 +153,12 @@ def batch_settings_params(run: Run, lane: Lane | None, lock_timeout: timedelta) 
     return [
         connection.timezone_name,
         name,
-        _format_milliseconds(lock_timeout),
-        _format_milliseconds(IDLE_IN_TRANSACTION_TIMEOUT),
+        format_milliseconds(lock_timeout),
+        format_milliseconds(IDLE_IN_TRANSACTION_TIMEOUT),
     ]
 
 
-def _format_milliseconds(duration: timedelta) -> str:
+def format_milliseconds(duration: timedelta) -> str:
     return f"{duration // timedelta(milliseconds=1)}ms"
 
 

@@ -6,8 +6,11 @@ import random
 from datetime import timedelta
 from threading import Event
 from time import monotonic
+from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.connection import ConnectionProxy
 
 from ops.exceptions import DatabaseUnavailable
 from ops.sqlstates import READ_ONLY_TRANSACTION, RETRYABLE, is_fatal, sqlstate
@@ -26,7 +29,7 @@ def is_transient(error: Error) -> bool:
     return state in RETRYABLE or is_unavailable(error)
 
 
-def is_unavailable(error: Error) -> bool:
+def is_unavailable(error: Error, using: BaseDatabaseWrapper | ConnectionProxy[Any] = connection) -> bool:
     """Whether the connection was lost with the error, or could not be made.
 
     The error itself is examined first, since Django may have a new connection by now. An error without a
@@ -35,15 +38,21 @@ def is_unavailable(error: Error) -> bool:
     state, is_operational = sqlstate(error), isinstance(error, (OperationalError, InterfaceError))
     if state.startswith(_UNAVAILABLE_SQLSTATES) or is_fatal(error) or (is_operational and not state):
         return True
-    return connection.connection is None or connection.connection.closed
+    return using.connection is None or using.connection.closed
 
 
 class Backoff:
     """Delays that grow, with jitter, until ``timeout`` has passed without success."""
 
-    def __init__(self, stop: Event, timeout: timedelta = RETRY_TIMEOUT) -> None:
+    def __init__(
+        self,
+        stop: Event,
+        timeout: timedelta = RETRY_TIMEOUT,
+        using: BaseDatabaseWrapper | ConnectionProxy[Any] = connection,
+    ) -> None:
         self.stop = stop
         self.timeout = timeout
+        self.connection = using
         self.reset()
 
     def reset(self) -> None:
@@ -59,10 +68,10 @@ class Backoff:
         """
         self.failing_since = self.failing_since or monotonic()
         is_timed_out = monotonic() - self.failing_since > self.timeout.total_seconds()
-        if is_unavailable(error):
+        if is_unavailable(error, self.connection):
             if self.stop.is_set() or is_timed_out:
                 raise DatabaseUnavailable(str(error).strip()) from error
-            connection.close()
+            self.connection.close()
         elif is_timed_out:
             raise error
         self.stop.wait(self.delay * random.uniform(0.5, 1.5))  # noqa: S311

@@ -15,10 +15,10 @@ from psycopg import sql
 from ops.command_lines import manage_command
 from ops.db import separate_connection
 from ops.formatting import first_line
-from ops.sqlstates import LOCK_NOT_AVAILABLE, READ_ONLY_TRANSACTION, sqlstate
+from ops.sqlstates import LOCK_NOT_AVAILABLE, QUERY_CANCELED, READ_ONLY_TRANSACTION, sqlstate
 
 _TIMEOUTS = {
-    "57014": "statement_timeout",
+    QUERY_CANCELED: "statement_timeout",
     "25P03": "idle_in_transaction_session_timeout",
     "25P04": "transaction_timeout",
     "57P05": "idle_session_timeout",

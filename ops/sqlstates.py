@@ -16,6 +16,7 @@ _LIMIT_EXCEEDED = ("54", "XX000")
 _WITH_FAILING_ROW_DETAIL = {"23502", "23514"}
 _SCHEMA_OR_PRIVILEGE_ERRORS = {"42P01", "42703", "42501"}
 LOCK_NOT_AVAILABLE = "55P03"
+QUERY_CANCELED = "57014"
 # On a standby, which the next primary is until it is promoted; or in a read-only transaction.
 READ_ONLY_TRANSACTION = "25006"
 # Serialization failure, deadlock, lock timeout.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,16 +16,17 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.pq import TransactionStatus
 
 from ops.command_lines import manage_command
+from ops.db import format_milliseconds
 from ops.exceptions import OpsError
 from ops.formatting import first_line, format_duration
-from ops.sqlstates import RETRYABLE, sqlstate
+from ops.retries import Backoff
+from ops.sql.query import fetch_all
+from ops.sqlstates import QUERY_CANCELED, RETRYABLE, sqlstate
 
 LOCK_TIMEOUT = timedelta(seconds=1)
 STATEMENT_TIMEOUT = timedelta(seconds=5)
 RETRY_FOR = timedelta(minutes=5)
 _POLL_SECONDS = 0.5
-_INITIAL_DELAY, _MAX_DELAY = 0.1, 2.0
-_QUERY_CANCELED = "57014"
 _CONNECTION_CHECK = "client_connection_check_interval"
 
 # Note [Timeouts of migrations]
@@ -62,6 +62,13 @@ SELECT indisvalid, (SELECT min(pid) FROM pg_locks WHERE relation = indrelid AND 
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 FROM pg_index WHERE indexrelid = to_regclass(%s)
 """
+_LOCK_KEY = "hashtext('ops'), hashtext('migrate')"
+_LOCK_HOLDER_SQL = """
+SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
+    AND (classid::bigint, objid::bigint) = (hashtext('ops') & x'ffffffff'::bigint,
+        hashtext('migrate') & x'ffffffff'::bigint)
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 Report = Callable[[str], object]
 
 
@@ -87,20 +94,13 @@ def migration_lock(alias: str, retry_for: timedelta, report: Report) -> Iterator
                 report(f"Process {holder} is migrating this database. Waiting for it.")
             waited = True
             Event().wait(_POLL_SECONDS)
-        yield
+        try:
+            yield
+        finally:
+            with suppress(Error):  # a pooler that was not noticed would keep the session, and the lock
+                _fetch(session, f"SELECT pg_advisory_unlock({_LOCK_KEY})")
     finally:
-        with suppress(Error):
-            _fetch(session, f"SELECT pg_advisory_unlock({_LOCK_KEY})")
         session.close()
-
-
-_LOCK_KEY = "hashtext('ops'), hashtext('migrate')"
-_LOCK_HOLDER_SQL = """
-SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
-    AND (classid::bigint, objid::bigint) = (hashtext('ops') & x'ffffffff'::bigint,
-        hashtext('migrate') & x'ffffffff'::bigint)
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
 
 
 @dataclass
@@ -133,7 +133,7 @@ class MigrationSession:
         limits = {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": STATEMENT_TIMEOUT}
         ours = {name: limit for name, limit in limits.items() if self._is_default(name)}
         for name, limit in ours.items():
-            _set(self.connection, name, f"{limit // timedelta(milliseconds=1)}ms", is_local=False)
+            _set(self.connection, name, format_milliseconds(limit), is_local=False)
         with suppress(Error):  # where the platform has it: the backend of a client that was killed ends
             _set(self.connection, _CONNECTION_CHECK, "2s", is_local=False)
         try:
@@ -166,24 +166,20 @@ class MigrationSession:
 
     def _retry(self, work: Callable[[], Any], may_retry: Callable[[], bool]) -> Any:
         """Call ``work`` again, with backoff and jitter, for ``retry_for`` while a lock makes it fail."""
-        failing_since, delay = None, _INITIAL_DELAY
+        backoff = Backoff(Event(), self.retry_for, self.connection)
         while True:
             try:
                 return work()
             except OperationalError as exc:
-                if sqlstate(exc) not in RETRYABLE or not may_retry():
+                if sqlstate(exc) not in RETRYABLE or not may_retry() or not self.retry_for:
                     raise
-                if failing_since is None and self.retry_for:
+                if backoff.failing_since is None:
                     self.report(
                         "Another session holds a lock that the migration needs."
                         f" Trying again for up to {format_duration(self.retry_for)}."
                         f" To see who holds it: {manage_command('db_stats')}"
                     )
-                failing_since = failing_since or monotonic()
-                if monotonic() - failing_since >= self.retry_for.total_seconds():
-                    raise
-            Event().wait(delay * random.uniform(0.5, 1.5))  # noqa: S311
-            delay = min(_MAX_DELAY, delay * 2)
+                backoff.wait(exc)
 
     @contextmanager
     def _explain_timeouts(self) -> Iterator[None]:
@@ -198,7 +194,7 @@ class MigrationSession:
                     f" To see who: {manage_command('db_stats')}.",
                     self._what_to_do(),
                 ) from exc
-            if sqlstate(exc) == _QUERY_CANCELED:
+            if sqlstate(exc) == QUERY_CANCELED:
                 raise MigrationBlocked(
                     f"A statement of the migration was cancelled: {first_line(exc)}."
                     f" One that locks a table may take {format_duration(STATEMENT_TIMEOUT)}."
@@ -272,9 +268,8 @@ class MigrationSession:
 
     def _index(self, name: str) -> tuple[bool | None, int | None]:
         """Return whether the index is valid, None if there is none, and the process that builds it."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(_INDEX_SQL, [name])
-            return cursor.fetchone() or (None, None)
+        [(is_valid, builder)] = fetch_all(_INDEX_SQL, name, using=self.connection) or [(None, None)]
+        return is_valid, builder
 
 
 def _then_migrate() -> str:
@@ -291,7 +286,5 @@ def _set(connection: BaseDatabaseWrapper, name: str, value: str, is_local: bool)
 
 def _fetch(connection: BaseDatabaseWrapper, query: str, *params: Any) -> Any:
     """Return the one value of the first row; None if there is no row."""
-    with connection.cursor() as cursor:
-        cursor.execute(query, params or None)
-        row = cursor.fetchone()
-    return row[0] if row else None
+    rows = fetch_all(query, *params, using=connection)
+    return rows[0][0] if rows else None

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -9,6 +7,7 @@ from django.core.management.commands import migrate
 from django.db import connections
 
 from ops.exceptions import OpsError
+from ops.management.arguments import make_argument_type
 from ops.parsing import parse_duration
 from ops.schema.safe_migrate import RETRY_FOR, MigrationSession, migration_lock
 from ops.session import direct_connection, is_pooled
@@ -24,7 +23,7 @@ class Command(migrate.Command):
         super().add_arguments(parser)
         parser.add_argument(
             "--retry-for",
-            type=_duration,
+            type=make_argument_type(parse_duration, "a duration. Type for example 5min."),
             default=RETRY_FOR,
             metavar="SPAN",
             help="How long to try again while other sessions hold locks (default: 5min); 0 tries once.",
@@ -70,10 +69,3 @@ class Command(migrate.Command):
             self.stdout.write("")
         self.is_mid_line = False
         self.stderr.write(message)
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not a duration. Type for example 5min.") from None
