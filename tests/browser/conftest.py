@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import redis
 from django.contrib.auth.models import User
@@ -15,6 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 from ops.queue.liveness import count_live_workers
 from tests.conftest import Manage
 from tests.ops.running import wait_until
+from tests.processes import kill_tree
 
 # Without a sandbox, since containers forbid one: it only visits the site under test.
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
@@ -64,6 +64,5 @@ def worker(manage: Manage, redis_server: "redis.Redis", tmp_path: Path) -> Itera
         wait_until(count_live_workers)
         yield
     finally:
-        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-            each.kill()
+        kill_tree(process.pid)
         process.wait()

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 import redis
@@ -31,6 +29,7 @@ from tests.cards.conftest import run
 from tests.cards.nasty import fill
 from tests.conftest import Manage
 from tests.ops.running import run_jobs, wait_until
+from tests.processes import kill_tree
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -133,8 +132,7 @@ def test_an_export_whose_worker_is_killed_starts_again(queue: Queue, manage: Man
         with (tmp_path / "log").open("w") as log:
             worker = manage.popen("rqworker", stdout=log, stderr=log, env={"EXPORT_ROOT": str(root)})
         wait_until(lambda: list(root.glob(".*.partial")))
-        for process in [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]:
-            process.send_signal(signal.SIGKILL)
+        kill_tree(worker.pid)
         worker.wait()
     reap()
     assert len(queue) == 0  # its heartbeat is recent

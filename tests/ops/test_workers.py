@@ -20,6 +20,7 @@ from ops.runs.creation import RunRequest, create_run
 from tests.conftest import Manage
 from tests.ops.output import mask_output
 from tests.ops.running import audited_changes, create_things, primary_keys, wait_until
+from tests.processes import kill_tree
 from tests.trials.operations import Annotate
 
 EXECUTE = ("operate", "trials_annotate", "--execute")
@@ -57,8 +58,7 @@ def worker(manage: Manage, redis_server: "redis.Redis", tmp_path: Path) -> Itera
     yield start
     for process in started:
         if process.poll() is None:
-            for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-                each.kill()
+            kill_tree(process.pid)
             process.wait()
 
 
