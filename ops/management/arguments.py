@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError, Namespace, _ArgumentGroup
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ops.health.indicators import INDICATOR_NAMES as INDICATORS
+from ops.users import os_username
 
 FILTER_SYNTAX = (
     "COLUMN__isnull=true for NULL, COLUMN__in=A,B for several values, COLUMN__contains=A for lists"
@@ -16,14 +16,6 @@ FILTER_SYNTAX = (
 _MAX_INTEGER = 2**31 - 1
 _MAX_NAME_LENGTH = 150
 _MAX_LANES = 256
-
-
-def os_username() -> str:
-    """Return the name of the OS user; ``unknown`` if the user id has no name, as in some containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def integer_between(minimum: int, maximum: int) -> Callable[[str], int]:

@@ -1,6 +1,7 @@
 from ops.models.audit import AuditLog
 from ops.models.backup import Backup
 from ops.models.claim import Claim
+from ops.models.column_change import ColumnChangeEvent, ColumnWriter
 from ops.models.export import Export, ExportState
 from ops.models.failure import Failure
 from ops.models.followup import FollowUp
@@ -12,6 +13,8 @@ __all__ = [
     "AuditLog",
     "Backup",
     "Claim",
+    "ColumnChangeEvent",
+    "ColumnWriter",
     "Export",
     "ExportState",
     "Failure",
