@@ -13,7 +13,8 @@ from django.db.migrations.operations.base import Operation
 
 from ops.column_changes import gates
 from ops.column_changes.steps import Step
-from ops.sql.dual_write import DualWrite, create_statements, drop_statements
+from ops.sql.dual_write import DualWrite
+from ops.sql.dual_write_triggers import create_statements, drop_statements
 from ops.sql.query import fetch_all
 from ops.users import os_username
 
