@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Case, Expression, F, Field, Model, Value, When
 from django.db.models.expressions import Combinable
 
@@ -73,6 +74,13 @@ class ColumnChange:
 
     def new_field(self) -> Field[Any, Any]:
         return self.model._meta.get_field(self.new)  # type: ignore[return-value]
+
+    def old_column(self) -> str:
+        """Return the old column's name; once its field has left the model, the name that Django gives it."""
+        try:
+            return str(self.old_field().column)
+        except FieldDoesNotExist:
+            return f"{self.old}_id" if self.new_field().is_relation else self.old
 
     def new_value(self) -> Expression:
         """Return ``get_new_value()`` as the new column stores it."""

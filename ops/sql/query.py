@@ -16,3 +16,12 @@ def fetch_all(
     with using.cursor() as cursor:
         cursor.execute(statement, params or None)
         return list(cursor.fetchall())
+
+
+def find_extension_schema(name: str) -> str | None:
+    """Return the schema of an extension's objects; None where this database does not have the extension."""
+    rows = fetch_all(
+        "SELECT nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = %s",
+        name,
+    )
+    return str(rows[0][0]) if rows else None

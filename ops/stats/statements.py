@@ -8,7 +8,7 @@ from datetime import timedelta
 from psycopg import sql
 
 from ops.command_lines import psql_command
-from ops.sql.query import fetch_all
+from ops.sql.query import fetch_all, find_extension_schema
 
 EXTENSION = "pg_stat_statements"
 _TOP_STATEMENTS = """
@@ -40,11 +40,8 @@ def fetch_top_statements(limit: int) -> list[Statement] | ExtensionMissing:
     missing = _check_extension()
     if missing:
         return missing
-    [(schema,)] = fetch_all(
-        "SELECT nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = %s",
-        EXTENSION,
-    )
-    statement = sql.SQL(_TOP_STATEMENTS).format(view=sql.Identifier(schema, EXTENSION)).as_string()
+    view = sql.Identifier(str(find_extension_schema(EXTENSION)), EXTENSION)
+    statement = sql.SQL(_TOP_STATEMENTS).format(view=view).as_string()
     return [
         Statement(query, calls, rows, timedelta(milliseconds=total), timedelta(milliseconds=mean))
         for query, calls, rows, total, mean in fetch_all(statement, limit)
