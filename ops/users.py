@@ -1,6 +1,11 @@
 """Who does something at the command line."""
 
 import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_performer: ContextVar[str | None] = ContextVar("performer", default=None)
 
 
 def os_username() -> str:
@@ -9,3 +14,18 @@ def os_username() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
+
+
+def current_performer() -> str:
+    """Return who does what a migration records: whom ``performing_as`` names, else the OS user."""
+    return _performer.get() or os_username()
+
+
+@contextmanager
+def performing_as(name: str) -> Iterator[None]:
+    """Let migrations of the block record this user."""
+    token = _performer.set(name)
+    try:
+        yield
+    finally:
+        _performer.reset(token)

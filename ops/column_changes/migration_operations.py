@@ -16,7 +16,7 @@ from ops.column_changes.steps import Step
 from ops.sql.dual_write import DualWrite
 from ops.sql.dual_write_triggers import create_statements, drop_statements
 from ops.sql.query import fetch_all
-from ops.users import os_username
+from ops.users import current_performer
 
 
 class _StatelessOperation(Operation):
@@ -41,7 +41,9 @@ class Gate(_StatelessOperation):
         if schema_editor.collect_sql:
             return
         connection = schema_editor.connection
-        table = connection.ops.quote_name(from_state.models[app_label, self.model_name].options["db_table"])
+        table = connection.ops.quote_name(
+            from_state.apps.get_model(app_label, self.model_name)._meta.db_table
+        )
         if fetch_all(f"SELECT 1 FROM {table} LIMIT 1", using=connection):  # noqa: S608
             gates.require_open(self.change, Step(self.step), self.wait)
 
@@ -70,7 +72,7 @@ class RecordStep(_StatelessOperation):
         events = state.apps.get_model("ops", "ColumnChangeEvent").objects.using(
             schema_editor.connection.alias
         )
-        events.create(change=self.change, step=self.step, is_back=is_back, performed_by=os_username())
+        events.create(change=self.change, step=self.step, is_back=is_back, performed_by=current_performer())
 
     def describe(self) -> str:
         return f"Record the step {self.step} of {self.change}"

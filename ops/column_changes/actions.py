@@ -1,0 +1,190 @@
+"""Decide what taking the next step means at the moment, or taking the last one back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ops.column_changes.gates import GateClosed
+from ops.column_changes.runs import find_backfill, find_revert, find_writer, is_reverted
+from ops.column_changes.status import ChangeStatus
+from ops.column_changes.step_migrations import StepMigration, list_to_take_back, target_before
+from ops.column_changes.steps import MIGRATION_STEPS, Step
+from ops.command_lines import manage_command
+from ops.exceptions import OpsError
+from ops.models import Run
+from ops.runs.next_steps import RunAction, format_run_command
+from ops.states import State
+
+
+class StepRefused(OpsError):
+    """A step cannot be taken or taken back, and waiting does not help."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that takes ``step``, or with ``is_back`` takes it back. ``kind`` is its name in JSON."""
+
+    kind: ClassVar[str]
+    status: ChangeStatus
+    step: Step
+    is_back: bool = field(default=False, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        return self.status.name
+
+
+@dataclass(frozen=True)
+class Migrate(Action):
+    """Apply the migration, or take it back. It records the step itself."""
+
+    kind = "migrate"
+    migration: StepMigration
+
+    @property
+    def target(self) -> str:
+        """What to type after ``migrate APP``."""
+        return target_before(self.migration) if self.is_back else self.migration.name
+
+
+@dataclass(frozen=True)
+class WriteMigration(Action):
+    """Write the migration of the step, which is applied later."""
+
+    kind = "write_migration"
+
+
+@dataclass(frozen=True)
+class StartRun(Action):
+    """Execute the backfill, or a revert of the run ``reverts``."""
+
+    kind = "start_run"
+    reverts: Run | None = None
+
+
+@dataclass(frozen=True)
+class ResumeRun(Action):
+    """Continue a run that was begun for the step."""
+
+    kind = "resume_run"
+    run: Run
+
+
+@dataclass(frozen=True)
+class Verify(Action):
+    """Execute the checks over the whole table."""
+
+    kind = "verify"
+
+
+@dataclass(frozen=True)
+class Record(Action):
+    """Write the log and nothing else; with ``run``, that run has done the step."""
+
+    kind = "record"
+    run: Run | None = None
+
+
+def next_action(status: ChangeStatus) -> Action:
+    """Return what takes the next step. Raises GateClosed, or StepRefused."""
+    step = status.next
+    if step is None:
+        raise StepRefused(f"{status.name} has taken all of its steps.", _show(status))
+    if status.missing:
+        raise GateClosed(
+            f"{status.name}: the step {step} has to wait. {' '.join(status.missing)}", _show(status)
+        )
+    if step in MIGRATION_STEPS:
+        return _next_migration(status, step)
+    if step == Step.BACKFILL:
+        return _next_backfill(status)
+    return Verify(status, step) if step == Step.VERIFY else Record(status, step)
+
+
+def _next_migration(status: ChangeStatus, step: Step) -> Action:
+    migration = status.migrations.get(step)
+    if migration and migration.is_applied:
+        raise StepRefused(
+            f"The migration {migration} is applied, but has not recorded the step {step}: was it faked?",
+            f"Then: {manage_command('migrate', migration.app, target_before(migration), '--fake')},"
+            f" and again: {_command(status, 'next')}",
+        )
+    if migration:
+        return Migrate(status, step, migration)
+    if step == Step.EXPAND:
+        raise StepRefused(
+            f"The migrations of {status.name} are not written yet.",
+            f"To write them: {_command(status, 'plan')}",
+        )
+    return Record(status, step) if step == Step.CONSTRAIN else WriteMigration(status, step)
+
+
+def _next_backfill(status: ChangeStatus) -> Action:
+    expanded = status.taken.get(Step.EXPAND)
+    run = find_backfill(status.change, expanded.created_at) if expanded else None
+    if run is None:
+        return StartRun(status, Step.BACKFILL)
+    _require_approved(run)
+    kind = Record if run.state == State.SUCCEEDED else ResumeRun
+    return kind(status, Step.BACKFILL, run)
+
+
+def back_action(status: ChangeStatus) -> Action:
+    """Return what takes the last step back. Raises StepRefused."""
+    step = status.current
+    if step is None:
+        raise StepRefused(f"{status.name} has not taken a step yet.", _show(status))
+    if step == Step.DROP:
+        raise StepRefused(f"The step drop cannot be taken back: the old column of {status.name} is gone.")
+    if step == Step.BACKFILL:
+        return _back_backfill(status)
+    if step == Step.EXPAND and (run := find_writer(status.change)):
+        raise StepRefused(
+            f"Run {run.pk} ({run.operation}, {run.get_state_display()}) writes the column that would go.",
+            f"Cancel it first: {format_run_command(run.pk, RunAction.CANCEL)}",
+        )
+    migration = status.migrations.get(step)
+    if migration is None:
+        if step in (Step.EXPAND, Step.RETIRE):
+            raise StepRefused(f"The migration that took the step {step} is not in this code.")
+        return Record(status, step, is_back=True)
+    _require_last(migration)
+    return Migrate(status, step, migration, is_back=True)
+
+
+def _back_backfill(status: ChangeStatus) -> Action:
+    event = status.taken.get(Step.BACKFILL)
+    run = event.run if event else None
+    if run is None or is_reverted(run):
+        return Record(status, Step.BACKFILL, run and find_revert(run), is_back=True)
+    revert = find_revert(run)
+    if revert and revert.state != State.SUCCEEDED:
+        _require_approved(revert)
+        return ResumeRun(status, Step.BACKFILL, revert, is_back=True)
+    return StartRun(status, Step.BACKFILL, run, is_back=True)
+
+
+def _require_last(migration: StepMigration) -> None:
+    """Raise StepRefused if other migrations would be taken back with it."""
+    others = [f"{each.app_label}.{each.name}" for each in list_to_take_back(migration)]
+    if others := [each for each in others if each != str(migration)]:
+        raise StepRefused(
+            f"{', '.join(others)} was applied after {migration}, and would be taken back with it.",
+            f"To take back all of it: {manage_command('migrate', migration.app, target_before(migration))}",
+        )
+
+
+def _require_approved(run: Run) -> None:
+    if run.state == State.AWAITING_APPROVAL:
+        raise StepRefused(
+            f"Run {run.pk} awaits approval.", f"To see it: {format_run_command(run.pk, RunAction.SHOW)}"
+        )
+
+
+def _command(status: ChangeStatus, verb: str) -> str:
+    return manage_command("column_change", status.name, verb)
+
+
+def _show(status: ChangeStatus) -> str:
+    return f"To see where it stands: {manage_command('column_change', status.name)}"

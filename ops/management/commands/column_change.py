@@ -1,0 +1,162 @@
+"""``manage.py column_change [NAME [plan|next|back]]``: where column changes stand, and their next steps."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
+
+from ops.column_changes import registry
+from ops.column_changes.actions import (
+    Action,
+    Migrate,
+    Record,
+    ResumeRun,
+    StartRun,
+    Verify,
+    back_action,
+    next_action,
+)
+from ops.column_changes.backfill import build_operation as build_backfill
+from ops.column_changes.status import read_status
+from ops.column_changes.taking import record, step_lock
+from ops.command_lines import manage_command
+from ops.engine.finish import verify_operation
+from ops.management.arguments import (
+    add_json_argument,
+    add_mode_arguments,
+    add_performed_by_argument,
+    get_performed_by_flags,
+)
+from ops.management.base import OpsCommand
+from ops.models import Run
+from ops.operations.revert import Revert
+from ops.operations.scope import Scope
+from ops.operations.validation import build_operation
+from ops.report import column_change as report
+from ops.report import preview as report_preview
+from ops.report.run import format_checks
+from ops.runs import lifecycle
+from ops.runs.creation import RunRequest, create_run
+from ops.runs.preview import build_preview
+from ops.session import direct_connection
+from ops.users import performing_as
+
+_VERBS = {"next": next_action, "back": back_action}
+
+
+class Command(OpsCommand):
+    help = (
+        "List the column changes; show one; write its migrations; take its next step, or the last one back."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", nargs="?", metavar="NAME", help="The change; all of them if left out.")
+        parser.add_argument(
+            "verb",
+            nargs="?",
+            choices=["plan", *_VERBS],
+            metavar="plan|next|back",
+            help="Write its migrations; take its next step; take its last step back.",
+        )
+        add_mode_arguments(parser)
+        add_performed_by_argument(parser, "log of the change")
+        add_json_argument(parser)
+
+    def handle(self, **options: Any) -> None:
+        if options["execute"] and options["verb"] not in _VERBS:
+            raise CommandError("--execute goes with next or back.", returncode=2)
+        if options["name"] is None:
+            self.list_changes(options["json"])
+            return
+        change = registry.get_change(options["name"])
+        if options["verb"] in _VERBS:
+            self.move(options["name"], options)
+        elif options["verb"] == "plan":
+            raise CommandError("This is not written yet.")
+        elif options["json"]:
+            self.write_json(report.status_document(read_status(change)))
+        else:
+            self.write_lines(report.format_status(read_status(change)))
+
+    def list_changes(self, as_json: bool) -> None:
+        changes = list(map(read_status, registry.list_changes()))
+        if as_json:
+            for status in changes:
+                self.write_json(report.status_document(status))
+        else:
+            self.write_lines(report.format_list(changes))
+
+    def move(self, name: str, options: Mapping[str, Any]) -> None:
+        change, find_action = registry.get_change(name), _VERBS[options["verb"]]
+        if not options["execute"]:
+            self.preview(find_action(read_status(change)), options)
+            return
+        with direct_connection(), step_lock(name, options["performed_by"]):
+            action = find_action(read_status(change))
+            getattr(self, f"take_by_{action.kind}")(action, options)
+            status = read_status(change)
+            if options["json"]:
+                self.write_json(report.action_document("column_change_step", action))
+            else:
+                self.write_lines(report.format_recorded(status, action))
+
+    def preview(self, action: Action, options: Mapping[str, Any]) -> None:
+        if options["json"]:
+            self.write_json(report.action_document("column_change_preview", action))
+            return
+        lines = report.format_action(action)
+        if isinstance(action, StartRun):
+            lines += ["", *report_preview.as_lines(build_preview(_run_request(action, options)), "")[:-1]]
+        flags = get_performed_by_flags(options["performed_by"])
+        command = manage_command("column_change", action.name, options["verb"], "--execute", *flags)
+        self.write_lines([*lines, "", f"Nothing was written. To execute: {command}"])
+
+    def take_by_migrate(self, action: Migrate, options: Mapping[str, Any]) -> None:
+        """Apply the migration or take it back; it records the step."""
+        verbosity = 0 if options["json"] else options["verbosity"]
+        with performing_as(options["performed_by"]):
+            call_command(
+                "migrate", action.migration.app, action.target, verbosity=verbosity, interactive=False
+            )
+
+    def take_by_start_run(self, action: StartRun, options: Mapping[str, Any]) -> None:
+        self.finish_run(action, create_run(_run_request(action, options)), options)
+
+    def take_by_resume_run(self, action: ResumeRun, options: Mapping[str, Any]) -> None:
+        lifecycle.requeue(action.run, options["performed_by"])
+        lifecycle.assign_workers(action.run, None)
+        self.finish_run(action, action.run, options)
+
+    def finish_run(self, action: Action, run: Run, options: Mapping[str, Any]) -> None:
+        """Execute the run in the foreground, and record the step with it if it succeeds."""
+        self.execute_run(run, options["json"])
+        record(action, options["performed_by"], run=run)
+
+    def take_by_verify(self, action: Verify, options: Mapping[str, Any]) -> None:
+        operation = build_operation(build_backfill(action.status.change), {}, timezone.now())
+        checks = verify_operation(operation, Scope())
+        if options["json"]:
+            self.write_json({"event": "checks", "checks": checks})
+        else:
+            self.write_lines(format_checks(checks))
+        if any(check["found"] for check in checks):
+            sys.exit(1)
+        record(action, options["performed_by"], details={"checks": checks})
+
+    def take_by_record(self, action: Record, options: Mapping[str, Any]) -> None:
+        record(action, options["performed_by"], run=action.run)
+
+    def write_json(self, document: Mapping[str, Any]) -> None:
+        self.stdout.write(json.dumps(document))
+
+
+def _run_request(action: StartRun, options: Mapping[str, Any]) -> RunRequest:
+    if action.reverts:
+        return RunRequest(Revert, options["performed_by"], params={"run": action.reverts.pk})
+    return RunRequest(build_backfill(action.status.change), options["performed_by"])
