@@ -17,6 +17,7 @@ from django.db.migrations.writer import MigrationWriter
 from ops.atomic_files import fsync_directory, write_synced
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
+from ops.sql.dual_write import DualWrite
 
 Dependency = tuple[str, str]
 # The migration that creates the log of column changes, which every migration of one writes.
@@ -80,8 +81,7 @@ def build_migration(
 
 def write_migrations(migrations: Sequence[Migration]) -> list[Path]:
     """Write the files of the migrations and return them. Raises MigrationNotWritten, and leaves none."""
-    files = {_path(migration): MigrationWriter(migration, include_header=False) for migration in migrations}
-    texts = {path: writer.as_string() for path, writer in files.items()}
+    texts = {_path(migration): _format(migration) for migration in migrations}
     written: list[Path] = []
     try:
         for path, text in texts.items():
@@ -97,6 +97,18 @@ def write_migrations(migrations: Sequence[Migration]) -> list[Path]:
         raise
     invalidate_caches()
     return written
+
+
+def _format(migration: Migration) -> str:
+    """Return the text of the file, with each part of a dual write on a line of its own."""
+    text = MigrationWriter(migration, include_header=False).as_string()
+    arguments = (each for operation in migration.operations for each in operation.deconstruct()[2].values())
+    for dual_write in (each for each in arguments if isinstance(each, DualWrite)):
+        path, _, parts = dual_write.deconstruct()
+        lines = (f"                {name}={part!r},\n" for name, part in parts.items())
+        spread = f"{path}(\n{''.join(lines)}            )"
+        text = text.replace(MigrationWriter.serialize(dual_write)[0], spread)
+    return text
 
 
 def _remove(paths: Iterable[Path]) -> None:

@@ -27,8 +27,9 @@ class DualWrite:
 
     ``to_new`` and ``to_old`` are SQL over the row, with ``{old}`` and ``{new}`` for the two columns;
     ``to_old`` is None where there is no way back. ``sources`` are the columns, other than the old one, that
-    ``to_new`` reads. ``default`` is the SQL of the old column's default. ``keeps``: a new value that has no
-    old one leaves the old column as it is; else it is refused.
+    ``to_new`` reads. ``default`` is the SQL of the old column's default; ``has_own_default`` is false where
+    it comes from the new column's. ``keeps``: a new value that has no old one leaves the old column as it
+    is; else it is refused.
     """
 
     change: str
@@ -39,6 +40,7 @@ class DualWrite:
     to_old: str | None = None
     sources: tuple[str, ...] = ()
     default: str | None = None
+    has_own_default: bool = True
     keeps: bool = False
 
     def deconstruct(self) -> tuple[str, tuple[()], dict[str, Any]]:

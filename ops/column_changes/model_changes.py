@@ -1,0 +1,158 @@
+"""What a column change adds to the migrations: the new field, nullable at first, and what constrains it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.apps import apps
+from django.core.management.commands.makemigrations import Command as MakeMigrations
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations import (
+    AddConstraint,
+    AddField,
+    AddIndex,
+    AlterField,
+    AlterUniqueTogether,
+    SeparateDatabaseAndState,
+)
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.questioner import MigrationQuestioner
+from django.db.migrations.state import ProjectState
+from django.db.models import NOT_PROVIDED, Field, ForeignKey, OneToOneField
+
+from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.migration_files import Dependency
+
+
+@dataclass
+class ModelChanges:
+    """The operations that bring the migrations to the models: those of a column change, and the others.
+
+    ``state_only`` is what the database has no part in, or not yet. ``others`` are descriptions.
+    """
+
+    add_field: AddField | None = None
+    constrain: list[Operation] = field(default_factory=list)
+    state_only: list[Operation] = field(default_factory=list)
+    dependencies: list[Dependency] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+
+class _Questioner(MigrationQuestioner):
+    def ask_not_null_alteration(self, field_name: str, model_name: str) -> Any:
+        return NOT_PROVIDED  # the backfill has filled it
+
+
+def detect_changes(change: type[ColumnChange], loader: MigrationLoader) -> ModelChanges:
+    """Compare the models with the migrations, in which the new field may be already."""
+    app_label, model_name = change.model._meta.app_label, str(change.model._meta.model_name)
+    changes, state = ModelChanges(), loader.project_state()
+    fields = state.models[app_label, model_name].fields
+    if change.new not in fields:
+        new_field = change().new_field()
+        changes.add_field = AddField(model_name, change.new, nullable_field(new_field))
+        changes.add_field.state_forwards(app_label, state)
+        changes.dependencies = _field_dependencies(new_field, loader)
+    missing = {each.name for each in change.model._meta.local_fields} - fields.keys()
+    detector = MakeMigrations.autodetector(state.clone(), ProjectState.from_apps(apps), _Questioner())
+    for app, migrations in detector.changes(graph=loader.graph).items():
+        for operation in (each for migration in migrations for each in migration.operations):
+            if app == app_label and _constrains(operation, model_name, change.new, missing):
+                _add_constraint(changes, operation, fields[change.new])
+            else:
+                changes.others.append(f"{app}: {operation.describe()}")
+    return changes
+
+
+def _constrains(operation: Operation, model_name: str, new: str, missing: set[str]) -> bool:
+    """Whether the operation constrains the new field, and no field that has no migration yet."""
+    if isinstance(operation, AlterField):
+        return operation.model_name_lower == model_name and operation.name_lower == new.lower()
+    named: Any
+    if isinstance(operation, AddConstraint) and operation.model_name_lower == model_name:
+        named = operation.constraint
+    elif isinstance(operation, AddIndex) and operation.model_name_lower == model_name:
+        named = operation.index
+    elif isinstance(operation, AlterUniqueTogether) and operation.name_lower == model_name:
+        named = operation.unique_together
+    else:
+        return False
+    return names_field(named, new) and not any(names_field(named, other) for other in missing)
+
+
+def names_field(value: Any, name: str) -> bool:
+    """Whether a constraint, an index or an expression names the field, also in raw SQL."""
+    pattern = re.compile(rf"(?<!\w){re.escape(name)}(?=__|\W|$)")
+    return any(pattern.search(text) for text in _iter_texts(value))
+
+
+def _iter_texts(value: Any) -> Iterator[str]:
+    """Yield the texts of which an object is made, but for its name and its message."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            if key not in ("name", "violation_error_message", "violation_error_code"):
+                yield from _iter_texts(part)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for part in value:
+            yield from _iter_texts(part)
+    elif hasattr(value, "deconstruct") and not isinstance(value, type):
+        yield from _iter_texts(value.deconstruct()[-2:])
+
+
+# Note [Defaults of a new column]
+# While both columns are in use, a default of the new one would look like a value in a row that names only the
+# old one, and ADD COLUMN would fill the rows that are there. So the database gets it when the old column is
+# retired, and Django's state at once: code that knows the field writes DEFAULT, which is NULL until then. Of
+# these options Django makes a default when it adds or alters a column, and updates the rows that are NULL.
+_DEFAULTS = ("default", "db_default", "blank")
+
+
+def nullable_field(final: Field[Any, Any]) -> Field[Any, Any]:
+    """Return the field as expand adds it: without a default, and without what would scan the table."""
+    kind: type[Field[Any, Any]] = ForeignKey if isinstance(final, OneToOneField) else type(final)
+    options: dict[str, Any] = {"null": True}
+    if getattr(final, "db_index", False):
+        options["db_index"] = False
+    if isinstance(final, ForeignKey):
+        options["db_constraint"] = False
+    return _field_with(final, kind, ("unique", "primary_key", *_DEFAULTS), options)
+
+
+def _field_with(
+    final: Field[Any, Any], kind: type[Field[Any, Any]], without: tuple[str, ...], options: Mapping[str, Any]
+) -> Field[Any, Any]:
+    _, _, args, kwargs = final.deconstruct()
+    kept = {name: value for name, value in kwargs.items() if name not in without}
+    return kind(*args, **{**kept, **options})
+
+
+def _add_constraint(changes: ModelChanges, operation: Operation, before: Field[Any, Any]) -> None:
+    """Add the operation, split where it sets a default: see Note [Defaults of a new column]."""
+    if not isinstance(operation, AlterField):
+        changes.constrain.append(operation)
+        return
+    plain, plain_before = (
+        _field_with(each, type(each), _DEFAULTS, {}).deconstruct()[1:] for each in (operation.field, before)
+    )
+    final = operation.field.deconstruct()[1:]
+    if plain != plain_before:
+        field = _field_with(operation.field, type(operation.field), _DEFAULTS, {})
+        changes.constrain.append(AlterField(operation.model_name, operation.name, field))
+    if plain != final:
+        changes.state_only.append(SeparateDatabaseAndState(state_operations=[operation]))
+
+
+def _field_dependencies(new_field: Field[Any, Any], loader: MigrationLoader) -> list[Dependency]:
+    """Return the migrations that have the model to which the field refers."""
+    if not isinstance(new_field, ForeignKey):
+        return []
+    if new_field.swappable_setting:
+        return [("__setting__", new_field.swappable_setting)]
+    app_label = new_field.related_model._meta.app_label
+    own = new_field.model._meta.app_label
+    return [] if app_label == own else list(loader.graph.leaf_nodes(app_label))

@@ -1,0 +1,142 @@
+"""Plan a column change: the migrations that expand and constrain, written from the models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import FieldDoesNotExist, FieldError
+from django.db import connection
+from django.db.migrations import Migration
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations.base import Operation
+from django.db.models import Field
+
+from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.migration_files import build_migration, load_migrations, write_migrations
+from ops.column_changes.migration_operations import AddDualWrite, Gate, RecordStep
+from ops.column_changes.model_changes import ModelChanges, detect_changes
+from ops.column_changes.steps import Step
+from ops.command_lines import manage_command
+from ops.exceptions import OpsError
+from ops.sql.dual_write import DualWrite, compile_dual_write, read_default
+from ops.sql.dual_write_defaults import compile_default, convert_default
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The migrations to write for a column change.
+
+    Nothing is written while there are ``obstacles``. ``notes`` are what to know before it. ``planned`` are
+    the names of the migrations that were written earlier, by step.
+    """
+
+    change: type[ColumnChange]
+    migrations: tuple[Migration, ...] = ()
+    obstacles: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    planned: dict[Step, str] | None = None
+
+
+class PlanRefused(OpsError):
+    """Something is in the way of the change; no file was written."""
+
+
+def plan(change: type[ColumnChange]) -> Plan:
+    """Plan the migrations that are not written yet. Raises PlanRefused, or MigrationNotWritten."""
+    try:
+        change().old_field()
+    except FieldDoesNotExist:
+        raise PlanRefused(
+            f"{change.name}: {change.old} has left {change.model._meta.label}, so nothing is left to plan.",
+            f"To go on: {manage_command('column_change', change.name, 'next')}",
+        ) from None
+    loader = load_migrations(change.model._meta.app_label)
+    planned = _find_planned(loader, change.name)
+    changes = detect_changes(change, loader)
+    return Plan(
+        change,
+        migrations=tuple(_build_migrations(change, loader, changes, planned)),
+        notes=tuple(_iter_notes(changes)),
+        planned={step: migration.name for step, migration in planned.items()},
+    )
+
+
+def write_plan(planned: Plan) -> list[Path]:
+    """Write the migrations of the plan, all or none. Raises PlanRefused if there are obstacles."""
+    if planned.obstacles:
+        raise PlanRefused(
+            f"{planned.change.name} cannot be planned:" + "".join(f"\n  {each}" for each in planned.obstacles)
+        )
+    return write_migrations(planned.migrations)
+
+
+def _find_planned(loader: MigrationLoader, change: str) -> dict[Step, Migration]:
+    """Return the migration that takes each step of the change, of those that are written."""
+    return {
+        Step(operation.step): migration
+        for migration in loader.disk_migrations.values()
+        for operation in migration.operations
+        if isinstance(operation, RecordStep) and operation.change == change
+    }
+
+
+def _build_migrations(
+    change: type[ColumnChange], loader: MigrationLoader, changes: ModelChanges, planned: dict[Step, Migration]
+) -> list[Migration]:
+    app_label, model_name = change.model._meta.app_label, str(change.model._meta.model_name)
+    migrations: list[Migration] = []
+
+    def add(step: Step, operations: list[Operation], dependencies: Any = ()) -> None:
+        operations.append(RecordStep(change=change.name, step=step.value))
+        after = migrations[-1] if migrations else None
+        name = f"{change.name}_{step.value}"
+        migrations.append(build_migration(loader, app_label, name, operations, dependencies, after))
+
+    rest = [*changes.constrain, *changes.state_only]
+    if Step.EXPAND not in planned:
+        expand: list[Operation] = [changes.add_field] if changes.add_field else []
+        if not changes.constrain:
+            expand, rest = expand + rest, []
+        add(Step.EXPAND, [*expand, AddDualWrite(dual_write=compile_change(change))], changes.dependencies)
+    if Step.CONSTRAIN not in planned and rest:
+        gate = Gate(change=change.name, step=Step.CONSTRAIN.value, model_name=model_name)
+        add(Step.CONSTRAIN, [gate, *rest])
+    return migrations
+
+
+def compile_change(change: type[ColumnChange]) -> DualWrite:
+    """Return the dual write of the change. Raises PlanRefused if it cannot be one."""
+    declared = change()
+    old, new = declared.old_field(), declared.new_field()
+    try:
+        dual_write = compile_dual_write(
+            change.name,
+            change.model,
+            old,
+            new,
+            declared.new_value(),
+            declared.old_value(),
+            keeps=change.unmappable == "keep",
+        )
+    except (FieldError, ValueError) as exc:
+        raise PlanRefused(f"{change.name}: its values cannot be converted by a trigger: {exc}.") from exc
+    return replace(dual_write, **_find_default(dual_write, old, new))
+
+
+def _find_default(dual_write: DualWrite, old: Field[Any, Any], new: Field[Any, Any]) -> dict[str, Any]:
+    """Return the default of the old column: its own, or else that of the new one, converted."""
+    own = read_default(connection, dual_write.table, dual_write.old) or compile_default(connection, old)
+    if own is not None:
+        return {"default": own}
+    converted = convert_default(dual_write, compile_default(connection, new))
+    return {} if converted is None else {"default": converted, "has_own_default": False}
+
+
+def _iter_notes(changes: ModelChanges) -> Any:
+    if changes.others:
+        yield (
+            f"The models have other changes, which this plan leaves out: {'; '.join(changes.others)}."
+            f" To write them afterwards: {manage_command('makemigrations')}"
+        )
