@@ -1,4 +1,4 @@
-"""Django system checks: settings that ops cannot use, and operations that cannot be run.
+"""Django system checks: settings that ops cannot use, operations that cannot be run, retired names in code.
 
 A wrong setting is an error, which stops every command. A wrong operation is a warning: it alone is refused,
 and an error would stop ``migrate`` too.
@@ -17,6 +17,8 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import import_string
 from redis.connection import parse_url
 
+from ops.column_changes.code_references import find_references, ignore_comment
+from ops.column_changes.registry import list_changes
 from ops.health.limits import HealthLimits
 from ops.operations import registry
 
@@ -157,7 +159,28 @@ def check_declarations(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def check_column_changes(**_: Any) -> list[CheckMessage]:
+    """Return ``ops.W003`` for each column change whose old field has left the model, but not the code.
+
+    Nothing is asked of the database. While the field stands in the model, code may name it.
+    """
+    retiring = [change for change in list_changes() if not change().has_old_field()]
+    return [
+        Warning(
+            f"{change.name}: {change.model.__name__} has no field {change.old} any more,"
+            f" but code may still name it:\n" + "\n".join(references),
+            hint=f"Use {change.new} instead. Where a line names another field, end it with the comment"
+            f" {ignore_comment(change)}",
+            obj=f"{change.__module__}.{change.__qualname__}",
+            id="ops.W003",
+        )
+        for change in retiring
+        if (references := find_references(change))
+    ]
+
+
 def register_checks() -> None:
     for check in (check_settings, check_database, check_export_parts):
         register(check, TAG)
     register(check_declarations, "operations")
+    register(check_column_changes, "column_changes")

@@ -17,7 +17,6 @@ from typing import Any, cast
 
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.core.exceptions import FieldDoesNotExist
 
 from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.python_references import Reference, Target, find_in_python
@@ -51,14 +50,13 @@ def find_references(change: type[ColumnChange]) -> list[str]:
 
 
 def _target(change: type[ColumnChange]) -> Target:
-    try:
-        attname = str(change().old_field().attname)
-    except FieldDoesNotExist:
-        attname = change().old_column()
+    declared = change()
+    column = declared.old_column()
+    attname = str(declared.old_field().attname) if declared.has_old_field() else column
     return Target(
         model=change.model,
         names=frozenset({change.old, attname}),
-        column=change().old_column(),
+        column=column,
         declared_by=(change.__module__, change.__name__),
     )
 

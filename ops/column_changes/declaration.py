@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
-from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Case, Expression, F, Field, Model, Value, When
 from django.db.models.expressions import Combinable
 
@@ -75,12 +74,15 @@ class ColumnChange:
     def new_field(self) -> Field[Any, Any]:
         return self.model._meta.get_field(self.new)  # type: ignore[return-value]
 
+    def has_old_field(self) -> bool:
+        """Whether the old field still stands in the model."""
+        return any(field.name == self.old for field in self.model._meta.get_fields())
+
     def old_column(self) -> str:
         """Return the old column's name; once its field has left the model, the name that Django gives it."""
-        try:
+        if self.has_old_field():
             return str(self.old_field().column)
-        except FieldDoesNotExist:
-            return f"{self.old}_id" if self.new_field().is_relation else self.old
+        return f"{self.old}_id" if self.new_field().is_relation else self.old
 
     def new_value(self) -> Expression:
         """Return ``get_new_value()`` as the new column stores it."""
