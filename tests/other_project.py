@@ -32,7 +32,7 @@ def write_project(root: Path, database: Mapping[str, object], files: Mapping[str
         **files,
     }
     for name, text in project.items():
-        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(textwrap.dedent(text))
     return root
 

@@ -23,6 +23,10 @@ _LABELS = {
     "description", "empty_value_display", "error_messages", "help", "help_text", "label", "short_description",
     "verbose_name", "verbose_name_plural",
 }  # fmt: skip
+# Of an ordering and of an admin's search_fields.
+_PREFIXES = "+?^=@-"
+# What of Django takes lookups as keywords; the keywords of its other functions and classes are their own.
+_TAKES_LOOKUPS = {"Q", "When", "get_list_or_404", "get_object_or_404"}
 # Functions and methods that take SQL.
 _TAKES_SQL = {"RawSQL", "RunSQL", "SQL", "copy", "execute", "executemany", "extra", "fetch_all", "raw"}
 # In small letters a statement has to begin with what no sentence begins with.
@@ -61,7 +65,7 @@ class Target:
 
     def is_named_by(self, lookup: str, model: AnyModel | None) -> bool:
         """Whether a lookup, as ``-card__rarity__in``, names the field, or could if its model is unknown."""
-        parts = lookup.lstrip("-+?").split("__")
+        parts = lookup.lstrip(_PREFIXES).split("__")
         if not self.names & {*parts}:
             return False
         for part in parts:
@@ -117,6 +121,7 @@ class _Finder(ast.NodeVisitor):
         self._target = target
         self._family = _family_names(target.model)
         self._parameters = _parameters_by_name(tree)
+        self._of_django = _list_imports_of_django(tree)
         self._place = _Place()
 
     @contextmanager
@@ -194,12 +199,11 @@ class _Finder(ast.NodeVisitor):
         if model is None and (callee[:1].isupper() or self._place.in_class_body) and callee != "OuterRef":
             model = self._place.model
         in_sql = self._place.in_sql or callee in _TAKES_SQL
-        parameters = self._parameters_of(node.func)
         with self._at(replace(self._place, model=model, in_sql=in_sql)):
             self._visit_all(node.args)
             for keyword in node.keywords:
                 name = keyword.arg
-                if name and name not in parameters and self._target.is_named_by(name, model):
+                if name and not self._is_parameter(node.func, name) and self._target.is_named_by(name, model):
                     self._add(keyword, name)
                 if name not in _LABELS or not isinstance(keyword.value, ast.Constant | ast.JoinedStr):
                     self.visit(keyword.value)
@@ -210,11 +214,18 @@ class _Finder(ast.NodeVisitor):
         given = {self.types.get_model(value.id) for value in values if isinstance(value, ast.Name)} - {None}
         return given.pop() if len(given) == 1 else None
 
-    def _parameters_of(self, function: ast.expr) -> set[str]:
+    def _is_parameter(self, function: ast.expr, name: str) -> bool:
+        """Whether the keyword is known to be a parameter of the function's own, and no field."""
         match function:
-            case ast.Name(id=name) | ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
-                return self._parameters.get(name, set())
-        return set()
+            case ast.Name(id=callee) | ast.Attribute(value=ast.Name(id="self" | "cls"), attr=callee):
+                if name in self._parameters.get(callee, ()):
+                    return True
+            case ast.Attribute(attr=callee):
+                pass
+            case _:
+                return False
+        root = function.value if isinstance(function, ast.Attribute) else function
+        return isinstance(root, ast.Name) and root.id in self._of_django and callee not in _TAKES_LOOKUPS
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         self.visit(node.value)
@@ -239,7 +250,7 @@ class _Finder(ast.NodeVisitor):
                 self.visit(part)
 
     def _check_text(self, node: ast.expr, text: str) -> None:
-        if re.fullmatch(r"[-+?]?\w+", text):
+        if re.fullmatch(rf"[{_PREFIXES}]?\w+", text):
             if self._target.is_named_by(text, self._place.model):
                 self._add(node, text)
         elif self._target.word.search(text) and (self._place.in_sql or _LOOKS_LIKE_SQL.search(text)):
@@ -256,6 +267,16 @@ def _family_names(model: AnyModel) -> set[str]:
     for each in below:
         below += each.__subclasses__()
     return {each.__name__ for each in (*model.__mro__, *below)}
+
+
+def _list_imports_of_django(tree: ast.Module) -> set[str]:
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    return {
+        alias.asname or alias.name
+        for node in imports
+        for alias in node.names
+        if (node.module or "").partition(".")[0] == "django"
+    }
 
 
 def _parameters_by_name(tree: ast.Module) -> dict[str, set[str]]:
