@@ -12,7 +12,6 @@ from cards.constraints import (
     regex_check,
     unique_constraint,
 )
-from cards.triggers import rarity_triggers
 
 
 class Card(models.Model):
@@ -23,8 +22,10 @@ class Card(models.Model):
     description = models.TextField(blank=True, db_default="")
     image = models.CharField(max_length=1000, blank=True, db_default="", help_text="Storage name, or URL.")
     thumbnail = models.CharField(max_length=255, blank=True, db_default="", help_text="Storage name.")
-    rarity = models.CharField(max_length=32, default="common", db_default="common")
-    rarity_v2 = models.CharField(max_length=64, null=True, blank=True)
+    # Defaults of the database only, so that an INSERT leaves out what is not given, and the triggers of the
+    # column change fill it from the other column. They hold the default of rarity.
+    rarity = models.CharField(max_length=32, db_default="common")
+    rarity_v2 = models.CharField(max_length=64, null=True, blank=True, db_default=None)
     pack_id = models.CharField(max_length=128)
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True, db_default=[])
     metadata = models.JSONField(default=dict, blank=True, db_default={})
@@ -47,7 +48,6 @@ class Card(models.Model):
             json_object_check("metadata", name="cards_metadata_object"),
         ]
         indexes = [models.Index(fields=["pack_id", "rarity"], name="idx_cards_pack_rarity")]
-        triggers = rarity_triggers
 
     def __str__(self) -> str:
         return self.title

@@ -6,44 +6,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django import forms
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from cards.models import Card, PresentationRule
 from cards.thumbnails.badges import BADGES
 from cards.thumbnails.stale import DRAWING_VERSION, stale_cards
+from ops.column_changes import ColumnChange, register_change
+from ops.column_changes.backfill import build_checks
 from ops.command_lines import manage_command
 from ops.models import Run
 from ops.operations import Check, Operation, register
 
 
-def rarity_v2_checks() -> list[Check]:
-    """The two checks of the migrations guide."""
-    return [
-        Check("cards without rarity_v2", Card.objects.filter(rarity_v2__isnull=True)),
-        Check(
-            "cards whose rarity_v2 differs from rarity",
-            Card.objects.filter(rarity_v2__isnull=False).exclude(rarity=F("rarity_v2")),
-        ),
-    ]
+@register_change
+class RarityV2(ColumnChange):
+    """Widen rarity from 32 to 64 characters."""
 
-
-@register
-class BackfillRarityV2(Operation):
-    """Copy rarity into rarity_v2 where it is missing."""
-
-    name = "backfill_rarity_v2"
+    name = "rarity_v2"
     model = Card
+    old = "rarity"
+    new = "rarity_v2"
     group_by = "rarity"
     display_field = "card_id"
-
-    def get_queryset(self) -> QuerySet[Card]:
-        return Card.objects.filter(rarity_v2__isnull=True)
-
-    def get_changes(self) -> Mapping[str, Any]:
-        return {"rarity_v2": F("rarity")}
-
-    def get_checks(self) -> Iterable[Check]:
-        return rarity_v2_checks()
 
 
 def rarity_choices() -> list[tuple[str, str]]:
@@ -114,7 +98,7 @@ class BulkPromote(Operation):
         return {"rarity": self.params["to_rarity"], "rarity_v2": self.params["to_rarity"]}
 
     def get_checks(self) -> Iterable[Check]:
-        return rarity_v2_checks()[1:]
+        return build_checks(RarityV2)[1:]
 
 
 @register

@@ -14,7 +14,6 @@ from cards.packs.errors import MAX_REPORTED_ROWS, BadRows, InvalidPack
 from cards.packs.loading import EXPLICIT_RARITY_V2, check_rows, fill_staging, raise_for_bad_rows, stage_rows
 from cards.packs.row_schema import RowSchema
 from cards.thumbnails.stale import request_stale_rendering
-from cards.triggers import ignore_rarity_triggers
 from ops import bulk_load
 from ops.bulk_load import LoadCounts, LoadPreview
 from ops.db import read_only_snapshot
@@ -25,6 +24,7 @@ from ops.formatting import escape_control_chars, quote_truncated
 from ops.models import AuditLog
 from ops.report.status import StatusCallback
 from ops.sql.changes import AuditContext
+from ops.sql.dual_write import dual_writes_off
 from ops.sql.remap import (
     ORIGINAL_KEY,
     AuditImport,
@@ -124,7 +124,7 @@ def _copy_into_empty(staged: StagedExport) -> dict[str, LoadCounts]:
     """Load into empty tables: rows keep their timestamps and, from KYNDO, their ids."""
     origin = ORIGINAL_KEY if staged.export.is_ours else None
     counts = {}
-    with ignore_rarity_triggers(), transaction.atomic():
+    with dual_writes_off(), transaction.atomic():
         for part, upsert in staged.upserts.items():
             if upsert is staged.assets:
                 staged.link_assets()
@@ -149,7 +149,7 @@ def _merge_into_existing(staged: StagedExport, performed_by: str) -> dict[str, L
         )
         explicit = EXPLICIT_RARITY_V2 if upsert is staged.cards else None
         counts[part] = bulk_load.upsert_in_transaction(
-            upsert, audit_context, insert_context=ignore_rarity_triggers, update_context=explicit
+            upsert, audit_context, insert_context=dual_writes_off, update_context=explicit
         )
     counts["audit_logs"] = _audit_log_counts(staged, staged.audit_import.insert())
     request_stale_rendering(performed_by)

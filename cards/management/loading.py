@@ -16,7 +16,6 @@ from cards.packs.loading import EXPLICIT_RARITY_V2, stage_rows
 from cards.packs.row_schema import RowSchema
 from cards.packs.source import Source, file_sha256, open_source
 from cards.thumbnails.stale import request_stale_rendering
-from cards.triggers import ignore_rarity_triggers
 from ops import bulk_load
 from ops.command_lines import manage_command
 from ops.formatting import escape_control_chars
@@ -29,6 +28,7 @@ from ops.management.arguments import (
 from ops.management.base import OpsCommand
 from ops.report.status import status_line
 from ops.sql.changes import AuditContext
+from ops.sql.dual_write import dual_writes_off
 from ops.sql.upsert import Upsert
 
 
@@ -109,5 +109,5 @@ def add_without_rarity_v2_flag(parser: CommandParser) -> None:
 
 
 def insert_context(without_rarity_v2: bool | None) -> bulk_load.ContextFactory:
-    """Return the context of inserts, in which the rarity triggers are ignored if the flag is set."""
-    return ignore_rarity_triggers if without_rarity_v2 else nullcontext
+    """Return the context of inserts, in which dual writes are off if the flag is set."""
+    return dual_writes_off if without_rarity_v2 else nullcontext

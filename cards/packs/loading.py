@@ -12,17 +12,17 @@ from cards.packs.progress import iter_with_progress
 from cards.packs.reasons import fault_reasons
 from cards.packs.row_schema import METADATA, Row, RowReader, RowSchema
 from cards.packs.source import Source
-from cards.triggers import ignore_rarity_triggers
 from ops.bulk_load import UpdateContext
 from ops.formatting import to_camel_case, truncate
 from ops.report.status import StatusCallback
+from ops.sql.dual_write import dual_writes_off
 from ops.sql.staging import RejectedRow, StagingTable
 from ops.sql.upsert import Upsert
 from ops.sql.violations import ViolationFinder
 
 _MAX_REASON_LENGTH = 300
-# If a pack gives both rarities, the triggers must not copy one over the other.
-EXPLICIT_RARITY_V2 = UpdateContext("rarity_v2", ignore_rarity_triggers)
+# If a pack gives both rarities, dual writes must not copy one over the other.
+EXPLICIT_RARITY_V2 = UpdateContext("rarity_v2", dual_writes_off)
 
 
 @contextmanager

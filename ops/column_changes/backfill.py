@@ -38,7 +38,8 @@ def build_operation(change: type[ColumnChange]) -> type[Operation]:
         def get_checks(self) -> Iterable[Check]:
             return build_checks(change)
 
-    Backfill.__doc__ = f"Fill {change.new} from {change.old} where it is missing."
+    verb = "Copy {} into {}" if isinstance(declared.get_new_value(), F) else "Convert {} to {}"
+    Backfill.__doc__ = f"{verb.format(change.old, change.new)} where it is missing."
     Backfill.__qualname__ = Backfill.__name__ = f"{change.__name__}Backfill"
     Backfill.__module__ = change.__module__
     return Backfill

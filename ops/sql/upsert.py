@@ -12,6 +12,7 @@ from psycopg import sql
 
 from ops.models import AuditLog
 from ops.sql.changes import AuditContext, ColumnChange, build_changes_json
+from ops.sql.column_defaults import ColumnDefaults
 from ops.sql.compile import auto_now_assignments, format_assignment, identifier
 from ops.sql.staging import POSITION_COLUMN, StagingTable, column_identifier
 
@@ -112,7 +113,7 @@ class Upsert:
         """Insert and audit the rows that the table lacks; return how many. Needs a transaction."""
         if not self.staging.row_count:  # no row gives a column, and an INSERT needs one at least
             return 0
-        given = self.staging.given_fields
+        fields = self._inserted_fields
         return self._write_with_audit(
             "INSERT INTO {table} ({columns}) SELECT {values} FROM {staged} AS staged WHERE NOT EXISTS"
             " (SELECT FROM {table} AS target WHERE target.{key} = staged.{key}) ORDER BY {position}"
@@ -122,8 +123,8 @@ class Upsert:
                 ColumnChange(f, None, column_identifier(f), self._is_audited_sql(f))
                 for f in self._audited_fields
             ),
-            columns=_comma_separated(column_identifier(f) for f in given),
-            values=_comma_separated(self._insert_value(f) for f in given),
+            columns=_comma_separated(column_identifier(f) for f in fields),
+            values=_comma_separated(self._insert_value(f) for f in fields),
         )
 
     def update(self, context: AuditContext, *, only_given: str = "", only_missing: str = "") -> int:
@@ -162,8 +163,8 @@ class Upsert:
         """Insert all staged rows, unaudited; return how many. ``key_column`` has keys to keep."""
         if not self.staging.row_count:
             return 0
-        given = self.staging.given_fields
-        columns, values = [column_identifier(f) for f in given], [self._insert_value(f) for f in given]
+        fields = self._inserted_fields
+        columns, values = [column_identifier(f) for f in fields], [self._insert_value(f) for f in fields]
         if key_column:
             columns.append(self._identifiers["pk"])
             values.append(sql.SQL("{}::bigint").format(identifier("staged", key_column)))
@@ -246,29 +247,25 @@ class Upsert:
             return sql.SQL("(target.{0} || COALESCE(staged.{0}, '{{}}'))").format(column_identifier(field))
         return sql.SQL("COALESCE(staged.{0}, target.{0})").format(column_identifier(field))
 
+    @property
+    def _inserted_fields(self) -> list[models.Field[Any, Any]]:
+        given = self.staging.given_fields
+        return [f for f in self.staging.fields if f in given or self._defaults.is_in_trigger(f)]
+
     def _insert_value(self, field: models.Field[Any, Any]) -> sql.Composable:
         return sql.SQL("COALESCE(staged.{}, {})").format(
-            column_identifier(field), self._column_default(field)
+            column_identifier(field), self._defaults.inserted_value(field)
         )
 
     def _is_audited_sql(self, field: models.Field[Any, Any]) -> sql.Composable:
         """Whether the audit row of a new row has the column: it was given, or a trigger has written it."""
         if field in self.staging.given_fields:
             return sql.SQL("TRUE")
-        return _is_distinct_sql(column_identifier(field), self._column_default(field))
-
-    def _column_default(self, field: models.Field[Any, Any]) -> sql.Composable:
-        return sql.SQL(self._column_defaults.get(field.column, "NULL").replace("%", "%%"))  # type: ignore[arg-type]
+        return _is_distinct_sql(column_identifier(field), self._defaults.value(field))
 
     @cached_property
-    def _column_defaults(self) -> dict[str, str]:
-        return dict(
-            self._fetch_rows(
-                "SELECT attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute"
-                " ON attrelid = adrelid AND attnum = adnum WHERE adrelid = %s::regclass",
-                [connection.ops.quote_name(self.staging.model._meta.db_table)],
-            )
-        )
+    def _defaults(self) -> ColumnDefaults:
+        return ColumnDefaults(self.staging.model)
 
 
 def _old_alias(field: models.Field[Any, Any]) -> sql.Composable:

@@ -7,8 +7,8 @@ from typing import Any
 from django.db import connection
 
 from cards.models import Asset, Card, PresentationRule
-from cards.triggers import ignore_rarity_triggers
 from ops.models import AuditLog
+from ops.sql.dual_write import dual_writes_off
 
 # Quotes, backslashes, the line ends of every system, emoji, a line separator, what COPY and CSV take for
 # their own, and all control characters but NUL.
@@ -30,7 +30,7 @@ def fill() -> None:
         PresentationRule.objects.create(
             rarity=rarity, frame_color="#CCCCCC", sort_order=order, badge_icon=text[:64], metadata=document
         )
-    with ignore_rarity_triggers():
+    with dual_writes_off():
         for number, (rarity, both) in enumerate(
             [("common", "\\rare\\"), ("\\rare\\", None), ("common", "common")]
         ):

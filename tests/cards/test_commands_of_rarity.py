@@ -7,9 +7,9 @@ import pytest
 
 from cards.models import Card, PresentationRule
 from cards.operations import BulkPromote
-from cards.triggers import ignore_rarity_triggers
 from ops.models import AuditLog, Run
 from ops.runs.creation import RunRequest, create_run
+from ops.sql.dual_write import dual_writes_off
 from tests.conftest import Manage
 from tests.ops.output import assert_output
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("rules")
 
 def cards(rarities: str, **values: Any) -> None:
     """Cards as the old backend left them, one for each word."""
-    with ignore_rarity_triggers():
+    with dual_writes_off():
         Card.objects.bulk_create(
             Card(card_id=f"card-{n}", title=f"Card {n}", rarity=rarity, pack_id="aves", **values)
             for n, rarity in enumerate(rarities.split(), start=1)

@@ -15,6 +15,8 @@ from tests.cards.rarities import inserted, updated
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+EARLIER = ["0006_asset_checksum_unknown", "0007_split_keep_rarity_equal"]
+
 
 @pytest.fixture
 def migrate() -> Iterator[Any]:
@@ -65,17 +67,20 @@ def test_the_index_of_packs_and_rarities_is_valid_and_rarity_v2_has_none() -> No
     assert not any("rarity_v2" in definition for definition in definitions.values())
 
 
-def test_the_two_triggers_do_the_same_as_the_old_one(migrate: Any) -> None:
-    now = inserted(), updated()
-    migrate("0006_asset_checksum_unknown")
-    assert (inserted(), updated()) == now
+@pytest.mark.parametrize("name", EARLIER)
+def test_the_triggers_do_the_same_as_the_older_ones(migrate: Any, name: str) -> None:
+    now, updates = inserted(), updated()
+    migrate(name)
+    assert updated() == updates
+    before = inserted()
+    assert {given for given in now if now[given] != before[given]} == {given for given in now if not given[0]}
 
 
-@pytest.mark.parametrize("name", ["0006_asset_checksum_unknown", "0002_card_rarity_v2"])
+@pytest.mark.parametrize("name", [*EARLIER, "0002_card_rarity_v2"])
 def test_migrating_back_leaves_no_function_of_a_trigger_behind(migrate: Any, name: str) -> None:
     migrate(name)
     assert detect_drift(read_migration_status()) == []
-    migrate("0007_split_keep_rarity_equal")
+    migrate("0008_rarity_v2_expand")
     assert detect_drift(read_migration_status()) == []
 
 

@@ -3,10 +3,11 @@
 import pytest
 
 from cards.models import Card
-from cards.operations import BackfillRarityV2, BulkPromote
-from cards.triggers import ignore_rarity_triggers
+from cards.operations import BulkPromote
 from ops.exceptions import InvalidParams
+from ops.operations import registry
 from ops.runs import lifecycle
+from ops.sql.dual_write import dual_writes_off
 from tests.ops.running import audited_changes, execute_operation, execute_run
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rules")]
@@ -17,11 +18,11 @@ def make(card_id: str, rarity: str, **values: object) -> Card:
 
 
 def test_a_backfill_fills_what_is_missing_and_nothing_else() -> None:
-    with ignore_rarity_triggers():
+    with dual_writes_off():
         old = [make("a", "common"), make("b", "epic")]
         make("c", "rare", rarity_v2="epic")
     make("d", "rare")
-    run = execute_operation(BackfillRarityV2)
+    run = execute_operation(registry.get_operation("backfill_rarity_v2"))
     assert audited_changes(run) == {
         str(old[0].pk): {"rarity_v2": {"old": None, "new": "common"}},
         str(old[1].pk): {"rarity_v2": {"old": None, "new": "epic"}},
@@ -34,9 +35,9 @@ def test_a_backfill_fills_what_is_missing_and_nothing_else() -> None:
 
 
 def test_a_backfill_that_was_refused_by_its_checks_can_go_on_once_mended() -> None:
-    with ignore_rarity_triggers():
+    with dual_writes_off():
         make("c", "rare", rarity_v2="epic")
-    run = execute_operation(BackfillRarityV2)
+    run = execute_operation(registry.get_operation("backfill_rarity_v2"))
     assert run.state == "verification_failed"
     Card.objects.update(rarity="epic", rarity_v2="epic")
     lifecycle.requeue(run)
@@ -60,7 +61,7 @@ def test_a_promotion_sets_and_audits_both_columns() -> None:
 
 
 def test_a_promotion_of_a_card_without_rarity_v2_fills_it() -> None:
-    with ignore_rarity_triggers():
+    with dual_writes_off():
         card = make("a", "common")
     run = execute_operation(BulkPromote, params={"from_rarity": "common", "to_rarity": "rare"})
     assert audited_changes(run)[str(card.pk)]["rarity_v2"] == {"old": None, "new": "rare"}

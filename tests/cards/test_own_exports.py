@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cards.models import Card, PresentationRule
-from cards.triggers import ignore_rarity_triggers
 from ops.models import AuditLog
+from ops.sql.dual_write import dual_writes_off
 from tests.cards.conftest import card, load, refusal, run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
@@ -36,7 +36,7 @@ def test_an_export_of_migrated_node_data_is_loaded_as_a_pack(node: Path, tmp_pat
 
 def test_an_export_is_loaded_into_another_catalogue_without_its_keys(tmp_path: Path) -> None:
     run("load_rules", "--execute")
-    with ignore_rarity_triggers():
+    with dual_writes_off():
         Card.objects.create(
             card_id="c", title="C", pack_id="p", rarity="rare", rarity_v2="epic", metadata={"a": 1}
         )

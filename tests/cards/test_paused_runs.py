@@ -13,10 +13,10 @@ from django.db import connection
 from psycopg import sql
 
 from cards.models import Card
-from cards.triggers import ignore_rarity_triggers
 from ops.models import AuditLog, Run
 from ops.runs import lifecycle
 from ops.runs.rebuild import rebuild_operation
+from ops.sql.dual_write import dual_writes_off
 from tests.ops.running import execute_run
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent / "paused"
 
 def restore(case: str) -> Run:
     """Put the rows of the case into the tables, and return its paused run, which is the newest one."""
-    with ignore_rarity_triggers(), connection.cursor() as cursor:
+    with dual_writes_off(), connection.cursor() as cursor:
         for table, rows in json.loads((FOLDER / f"{case}.json").read_text()).items():
             for row in rows:
                 names = sql.SQL(", ").join(map(sql.Identifier, row))

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from cards.models import Card
-from cards.triggers import ignore_rarity_triggers
+from ops.sql.dual_write import dual_writes_off
 from tests.cards.rarities import (
     CHANGES,
     PAIRS,
@@ -97,8 +97,8 @@ CASES = {
 
 
 def stored(rarity: str, rarity_v2: str | None) -> Card:
-    """Create a card with these two values, with the triggers ignored."""
-    with ignore_rarity_triggers():
+    """Create a card with these two values, with dual writes off."""
+    with dual_writes_off():
         card = Card.objects.create(card_id="c", title="C", pack_id="p", rarity=rarity, rarity_v2=rarity_v2)
     return Card.objects.get(pk=card.pk)
 
@@ -131,13 +131,13 @@ def test_the_null_of_an_upserted_row_is_filled_before_it_conflicts() -> None:
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_triggers_can_be_ignored_for_every_kind_of_write(write: Write) -> None:
+def test_dual_writes_can_be_off_for_every_kind_of_write(write: Write) -> None:
     card = stored("common", "common")
-    with ignore_rarity_triggers():
+    with dual_writes_off():
         write(card, {"rarity": "rare"})
     assert rarities(card) == ("rare", "common")
     write(card, {"rarity": "epic"})
-    assert rarities(card) == ("epic", "epic"), "the triggers are back"
+    assert rarities(card) == ("epic", "epic"), "dual writes are on again"
 
 
 INSERTS = {
@@ -178,7 +178,7 @@ def test_every_insert_gives_the_expected_pair() -> None:
     assert inserted() == {new: after_insert(new) for new in PAIRS}
 
 
-def test_with_triggers_ignored_all_values_are_stored_as_written() -> None:
-    with ignore_rarity_triggers():
+def test_with_dual_writes_off_all_values_are_stored_as_written() -> None:
+    with dual_writes_off():
         assert inserted() == {new: new for new in PAIRS}
         assert updated() == {(old, new): new for old, new in CHANGES}

@@ -1,0 +1,54 @@
+"""The defaults of a table's columns, as SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+from django.db.models import Field, Model
+from django.db.models.sql import Query
+from psycopg import ClientCursor, sql
+
+from ops.sql.dual_write import OFF_SETTING
+
+
+class ColumnDefaults:
+    """The defaults of the model's columns.
+
+    The default of the old column of a dual write is in a trigger, which fills the column from the new one
+    first. Such a column has none in the table, and ``db_default`` in the model.
+    """
+
+    def __init__(self, model: type[Model]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute"
+                " ON attrelid = adrelid AND attnum = adnum WHERE adrelid = %s::regclass",
+                [connection.ops.quote_name(model._meta.db_table)],
+            )
+            self._stored = dict(cursor.fetchall())
+
+    def value(self, field: Field[Any, Any]) -> sql.Composable:
+        """Return the value of a column that an INSERT leaves out, if nothing else fills it."""
+        text = self._stored.get(field.column) or _compile_model_default(field)
+        return sql.SQL(text.replace("%", "%%"))
+
+    def is_in_trigger(self, field: Field[Any, Any]) -> bool:
+        return field.has_db_default() and field.column not in self._stored
+
+    def inserted_value(self, field: Field[Any, Any]) -> sql.Composable:
+        """Return what an INSERT gives for the column: NULL where a trigger is to fill it."""
+        value = self.value(field)
+        if not self.is_in_trigger(field):
+            return value
+        return sql.SQL("CASE current_setting({}, true) WHEN 'off' THEN {} END").format(
+            sql.Literal(OFF_SETTING), value
+        )
+
+
+def _compile_model_default(field: Field[Any, Any]) -> str:
+    if not field.has_db_default():
+        return "NULL"
+    compiler = Query(field.model).get_compiler(connection=connection)
+    text, params = compiler.compile(field._db_default_expression)  # type: ignore[attr-defined]
+    return ClientCursor(connection.connection).mogrify(text, params)
