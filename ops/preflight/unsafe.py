@@ -12,6 +12,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.special import SeparateDatabaseAndState
 from django.db.migrations.state import ProjectState
 
+from ops.column_changes.migration_operations import AddDualWrite
 from ops.formatting import first_line
 from ops.preflight.finding import Severity
 from ops.preflight.rules import LINT_RULES
@@ -70,7 +71,7 @@ def lint_migration(migration: Migration, before: ProjectState) -> list[UnsafeSte
     """Find the unsafe steps of the migration, applied to this state. Raises LinterUnavailable."""
     steps = list(_lint_operations(migration))
     try:
-        steps += _lint_statements(collect_statements(migration, before), migration.atomic)
+        steps += _lint_statements(_collect_linted_statements(migration, before), migration.atomic)
     except DatabaseError as exc:
         steps.append(_explain_sql_error(exc))
     return list(dict.fromkeys(steps))
@@ -88,6 +89,20 @@ def collect_statements(migration: Migration, before: ProjectState) -> list[State
             description = sql.removeprefix("-- ")
         line += sql.count("\n") + 1
     return statements
+
+
+def _collect_linted_statements(migration: Migration, before: ProjectState) -> list[Statement]:
+    """Collect the statements, without the DROP DEFAULT of a dual write: its trigger takes the default."""
+    dual_writes = {
+        operation.describe()
+        for operation in _flatten_operations(migration.operations)
+        if isinstance(operation, AddDualWrite)
+    }
+    return [
+        statement
+        for statement in collect_statements(migration, before)
+        if not (statement.description in dual_writes and statement.sql.endswith(" DROP DEFAULT;"))
+    ]
 
 
 def _lint_operations(migration: Migration) -> Iterator[UnsafeStep]:

@@ -24,8 +24,10 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.models.functions import Now
 
+from ops.column_changes.migration_operations import AddDualWrite
 from ops.preflight import unsafe
 from ops.preflight.unsafe import lint_migration
+from ops.sql.dual_write import DualWrite
 from tests.ops.running import create_things
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +102,7 @@ def test_what_is_quick_on_any_table_is_not_reported() -> None:
             [("id", models.BigAutoField(primary_key=True)), ("score", models.IntegerField(db_index=True))],
             {"constraints": [models.UniqueConstraint(fields=["score"], name="trials_other")]},
         ),
+        AddDualWrite(DualWrite("score", "trials_thing", "score", "rank", "{old}", "{new}", default="1")),
         RunSQL("CREATE FUNCTION twice(x int) RETURNS int LANGUAGE sql AS $$ SELECT x * 2; $$", ""),
     ]
     assert lint(*harmless) == []
