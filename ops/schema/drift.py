@@ -25,6 +25,8 @@ _ARRAY_CAST = re.compile(r"\((ARRAY\[[^]]*\])\)::text\[\]")
 _SCHEMA_QUALIFIER = re.compile(
     r'(?s)\A(CREATE .*?\b(?:ON|ON ONLY|FUNCTION|PROCEDURE|STATISTICS|TO) )(?:"(?:[^"]|"")+"|\w+)\.'
 )
+# The function of a dual write calls it where it was when that was made: tables may be moved since.
+_RECORDER_SCHEMA = re.compile(r'"(?:[^"]|"")+"\.(?="ops_record_column_writer"\()')
 _ELEMENT_CAST = re.compile(r"\(('(?:[^']|'')*'::character varying)\)::text")
 
 
@@ -121,10 +123,10 @@ def create_unmigrated_tables(status: MigrationStatus, alias: str) -> None:
 
 
 def _normalize_definition(definition: str | None) -> str | None:
-    """Remove the schema name, and the casts of a list in a CHECK, which change when a dump is restored."""
+    """Remove the schema names, and the casts of a list in a CHECK, which change when a dump is restored."""
     if definition is None:
         return None
-    unqualified = _SCHEMA_QUALIFIER.sub(r"\1", definition, count=1)
+    unqualified = _RECORDER_SCHEMA.sub("", _SCHEMA_QUALIFIER.sub(r"\1", definition, count=1))
     return _ELEMENT_CAST.sub(r"\1", _ARRAY_CAST.sub(r"\1", unqualified))
 
 
