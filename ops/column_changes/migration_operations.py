@@ -26,9 +26,10 @@ from ops.column_changes.steps import Step
 from ops.sql.column_followers import grant_statements
 from ops.sql.column_names import retired_name
 from ops.sql.dual_write import DualWrite
+from ops.sql.dual_write_defaults import compile_default
 from ops.sql.dual_write_triggers import create_statements, drop_statements
 from ops.sql.query import fetch_all
-from ops.sql.retired_column import RetireMove, drop_column_statements, not_null_statement
+from ops.sql.retired_column import RetireMove, alter_column_statement, drop_column_statements
 from ops.users import current_performer
 
 
@@ -198,14 +199,25 @@ class RetireColumn(Operation):
         if not schema_editor.collect_sql:
             require_free_name(schema_editor, self.dual_write.table, self.retired)
             (require_no_dependents if self.swap else require_not_published)(schema_editor, self.dual_write)
-        self._execute(schema_editor, self._move(before), self._not_null(schema_editor, before, "DROP"))
+        last = self._set_not_null(before, "DROP NOT NULL")
+        if default := self._new_default(app_label, schema_editor, to_state):
+            last.append(self._alter(self.retired_dual_write.new, f"SET DEFAULT {default}"))
+        self._execute(schema_editor, self._move(before), last)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         before = to_state.models[app_label, self.model_name.lower()]
-        restored = self._not_null(schema_editor, before, "SET")
-        if restored and not schema_editor.collect_sql:
+        last = self._set_not_null(before, "SET NOT NULL")
+        if last and not schema_editor.collect_sql:
             require_old_values(schema_editor, self.retired_dual_write)
-        self._execute(schema_editor, self._move(before).reversed(), restored)
+        if self._new_default(app_label, schema_editor, from_state):
+            last.append(self._alter(self.dual_write.new, "DROP DEFAULT"))
+        self._execute(schema_editor, self._move(before).reversed(), last)
+
+    def _new_default(self, app_label: str, schema_editor: Any, after: Any) -> str | None:
+        """Return the default of the new column, which it could not have while old code wrote the old one."""
+        model = after.apps.get_model(app_label, self.model_name)
+        field = model._meta.get_field(self.old if self.swap else self.new)
+        return compile_default(schema_editor.connection, field)
 
     def _move(self, before: Any) -> RetireMove:
         declared = [each for kind in ("indexes", "constraints") for each in before.options.get(kind, ())]
@@ -217,12 +229,14 @@ class RetireColumn(Operation):
         kept = {each.name for each in declared} - dict(names).keys()
         return RetireMove(self.dual_write, self.retired_dual_write, columns, names, frozenset(kept))
 
-    def _not_null(self, schema_editor: Any, before: Any, action: str) -> list[str]:
+    def _set_not_null(self, before: Any, action: str) -> list[str]:
         """Return what lets the old column be empty where a new value has no old one and no default."""
         if not self.dual_write.keeps or self.dual_write.default is not None or before.fields[self.old].null:
             return []
-        column = self.retired if action == "DROP" else self.dual_write.old
-        return [not_null_statement(schema_editor, self.dual_write.table, column, action)]
+        return [self._alter(self.retired if action.startswith("DROP") else self.dual_write.old, action)]
+
+    def _alter(self, column: str, action: str) -> str:
+        return alter_column_statement(self.dual_write.table, column, action)
 
     def _execute(self, schema_editor: Any, move: RetireMove, last: list[str]) -> None:
         for statement in move.statements(schema_editor, _ops_schema(schema_editor), last):
@@ -234,21 +248,16 @@ class RetireColumn(Operation):
 
 
 class DropColumn(_StatelessOperation):
-    """Drop a retired column and its triggers, as ``dual_write`` has them; ``new`` is the field that stays."""
+    """Drop a retired column and its triggers, as ``dual_write`` has them."""
 
-    def __init__(self, model_name: str, new: str, dual_write: DualWrite) -> None:
-        self.model_name, self.new, self.dual_write = model_name, new, dual_write
+    def __init__(self, dual_write: DualWrite) -> None:
+        self.dual_write = dual_write
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        field = to_state.apps.get_model(app_label, self.model_name)._meta.get_field(self.new)
         if not schema_editor.collect_sql:
             require_no_dependents(schema_editor, self.dual_write)
         for statement in drop_column_statements(schema_editor, self.dual_write):
             schema_editor.execute(statement, None)
-        if field.has_db_default():  # which the triggers had, and the column had not
-            default, params = schema_editor.db_default_sql(field)
-            table, column = map(schema_editor.quote_name, (self.dual_write.table, self.dual_write.new))
-            schema_editor.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {default}", params)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if not schema_editor.collect_sql:

@@ -69,9 +69,7 @@ def write_drop(change: type[ColumnChange]) -> Path:
         f"{change.name}_drop",
         [
             Gate(change.name, Step.DROP.value, str(meta.model_name), change.drop_after),
-            DropColumn(
-                str(meta.model_name), retire.old if retire.swap else retire.new, retire.retired_dual_write
-            ),
+            DropColumn(retire.retired_dual_write),
             RecordStep(change.name, Step.DROP.value, _reason(change, change.drop_after)),
         ],
     )

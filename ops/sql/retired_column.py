@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection
 from psycopg import sql
 
 from ops.sql.column_followers import grant_statements, recreate_statements
@@ -61,11 +62,9 @@ class RetireMove:
         ]
 
 
-def not_null_statement(schema_editor: Any, table: str, column: str, action: str) -> str:
-    """Return the statement that sets or drops the NOT NULL of a column; ``action`` is SET or DROP."""
-    return (
-        f"ALTER TABLE {schema_editor.quote_name(table)} ALTER COLUMN {_identifier(column)} {action} NOT NULL"
-    )
+def alter_column_statement(table: str, column: str, action: str) -> str:
+    """Return the statement that does ``action``, such as SET NOT NULL, to a column."""
+    return f"ALTER TABLE {connection.ops.quote_name(table)} ALTER COLUMN {_identifier(column)} {action}"
 
 
 def count_empty(schema_editor: Any, table: str, column: str) -> int:

@@ -68,7 +68,7 @@ def test_constraints_and_indexes_go_with_the_retired_column(table: MigratedTable
 
 def test_a_drop_is_not_taken_back(table: MigratedTable) -> None:
     table.apply(RETIRE)
-    table.apply(DropColumn("item", "rarity_v2", RETIRE.retired_dual_write))
+    table.apply(DropColumn(RETIRE.retired_dual_write))
     execute_sql("INSERT INTO shop_item (rarity_v2) VALUES ('rare')")
     assert execute_sql("SELECT * FROM shop_item") == [(1, "rare")]
     with pytest.raises(NoWayBack, match=r"comes back only by restoring a backup\. There is no verified one"):
