@@ -52,6 +52,8 @@ def find_missing(change: str, step: Step, wait: timedelta = timedelta(), *, swap
     if previous and not any(taken.position >= previous.position for taken in events):
         return [f"The step {previous} comes before it: {manage_command('column_change', change, 'next')}."]
     find = {Step.CONSTRAIN: _find_unverified, Step.RETIRE: _find_writes, Step.DROP: _find_unsafe_drop}
+    if swap:  # the old column's name is the one that all code goes on writing
+        del find[Step.RETIRE]
     return list(find[step](change, events, wait)) if step in find else []
 
 

@@ -41,7 +41,7 @@ def write_retirement(change: type[ColumnChange]) -> Path:
     expand = _find_operation(loader, change, AddDualWrite, "expand")
     _require_edited_model(change)
     _require_unwritten(loader, change, RetireColumn)
-    dual_write = expand.dual_write
+    dual_write, wait = expand.dual_write, timedelta() if change.swap else change.retire_after
     retire = RetireColumn(
         str(meta.model_name), change.old, change.new, dual_write, retired_name(dual_write.old), change.swap
     )
@@ -50,7 +50,7 @@ def write_retirement(change: type[ColumnChange]) -> Path:
         meta.app_label,
         f"{change.name}_retire",
         [
-            Gate(change.name, Step.RETIRE.value, str(meta.model_name), change.retire_after, change.swap),
+            Gate(change.name, Step.RETIRE.value, str(meta.model_name), wait, change.swap),
             retire,
             *_find_option_changes(loader, change, retire),
             RecordStep(change.name, Step.RETIRE.value, _reason(change, change.retire_after)),

@@ -39,25 +39,27 @@ def read_status(change: type[ColumnChange]) -> ChangeStatus:
     """Read the log, the migrations and the gates. Raises MigrationsNotLoaded."""
     current = position.current_step(change.name)
     migrations = find_step_migrations(change.name)
-    step = _find_next(current, migrations)
+    step = _find_next(change, current, migrations)
     return ChangeStatus(
         change,
         current,
         step,
-        _standing_events(position.list_events(change.name)),
+        position.standing_events(change.name),
         migrations,
         find_missing(change, step) if step else [],
     )
 
 
-def _find_next(current: Step | None, migrations: dict[Step, StepMigration]) -> Step | None:
+def _find_next(
+    change: type[ColumnChange], current: Step | None, migrations: dict[Step, StepMigration]
+) -> Step | None:
     """Return the step after the current one, or an earlier one whose migration ended half-way."""
     if current is None:
         return Step.EXPAND
     for step, migration in migrations.items():
         if step.position <= current.position and not migration.is_applied:
             return step
-    return current.next
+    return Step.RETIRE if change.swap and current.next is Step.SWITCH else current.next
 
 
 def find_missing(change: type[ColumnChange], step: Step) -> list[str]:
@@ -67,7 +69,7 @@ def find_missing(change: type[ColumnChange], step: Step) -> list[str]:
             f"The field {change.old} is still in the model {change.model._meta.label}."
             " Remove it there, deploy, and come back."
         ]
-    return gates.find_missing(change.name, step, get_wait(change, step))
+    return gates.find_missing(change.name, step, get_wait(change, step), swap=change.swap)
 
 
 def get_wait(change: type[ColumnChange], step: Step) -> timedelta:
@@ -79,13 +81,3 @@ def has_old_field(change: type[ColumnChange]) -> bool:
     """Whether the model still has both columns as fields, so that the old one is not retired in it."""
     names = {field.name for field in change.model._meta.get_fields()}
     return {change.old, change.new} <= names
-
-
-def _standing_events(events: list[ColumnChangeEvent]) -> dict[Step, ColumnChangeEvent]:
-    taken: dict[Step, ColumnChangeEvent] = {}
-    for event in events:
-        if event.is_back:
-            taken.pop(Step(event.step), None)
-        else:
-            taken[Step(event.step)] = event
-    return taken
