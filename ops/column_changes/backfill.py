@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.db.models import BooleanField, Expression, F, Func, Q, QuerySet
+from django.db.models import BooleanField, F, Func, Q, QuerySet
+from django.db.models.lookups import IsNull
 
 from ops.column_changes.declaration import ColumnChange
 from ops.operations import Check, Operation
@@ -52,12 +53,30 @@ def missing_rows(change: type[ColumnChange]) -> QuerySet[Any]:
 
 
 def differing_rows(change: type[ColumnChange]) -> QuerySet[Any]:
-    """Return the rows with a new value that is not that of the old one, nor the old one that of the new."""
+    """Return the rows with a new value that is not that of the old one, nor the old one that of the new.
+
+    Where the declaration keeps old values, without the ``inexpressible_rows``.
+    """
     declared = change()
-    differs: list[Expression] = [IsDistinctFrom(F(change.new), declared.new_value())]
-    if (old_value := declared.old_value()) is not None:
-        differs.append(IsDistinctFrom(F(change.old), old_value))
-    rows: QuerySet[Any] = change.model._base_manager.filter(Q(**{f"{change.new}__isnull": False}), *differs)
+    old_value = declared.old_value()
+    rows = _rows_of_another_value(change)
+    if old_value is None:
+        return rows.none() if change.unmappable == "keep" else rows
+    rows = rows.filter(IsDistinctFrom(F(change.old), old_value))
+    return rows.filter(IsNull(old_value, False)) if change.unmappable == "keep" else rows
+
+
+def inexpressible_rows(change: type[ColumnChange]) -> QuerySet[Any]:
+    """Return the rows whose new value has no old one, so that the old column kept another value."""
+    old_value = change().old_value()
+    rows = _rows_of_another_value(change)
+    return rows if old_value is None else rows.filter(IsNull(old_value, True))
+
+
+def _rows_of_another_value(change: type[ColumnChange]) -> QuerySet[Any]:
+    """Return the rows with a new value that is not that of the old one."""
+    differs = IsDistinctFrom(F(change.new), change().new_value())
+    rows: QuerySet[Any] = change.model._base_manager.filter(Q(**{f"{change.new}__isnull": False}), differs)
     return rows
 
 

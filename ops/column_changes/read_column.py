@@ -41,12 +41,12 @@ _lock = Lock()
 def read_column(change: type[ColumnChange]) -> str:
     """Return the name of the field to read: the new one after the step switch, the old one before it.
 
-    It is the field that is left once the model has only one of the two. While the database cannot be asked,
-    the last answer stays.
+    It is the field that is left once the model has only one of the two. With ``swap`` the name stays, and
+    there is no step switch. While the database cannot be asked, the last answer stays.
     """
     if not _has_field(change, change.old):
         return change.new
-    if not _has_field(change, change.new):
+    if change.swap or not _has_field(change, change.new):
         return change.old
     return change.new if _is_switched(change.name) else change.old
 

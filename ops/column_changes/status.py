@@ -37,39 +37,40 @@ class ChangeStatus:
 
 def read_status(change: type[ColumnChange]) -> ChangeStatus:
     """Read the log, the migrations and the gates. Raises MigrationsNotLoaded."""
-    current = position.current_step(change.name)
+    taken = _standing_events(position.list_events(change.name))
+    current = max(taken, key=lambda step: step.position, default=None)
     migrations = find_step_migrations(change.name)
     step = _find_next(change, current, migrations)
-    return ChangeStatus(
-        change,
-        current,
-        step,
-        position.standing_events(change.name),
-        migrations,
-        find_missing(change, step) if step else [],
-    )
+    return ChangeStatus(change, current, step, taken, migrations, find_missing(change, step) if step else [])
+
+
+def list_steps(change: type[ColumnChange]) -> list[Step]:
+    """Return the steps of the change: with ``swap`` the name stays, so that readers need not switch."""
+    return [step for step in Step if not (change.swap and step == Step.SWITCH)]
 
 
 def _find_next(
     change: type[ColumnChange], current: Step | None, migrations: dict[Step, StepMigration]
 ) -> Step | None:
     """Return the step after the current one, or an earlier one whose migration ended half-way."""
-    if current is None:
-        return Step.EXPAND
-    for step, migration in migrations.items():
-        if step.position <= current.position and not migration.is_applied:
+    for step in list_steps(change):
+        migration = migrations.get(step)
+        if current is None or step.position > current.position or (migration and not migration.is_applied):
             return step
-    return Step.RETIRE if change.swap and current.next is Step.SWITCH else current.next
+    return None
 
 
 def find_missing(change: type[ColumnChange], step: Step) -> list[str]:
     """Return what does not hold yet before the step: in the models, and what its gate asks for."""
-    if step in (Step.RETIRE, Step.DROP) and has_old_field(change):
+    missing = gates.find_missing(change.name, step, get_wait(change, step))
+    if step in (Step.RETIRE, Step.DROP) and _has_both_fields(change):
+        rename = f" and rename {change.new} to {change.old}" if change.swap else ""
         return [
-            f"The field {change.old} is still in the model {change.model._meta.label}."
-            " Remove it there, deploy, and come back."
+            f"The field {change.old} is still in the model {change.model._meta.label}:"
+            f" remove it there{rename}, and deploy that.",
+            *missing,
         ]
-    return gates.find_missing(change.name, step, get_wait(change, step), swap=change.swap)
+    return missing
 
 
 def get_wait(change: type[ColumnChange], step: Step) -> timedelta:
@@ -77,7 +78,17 @@ def get_wait(change: type[ColumnChange], step: Step) -> timedelta:
     return {Step.RETIRE: change.retire_after, Step.DROP: change.drop_after}.get(step, timedelta())
 
 
-def has_old_field(change: type[ColumnChange]) -> bool:
-    """Whether the model still has both columns as fields, so that the old one is not retired in it."""
-    names = {field.name for field in change.model._meta.get_fields()}
-    return {change.old, change.new} <= names
+def _has_both_fields(change: type[ColumnChange]) -> bool:
+    return {change.old, change.new} <= {field.name for field in change.model._meta.get_fields()}
+
+
+def _standing_events(events: list[ColumnChangeEvent]) -> dict[Step, ColumnChangeEvent]:
+    """Return the last event of each step that stands. Taking one back takes back those after it."""
+    taken: dict[Step, ColumnChangeEvent] = {}
+    for event in events:
+        step = Step(event.step)
+        if event.is_back:
+            taken = {each: kept for each, kept in taken.items() if each.position < step.position}
+        else:
+            taken[step] = event
+    return taken

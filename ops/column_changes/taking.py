@@ -67,7 +67,7 @@ def record(action: Action, performed_by: str, **values: Any) -> ColumnChangeEven
     """Record the step of the action. Raises StepInProgress if the change has moved meanwhile."""
     with transaction.atomic():
         fetch_all(_RECORD_LOCK_SQL, action.name)
-        if position.current_step(action.name) != (action.step if action.is_back else action.step.previous):
+        if position.current_step(action.name) != action.status.current:
             raise StepInProgress(
                 f"{action.name} has moved meanwhile, so the step {action.step} was not recorded.",
                 f"To see where it stands: {manage_command('column_change', action.name)}",

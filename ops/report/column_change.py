@@ -7,11 +7,12 @@ from typing import Any
 
 from ops.column_changes.actions import Action, Migrate, Record, ResumeRun, Verify, WriteMigration
 from ops.column_changes.read_column import read_column
-from ops.column_changes.status import ChangeStatus
+from ops.column_changes.status import ChangeStatus, list_steps
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.formatting import format_time, truncate
 from ops.models import ColumnChangeEvent
+from ops.report.column_usage import read_usage, usage_lines
 from ops.report.document import build_document
 from ops.report.table import format_table
 
@@ -60,8 +61,9 @@ def format_status(status: ChangeStatus) -> list[str]:
         f"{change.name}: {change.summary()}",
         *(f"  {name:<9} {value}" for name, value in facts.items()),
         "",
-        *format_table([_STEP_HEADER, *(_step_row(status, step) for step in Step)]),
+        *format_table([_STEP_HEADER, *(_step_row(status, step) for step in list_steps(change))]),
         *_migration_lines(status),
+        *usage_lines(change, read_usage(status)),
         "",
         *_next_lines(status),
     ]
@@ -164,7 +166,7 @@ def _record_effect(action: Record) -> str:
     return f"{change.new} has no constraints or indexes to add; the step is recorded"
 
 
-def status_document(status: ChangeStatus) -> dict[str, Any]:
+def status_document(status: ChangeStatus, **facts: Any) -> dict[str, Any]:
     change = status.change
     return build_document(
         "column_change",
@@ -176,7 +178,8 @@ def status_document(status: ChangeStatus) -> dict[str, Any]:
         current=status.current,
         next=status.next,
         missing=status.missing,
-        steps=[_step_json(status, step) for step in Step],
+        steps=[_step_json(status, step) for step in list_steps(change)],
+        **facts,
     )
 
 

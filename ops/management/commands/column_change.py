@@ -40,6 +40,7 @@ from ops.operations.scope import Scope
 from ops.operations.validation import build_operation
 from ops.report import column_change as report
 from ops.report import preview as report_preview
+from ops.report.column_usage import read_usage, usage_document
 from ops.report.run import format_checks
 from ops.runs import lifecycle
 from ops.runs.creation import RunRequest, create_run
@@ -80,7 +81,8 @@ class Command(OpsCommand):
         elif options["verb"] == "plan":
             raise CommandError("This is not written yet.")
         elif options["json"]:
-            self.write_json(report.status_document(read_status(change)))
+            status = read_status(change)
+            self.write_json(report.status_document(status, **usage_document(read_usage(status))))
         else:
             self.write_lines(report.format_status(read_status(change)))
 
