@@ -28,18 +28,23 @@ def register_change(change: C) -> C:
 
     Once the old field has left the model there is nothing to fill. Raises InvalidDeclaration.
     """
-    name = validate_operation_name(getattr(change, "name", ""))
-    if len(name) > MAX_NAME_LENGTH:
-        raise InvalidDeclaration(
-            f"{name} has {len(name)} characters; a column change may have {MAX_NAME_LENGTH}"
-        )
-    _changes[name] = change
+    _changes[validate_change_name(getattr(change, "name", ""))] = change
     try:
         change().old_field()
     except FieldDoesNotExist:
         return change
     register(build_operation(change))
     return change
+
+
+def validate_change_name(name: str) -> str:
+    """Return the name. Raises InvalidDeclaration."""
+    validate_operation_name(name)
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidDeclaration(
+            f"{name} has {len(name)} characters; a column change may have {MAX_NAME_LENGTH}"
+        )
+    return name
 
 
 def get_change(name: str) -> type[ColumnChange]:

@@ -49,9 +49,9 @@ class ModuleSource:
         self._bindings[local] = []
         return local
 
-    def name_class(self, name: str, reserved: set[str]) -> str:
-        """Return the name for a new class, with ``Operation`` at its end if the name is in use."""
-        names = (name, f"{name}Operation")
+    def name_class(self, name: str, reserved: set[str], suffix: str = "Operation") -> str:
+        """Return the name for a new class, with the suffix at its end if the name is in use."""
+        names = (name, f"{name}{suffix}")
         return self._first_free(*(names[1:] if name in reserved else names))
 
     def append(self, code: str) -> str:
@@ -174,9 +174,7 @@ class ModuleSource:
 def _read(path: Path) -> tuple[str, str]:
     """Return the text of the file with its line ends, and its encoding."""
     if path.is_symlink():
-        raise CommandError(
-            f"{path} is a symbolic link: replace it by a file, or write the operation by hand."
-        )
+        raise CommandError(f"{path} is a symbolic link: replace it by a file, or write it by hand.")
     if not path.exists():
         return "", "utf-8"
     if not path.is_file():

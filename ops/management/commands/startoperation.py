@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from difflib import get_close_matches
-from importlib.util import find_spec
-from pathlib import Path
 from string import Template
 from typing import Any
 
-from django.apps import apps
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import CharField, Field, IntegerField, Model, TextField
 from django.db.models.functions import Lower
 
-from ops.atomic_files import write_atomically
 from ops.command_lines import manage_command
 from ops.exceptions import InvalidDeclaration
 from ops.management.base import OpsCommand
+from ops.management.scaffold import Scaffold, concrete_model, to_class_name, uses_pytest
 from ops.management.source import ModuleSource
 from ops.operations import Operation, registry
 from ops.operations.contract import validate_operation_name
 
+_SCAFFOLD = Scaffold("operation", "docs/operations.md")
 _OPERATION = Template('''
 
 @$register
@@ -80,51 +75,19 @@ class Command(OpsCommand):
         parser.add_argument("--field", help="The field that it writes; by default the first one with text.")
 
     def handle(self, **options: Any) -> None:
-        model = _find_model(options["model"])
+        model = _SCAFFOLD.find_model(options["model"])
         name = _check_name(options["name"])
         field = _find_field(model, options["field"])
-        folder = _app_folder(model)
-        operations, test = _operations_path(folder), _test_path(folder, name)
-        if os.path.lexists(test):
-            raise CommandError(f"{test} is there already: choose another name.")
-        is_new = not operations.exists()
-        module = ModuleSource(operations, apps.get_app_config(model._meta.app_label).name)
-        cls, text = _add_operation(module, model, name, field)
-        template = _PYTEST if find_spec("pytest_django") else _UNITTEST
-        write_atomically(test, template.substitute(name=name, cls=cls), overwrite=False)
-        try:
-            write_atomically(operations, text, overwrite=not is_new, encoding=module.encoding)
-        except BaseException:
-            test.unlink()
-            raise
-        self.write_lines(_next_steps(operations, test, name))
-
-
-def _find_model(label: str) -> type[Model]:
-    try:
-        model: type[Model] = apps.get_model(label)
-    except (LookupError, ValueError):
-        known = [model._meta.label for model in apps.get_models()]
-        lowered = {name.lower(): name for name in known}
-        near = [lowered[match] for match in get_close_matches(label.lower(), lowered, n=1, cutoff=0.5)]
-        hint = f" Did you mean {near[0]}?" if near else f" There are: {', '.join(sorted(known))}."
-        raise CommandError(f"There is no model {label!r}.{hint}", returncode=2) from None
-    if not _concrete(model)._meta.managed:
-        raise CommandError(
-            f"{model._meta.label} is not managed by Django (managed = False), so a test database lacks its"
-            " table. Write the operation by hand: docs/operations.md."
-        )
-    importable: object = getattr(sys.modules[model.__module__], model.__name__, None)
-    if importable is not model:  # as a table that Django makes for a many-to-many field
-        raise CommandError(
-            f"{model._meta.label} cannot be imported from {model.__module__}."
-            " Write the operation by hand: docs/operations.md."
-        )
-    return model
-
-
-def _concrete(model: type[Model]) -> type[Model]:
-    return model._meta.concrete_model or model
+        files = _SCAFFOLD.open_files(model, name)
+        cls, text = _add_operation(files.module, model, name, field)
+        files.write(text, (_PYTEST if uses_pytest() else _UNITTEST).substitute(name=name, cls=cls))
+        todo = [
+            "In get_queryset(), say which rows still need the change; in get_changes(), what to set."
+            "\nAll that an operation may declare: docs/operations.md",
+            "Create rows in the test, and run it.",
+            f"Preview it, which writes nothing: {manage_command('operate', name)}",
+        ]
+        self.write_lines(files.format_written(f"the operation {name}", todo))
 
 
 def _check_name(name: str) -> str:
@@ -139,7 +102,7 @@ def _check_name(name: str) -> str:
 
 
 def _find_field(model: type[Model], name: str | None) -> Field[Any, Any]:
-    meta = _concrete(model)._meta  # a proxy has no fields of its own
+    meta = concrete_model(model)._meta  # a proxy has no fields of its own
     unique = {name for each in meta.total_unique_constraints for name in each.fields}
     fields = [field for field in meta.local_concrete_fields if field.name not in unique]
     usable = {field.name: field for field in fields if _is_usable(field)}
@@ -152,38 +115,12 @@ def _find_field(model: type[Model], name: str | None) -> Field[Any, Any]:
         if name
         else f"{model._meta.label} has no field with text or whole numbers that is not unique."
     )
-    hint = f"Choose {', '.join(usable)}." if usable else "Write the operation by hand: docs/operations.md."
+    hint = f"Choose {', '.join(usable)}." if usable else _SCAFFOLD.by_hand
     raise CommandError(f"{problem} {hint}", returncode=2)
 
 
 def _is_usable(field: Field[Any, Any]) -> bool:
     return isinstance(field, CharField | TextField | IntegerField) and not field.unique
-
-
-def _app_folder(model: type[Model]) -> Path:
-    folder = Path(apps.get_app_config(model._meta.app_label).path)
-    if folder.is_relative_to(sys.prefix):
-        raise CommandError(
-            f"{model._meta.app_label} is installed in {folder}: use an app of your own project."
-        )
-    return folder
-
-
-def _operations_path(folder: Path) -> Path:
-    path, package = folder / "operations.py", folder / "operations"
-    is_namespace = not os.path.lexists(path) and any(package.rglob("*.py"))
-    if is_namespace or (package / "__init__.py").exists():
-        raise CommandError(
-            f"{package} is a package: write the operation by hand into {package / '__init__.py'}"
-            " (docs/operations.md)."
-        )
-    return path
-
-
-def _test_path(folder: Path, name: str) -> Path:
-    """Where the tests of the app are: ``tests/APP/`` beside it, ``APP/tests/``, or in the app itself."""
-    places = (folder.parent / "tests" / folder.name, folder / "tests", folder)
-    return next(place for place in places if place.is_dir()) / f"test_{name}.py"
 
 
 def _add_operation(
@@ -198,8 +135,7 @@ def _add_operation(
     if is_text:
         names["lower"] = module.import_name("django.db.models.functions", "Lower", "LowerFunction")
     names["model"] = module.import_name(model.__module__, model.__name__, f"{model.__name__}Model")
-    camel = "".join(part.capitalize() for part in name.split("_"))
-    names["cls"] = module.name_class(camel, reserved={"Operation", "Lower", model.__name__})
+    names["cls"] = module.name_class(to_class_name(name), reserved={"Operation", "Lower", model.__name__})
     managers = [each.name for each in model._meta.managers]
     manager = "objects" if "objects" in managers else model._default_manager.name
     value = f'{names["lower"]}("{field.name}")' if is_text else "0"
@@ -219,18 +155,3 @@ def _validate(code: str, names: dict[str, str], model: type[Model]) -> None:
     exec(code, namespace)  # noqa: S102 (the template above, with names that were checked)
     if problem := registry.get_validation_error(namespace[names["cls"]]):
         raise InvalidDeclaration(f"{problem}. No file was written.")
-
-
-def _next_steps(operations: Path, test: Path, name: str) -> list[str]:
-    here = Path.cwd()
-    shown = [path.relative_to(here) if path.is_relative_to(here) else path for path in (operations, test)]
-    return [
-        f"Wrote the operation {name} into {shown[0]}",
-        f"  and a test that passes into {shown[1]}",
-        "",
-        "What to do next:",
-        "  1. In get_queryset(), say which rows still need the change; in get_changes(), what to set.",
-        "     All that an operation may declare: docs/operations.md",
-        "  2. Create rows in the test, and run it.",
-        f"  3. Preview it, which writes nothing: {manage_command('operate', name)}",
-    ]

@@ -1,0 +1,182 @@
+"""``manage.py startchange cards.Card rarity``: the declaration of a column change, and a test of it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from difflib import get_close_matches
+from string import Template
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db.models import Field, Model
+
+from ops.column_changes import ColumnChange
+from ops.column_changes.backfill import build_operation
+from ops.column_changes.registry import list_changes, validate_change_name
+from ops.command_lines import manage_command
+from ops.exceptions import InvalidDeclaration
+from ops.management.base import OpsCommand
+from ops.management.scaffold import Scaffold, concrete_model, to_class_name, uses_pytest
+from ops.management.source import ModuleSource
+from ops.operations import registry
+
+_SCAFFOLD = Scaffold("change", "docs/column-changes.md")
+_CHANGE = Template('''
+
+@$register
+class $cls($base):
+    """Say in one line what changes: from $old to $new."""
+
+    name = "$name"
+    model = $model
+    old = "$old"
+    new = "$new"
+''')
+_PYTEST = Template('''"""The column change $name."""
+
+import pytest
+
+from ops import testing
+
+pytestmark = pytest.mark.django_db
+
+
+def test_both_columns_agree():
+    # Create rows here, through either column.
+    run = testing.execute("$operation")
+    assert (run.state, testing.failures(run)) == ("succeeded", {})
+    assert testing.preview("$operation").total == 0
+''')
+_UNITTEST = Template('''"""The column change $name."""
+
+from django.test import TestCase
+
+from ops import testing
+
+
+class $cls(TestCase):
+    def test_both_columns_agree(self):
+        # Create rows here, through either column.
+        run = testing.execute("$operation")
+        self.assertEqual((run.state, testing.failures(run)), ("succeeded", {}))
+        self.assertEqual(testing.preview("$operation").total, 0)
+''')
+
+
+class Command(OpsCommand):
+    help = "Declare a column change in the operations of an app, and write a test of it that passes."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "model", metavar="APP.MODEL", help="Whose column it changes, for example cards.Card."
+        )
+        parser.add_argument("old", metavar="OLD", help="The field that is replaced, for example rarity.")
+        parser.add_argument(
+            "new", nargs="?", metavar="NEW", help="The field that replaces it; by default OLD_v2."
+        )
+        parser.add_argument("--name", help="The change's name; by default NEW.")
+
+    def handle(self, **options: Any) -> None:
+        model = _SCAFFOLD.find_model(options["model"])
+        old = _find_field(model, options["old"])
+        new = options["new"] or _next_version(old.name)
+        _require_new_field(model, old, new)
+        name = _check_name(options["name"] or new)
+        files = _SCAFFOLD.open_files(model, name)
+        cls, text = _add_change(files.module, model, {"name": name, "old": old.name, "new": new})
+        template = _PYTEST if uses_pytest() else _UNITTEST
+        files.write(text, template.substitute(name=name, cls=cls, operation=f"backfill_{name}"))
+        todo = [
+            f"If the values differ, say how each becomes the other: {_SCAFFOLD.guide}",
+            f"Write the migrations: {manage_command('column_change', name, 'plan')}",
+            "Create rows in the test, and run it.",
+            f"Preview the first step, which writes nothing: {manage_command('column_change', name, 'next')}",
+        ]
+        self.write_lines(files.format_written(f"the change {name}", todo))
+
+
+def _find_field(model: type[Model], name: str) -> Field[Any, Any]:
+    """Return the field. Raises CommandError if there is none, or if it cannot be replaced."""
+    meta = concrete_model(model)._meta
+    fields = {field.name: field for field in meta.local_concrete_fields}
+    if field := fields.get(name):
+        if field.primary_key or field.generated:
+            kind = "primary key" if field.primary_key else "generated"
+            raise CommandError(f"{meta.label}.{name} is {kind}: it cannot be replaced so.", returncode=2)
+        return field
+    near = get_close_matches(name, fields, n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(fields)}."
+    raise CommandError(f"{meta.label} has no column {name!r} of its own. {hint}", returncode=2)
+
+
+def _next_version(name: str) -> str:
+    """``rarity`` is rarity_v2, and ``rarity_v2`` is rarity_v3."""
+    version = re.fullmatch(r"(.*)_v(\d+)", name)
+    return f"{version[1]}_v{int(version[2]) + 1}" if version else f"{name}_v2"
+
+
+def _require_new_field(model: type[Model], old: Field[Any, Any], new: str) -> None:
+    """Raise CommandError, with the line to add to the model, unless it has the new field."""
+    if new == old.name:
+        raise CommandError(f"{new} cannot replace itself: name another field.", returncode=2)
+    if not new.isidentifier():
+        raise CommandError(f"{new!r} is not a name for a field.", returncode=2)
+    if new in {field.name for field in concrete_model(model)._meta.local_concrete_fields}:
+        _find_field(model, new)
+        return
+    raise CommandError(
+        f"{model._meta.label} has no field {new} yet. Add it as it shall be in the end,"
+        f" for example like {old.name}, and type this again:\n    {new} = {_field_source(old)}"
+    )
+
+
+def _field_source(field: Field[Any, Any]) -> str:
+    """Return the code that makes the field, as it stands in the model if that can be read."""
+    try:
+        source = inspect.getsource(inspect.getmodule(field.model) or field.model)
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef) and node.name == field.model.__name__:
+                for statement in node.body:
+                    if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == field.name:
+                        return ast.unparse(statement.value)
+    except (OSError, TypeError, SyntaxError):
+        pass
+    return f"models.{type(field).__name__}(...)"
+
+
+def _check_name(name: str) -> str:
+    """Return the name. Raises InvalidDeclaration, or CommandError if a change or an operation has it."""
+    validate_change_name(name)
+    if name in {change.name for change in list_changes()}:
+        raise CommandError(
+            f"There is a change {name} already. To see it: {manage_command('column_change', name)}"
+        )
+    operation = f"backfill_{name}"
+    if operation in {each.name for each in registry.list_operations()} | {*registry.get_invalid_operations()}:
+        raise CommandError(
+            f"There is an operation {operation} already, as this change's would be called: choose another"
+            f" name with --name."
+        )
+    return name
+
+
+def _add_change(module: ModuleSource, model: type[Model], values: dict[str, str]) -> tuple[str, str]:
+    """Return the name of the class, and the text of the module with the change at its end."""
+    names = {
+        "base": module.import_name("ops.column_changes", "ColumnChange", "OpsColumnChange"),
+        "register": module.import_name("ops.column_changes", "register_change", "register_column_change"),
+        "model": module.import_name(model.__module__, model.__name__, f"{model.__name__}Model"),
+    }
+    reserved = {"ColumnChange", model.__name__}
+    names["cls"] = module.name_class(to_class_name(values["name"]), reserved, suffix="Change")
+    _validate(values, model)
+    return names["cls"], module.append(_CHANGE.substitute(**names, **values))
+
+
+def _validate(values: dict[str, str], model: type[Model]) -> None:
+    """Raise InvalidDeclaration if the backfill would be refused, as for a composite primary key."""
+    change = type("Change", (ColumnChange,), {**values, "model": model})
+    if problem := registry.get_validation_error(build_operation(change)):
+        raise InvalidDeclaration(f"{problem}. No file was written.")
