@@ -9,7 +9,7 @@ from ops.column_changes.gates import GateClosed
 from ops.column_changes.runs import find_backfill, find_revert, find_writer, is_reverted
 from ops.column_changes.status import ChangeStatus
 from ops.column_changes.step_migrations import StepMigration, list_to_take_back, target_before
-from ops.column_changes.steps import MIGRATION_STEPS, Step
+from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
 from ops.models import Run
@@ -89,35 +89,36 @@ class Record(Action):
 def next_action(status: ChangeStatus) -> Action:
     """Return what takes the next step. Raises GateClosed, or StepRefused."""
     step = status.next
+    if status.to_write == Step.EXPAND:
+        raise StepRefused(
+            f"The migrations of {status.name} are not written yet.",
+            f"To write them: {_command(status, 'plan')}",
+        )
+    if status.to_write:
+        return WriteMigration(status, status.to_write)
     if step is None:
         raise StepRefused(f"{status.name} has taken all of its steps.", _show(status))
     if status.missing:
         raise GateClosed(
             f"{status.name}: the step {step} has to wait. {' '.join(status.missing)}", _show(status)
         )
-    if step in MIGRATION_STEPS:
-        return _next_migration(status, step)
+    if migration := status.migrations.get(step):
+        _require_unapplied(status, migration, step)
+        return Migrate(status, step, migration)
     if step == Step.BACKFILL:
         return _next_backfill(status)
+    if step not in (Step.VERIFY, Step.CONSTRAIN, Step.SWITCH):
+        raise StepRefused(f"The migration of the step {step} is not in this code.", _show(status))
     return Verify(status, step) if step == Step.VERIFY else Record(status, step)
 
 
-def _next_migration(status: ChangeStatus, step: Step) -> Action:
-    migration = status.migrations.get(step)
-    if migration and migration.is_applied:
+def _require_unapplied(status: ChangeStatus, migration: StepMigration, step: Step) -> None:
+    if migration.is_applied:
         raise StepRefused(
             f"The migration {migration} is applied, but has not recorded the step {step}: was it faked?",
             f"Then: {manage_command('migrate', migration.app, target_before(migration), '--fake')},"
             f" and again: {_command(status, 'next')}",
         )
-    if migration:
-        return Migrate(status, step, migration)
-    if step == Step.EXPAND:
-        raise StepRefused(
-            f"The migrations of {status.name} are not written yet.",
-            f"To write them: {_command(status, 'plan')}",
-        )
-    return Record(status, step) if step == Step.CONSTRAIN else WriteMigration(status, step)
 
 
 def _next_backfill(status: ChangeStatus) -> Action:

@@ -9,6 +9,7 @@ from ops.column_changes import gates, position
 from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.step_migrations import StepMigration, find_step_migrations
 from ops.column_changes.steps import Step
+from ops.command_lines import manage_command
 from ops.models import ColumnChangeEvent
 
 
@@ -17,7 +18,8 @@ class ChangeStatus:
     """``current`` is the last step that stands, and ``taken`` are the events of those that were recorded.
 
     A new database has no events of the steps that an empty table does not need. ``missing`` is what the next
-    step waits for.
+    step waits for. ``to_write`` is the step whose migration can be written now: its gate is in the migration,
+    so that it is written on any machine, and waits where it is applied.
     """
 
     change: type[ColumnChange]
@@ -26,6 +28,7 @@ class ChangeStatus:
     taken: dict[Step, ColumnChangeEvent]
     migrations: dict[Step, StepMigration]
     missing: list[str]
+    to_write: Step | None
 
     @property
     def name(self) -> str:
@@ -37,11 +40,13 @@ class ChangeStatus:
 
 def read_status(change: type[ColumnChange]) -> ChangeStatus:
     """Read the log, the migrations and the gates. Raises MigrationsNotLoaded."""
-    taken = _standing_events(position.list_events(change.name))
+    taken = position.standing_events(change.name)
     current = max(taken, key=lambda step: step.position, default=None)
     migrations = find_step_migrations(change.name)
     step = _find_next(change, current, migrations)
-    return ChangeStatus(change, current, step, taken, migrations, find_missing(change, step) if step else [])
+    missing = find_missing(change, step) if step else []
+    to_write = _find_to_write(change, step, migrations)
+    return ChangeStatus(change, current, step, taken, migrations, missing, to_write)
 
 
 def list_steps(change: type[ColumnChange]) -> list[Step]:
@@ -60,14 +65,26 @@ def _find_next(
     return None
 
 
+def _find_to_write(
+    change: type[ColumnChange], step: Step | None, migrations: dict[Step, StepMigration]
+) -> Step | None:
+    """Return the step whose migration has to be written next, so that the migrations match the models."""
+    if not migrations:
+        return Step.EXPAND if step == Step.EXPAND else None
+    if _is_left(change) and Step.RETIRE not in migrations:
+        return Step.RETIRE
+    return Step.DROP if step == Step.DROP and Step.DROP not in migrations else None
+
+
 def find_missing(change: type[ColumnChange], step: Step) -> list[str]:
     """Return what does not hold yet before the step: in the models, and what its gate asks for."""
-    missing = gates.find_missing(change.name, step, get_wait(change, step))
-    if step in (Step.RETIRE, Step.DROP) and _has_both_fields(change):
+    missing = gates.find_missing(change.name, step, get_wait(change, step), swap=change.swap)
+    if step == Step.RETIRE and not _is_left(change):
         rename = f" and rename {change.new} to {change.old}" if change.swap else ""
+        write = manage_command("column_change", change.name, "next")
         return [
             f"The field {change.old} is still in the model {change.model._meta.label}:"
-            f" remove it there{rename}, and deploy that.",
+            f" remove it there{rename}, write the migration ({write}), and deploy both.",
             *missing,
         ]
     return missing
@@ -78,17 +95,8 @@ def get_wait(change: type[ColumnChange], step: Step) -> timedelta:
     return {Step.RETIRE: change.retire_after, Step.DROP: change.drop_after}.get(step, timedelta())
 
 
-def _has_both_fields(change: type[ColumnChange]) -> bool:
-    return {change.old, change.new} <= {field.name for field in change.model._meta.get_fields()}
-
-
-def _standing_events(events: list[ColumnChangeEvent]) -> dict[Step, ColumnChangeEvent]:
-    """Return the last event of each step that stands. Taking one back takes back those after it."""
-    taken: dict[Step, ColumnChangeEvent] = {}
-    for event in events:
-        step = Step(event.step)
-        if event.is_back:
-            taken = {each: kept for each, kept in taken.items() if each.position < step.position}
-        else:
-            taken[step] = event
-    return taken
+def _is_left(change: type[ColumnChange]) -> bool:
+    """Whether the old field has left the model; with ``swap``, whether the new one has its name."""
+    names = {field.name for field in change.model._meta.get_fields()}
+    gone, stays = (change.new, change.old) if change.swap else (change.old, change.new)
+    return gone not in names and stays in names

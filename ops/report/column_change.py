@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from ops.column_changes.actions import Action, Migrate, Record, ResumeRun, Verify, WriteMigration
 from ops.column_changes.read_column import read_column
 from ops.column_changes.status import ChangeStatus, list_steps
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.formatting import format_time, truncate
-from ops.models import ColumnChangeEvent
 from ops.report.column_usage import read_usage, usage_lines
 from ops.report.document import build_document
 from ops.report.table import format_table
@@ -65,7 +62,7 @@ def format_status(status: ChangeStatus) -> list[str]:
         *_migration_lines(status),
         *usage_lines(change, read_usage(status)),
         "",
-        *_next_lines(status),
+        *next_lines(status),
     ]
 
 
@@ -99,71 +96,28 @@ def _migration_lines(status: ChangeStatus) -> list[str]:
     return ["", "Migrations", *format_table(rows)]
 
 
-def _next_lines(status: ChangeStatus) -> list[str]:
+def next_lines(status: ChangeStatus) -> list[str]:
     step = status.next
+    if status.to_write:
+        return _write_lines(status, status.to_write)
     if step is None:
         return ["All steps are taken. The declaration can be deleted."]
     if status.missing:
         return [f"The next step, {step}, has to wait.", *(f"  {reason}" for reason in status.missing)]
-    if step == Step.EXPAND and not status.migrations:
-        command = manage_command("column_change", status.name, "plan")
-        return [f"Nothing was done yet. To write the migrations: {command}"]
     command = manage_command("column_change", status.name, "next")
     return [f"The next step is {step}: {describe_step(status, step)}.", f"To see what it does: {command}"]
 
 
+def _write_lines(status: ChangeStatus, step: Step) -> list[str]:
+    if step == Step.EXPAND:
+        command = manage_command("column_change", status.name, "plan")
+        return [f"Nothing was done yet. To write the migrations: {command}"]
+    command = manage_command("column_change", status.name, "next", "--execute")
+    return [f"The migration of the step {step} is not written yet. To write it: {command}"]
+
+
 def describe_step(status: ChangeStatus, step: Step) -> str:
     return _PURPOSES[step].format(old=status.change.old, new=status.change.new)
-
-
-def format_event(event: ColumnChangeEvent) -> str:
-    """``backfill, run 12``; ``back from switch``."""
-    back = "back from " if event.is_back else ""
-    run = f", run {event.run_id}" if event.run_id else ""
-    return f"{back}{event.step}{run}"
-
-
-def format_recorded(status: ChangeStatus, action: Action) -> list[str]:
-    """Return what was done, and what comes next; ``status`` is the one after it."""
-    verb = "was taken back" if action.is_back else "is done"
-    return [f"{status.name}: the step {action.step} {verb}.", *_next_lines(status)]
-
-
-def format_action(action: Action) -> list[str]:
-    """Return what the action does, without the statements of migrations and the preview of runs."""
-    verb = "take back the step" if action.is_back else "the step"
-    purpose = "" if action.is_back else f": {describe_step(action.status, action.step)}"
-    return [
-        f"{action.name}: {verb} {action.step}{purpose}.",
-        *(f"  {line}" for line in _iter_effects(action)),
-    ]
-
-
-def _iter_effects(action: Action) -> Iterator[str]:
-    change = action.status.change
-    if isinstance(action, Migrate):
-        yield f"{'takes back' if action.is_back else 'applies'} the migration {action.migration}"
-    if isinstance(action, WriteMigration):
-        yield f"writes the migration that takes it into the app {change.model._meta.app_label}"
-    if isinstance(action, ResumeRun):
-        yield f"continues run {action.run.pk}, which is {action.run.get_state_display()}"
-    if isinstance(action, Verify):
-        yield "counts the rows in one snapshot, and changes nothing"
-    if isinstance(action, Record):
-        yield _record_effect(action)
-    if action.step == Step.EXPAND and action.is_back:
-        yield f"the column {change.new} is dropped, with all of its values"
-
-
-def _record_effect(action: Record) -> str:
-    change = action.status.change
-    if action.run:
-        return f"run {action.run.pk} has done it, which is recorded"
-    if action.step == Step.SWITCH:
-        return f"readers use {change.old if action.is_back else change.new} within a second"
-    if action.is_back:
-        return "nothing is undone; the step counts as not taken"
-    return f"{change.new} has no constraints or indexes to add; the step is recorded"
 
 
 def status_document(status: ChangeStatus, **facts: Any) -> dict[str, Any]:
@@ -178,6 +132,7 @@ def status_document(status: ChangeStatus, **facts: Any) -> dict[str, Any]:
         current=status.current,
         next=status.next,
         missing=status.missing,
+        to_write=status.to_write,
         steps=[_step_json(status, step) for step in list_steps(change)],
         **facts,
     )
@@ -197,16 +152,3 @@ def _step_json(status: ChangeStatus, step: Step) -> dict[str, Any]:
         "migration": str(migration) if migration else None,
         "applied": migration.is_applied if migration else None,
     }
-
-
-def action_document(event: str, action: Action, **facts: Any) -> dict[str, Any]:
-    return build_document(
-        event,
-        name=action.name,
-        step=action.step,
-        is_back=action.is_back,
-        kind=action.kind,
-        migration=str(action.migration) if isinstance(action, Migrate) else None,
-        run=action.run.pk if isinstance(action, Record | ResumeRun) and action.run else None,
-        **facts,
-    )

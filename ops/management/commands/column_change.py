@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from ops.column_changes import registry
+from ops.column_changes import ColumnChange, planning, registry
 from ops.column_changes.actions import (
     Action,
     Migrate,
@@ -19,11 +19,14 @@ from ops.column_changes.actions import (
     ResumeRun,
     StartRun,
     Verify,
+    WriteMigration,
     back_action,
     next_action,
 )
 from ops.column_changes.backfill import build_operation as build_backfill
+from ops.column_changes.retirement import write_drop, write_retirement
 from ops.column_changes.status import read_status
+from ops.column_changes.steps import Step
 from ops.column_changes.taking import record, step_lock
 from ops.command_lines import manage_command
 from ops.engine.finish import verify_operation
@@ -39,6 +42,7 @@ from ops.operations.revert import Revert
 from ops.operations.scope import Scope
 from ops.operations.validation import build_operation
 from ops.report import column_change as report
+from ops.report import column_change_steps as report_steps
 from ops.report import preview as report_preview
 from ops.report.column_usage import read_usage, usage_document
 from ops.report.run import format_checks
@@ -79,7 +83,7 @@ class Command(OpsCommand):
         if options["verb"] in _VERBS:
             self.move(options["name"], options)
         elif options["verb"] == "plan":
-            raise CommandError("This is not written yet.")
+            self.plan(change, options)
         elif options["json"]:
             status = read_status(change)
             self.write_json(report.status_document(status, **usage_document(read_usage(status))))
@@ -94,6 +98,17 @@ class Command(OpsCommand):
         else:
             self.write_lines(report.format_list(changes))
 
+    def plan(self, change: type[ColumnChange], options: Mapping[str, Any]) -> None:
+        planned = planning.plan(change)
+        is_preview = options["dry_run"] and not planned.obstacles  # which write_plan raises
+        paths = [] if is_preview else planning.write_plan(planned)
+        if options["json"]:
+            self.write_json(report_steps.plan_document(planned, paths))
+        elif options["dry_run"]:
+            self.write_lines(report_steps.format_planned(planned))
+        else:
+            self.write_lines(report_steps.format_plan_written(planned, paths))
+
     def move(self, name: str, options: Mapping[str, Any]) -> None:
         change, find_action = registry.get_change(name), _VERBS[options["verb"]]
         if not options["execute"]:
@@ -101,23 +116,34 @@ class Command(OpsCommand):
             return
         with direct_connection(), step_lock(name, options["performed_by"]):
             action = find_action(read_status(change))
+            if isinstance(action, WriteMigration):
+                self.write_migration(action, options["json"])
+                return
             getattr(self, f"take_by_{action.kind}")(action, options)
             status = read_status(change)
             if options["json"]:
-                self.write_json(report.action_document("column_change_step", action))
+                self.write_json(report_steps.step_document(status, action))
             else:
-                self.write_lines(report.format_recorded(status, action))
+                self.write_lines(report_steps.format_recorded(status, action))
 
     def preview(self, action: Action, options: Mapping[str, Any]) -> None:
         if options["json"]:
-            self.write_json(report.action_document("column_change_preview", action))
+            self.write_json(report_steps.action_document("column_change_preview", action))
             return
-        lines = report.format_action(action)
+        lines = report_steps.format_action(action)
         if isinstance(action, StartRun):
             lines += ["", *report_preview.as_lines(build_preview(_run_request(action, options)), "")[:-1]]
         flags = get_performed_by_flags(options["performed_by"])
         command = manage_command("column_change", action.name, options["verb"], "--execute", *flags)
         self.write_lines([*lines, "", f"Nothing was written. To execute: {command}"])
+
+    def write_migration(self, action: WriteMigration, as_json: bool) -> None:
+        write = {Step.RETIRE: write_retirement, Step.DROP: write_drop}[action.step]
+        path = write(action.status.change)
+        if as_json:
+            self.write_json(report_steps.action_document("column_change_written", action, file=str(path)))
+        else:
+            self.write_lines(report_steps.format_written(action, path))
 
     def take_by_migrate(self, action: Migrate, options: Mapping[str, Any]) -> None:
         """Apply the migration or take it back; it records the step."""
