@@ -36,10 +36,9 @@ def require_no_dependents(schema_editor: Any, dual_write: DualWrite) -> None:
 def require_not_published(schema_editor: Any, dual_write: DualWrite) -> None:
     """Raise ColumnInUse if a publication names the old column: its subscribers know no other name."""
     if found := find_publications(schema_editor, dual_write.table, dual_write.old):
-        names = ", ".join(found)
         raise ColumnInUse(
             f"{dual_write.table}.{dual_write.old} is in the column list or the row filter of"
-            f" {pluralize(len(found), 'the publication', 'the publications')} {names}.",
+            f" the {'publication' if len(found) == 1 else 'publications'} {', '.join(found)}.",
             f"Take it out (ALTER PUBLICATION ... SET TABLE ...). Then: {manage_command('migrate')}",
         )
 
@@ -58,8 +57,8 @@ def require_old_values(schema_editor: Any, dual_write: DualWrite) -> None:
     if count := count_empty(schema_editor, dual_write.table, dual_write.old):
         fill = set_statement(schema_editor, dual_write.table, dual_write.old)
         raise NoWayBack(
-            f"{count:,} {pluralize(count, 'row', 'rows')} of {dual_write.table} have no value in"
-            f" {dual_write.old}: their {dual_write.new} has no old value, and the column may not be empty.",
+            f"{dual_write.table}.{dual_write.old} is empty in {pluralize(count, 'row')}, whose"
+            f" {dual_write.new} has no old value; and the column may not be empty.",
             f"Give them one: {psql_command(f'SET {OFF_SETTING} = off', fill)}",
         )
 

@@ -9,7 +9,6 @@ the column.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,9 +101,10 @@ def _default_renames(
 def _rename_default(schema_editor: Any, table: str, name: str, before: str, after: str) -> str | None:
     """Return the name that PostgreSQL or Django, which made it, makes for the other column; or None."""
     relation = split_identifier(table)[1].strip('"')
-    for label in _LABELS:
-        if match := re.fullmatch(re.escape(_object_name(relation, before, label)) + r"(\d*)", name):
-            return _object_name(relation, after, label) + match[1]
+    number = name[len(name.rstrip("0123456789")) :]  # of the second of two that are named alike, and so on
+    for label in (f"{label}{number}" for label in _LABELS):
+        if name == _object_name(relation, before, label):
+            return _object_name(relation, after, label)
     _, digest, suffix = name.partition(names_digest(relation, before, length=8))
     if digest and schema_editor._create_index_name(table, [before], suffix) == name:
         return str(schema_editor._create_index_name(table, [after], suffix))

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import models
-from django.db.migrations import AddField, AlterField
-from django.db.models import Case, F, Value, When
+from django.db.migrations import AddConstraint, AddField, AddIndex, AlterField
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Cast
 
 from ops.column_changes.migration_operations import DropColumn, RetireColumn
@@ -131,3 +131,56 @@ def test_a_type_changes_under_its_name_and_back(name: str) -> None:
     with migrated_table(value=final) as table:
         table.create()
         assert found == catalogue()
+
+
+def names() -> set[str]:
+    """The names of the table's constraints and indexes."""
+    found = execute_sql(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'shop_item'::regclass"
+        " UNION SELECT indexname FROM pg_indexes WHERE tablename = 'shop_item'"
+    )
+    return {name for (name,) in found}
+
+
+def test_names_that_were_given_go_where_the_model_says() -> None:
+    """The new column's index and constraint get the names that the old one's had."""
+    dual_write = DualWrite("wider", "shop_item", "value", "value_v2", "{old}", "{new}")
+    retire = RetireColumn(
+        "item",
+        "value",
+        "value_v2",
+        dual_write,
+        "value__retired",
+        swap=True,
+        renames={"idx_v2": "idx", "filled_v2": "filled", "once_v2": "once"},
+    )
+    with migrated_table(value=models.CharField(max_length=9, db_index=True)) as table:
+        table.create(
+            indexes=[models.Index("value", "id", name="idx")],
+            constraints=[
+                models.CheckConstraint(condition=~Q(value=""), name="filled"),
+                models.UniqueConstraint(fields=["value", "id"], name="once"),
+            ],
+        )
+        before = names()
+        table.expand("value_v2", models.TextField(null=True), dual_write)
+        table.apply(
+            AlterField("item", "value_v2", models.TextField(db_index=True)),
+            AddIndex("item", models.Index("value_v2", "id", name="idx_v2")),
+            AddConstraint("item", models.CheckConstraint(condition=~Q(value_v2=""), name="filled_v2")),
+            AddConstraint("item", models.UniqueConstraint(fields=["value_v2", "id"], name="once_v2")),
+        )
+        between = catalogue()
+        table.apply(retire)
+        meta = table.model._meta
+        assert meta.indexes == [models.Index("value", "id", name="idx")]
+        assert meta.constraints == [
+            models.CheckConstraint(condition=~Q(value=""), name="filled"),
+            models.UniqueConstraint(fields=["value", "id"], name="once"),
+        ]
+        assert {"idx__retired", "filled__retired", "once__retired"} < names()
+        table.unapply()
+        assert catalogue() == between
+        table.apply(retire)
+        table.apply(DropColumn(retire.retired_dual_write))
+        assert names() == before
