@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +23,7 @@ from django.db.migrations.state import ProjectState
 from django.db.models import NOT_PROVIDED, Field, ForeignKey, OneToOneField
 
 from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.meta_references import has_reference
 from ops.column_changes.migration_files import Dependency
 
 
@@ -71,44 +71,27 @@ def _constrains(operation: Operation, model_name: str, new: str, missing: set[st
     """Whether the operation constrains the new field, and no field that has no migration yet."""
     if isinstance(operation, AlterField):
         return operation.model_name_lower == model_name and operation.name_lower == new.lower()
-    named: Any
     if isinstance(operation, AddConstraint) and operation.model_name_lower == model_name:
-        named = operation.constraint
+        named = fields_of(operation.constraint, {new, *missing})
     elif isinstance(operation, AddIndex) and operation.model_name_lower == model_name:
-        named = operation.index
+        named = fields_of(operation.index, {new, *missing})
     elif isinstance(operation, AlterUniqueTogether) and operation.name_lower == model_name:
-        named = operation.unique_together
+        named = {name for names in operation.unique_together or () for name in names}
     else:
         return False
-    return names_field(named, new) and not any(names_field(named, other) for other in missing)
+    return new in named and not named & missing
 
 
-def names_field(value: Any, name: str) -> bool:
-    """Whether a constraint, an index or an expression names the field, also in raw SQL."""
-    pattern = re.compile(rf"(?<!\w){re.escape(name)}(?=__|\W|$)")
-    return any(pattern.search(text) for text in _iter_texts(value))
-
-
-def _iter_texts(value: Any) -> Iterator[str]:
-    """Yield the texts of which an object is made, but for its name and its message."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            if key not in ("name", "violation_error_message", "violation_error_code"):
-                yield from _iter_texts(part)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for part in value:
-            yield from _iter_texts(part)
-    elif hasattr(value, "deconstruct") and not isinstance(value, type):
-        yield from _iter_texts(value.deconstruct()[-2:])
+def fields_of(value: Any, names: Iterable[str]) -> set[str]:
+    """Return those of the names that are fields which a constraint or an index names."""
+    return {name for name in names if has_reference(value, name)}
 
 
 # Note [Defaults of a new column]
 # While both columns are in use, a default of the new one would look like a value in a row that names only the
 # old one, and ADD COLUMN would fill the rows that are there. So the database gets it when the old column is
-# retired, and Django's state at once: code that knows the field writes DEFAULT, which is NULL until then. Of
-# these options Django makes a default when it adds or alters a column, and updates the rows that are NULL.
+# dropped, and Django's state at once: code that knows the field writes DEFAULT, which is NULL until then. Of
+# these options Django makes a default when it alters a column, and updates the rows that are NULL.
 _DEFAULTS = ("default", "db_default", "blank")
 
 

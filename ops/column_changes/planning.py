@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.models import Field
 
+from ops.column_changes.counterparts import list_missing
 from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.followers import list_notes
 from ops.column_changes.migration_files import build_migration, load_migrations, write_migrations
 from ops.column_changes.migration_operations import AddDualWrite, Gate, RecordStep
 from ops.column_changes.model_changes import ModelChanges, detect_changes
+from ops.column_changes.model_obstacles import find_model_obstacles
+from ops.column_changes.obstacles import find_obstacles
 from ops.column_changes.steps import Step
+from ops.column_changes.table import ChangedTable, read_table
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
 from ops.sql.dual_write import DualWrite, compile_dual_write, read_default
@@ -36,7 +42,7 @@ class Plan:
     migrations: tuple[Migration, ...] = ()
     obstacles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    planned: dict[Step, str] | None = None
+    planned: Mapping[Step, str] = field(default_factory=dict)
 
 
 class PlanRefused(OpsError):
@@ -45,22 +51,54 @@ class PlanRefused(OpsError):
 
 def plan(change: type[ColumnChange]) -> Plan:
     """Plan the migrations that are not written yet. Raises PlanRefused, or MigrationNotWritten."""
+    _require_old_field(change)
+    loader = load_migrations(change.model._meta.app_label)
+    written = _find_written(loader, change.name)
+    names = {step: migration.name for step, migration in written.items()}
+    if Step.EXPAND not in written and (obstacles := find_model_obstacles(change)):
+        return Plan(change, obstacles=tuple(obstacles))
+    changes = detect_changes(change, loader)
+    others = tuple(_note_others(changes))
+    if Step.EXPAND in written:
+        migrations = _build_migrations(change, loader, changes, written)
+        return Plan(change, tuple(migrations), notes=others, planned=names)
+    dual_write = compile_change(change)
+    table = read_table(change, dual_write)
+    if table is None or (changes.add_field is None and table.new not in table.columns):
+        missing = f"{dual_write.table}.{dual_write.new}" if table else dual_write.table
+        return Plan(change, obstacles=(_not_applied(missing),))
+    return Plan(
+        change,
+        tuple(_build_migrations(change, loader, changes, written, dual_write)),
+        (*find_obstacles(table), *_find_unknown_column(table, changes)),
+        (*others, *list_notes(table), *list_missing(table)),
+    )
+
+
+def _require_old_field(change: type[ColumnChange]) -> None:
+    label = change.model._meta.label
     try:
         change().old_field()
     except FieldDoesNotExist:
         raise PlanRefused(
-            f"{change.name}: {change.old} has left {change.model._meta.label}, so nothing is left to plan.",
+            f"{change.name}: {change.old} has left {label}, so nothing is left to plan.",
             f"To go on: {manage_command('column_change', change.name, 'next')}",
         ) from None
-    loader = load_migrations(change.model._meta.app_label)
-    planned = _find_planned(loader, change.name)
-    changes = detect_changes(change, loader)
-    return Plan(
-        change,
-        migrations=tuple(_build_migrations(change, loader, changes, planned)),
-        notes=tuple(_iter_notes(changes)),
-        planned={step: migration.name for step, migration in planned.items()},
-    )
+    try:
+        change().new_field()
+    except FieldDoesNotExist:
+        raise PlanRefused(
+            f"{change.name}: {label} has no field {change.new}.", "Add it to the model."
+        ) from None
+
+
+def _not_applied(name: str) -> str:
+    return f"This database does not have {name} yet. Apply the migrations first: {manage_command('migrate')}"
+
+
+def _find_unknown_column(table: ChangedTable, changes: ModelChanges) -> Iterator[str]:
+    if changes.add_field and table.new in table.columns:
+        yield f"{table.name} has a column {table.new} already, which no migration has added. Drop it first."
 
 
 def write_plan(planned: Plan) -> list[Path]:
@@ -72,7 +110,7 @@ def write_plan(planned: Plan) -> list[Path]:
     return write_migrations(planned.migrations)
 
 
-def _find_planned(loader: MigrationLoader, change: str) -> dict[Step, Migration]:
+def _find_written(loader: MigrationLoader, change: str) -> dict[Step, Migration]:
     """Return the migration that takes each step of the change, of those that are written."""
     return {
         Step(operation.step): migration
@@ -83,7 +121,11 @@ def _find_planned(loader: MigrationLoader, change: str) -> dict[Step, Migration]
 
 
 def _build_migrations(
-    change: type[ColumnChange], loader: MigrationLoader, changes: ModelChanges, planned: dict[Step, Migration]
+    change: type[ColumnChange],
+    loader: MigrationLoader,
+    changes: ModelChanges,
+    written: Container[Step],
+    dual_write: DualWrite | None = None,
 ) -> list[Migration]:
     app_label, model_name = change.model._meta.app_label, str(change.model._meta.model_name)
     migrations: list[Migration] = []
@@ -95,12 +137,12 @@ def _build_migrations(
         migrations.append(build_migration(loader, app_label, name, operations, dependencies, after))
 
     rest = [*changes.constrain, *changes.state_only]
-    if Step.EXPAND not in planned:
+    if dual_write:
         expand: list[Operation] = [changes.add_field] if changes.add_field else []
         if not changes.constrain:
             expand, rest = expand + rest, []
-        add(Step.EXPAND, [*expand, AddDualWrite(dual_write=compile_change(change))], changes.dependencies)
-    if Step.CONSTRAIN not in planned and rest:
+        add(Step.EXPAND, [*expand, AddDualWrite(dual_write=dual_write)], changes.dependencies)
+    if Step.CONSTRAIN not in written and rest:
         gate = Gate(change=change.name, step=Step.CONSTRAIN.value, model_name=model_name)
         add(Step.CONSTRAIN, [gate, *rest])
     return migrations
@@ -134,7 +176,7 @@ def _find_default(dual_write: DualWrite, old: Field[Any, Any], new: Field[Any, A
     return {} if converted is None else {"default": converted, "has_own_default": False}
 
 
-def _iter_notes(changes: ModelChanges) -> Any:
+def _note_others(changes: ModelChanges) -> Iterator[str]:
     if changes.others:
         yield (
             f"The models have other changes, which this plan leaves out: {'; '.join(changes.others)}."

@@ -169,3 +169,19 @@ class Shown(models.Model):
 
     class Meta:
         managed = False
+
+
+class Changed(models.Model):
+    """A column change is planned for it. The test creates the table, in which ``new`` may be missing."""
+
+    old = models.TextField(null=True)
+    new = models.TextField(null=True)
+    other = models.IntegerField(null=True)
+    number = models.BigIntegerField(null=True)
+    number_v2 = models.BigIntegerField(null=True)
+    data = OfType("json")
+    data_v2 = OfType("json")
+
+    class Meta:
+        managed = False
+        db_table = "changed"

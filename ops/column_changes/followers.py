@@ -1,0 +1,140 @@
+"""What a plan tells beside its obstacles: what goes on with the old column, and what the new one lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.db.models import Field
+
+from ops.column_changes.table import ChangedTable, name_pattern
+
+_FUNCTIONS_SQL = """
+SELECT p.oid::regprocedure::text FROM pg_proc p
+WHERE p.oid <> ALL (SELECT tgfoid FROM pg_trigger WHERE tgrelid = %s) AND prosrc ~* %s AND prosrc ~* %s
+    AND pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+    AND NOT EXISTS (SELECT FROM pg_depend
+        WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e')
+ORDER BY 1
+"""
+_PUBLICATIONS_SQL = """
+SELECT pubname FROM pg_publication_tables JOIN pg_class c ON relname = tablename
+    AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = schemaname)
+WHERE c.oid = %s ORDER BY 1
+"""
+Note = Callable[[ChangedTable], Iterator[str]]
+
+
+def list_notes(table: ChangedTable) -> list[str]:
+    """Return what to know, and to do, before the old column is retired or dropped."""
+    return [note for check in _NOTES for note in check(table)]
+
+
+def _views(table: ChangedTable) -> Iterator[str]:
+    for each in table.depending_on(table.old, "rule"):
+        view = each.name.split(" on ", 1)[1]
+        yield (
+            f"The view {view} reads {table.old}. It goes on with the old column under any name, and keeps it"
+            f" from being dropped. Let it read {table.new} before the step retire."
+        )
+
+
+def _functions(table: ChangedTable) -> Iterator[str]:
+    named = [
+        name
+        for (name,) in table.query(
+            _FUNCTIONS_SQL, name_pattern([table.old]), name_pattern([table.short_name])
+        )
+    ]
+    for name in named:
+        yield (
+            f"The function {name} seems to name {table.name}.{table.old} in its text, which does not follow"
+            f" when the column gets another name. Let it use {table.new} before the step retire."
+        )
+    for each in table.depending_on(table.old, "function", "procedure"):
+        yield (
+            f"The {each.kind} {each.name} uses {table.old}. It goes on with the old column under any name,"
+            f" and keeps it from being dropped. Let it use {table.new} before the step retire."
+        )
+
+
+def _triggers(table: ChangedTable) -> Iterator[str]:
+    for name, _, is_before_row, columns in table.list_triggers([table.old]):
+        if is_before_row:
+            continue  # an obstacle
+        is_blind = table.old in columns and table.new not in columns
+        unseen = f" It does not fire for an UPDATE that sets only {table.new}." if is_blind else ""
+        yield (
+            f"The trigger {name} of {table.name} uses {table.old}.{unseen} Let it use {table.new} before the"
+            " step retire."
+        )
+
+
+def _policies(table: ChangedTable) -> Iterator[str]:
+    for each in table.depending_on(table.old, "policy"):
+        yield (
+            f"The policy {each.name} uses {table.old}. It goes on with the old column under any name, and"
+            f" keeps it from being dropped. Let it use {table.new} before the step drop."
+        )
+
+
+def _statistics(table: ChangedTable) -> Iterator[str]:
+    for each in table.depending_on(table.old, "statistics object"):
+        yield (
+            f"The statistics {each.name} are of {table.old}, and go with it. Create some for {table.new}, if"
+            " plans need them."
+        )
+
+
+def _publications(table: ChangedTable) -> Iterator[str]:
+    if names := [name for (name,) in table.query(_PUBLICATIONS_SQL)]:
+        yield (
+            f"{table.name} is published by {', '.join(names)}. Subscribers do not get new columns or new"
+            f" names by themselves: add {table.new} to their tables before the step expand, and"
+            f" {table.old}__retired before the step retire."
+        )
+
+
+def _python_defaults(table: ChangedTable) -> Iterator[str]:
+    declared = table.change()
+    for field, other in (
+        (declared.new_field(), declared.old_field()),
+        (declared.old_field(), declared.new_field()),
+    ):
+        if (value := _python_default(field)) is not None:
+            yield (
+                f"Code that knows both fields writes both: where it sets only {other.name}, Django sets"
+                f" {field.name} to {value}, and the two differ. Set both, or give {field.name} a db_default"
+                " in place of it: then the triggers fill it."
+            )
+
+
+def _python_default(field: Field[Any, Any]) -> str | None:
+    """Return what Django writes where the code sets no value, or None if it leaves the column out."""
+    if field.has_default():  # also where there is a db_default
+        return f"its default, {field.default!r}" if not callable(field.default) else "its default"
+    if field.has_db_default():
+        return None
+    return "an empty text" if field.empty_strings_allowed and not field.null else None
+
+
+def _length(table: ChangedTable) -> Iterator[str]:
+    old, new = table.change().old_field(), table.change().new_field()
+    before, after = (getattr(each, "max_length", None) for each in (old, new))
+    if before and after and after < before:
+        yield (
+            f"{new.name} holds {after} characters and {old.name} {before}: a longer value is refused,"
+            " also where old code writes it."
+        )
+
+
+_NOTES: tuple[Note, ...] = (
+    _views,
+    _functions,
+    _triggers,
+    _policies,
+    _statistics,
+    _publications,
+    _python_defaults,
+    _length,
+)

@@ -1,0 +1,121 @@
+"""What is in the way of a column change by its model or by other changes; the tables are not looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from django.db import connection
+from django.db.models import AutoField, BigAutoField, Field, SmallAutoField
+
+from ops.column_changes import registry
+from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.position import current_step
+from ops.column_changes.steps import Step
+from ops.command_lines import manage_command
+from ops.models import Claim, ColumnChangeEvent
+from ops.operations.validation import model_label
+from ops.runs.next_steps import RunAction, format_run_command
+
+Check = Callable[[type[ColumnChange]], Iterator[str]]
+
+
+def find_model_obstacles(change: type[ColumnChange]) -> list[str]:
+    """Return what is in the way, in words."""
+    return [obstacle for check in _CHECKS for obstacle in check(change)]
+
+
+def _check_unmanaged(change: type[ColumnChange]) -> Iterator[str]:
+    if not change.model._meta.managed:
+        yield (
+            f"{change.model._meta.label} is not managed by Django (managed = False), so a migration would not"
+            " add the column. Write the change by hand."
+        )
+
+
+def _check_proxy(change: type[ColumnChange]) -> Iterator[str]:
+    meta = change.model._meta
+    if meta.proxy and meta.concrete_model:
+        yield f"{meta.label} is a proxy. Declare the change for {meta.concrete_model._meta.label}."
+
+
+def _check_inherited(change: type[ColumnChange]) -> Iterator[str]:
+    for field in _fields(change):
+        if field.model._meta.concrete_model is not change.model._meta.concrete_model:
+            yield (
+                f"{change.model._meta.label} has {field.name} from {field.model._meta.label}, whose table has"
+                f" the column. Declare the change for {field.model._meta.label}."
+            )
+
+
+def _check_no_column(change: type[ColumnChange]) -> Iterator[str]:
+    for field in _fields(change):
+        if not field.concrete or field.column is None or field.many_to_many:
+            yield f"{field.name} is a {type(field).__name__}, which has no column of its own."
+
+
+def _check_generated(change: type[ColumnChange]) -> Iterator[str]:
+    for field in _fields(change):
+        if getattr(field, "generated", False):
+            yield f"{field.name} is a generated column, which nobody can write. Change what it is made of."
+
+
+def _check_auto_field(change: type[ColumnChange]) -> Iterator[str]:
+    for field in _fields(change):
+        if isinstance(field, AutoField | BigAutoField | SmallAutoField):
+            yield f"{field.name} is an {type(field).__name__}, whose values come from a sequence."
+
+
+def _check_auto_now(change: type[ColumnChange]) -> Iterator[str]:
+    for field in _fields(change):
+        if option := next((o for o in ("auto_now", "auto_now_add") if getattr(field, o, False)), None):
+            advice = "Use db_default=Now()" if option == "auto_now_add" else "Set it in your own code"
+            yield (
+                f"{field.name} has {option}=True, so Django writes the time into it and not the value of the"
+                f" other column. {advice} instead."
+            )
+
+
+def _check_other_changes(change: type[ColumnChange]) -> Iterator[str]:
+    names, label = {change.old, change.new}, model_label(change.model)
+    for other in registry.list_changes():
+        if other.name == change.name or model_label(other.model) != label:
+            continue
+        if (shared := sorted(names & {other.old, other.new})) and _step_of(other) != Step.DROP:
+            yield (
+                f"The column change {other.name} works on {shared[0]} too. Let it take all its steps first:"
+                f" {manage_command('column_change', other.name)}"
+            )
+
+
+def _step_of(change: type[ColumnChange]) -> Step | None:
+    is_there = ColumnChangeEvent._meta.db_table in connection.introspection.table_names()
+    return current_step(change.name) if is_there else None
+
+
+def _check_claims(change: type[ColumnChange]) -> Iterator[str]:
+    if Claim._meta.db_table not in connection.introspection.table_names():
+        return
+    names = [change.old, change.new]
+    claims = Claim.objects.filter(model=model_label(change.model), column__in=names).select_related("run")
+    for run in {claim.run for claim in claims}:
+        yield (
+            f"Run {run.pk} ({run.operation}) writes {' or '.join(names)} at the moment. Let it finish, or"
+            f" cancel it: {format_run_command(run.pk, RunAction.CANCEL)}"
+        )
+
+
+def _fields(change: type[ColumnChange]) -> list[Field]:  # type: ignore[type-arg]
+    return [change().old_field(), change().new_field()]
+
+
+_CHECKS: tuple[Check, ...] = (
+    _check_unmanaged,
+    _check_proxy,
+    _check_inherited,
+    _check_no_column,
+    _check_generated,
+    _check_auto_field,
+    _check_auto_now,
+    _check_other_changes,
+    _check_claims,
+)

@@ -1,0 +1,208 @@
+"""What is in the way of a column change in its table: each is told in words, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from django.db import connection
+
+from ops.column_changes.table import ChangedTable
+from ops.command_lines import manage_command
+from ops.formatting import first_line
+from ops.sql.column_followers import find_publications
+from ops.sql.column_names import retired_name
+from ops.sql.dual_write_check import find_expression_error, is_null_for_null
+
+_TABLE_SQL = """
+SELECT relkind, relpersistence, relispartition,
+    EXISTS (SELECT FROM pg_inherits WHERE oid IN (inhrelid, inhparent))
+FROM pg_class WHERE oid = %s
+"""
+_RULES_SQL = "SELECT rulename FROM pg_rewrite WHERE ev_class = %s ORDER BY rulename"
+_KINDS = {"p": "partitioned", "f": "a foreign table", "v": "a view", "m": "a materialized view"}
+_FOREIGN_KEYS_SQL = """
+SELECT conrelid::regclass::text, conname FROM pg_constraint
+WHERE contype = 'f' AND confrelid = %s AND EXISTS (SELECT FROM pg_attribute
+    WHERE attrelid = confrelid AND attnum = ANY(confkey) AND attname = %s)
+ORDER BY 1, 2
+"""
+_KEYS_SQL = """
+SELECT array_agg(attname::text), bool_or(indisprimary), bool_or(indisreplident)
+FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
+WHERE indrelid = %s AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL
+GROUP BY indexrelid
+"""
+Check = Callable[[ChangedTable], Iterator[str]]
+
+
+def find_obstacles(table: ChangedTable) -> list[str]:
+    """Return what is in the way, in words."""
+    if first := [*_check_kind(table), *_check_missing(table)]:
+        return first
+    return [obstacle for check in _CHECKS for obstacle in check(table)]
+
+
+def _check_missing(table: ChangedTable) -> Iterator[str]:
+    needed = [table.old, *table.dual_write.sources]
+    if missing := next((name for name in needed if name not in table.columns), None):
+        yield (
+            f"The table {table.name} has no column {missing} in this database. Apply the migrations first:"
+            f" {manage_command('migrate')}"
+        )
+
+
+def _check_kind(table: ChangedTable) -> Iterator[str]:
+    [(kind, persistence, is_partition, inherits)] = table.query(_TABLE_SQL)
+    found = [
+        _KINDS.get(kind),
+        "a partition of another table" if is_partition else None,
+        "a table that inherits from another, or from which another inherits" if inherits else None,
+        "a temporary table" if persistence == "t" else None,
+    ]
+    if problem := next(filter(None, found), None):
+        yield f"{table.name} is {problem}. A column change does not support that: write it by hand."
+
+
+def _check_row_security(table: ChangedTable) -> Iterator[str]:
+    if table.query("SELECT row_security_active(%s)") == [(True,)]:
+        yield (
+            f"Row-level security hides rows of {table.name} from this role, so the checks would not see all"
+            " rows. Use the role that owns the table, without FORCE ROW LEVEL SECURITY."
+        )
+
+
+def _check_rules(table: ChangedTable) -> Iterator[str]:
+    if rules := [name for (name,) in table.query(_RULES_SQL)]:
+        yield f"{table.name} has the rule {', '.join(rules)}. Use a trigger instead of the rule."
+
+
+def _check_generated(table: ChangedTable) -> Iterator[str]:
+    for name in table.used:
+        if name in table.columns and table.columns[name].generated:
+            yield (
+                f"{table.name}.{name} is a generated column: a trigger cannot write it, and does not always"
+                " see its value. Use the columns that it is made of."
+            )
+    for each in table.depending_on(table.old, "default value"):
+        yield (
+            f"A generated column is made of {table.old} ({each.name}): it would keep the old column for ever."
+            " Replace it first, by one that is made of another column, or by a trigger."
+        )
+
+
+def _check_sequences(table: ChangedTable) -> Iterator[str]:
+    for name in (table.old, table.new):
+        column = table.columns.get(name)
+        if column and column.identity:
+            yield f"{table.name}.{name} is an identity column, whose values come from a sequence."
+        elif column and (column.default or "").startswith("nextval("):
+            yield f"{table.name}.{name} gets its values from a sequence: {column.default}."
+
+
+def _check_primary_key(table: ChangedTable) -> Iterator[str]:
+    keys = table.query(_KEYS_SQL)
+    key = table.change.model._meta.pk.column
+    if [key] not in [columns for columns, *_ in keys]:
+        yield (
+            f"{table.name} has no primary key and no unique index on {key}, which a backfill needs."
+            " Add it first."
+        )
+    for columns, is_primary, _ in keys:
+        for name in (table.old, table.new):
+            if is_primary and name in columns:
+                yield (
+                    f"{table.name}.{name} is the primary key or a part of it. A column change does not"
+                    " support that yet."
+                )
+
+
+def _check_foreign_keys(table: ChangedTable) -> Iterator[str]:
+    for name in (table.old, table.new):
+        for other, constraint in table.query(_FOREIGN_KEYS_SQL, name):
+            yield (
+                f"The foreign key {constraint} of {other} refers to {table.name}.{name}. Let it refer to"
+                " another column first."
+            )
+
+
+def _check_triggers(table: ChangedTable) -> Iterator[str]:
+    for name, function, is_before_row, _ in table.list_triggers(table.used):
+        if not is_before_row:
+            continue
+        yield (
+            f"The trigger {name} of {table.name}, by its function {function}(), sets or reads one of"
+            f" {', '.join(table.used)} before a row is written: the two columns might not agree. Drop it by a"
+            " migration first, or let it use other columns."
+        )
+
+
+def _check_publications(table: ChangedTable) -> Iterator[str]:
+    if table.change.swap:
+        return  # retire makes them anew
+    for name in find_publications(connection.schema_editor(), table.dual_write.table, table.old):
+        yield (
+            f"The publication {name} names {table.name}.{table.old} in its list of columns or in its filter."
+            " Its subscribers would fail when the column gets another name. Take the column out of it first."
+        )
+
+
+def _check_replica_identity(table: ChangedTable) -> Iterator[str]:
+    for columns, _, is_identity in table.query(_KEYS_SQL):
+        if is_identity and table.old in columns:
+            yield (
+                f"{table.old} is in the replica identity of {table.name}, which is lost when the column is"
+                f" dropped. Choose another one first: ALTER TABLE ... REPLICA IDENTITY DEFAULT."
+            )
+
+
+def _check_default(table: ChangedTable) -> Iterator[str]:
+    column = table.columns.get(table.new)
+    if column and column.default and not column.generated and "nextval(" not in column.default:
+        yield (
+            f"{table.name}.{table.new} has the default {column.default} in the database. It would look like a"
+            " value in a new row that names only the old column. Drop it by a migration first."
+        )
+
+
+def _check_retired_name(table: ChangedTable) -> Iterator[str]:
+    name = retired_name(table.old)
+    if name in table.columns:
+        yield f"{table.name} has a column {name} already, which is the name of the retired column."
+
+
+def _check_expressions(table: ChangedTable) -> Iterator[str]:
+    new_type = table.change().new_field().db_type(connection)
+    types = {name: table.columns[name].type for name in table.used if name in table.columns}
+    types = {table.new: str(new_type), **types}
+    if error := find_expression_error(table.dual_write, types):
+        yield (
+            f"PostgreSQL cannot convert or compare {table.old} ({types[table.old]}) and {table.new}"
+            f" ({types[table.new]}): {first_line(error)}. Check get_new_value() and get_old_value(), and that"
+            " both types can be compared, as json cannot."
+        )
+    elif _may_be_null(table) and is_null_for_null(table.dual_write, types):
+        yield (
+            f"{table.old} may be NULL, and {table.new} may not. Set null=True for {table.change.new}, or give"
+            " a value for NULL in get_new_value(), for example by Coalesce."
+        )
+
+
+def _may_be_null(table: ChangedTable) -> bool:
+    is_alone = not table.dual_write.sources and not table.columns[table.old].is_not_null
+    return is_alone and not table.change().new_field().null
+
+
+_CHECKS: tuple[Check, ...] = (
+    _check_row_security,
+    _check_rules,
+    _check_generated,
+    _check_sequences,
+    _check_primary_key,
+    _check_foreign_keys,
+    _check_triggers,
+    _check_publications,
+    _check_replica_identity,
+    _check_default,
+    _check_retired_name,
+    _check_expressions,
+)

@@ -1,0 +1,392 @@
+"""What is in the way of a column change is told before anything is written, on a real table each."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection, models
+from django.db.models import Q, TextField, Value
+from django.db.models.functions import Cast, Coalesce, Concat, Lower
+
+from ops.column_changes import ColumnChange, followers, obstacles
+from ops.column_changes.counterparts import list_missing
+from ops.column_changes.planning import compile_change
+from ops.column_changes.table import read_table
+from tests.trials.models import Changed, Odd
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+TABLE = "CREATE TABLE changed (id bigint PRIMARY KEY, old text, new text, other integer)"
+FUNCTION = "CREATE FUNCTION trial() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} RETURN NEW; END $$"
+
+
+def execute(*statements: str) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+@pytest.fixture(autouse=True)
+def _dropped(transactional_db: None) -> Iterator[None]:
+    """Whatever a test makes, in a schema of its own, goes after it."""
+    execute("CREATE SCHEMA trial", "SET search_path = trial, public")
+    yield
+    execute("RESET search_path", "DROP SCHEMA trial CASCADE")
+
+
+def declare(**attributes: Any) -> type[ColumnChange]:
+    members = {"name": "wide", "model": Changed, "old": "old", "new": "new", **attributes}
+    return type("Wide", (ColumnChange,), members)
+
+
+def find_obstacles(*statements: str, **attributes: Any) -> list[str]:
+    execute(*(statements or [TABLE]))
+    change = declare(**attributes)
+    table = read_table(change, compile_change(change))
+    assert table
+    return obstacles.find_obstacles(table)
+
+
+def list_notes(*statements: str, **attributes: Any) -> list[str]:
+    execute(TABLE, *statements)
+    change = declare(**attributes)
+    table = read_table(change, compile_change(change))
+    assert table
+    return [*followers.list_notes(table), *list_missing(table)]
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [TABLE],
+        [TABLE.replace("TABLE", "UNLOGGED TABLE")],
+        [TABLE.replace(" PRIMARY KEY", " UNIQUE NOT NULL")],
+        [TABLE.replace("new text, ", "")],
+        [TABLE.replace("old text", "old varchar(5) NOT NULL CHECK (old > 'a')")],
+        [TABLE, "CREATE UNIQUE INDEX ON changed (lower(old)) WHERE old > 'a'"],
+        [TABLE, "CREATE VIEW seen AS SELECT old FROM changed"],
+    ],
+    ids=["plain", "unlogged", "unique key", "no new column yet", "check", "index", "view"],
+)
+def test_a_plain_table_has_no_obstacles(statements: list[str]) -> None:
+    assert find_obstacles(*statements) == []
+
+
+@pytest.mark.parametrize(
+    ("statements", "words"),
+    [
+        (
+            [f"{TABLE.replace(' PRIMARY KEY', '')} PARTITION BY HASH (id)"],
+            "changed is partitioned. A column change does not support that: write it by hand.",
+        ),
+        (
+            [
+                f"{TABLE.replace('changed', 'whole')} PARTITION BY HASH (id)",
+                "CREATE TABLE changed PARTITION OF whole FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
+            ],
+            "changed is a partition of another table.",
+        ),
+        (
+            [TABLE, "CREATE TABLE child () INHERITS (changed)"],
+            "changed is a table that inherits from another, or from which another inherits.",
+        ),
+        (
+            [TABLE.replace("changed", "parent"), "CREATE TABLE changed (PRIMARY KEY (id)) INHERITS (parent)"],
+            "changed is a table that inherits from another, or from which another inherits.",
+        ),
+        ([TABLE.replace("TABLE", "TEMPORARY TABLE")], "changed is a temporary table."),
+        ([TABLE.replace("changed", "a"), "CREATE VIEW changed AS SELECT * FROM a"], "changed is a view."),
+        (
+            [TABLE.replace("old text", "old text GENERATED ALWAYS AS ('a') STORED")],
+            "changed.old is a generated column",
+        ),
+        (
+            [TABLE.replace("new text", "new text GENERATED ALWAYS AS ('a') STORED")],
+            "changed.new is a generated column",
+        ),
+        (
+            [TABLE, "ALTER TABLE changed ADD double text GENERATED ALWAYS AS (old || old) STORED"],
+            "A generated column is made of old (for trial.changed.double): it would keep",
+        ),
+        (
+            ["CREATE TABLE changed (id bigint UNIQUE, old text PRIMARY KEY, new text)"],
+            "changed.old is the primary key or a part of it.",
+        ),
+        (
+            ["CREATE TABLE changed (id bigint, old text, new text)"],
+            "changed has no primary key and no unique index on id, which a backfill needs.",
+        ),
+        (
+            [
+                TABLE,
+                "ALTER TABLE changed ADD UNIQUE (old)",
+                "CREATE TABLE b (x text REFERENCES changed (old))",
+            ],
+            "The foreign key b_x_fkey of b refers to changed.old.",
+        ),
+        (
+            [
+                TABLE,
+                FUNCTION.format("NEW.old := lower(NEW.old);"),
+                "CREATE TRIGGER lower BEFORE INSERT ON changed FOR EACH ROW EXECUTE FUNCTION trial()",
+            ],
+            "The trigger lower of changed, by its function trial(), sets or reads one of old, new before",
+        ),
+        (
+            [
+                TABLE,
+                FUNCTION.format("NEW.other := 1;"),
+                "CREATE TRIGGER odd BEFORE UPDATE OF new ON changed FOR EACH ROW EXECUTE FUNCTION trial()",
+            ],
+            "The trigger odd of changed, by its function trial()",
+        ),
+        (
+            [
+                TABLE,
+                FUNCTION.format("NEW.other := 1;"),
+                "CREATE TRIGGER odd BEFORE UPDATE ON changed FOR EACH ROW WHEN (NEW.old = 'a')"
+                " EXECUTE FUNCTION trial()",
+            ],
+            "The trigger odd of changed, by its function trial()",
+        ),
+        (
+            [
+                TABLE,
+                "ALTER TABLE changed ADD words tsvector",
+                "CREATE TRIGGER words BEFORE INSERT ON changed FOR EACH ROW EXECUTE FUNCTION"
+                " tsvector_update_trigger(words, 'pg_catalog.english', old)",
+            ],
+            "The trigger words of changed, by its function tsvector_update_trigger()",
+        ),
+        (
+            [TABLE, "CREATE RULE mine AS ON UPDATE TO changed DO ALSO SELECT 1"],
+            "changed has the rule mine. Use a trigger instead of the rule.",
+        ),
+        (
+            [
+                TABLE,
+                "ALTER TABLE changed ALTER old SET NOT NULL, ADD UNIQUE (old)",
+                "ALTER TABLE changed REPLICA IDENTITY USING INDEX changed_old_key",
+            ],
+            "old is in the replica identity of changed",
+        ),
+        (
+            [TABLE.replace("new text", "new text DEFAULT 'a'")],
+            "changed.new has the default 'a'::text in the database.",
+        ),
+        (
+            [TABLE, "ALTER TABLE changed ADD old__retired text"],
+            "changed has a column old__retired already",
+        ),
+        ([TABLE.replace("old text, ", "")], "The table changed has no column old in this database."),
+    ],
+)
+def test_an_obstacle_is_told_in_words(statements: list[str], words: str) -> None:
+    found = find_obstacles(*statements)
+    assert [words in each for each in found] == [True], found
+
+
+@pytest.mark.parametrize(
+    ("statement", "column", "words"),
+    [
+        ("number bigint GENERATED BY DEFAULT AS IDENTITY", "number", "changed.number is an identity column"),
+        ("number bigserial", "number", "changed.number gets its values from a sequence: nextval('"),
+        ("data json, data_v2 json", "data", "operator does not exist: json = json."),
+    ],
+)
+def test_a_type_that_cannot_be_changed_is_told(statement: str, column: str, words: str) -> None:
+    table = f"CREATE TABLE changed (id bigint PRIMARY KEY, {statement})"
+    found = find_obstacles(table, old=column, new=f"{column}_v2")
+    assert [words in each for each in found] == [True], found
+
+
+def test_a_virtual_column_is_no_source() -> None:
+    """PostgreSQL 18 makes it NULL in the function of a trigger."""
+    if connection.pg_version < 180000:
+        pytest.skip("PostgreSQL 18 has virtual columns")
+    table = TABLE.replace("other integer", "other integer GENERATED ALWAYS AS (id) VIRTUAL")
+    found = find_obstacles(table, get_new_value=lambda self: Concat("old", Cast("other", TextField())))
+    assert ["changed.other is a generated column" in each for each in found] == [True], found
+
+
+NULL_TO_NOT_NULL = "old may be NULL, and new may not. Set null=True for new, or give a value for NULL"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "found"),
+    [
+        ({}, [NULL_TO_NOT_NULL]),
+        ({"mapping": {"a": "b"}}, [NULL_TO_NOT_NULL]),
+        ({"get_new_value": lambda self: Coalesce("old", Value(""))}, []),
+        ({"get_new_value": lambda self: Concat("old", Cast("other", TextField()))}, []),
+    ],
+    ids=["copied", "mapped", "with a value for NULL", "from other columns too"],
+)
+def test_null_where_the_new_column_allows_none_is_told(
+    monkeypatch: pytest.MonkeyPatch, attributes: dict[str, Any], found: list[str]
+) -> None:
+    monkeypatch.setattr(Changed._meta.get_field("new"), "null", False)
+    told = find_obstacles(**attributes)
+    assert [each.partition(" in get_new_value()")[0] for each in told] == found
+
+
+def test_rows_that_this_role_cannot_see_are_told() -> None:
+    execute(TABLE, "ALTER TABLE changed ENABLE ROW LEVEL SECURITY", "CREATE ROLE trial_reader")
+    try:
+        execute("GRANT USAGE ON SCHEMA trial TO trial_reader", "SET ROLE trial_reader")
+        found = find_obstacles("SELECT")
+    finally:
+        execute("RESET ROLE", "DROP OWNED BY trial_reader", "DROP ROLE trial_reader")
+    assert ["Row-level security hides rows of changed from this role" in each for each in found] == [True]
+
+
+@pytest.mark.parametrize(
+    ("definition", "swap", "count"),
+    [
+        ("(id, old)", False, 1),
+        ("WHERE (old > 'a')", False, 1),
+        ("(id, old)", True, 0),
+        ("(id, new)", False, 0),
+        ("", False, 0),
+    ],
+)
+def test_a_publication_that_names_the_column_is_told(definition: str, swap: bool, count: int) -> None:
+    try:
+        found = find_obstacles(TABLE, f"CREATE PUBLICATION trial FOR TABLE changed {definition}", swap=swap)
+    finally:
+        execute("DROP PUBLICATION trial")
+    assert ["The publication trial names changed.old" in each for each in found] == [True] * count
+
+
+def test_names_that_have_to_be_quoted_are_no_obstacle() -> None:
+    found = find_obstacles(
+        'CREATE TABLE "Odd things, in Order;" (id bigint PRIMARY KEY, "The Title" text, "select" text)',
+        model=Odd,
+        old="title",
+        new="copy",
+    )
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("statements", "words"),
+    [
+        (["CREATE VIEW seen AS SELECT upper(old) AS o FROM changed"], "The view trial.seen reads old."),
+        (["CREATE MATERIALIZED VIEW seen AS SELECT old FROM changed"], "The view trial.seen reads old."),
+        (
+            ["CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT OLD FROM changed'"],
+            "The function f() seems to name changed.old in its text",
+        ),
+        (
+            ["CREATE FUNCTION f() RETURNS text BEGIN ATOMIC SELECT old FROM changed; END"],
+            "The function trial.f() uses old. It goes on with the old column",
+        ),
+        (
+            [
+                FUNCTION.format("NEW.other := 1;"),
+                "CREATE TRIGGER audit AFTER UPDATE OF old ON changed FOR EACH ROW EXECUTE FUNCTION trial()",
+            ],
+            "The trigger audit of changed uses old. It does not fire for an UPDATE that sets only new.",
+        ),
+        (
+            [
+                FUNCTION.format("PERFORM NEW.old;"),
+                "CREATE TRIGGER audit AFTER INSERT ON changed FOR EACH ROW EXECUTE FUNCTION trial()",
+            ],
+            "The trigger audit of changed uses old. Let it use new before the step retire.",
+        ),
+        (["CREATE POLICY p ON changed USING (old = 'a')"], "The policy p on trial.changed uses old."),
+        (
+            ["CREATE STATISTICS s ON old, other FROM changed"],
+            "The statistics trial.s are of old, and go with",
+        ),
+        (
+            ["CREATE INDEX i ON changed (old)"],
+            "new has nothing like the index CREATE INDEX i ON trial.changed",
+        ),
+        (
+            ["CREATE INDEX i ON changed (lower(old))"],
+            "new has nothing like the index CREATE INDEX i ON trial",
+        ),
+        (
+            ["CREATE INDEX i ON changed (id) WHERE old > ''"],
+            "new has nothing like the index CREATE INDEX i ON",
+        ),
+        (
+            ["ALTER TABLE changed ADD CHECK (old > 'a')"],
+            "new has nothing like the constraint changed_old_check: CHECK (old > 'a'::text).",
+        ),
+        (
+            ["ALTER TABLE changed ADD UNIQUE (old, other)"],
+            "new has nothing like the constraint changed_old_other_key: UNIQUE (old, other).",
+        ),
+        (
+            ["ALTER TABLE changed ADD EXCLUDE (old WITH =)"],
+            "new has nothing like the constraint changed_old_excl: EXCLUDE USING btree (old WITH =).",
+        ),
+        (
+            ["CREATE TABLE b (x text PRIMARY KEY)", "ALTER TABLE changed ADD FOREIGN KEY (old) REFERENCES b"],
+            "new has nothing like the constraint changed_old_fkey: FOREIGN KEY (old) REFERENCES b(x).",
+        ),
+    ],
+)
+def test_what_uses_the_old_column_is_noted(statements: list[str], words: str) -> None:
+    notes = list_notes(*statements)
+    assert [words in each for each in notes] == [True], notes
+
+
+def test_what_does_not_use_the_old_column_is_not_noted() -> None:
+    notes = list_notes(
+        "CREATE VIEW seen AS SELECT older, id FROM (SELECT id, new AS older FROM changed) s",
+        "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT new AS older FROM changed'",
+        "CREATE FUNCTION g() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM old FROM other_changed; END'",
+        "CREATE INDEX ON changed (new, id)",
+        "CREATE STATISTICS s ON new, other FROM changed",
+    )
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "declared"),
+    [
+        ("CREATE INDEX ON changed (old, other)", models.Index("new", "other", name="i")),
+        (
+            "CREATE UNIQUE INDEX ON changed (lower(old)) WHERE other = 1",
+            models.UniqueConstraint(Lower("new"), condition=Q(other=1), name="i"),
+        ),
+        ("ALTER TABLE changed ADD CHECK (old > 'a')", models.CheckConstraint(condition=~Q(new=""), name="i")),
+    ],
+)
+def test_what_the_new_column_has_too_is_not_noted(
+    monkeypatch: pytest.MonkeyPatch, statement: str, declared: Any
+) -> None:
+    kind = "indexes" if isinstance(declared, models.Index) else "constraints"
+    assert len(list_notes(statement)) == 1
+    monkeypatch.setattr(Changed._meta, kind, [declared])
+    execute("DROP TABLE changed")
+    assert list_notes(statement) == []
+
+
+def test_a_published_table_is_noted() -> None:
+    try:
+        [note] = list_notes("CREATE PUBLICATION trial FOR TABLES IN SCHEMA trial")
+    finally:
+        execute("DROP PUBLICATION trial")
+    assert note.startswith("changed is published by trial. Subscribers do not get new columns")
+
+
+def test_defaults_of_python_and_lengths_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = map(Changed._meta.get_field, ("old", "new"))
+    monkeypatch.setattr(old, "default", "x")
+    monkeypatch.setattr(old, "db_default", "x")
+    monkeypatch.setattr(old, "max_length", 9)
+    monkeypatch.setattr(new, "max_length", 8)
+    monkeypatch.setattr(new, "null", False)
+    first, second, third = list_notes()
+    begin = "Code that knows both fields writes both: where it sets only "
+    assert first.startswith(f"{begin}old, Django sets new to an empty text, and the two differ.")
+    assert second.startswith(f"{begin}new, Django sets old to its default, 'x', and the two differ.")
+    assert third.startswith("new holds 8 characters and old 9: a longer value is refused")
+    monkeypatch.setattr(new, "db_default", "x")
+    execute("DROP TABLE changed")
+    assert list_notes() == [second, third]
