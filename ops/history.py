@@ -11,7 +11,7 @@ from django.db.models import Q
 from redis import RedisError
 
 from ops.backups.listing import latest_backup
-from ops.models import Backup, Run
+from ops.models import Backup, ColumnChangeEvent, Run
 from ops.operations import registry
 from ops.operations.verification import count_violations
 from ops.queue.liveness import count_live_workers
@@ -29,8 +29,8 @@ class AppliedMigration:
 class History:
     """The history since a time; ``backup`` is the newest one from before ``started_at``.
 
-    ``counts`` are the rows by table, of the models that operations change. ``checks`` are those of
-    ``count_violations``.
+    ``steps`` are those of column changes that were taken, or taken back. ``counts`` are the rows by table, of
+    the models that operations change. ``checks`` are those of ``count_violations``.
     """
 
     since: datetime
@@ -38,6 +38,7 @@ class History:
     finished_at: datetime | None
     migrations: list[AppliedMigration]
     runs: list[Run]
+    steps: list[ColumnChangeEvent]
     counts: dict[str, int]
     backup: Backup | None
     checks: dict[str, int | None]
@@ -45,16 +46,20 @@ class History:
 
     @property
     def performers(self) -> list[str]:
-        """The users who started the runs."""
-        return sorted({run.performed_by for run in self.runs})
+        """The users who started the runs and took the steps."""
+        runs = {run.performed_by for run in self.runs}
+        return sorted(runs | {step.performed_by for step in self.steps})
 
 
 def read_history(since: datetime) -> History:
     """Read from the database and from the manifests next to the backups."""
     migrations = _read_migrations(since)
     runs = list(Run.objects.filter(Q(created_at__gte=since) | Q(finished_at__gte=since)).order_by("pk"))
-    times = [m.applied_at for m in migrations] + [
-        at for run in runs for at in (run.created_at, run.finished_at) if at
+    steps = list(ColumnChangeEvent.objects.filter(created_at__gte=since).order_by("pk"))
+    times = [
+        *(m.applied_at for m in migrations),
+        *(at for run in runs for at in (run.created_at, run.finished_at) if at),
+        *(step.created_at for step in steps),
     ]
     started_at = min(times, default=None)
     return History(
@@ -63,6 +68,7 @@ def read_history(since: datetime) -> History:
         finished_at=max(times, default=None),
         migrations=migrations,
         runs=runs,
+        steps=steps,
         counts={
             model._meta.db_table: model._base_manager.count() for model in registry.list_operation_models()
         },

@@ -49,6 +49,7 @@ from ops.queue.enqueue import enqueue_run
 from ops.report import preview as report_preview
 from ops.report import run as report_run
 from ops.report import run_json
+from ops.report.column_change_run import format_change_hint
 from ops.report.reporters import JsonLinesReporter, LineReporter, ProgressReporter
 from ops.runs import lifecycle
 from ops.runs.creation import RunRequest, create_run
@@ -145,7 +146,11 @@ class OpsCommand(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps(run_json.run_document("finished", run)))
         else:
-            self.write_lines(report_run.format_summary(run))
+            self.write_lines([*report_run.format_summary(run), *self.get_hints(run)])
+
+    def get_hints(self, run: Run) -> list[str]:
+        """Return what else to type after the run."""
+        return format_change_hint(run)
 
     def run_until_finished(self, run: Run, reporter: ProgressReporter, stop: Event) -> State:
         """Execute the run and return its state. Errors that fail the run are stored with it, not raised."""

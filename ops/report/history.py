@@ -17,7 +17,7 @@ from ops.formatting import (
     pluralize,
 )
 from ops.history import History
-from ops.models import Run
+from ops.models import ColumnChangeEvent, Run
 from ops.runs.progress import read_progress
 from ops.states import State
 
@@ -50,6 +50,7 @@ def as_markdown(history: History, title: str, applied_by: str, notes: Sequence[s
 
 def _default_title(history: History) -> str:
     names = [m.name for m in history.migrations] + [run.operation for run in history.runs]
+    names += [step.change for step in history.steps]
     distinct = list(dict.fromkeys(names))
     more = f" and {len(distinct) - 3} more" if len(distinct) > 3 else ""
     return (", ".join(distinct[:3]) + more) or "nothing was done"
@@ -84,10 +85,19 @@ def _iter_steps(history: History) -> Iterator[str]:
         for m in history.migrations
     ]
     steps += [(run.created_at, _format_run(run)) for run in history.runs]
+    steps += [(step.created_at, _format_column_change_step(step)) for step in history.steps]
     if not steps:
         yield f"Nothing since {format_time(history.since)}."
     for number, (_, text) in enumerate(sorted(steps, key=lambda step: step[0]), start=1):
         yield f"{number}. {text}"
+
+
+def _format_column_change_step(step: ColumnChangeEvent) -> str:
+    mark, verb = ("↩️", "taken back") if step.is_back else ("✅", "taken")
+    run = f" by run {step.run_id}" if step.run_id else ""
+    reason = f": {step.reason}" if step.reason else ""
+    place = f"at {_format_clock_time(step.created_at)}, by {step.performed_by}"
+    return f"{mark} Column change `{step.change}`: step {step.step} {verb}{run} {place}{reason}"
 
 
 def _format_run(run: Run) -> str:

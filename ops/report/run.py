@@ -23,6 +23,7 @@ from ops.operations.contract import collect_notes
 from ops.operations.revert import Revert
 from ops.operations.scope import describe_scope
 from ops.queue import liveness
+from ops.report.column_change_run import describe_change
 from ops.report.rows import format_failure
 from ops.report.run_json import MAX_LISTED_ROWS, find_reverts
 from ops.runs import next_steps
@@ -121,6 +122,7 @@ def detail_fields(run: Run) -> dict[str, str]:
         "params": ", ".join(f"{k}={format_value(v)}" for k, v in run.params.items()),
         "scope": describe_scope(run),
         "created": f"{format_time(run.created_at)} by {run.performed_by}",
+        "part of": describe_change(run),
         "follows": f"run {run.follows_id}" if run.follows_id else "",
         "started": format_time(run.started_at),
         "finished": format_time(run.finished_at),

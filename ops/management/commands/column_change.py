@@ -166,6 +166,9 @@ class Command(OpsCommand):
         self.execute_run(run, options["json"])
         record(action, options["performed_by"], run=run)
 
+    def get_hints(self, run: Run) -> list[str]:
+        return []  # the command itself says what comes next
+
     def take_by_verify(self, action: Verify, options: Mapping[str, Any]) -> None:
         operation = build_operation(build_backfill(action.status.change), {}, timezone.now())
         checks = verify_operation(operation, Scope())
