@@ -1,290 +1,221 @@
-"""Run migrations beside players: with lock and statement timeouts, retries, and one process at a time."""
+"""Apply migrations beside players: in one transaction where that is quick, else step by step.
+
+# Note [Migrations that leave the transaction]
+A migration is one transaction, and recorded in it, unless a statement of it must leave it: to build an index
+CONCURRENTLY, or to validate a constraint while players write. Then each operation is a transaction up to its
+first such statement; that and all later statements of the operation follow one by one. What is done is
+recorded: see Note [Unfinished migrations]. A migration with atomic = False is run in the same way, but
+operations that this module does not know, and those in Python, are run as Django does: the next `migrate`
+repeats such an operation as a whole.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import timedelta
-from threading import Event
-from time import monotonic
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from django.db import Error, OperationalError, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg.pq import TransactionStatus
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.migrations import Migration
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.state import ProjectState
 
-from ops.command_lines import manage_command
-from ops.db import format_milliseconds
 from ops.exceptions import OpsError
-from ops.formatting import first_line, format_duration
-from ops.retries import Backoff
-from ops.sql.query import fetch_all
-from ops.sqlstates import QUERY_CANCELED, RETRYABLE, sqlstate
+from ops.schema.concurrent_builds import is_done
+from ops.schema.editor import MustLeaveTransaction, SafeSchemaEditor
+from ops.schema.migration_plan import MigrationPlan, plan_migration
+from ops.schema.operations import BoundOperation, is_schema_only, is_sql_only, refuses_transaction
+from ops.schema.session_settings import then_migrate
+from ops.schema.steps import Place, join_transactions
+from ops.schema.timeouts import MigrationSession
+from ops.schema.unfinished import UnfinishedMigration, read_unfinished
 
-LOCK_TIMEOUT = timedelta(seconds=1)
-STATEMENT_TIMEOUT = timedelta(seconds=5)
-RETRY_FOR = timedelta(minutes=5)
-_POLL_SECONDS = 0.5
-_CONNECTION_CHECK = "client_connection_check_interval"
-
-# Note [Timeouts of migrations]
-# A statement that waits for an ACCESS EXCLUSIVE lock makes every later query of the table wait behind it. So
-# it waits for LOCK_TIMEOUT, gives up, and is tried again: players wait no longer than that. While it has the
-# lock they wait too, so it is cancelled after STATEMENT_TIMEOUT; a migration of several statements may hold
-# the lock for longer. Some statements let players write meanwhile, and take as long as the table is large:
-# what is CONCURRENTLY, and VALIDATE CONSTRAINT unless the transaction has an ACCESS EXCLUSIVE lock already. A
-# concurrent build waits for older transactions, and lock_timeout would end it there and leave an INVALID
-# index. A timeout that PGOPTIONS, the role or the database sets is kept, but for concurrent builds.
-_COMMENTS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
-_NAME = r'(?:"(?:[^"]|"")+"|\w+)'
-_CONCURRENT_BUILD = re.compile(
-    rf"CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?({_NAME})", re.IGNORECASE
-)
-_CONCURRENTLY = re.compile(
-    r"(CREATE\s+(UNIQUE\s+)?INDEX|DROP\s+INDEX|REINDEX\b[^;]*?)\s+CONCURRENTLY\b"
-    r"|ALTER\s+TABLE\b[^;]*\sDETACH\s+PARTITION\b[^;]*\sCONCURRENTLY\b",
-    re.IGNORECASE,
-)
-_REFRESH = re.compile(r"REFRESH\s+MATERIALIZED\s+VIEW\s+CONCURRENTLY\b", re.IGNORECASE)
-_VALIDATE = re.compile(
-    rf"ALTER\s+TABLE\s+(IF\s+EXISTS\s+)?(ONLY\s+)?({_NAME}\.)?{_NAME}\s+VALIDATE\s+CONSTRAINT\s+{_NAME}\s*;?\s*",
-    re.IGNORECASE,
-)
-_HAS_EXCLUSIVE_LOCK_SQL = """
-SELECT EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock' AND granted)
-"""
-# A build has this lock on its table. Every role may see it, unlike pg_stat_progress_create_index.
-_INDEX_SQL = """
-SELECT indisvalid, (SELECT min(pid) FROM pg_locks WHERE relation = indrelid AND granted
-    AND mode = 'ShareUpdateExclusiveLock' AND pid <> pg_backend_pid()
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-FROM pg_index WHERE indexrelid = to_regclass(%s)
-"""
-_LOCK_KEY = "hashtext('ops'), hashtext('migrate')"
-_LOCK_HOLDER_SQL = """
-SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
-    AND (classid::bigint, objid::bigint) = (hashtext('ops') & x'ffffffff'::bigint,
-        hashtext('migrate') & x'ffffffff'::bigint)
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-Report = Callable[[str], object]
+Callback = Callable[..., None]
 
 
-class MigrationBlocked(OpsError):
-    """A lock was not free in time, or a statement took too long."""
+class RowsRefused(OpsError):
+    """Rows do not fit a constraint or an index that a migration adds."""
 
-
-@contextmanager
-def migration_lock(alias: str, retry_for: timedelta, report: Report) -> Iterator[None]:
-    """Hold an advisory lock for the block, so that one process at a time migrates the database.
-
-    It is polled in autocommit: a session that waits in pg_advisory_lock has a snapshot, for which a
-    concurrent index build waits, and the two would deadlock. Raises MigrationBlocked after ``retry_for``.
-    """
-    session, began, waited = connections[alias].copy(f"{alias}: migration lock"), monotonic(), False
-    try:
-        _set(session, "idle_session_timeout", "0", is_local=False)
-        while not _fetch(session, f"SELECT pg_try_advisory_lock({_LOCK_KEY})"):
-            holder = _fetch(session, _LOCK_HOLDER_SQL)
-            if monotonic() - began > retry_for.total_seconds():
-                raise MigrationBlocked(f"Process {holder} is migrating this database.", _then_migrate())
-            if not waited:
-                report(f"Process {holder} is migrating this database. Waiting for it.")
-            waited = True
-            Event().wait(_POLL_SECONDS)
-        try:
-            yield
-        finally:
-            with suppress(Error):  # a pooler that was not noticed would keep the session, and the lock
-                _fetch(session, f"SELECT pg_advisory_unlock({_LOCK_KEY})")
-    finally:
-        session.close()
-
-
-@dataclass
-class MigrationSession:
-    """The connection that migrates: its timeouts, and what is tried again. See Note [Timeouts of migrations].
-
-    ``is_atomic``: whether the migration under way is one transaction, and so can be repeated from its start.
-    """
-
-    connection: BaseDatabaseWrapper
-    retry_for: timedelta
-    report: Report
-    is_atomic: bool = True
-
-    def migrate(self, work: Callable[[], Any]) -> None:
-        """Call ``work`` within the timeouts, and again while other sessions' locks make it fail.
-
-        Raises MigrationBlocked.
-        """
-        with self._explain_timeouts():
-            self._retry(lambda: self._with_timeouts(work), lambda: self.is_atomic)
-
-    def _with_timeouts(self, work: Callable[[], Any]) -> Any:
-        with self.timeouts():
-            return work()
-
-    @contextmanager
-    def timeouts(self) -> Iterator[None]:
-        """Set the timeouts of the session for the block."""
-        limits = {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": STATEMENT_TIMEOUT}
-        ours = {name: limit for name, limit in limits.items() if self._is_default(name)}
-        for name, limit in ours.items():
-            _set(self.connection, name, format_milliseconds(limit), is_local=False)
-        with suppress(Error):  # where the platform has it: the backend of a client that was killed ends
-            _set(self.connection, _CONNECTION_CHECK, "2s", is_local=False)
-        try:
-            with self.connection.execute_wrapper(self._execute):
-                yield
-        finally:
-            with suppress(Error), self.connection.cursor() as cursor:
-                for name in (*ours, _CONNECTION_CHECK):
-                    cursor.execute(f"RESET {name}")  # unlike a value of 0, it is the default again
-
-    def _is_default(self, name: str) -> bool:
-        source = _fetch(self.connection, "SELECT source FROM pg_settings WHERE name = %s", name)
-        return _read(self.connection, name) == "0" and source in ("default", "configuration file")
-
-    def _execute(self, run: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
-        statement = str(sql)[_COMMENTS.match(str(sql)).end() :]  # type: ignore[union-attr]
-
-        def execute() -> Any:
-            with self._exempt(statement), self._built(statement):
-                return run(sql, params, many, context)
-
-        if self.connection.in_atomic_block:
-            return execute()
-        with self._explain_timeouts():
-            return self._retry(execute, lambda: not self._is_in_explicit_transaction())
-
-    def _is_in_explicit_transaction(self) -> bool:
-        status = self.connection.connection.info.transaction_status
-        return bool(status != TransactionStatus.IDLE)
-
-    def _retry(self, work: Callable[[], Any], may_retry: Callable[[], bool]) -> Any:
-        """Call ``work`` again, with backoff and jitter, for ``retry_for`` while a lock makes it fail."""
-        backoff = Backoff(Event(), self.retry_for, self.connection)
-        while True:
-            try:
-                return work()
-            except OperationalError as exc:
-                if sqlstate(exc) not in RETRYABLE or not may_retry() or not self.retry_for:
-                    raise
-                if backoff.failing_since is None:
-                    self.report(
-                        "Another session holds a lock that the migration needs."
-                        f" Trying again for up to {format_duration(self.retry_for)}."
-                        f" To see who holds it: {manage_command('db_stats')}"
-                    )
-                backoff.wait(exc)
-
-    @contextmanager
-    def _explain_timeouts(self) -> Iterator[None]:
-        """Raise MigrationBlocked in place of the errors that the timeouts cause."""
-        try:
-            yield
-        except OperationalError as exc:
-            if sqlstate(exc) in RETRYABLE:
-                waited = f", for {format_duration(self.retry_for)}" if self.retry_for else ""
-                raise MigrationBlocked(
-                    f"Other sessions held a lock that the migration needs{waited}."
-                    f" To see who: {manage_command('db_stats')}.",
-                    self._what_to_do(),
-                ) from exc
-            if sqlstate(exc) == QUERY_CANCELED:
-                raise MigrationBlocked(
-                    f"A statement of the migration was cancelled: {first_line(exc)}."
-                    f" One that locks a table may take {format_duration(STATEMENT_TIMEOUT)}."
-                    " To change many rows, use an operation; to build an index, AddIndexConcurrently."
-                    ' If players can wait longer, set PGOPTIONS: "-c statement_timeout=10min".',
-                    self._what_to_do(),
-                ) from exc
-            raise
-
-    def _what_to_do(self) -> str:
-        if self.is_atomic:
-            return _then_migrate()
-        return (
-            "The migration is not atomic: what it has done before stays. Undo it by hand, then:"
-            f" {manage_command('migrate')}"
+    def __init__(self, migration: Migration, error: IntegrityError) -> None:
+        message = " ".join(str(error).split())
+        super().__init__(
+            f"{migration}: rows do not fit: {message}. A constraint that was added NOT VALID stays, and is"
+            " checked for new rows.",
+            f"Correct the rows. {then_migrate()}",
         )
 
-    @contextmanager
-    def _exempt(self, statement: str) -> Iterator[None]:
-        """Disable the timeouts that the statement is exempt from, and set them again."""
-        is_local = self.connection.in_atomic_block
-        before = {name: _read(self.connection, name) for name in self._exempt_settings(statement)}
-        for name in before:
-            _set(self.connection, name, "0", is_local=is_local)
+
+class SafeExecutor(MigrationExecutor):
+    """Django's executor, which applies and unapplies each migration safely, and again after a kill."""
+
+    def __init__(
+        self, session: MigrationSession, progress_callback: Callback | None, allow_unsafe: bool = False
+    ) -> None:
+        super().__init__(session.connection, progress_callback)
+        self.session = session
+        self.allow_unsafe = allow_unsafe
+
+    def apply_migration(
+        self, state: ProjectState, migration: Migration, fake: bool = False, fake_initial: bool = False
+    ) -> ProjectState:
+        """Run a migration forwards."""
+        self._notify("apply_start", migration, fake)
+        if not fake and fake_initial:
+            fake, state = self.detect_soft_applied(state, migration)
+        if fake:
+            self._record_applied(migration)
+        else:
+            state = self._run(state, migration, is_backwards=False)
+        self._notify("apply_success", migration, fake)
+        return state
+
+    def unapply_migration(
+        self, state: ProjectState, migration: Migration, fake: bool = False
+    ) -> ProjectState:
+        """Run a migration backwards."""
+        self._notify("unapply_start", migration, fake)
+        if fake:
+            self._record_unapplied(migration)
+        else:
+            self._run(state, migration, is_backwards=True)
+        self._notify("unapply_success", migration, fake)
+        return state
+
+    def _notify(self, action: str, migration: Migration, fake: bool) -> None:
+        if self.progress_callback:
+            self.progress_callback(action, migration, fake)
+
+    def _record_applied(self, migration: Migration) -> None:
+        for app_label, name in migration.replaces or [(migration.app_label, migration.name)]:
+            self.recorder.record_applied(app_label, name)
+
+    def _record_unapplied(self, migration: Migration) -> None:
+        for app_label, name in migration.replaces:
+            self.recorder.record_unapplied(app_label, name)
+        self.recorder.record_unapplied(migration.app_label, migration.name)
+
+    def _run(self, state: ProjectState, migration: Migration, is_backwards: bool) -> ProjectState:
+        plan: MigrationPlan = self.session.repeat(
+            lambda: plan_migration(migration, state, self.session.catalog, is_backwards)
+        )
+        record = self._record_unapplied if is_backwards else self._record_applied
+        run = _MigrationRun(self.session, plan, is_backwards, lambda: record(migration), self.allow_unsafe)
+        run.run()
+        return plan.state_after
+
+
+class _MigrationRun:
+    """One migration in one direction; ``record`` records it as applied or unapplied."""
+
+    def __init__(
+        self,
+        session: MigrationSession,
+        plan: MigrationPlan,
+        is_backwards: bool,
+        record: Callable[[], Any],
+        allow_unsafe: bool,
+    ) -> None:
+        self.session = session
+        self.connection = session.connection
+        self.plan = plan
+        self.is_backwards = is_backwards
+        self.record = record
+        self.allow_unsafe = allow_unsafe
+        self.operations = [operation.bound for operation in plan.operations]
+
+    def run(self) -> None:
+        unfinished = read_unfinished(self.connection, self.plan.migration, self.is_backwards)
+        if unfinished is None:
+            if not self.allow_unsafe:
+                self.plan.require_safe()
+            if self.plan.is_atomic and self._run_in_one_transaction():
+                return
+            unfinished = UnfinishedMigration(self.connection, self.plan.migration, self.is_backwards)
+        self._run_step_by_step(unfinished)
+
+    def _editor(self, **options: bool) -> SafeSchemaEditor:
+        return SafeSchemaEditor(
+            self.connection, self.session.catalog, allow_unsafe=self.allow_unsafe, **options
+        )
+
+    def _run_in_one_transaction(self) -> bool:
+        """Return False, with nothing done, if that is not possible: it could not be known in advance."""
+
+        def work() -> None:
+            with self._editor(is_atomic=True) as editor:
+                for operation in self.operations:
+                    operation.run(editor)
+                self.record()
+
         try:
-            yield
-        finally:
-            with suppress(Error):  # of a transaction that is aborted, which forgets them anyway
-                for name, value in before.items():
-                    _set(self.connection, name, value, is_local=is_local)
+            self.session.repeat(work)
+        except MustLeaveTransaction:
+            return False
+        return True
 
-    def _exempt_settings(self, statement: str) -> tuple[str, ...]:
-        if _CONCURRENTLY.match(statement):
-            return ("lock_timeout", "statement_timeout")
-        if _REFRESH.match(statement):
-            return ("statement_timeout",)
-        if _VALIDATE.fullmatch(statement) and not _fetch(self.connection, _HAS_EXCLUSIVE_LOCK_SQL):
-            return ("statement_timeout",)
-        return ()
+    def _run_step_by_step(self, unfinished: UnfinishedMigration) -> None:
+        unfinished.create()
+        unfinished.require_same([operation.description for operation in self.operations])
+        if unfinished.left:
+            self._run_steps(self.operations[len(unfinished.done)], unfinished)
+        for operation in self.operations[len(unfinished.done) :]:
+            self._run_operation(operation, unfinished)
+            self._run_steps(operation, unfinished)
+        self.session.repeat(lambda: self._finish(unfinished))
 
-    @contextmanager
-    def _built(self, statement: str) -> Iterator[None]:
-        """Around a concurrent build: drop what an earlier one left, and check that this one is valid.
+    def _finish(self, unfinished: UnfinishedMigration) -> None:
+        with transaction.atomic(using=self.connection.alias):
+            self.record()
+            unfinished.delete()
 
-        Raises MigrationBlocked where it is not, as IF NOT EXISTS takes any index of that name.
-        """
-        build = _CONCURRENT_BUILD.match(statement)
-        if not build:
-            yield
+    def _run_operation(self, operation: BoundOperation, unfinished: UnfinishedMigration) -> None:
+        """Run the operation, and keep the steps that must leave its transaction."""
+        is_atomic = bool(self.plan.migration.atomic) or is_schema_only(operation.operation)
+        if operation.operation.atomic or (is_atomic and not refuses_transaction(operation.operation)):
+            self.session.repeat(lambda: self._run_in_transaction(operation, unfinished))
             return
-        name, waited = build[1], False
-        while True:
-            is_valid, builder = self._index(name)
-            if is_valid is not False:
-                break
-            if builder is None:
-                self.report(f"Dropping the index {name}: an earlier build failed and left it invalid.")
+        is_whole = is_sql_only(operation.operation)
+        with self.session.explained(can_go_on=False), self._editor(is_keeping=is_whole) as editor:
+            operation.run(editor)
+        unfinished.keep(join_transactions(editor.left), operation.description, is_whole)
+        unfinished.save()
+
+    def _run_in_transaction(self, operation: BoundOperation, unfinished: UnfinishedMigration) -> None:
+        with unfinished.transaction(), self._editor() as editor:
+            operation.run(editor)
+            unfinished.keep(join_transactions(editor.left), operation.description)
+
+    def _run_steps(self, operation: BoundOperation, unfinished: UnfinishedMigration) -> None:
+        """Execute the steps that are left of the operation. Raises RowsRefused."""
+        while unfinished.left:
+            step = unfinished.left[0]
+            try:
+                if step.place == Place.NONE:
+                    self._run_outside(step.sql, operation, unfinished)
+                else:
+                    self.session.repeat(partial(self._run_step, step.sql, operation, unfinished))
+            except IntegrityError as exc:
+                raise RowsRefused(self.plan.migration, exc) from exc
+
+    def _run_step(self, sql: str, operation: BoundOperation, unfinished: UnfinishedMigration) -> None:
+        with unfinished.transaction(), self.connection.cursor() as cursor:
+            cursor.execute(sql)
+            unfinished.finish_step(operation.description)
+
+    def _run_outside(self, sql: str, operation: BoundOperation, unfinished: UnfinishedMigration) -> None:
+        """Execute a step that PostgreSQL refuses in a transaction, unless it was done before a kill."""
+        if not (is_done(self.connection, sql) and unfinished.has_begun):
+            # Where it was done, but not by us, it fails.
+            unfinished.has_begun = not is_done(self.connection, sql)
+            unfinished.save()
+            try:
                 with self.connection.cursor() as cursor:
-                    cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
-                break
-            if not waited:
-                self.report(
-                    f"The index {name} is invalid, and process {builder} builds it or vacuums its table."
-                    " Waiting for it."
-                )
-            waited = True
-            Event().wait(_POLL_SECONDS)
-        yield
-        if self._index(name)[0] is False:
-            raise MigrationBlocked(f"The index {name} is invalid, since its build failed.", _then_migrate())
-
-    def _index(self, name: str) -> tuple[bool | None, int | None]:
-        """Return whether the index is valid, None if there is none, and the process that builds it."""
-        [(is_valid, builder)] = fetch_all(_INDEX_SQL, name, using=self.connection) or [(None, None)]
-        return is_valid, builder
-
-
-def _then_migrate() -> str:
-    return f"Then: {manage_command('migrate')}"
-
-
-def _read(connection: BaseDatabaseWrapper, name: str) -> str:
-    return str(_fetch(connection, "SELECT current_setting(%s)", name))
-
-
-def _set(connection: BaseDatabaseWrapper, name: str, value: str, is_local: bool) -> None:
-    _fetch(connection, "SELECT set_config(%s, %s, %s)", name, value, is_local)
-
-
-def _fetch(connection: BaseDatabaseWrapper, query: str, *params: Any) -> Any:
-    """Return the one value of the first row; None if there is no row."""
-    rows = fetch_all(query, *params, using=connection)
-    return rows[0][0] if rows else None
+                    cursor.execute(sql)
+            except DatabaseError:
+                unfinished.has_begun = False
+                with suppress(DatabaseError):
+                    unfinished.save()
+                raise
+        unfinished.finish_step(operation.description)
+        unfinished.save()

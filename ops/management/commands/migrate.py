@@ -1,71 +1,139 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import connections
 
+from ops.command_lines import manage_command
 from ops.exceptions import OpsError
 from ops.management.arguments import make_argument_type
 from ops.parsing import parse_duration
-from ops.schema.safe_migrate import RETRY_FOR, MigrationSession, migration_lock
+from ops.schema.migration_lock import migration_lock
+from ops.schema.safe_migrate import SafeExecutor
+from ops.schema.timeouts import RETRY_FOR, MigrationSession
+from ops.schema.unfinished import list_unfinished
 from ops.session import direct_connection, is_pooled
 
 
 class Command(migrate.Command):
-    """Django's migrate, beside players: see Note [Timeouts of migrations] in ops/schema/safe_migrate.py."""
+    """Django's migrate, beside players: see the notes in ops/schema/timeouts.py and safe_migrate.py."""
 
     is_mid_line = False
-    session: MigrationSession | None = None
+    is_repeated = False
+    wanted_verbosity = 1
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
+        duration = make_argument_type(parse_duration, "a duration. Type for example 5min.")
         parser.add_argument(
             "--retry-for",
-            type=make_argument_type(parse_duration, "a duration. Type for example 5min."),
+            type=duration,
             default=RETRY_FOR,
             metavar="SPAN",
             help="How long to try again while other sessions hold locks (default: 5min); 0 tries once.",
         )
+        parser.add_argument(
+            "--lock-timeout",
+            type=duration,
+            metavar="SPAN",
+            help="How long a statement, and every player behind it, waits for a lock (default: 1s).",
+        )
+        parser.add_argument(
+            "--statement-timeout",
+            type=duration,
+            metavar="SPAN",
+            help="How long a statement takes, and a migration locks a table, at most (default: 5s).",
+        )
+        parser.add_argument(
+            "--allow-unsafe",
+            action="store_true",
+            help="Apply also what keeps players of a large table waiting, while nobody plays.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["plan"] or options["check_unapplied"]:
+        if options["check_unapplied"] and not options["plan"]:
             super().handle(*args, **options)
             return
         try:
             with direct_connection():
                 self._migrate(*args, **options)
         except OpsError as exc:
+            self._end_line()
             raise CommandError(str(exc), returncode=exc.exit_status) from exc
 
     def _migrate(self, *args: Any, **options: Any) -> None:
-        alias, retry_for = options["database"], options["retry_for"]
-        connection = connections[alias]
-        if connection.vendor != "postgresql":
+        alias, self.wanted_verbosity = options["database"], options["verbosity"]
+        if connections[alias].vendor != "postgresql":
             super().handle(*args, **options)
             return
-        if is_pooled(alias):
+        session = MigrationSession(
+            connections[alias],
+            options["retry_for"],
+            self._report,
+            lock_timeout=options["lock_timeout"],
+            statement_timeout=options["statement_timeout"],
+            has_session=not is_pooled(alias),
+        )
+        with _executor(partial(SafeExecutor, session, allow_unsafe=options["allow_unsafe"])):
+            self._handle_in(session, *args, **options)
+
+    def _handle_in(self, session: MigrationSession, *args: Any, **options: Any) -> None:
+        if options["plan"]:
+            super().handle(*args, **options)
+            return
+        if not session.has_session:
             self._report(
-                f"The database {alias!r} is behind a pooler, so no lock_timeout is set: see docs/poolers.md"
+                f"The database {options['database']!r} is behind a pooler, so no lock_timeout is set:"
+                " see docs/poolers.md"
             )
-            super().handle(*args, **options)
-            return
-        self.session = MigrationSession(connection, retry_for, self._report)
-        with migration_lock(alias, retry_for, self._report):
-            self.session.migrate(lambda: super(Command, self).handle(*args, **options))
+            session.migrate(lambda: self._handle(*args, **options))
+        else:
+            with migration_lock(options["database"], options["retry_for"], self._report):
+                session.migrate(lambda: self._handle(*args, **options))
+        self._report_unfinished(session)
+
+    def _handle(self, *args: Any, **options: Any) -> None:
+        """Call Django's command; again after a conflict in a signal's receiver, without its headings."""
+        verbosity = 0 if self.is_repeated else options["verbosity"]
+        self.is_repeated = True
+        super().handle(*args, **{**options, "verbosity": verbosity})
 
     def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
+        self.verbosity = self.wanted_verbosity
         super().migration_progress_callback(action, migration, fake)
         self.is_mid_line = action.endswith("_start") and self.verbosity > 0
-        if self.session and action in ("apply_start", "unapply_start"):
-            self.session.is_atomic = migration.atomic
-        elif self.session and action in ("apply_success", "unapply_success"):
-            self.session.is_atomic = True
+
+    def _report_unfinished(self, session: MigrationSession) -> None:
+        for app, name, is_backwards in list_unfinished(session.connection):
+            if is_backwards:
+                self._report(
+                    f"{app}.{name} was undone in part. To go on: {manage_command('migrate', app)}"
+                    " and the migration before it."
+                )
 
     def _report(self, message: str) -> None:
         """Write the message on a line of its own: Django has written a migration's name, and not yet OK."""
+        self._end_line()
+        self.stderr.write(message)
+
+    def _end_line(self) -> None:
         if self.is_mid_line:
             self.stdout.write("")
         self.is_mid_line = False
-        self.stderr.write(message)
+
+
+@contextmanager
+def _executor(make: Any) -> Iterator[None]:
+    """Let Django's command use this executor: it has no hook for one. ``make`` gets the callback only."""
+    module: Any = migrate
+    before = module.MigrationExecutor
+    module.MigrationExecutor = lambda connection, callback=None: make(callback)
+    try:
+        yield
+    finally:
+        module.MigrationExecutor = before
