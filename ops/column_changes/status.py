@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ops.column_changes import gates, position
+from ops.column_changes.code_references import find_references
 from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.step_migrations import StepMigration, find_step_migrations
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
+from ops.formatting import pluralize
 from ops.models import ColumnChangeEvent
 
 
@@ -85,6 +87,12 @@ def find_missing(change: type[ColumnChange], step: Step) -> list[str]:
         return [
             f"The field {change.old} is still in the model {change.model._meta.label}:"
             f" remove it there{rename}, write the migration ({write}), and deploy both.",
+            *missing,
+        ]
+    if step == Step.RETIRE and (places := find_references(change)):
+        check = manage_command("check", "--tag", "column_changes")
+        return [
+            f"The code still names {change.old} in {pluralize(len(places), 'place')} ({check}).",
             *missing,
         ]
     return missing

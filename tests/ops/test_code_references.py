@@ -5,11 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
+from django.db.models import Model
 
 from cards.models import Card
 from ops.column_changes import ColumnChange
 from ops.column_changes.code_references import find_references
+from ops.column_changes.status import find_missing
+from ops.column_changes.steps import Step
 from tests.other_project import run_python, write_project
+from tests.trials.models import Thing
 
 MODELS = """
 from django.db import models
@@ -299,10 +303,21 @@ def test_the_check_warns_once_the_field_has_left_the_model(tmp_path: Path) -> No
     assert "W003" not in run_python(after, "manage.py", "check").stderr
 
 
+def declare_change(model: type[Model], old: str, new: str) -> type[ColumnChange]:
+    return type("Trial", (ColumnChange,), {"name": "trial", "model": model, "old": old, "new": new})
+
+
 def test_the_project_itself_names_rarity_and_not_in_ops() -> None:
-    change = type(
-        "Trial", (ColumnChange,), {"name": "trial", "model": Card, "old": "rarity", "new": "rarity_v2"}
-    )
-    found = find_references(change)
+    found = find_references(declare_change(Card, "rarity", "rarity_v2"))
     assert any(place.startswith("cards/admin/cards.py:") for place in found)
     assert {place.partition("/")[0] for place in found} <= {"cards", "kyndo", "tests"}
+
+
+@pytest.mark.django_db
+def test_retire_waits_until_no_code_names_the_field() -> None:
+    named, unnamed = (declare_change(Thing, old, "note") for old in ("rarity", "no_such_field"))
+    missing = find_missing(named, Step.RETIRE)
+    assert re.fullmatch(
+        r"The code still names rarity in \d+ places \(manage.py check --tag column_changes\)\.", missing[0]
+    )
+    assert missing[1:] == find_missing(unnamed, Step.RETIRE)
