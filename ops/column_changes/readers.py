@@ -25,7 +25,7 @@ from ops.sql.query import fetch_all
 from ops.sqlstates import sqlstate
 
 MAX_AGE = timedelta(seconds=0.5)
-_UNDEFINED_TABLE = "42P01"
+_UNDEFINED_TABLE, _ABORTED_TRANSACTION = "42P01", "25P02"
 _LAST_EVENT_SQL = """
 SELECT current_setting('transaction_isolation'), event.step, event.is_back
 FROM (SELECT) AS always LEFT JOIN LATERAL (
@@ -89,9 +89,9 @@ def _ask(name: str, last: bool) -> tuple[bool, bool]:
     """Return whether readers use the new column, and whether that is an answer for the whole process."""
     try:
         isolation, step, is_back = _read_last_event(name)
-    except TransactionManagementError:  # the reader's transaction is aborted already
-        return last, False
     except Error as exc:
+        if isinstance(exc, TransactionManagementError) or sqlstate(exc) == _ABORTED_TRANSACTION:
+            return last, False
         return (False if sqlstate(exc) == _UNDEFINED_TABLE else last), not _is_in_test()
     is_switched = step is not None and Step(step).position >= Step.SWITCH.position + bool(is_back)
     return is_switched, isolation == "read committed" and not _is_in_test()
