@@ -253,7 +253,7 @@ def _update_clause(operation: Operation, by_ctid: bool) -> sql.Composable:
 
 def _audit_clause(operation: Operation) -> sql.Composable:
     changes = build_changes_json(
-        ColumnChange(field, sql.Identifier(f"old_{i}"), sql.Identifier(f"new_{i}"), condition=sql.SQL("TRUE"))
+        ColumnChange(field, sql.Identifier(f"old_{i}"), sql.Identifier(f"new_{i}"))
         for i, field in enumerate(written_fields(operation))
     )
     return sql.SQL(
