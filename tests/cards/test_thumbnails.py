@@ -127,14 +127,14 @@ def test_a_rule_changed_during_rendering_is_handled_by_the_next_run(
 ) -> None:
     made = generate._render_asset
 
-    def change_a_rule_then_make(card: Any) -> tuple[Asset, bytes]:
+    def change_a_rule_then_make(card: Any, rarity: str) -> tuple[Asset, bytes]:
         if (
             PresentationRule.objects.filter(rarity="common")
             .exclude(frame_color="#123456")
             .update(frame_color="#123456")
         ):
             load(None, "--execute", command="load_rules")
-        return made(card)
+        return made(card, rarity)
 
     monkeypatch.setattr(generate, "_render_asset", change_a_rule_then_make)
     run = execute_operation(RenderThumbnails)

@@ -90,7 +90,7 @@ def test_the_query_uses_the_index() -> None:
         for number in range(5000)
     )
     execute_sql("ANALYZE ops_column_change_event")
-    plan = "\n".join(line for (line,) in execute_sql(f"EXPLAIN {readers._LAST_EVENT_SQL}", Change.name))
+    plan = "\n".join(line for (line,) in execute_sql(f"EXPLAIN {readers._LAST_EVENT_SQL}", Change.name, None))
     assert "using idx_column_change_event" in plan, plan
 
 
