@@ -115,14 +115,14 @@ class Benchmark:
     def _ready_workers(self, variant: Variant, url: str) -> Iterator[list[BenchmarkProcess]]:
         parameters = {**asdict(variant), "rows": self.sample if variant.sampled else 0}
         if variant.kind in ("engine", "queue"):
-            parameters["run"] = run_module("worker", url, {**parameters, "kind": "create"})
+            parameters["run"] = run_module("engine.worker", url, {**parameters, "kind": "create"})
         with ExitStack() as stack:
             redis = (
                 stack.enter_context(rq_workers.running_workers(variant.workers, url))
                 if variant.workers
                 else UNREACHABLE_REDIS_URL
             )
-            workers = [BenchmarkProcess("worker", url, parameters, redis) for _ in range(variant.processes)]
+            workers = [BenchmarkProcess("engine.worker", url, parameters, redis) for _ in range(variant.processes)]
             for worker in workers:
                 stack.callback(worker.kill)
             yield workers
@@ -142,7 +142,7 @@ class Benchmark:
 
     @contextmanager
     def _running_player(self, url: str) -> Iterator[Any]:
-        player = BenchmarkProcess("player", url, {"url": url, "cards": self.rows})
+        player = BenchmarkProcess("engine.player", url, {"url": url, "cards": self.rows})
 
         def finish(began: float, ended: float) -> Latency:
             player.signal()

@@ -11,7 +11,7 @@ from bench.engine.databases import ROOT, UNREACHABLE_REDIS_URL, build_environmen
 
 
 class BenchmarkProcess:
-    """``python -m bench.engine.MODULE PARAMETERS``, ready to start when this returns."""
+    """``python -m bench.MODULE PARAMETERS``, ready to start when this returns."""
 
     def __init__(
         self, module: str, url: str, parameters: dict[str, Any], redis: str = UNREACHABLE_REDIS_URL
@@ -61,4 +61,4 @@ def run_module(module: str, url: str, parameters: dict[str, Any]) -> Any:
 
 
 def _module_command(module: str, parameters: dict[str, Any]) -> list[str]:
-    return [sys.executable, "-m", f"bench.engine.{module}", json.dumps(parameters)]
+    return [sys.executable, "-m", f"bench.{module}", json.dumps(parameters)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db.models import F, Q, Value, When
+from django.db.models import F, Field, Q, Value, When
 from django.db.models.expressions import BaseExpression
 
 Rename = Callable[[str], str]
@@ -42,7 +42,7 @@ def _map_names(value: Any, rename: Rename) -> Any:
         return Q(*children, _connector=value.connector, _negated=value.negated)
     if isinstance(value, list | tuple):
         return type(value)(_map_names(each, rename) for each in value)
-    if isinstance(value, Value):
+    if isinstance(value, Value | Field):  # a field is the type of an expression
         return value
     if isinstance(value, BaseExpression):
         args, options = value._constructor_args  # type: ignore[attr-defined]

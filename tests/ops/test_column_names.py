@@ -85,6 +85,9 @@ REFERENCES = [
         condition=Q(id=models.Case(models.When(value__gt=1, then="id"), default=models.Value("value"))),
         name="a",
     ),
+    models.CheckConstraint(
+        condition=Q(id=models.Func(F("value"), function="length", output_field=models.TextField())), name="a"
+    ),
 ]
 
 

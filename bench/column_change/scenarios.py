@@ -1,0 +1,115 @@
+"""The scenarios: what a developer edits and an operator types, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench.column_change.checkout import Checkout
+
+Step = tuple[str, Callable[[], object]]
+
+_NO_WAIT = """
+    retire_after = timedelta(0)
+    drop_after = timedelta(0)
+    no_wait_reason = "a benchmark"
+"""
+_MODELS, _OPERATIONS = "cards/models.py", "cards/operations.py"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """``columns`` are those that players use before and after the switch; ``values`` is what they write.
+
+    ``steps`` yields each step's name, and what takes it.
+    """
+
+    name: str
+    change: str
+    columns: tuple[str, str]
+    values: tuple[str, ...]
+    steps: Callable[[Checkout], Iterator[Step]]
+
+
+def _rarity_steps(checkout: Checkout) -> Iterator[Step]:
+    """The whole change of rarity, and the way back after it was retired."""
+
+    def declare() -> None:
+        checkout.edit(_OPERATIONS, "from __future__ import annotations\n", _IMPORT_TIMEDELTA)
+        checkout.edit(_OPERATIONS, '    old = "rarity"\n', f'{_NO_WAIT}    old = "rarity"\n')
+        checkout.edit(
+            _MODELS,
+            "rarity_v2 = models.CharField(max_length=64, null=True, blank=True, db_default=None)",
+            'rarity_v2 = models.CharField(max_length=64, db_default="common")',
+        )
+        checkout.edit(
+            _MODELS,
+            'indexes = [models.Index(fields=["pack_id", "rarity"], name="idx_cards_pack_rarity")]',
+            'indexes = [\n            models.Index(fields=["pack_id", "rarity"], name="idx_cards_pack_rarity"),\n'
+            '            models.Index(fields=["pack_id", "rarity_v2"], name="idx_cards_pack_rarity_v2"),\n        ]',
+        )
+
+    def leave() -> None:
+        for line in (
+            '    rarity = models.CharField(max_length=32, db_default="common")\n',
+            '            not_empty_check("rarity", name="cards_rarity_not_empty"),\n',
+            '            models.Index(fields=["pack_id", "rarity"], name="idx_cards_pack_rarity"),\n',
+        ):
+            checkout.edit(_MODELS, line, "")
+
+    declare()
+    yield "plan", _typed(checkout, "column_change", "rarity_v2", "plan")
+    yield from _take(checkout, "rarity_v2", "backfill", "verify", "constrain", "switch")
+    leave()
+    yield "write retire", _typed(checkout, "column_change", "rarity_v2", "next", "--execute")
+    yield from _take(checkout, "rarity_v2", "retire")
+    yield "back from retire", _typed(checkout, "column_change", "rarity_v2", "back", "--execute")
+    yield from _take(checkout, "rarity_v2", "retire")
+    yield from _drop(checkout, "rarity_v2")
+
+
+_IMPORT_TIMEDELTA = "from __future__ import annotations\n\nfrom datetime import timedelta\n"
+
+
+def _featured_steps(checkout: Checkout) -> Iterator[Step]:
+    """A new field with a default; its type by a swap; its removal."""
+    checkout.edit(
+        _MODELS,
+        "    pack_id = models.CharField(max_length=128)\n",
+        "    pack_id = models.CharField(max_length=128)\n"
+        "    featured = models.BooleanField(default=False, db_default=False)\n",
+    )
+    yield "add the field", _migrated(checkout, "featured")
+
+
+def _typed(checkout: Checkout, *args: str) -> Callable[[], object]:
+    return lambda: checkout.manage(*args)
+
+
+def _migrated(checkout: Checkout, name: str) -> Callable[[], object]:
+    def apply() -> None:
+        checkout.manage("makemigrations", "cards", "--name", name)
+        checkout.manage("migrate")
+
+    return apply
+
+
+def _take(checkout: Checkout, change: str, *steps: str) -> Iterator[Step]:
+    for step in steps:
+        yield step, _typed(checkout, "column_change", change, "next", "--execute")
+
+
+def _drop(checkout: Checkout, change: str) -> Iterator[Step]:
+    yield "backup", _typed(checkout, "backup_db", "--verify")
+    yield "write drop", _typed(checkout, "column_change", change, "next", "--execute")
+    yield from _take(checkout, change, "drop")
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            "rarity", "rarity_v2", ("rarity", "rarity_v2"), ("common", "rare", "epic", "legendary"), _rarity_steps
+        ),
+    )
+}
