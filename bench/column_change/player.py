@@ -29,7 +29,9 @@ _MAX_ERRORS = 20
 class Player:
     """One client; ``kind`` is "update" or "read", ``columns`` the old and the new column."""
 
-    def __init__(self, url: str, kind: str, change: str, columns: list[str], values: list[str], cards: int) -> None:
+    def __init__(
+        self, url: str, kind: str, change: str, columns: list[str], values: list[str], cards: int
+    ) -> None:
         self.connection = psycopg.connect(url, autocommit=True, application_name=f"player: {kind}")
         self.kind, self.change, self.columns, self.values, self.cards = kind, change, columns, values, cards
         self.rng = random.Random(kind)  # noqa: S311

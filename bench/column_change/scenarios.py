@@ -62,9 +62,10 @@ def _rarity_steps(checkout: Checkout) -> Iterator[Step]:
     yield from _take(checkout, "rarity_v2", "backfill", "verify", "constrain", "switch")
     leave()
     yield "write retire", _typed(checkout, "column_change", "rarity_v2", "next", "--execute")
-    yield from _take(checkout, "rarity_v2", "retire")
+    # As a deploy does: the command would name the places in the catalogue's code that still name rarity.
+    yield "retire", _typed(checkout, "migrate")
     yield "back from retire", _typed(checkout, "column_change", "rarity_v2", "back", "--execute")
-    yield from _take(checkout, "rarity_v2", "retire")
+    yield "retire again", _typed(checkout, "migrate")
     yield from _drop(checkout, "rarity_v2")
 
 
@@ -102,14 +103,18 @@ def _take(checkout: Checkout, change: str, *steps: str) -> Iterator[Step]:
 def _drop(checkout: Checkout, change: str) -> Iterator[Step]:
     yield "backup", _typed(checkout, "backup_db", "--verify")
     yield "write drop", _typed(checkout, "column_change", change, "next", "--execute")
-    yield from _take(checkout, change, "drop")
+    yield "drop", _typed(checkout, "migrate")
 
 
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario(
-            "rarity", "rarity_v2", ("rarity", "rarity_v2"), ("common", "rare", "epic", "legendary"), _rarity_steps
+            "rarity",
+            "rarity_v2",
+            ("rarity", "rarity_v2"),
+            ("common", "rare", "epic", "legendary"),
+            _rarity_steps,
         ),
     )
 }

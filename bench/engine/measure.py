@@ -122,7 +122,9 @@ class Benchmark:
                 if variant.workers
                 else UNREACHABLE_REDIS_URL
             )
-            workers = [BenchmarkProcess("engine.worker", url, parameters, redis) for _ in range(variant.processes)]
+            workers = [
+                BenchmarkProcess("engine.worker", url, parameters, redis) for _ in range(variant.processes)
+            ]
             for worker in workers:
                 stack.callback(worker.kill)
             yield workers
