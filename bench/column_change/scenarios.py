@@ -14,6 +14,8 @@ _NO_WAIT = """
     drop_after = timedelta(0)
     no_wait_reason = "a benchmark"
 """
+_INDEX = 'models.Index(fields=["pack_id", "rarity"], name="idx_cards_pack_rarity")'
+_NEW_INDEX = 'models.Index(fields=["pack_id", "rarity_v2"], name="idx_cards_pack_rarity_v2")'
 _MODELS, _OPERATIONS = "cards/models.py", "cards/operations.py"
 
 
@@ -42,18 +44,13 @@ def _rarity_steps(checkout: Checkout) -> Iterator[Step]:
             "rarity_v2 = models.CharField(max_length=64, null=True, blank=True, db_default=None)",
             'rarity_v2 = models.CharField(max_length=64, db_default="common")',
         )
-        checkout.edit(
-            _MODELS,
-            'indexes = [models.Index(fields=["pack_id", "rarity"], name="idx_cards_pack_rarity")]',
-            'indexes = [\n            models.Index(fields=["pack_id", "rarity"], name="idx_cards_pack_rarity"),\n'
-            '            models.Index(fields=["pack_id", "rarity_v2"], name="idx_cards_pack_rarity_v2"),\n        ]',
-        )
+        checkout.edit(_MODELS, f"indexes = [{_INDEX}]", f"indexes = [{_INDEX},\n            {_NEW_INDEX}]")
 
     def leave() -> None:
         for line in (
             '    rarity = models.CharField(max_length=32, db_default="common")\n',
             '            not_empty_check("rarity", name="cards_rarity_not_empty"),\n',
-            '            models.Index(fields=["pack_id", "rarity"], name="idx_cards_pack_rarity"),\n',
+            f"{_INDEX},\n            ",
         ):
             checkout.edit(_MODELS, line, "")
 
@@ -72,27 +69,8 @@ def _rarity_steps(checkout: Checkout) -> Iterator[Step]:
 _IMPORT_TIMEDELTA = "from __future__ import annotations\n\nfrom datetime import timedelta\n"
 
 
-def _featured_steps(checkout: Checkout) -> Iterator[Step]:
-    """A new field with a default; its type by a swap; its removal."""
-    checkout.edit(
-        _MODELS,
-        "    pack_id = models.CharField(max_length=128)\n",
-        "    pack_id = models.CharField(max_length=128)\n"
-        "    featured = models.BooleanField(default=False, db_default=False)\n",
-    )
-    yield "add the field", _migrated(checkout, "featured")
-
-
 def _typed(checkout: Checkout, *args: str) -> Callable[[], object]:
     return lambda: checkout.manage(*args)
-
-
-def _migrated(checkout: Checkout, name: str) -> Callable[[], object]:
-    def apply() -> None:
-        checkout.manage("makemigrations", "cards", "--name", name)
-        checkout.manage("migrate")
-
-    return apply
 
 
 def _take(checkout: Checkout, change: str, *steps: str) -> Iterator[Step]:
