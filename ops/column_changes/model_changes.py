@@ -24,7 +24,8 @@ from django.db.models import NOT_PROVIDED, Field, ForeignKey, OneToOneField
 
 from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.meta_references import has_reference
-from ops.column_changes.migration_files import Dependency
+from ops.column_changes.migration_files import Dependency, MigrationNotWritten
+from ops.command_lines import manage_command
 
 
 @dataclass
@@ -50,6 +51,7 @@ def detect_changes(change: type[ColumnChange], loader: MigrationLoader) -> Model
     """Compare the models with the migrations, in which the new field may be already."""
     app_label, model_name = change.model._meta.app_label, str(change.model._meta.model_name)
     changes, state = ModelChanges(), loader.project_state()
+    _require_models(change, state)
     fields = state.models[app_label, model_name].fields
     if change.new not in fields:
         new_field = change().new_field()
@@ -65,6 +67,18 @@ def detect_changes(change: type[ColumnChange], loader: MigrationLoader) -> Model
             else:
                 changes.others.append(f"{app}: {operation.describe()}")
     return changes
+
+
+def _require_models(change: type[ColumnChange], state: ProjectState) -> None:
+    """Raise MigrationNotWritten unless the migrations have the model, and the one to which it refers."""
+    related = change().new_field().related_model
+    for model in (change.model, related):
+        if isinstance(model, type) and (model._meta.app_label, model._meta.model_name) not in state.models:
+            without = f", without the field {change.new}" if model is related else ""
+            raise MigrationNotWritten(
+                f"The model {model._meta.label} has no migration yet.",
+                f"Write it first{without}: {manage_command('makemigrations', model._meta.app_label)}",
+            )
 
 
 def _constrains(operation: Operation, model_name: str, new: str, missing: set[str]) -> bool:
@@ -131,7 +145,7 @@ def _add_constraint(changes: ModelChanges, operation: Operation, before: Field[A
 
 
 def _field_dependencies(new_field: Field[Any, Any], loader: MigrationLoader) -> list[Dependency]:
-    """Return the migrations that have the model to which the field refers."""
+    """Return the migrations that have the model to which it refers."""
     if not isinstance(new_field, ForeignKey):
         return []
     if new_field.swappable_setting:

@@ -50,7 +50,10 @@ class PlanRefused(OpsError):
 
 
 def plan(change: type[ColumnChange]) -> Plan:
-    """Plan the migrations that are not written yet. Raises PlanRefused, or MigrationNotWritten."""
+    """Plan the migrations that are not written yet. Raises PlanRefused, or MigrationNotWritten.
+
+    Obstacles are looked for before the first of them is written.
+    """
     _require_old_field(change)
     loader = load_migrations(change.model._meta.app_label)
     written = _find_written(loader, change.name)
@@ -58,7 +61,7 @@ def plan(change: type[ColumnChange]) -> Plan:
     if Step.EXPAND not in written and (obstacles := find_model_obstacles(change)):
         return Plan(change, obstacles=tuple(obstacles))
     changes = detect_changes(change, loader)
-    others = tuple(_note_others(changes))
+    others = tuple(_note_others(changes, written))
     if Step.EXPAND in written:
         migrations = _build_migrations(change, loader, changes, written)
         return Plan(change, tuple(migrations), notes=others, planned=names)
@@ -112,12 +115,13 @@ def write_plan(planned: Plan) -> list[Path]:
 
 def _find_written(loader: MigrationLoader, change: str) -> dict[Step, Migration]:
     """Return the migration that takes each step of the change, of those that are written."""
-    return {
+    found = {
         Step(operation.step): migration
         for migration in loader.disk_migrations.values()
         for operation in migration.operations
         if isinstance(operation, RecordStep) and operation.change == change
     }
+    return {step: found[step] for step in Step if step in found}
 
 
 def _build_migrations(
@@ -176,9 +180,12 @@ def _find_default(dual_write: DualWrite, old: Field[Any, Any], new: Field[Any, A
     return {} if converted is None else {"default": converted, "has_own_default": False}
 
 
-def _note_others(changes: ModelChanges) -> Iterator[str]:
-    if changes.others:
+def _note_others(changes: ModelChanges, written: Container[Step]) -> Iterator[str]:
+    """Yield a note of what makemigrations has to write, also of what came after the step constrain."""
+    late = [*changes.constrain, *changes.state_only] if Step.CONSTRAIN in written else []
+    others = [*changes.others, *(operation.describe() for operation in late)]
+    if others:
         yield (
-            f"The models have other changes, which this plan leaves out: {'; '.join(changes.others)}."
+            f"The models have other changes, which this plan leaves out: {'; '.join(others)}."
             f" To write them afterwards: {manage_command('makemigrations')}"
         )

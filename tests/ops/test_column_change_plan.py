@@ -268,3 +268,138 @@ def test_the_migrations_bring_the_table_to_the_models(
     names = " ".join(["0002_wide_expand.py", "0003_wide_constrain.py"][:files])
     lines = run(ALL_STEPS.format(old=values[0], new=values[1]))
     assert lines == [f"{names} True ()", *values, "True", *values, *definitions]
+
+
+def migration_files(project: Path) -> list[str]:
+    return sorted(path.name for path in (project / "shop/migrations").glob("0*.py"))
+
+
+def test_other_changes_of_the_models_are_left_out(project: Path, run: Run) -> None:
+    """Also an index of the new field and of another that has no migration yet."""
+    declare(
+        project,
+        "CharField(max_length=16, null=True)",
+        indexes="models.Index(fields=['wide', 'size'], name='both'),"
+        "models.Index(fields=['wide'], name='one')",
+        others="size = models.IntegerField(null=True)",
+    )
+    note, written, is_clean = run("""
+        print(*plan().notes)
+        print(*write())
+        print(is_clean())
+        """)
+    assert note == (
+        "The models have other changes, which this plan leaves out: shop: Add field size to order; shop:"
+        " Create index both on field(s) wide, size of model order. To write them afterwards: manage.py"
+        " makemigrations"
+    )
+    assert (written, is_clean) == ("0002_wide_expand.py 0003_wide_constrain.py", "False")
+    assert "both" not in (project / "shop/migrations/0003_wide_constrain.py").read_text()
+    done = run("""
+        call_command("makemigrations", verbosity=0)
+        migrate("0002")
+        go_on()
+        print(is_clean())
+        """)
+    assert done == ["True"]
+
+
+def test_what_is_written_is_not_written_twice(project: Path, run: Run) -> None:
+    declare(project, "CharField(max_length=16, null=True)")
+    assert run("print(*write()); print(plan().planned, write())") == [
+        "0002_wide_expand.py",
+        "{Step.EXPAND: '0002_wide_expand'} []",
+    ]
+    declare(project, "CharField(max_length=16, unique=True)")
+    assert run("print(*write()); print(is_clean(), *plan().planned.values(), write())") == [
+        "0003_wide_constrain.py",
+        "True 0002_wide_expand 0003_wide_constrain []",
+    ]
+    declare(project, "CharField(max_length=16, db_index=True)")
+    assert run("print(write(), *plan().notes)") == [
+        "[] The models have other changes, which this plan leaves out: Alter field wide on order."
+        " To write them afterwards: manage.py makemigrations"
+    ]
+
+
+def test_a_field_that_has_a_migration_is_not_added_again(project: Path, run: Run) -> None:
+    """As in a database in which the new column was there before the change was declared."""
+    declare(project, "CharField(max_length=16, null=True)")
+    assert run("call_command('makemigrations', verbosity=0); print(*plan().obstacles)") == [
+        "This database does not have shop_order.wide yet. Apply the migrations first: manage.py migrate"
+    ]
+    declare(project, "CharField(max_length=16)")
+    lines = run("""
+        migrate()
+        [expand, constrain] = plan().migrations
+        print(*(type(operation).__name__ for operation in expand.operations))
+        print(*(type(operation).__name__ for operation in constrain.operations))
+        insert()
+        print(*write(), is_clean())
+        migrate("0003")
+        insert_each("x", "y")
+        go_on()
+        """)
+    assert lines[:3] == [
+        "AddDualWrite RecordStep",
+        "Gate AlterField RecordStep",
+        "0003_wide_expand.py 0004_wide_constrain.py True",
+    ]
+    assert lines[3:] == ["x", "y", "low"]
+
+
+def test_the_default_of_the_new_column_serves_both_columns(project: Path, run: Run) -> None:
+    """The old one gets none of its own when the step is taken back."""
+    declare(project, "CharField(max_length=16, null=True, db_default='new')", old="note")
+    assert run("""
+        default = "SELECT column_default FROM information_schema.columns WHERE column_name = 'note'"
+        write()
+        migrate("0002")
+        insert_each("x", "y")
+        migrate("0001")
+        print(fetch_all(default))
+        """) == ["x", "y", "new", "[(None,)]"]
+
+
+def test_no_file_is_written_while_there_is_an_obstacle(project: Path, run: Run) -> None:
+    declare(project, "CharField(max_length=16, null=True)")
+    lines = run("""
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE RULE mine AS ON UPDATE TO shop_order DO ALSO SELECT 1")
+            cursor.execute("ALTER TABLE shop_order ADD wide text")
+        write()
+        """)
+    assert lines == [
+        "PlanRefused wide cannot be planned:",
+        "  shop_order has the rule mine. Use a trigger instead of the rule.",
+        "  shop_order has a column wide already, which no migration has added. Drop it first.",
+    ]
+    assert migration_files(project) == ["0001_initial.py"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        (
+            {"field": "ForeignKey('Stock', models.CASCADE)", "old": "code"},
+            "MigrationNotWritten The model shop.Stock has no migration yet. Write it first, without",
+        ),
+        (
+            {"field": "CharField(max_length=16)", "old": "gone"},
+            "PlanRefused wide: gone has left shop.Order, so nothing is left to plan. To go on: manage.py",
+        ),
+        (
+            {"field": "CharField(max_length=16)", "new": "nothing"},
+            "UnknownColumnChange No column change is called 'wide'; the declared ones: none.",
+        ),
+    ],
+)
+def test_what_cannot_be_planned_is_refused_in_a_line(
+    project: Path, run: Run, declared: dict[str, str], message: str
+) -> None:
+    declare(project, **declared)
+    with (project / "shop/models.py").open("a") as models:
+        models.write("\n\nclass Stock(models.Model):\n    pass\n")
+    lines = run("write()")
+    assert (len(lines), lines[0].startswith(message)) == (1, True), lines
+    assert migration_files(project) == ["0001_initial.py"]
