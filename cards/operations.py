@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
 
 from cards.models import Card, PresentationRule
+from cards.rarity import rarity_field_at
 from cards.thumbnails.badges import BADGES
 from cards.thumbnails.stale import DRAWING_VERSION, stale_cards
 from ops.column_changes import ColumnChange, register_change
@@ -91,7 +93,11 @@ class BulkPromote(Operation):
     display_field = "card_id"
 
     def get_queryset(self) -> QuerySet[Card]:
-        return Card.objects.filter(rarity=self.params["from_rarity"])
+        return Card.objects.filter(**{self.rarity_field: self.params["from_rarity"]})
+
+    @cached_property
+    def rarity_field(self) -> str:
+        return rarity_field_at(self.as_of)
 
     def get_changes(self) -> Mapping[str, Any]:
         # Sets both itself, not by the trigger, so that both are audited and reverted.
@@ -115,7 +121,11 @@ class RenderThumbnails(Operation):
     version = DRAWING_VERSION
 
     def get_queryset(self) -> QuerySet[Card]:
-        return stale_cards()
+        return stale_cards(self.rarity_field)
+
+    @cached_property
+    def rarity_field(self) -> str:
+        return rarity_field_at(self.as_of)
 
     def get_notes(self, run: Run | None) -> Iterable[str]:
         for rule in PresentationRule.objects.exclude(badge_icon__in=["", *BADGES]):
@@ -127,4 +137,4 @@ class RenderThumbnails(Operation):
             generate_thumbnails,  # Pillow takes a twentieth of a second to import
         )
 
-        return generate_thumbnails(rows)
+        return generate_thumbnails(rows, self.rarity_field)

@@ -13,6 +13,7 @@ from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as examples
 
+from ops.column_changes.readers import clear_answers
 from tests.manage import ROOT, Manage
 
 __all__ = ["ROOT", "Manage"]
@@ -52,6 +53,7 @@ def _empty_tables_quickly() -> Iterator[None]:
             cursor.execute(
                 f"SET session_replication_role = replica; {deletes} RESET session_replication_role"
             )
+        clear_answers()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", teardown)

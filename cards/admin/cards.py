@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.files.storage import default_storage
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from cards.admin.badge import format_rarity_badge
 from cards.admin.rarity import RaritySelect, explain_missing_rule, list_rarities
 from cards.models import Card, PresentationRule
+from cards.rarity import rarity_field
 from cards.thumbnails.problem import thumbnail_problem
 from cards.thumbnails.stale import is_external_url, request_stale_rendering
 from ops.admin.audited import AuditedAdmin
@@ -25,6 +26,10 @@ from ops.admin.filters import MissingFilter, ValueFilter
 class RarityFilter(ValueFilter):
     """Offers the rarities that have a presentation rule."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "rarity"
+
     def values(self) -> Iterable[str]:
         return list_rarities()
 
@@ -33,7 +38,6 @@ class RarityFilter(ValueFilter):
 class CardAdmin(ExportableAdmin, AuditedAdmin):
     list_display = ["picture", "card_id", "title", "rarity_display", "rarity_v2", "pack_id", "updated_at"]
     list_display_links = ["picture", "card_id"]
-    list_filter = [("rarity", RarityFilter), ("pack_id", ValueFilter), ("rarity_v2", MissingFilter)]
     search_fields = ["card_id", "title"]
     search_help_text = "Part of a card id or of a title."
     ordering = ["-pk"]
@@ -62,8 +66,23 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Card]:
         rows: QuerySet[Card] = super().get_queryset(request)
-        rule = PresentationRule.objects.filter(rarity=OuterRef("rarity"))
-        return rows.annotate(frame_color=Subquery(rule.values("frame_color")[:1]))
+        rarity = rarity_field()
+        rule = PresentationRule.objects.filter(rarity=OuterRef(rarity))
+        return rows.annotate(shown_rarity=F(rarity), frame_color=Subquery(rule.values("frame_color")[:1]))
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        return [(rarity_field(), RarityFilter), ("pack_id", ValueFilter), ("rarity_v2", MissingFilter)]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Offer one of the two rarities on the add page: the other is filled from it."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is not None:
+            return fieldsets
+        hidden = {"rarity", "rarity_v2"} - {rarity_field()}
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name not in hidden]})
+            for title, options in fieldsets
+        ]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name in ("rarity", "rarity_v2") and list_rarities():
@@ -74,7 +93,7 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
         keys = [card.pk for card in saved]
         if keys:
             request_stale_rendering(request.user.get_username(), *keys)
-        for rarity in Card.objects.filter(pk__in=keys).values_list("rarity", flat=True):
+        for rarity in Card.objects.filter(pk__in=keys).values_list(rarity_field(), flat=True):
             if problem := explain_missing_rule(rarity):
                 messages.warning(request, f"{problem} Without a rule the card gets no thumbnail.")
 
@@ -84,7 +103,7 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
         if card.frame_color is not None or not card.image or is_external_url(card.image):
             return picture
         mark = '<span class="cards-problem" title="{}">!</span>'
-        return picture + format_html(mark, explain_missing_rule(card.rarity))
+        return picture + format_html(mark, explain_missing_rule(card.shown_rarity))
 
     @admin.display(description="picture")
     def large_picture(self, card: Card) -> str:
@@ -94,7 +113,7 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
 
     @admin.display(description="rarity", ordering="rarity")
     def rarity_display(self, card: Any) -> str:
-        return format_rarity_badge(card.rarity, card.frame_color)
+        return format_rarity_badge(card.shown_rarity, card.frame_color)
 
 
 def _format_picture(card: Card, size: str) -> SafeString:

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from cards.admin.badge import format_rarity_badge
 from cards.admin.rarity import explain_missing_rule
 from cards.models import Card, PresentationRule
+from cards.rarity import rarity_field
 from cards.thumbnails.badges import BADGES
 from cards.thumbnails.stale import request_stale_rendering
 from ops.admin.audited import AuditedAdmin
@@ -44,7 +45,8 @@ class PresentationRuleAdmin(AuditedAdmin):
 
     def _warn_missing_rules(self, request: HttpRequest, rarities: list[str]) -> None:
         for rarity in rarities:
-            if (problem := explain_missing_rule(rarity)) and Card.objects.filter(rarity=rarity).exists():
+            cards = Card.objects.filter(**{rarity_field(): rarity})
+            if (problem := explain_missing_rule(rarity)) and cards.exists():
                 messages.warning(request, f"{problem} Without a rule its cards get no thumbnail.")
 
     def after_write(self, request: HttpRequest, saved: list[Any]) -> None:

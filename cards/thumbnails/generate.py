@@ -22,8 +22,8 @@ ASSET_TYPE = "thumbnail"
 _STORAGE_THREADS = 4
 
 
-def generate_thumbnails(cards: Sequence[Any]) -> Mapping[Any, Mapping[str, str] | Exception]:
-    """Return, by primary key, the new values of each card of ``stale_cards()``, or its error.
+def generate_thumbnails(cards: Sequence[Any], rarity: str) -> Mapping[Any, Mapping[str, str] | Exception]:
+    """Return, by primary key, the new values of each card of ``stale_cards(rarity)``, or its error.
 
     Files and assets are immutable: the name contains digests of the input and the checksum of the file. So
     they stay valid if the card's update fails, and writing them twice is harmless. An existing one, such
@@ -36,7 +36,7 @@ def generate_thumbnails(cards: Sequence[Any]) -> Mapping[Any, Mapping[str, str] 
             try:
                 name = existing.get(_name_prefix(card), "")
                 if not name and card.image and not is_external_url(card.image):
-                    asset, content = _render_asset(card)
+                    asset, content = _render_asset(card, rarity)
                     name = asset.file_path
                     assets.append(asset)
                     stored.append(pool.submit(_store_file, name, content))
@@ -71,10 +71,10 @@ def _is_stored(name: str) -> bool:
         return False
 
 
-def _render_asset(card: Any) -> tuple[Asset, bytes]:
+def _render_asset(card: Any, rarity: str) -> tuple[Asset, bytes]:
     """Return its unsaved asset, and the bytes of the file. Raises InvalidImage."""
     if card.look_ is None:
-        raise InvalidImage(f"there is no presentation rule for its rarity {card.rarity!r}")
+        raise InvalidImage(f"there is no presentation rule for its rarity {getattr(card, rarity)!r}")
     content = render_thumbnail(card.image, FrameStyle.parse(card.look_))
     checksum = hashlib.sha256(content).hexdigest()
     name = thumbnail_name(card.picture_, card.dress_, checksum)

@@ -44,8 +44,8 @@ def is_external_url(image: str) -> bool:
     return "://" in image or image.lower().startswith(("//", "data:"))
 
 
-def stale_cards() -> QuerySet[Card]:
-    """Return the cards whose thumbnail does not match their picture and rarity.
+def stale_cards(rarity: str) -> QuerySet[Card]:
+    """Return the cards whose thumbnail does not match their picture and rarity; ``rarity`` is its field.
 
     A card without a picture in the storage is stale if it has a thumbnail that was rendered here.
 
@@ -56,11 +56,11 @@ def stale_cards() -> QuerySet[Card]:
     fresh = Q(made_of=F("picture_"), dressed__in=current_styles)
     annotated = Card.objects.alias(
         made_of=Substr("thumbnail", _PICTURE_DIGEST_START, _PICTURE_DIGEST_LENGTH),
-        dressed=Concat("rarity", Value(" "), Substr("thumbnail", _STYLE_DIGEST_START, _STYLE_DIGEST_LENGTH)),
+        dressed=Concat(rarity, Value(" "), Substr("thumbnail", _STYLE_DIGEST_START, _STYLE_DIGEST_LENGTH)),
     ).annotate(
         picture_=_picture_digest(),
-        look_=_rule_subquery(_style_text()),
-        dress_=_rule_subquery(_style_digest()),
+        look_=_rule_subquery(rarity, _style_text()),
+        dress_=_rule_subquery(rarity, _style_digest()),
     )
     left_over = Q(thumbnail__regex=_THUMBNAIL_NAME_REGEX)
     return annotated.filter((~_HAS_NO_STORED_IMAGE & ~fresh) | (_HAS_NO_STORED_IMAGE & left_over))
@@ -88,6 +88,6 @@ def _style_digest() -> Expression:
     return Left(MD5(Concat(_style_text(), Value(f" {DRAWING_VERSION}"))), _STYLE_DIGEST_LENGTH)
 
 
-def _rule_subquery(expression: Expression) -> Subquery:
-    rule = PresentationRule.objects.filter(rarity=OuterRef("rarity")).order_by()
+def _rule_subquery(rarity: str, expression: Expression) -> Subquery:
+    rule = PresentationRule.objects.filter(rarity=OuterRef(rarity)).order_by()
     return Subquery(rule.values_list(expression), output_field=TextField())

@@ -17,6 +17,8 @@ from django.db.models.expressions import Combinable
 
 from ops.sql.dual_write import comparable_value
 
+Unmappable = Literal["refuse", "keep"]
+
 
 class ColumnChange:
     """A change from one column of a model to another, while both are in use.
@@ -32,7 +34,7 @@ class ColumnChange:
     # Old value to new value, where the new column has other values. It is inverted for the way back.
     mapping: ClassVar[Mapping[Any, Any]] = {}
     # A new value that has no old value is refused, or the old column keeps the value that it has ("keep").
-    unmappable: ClassVar[Literal["refuse", "keep"]] = "refuse"
+    unmappable: ClassVar[Unmappable] = "refuse"
     # The new column takes the name of the old one when that is retired.
     swap: ClassVar[bool] = False
     # How long nobody may have written through the old column before it is retired, and how long it is kept.

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from django.core.exceptions import FieldDoesNotExist
-
 from ops.column_changes.backfill import build_operation
 from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.validation import validate_change
+from ops.command_lines import manage_command
 from ops.exceptions import InvalidDeclaration, OpsError
-from ops.operations import register
-from ops.operations.contract import validate_operation_name
+from ops.operations import registry as operations
 
 C = TypeVar("C", bound=type[ColumnChange])
-
-MAX_NAME_LENGTH = 40  # the names of triggers are made of it
 
 _changes: dict[str, type[ColumnChange]] = {}
 
@@ -26,32 +23,27 @@ class UnknownColumnChange(OpsError):
 def register_change(change: C) -> C:
     """Register the class (a decorator), and the operation that fills its new column.
 
-    Once the old field has left the model there is nothing to fill. Raises InvalidDeclaration.
+    Once the old field has left the model there is nothing to fill. Raises InvalidDeclaration. While apps are
+    loaded nothing is raised: see ``ops.operations.registry.register``.
     """
-    _changes[validate_change_name(getattr(change, "name", ""))] = change
-    try:
-        change().old_field()
-    except FieldDoesNotExist:
-        return change
-    register(build_operation(change))
+    with operations.collect_error(change):
+        name = validate_change(change)
+        if name in _changes and not operations.is_registered_again(change):
+            raise InvalidDeclaration(f"{name} is registered already, by {_changes[name].__qualname__}")
+        if {change.old, change.new} <= {field.name for field in change.model._meta.get_fields()}:
+            operations.register(build_operation(change))
+        _changes[name] = change
     return change
-
-
-def validate_change_name(name: str) -> str:
-    """Return the name. Raises InvalidDeclaration."""
-    validate_operation_name(name)
-    if len(name) > MAX_NAME_LENGTH:
-        raise InvalidDeclaration(
-            f"{name} has {len(name)} characters; a column change may have {MAX_NAME_LENGTH}"
-        )
-    return name
 
 
 def get_change(name: str) -> type[ColumnChange]:
     """Return the change. Raises UnknownColumnChange."""
     if name not in _changes:
         names = ", ".join(sorted(_changes)) or "none"
-        raise UnknownColumnChange(f"No column change is called {name!r}; the declared ones: {names}")
+        refused = f"To see what is refused: {manage_command('check')}" if operations.collect_errors() else ""
+        raise UnknownColumnChange(
+            f"No column change is called {name!r}; the declared ones: {names}.", refused
+        )
     return _changes[name]
 
 

@@ -60,7 +60,7 @@ def check_class(declared: type[Operation]) -> None:
     name = get_operation_name(declared)
     check_renamed_attributes(name, declared)
     if declared.example is not None or hasattr(declared, "model"):
-        _check_model(name, getattr(declared, "model", None))
+        check_model(name, getattr(declared, "model", None))
     params = declared.Params
     if not (isinstance(params, type) and issubclass(params, forms.BaseForm)):
         raise InvalidDeclaration(
@@ -105,7 +105,8 @@ def validate_operation_name(name: object) -> str:
     return name
 
 
-def _check_model(name: str, model: Any) -> None:
+def check_model(name: str, model: Any) -> None:
+    """Raise InvalidDeclaration unless it is a model with a table."""
     if model is None:
         raise InvalidDeclaration(f"{name} names no model: give one, for example `model = Card`")
     if not (isinstance(model, type) and issubclass(model, Model)):

@@ -48,21 +48,30 @@ def register(operation: O) -> O:
 
     While apps are loaded nothing is raised, since that would end every command: see ``collect_errors``.
     """
-    # A module whose import failed is executed again by the next import.
-    again = getattr(operation, "__module__", "") in _import_errors
-    try:
-        name = get_operation_name(operation)
+    with collect_error(operation):
+        name, again = get_operation_name(operation), is_registered_again(operation)
         if name in _operations and not again:
             raise InvalidDeclaration(f"{name} is registered already, by {_operations[name].__qualname__}")
         if _discovered and not again and (problem := get_validation_error(operation)):
             raise InvalidDeclaration(problem)
-    except InvalidDeclaration as exc:
-        if _discovered and not again:
-            raise
-        _registration_errors[_qualified_name(operation)] = str(exc)
-        return operation
-    _operations[name] = operation
+        _operations[name] = operation
     return operation
+
+
+def is_registered_again(declared: object) -> bool:
+    """Whether its module is executed again, as one whose import failed is by the next import."""
+    return getattr(declared, "__module__", "") in _import_errors
+
+
+@contextmanager
+def collect_error(declared: object) -> Iterator[None]:
+    """Raise an InvalidDeclaration of the block; while apps are loaded, keep it for ``collect_errors``."""
+    try:
+        yield
+    except InvalidDeclaration as exc:
+        if _discovered and not is_registered_again(declared):
+            raise
+        _registration_errors[_qualified_name(declared)] = str(exc)
 
 
 def get_operation(name: str) -> type[Operation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops.column_changes.read_column import read_column
+from ops.column_changes.readers import read_column
 from ops.column_changes.status import ChangeStatus, list_steps
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command

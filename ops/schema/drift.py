@@ -27,6 +27,8 @@ _SCHEMA_QUALIFIER = re.compile(
 )
 # The function of a dual write calls it where it was when that was made: tables may be moved since.
 _RECORDER_SCHEMA = re.compile(r'"(?:[^"]|"")+"\.(?="ops_record_column_writer"\()')
+# SET search_path FROM CURRENT stores that of the session that migrated.
+_STORED_SEARCH_PATH = re.compile(r"(?m)^ SET search_path TO .*$")
 _ELEMENT_CAST = re.compile(r"\(('(?:[^']|'')*'::character varying)\)::text")
 
 
@@ -123,10 +125,11 @@ def create_unmigrated_tables(status: MigrationStatus, alias: str) -> None:
 
 
 def _normalize_definition(definition: str | None) -> str | None:
-    """Remove the schema names, and the casts of a list in a CHECK, which change when a dump is restored."""
+    """Remove the schemas' names, and the casts of a list in a CHECK, which change when a dump is restored."""
     if definition is None:
         return None
     unqualified = _RECORDER_SCHEMA.sub("", _SCHEMA_QUALIFIER.sub(r"\1", definition, count=1))
+    unqualified = _STORED_SEARCH_PATH.sub(" SET search_path", unqualified)
     return _ELEMENT_CAST.sub(r"\1", _ARRAY_CAST.sub(r"\1", unqualified))
 
 

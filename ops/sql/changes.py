@@ -15,38 +15,49 @@ from ops.sql.compile import is_json
 
 @dataclass(frozen=True)
 class ColumnChange:
-    """A column's old and new value, audited if the condition holds; ``old`` is None for a new row."""
+    """A column's old and new value; ``old`` is None for a new row.
+
+    It is audited where the condition holds; without one, always.
+    """
 
     field: models.Field[Any, Any]
     old: sql.Composable | None
     new: sql.Composable
-    condition: sql.Composable
+    condition: sql.Composable | None = None
 
 
 def build_changes_json(changes: Iterable[ColumnChange]) -> sql.Composable:
     """Build the jsonb expression ``{"rarity": {"old": "common", "new": "rare"}}`` of the changed columns.
 
     The text is cast once: concatenating jsonb takes two to three times as long (measured on ten columns).
+    concat_ws takes a fifth longer than ``||``, so it joins only what may be missing.
     """
-    pairs = [
-        sql.SQL("CASE WHEN {condition} THEN {key} || {pair} END").format(
-            condition=change.condition,
-            key=sql.Literal(_json_key(str(change.field.column))),
-            pair=_old_new_json(change),
-        )
-        for change in changes
-    ]
-    return sql.SQL("('{{' || concat_ws(',', {}) || '}}')::jsonb").format(sql.SQL(", ").join(pairs))
+    changes = list(changes)
+    members = [_member_json(change) for change in changes]
+    if all(change.condition is None for change in changes):
+        text = sql.SQL(" || ',' || ").join(members)
+    else:
+        text = sql.SQL("concat_ws(',', {})").format(sql.SQL(", ").join(members))
+    return sql.SQL("('{{' || {} || '}}')::jsonb").format(text)
+
+
+def _member_json(change: ColumnChange) -> sql.Composable:
+    """The text ``"rarity": {"old": "common", "new": "rare"}``; NULL where the condition does not hold."""
+    text = sql.SQL("{} || {}").format(sql.Literal(_json_key(str(change.field.column))), _old_new_json(change))
+    if change.condition is None:
+        return text
+    return sql.SQL("CASE WHEN {} THEN {} END").format(change.condition, text)
 
 
 def _old_new_json(change: ColumnChange) -> sql.Composable:
-    # In a JSON column, null is a value. SQL NULL is a missing key there: concat_ws leaves it out.
-    old: sql.Composable = sql.SQL("NULL") if change.old is None else sql.SQL("{}::text").format(change.old)
-    new: sql.Composable = sql.SQL("{}::text").format(change.new)
     if not is_json(change.field):
         old = sql.SQL("'null'") if change.old is None else _scalar_json(change.old)
         new = _scalar_json(change.new)
-    return sql.SQL("'{{' || concat_ws(',', '\"old\":' || {}, '\"new\":' || {}) || '}}'").format(old, new)
+        return sql.SQL("'{{\"old\":' || {} || ',\"new\":' || {} || '}}'").format(old, new)
+    # In a JSON column, null is a value. SQL NULL is a missing key there: concat_ws leaves it out.
+    return sql.SQL("'{{' || concat_ws(',', '\"old\":' || {}::text, '\"new\":' || {}::text) || '}}'").format(
+        change.old or sql.SQL("NULL"), change.new
+    )
 
 
 def _scalar_json(value: sql.Composable) -> sql.Composable:

@@ -58,7 +58,7 @@ def write_audit_row(
         audit=identifier(AuditLog._meta.db_table),
         changes=build_changes_json(changes),
         table=identifier(meta.db_table),
-        differs=sql.SQL(" OR ").join(change.condition for change in changes),
+        differs=sql.SQL(" OR ").join(change.condition for change in changes if change.condition),
     )
     with connection.cursor() as cursor:
         cursor.execute(statement.as_string(), [action, meta.label_lower, key, performed_by, old, new])

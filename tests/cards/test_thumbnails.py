@@ -62,7 +62,7 @@ def birds(looks: None) -> list[Card]:
 
 
 def stale() -> set[str]:
-    return set(stale_cards().values_list("card_id", flat=True))
+    return set(stale_cards("rarity").values_list("card_id", flat=True))
 
 
 def files() -> Iterator[Path]:
@@ -127,14 +127,14 @@ def test_a_rule_changed_during_rendering_is_handled_by_the_next_run(
 ) -> None:
     made = generate._render_asset
 
-    def change_a_rule_then_make(card: Any) -> tuple[Asset, bytes]:
+    def change_a_rule_then_make(card: Any, rarity: str) -> tuple[Asset, bytes]:
         if (
             PresentationRule.objects.filter(rarity="common")
             .exclude(frame_color="#123456")
             .update(frame_color="#123456")
         ):
             load(None, "--execute", command="load_rules")
-        return made(card)
+        return made(card, rarity)
 
     monkeypatch.setattr(generate, "_render_asset", change_a_rule_then_make)
     run = execute_operation(RenderThumbnails)
@@ -144,8 +144,8 @@ def test_a_rule_changed_during_rendering_is_handled_by_the_next_run(
 
 
 def test_rendering_twice_stores_one_file(birds: list[Card]) -> None:
-    rows = list(stale_cards())
-    assert generate.generate_thumbnails(rows) == generate.generate_thumbnails(rows)
+    rows = list(stale_cards("rarity"))
+    assert generate.generate_thumbnails(rows, "rarity") == generate.generate_thumbnails(rows, "rarity")
     assert Asset.objects.count() == 4
     assert len([path for path in files() if "thumbnails" in path.parts]) == 4
 

@@ -169,7 +169,7 @@ def test_a_promotion_and_its_thumbnails_are_exact_under_attack(
 def assert_rendered(trial: Trial, run: int, count: int, media: Path) -> None:
     """Assert that no thumbnail is stale, each was changed once, and every asset's file is complete."""
     with trial.as_default():
-        assert not stale_cards().exists()
+        assert not stale_cards("rarity").exists()
         assets = {asset.file_path: asset for asset in Asset.objects.all()}
         named = dict(Card.objects.exclude(image="").values_list("pk", "thumbnail"))
     entries = trial.query("SELECT object_id, changes FROM audit_logs WHERE run_id = %s", run)

@@ -9,7 +9,9 @@ import pytest
 from django.db import IntegrityError
 from django.db.models import F, QuerySet
 
+from ops.engine.statement import LockMode, compile_change, may_merge
 from ops.models import AuditLog
+from ops.sql.keyset import Keyset
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
     BOTH,
@@ -125,6 +127,19 @@ def _keys_read() -> int:
         "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'trials_thing_pkey'"
     )
     return int(read)
+
+
+@pytest.mark.parametrize("mode", LockMode)
+def test_a_batch_counts_its_rows_once(mode: LockMode) -> None:
+    if mode is LockMode.MERGE and not may_merge(Thing):
+        pytest.skip("this server has no RETURNING OLD in MERGE")
+    now = dt.datetime.now(dt.UTC)
+    statement = compile_change(FILL({}, now), Thing.objects.filter(note=None), Keyset(Thing), mode)
+    assert statement
+    audit, cursor = (1, "trial", "trials.thing", "me"), (9, "9", 9, False, 1)
+    limit = () if mode is LockMode.MERGE else (9,)
+    plan = str(execute_sql(f"EXPLAIN {statement.sql}", *statement.params, *limit, *audit, *cursor))
+    assert plan.count("Aggregate") == 2  # of those selected, and of those audited
 
 
 @BOTH

@@ -14,7 +14,8 @@ from django.db.models import Field, Model
 
 from ops.column_changes import ColumnChange
 from ops.column_changes.backfill import build_operation
-from ops.column_changes.registry import list_changes, validate_change_name
+from ops.column_changes.registry import list_changes
+from ops.column_changes.validation import validate_change_name
 from ops.command_lines import manage_command
 from ops.exceptions import InvalidDeclaration
 from ops.management.base import OpsCommand
