@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
+from django.db import Error, transaction
 from django.db.models import QuerySet, Sum
 
 from ops.db import read_only_snapshot, without_timeouts
@@ -14,9 +15,11 @@ from ops.models import Run
 from ops.operations.base import Operation, is_failed_check
 from ops.operations.candidates import build_keyset, candidates
 from ops.operations.scope import Scope, describe_scope
-from ops.runs import lifecycle
+from ops.retries import is_transient
+from ops.runs import followups, lifecycle
 from ops.runs.lifecycle import refresh_run
 from ops.sql.counts import count_querysets, is_plain_filter, without_nested_loops
+from ops.sql.keylist import KeyList
 from ops.states import IN_PROGRESS, State
 
 # Note [What is left after the last sweep]
@@ -33,13 +36,14 @@ _SAMPLE_SIZE = 5
 def finish_or_resweep(run: Run, operation: Operation, scope: Scope) -> None:
     """Begin the next sweep if rows are left, or execute the checks and end the run. Raises RunLost."""
     sweep = run.sweep
-    count, checks = _count_remaining_and_check(operation, scope, run)
+    count, checks, unneeded = _count_remaining_and_check(operation, scope, run)
     if count and sweep < _MAX_SWEEPS:
         _commit_decision(run, sweep, next_sweep=True)
         return
     if count:
         checks.append(_late_rows_result(operation, _remaining_rows(run, operation, scope), count))
-    _commit_decision(run, sweep, checks=checks, state=_final_state(run, checks))
+    state = _final_state(run, checks)
+    _commit_decision(run, sweep, checks=checks, state=state, unneeded_followups=unneeded)
 
 
 def verify_operation(operation: Operation, scope: Scope) -> list[dict[str, Any]]:
@@ -53,10 +57,11 @@ def verify_operation(operation: Operation, scope: Scope) -> list[dict[str, Any]]
 
 def _count_remaining_and_check(
     operation: Operation, scope: Scope, run: Run | None
-) -> tuple[int, list[dict[str, Any]]]:
-    """Count the remaining rows and execute the checks: in one snapshot, and mostly in one scan.
+) -> tuple[int, list[dict[str, Any]], list[str]]:
+    """Count the remaining rows, execute the checks, and list the follow-ups that no row needs.
 
-    What the run has dealt with is left out only if rows still match: the scan is parallel without it.
+    In one snapshot, and mostly in one scan. What the run has dealt with is left out only if rows still match:
+    the scan is parallel without it.
     """
     checks = list(operation.get_checks())
     is_scoped = [check.queryset.model is operation.model for check in checks]
@@ -65,13 +70,14 @@ def _count_remaining_and_check(
         for check, scoped in zip(checks, is_scoped, strict=True)
     ]
     keyset = build_keyset(operation, scope, run)
+    dependents = followups.candidates_to_count(run) if run else {}
     with read_only_snapshot():
         listed = keyset.count_listed()
         with without_nested_loops(operation.model, listed):
             matching = operation.model._base_manager.none()
             if run and not _is_key_list_done(run, listed):
                 matching = _remaining_rows(run, operation, scope, is_first_sweep=True)
-            count, *found = count_querysets([matching, *violations], keyset.key_list)
+            (count, *found), unneeded = _count_all([matching, *violations], dependents, keyset.key_list)
             if run and count:
                 count = _remaining_rows(run, operation, scope).count()
             labels = [operation.display_field if scoped else "pk" for scoped in is_scoped]
@@ -80,10 +86,30 @@ def _count_remaining_and_check(
                 for rows, label, number in zip(violations, labels, found, strict=True)
             ]
     scope_json = {"scope": describe_scope(run)} if run and describe_scope(run) else {}
-    return count, [
+    results = [
         {"label": check.label, "found": number, "sample": sample, **(scope_json if scoped else {})}
         for check, scoped, number, sample in zip(checks, is_scoped, found, samples, strict=True)
     ]
+    return count, results, unneeded
+
+
+def _count_all(
+    own: list[QuerySet[Any]], dependents: Mapping[str, QuerySet[Any]], key_list: KeyList | None
+) -> tuple[list[int], list[str]]:
+    """Count the run's own querysets, and list the dependents without a row.
+
+    See Note [One scan at the end of a run].
+    """
+    if dependents:
+        try:
+            with transaction.atomic():
+                counts = count_querysets([*own, *dependents.values()], key_list)
+            numbers = zip(dependents, counts[len(own) :], strict=True)
+            return counts[: len(own)], [name for name, number in numbers if not number]
+        except Error as exc:  # perhaps of a follow-up's filter, which must not fail this run
+            if is_transient(exc):
+                raise
+    return count_querysets(own, key_list), []
 
 
 def _is_key_list_done(run: Run, listed: int) -> bool:

@@ -7,15 +7,18 @@ be it of another operation or a revert, a run of that operation starts.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.db import Error, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from ops.events import log_event
 from ops.exceptions import ColumnClaimed
-from ops.models import FollowUp, Run
+from ops.models import AuditLog, FollowUp, Run
 from ops.operations import registry
 from ops.operations.base import Operation
 from ops.operations.candidates import candidates
@@ -26,12 +29,15 @@ from ops.queue.enqueue import enqueue_run
 from ops.retries import is_transient
 from ops.runs import claims, creation
 from ops.runs.progress import read_progress
-from ops.sql.counts import is_large_share
+from ops.sql.counts import is_large_share, is_plain_filter
+from ops.sql.keylist import KeyList
 
 log = logging.getLogger(__name__)
 
 # More lanes than workers, since lanes differ in length: a worker that has finished one takes the next.
 _LANES_PER_WORKER = 4
+# A run's changed rows that are asked one by one whether they need a follow-up.
+_SAMPLE_SIZE = 20
 
 
 def request_followup(
@@ -56,12 +62,16 @@ def request_followup(
             return
 
 
-def start_followups(run: Run) -> None:
-    """Start the run's follow-ups and the requests stored with it. In the transaction that ends it."""
+def start_followups(run: Run, unneeded: Collection[str] = ()) -> None:
+    """Start the run's follow-ups and the requests stored with it. In the transaction that ends it.
+
+    ``unneeded`` are operations that no row needed when the run had changed its last one.
+    """
     stored = FollowUp.objects.filter(holder=run)
     requests = {name: (by, Scope()) for name, by in stored.values_list("operation", "performed_by")}
     stored.delete()
-    changed, dependents = read_progress(run).changed, _dependent_operations(run)
+    dependents = [name for name in _dependent_operations(run) if name not in unneeded]
+    changed = read_progress(run).changed
     if changed and dependents:  # else its table may be gone
         scope = _followup_scope(run, changed)
         requests = dict.fromkeys(dependents, (run.performed_by, scope)) | requests
@@ -70,10 +80,41 @@ def start_followups(run: Run) -> None:
             with transaction.atomic():
                 request_followup(name, performed_by, scope=scope, follows=run)
         except Exception as exc:
-            if isinstance(exc, Error) and is_transient(exc):
-                raise
+            _raise_if_transient(exc)
             # The operation was removed or is invalid: that must not fail the run that ends.
             log.exception("run %s: cannot start the follow-up %s", run.pk, name)
+
+
+# Note [One scan at the end of a run]
+# The end of a run reads the table to count what is left. Where the run changed a large share of the table,
+# that scan also counts the rows that need a follow-up: to look for such a row is another scan, by a single
+# process and while the run is locked. Only the number 0 is of use: a row that needed the follow-up then may
+# have got it before the run ends.
+def candidates_to_count(run: Run) -> dict[str, QuerySet[Any]]:
+    """The candidates of follow-ups, by operation: see Note [One scan at the end of a run].
+
+    Left out are operations that one of some changed rows needs: ``start_followups`` finds a row soon.
+    """
+    changed, dependents = read_progress(run).changed, _dependent_operations(run)
+    if not (changed and dependents and _followup_scope(run, changed).is_unrestricted):
+        return {}
+    sample = list(KeyList(AuditLog, run.pk).keys()[:_SAMPLE_SIZE])
+    queries = {}
+    for name in dependents:
+        try:
+            with transaction.atomic():
+                operation = build_operation(registry.get_operation(name), {}, timezone.now())
+                rows = candidates(operation, Scope())
+                if is_plain_filter(rows) and not rows.filter(pk__in=sample).exists():
+                    queries[name] = rows
+        except Exception as exc:  # start_followups meets it again, and logs it
+            _raise_if_transient(exc)
+    return queries
+
+
+def _raise_if_transient(error: Exception) -> None:
+    if isinstance(error, Error) and is_transient(error):
+        raise error
 
 
 def _followup_scope(run: Run, changed: int) -> Scope:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -255,11 +255,13 @@ def _wait_for_batches(run: Run) -> None:
 
 
 @transaction.atomic
-def end(run: Run, state: State, requested_by: str = "", **changes: Any) -> None:
+def end(
+    run: Run, state: State, requested_by: str = "", unneeded_followups: Collection[str] = (), **changes: Any
+) -> None:
     """End the run, release its claims, and start its follow-ups. Raises InvalidTransition."""
     transition(run, state, requested_by, finished_at=Now(), **changes)
     claims.release(run)
-    followups.start_followups(run)
+    followups.start_followups(run, unneeded_followups)
 
 
 def start_next_sweep(run: Run, number: int | None = None) -> None:

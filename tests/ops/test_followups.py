@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from django.db.models import F, OuterRef, QuerySet, Subquery, TextField
+from django.db.models import F, IntegerField, OuterRef, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast
 
 from ops.exceptions import InvalidDeclaration
@@ -24,6 +24,7 @@ from tests.ops.running import (
     create_run,
     create_things,
     execute_operation,
+    execute_run,
     execute_sql,
     make_operation,
     make_row_operation,
@@ -113,6 +114,49 @@ def test_no_follow_up_starts_where_no_row_needs_it(rescore: type[Operation]) -> 
     create_things(2, score=5)
     execute_operation(rescore)  # changed nothing
     assert list_followups() == []
+
+
+@pytest.mark.usefixtures("follower")
+def test_the_end_of_a_run_of_many_rows_reads_the_table_once(rescore: type[Operation]) -> None:
+    """It counts what is left, and what needs the follow-up, in one scan."""
+    create_things(5000, note="5")
+    execute_sql("VACUUM ANALYZE trials_thing")
+    run = create_run(rescore)
+    before = rows_scanned()
+    assert execute_run(run).state == State.SUCCEEDED
+    assert (rows_scanned() - before, list_followups()) == (5000, [])
+
+
+def rows_scanned() -> int:
+    """The rows of trials_thing that scans of the whole table have read so far."""
+    execute_sql("SELECT pg_stat_force_next_flush()")
+    [(read,)] = execute_sql("SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'trials_thing'")
+    return int(read)
+
+
+@pytest.mark.usefixtures("follower")
+def test_one_row_among_many_that_needs_the_follow_up_starts_it(rescore: type[Operation]) -> None:
+    last = max(str(row.pk) for row in create_things(200, note="5"))
+    Thing.objects.filter(pk=last).update(note="0")
+    execute_sql("ANALYZE trials_thing")
+    execute_operation(rescore)
+    (next_run,) = list_followups()
+    advance(next_run.pk)
+    assert audited_changes(next_run).keys() == {last}
+
+
+def test_a_follow_up_that_fails_on_a_row_does_not_fail_the_run(
+    declare: RegisterOperation, rescore: type[Operation], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor where its rows are counted together with those of the run."""
+    rows = Thing.objects.filter(score__lt=Cast("name", IntegerField()))
+    declare(make_operation(rows, {"note": "x"}, name="wrong", depends_on=["score"]))
+    last = max(str(row.pk) for row in create_things(200))
+    Thing.objects.exclude(pk=last).update(name="1")
+    execute_sql("ANALYZE trials_thing")
+    run = execute_operation(rescore)
+    assert (run.state, list_followups("wrong")) == (State.SUCCEEDED, [])
+    assert "cannot start the follow-up wrong" in caplog.text
 
 
 def test_requests_while_columns_are_claimed_are_one_run_at_the_end(
