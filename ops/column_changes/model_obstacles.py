@@ -62,7 +62,7 @@ def _check_generated(change: type[ColumnChange]) -> Iterator[str]:
 def _check_auto_field(change: type[ColumnChange]) -> Iterator[str]:
     for field in _fields(change):
         if isinstance(field, AutoField | BigAutoField | SmallAutoField):
-            yield f"{field.name} is an {type(field).__name__}, whose values come from a sequence."
+            yield f"{field.name} is of the type {type(field).__name__}: its values come from a sequence."
 
 
 def _check_auto_now(change: type[ColumnChange]) -> Iterator[str]:
@@ -95,12 +95,11 @@ def _step_of(change: type[ColumnChange]) -> Step | None:
 def _check_claims(change: type[ColumnChange]) -> Iterator[str]:
     if Claim._meta.db_table not in connection.introspection.table_names():
         return
-    names = [change.old, change.new]
-    claims = Claim.objects.filter(model=model_label(change.model), column__in=names).select_related("run")
-    for run in {claim.run for claim in claims}:
+    claims = Claim.objects.filter(model=model_label(change.model), column__in=[change.old, change.new])
+    for claim in claims.select_related("run").order_by("pk"):
         yield (
-            f"Run {run.pk} ({run.operation}) writes {' or '.join(names)} at the moment. Let it finish, or"
-            f" cancel it: {format_run_command(run.pk, RunAction.CANCEL)}"
+            f"Run {claim.run.pk} ({claim.run.operation}) writes {claim.column} at the moment. Let it finish,"
+            f" or cancel it: {format_run_command(claim.run.pk, RunAction.CANCEL)}"
         )
 
 

@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 from django.db import connection, models
-from django.db.models import Q, TextField, Value
+from django.db.models import Count, F, Q, Subquery, TextField, Value
 from django.db.models.functions import Cast, Coalesce, Concat, Lower
+from django.test.utils import isolate_apps
 
-from ops.column_changes import ColumnChange, followers, obstacles
+from ops.column_changes import ColumnChange, followers, obstacles, position, registry
 from ops.column_changes.counterparts import list_missing
-from ops.column_changes.planning import compile_change
+from ops.column_changes.model_obstacles import find_model_obstacles
+from ops.column_changes.planning import PlanRefused, compile_change
+from ops.column_changes.steps import Step
 from ops.column_changes.table import read_table
-from tests.trials.models import Changed, Odd
+from tests.ops.running import FILL, create_run, create_things
+from tests.trials.models import Changed, Odd, Owner, Sort, SpecialThing, Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -31,7 +35,9 @@ def _dropped(transactional_db: None) -> Iterator[None]:
     """Whatever a test makes, in a schema of its own, goes after it."""
     execute("CREATE SCHEMA trial", "SET search_path = trial, public")
     yield
-    execute("RESET search_path", "DROP SCHEMA trial CASCADE")
+    execute(
+        "RESET search_path", "DROP SCHEMA trial CASCADE", "DROP FOREIGN DATA WRAPPER IF EXISTS trial CASCADE"
+    )
 
 
 def declare(**attributes: Any) -> type[ColumnChange]:
@@ -95,6 +101,14 @@ def test_a_plain_table_has_no_obstacles(statements: list[str]) -> None:
             "changed is a table that inherits from another, or from which another inherits.",
         ),
         ([TABLE.replace("TABLE", "TEMPORARY TABLE")], "changed is a temporary table."),
+        (
+            [
+                "CREATE FOREIGN DATA WRAPPER trial",
+                "CREATE SERVER trial FOREIGN DATA WRAPPER trial",
+                "CREATE FOREIGN TABLE changed (id bigint, old text, new text) SERVER trial",
+            ],
+            "changed is a foreign table.",
+        ),
         ([TABLE.replace("changed", "a"), "CREATE VIEW changed AS SELECT * FROM a"], "changed is a view."),
         (
             [TABLE.replace("old text", "old text GENERATED ALWAYS AS ('a') STORED")],
@@ -390,3 +404,74 @@ def test_defaults_of_python_and_lengths_are_noted(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(new, "db_default", "x")
     execute("DROP TABLE changed")
     assert list_notes() == [second, third]
+
+
+with isolate_apps("tests.trials"):  # so that other tests do not see it
+
+    class ThingProxy(Thing):
+        class Meta:
+            proxy = True
+            app_label = "trials"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"model": Changed, "old": "old", "new": "new"}, "trials.Changed is not managed by Django"),
+        ({"model": ThingProxy}, "trials.ThingProxy is a proxy. Declare the change for trials.Thing."),
+        (
+            {"model": SpecialThing},
+            "trials.SpecialThing has name from trials.Thing, whose table has the column.",
+        ),
+        ({"new": "friends"}, "friends is a ManyToManyField, which has no column of its own."),
+        ({"old": "doubled"}, "doubled is a generated column, which nobody can write."),
+        ({"old": "id"}, "id is of the type BigAutoField: its values come from a sequence."),
+        ({"new": "updated_at"}, "updated_at has auto_now=True, so Django writes the time into it"),
+    ],
+)
+def test_an_obstacle_of_the_model_is_told(attributes: dict[str, Any], words: str) -> None:
+    change = declare(**{"model": Thing, "old": "name", "new": "note", **attributes})
+    found = find_model_obstacles(change)
+    assert words in found[0]
+    assert len(found) == (2 if change.model is SpecialThing else 1)  # it has both from its parent
+
+
+THING: dict[str, Any] = {"model": Thing, "old": "name", "new": "note"}
+
+
+@pytest.mark.parametrize(
+    ("other", "step", "is_told"),
+    [
+        ({"old": "note", "new": "score"}, None, True),
+        ({"old": "score", "new": "note"}, "retire", True),
+        ({"model": ThingProxy, "old": "note", "new": "score"}, "expand", True),
+        ({"old": "note", "new": "score"}, "drop", False),
+        ({"old": "score", "new": "owner"}, None, False),
+        ({"model": Sort, "old": "text", "new": "note"}, None, False),
+    ],
+)
+def test_a_change_of_the_same_column_comes_first(
+    monkeypatch: pytest.MonkeyPatch, other: dict[str, Any], step: str | None, is_told: bool
+) -> None:
+    monkeypatch.setattr(registry, "_changes", {"wide": declare(**THING)})
+    registry._changes["longer"] = declare(**{**THING, "name": "longer", **other})
+    if step:
+        position.record_step("longer", Step(step), "tester")
+    found = find_model_obstacles(declare(**THING))
+    words = "The column change longer works on note too. Let it take all its steps first: "
+    assert [each.startswith(words) for each in found] == [True] * is_told
+
+
+def test_a_run_that_writes_one_of_the_columns_comes_first() -> None:
+    create_things(1)
+    run = create_run(FILL)
+    [found] = find_model_obstacles(declare(**THING))
+    assert found.startswith(f"Run {run.pk} (trial) writes note at the moment. Let it finish, or cancel it: ")
+    assert find_model_obstacles(declare(**{**THING, "new": "score"})) == []
+
+
+def test_what_cannot_be_an_expression_over_a_row_is_refused() -> None:
+    for value in (F("owner__name"), Count("score"), Subquery(Owner.objects.values("name")[:1])):
+        change = declare(**THING, get_new_value=lambda self, value=value: value)
+        with pytest.raises(PlanRefused, match=r"^wide: its values cannot be converted by a trigger: "):
+            compile_change(change)
