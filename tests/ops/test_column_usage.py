@@ -49,7 +49,8 @@ def statements(debian: DebianPostgres, db: None) -> Iterator[DebianPostgres]:
             'DROP EXTENSION IF EXISTS pg_stat_statements; DROP SCHEMA IF EXISTS "Odd one" CASCADE;'
             'DROP TABLE IF EXISTS trials_thing; DROP SCHEMA IF EXISTS "Other schema" CASCADE;'
             'CREATE SCHEMA "Odd one"; CREATE EXTENSION pg_stat_statements SCHEMA "Odd one";'
-            'CREATE TABLE trials_thing (id int, name text, note text, note_v2 text, "Note" text);'
+            "CREATE TABLE trials_thing (id int, name text, note text,"
+            ' note_v2 text, v_note text, "Note" text);'
             'SELECT "Odd one".pg_stat_statements_reset()'
         )
         yield debian
@@ -82,7 +83,7 @@ def test_statements_that_name_column_and_table_are_counted(statements: DebianPos
         execute_sql('SELECT "trials_thing"."note" FROM "trials_thing" WHERE name = %s', value)
     execute_sql("UPDATE Trials_Thing\n  SET NOTE = 'x'")
     for other in (
-        "SELECT note_v2 FROM trials_thing",
+        "SELECT note_v2, v_note FROM trials_thing",
         'SELECT "Note" FROM trials_thing',
         "SELECT name FROM trials_thing WHERE name = 'note'",
         "SELECT 1 AS note",
@@ -116,10 +117,35 @@ def test_names_that_need_quotes_are_found_with_them_only(statements: DebianPostg
     assert found_statements(ordered) == {after_dot: 1}
 
 
+def test_a_name_with_capitals_needs_its_quotes(statements: DebianPostgres) -> None:
+    execute_sql('SELECT "Note" FROM trials_thing')
+    execute_sql("SELECT Note FROM trials_thing LIMIT 1")
+    assert found_statements(declare_change(Thing, "Note", "name")) == {'SELECT "Note" FROM trials_thing': 1}
+
+
+def test_a_call_inside_a_function_is_added_to_those_outside(statements: DebianPostgres) -> None:
+    execute_sql("SELECT note FROM trials_thing")
+    execute_sql(
+        "SET pg_stat_statements.track = 'all';"
+        "DO $$ DECLARE found text; BEGIN SELECT note FROM trials_thing INTO found; END $$"
+    )
+    statement = next(each for each in list_readers(NOTE).statements if each.query.startswith("SELECT"))
+    assert (statement.calls, statement.users) == (2, ["kyndo"])
+
+
+def test_statements_of_other_databases_are_not_counted(statements: DebianPostgres) -> None:
+    with override_connection(NAME="postgres"):
+        execute_sql("CREATE TABLE IF NOT EXISTS trials_thing (note text)")
+        execute_sql("SELECT note FROM trials_thing")
+        readers = list_readers(NOTE)
+    assert readers.statements == []
+    assert list_readers(NOTE) == usage.Readers([], [], [HINT])
+
+
 def test_a_select_star_hides_the_same_columns_by_name(statements: DebianPostgres) -> None:
     """What PostgreSQL does, and the hint says; an alias is the other way round."""
     execute_sql("SELECT * FROM trials_thing")
-    execute_sql('SELECT id, name, note, note_v2, "Note" FROM trials_thing')
+    execute_sql('SELECT id, name, note, note_v2, v_note, "Note" FROM trials_thing')
     assert found_statements(NOTE) == {}
     execute_sql("SELECT note AS one FROM trials_thing")
     execute_sql("SELECT t.note AS two FROM trials_thing t")
