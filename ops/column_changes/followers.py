@@ -128,6 +128,17 @@ def _length(table: ChangedTable) -> Iterator[str]:
         )
 
 
+def _mapping(table: ChangedTable) -> Iterator[str]:
+    change = table.change
+    known = {value for value, _ in change().old_field().flatchoices}
+    is_complete = known and known <= change.mapping.keys()
+    if change.mapping and not change().new_field().null and not is_complete:
+        yield (
+            f"An old value that the mapping does not have gives NULL, which {table.new} does not allow after"
+            " the step constrain: such a write fails then, also one of old code."
+        )
+
+
 _NOTES: tuple[Note, ...] = (
     _views,
     _functions,
@@ -137,4 +148,5 @@ _NOTES: tuple[Note, ...] = (
     _publications,
     _python_defaults,
     _length,
+    _mapping,
 )

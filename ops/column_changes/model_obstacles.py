@@ -8,11 +8,13 @@ from django.db import connection
 from django.db.models import AutoField, BigAutoField, Field, SmallAutoField
 
 from ops.column_changes import registry
+from ops.column_changes.backfill import build_operation
 from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.position import current_step
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.models import Claim, ColumnChangeEvent
+from ops.operations import registry as operations
 from ops.operations.validation import model_label
 from ops.runs.next_steps import RunAction, format_run_command
 
@@ -21,7 +23,10 @@ Check = Callable[[type[ColumnChange]], Iterator[str]]
 
 def find_model_obstacles(change: type[ColumnChange]) -> list[str]:
     """Return what is in the way, in words."""
-    return [obstacle for check in _CHECKS for obstacle in check(change)]
+    if found := [obstacle for check in _CHECKS for obstacle in check(change)]:
+        return found
+    error = operations.get_validation_error(build_operation(change))
+    return [error] if error else []
 
 
 def _check_unmanaged(change: type[ColumnChange]) -> Iterator[str]:
@@ -59,9 +64,24 @@ def _check_generated(change: type[ColumnChange]) -> Iterator[str]:
             yield f"{field.name} is a generated column, which nobody can write. Change what it is made of."
 
 
+def _check_primary_key(change: type[ColumnChange]) -> Iterator[str]:
+    for field in _fields(change):
+        if field.primary_key:
+            others = [
+                getattr(each, "through", None) or each.related_model
+                for each in change.model._meta.related_objects
+            ]
+            related = ", ".join(sorted(other._meta.label for other in others))
+            also = f" To it refer {related}." if related else ""
+            yield (
+                f"{field.name} is the primary key of {field.model._meta.label}.{also} A column change does"
+                " not support that yet."
+            )
+
+
 def _check_auto_field(change: type[ColumnChange]) -> Iterator[str]:
     for field in _fields(change):
-        if isinstance(field, AutoField | BigAutoField | SmallAutoField):
+        if not field.primary_key and isinstance(field, AutoField | BigAutoField | SmallAutoField):
             yield f"{field.name} is of the type {type(field).__name__}: its values come from a sequence."
 
 
@@ -113,6 +133,7 @@ _CHECKS: tuple[Check, ...] = (
     _check_inherited,
     _check_no_column,
     _check_generated,
+    _check_primary_key,
     _check_auto_field,
     _check_auto_now,
     _check_other_changes,

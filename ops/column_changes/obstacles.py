@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from django.db import connection
 
+from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.table import ChangedTable
 from ops.command_lines import manage_command
 from ops.formatting import first_line
@@ -28,7 +29,7 @@ ORDER BY 1, 2
 """
 _KEYS_SQL = """
 SELECT array_agg(attname::text), bool_or(indisprimary), bool_or(indisreplident)
-FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
+FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY((indkey::int2[])[0:indnkeyatts - 1])
 WHERE indrelid = %s AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL
 GROUP BY indexrelid
 """
@@ -180,11 +181,25 @@ def _check_expressions(table: ChangedTable) -> Iterator[str]:
             f" ({types[table.new]}): {first_line(error)}. Check get_new_value() and get_old_value(), and that"
             " both types can be compared, as json cannot."
         )
+    elif (old := table.columns[table.old].collation) and (new := _new_collation(table)) and old != new:
+        yield (
+            f"PostgreSQL cannot compare {table.old} and {table.new}, which have the collations {old} and"
+            f" {new}. Use Collate() in get_new_value() and get_old_value(), or set db_collation={old!r}."
+        )
     elif _may_be_null(table) and is_null_for_null(table.dual_write, types):
         yield (
             f"{table.old} may be NULL, and {table.new} may not. Set null=True for {table.change.new}, or give"
             " a value for NULL in get_new_value(), for example by Coalesce."
         )
+
+
+def _new_collation(table: ChangedTable) -> str | None:
+    """Return the collation of the new column where nothing else decides how the two are compared."""
+    if table.change.get_new_value is not ColumnChange.get_new_value:
+        return None
+    if table.new in table.columns:
+        return table.columns[table.new].collation
+    return getattr(table.change().new_field(), "db_collation", None)
 
 
 def _may_be_null(table: ChangedTable) -> bool:

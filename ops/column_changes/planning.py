@@ -26,6 +26,7 @@ from ops.column_changes.steps import Step
 from ops.column_changes.table import ChangedTable, read_table
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
+from ops.operations.contract import wrap_declaration_errors
 from ops.sql.dual_write import DualWrite, compile_dual_write, read_default
 from ops.sql.dual_write_defaults import compile_default, convert_default
 
@@ -153,19 +154,16 @@ def _build_migrations(
 
 
 def compile_change(change: type[ColumnChange]) -> DualWrite:
-    """Return the dual write of the change. Raises PlanRefused if it cannot be one."""
+    """Return the dual write of the change. Raises PlanRefused, or InvalidDeclaration, if it cannot be one."""
     declared = change()
     old, new = declared.old_field(), declared.new_field()
+    with wrap_declaration_errors(change.name, "get_new_value()"):
+        to_new = declared.new_value()
+    with wrap_declaration_errors(change.name, "get_old_value()"):
+        to_old = declared.old_value()
+    keeps = change.unmappable == "keep"
     try:
-        dual_write = compile_dual_write(
-            change.name,
-            change.model,
-            old,
-            new,
-            declared.new_value(),
-            declared.old_value(),
-            keeps=change.unmappable == "keep",
-        )
+        dual_write = compile_dual_write(change.name, change.model, old, new, to_new, to_old, keeps=keeps)
     except (FieldError, ValueError) as exc:
         raise PlanRefused(f"{change.name}: its values cannot be converted by a trigger: {exc}.") from exc
     return replace(dual_write, **_find_default(dual_write, old, new))

@@ -15,8 +15,9 @@ from ops.sql.query import fetch_all
 
 _COLUMNS_SQL = """
 SELECT attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated,
-    pg_get_expr(adbin, adrelid)
+    pg_get_expr(adbin, adrelid), nullif(collname, 'default')
 FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    LEFT JOIN pg_collation c ON c.oid = attcollation
 WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped
 """
 # What pg_identify_object tells is not translated, as pg_describe_object is.
@@ -48,6 +49,7 @@ class Column:
     identity: str
     generated: str
     default: str | None
+    collation: str | None  # None is the default collation of the database
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ops.column_changes.planning import PlanRefused, compile_change
 from ops.column_changes.steps import Step
 from ops.column_changes.table import read_table
 from tests.ops.running import FILL, create_run, create_things
-from tests.trials.models import Changed, Odd, Owner, Sort, SpecialThing, Thing
+from tests.trials.models import Changed, Composite, Odd, Owner, Sort, SpecialThing, Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -71,8 +71,10 @@ def list_notes(*statements: str, **attributes: Any) -> list[str]:
         [TABLE.replace("old text", "old varchar(5) NOT NULL CHECK (old > 'a')")],
         [TABLE, "CREATE UNIQUE INDEX ON changed (lower(old)) WHERE old > 'a'"],
         [TABLE, "CREATE VIEW seen AS SELECT old FROM changed"],
+        [TABLE.replace(" PRIMARY KEY", ""), "CREATE UNIQUE INDEX ON changed (id) INCLUDE (old)"],
+        [TABLE.replace("old text", 'old text COLLATE "C"')],
     ],
-    ids=["plain", "unlogged", "unique key", "no new column yet", "check", "index", "view"],
+    ids=["plain", "unlogged", "unique", "no new column", "check", "index", "view", "include", "collation"],
 )
 def test_a_plain_table_has_no_obstacles(statements: list[str]) -> None:
     assert find_obstacles(*statements) == []
@@ -191,6 +193,10 @@ def test_a_plain_table_has_no_obstacles(statements: list[str]) -> None:
         (
             [TABLE, "ALTER TABLE changed ADD old__retired text"],
             "changed has a column old__retired already",
+        ),
+        (
+            [TABLE.replace("old text, new text", 'old text COLLATE "C", new text COLLATE "POSIX"')],
+            "PostgreSQL cannot compare old and new, which have the collations C and POSIX.",
         ),
         ([TABLE.replace("old text, ", "")], "The table changed has no column old in this database."),
     ],
@@ -425,7 +431,15 @@ with isolate_apps("tests.trials"):  # so that other tests do not see it
         ),
         ({"new": "friends"}, "friends is a ManyToManyField, which has no column of its own."),
         ({"old": "doubled"}, "doubled is a generated column, which nobody can write."),
-        ({"old": "id"}, "id is of the type BigAutoField: its values come from a sequence."),
+        (
+            {"old": "id"},
+            "id is the primary key of trials.Thing. To it refer trials.SpecialThing, trials.Tag, trials.",
+        ),
+        (
+            {"model": Composite, "old": "note", "new": "b"},
+            "backfill_wide: trials.Composite has a composite",
+        ),
+        ({"group_by": "nothing"}, "backfill_wide: group_by"),
         ({"new": "updated_at"}, "updated_at has auto_now=True, so Django writes the time into it"),
     ],
 )
@@ -475,3 +489,13 @@ def test_what_cannot_be_an_expression_over_a_row_is_refused() -> None:
         change = declare(**THING, get_new_value=lambda self, value=value: value)
         with pytest.raises(PlanRefused, match=r"^wide: its values cannot be converted by a trigger: "):
             compile_change(change)
+
+
+def test_a_mapping_that_may_give_null_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Changed._meta.get_field("new"), "null", False)
+    monkeypatch.setattr(Changed._meta.get_field("new"), "db_default", "x")
+    monkeypatch.setattr(Changed._meta.get_field("old"), "choices", [("a", "A"), ("b", "B")])
+    [note] = list_notes(mapping={"a": "x"})
+    assert note.startswith("An old value that the mapping does not have gives NULL, which new does not allow")
+    execute("DROP TABLE changed")
+    assert list_notes(mapping={"a": "x", "b": "y"}) == []
