@@ -159,7 +159,7 @@ class RetireColumn(Operation):
         renames: Mapping[str, str] | None = None,
     ) -> None:
         self.model_name, self.old, self.new, self.dual_write = model_name, old, new, dual_write
-        self.retired, self.swap, self.renames = retired, swap, renames or {}
+        self.retired, self.swap, self.renames = retired, swap, dict(renames or {})
 
     @property
     def retired_dual_write(self) -> DualWrite:

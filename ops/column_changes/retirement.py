@@ -42,10 +42,16 @@ def write_retirement(change: type[ColumnChange]) -> Path:
     _require_edited_model(change)
     _require_unwritten(loader, change, RetireColumn)
     dual_write, wait = expand.dual_write, timedelta() if change.swap else change.retire_after
-    retire = RetireColumn(
-        str(meta.model_name), change.old, change.new, dual_write, retired_name(dual_write.old), change.swap
-    )
-    retire.renames = _find_renames(loader, change, retire)
+    arguments: dict[str, Any] = {
+        "model_name": str(meta.model_name),
+        "old": change.old,
+        "new": change.new,
+        "dual_write": dual_write,
+        "retired": retired_name(dual_write.old),
+        "swap": change.swap,
+    }
+    renames = _find_renames(loader, change, RetireColumn(**arguments))
+    retire = RetireColumn(**arguments, renames=renames)
     return write_migration(
         meta.app_label,
         f"{change.name}_retire",
@@ -69,7 +75,7 @@ def write_drop(change: type[ColumnChange]) -> Path:
         f"{change.name}_drop",
         [
             Gate(change.name, Step.DROP.value, str(meta.model_name), change.drop_after),
-            DropColumn(retire.retired_dual_write),
+            DropColumn(dual_write=retire.retired_dual_write),
             RecordStep(change.name, Step.DROP.value, _reason(change, change.drop_after)),
         ],
     )

@@ -184,3 +184,28 @@ def test_names_that_were_given_go_where_the_model_says() -> None:
         table.apply(retire)
         table.apply(DropColumn(retire.retired_dual_write))
         assert names() == before
+
+
+def test_what_prepared_statements_see_of_a_swap() -> None:
+    """Django's connections prepare none. A session that does fails for ever where it reads the column."""
+    dual_write = DualWrite("wider", "shop_item", "value", "value_v2", "{old}", "{new}")
+    retire = RetireColumn("item", "value", "value_v2", dual_write, "value__retired", swap=True)
+    query = "SELECT value FROM shop_item"
+    with migrated_table(value=models.CharField(max_length=9)) as table, player() as preparing:
+        preparing.autocommit = True
+        table.create()
+        table.expand("value_v2", models.TextField(null=True), dual_write)
+        for _ in range(10):
+            execute_sql(query)
+            preparing.execute(query)
+        assert execute_sql("SELECT count(*) FROM pg_prepared_statements") == [(0,)]
+        table.apply(retire)
+        assert execute_sql(query) == []
+        for _ in range(3):
+            with pytest.raises(
+                psycopg.errors.FeatureNotSupported, match="cached plan must not change result"
+            ):
+                preparing.execute(query)
+        preparing.execute(query, prepare=False)
+        preparing.execute("DISCARD ALL")
+        preparing.execute(query)

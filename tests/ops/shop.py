@@ -1,0 +1,219 @@
+"""A project in three generations of its code, which take it through a column change.
+
+``old`` knows only the old column, ``both`` knows both, and ``new`` only what is left after retire. Each is a
+folder with models of its own; their migrations and their database are the same.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from tests.manage import ROOT
+from tests.ops.running import wait_until
+from tests.other_project import write_project
+
+CHANGE = "rarity_v2"
+_MODELS = """
+from django.db import models
+
+class Item(models.Model):
+    owner = models.TextField()
+    {fields}
+
+    class Meta:
+        ordering = ["{first}"]
+        indexes = [{indexes}]
+"""
+_OLD = 'rarity = models.CharField(max_length=32, db_default="common")'
+_WIDE = 'rarity = models.CharField(max_length=64, db_default="common")'
+_NEW = 'rarity_v2 = models.CharField(max_length=64, db_default="common")'
+_OPERATIONS = """
+from datetime import timedelta
+from ops.column_changes import ColumnChange, register_change
+from shop.models import Item
+
+@register_change
+class RarityV2(ColumnChange):
+    name = "rarity_v2"
+    model = Item
+    old = "rarity"
+    new = "rarity_v2"
+    swap = {swap}
+    retire_after = drop_after = timedelta()
+    no_wait_reason = "A test does not wait."
+"""
+# Runs each of its arguments as a command of manage.py.
+_RUN = """
+import os, shlex, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+import django
+from django.core.management import call_command
+django.setup()
+for command in sys.argv[1:]:
+    call_command(*shlex.split(command))
+"""
+# Writes and reads rows until its input ends; a line for each round: {} or the error.
+_PLAYER = """
+import json, os, random, select, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+import django
+django.setup()
+from shop.models import Item
+
+FIELD = Item._meta.ordering[0]
+name = str(os.getpid())
+mine = {}
+while not select.select([sys.stdin], [], [], 0.05)[0]:
+    problem = {}
+    try:
+        value = random.choice(["common", "rare", "epic"])
+        item = Item.objects.create(owner=name, **{FIELD: value})
+        mine[item.pk] = value
+        key, value = random.choice([*mine]), random.choice(["common", "foil"])
+        if random.random() < 0.5:
+            Item.objects.filter(pk=key).update(**{FIELD: value})
+        else:
+            other = Item.objects.get(pk=key)
+            setattr(other, FIELD, value)
+            other.save()
+        mine[key] = value
+        read = dict(Item.objects.filter(owner=name).values_list("pk", FIELD))
+        if read != mine:
+            problem = {"error": "read what was not written", "read": str(read), "written": str(mine)}
+        list(Item.objects.all()[:5])
+    except Exception as exc:
+        problem = {"error": type(exc).__name__, "message": str(exc).splitlines()[0]}
+    print(json.dumps(problem), flush=True)
+"""
+
+
+def _write_models(fields: str, *names: str) -> str:
+    indexes = (f'models.Index(fields=["{name}", "owner"], name="idx_{name}")' for name in names)
+    return _MODELS.format(fields=fields, first=names[0], indexes=", ".join(indexes))
+
+
+class Shop:
+    """The project, in folders and a database of its own."""
+
+    def __init__(self, root: Path, database: str, swap: bool) -> None:
+        url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}")
+        names = {"NAME": database, "USER": url.username, "PASSWORD": url.password}
+        after = (_WIDE, "rarity") if swap else (_NEW, "rarity_v2")
+        models = {
+            "old": (_OLD, "rarity"),
+            "both": (f"{_OLD}\n    {_NEW}", "rarity", "rarity_v2"),
+            "new": after,
+        }
+        self.root, migrations = root, root / "migrations"
+        migrations.mkdir()
+        (migrations / "__init__.py").touch()
+        for generation, arguments in models.items():
+            files = {
+                "shop/models.py": _write_models(*arguments),
+                "shop/operations.py": "" if generation == "old" else _OPERATIONS.format(swap=swap),
+                "player.py": _PLAYER,
+                "run.py": _RUN,
+            }
+            (root / generation).mkdir()
+            write_project(root / generation, {**names, "HOST": url.hostname, "PORT": url.port}, files)
+            (root / generation / "shop/migrations").symlink_to(migrations)
+        self.session = psycopg.connect(url.geturl(), autocommit=True)
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        cursor = self.session.execute(statement)  # type: ignore[call-overload]
+        return cursor.fetchall() if cursor.description else []
+
+    def popen(self, generation: str, *words: str) -> "subprocess.Popen[str]":
+        """Start Python in the project, as the generation."""
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DJANGO"))}
+        root = self.root / generation
+        env["PYTHONPATH"] = f"{root}{os.pathsep}{ROOT}"
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([sys.executable, *words], cwd=root, env=env, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
+
+    def run(self, generation: str, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run ``manage.py`` as the generation, to its end."""
+        process = self.popen(generation, "manage.py", *words)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def manage(self, generation: str, *commands: str) -> None:
+        """Run commands of ``manage.py`` in one process as the generation; each must succeed."""
+        process = self.popen(generation, "run.py", *commands)
+        out, err = process.communicate()
+        assert process.returncode == 0, f"{commands}: {out} {err}"
+
+    def catalogue(self) -> list[tuple[Any, ...]]:
+        """What the catalogue has of the table, of its triggers and of their functions; and the log."""
+        return self.execute(
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE conrelid = 'shop_item'::regclass"
+            " UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'shop_item'"
+            " UNION ALL SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger"
+            " WHERE tgrelid = 'shop_item'::regclass"
+            " UNION ALL SELECT proname, prosrc FROM pg_proc WHERE proname LIKE 'dual_write%'"
+            " UNION ALL SELECT attname, concat_ws(' ', format_type(atttypid, atttypmod), attnotnull,"
+            " pg_get_expr(adbin, adrelid)) FROM pg_attribute"
+            " LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
+            " WHERE attrelid = 'shop_item'::regclass AND attnum > 0 AND NOT attisdropped"
+            " UNION ALL SELECT 'event', step || is_back FROM ops_column_change_event"
+            " UNION ALL SELECT 'migration', name FROM django_migrations WHERE app = 'shop'"
+            " ORDER BY 1, 2"
+        )
+
+
+@contextmanager
+def shop(root: Path, swap: bool = False) -> Iterator[Shop]:
+    """The project with its first migration applied, and 50 rows."""
+    database = sql.Identifier(f"shop_{os.getpid()}")
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        server.execute(sql.SQL("CREATE DATABASE {}").format(database))
+        try:
+            project = Shop(root, f"shop_{os.getpid()}", swap)
+            project.manage("old", "makemigrations shop", "migrate")
+            project.execute("INSERT INTO shop_item (owner) SELECT 'nobody' FROM generate_series(1, 50)")
+            yield project
+            project.session.close()
+        finally:
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
+
+class Player:
+    """A process of a generation that writes and reads until ``stop``; ``problems`` are its errors."""
+
+    def __init__(self, project: Shop, generation: str) -> None:
+        self.process = project.popen(generation, "player.py")
+        self.rounds: list[dict[str, str]] = []
+        self.reader = Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.rounds.append(json.loads(line))
+
+    @property
+    def problems(self) -> list[dict[str, str]]:
+        return [each for each in self.rounds if each]
+
+    def play(self) -> None:
+        """Wait for some rounds that begin from now on."""
+        before = len(self.rounds)
+        wait_until(lambda: len(self.rounds) > before + 5 or self.process.poll() is not None)
+        assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+
+    def stop(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+        self.reader.join()

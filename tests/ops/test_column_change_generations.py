@@ -1,0 +1,95 @@
+"""Old code and new code run while the column changes: what each of them sees at every step."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.ops.shop import CHANGE, Player, Shop, shop
+
+pytestmark = [pytest.mark.engine, pytest.mark.long]
+
+
+@contextmanager
+def playing(project: Shop, *generations: str) -> Iterator[list[Player]]:
+    """Have processes of the generations write and read, without an error until the end of the block."""
+    players = [Player(project, generation) for generation in generations]
+    try:
+        for player in players:
+            player.play()
+        yield players
+        for player in players:
+            player.play()
+            assert player.problems == []
+    finally:
+        for player in players:
+            player.stop()
+
+
+def differing(project: Shop, old: str, new: str) -> int:
+    [(count,)] = project.execute(f"SELECT count(*) FROM shop_item WHERE {old} IS DISTINCT FROM {new}")
+    return int(count)
+
+
+def add_backup(project: Shop, file: Path) -> None:
+    """Record a verified backup of now."""
+    file.touch()
+    project.session.execute(
+        "INSERT INTO ops_backup (path, database, size, sha256, started_at, duration, server_version,"
+        " program_version, counts, verified_at)"
+        " VALUES (%s, current_database(), 1, '', now(), '1 s', '', '', '{}', now())",
+        [str(file)],
+    )
+
+
+NEXT, BACK = (f"column_change {CHANGE} {verb} --execute" for verb in ("next", "back"))
+PLAN = f"column_change {CHANGE} plan"
+IS_CLEAN = "makemigrations --check --dry-run"
+TO_SWITCH = [NEXT] * 4  # backfill, verify, constrain, switch
+
+
+def test_two_generations_of_code_live_through_a_change(tmp_path: Path) -> None:
+    with shop(tmp_path) as project:
+        with playing(project, "old", "old"):
+            project.manage("both", PLAN, IS_CLEAN, NEXT)
+            with playing(project, "both"):
+                project.manage("both", *TO_SWITCH)
+                with playing(project, "new"):
+                    assert differing(project, "rarity", "rarity_v2") == 0
+        project.manage("new", NEXT, IS_CLEAN)  # writes the migration of retire
+        with playing(project, "new"), ExitStack() as late:
+            old = Player(project, "old")
+            late.callback(old.stop)
+            old.play()
+            project.manage("new", NEXT)
+            old.play()
+            assert {each["message"] for each in old.problems} == {
+                'column "rarity" of relation "shop_item" does not exist'
+            }
+            assert differing(project, "rarity__retired", "rarity_v2") == 0
+            project.manage("new", BACK)
+            seen = len(old.problems)
+            with playing(project, "old"):
+                old.play()
+            assert len(old.problems) == seen
+            old.stop()
+            project.manage("new", NEXT, NEXT, IS_CLEAN)  # retires, and writes the migration of drop
+            add_backup(project, tmp_path / "file.dump")
+            project.manage("new", NEXT, IS_CLEAN)
+        reasons = project.execute("SELECT reason FROM ops_column_change_event WHERE reason <> ''")
+        assert reasons == [("A test does not wait.",)] * 3
+
+
+def test_with_a_swap_both_generations_live_on(tmp_path: Path) -> None:
+    with shop(tmp_path, swap=True) as project, playing(project, "old", "new"):
+        project.manage("both", PLAN, IS_CLEAN, NEXT, NEXT, NEXT, NEXT)
+        project.manage("new", NEXT, IS_CLEAN, NEXT)
+        assert differing(project, "rarity__retired", "rarity") == 0
+        project.manage("new", BACK)
+        assert differing(project, "rarity", "rarity_v2") == 0
+        project.manage("new", NEXT, NEXT, IS_CLEAN)
+        add_backup(project, tmp_path / "file.dump")
+        project.manage("new", NEXT, IS_CLEAN)
+        names = project.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'shop_item'")
+        assert {name for (name,) in names} == {"shop_item_pkey", "idx_rarity"}
