@@ -102,13 +102,13 @@ class RecordStep(_StatelessOperation):
 
 
 class AddDualWrite(_StatelessOperation):
-    """Keep two columns equal from now on; the old column's default becomes the trigger's."""
+    """Keep two columns equal from now on; the triggers fill in the old column's default."""
 
     def __init__(self, dual_write: DualWrite) -> None:
         self.dual_write = dual_write
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if self.dual_write.default is not None and self.dual_write.has_own_default:
+        if self.dual_write.fills_default and self.dual_write.has_own_default:
             self._alter_default(schema_editor, "DROP DEFAULT")
         grants = grant_statements(
             schema_editor, self.dual_write.table, self.dual_write.old, self.dual_write.new
@@ -119,7 +119,7 @@ class AddDualWrite(_StatelessOperation):
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         for statement in drop_statements(self.dual_write):
             schema_editor.execute(statement, None)
-        if self.dual_write.default is not None and self.dual_write.has_own_default:
+        if self.dual_write.fills_default and self.dual_write.has_own_default:
             self._alter_default(schema_editor, f"SET DEFAULT {self.dual_write.default}")
 
     def _alter_default(self, schema_editor: Any, action: str) -> None:

@@ -2,37 +2,59 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
-# The owner's rights: a player who may write a table may have no right to write ops_column_writer. It never
-# waits: who holds the lock is recording the same name. Above READ COMMITTED an UPDATE could fail with a
-# serialization error, so there a row is added.
+# A trigger function. The triggers of dual writes call it at most once a minute for each session and name: their
+# WHEN compares the setting (ops/sql/dual_write_triggers.py). It never waits, and never fails a player:
+# - With the owner's rights, since a player who may write a table may have none on this one. pg_temp is last in
+#   its search_path, so that nobody's temporary table takes the place of ours.
+# - It only adds rows, and removes older rows of others that nobody has locked. Who holds the advisory lock is
+#   recording the same name in the same minute; a transaction that stays open holds up no later minute.
+# - Above READ COMMITTED a DELETE could fail with a serialization error, and what a SERIALIZABLE transaction
+#   reads could make it fail: there it adds the row, and no more.
+# - lock_timeout is for a lock on the whole table, and the exception for whatever else may be wrong.
 RECORDER = """
-CREATE FUNCTION ops_record_column_writer(changed text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DO $do$ BEGIN EXECUTE format($sql$
+CREATE FUNCTION ops_record_column_writer() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = %I, pg_temp SET lock_timeout = '1ms' AS $$
 DECLARE
     writer text := current_setting('application_name');
+    seen text := left(now()::text, 16) || writer;  -- as ops/sql/dual_write_triggers.py compares it
+    changed text := TG_ARGV[0];
+    isolation text := current_setting('transaction_isolation');
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        INSERT INTO ops_column_writer (change, application_name) VALUES (changed, writer);
-        RETURN;
+    IF current_setting('ops.dual_write', true) = 'off' THEN
+        RETURN NEW;
     END IF;
-    IF NOT pg_try_advisory_xact_lock(hashtext('ops_column_writer'), hashtext(changed || ' ' || writer)) THEN
-        RETURN;
-    END IF;
-    IF NOT EXISTS (SELECT FROM ops_column_writer w WHERE w.change = changed AND w.application_name = writer)
-        AND (SELECT count(*) FROM ops_column_writer w WHERE w.change = changed) >= 100
-    THEN
-        writer := '(others)';
-        IF NOT pg_try_advisory_xact_lock(hashtext('ops_column_writer'), hashtext(changed || ' ' || writer)) THEN
-            RETURN;
+    PERFORM set_config('ops.writer_' || changed, seen, false);
+    BEGIN
+        IF isolation <> 'serializable' AND (SELECT count(DISTINCT application_name) FILTER
+            (WHERE application_name <> writer) FROM ops_column_writer WHERE change = changed) >= 100
+            AND NOT EXISTS (SELECT FROM ops_column_writer WHERE change = changed AND application_name = writer)
+        THEN
+            writer := '(others)';
         END IF;
-    END IF;
-    UPDATE ops_column_writer w SET last_written_at = now()
-        WHERE w.change = changed AND w.application_name = writer AND w.last_written_at < now() - interval '55 s';
-    IF NOT FOUND THEN
-        INSERT INTO ops_column_writer (change, application_name) SELECT changed, writer WHERE NOT EXISTS
-            (SELECT FROM ops_column_writer w WHERE w.change = changed AND w.application_name = writer);
-    END IF;
+        IF NOT pg_try_advisory_xact_lock(hashtext('ops_column_writer'),
+            hashtext(changed || ' ' || floor(date_part('epoch', now()) / 60)::text || ' ' || writer))
+        THEN
+            RETURN NEW;
+        END IF;
+        IF isolation <> 'serializable' AND EXISTS (SELECT FROM ops_column_writer WHERE change = changed
+            AND application_name = writer AND last_written_at > now() - interval '55 s')
+        THEN
+            RETURN NEW;
+        END IF;
+        INSERT INTO ops_column_writer (change, application_name) VALUES (changed, writer);
+        IF isolation = 'read committed' THEN
+            DELETE FROM ops_column_writer WHERE id IN (SELECT id FROM ops_column_writer o WHERE change = changed
+                AND EXISTS (SELECT FROM ops_column_writer n WHERE n.change = changed
+                    AND n.application_name = o.application_name AND n.last_written_at > o.last_written_at)
+                LIMIT 1000 FOR UPDATE SKIP LOCKED);
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE LOG 'ops_record_column_writer: %%', SQLERRM;
+    END;
+    RETURN NEW;
 END $$
+$sql$, current_schema()); END $do$
 """
 
 
@@ -95,5 +117,5 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["change", "id"], name="idx_column_change_event")],
             },
         ),
-        migrations.RunSQL(RECORDER, reverse_sql="DROP FUNCTION ops_record_column_writer(text)"),
+        migrations.RunSQL(RECORDER, reverse_sql="DROP FUNCTION ops_record_column_writer()"),
     ]

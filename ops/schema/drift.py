@@ -25,8 +25,8 @@ _ARRAY_CAST = re.compile(r"\((ARRAY\[[^]]*\])\)::text\[\]")
 _SCHEMA_QUALIFIER = re.compile(
     r'(?s)\A(CREATE .*?\b(?:ON|ON ONLY|FUNCTION|PROCEDURE|STATISTICS|TO) )(?:"(?:[^"]|"")+"|\w+)\.'
 )
-# The function of a dual write calls it where it was when that was made: tables may be moved since.
-_RECORDER_SCHEMA = re.compile(r'"(?:[^"]|"")+"\.(?="ops_record_column_writer"\()')
+# The triggers of a dual write call it where it was when they were made: tables may be moved since.
+_RECORDER_SCHEMA = re.compile(r'(?:"(?:[^"]|"")+"|\w+)\.(?=ops_record_column_writer\()')
 # SET search_path FROM CURRENT stores that of the session that migrated.
 _STORED_SEARCH_PATH = re.compile(r"(?m)^ SET search_path TO .*$")
 _ELEMENT_CAST = re.compile(r"\(('(?:[^']|'')*'::character varying)\)::text")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, LiteralString
 
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FieldError
 from django.db import connection
 from django.db.models import Expression, Field, Func, Model, QuerySet, TextField, Value
 from django.db.models.expressions import RawSQL
@@ -40,13 +40,19 @@ _UNSIZED_TYPES = {"char": "bpchar", "character": "bpchar", "bit": "varbit"}
 class CastToColumnType(Func):
     """An expression as its column's type, without length or precision.
 
-    A cast to ``varchar(32)`` truncates silently; the assignment to the column raises, as it must.
+    A cast to ``varchar(32)`` truncates silently; the assignment to the column raises, as it must. Between
+    boolean and the integers PostgreSQL has casts of ``integer`` only.
     """
 
     template = "(%(expressions)s)::%(db_type)s"
 
     def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:  # type: ignore[override]
-        return super().as_sql(compiler, connection, db_type=type_name(self.output_field), **extra)
+        name = type_name(self.output_field)
+        [source] = self.get_source_expressions()
+        types = {name, _known_type_name(source)}
+        if "boolean" in types and types & {"smallint", "bigint"}:
+            extra["template"] = "(%(expressions)s)::integer::%(db_type)s"
+        return super().as_sql(compiler, connection, db_type=name, **extra)
 
 
 class UncastValue(Value):
@@ -54,6 +60,14 @@ class UncastValue(Value):
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         return "%s", [self.output_field.get_db_prep_value(self.value, connection)]
+
+
+def _known_type_name(expression: Any) -> str:
+    try:
+        field = expression._output_field_or_none
+    except FieldError:  # of mixed types
+        return ""
+    return type_name(field) if field is not None else ""
 
 
 def type_name(field: Field[Any, Any]) -> str:

@@ -7,18 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DecimalField, Expression, Field, Model
-from django.db.models.expressions import Col
 from django.db.models.functions import Cast
-from django.db.models.sql import Query
-from psycopg import ClientCursor
 
 from ops.sql.compile import cast_to_column_type
+from ops.sql.row_expression import RowExpression
 
 OFF_SETTING = "ops.dual_write"
-_OLD, _NEW = "\x00old\x00", "\x00new\x00"
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class DualWrite:
     ``to_old`` is None where there is no way back. ``sources`` are the columns, other than the old one, that
     ``to_new`` reads. ``default`` is the SQL of the old column's default; ``has_own_default`` is false where
     it comes from the new column's. ``keeps``: a new value that has no old one leaves the old column as it
-    is; else it is refused.
+    is; else it is refused. ``nullable``: the old column may be NULL.
     """
 
     change: str
@@ -42,6 +39,17 @@ class DualWrite:
     default: str | None = None
     has_own_default: bool = True
     keeps: bool = False
+    nullable: bool = False
+
+    @property
+    def has_default_in_table(self) -> bool:
+        """Whether the old column keeps its default, since its NULL is a value and not one left out."""
+        return self.default is not None and self.has_own_default and self.nullable
+
+    @property
+    def fills_default(self) -> bool:
+        """Whether the triggers fill in the old column's default, in place of the table."""
+        return self.default is not None and not self.has_default_in_table
 
     def deconstruct(self) -> tuple[str, tuple[()], dict[str, Any]]:
         """Return how a migration writes it; Django's decorator does not work on a frozen class."""
@@ -75,49 +83,24 @@ def compile_dual_write(
 ) -> DualWrite:
     """Compile the two expressions, over fields of the model, to the SQL of a dual write.
 
-    Raises FieldError for a join, and ValueError for what is no expression over one row.
+    Raises DualWriteRefused.
     """
-    text, columns = _compile_over_row(model, to_new, old, new)
+    compiled = RowExpression(model, to_new, old, new)
+    back = None if to_old is None else RowExpression(model, to_old, old, new)
+    for expression, field in ((compiled, new), (back, old)):
+        if expression is not None:
+            expression.require_comparable_with(field)
     return DualWrite(
         change,
         model._meta.db_table,
         str(old.column),
         str(new.column),
-        text,
-        None if to_old is None else _compile_over_row(model, to_old, old, new)[0],
-        sources=tuple(sorted(columns - {old.column, new.column})),
+        compiled.template,
+        back.template if back else None,
+        sources=tuple(sorted({str(f.column) for f in compiled.fields} - {str(old.column), str(new.column)})),
+        nullable=old.null,
         **options,
     )
-
-
-def _compile_over_row(
-    model: type[Model], expression: Expression, old: Field[Any, Any], new: Field[Any, Any]
-) -> tuple[str, set[str]]:
-    """Compile an expression over a trigger's row NEW; return its SQL and the columns that it reads."""
-    query = Query(model)
-    alias = query.get_initial_alias()
-    resolved = expression.resolve_expression(query, allow_joins=False)
-    if resolved.contains_aggregate or resolved.contains_over_clause or _has_subquery(resolved):
-        raise ValueError("it is no expression over one row: aggregates, windows and subqueries are refused")
-    columns = {str(node.target.column) for node in _flatten(resolved) if isinstance(node, Col)}
-    text, params = query.get_compiler(connection=connection).compile(resolved.relabeled_clone({alias: "new"}))
-    for field, token in ((old, _OLD), (new, _NEW)):
-        text = text.replace(f'"new".{connection.ops.quote_name(str(field.column))}', token)
-    with connection.cursor():  # connects
-        text = ClientCursor(connection.connection).mogrify(text, params)
-    text = text.replace("{", "{{").replace("}", "}}")
-    return text.replace(_OLD, "{old}").replace(_NEW, "{new}"), columns
-
-
-def _flatten(expression: Any) -> Iterator[Any]:
-    yield expression
-    for source in expression.get_source_expressions():
-        if source is not None:
-            yield from _flatten(source)
-
-
-def _has_subquery(expression: Any) -> bool:
-    return any(hasattr(node, "query") or getattr(node, "subquery", False) for node in _flatten(expression))
 
 
 @contextmanager

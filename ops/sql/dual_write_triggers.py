@@ -3,12 +3,21 @@
 # Note [Which column a write came by]
 An UPDATE that changes one of the two columns sets the other. One that changes both, or sets the new one to
 NULL, is stored as written, so that a backfill can be reverted. An INSERT fills the column that it leaves out;
-the default of the old column is the trigger's, since a default of the table looks like a value. Nothing is
-set in a row whose columns agree already: the new value is that of the old one, or the old value is that of
-the new one. Without that, a conversion that is not one to one would rewrite the value that was written.
+the default of the old column is the triggers', since a default of the table looks like a value. NULL is a
+value in an old column that may be NULL: there the default stays in the table, and a row that has it counts as
+one that leaves the column out. Nothing is set in a row whose columns agree already: the new value is that of
+the old one, or the old value is that of the new one. Without that, a conversion that is not one to one would
+rewrite the value that was written.
 
 A statement that names the old column is by code that still uses it, also if it changes nothing: who that was
 is recorded, by its application_name.
+
+# Note [What a trigger costs]
+For each statement PostgreSQL reads the WHEN of a trigger anew, about half a microsecond for a name, a
+constant or an operator in it. So a WHEN is short, and the function decides the rest. Without a WHEN the
+function would be called for each row, which is most of the cost where a statement changes many. The triggers
+of one event fire in the order of their names: ``by_insert`` sees what was given before ``insert`` fills in
+the rest.
 """
 
 from __future__ import annotations
@@ -18,79 +27,78 @@ from psycopg import sql
 
 from ops.sql.dual_write import OFF_SETTING, DualWrite
 
-_IS_OFF = "current_setting({off_setting}, true) = 'off'"
-_RECORD = """
-    seen := floor(extract(epoch FROM now()) / 60)::text || ' ' || current_setting('application_name');
-    IF current_setting({seen_setting}, true) IS DISTINCT FROM seen THEN
-        PERFORM set_config({seen_setting}, seen, false);
-        PERFORM {recorder}({change});
-    END IF;
-"""
-_FUNCTIONS = (
-    f"""CREATE OR REPLACE FUNCTION {{insert}}() RETURNS trigger LANGUAGE plpgsql AS $dual_write$
-DECLARE
-    seen text;
+_OFF = "current_setting({off_setting}, true) = 'off'"
+# A body is a text, in which names are looked up at each call: as in the session of the migration, and not as
+# in that of the player.
+_FUNCTION = """CREATE OR REPLACE FUNCTION {{{name}}}() RETURNS trigger LANGUAGE plpgsql
+SET search_path FROM CURRENT AS $dual_write${body}$dual_write$"""
+_INSERT_BODY = f"""
 BEGIN
-    IF {_IS_OFF} THEN
+    IF {_OFF} THEN
         RETURN NEW;
-    END IF;
-    IF {{row_old}} IS NOT NULL THEN
-        {_RECORD}
-    ELSIF {{row_new}} IS NULL THEN
-        {{row_old}} := {{default}};
-    ELSIF ({{to_old}}) IS NULL THEN
-        {{unmappable}}
-        {{row_old}} := {{default}};
-    ELSE
-        {{row_old}} := {{to_old}};
     END IF;
     IF {{row_new}} IS NULL THEN
-        {{row_new}} := {{to_new}};
-    END IF;
-    RETURN NEW;
-END $dual_write$""",
-    f"""CREATE OR REPLACE FUNCTION {{update}}() RETURNS trigger LANGUAGE plpgsql AS $dual_write$
-BEGIN
-    IF {_IS_OFF} THEN
-        RETURN NEW;
-    END IF;
-    IF {{row_new}} IS NOT DISTINCT FROM {{before_new}} THEN
+        {{fill_default}}
         {{row_new}} := {{to_new}};
     ELSIF ({{to_old}}) IS NULL THEN
         {{unmappable}}
+        {{fill_default}}
     ELSE
         {{row_old}} := {{to_old}};
     END IF;
     RETURN NEW;
-END $dual_write$""",
-    f"""CREATE OR REPLACE FUNCTION {{writer}}() RETURNS trigger LANGUAGE plpgsql AS $dual_write$
-DECLARE
-    seen text;
+END"""
+# The old column is NULL here after UPDATE ... SET old = DEFAULT, or a foreign key's ON DELETE SET DEFAULT.
+_UPDATE_BODY = f"""
 BEGIN
-    {_RECORD}
-    RETURN NULL;
-END $dual_write$""",
-)
-_TRIGGERS = (
-    "CREATE TRIGGER {insert} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {insert}()",
-    "CREATE TRIGGER {update} BEFORE UPDATE OF {columns} ON {table} FOR EACH ROW WHEN ({condition})"
+    IF {_OFF} THEN
+        RETURN NEW;
+    END IF;
+    {{fill_not_null}}
+    IF {{old_changed}} THEN
+        IF {{row_new}} IS NOT DISTINCT FROM {{before_new}} AND {{differs}} THEN
+            {{row_new}} := {{to_new}};
+        END IF;
+    ELSIF {{row_new}} IS NOT NULL AND {{row_new}} IS DISTINCT FROM {{before_new}} AND {{differs}} THEN
+        IF ({{to_old}}) IS NULL THEN
+            {{unmappable}}
+        ELSE
+            {{row_old}} := {{to_old}};
+        END IF;
+    END IF;
+    RETURN NEW;
+END"""
+_CREATE = (
+    _FUNCTION.format(name="insert", body=_INSERT_BODY),
+    _FUNCTION.format(name="update", body=_UPDATE_BODY),
+    "CREATE TRIGGER {by_insert} BEFORE INSERT ON {table} FOR EACH ROW WHEN ({names_old} AND {is_due})"
+    " EXECUTE FUNCTION {recorder}({change})",
+    "CREATE TRIGGER {by_update} BEFORE UPDATE OF {old} ON {table} FOR EACH STATEMENT WHEN ({is_due})"
+    " EXECUTE FUNCTION {recorder}({change})",
+    "CREATE TRIGGER {insert} BEFORE INSERT ON {table} FOR EACH ROW WHEN ({insert_condition})"
+    " EXECUTE FUNCTION {insert}()",
+    "CREATE TRIGGER {update} BEFORE UPDATE OF {columns} ON {table} FOR EACH ROW WHEN ({update_condition})"
     " EXECUTE FUNCTION {update}()",
-    "CREATE TRIGGER {writer} BEFORE UPDATE OF {old} ON {table} FOR EACH STATEMENT"
-    " EXECUTE FUNCTION {writer}()",
 )
+_PARTS = ("by_insert", "by_update", "insert", "update")
 _RECORDER = "ops_record_column_writer"
+# Whether this session has not yet recorded this name in this minute: ops/migrations/0016 writes the setting.
+_IS_DUE = (
+    "current_setting({seen_setting}, true) IS DISTINCT FROM"
+    " left(now()::text, 16) || current_setting('application_name')"
+)
 
 
 def create_statements(dual_write: DualWrite, schema: str) -> list[str]:
     """Return the statements that create the functions and triggers; ``schema`` is that of ops' own tables."""
-    return [_render(dual_write, schema, template) for template in (*_FUNCTIONS, *_TRIGGERS)]
+    return [_render(dual_write, schema, template) for template in _CREATE]
 
 
 def drop_statements(dual_write: DualWrite) -> list[str]:
     """Return the statements that drop the triggers and then their functions."""
     return [
         _render(dual_write, "", template)
-        for part in ("insert", "update", "writer")
+        for part in _PARTS
         for template in (
             f"DROP TRIGGER IF EXISTS {{{part}}} ON {{table}}",
             f"DROP FUNCTION IF EXISTS {{{part}}}()",
@@ -100,74 +108,100 @@ def drop_statements(dual_write: DualWrite) -> list[str]:
 
 def _render(dual_write: DualWrite, schema: str, template: str) -> str:
     """Fill in a template; its expressions are over the rows NEW and OLD."""
-    names = {"old": dual_write.old, "new": dual_write.new}
-    new_row = {name: sql.SQL("NEW.{}").format(sql.Identifier(column)) for name, column in names.items()}
-    old_row = {name: sql.SQL("OLD.{}").format(sql.Identifier(column)) for name, column in names.items()}
-    to_new = sql.SQL(dual_write.to_new).format(**new_row)
-    to_old = sql.SQL(dual_write.to_old or "NULL").format(**new_row)
+    row = _Row(dual_write)
+    fill_default = sql.SQL("IF {old} IS NULL THEN {old} := {default}; END IF;").format(
+        old=row.old, default=row.default
+    )
     parts: dict[str, sql.Composable] = {
         "table": sql.SQL(connection.ops.quote_name(dual_write.table)),
         "old": sql.Identifier(dual_write.old),
         "columns": sql.SQL(", ").join(
             map(sql.Identifier, (dual_write.old, *dual_write.sources, dual_write.new))
         ),
-        "row_old": new_row["old"],
-        "row_new": new_row["new"],
-        "before_new": old_row["new"],
-        "to_new": to_new,
-        "to_old": to_old,
-        "default": sql.SQL(dual_write.default or "NULL"),
-        "condition": _update_condition(dual_write, new_row, old_row, to_new, to_old),
+        "row_old": row.old,
+        "row_new": row.new,
+        "before_new": row.before_new,
+        "to_new": row.to_new,
+        "to_old": row.to_old,
+        "fill_default": fill_default if dual_write.fills_default else sql.SQL(""),
+        "fill_not_null": fill_default
+        if dual_write.fills_default and not dual_write.nullable
+        else sql.SQL(""),
+        "names_old": row.names_old(),
+        "insert_condition": row.insert_condition(),
+        "differs": row.differs(),
+        "old_changed": row.old_changed(),
+        "update_condition": row.update_condition(),
         "unmappable": sql.SQL("NULL;") if dual_write.keeps else _raise_unmappable(dual_write),
         "off_setting": sql.Literal(OFF_SETTING),
-        "seen_setting": sql.Literal(f"ops.writer_{dual_write.change}"),
+        "is_due": sql.SQL(_IS_DUE).format(seen_setting=sql.Literal(f"ops.writer_{dual_write.change}")),
         "change": sql.Literal(dual_write.change),
         "recorder": sql.Identifier(schema, _RECORDER),
-        **{
-            part: sql.Identifier(f"dual_write_{dual_write.change}_{part}")
-            for part in ("insert", "update", "writer")
-        },
+        **{part: sql.Identifier(f"dual_write_{dual_write.change}_{part}") for part in _PARTS},
     }
     return sql.SQL(template).format(**parts).as_string()
 
 
-def _update_condition(
-    dual_write: DualWrite,
-    new_row: dict[str, sql.Composed],
-    old_row: dict[str, sql.Composed],
-    to_new: sql.Composable,
-    to_old: sql.Composable,
-) -> sql.Composable:
-    """Return the rows of an UPDATE whose columns differ, where one side alone has changed."""
-    sources = [
-        sql.SQL("NEW.{0} IS DISTINCT FROM OLD.{0}").format(sql.Identifier(c)) for c in dual_write.sources
-    ]
-    old_changed = sql.SQL(" OR ").join(
-        [sql.SQL("{} IS DISTINCT FROM {}").format(new_row["old"], old_row["old"]), *sources]
-    )
-    return sql.SQL(
-        "{new} IS DISTINCT FROM {to_new} AND (CASE WHEN {old_changed}"
-        " THEN {new} IS NOT DISTINCT FROM {before_new}"
-        " ELSE {new} IS NOT NULL AND {new} IS DISTINCT FROM {before_new}"
-        " AND {old} IS DISTINCT FROM {to_old} END)"
-    ).format(
-        new=new_row["new"],
-        old=new_row["old"],
-        before_new=old_row["new"],
-        to_new=to_new,
-        to_old=to_old,
-        old_changed=old_changed,
-    )
+class _Row:
+    """The SQL of the row NEW of a trigger, in which a dual write finds or sets the two columns."""
+
+    def __init__(self, dual_write: DualWrite) -> None:
+        self.dual_write = dual_write
+        self.old, self.new = (_column("NEW", name) for name in (dual_write.old, dual_write.new))
+        self.before_new = _column("OLD", dual_write.new)
+        self.to_new = sql.SQL(dual_write.to_new).format(old=self.old, new=self.new)
+        self.to_old = sql.SQL(dual_write.to_old or "NULL").format(old=self.old, new=self.new)
+        self.default = sql.SQL(dual_write.default or "NULL")
+
+    def names_old(self) -> sql.Composable:
+        """Whether an INSERT gave a value for the old column."""
+        template = "{old} IS DISTINCT FROM {default}" if self.dual_write.has_default_in_table else "TRUE"
+        return self._format("{old} IS NOT NULL AND " + template)
+
+    def insert_condition(self) -> sql.Composable:
+        """Whether an INSERT left one of the columns out."""
+        if not self.dual_write.nullable:
+            return self._format("{old} IS NULL OR {new} IS NULL")
+        is_left_out = "{old} IS NULL"
+        if self.dual_write.has_default_in_table:
+            is_left_out += " OR {old} IS NOT DISTINCT FROM {default}"
+        return self._format("{new} IS NULL OR ((" + is_left_out + ") AND {differs})", differs=self.differs())
+
+    def differs(self) -> sql.Composable:
+        """Whether the columns differ. NULL is no old value, also where the old column is NULL."""
+        return self._format(
+            "{new} IS DISTINCT FROM {to_new} AND ({to_old} IS NULL OR {old} IS DISTINCT FROM {to_old})"
+        )
+
+    def update_condition(self) -> sql.Composable:
+        """Which rows of an UPDATE the function looks at."""
+        is_default_set = " OR {old} IS NULL" if self.dual_write.fills_default else ""
+        return self._format("{new} IS DISTINCT FROM {to_new}" + is_default_set)
+
+    def old_changed(self) -> sql.Composable:
+        """Whether an UPDATE changed the old column, or another that the new value depends on."""
+        columns = (self.dual_write.old, *self.dual_write.sources)
+        return sql.SQL(" OR ").join(
+            sql.SQL("{} IS DISTINCT FROM {}").format(_column("NEW", name), _column("OLD", name))
+            for name in columns
+        )
+
+    def _format(self, template: str, **parts: sql.Composable) -> sql.Composable:
+        names = {name: getattr(self, name) for name in ("old", "new", "to_new", "to_old", "default")}
+        return sql.SQL(template).format(**names, **parts)
+
+
+def _column(row: str, name: str) -> sql.Composable:
+    return sql.SQL(row + ".{}").format(sql.Identifier(name))
 
 
 def _raise_unmappable(dual_write: DualWrite) -> sql.Composable:
-    message = f"{dual_write.change}: %.% has no value for %"
     return sql.SQL(
-        "RAISE EXCEPTION {message}, {table}, {new}, {old} USING ERRCODE = 'check_violation',"
-        " TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, COLUMN = {new};"
+        "RAISE EXCEPTION {message}, left({value}::text, 100), TG_TABLE_NAME, {new}, {old}"
+        " USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, COLUMN = {new};"
     ).format(
-        message=sql.Literal(message),
-        table=sql.SQL("TG_TABLE_NAME"),
+        message=sql.Literal(f"{dual_write.change}: the value % of %.% has no counterpart in %"),
+        value=_column("NEW", dual_write.new),
         new=sql.Literal(dual_write.new),
         old=sql.Literal(dual_write.old),
     )

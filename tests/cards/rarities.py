@@ -34,14 +34,17 @@ def after_insert(new: Pair) -> Pair:
 
 
 def after_update(old: Pair, new: Pair) -> Pair:
-    """Return the expected pair: a change of one column changes both, except rarity_v2 to NULL."""
-    rarity, rarity_v2 = new
+    """Return the expected pair: a change of one column changes both, except rarity_v2 to NULL.
+
+    ``SET rarity = DEFAULT`` is NULL at first, since the triggers have the default.
+    """
+    rarity, rarity_v2 = new[0] or "common", new[1]
     match rarity != old[0], rarity_v2 != old[1]:
         case True, False:
             return rarity, rarity
         case False, True if rarity_v2 is not None:
             return rarity_v2, rarity_v2
-    return new
+    return rarity, rarity_v2
 
 
 def inserted() -> dict[Pair, Pair]:
