@@ -16,7 +16,7 @@ from ops.column_changes.planning import PlanRefused, compile_change
 from ops.column_changes.steps import Step
 from ops.column_changes.table import read_table
 from tests.ops.running import FILL, create_run, create_things
-from tests.trials.models import Changed, Composite, Odd, Owner, Sort, SpecialThing, Thing
+from tests.trials.models import Changed, Composite, Elsewhere, Odd, Owner, Sort, SpecialThing, Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -275,6 +275,20 @@ def test_a_publication_that_names_the_column_is_told(definition: str, swap: bool
     finally:
         execute("DROP PUBLICATION trial")
     assert ["The publication trial names changed.old" in each for each in found] == [True] * count
+
+
+def test_a_table_in_another_schema_is_no_obstacle() -> None:
+    execute('CREATE SCHEMA "Other schema"')
+    try:
+        found = find_obstacles(
+            'CREATE TABLE "Other schema".changed (code text PRIMARY KEY, "order" text, after text)',
+            model=Elsewhere,
+            old="note",
+            new="after",
+        )
+    finally:
+        execute('DROP SCHEMA "Other schema" CASCADE')
+    assert found == []
 
 
 def test_names_that_have_to_be_quoted_are_no_obstacle() -> None:

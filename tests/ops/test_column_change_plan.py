@@ -50,6 +50,7 @@ django.setup()
 from django.core.management import call_command
 from django.db import connection
 from ops.column_changes import planning, position, registry
+from ops.column_changes.migration_files import load_migrations
 from ops.column_changes.steps import Step
 from ops.exceptions import OpsError
 from ops.sql.query import fetch_all
@@ -375,6 +376,18 @@ def test_no_file_is_written_while_there_is_an_obstacle(project: Path, run: Run) 
         "  shop_order has a column wide already, which no migration has added. Drop it first.",
     ]
     assert migration_files(project) == ["0001_initial.py"]
+
+
+def test_a_foreign_key_depends_on_the_migrations_of_its_model(project: Path, run: Run) -> None:
+    declare(project, "ForeignKey('auth.User', models.SET_NULL, null=True)", old="code")
+    assert run("""
+        print(*write(), is_clean())
+        expand = load_migrations("shop").get_migration("shop", "0002_wide_expand")
+        print(expand.dependencies[-1], *(type(operation).__name__ for operation in expand.operations))
+        """) == [
+        "0002_wide_expand.py 0003_wide_constrain.py True",
+        "('auth', '__first__') AddField AddDualWrite RecordStep",
+    ]
 
 
 @pytest.mark.parametrize(
