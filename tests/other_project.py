@@ -37,9 +37,19 @@ def write_project(root: Path, database: Mapping[str, object], files: Mapping[str
     return root
 
 
-def run_python(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run Python in the project, with the environment that a shell would give it."""
+def project_environment(project: Path) -> dict[str, str]:
+    """Return the environment that a shell in the project would give its commands."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DJANGO"))}
-    env["PYTHONPATH"] = f"{project}{os.pathsep}{ROOT}"
-    command = [sys.executable, *words]
-    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+    return {**env, "PYTHONPATH": f"{project}{os.pathsep}{ROOT}"}
+
+
+def run_python(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python in the project."""
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=project,
+        env=project_environment(project),
+        capture_output=True,
+        text=True,
+        check=False,
+    )

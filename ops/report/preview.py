@@ -15,7 +15,8 @@ from ops.runs.preview import Preview, Sample
 MAX_GROUPS = 8
 
 
-def as_lines(preview: Preview, execute_command: str) -> list[str]:
+def as_lines(preview: Preview, execute_command: str = "") -> list[str]:
+    """Return the preview; without the command, also without the last line, that nothing was written."""
     operation = preview.operation
     lines = [f"{operation.name}: {operation.summary()}", ""]
     if not preview.total:
@@ -34,7 +35,8 @@ def as_lines(preview: Preview, execute_command: str) -> list[str]:
     lines += [
         f"    {sample.label:<{width}}  {_format_changes(sample, operation)}" for sample in preview.samples
     ]
-    return [*lines, "", f"Nothing was written. To execute: {execute_command}"]
+    end = f"Nothing was written. To execute: {execute_command}"
+    return [*lines, *(["", end] if execute_command else [])]
 
 
 def as_json(preview: Preview) -> dict[str, Any]:

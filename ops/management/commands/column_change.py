@@ -130,12 +130,15 @@ class Command(OpsCommand):
         if options["json"]:
             self.write_json(report_steps.action_document("column_change_preview", action))
             return
-        lines = report_steps.format_action(action)
+        self.write_lines(report_steps.format_action(action))
+        if isinstance(action, Migrate):
+            call_command("migrate", action.migration.app, action.target, plan=True)
         if isinstance(action, StartRun):
-            lines += ["", *report_preview.as_lines(build_preview(_run_request(action, options)), "")[:-1]]
+            preview = build_preview(_run_request(action, options))
+            self.write_lines(["", *report_preview.as_lines(preview)])
         flags = get_performed_by_flags(options["performed_by"])
         command = manage_command("column_change", action.name, options["verb"], "--execute", *flags)
-        self.write_lines([*lines, "", f"Nothing was written. To execute: {command}"])
+        self.write_lines(["", f"Nothing was written. To execute: {command}"])
 
     def write_migration(self, action: WriteMigration, as_json: bool) -> None:
         write = {Step.RETIRE: write_retirement, Step.DROP: write_drop}[action.step]
