@@ -100,7 +100,7 @@ def _find_writes(change: str, events: Events, wait: timedelta) -> Iterator[str]:
     if since is None or since + wait <= _now():
         return
     if not writers or (expand and expand.created_at == since):
-        began = f"It is expanded since {format_time(since)}"
+        began = f"It was expanded at {format_time(since)}"
     else:
         names = [
             f"{escape_control_chars(name) or '(no application_name)'} at {format_time(last)}"
@@ -109,7 +109,7 @@ def _find_writes(change: str, events: Events, wait: timedelta) -> Iterator[str]:
         more = f" and {len(writers) - _MAX_WRITERS} others" if len(writers) > _MAX_WRITERS else ""
         began = f"The old column was written by {', '.join(names)}{more}"
     yield (
-        f"{began}; nobody may write it for {format_duration(wait)}."
+        f"{began}; nobody may write the old column for {format_duration(wait)}."
         f" If nobody does, the step may be taken at {format_time(since + wait)}:"
         f" {manage_command('column_change', change, 'next')}."
     )

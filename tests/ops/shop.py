@@ -22,7 +22,9 @@ from tests.manage import ROOT
 from tests.ops.running import wait_until
 from tests.other_project import write_project
 
-CHANGE = "rarity_v2"
+# Commands, as one text.
+PLAN = "column_change rarity_v2 plan"
+NEXT, BACK = (f"column_change rarity_v2 {verb} --execute" for verb in ("next", "back"))
 _MODELS = """
 from django.db import models
 
@@ -127,7 +129,8 @@ class Shop:
             (root / generation).mkdir()
             write_project(root / generation, {**names, "HOST": url.hostname, "PORT": url.port}, files)
             (root / generation / "shop/migrations").symlink_to(migrations)
-        self.session = psycopg.connect(url.geturl(), autocommit=True)
+        self.url = url.geturl()
+        self.session = psycopg.connect(self.url, autocommit=True)
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         cursor = self.session.execute(statement)  # type: ignore[call-overload]
@@ -153,8 +156,26 @@ class Shop:
         out, err = process.communicate()
         assert process.returncode == 0, f"{commands}: {out} {err}"
 
+    def add_backup(self, file: Path) -> None:
+        """Record a verified backup of now."""
+        file.touch()
+        self.session.execute(
+            "INSERT INTO ops_backup (path, database, size, sha256, started_at, duration, server_version,"
+            " program_version, counts, verified_at)"
+            " VALUES (%s, current_database(), 1, '', now(), '1 s', '', '', '{}', now())",
+            [str(file)],
+        )
+
     def catalogue(self) -> list[tuple[Any, ...]]:
-        """What the catalogue has of the table, of its triggers and of their functions; and the log."""
+        """The table, and the logs of the change and of the migrations."""
+        logs = self.execute(
+            "SELECT 'event', id::text || step FROM ops_column_change_event"
+            " UNION ALL SELECT 'migration', name FROM django_migrations WHERE app = 'shop' ORDER BY 1, 2"
+        )
+        return [*self.table(), *logs]
+
+    def table(self) -> list[tuple[Any, ...]]:
+        """The columns, constraints and indexes of the table, its triggers and their functions."""
         return self.execute(
             "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
             " WHERE conrelid = 'shop_item'::regclass"
@@ -166,8 +187,6 @@ class Shop:
             " pg_get_expr(adbin, adrelid)) FROM pg_attribute"
             " LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
             " WHERE attrelid = 'shop_item'::regclass AND attnum > 0 AND NOT attisdropped"
-            " UNION ALL SELECT 'event', step || is_back FROM ops_column_change_event"
-            " UNION ALL SELECT 'migration', name FROM django_migrations WHERE app = 'shop'"
             " ORDER BY 1, 2"
         )
 

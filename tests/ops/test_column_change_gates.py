@@ -105,7 +105,7 @@ def test_retire_waits_until_nobody_has_written_the_old_column() -> None:
     psql, web = write("psql", 5 * HOUR), write("web\x1b", HOUR)
     assert missing(Step.RETIRE, 48 * HOUR) == (
         f"The old column was written by web\\u001b at {format_time(web)}, psql at {format_time(psql)};"
-        " nobody may write it for 48 h."
+        " nobody may write the old column for 48 h."
         f" If nobody does, the step may be taken at {format_time(web + 48 * HOUR)}:"
         " manage.py column_change rarity_v2 next."
     )
@@ -123,7 +123,7 @@ def test_of_many_writers_the_last_ones_are_named() -> None:
 def test_without_a_write_retire_waits_since_expand() -> None:
     write("psql", 5 * HOUR)
     since = format_time(take_up_to(Step.SWITCH, ago=HOUR))
-    assert missing(Step.RETIRE, 2 * HOUR).startswith(f"It is expanded since {since}; nobody may write it")
+    assert missing(Step.RETIRE, 2 * HOUR).startswith(f"It was expanded at {since}; nobody may write the old")
 
 
 def test_the_clock_is_that_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:

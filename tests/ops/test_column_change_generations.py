@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ops.shop import CHANGE, Player, Shop, shop
+from tests.ops.shop import BACK, NEXT, PLAN, Player, Shop, shop
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 
@@ -32,19 +32,6 @@ def differing(project: Shop, old: str, new: str) -> int:
     return int(count)
 
 
-def add_backup(project: Shop, file: Path) -> None:
-    """Record a verified backup of now."""
-    file.touch()
-    project.session.execute(
-        "INSERT INTO ops_backup (path, database, size, sha256, started_at, duration, server_version,"
-        " program_version, counts, verified_at)"
-        " VALUES (%s, current_database(), 1, '', now(), '1 s', '', '', '{}', now())",
-        [str(file)],
-    )
-
-
-NEXT, BACK = (f"column_change {CHANGE} {verb} --execute" for verb in ("next", "back"))
-PLAN = f"column_change {CHANGE} plan"
 IS_CLEAN = "makemigrations --check --dry-run"
 TO_SWITCH = [NEXT] * 4  # backfill, verify, constrain, switch
 
@@ -75,7 +62,7 @@ def test_two_generations_of_code_live_through_a_change(tmp_path: Path) -> None:
             assert len(old.problems) == seen
             old.stop()
             project.manage("new", NEXT, NEXT, IS_CLEAN)  # retires, and writes the migration of drop
-            add_backup(project, tmp_path / "file.dump")
+            project.add_backup(tmp_path / "file.dump")
             project.manage("new", NEXT, IS_CLEAN)
         reasons = project.execute("SELECT reason FROM ops_column_change_event WHERE reason <> ''")
         assert reasons == [("A test does not wait.",)] * 3
@@ -89,7 +76,7 @@ def test_with_a_swap_both_generations_live_on(tmp_path: Path) -> None:
         project.manage("new", BACK)
         assert differing(project, "rarity", "rarity_v2") == 0
         project.manage("new", NEXT, NEXT, IS_CLEAN)
-        add_backup(project, tmp_path / "file.dump")
+        project.add_backup(tmp_path / "file.dump")
         project.manage("new", NEXT, IS_CLEAN)
         names = project.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'shop_item'")
         assert {name for (name,) in names} == {"shop_item_pkey", "idx_rarity"}
