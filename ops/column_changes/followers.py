@@ -139,6 +139,15 @@ def _mapping(table: ChangedTable) -> Iterator[str]:
         )
 
 
+def _filled(table: ChangedTable) -> Iterator[str]:
+    column = table.columns.get(table.new)
+    if column and column.is_not_null:
+        yield (
+            f"{table.name}.{table.new} is NOT NULL, so each row has a value already, and the backfill changes"
+            " none. The step verify tells whether they are those of the old column."
+        )
+
+
 _NOTES: tuple[Note, ...] = (
     _views,
     _functions,
@@ -149,4 +158,5 @@ _NOTES: tuple[Note, ...] = (
     _python_defaults,
     _length,
     _mapping,
+    _filled,
 )

@@ -32,10 +32,12 @@ from ops.command_lines import manage_command
 class ModelChanges:
     """The operations that bring the migrations to the models: those of a column change, and the others.
 
-    ``state_only`` is what the database has no part in, or not yet. ``others`` are descriptions.
+    ``add_field`` is None where the migrations have the field: ``is_not_null`` tells whether they have it as
+    NOT NULL. ``state_only`` is what the database has no part in, or not yet. ``others`` are descriptions.
     """
 
     add_field: AddField | None = None
+    is_not_null: bool = False
     constrain: list[Operation] = field(default_factory=list)
     state_only: list[Operation] = field(default_factory=list)
     dependencies: list[Dependency] = field(default_factory=list)
@@ -58,6 +60,8 @@ def detect_changes(change: type[ColumnChange], loader: MigrationLoader) -> Model
         changes.add_field = AddField(model_name, change.new, nullable_field(new_field))
         changes.add_field.state_forwards(app_label, state)
         changes.dependencies = _field_dependencies(new_field, loader)
+    else:
+        changes.is_not_null = not fields[change.new].null
     missing = {each.name for each in change.model._meta.local_fields} - fields.keys()
     detector = MakeMigrations.autodetector(state.clone(), ProjectState.from_apps(apps), _Questioner())
     for app, migrations in detector.changes(graph=loader.graph).items():

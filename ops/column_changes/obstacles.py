@@ -9,10 +9,9 @@ from django.db import connection
 from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.table import ChangedTable
 from ops.command_lines import manage_command
-from ops.formatting import first_line
 from ops.sql.column_followers import find_publications
 from ops.sql.column_names import retired_name
-from ops.sql.dual_write_check import find_expression_error, is_null_for_null
+from ops.sql.dual_write_defaults import is_null_for_null
 
 _TABLE_SQL = """
 SELECT relkind, relpersistence, relispartition,
@@ -171,25 +170,12 @@ def _check_retired_name(table: ChangedTable) -> Iterator[str]:
         yield f"{table.name} has a column {name} already, which is the name of the retired column."
 
 
-def _check_expressions(table: ChangedTable) -> Iterator[str]:
-    new_type = table.change().new_field().db_type(connection)
-    types = {name: table.columns[name].type for name in table.used if name in table.columns}
-    types = {table.new: str(new_type), **types}
-    if error := find_expression_error(table.dual_write, types):
-        yield (
-            f"PostgreSQL cannot convert or compare {table.old} ({types[table.old]}) and {table.new}"
-            f" ({types[table.new]}): {first_line(error)}. Check get_new_value() and get_old_value(), and that"
-            " both types can be compared, as json cannot."
-        )
-    elif (old := table.columns[table.old].collation) and (new := _new_collation(table)) and old != new:
+def _check_collations(table: ChangedTable) -> Iterator[str]:
+    old, new = table.columns[table.old].collation, _new_collation(table)
+    if old and new and old != new:
         yield (
             f"PostgreSQL cannot compare {table.old} and {table.new}, which have the collations {old} and"
             f" {new}. Use Collate() in get_new_value() and get_old_value(), or set db_collation={old!r}."
-        )
-    elif _may_be_null(table) and is_null_for_null(table.dual_write, types):
-        yield (
-            f"{table.old} may be NULL, and {table.new} may not. Set null=True for {table.change.new}, or give"
-            " a value for NULL in get_new_value(), for example by Coalesce."
         )
 
 
@@ -202,9 +188,16 @@ def _new_collation(table: ChangedTable) -> str | None:
     return getattr(table.change().new_field(), "db_collation", None)
 
 
-def _may_be_null(table: ChangedTable) -> bool:
-    is_alone = not table.dual_write.sources and not table.columns[table.old].is_not_null
-    return is_alone and not table.change().new_field().null
+def _check_null(table: ChangedTable) -> Iterator[str]:
+    new = table.change().new_field()
+    if new.null or table.dual_write.sources or table.columns[table.old].is_not_null:
+        return
+    types = {table.old: table.columns[table.old].type, table.new: str(new.db_type(connection))}
+    if is_null_for_null(table.dual_write, types):
+        yield (
+            f"{table.old} may be NULL, and {table.new} may not. Set null=True for {table.change.new}, or give"
+            " a value for NULL in get_new_value(), for example by Coalesce."
+        )
 
 
 _CHECKS: tuple[Check, ...] = (
@@ -219,5 +212,6 @@ _CHECKS: tuple[Check, ...] = (
     _check_replica_identity,
     _check_default,
     _check_retired_name,
-    _check_expressions,
+    _check_collations,
+    _check_null,
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist, FieldError
+from django.core.exceptions import FieldDoesNotExist
 from django.db import connection
 from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
@@ -29,6 +29,7 @@ from ops.exceptions import OpsError
 from ops.operations.contract import wrap_declaration_errors
 from ops.sql.dual_write import DualWrite, compile_dual_write, read_default
 from ops.sql.dual_write_defaults import compile_default, convert_default
+from ops.sql.row_expression import DualWriteRefused
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,7 @@ def plan(change: type[ColumnChange]) -> Plan:
     dual_write = compile_change(change)
     table = read_table(change, dual_write)
     if table is None or (changes.add_field is None and table.new not in table.columns):
-        missing = f"{dual_write.table}.{dual_write.new}" if table else dual_write.table
-        return Plan(change, obstacles=(_not_applied(missing),))
+        return Plan(change, obstacles=(_not_applied(dual_write, changes, is_there=table is not None),))
     return Plan(
         change,
         tuple(_build_migrations(change, loader, changes, written, dual_write)),
@@ -96,7 +96,14 @@ def _require_old_field(change: type[ColumnChange]) -> None:
         ) from None
 
 
-def _not_applied(name: str) -> str:
+def _not_applied(dual_write: DualWrite, changes: ModelChanges, *, is_there: bool) -> str:
+    """Return the obstacle that the table, or the new column, is not there yet."""
+    name = f"{dual_write.table}.{dual_write.new}" if is_there else dual_write.table
+    if is_there and changes.is_not_null:
+        return (
+            f"A migration that is not applied adds {name} as NOT NULL, with a value in each row that is not"
+            " the one of the old column. Delete that migration, and plan again."
+        )
     return f"This database does not have {name} yet. Apply the migrations first: {manage_command('migrate')}"
 
 
@@ -164,8 +171,9 @@ def compile_change(change: type[ColumnChange]) -> DualWrite:
     keeps = change.unmappable == "keep"
     try:
         dual_write = compile_dual_write(change.name, change.model, old, new, to_new, to_old, keeps=keeps)
-    except (FieldError, ValueError) as exc:
-        raise PlanRefused(f"{change.name}: its values cannot be converted by a trigger: {exc}.") from exc
+    except DualWriteRefused as exc:
+        reason = str(exc).rstrip(".")
+        raise PlanRefused(f"{change.name}: its values cannot be converted by triggers: {reason}.") from exc
     return replace(dual_write, **_find_default(dual_write, old, new))
 
 

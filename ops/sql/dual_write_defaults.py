@@ -1,14 +1,17 @@
-"""The default that a dual write gives to a new row which leaves both columns out."""
+"""What a dual write makes of rows without values: of their default, and of NULL."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field
 from psycopg import ClientCursor, sql
 
 from ops.sql.dual_write import DualWrite
+from ops.sql.query import fetch_all
 
 
 def compile_default(using: BaseDatabaseWrapper, field: Field[Any, Any]) -> str | None:
@@ -27,3 +30,19 @@ def convert_default(dual_write: DualWrite, default: str | None) -> str | None:
     new = sql.SQL("({})").format(sql.SQL(default))
     old = sql.SQL("NULL")
     return sql.SQL(dual_write.to_old).format(new=new, old=old).as_string()
+
+
+def is_null_for_null(dual_write: DualWrite, types: Mapping[str, str]) -> bool:
+    """Whether the new value of a row without any value is none; ``types`` are by column."""
+    columns = {"old": sql.Identifier("new", dual_write.old), "new": sql.Identifier("new", dual_write.new)}
+    row = sql.SQL(", ").join(
+        sql.SQL("NULL::{} AS {}").format(sql.SQL(kind), sql.Identifier(name)) for name, kind in types.items()
+    )
+    value = sql.SQL(dual_write.to_new).format(**columns)
+    statement = sql.SQL("SELECT ({}) IS NULL FROM (SELECT {}) AS new").format(value, row)
+    try:
+        with transaction.atomic():
+            [(is_null,)] = fetch_all(statement.as_string())
+    except DatabaseError:
+        return False  # the expression itself refuses such a row
+    return bool(is_null)

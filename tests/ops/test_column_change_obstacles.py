@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, models
-from django.db.models import Count, F, Q, Subquery, TextField, Value
+from django.db.models import Count, F, Q, TextField, Value
 from django.db.models.functions import Cast, Coalesce, Concat, Lower
 from django.test.utils import isolate_apps
 
@@ -16,7 +16,7 @@ from ops.column_changes.planning import PlanRefused, compile_change
 from ops.column_changes.steps import Step
 from ops.column_changes.table import read_table
 from tests.ops.running import FILL, create_run, create_things
-from tests.trials.models import Changed, Composite, Elsewhere, Odd, Owner, Sort, SpecialThing, Thing
+from tests.trials.models import Changed, Composite, Elsewhere, Odd, Sort, SpecialThing, Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -497,11 +497,19 @@ def test_a_run_that_writes_one_of_the_columns_comes_first() -> None:
     assert find_model_obstacles(declare(**{**THING, "new": "score"})) == []
 
 
-def test_what_cannot_be_an_expression_over_a_row_is_refused() -> None:
-    for value in (F("owner__name"), Count("score"), Subquery(Owner.objects.values("name")[:1])):
-        change = declare(**THING, get_new_value=lambda self, value=value: value)
-        with pytest.raises(PlanRefused, match=r"^wide: its values cannot be converted by a trigger: "):
-            compile_change(change)
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({**THING, "get_new_value": lambda self: F("owner__name")}, "is no expression over one row"),
+        ({**THING, "get_new_value": lambda self: Count("score")}, "is no expression over one row"),
+        ({"old": "data", "new": "data_v2"}, "operator does not exist: json = json."),
+    ],
+    ids=["join", "aggregate", "json"],
+)
+def test_what_triggers_cannot_convert_is_refused(attributes: dict[str, Any], words: str) -> None:
+    with pytest.raises(PlanRefused, match=r"^wide: its values cannot be converted by triggers: ") as caught:
+        compile_change(declare(**attributes))
+    assert words in str(caught.value)
 
 
 def test_a_mapping_that_may_give_null_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -512,3 +520,14 @@ def test_a_mapping_that_may_give_null_is_noted(monkeypatch: pytest.MonkeyPatch) 
     assert note.startswith("An old value that the mapping does not have gives NULL, which new does not allow")
     execute("DROP TABLE changed")
     assert list_notes(mapping={"a": "x", "b": "y"}) == []
+
+
+def test_a_new_column_that_is_filled_already_is_noted() -> None:
+    execute(TABLE.replace("new text", "new text NOT NULL"))
+    change = declare()
+    table = read_table(change, compile_change(change))
+    assert table
+    [note] = followers.list_notes(table)
+    assert note.startswith(
+        "changed.new is NOT NULL, so each row has a value already, and the backfill changes"
+    )

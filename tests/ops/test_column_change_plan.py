@@ -329,6 +329,12 @@ def test_a_field_that_has_a_migration_is_not_added_again(project: Path, run: Run
     assert run("call_command('makemigrations', verbosity=0); print(*plan().obstacles)") == [
         "This database does not have shop_order.wide yet. Apply the migrations first: manage.py migrate"
     ]
+    declare(project, "CharField(max_length=16, default='a')")
+    assert run("""
+        call_command("makemigrations", verbosity=0)
+        print(plan().obstacles[0].partition(",")[0])
+        """) == ["A migration that is not applied adds shop_order.wide as NOT NULL"]
+    (project / "shop/migrations/0003_alter_order_wide.py").unlink()
     declare(project, "CharField(max_length=16)")
     lines = run("""
         migrate()
