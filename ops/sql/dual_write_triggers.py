@@ -200,7 +200,7 @@ def _raise_unmappable(dual_write: DualWrite) -> sql.Composable:
         "RAISE EXCEPTION {message}, left({value}::text, 100), TG_TABLE_NAME, {new}, {old}"
         " USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, COLUMN = {new};"
     ).format(
-        message=sql.Literal(f"{dual_write.change}: the value % of %.% has no counterpart in %"),
+        message=sql.Literal(f"{dual_write.change}: the value '%' of %.% has no counterpart in %"),
         value=_column("NEW", dual_write.new),
         new=sql.Literal(dual_write.new),
         old=sql.Literal(dual_write.old),
