@@ -83,3 +83,49 @@ def test_a_migration_that_was_killed_is_run_again(tmp_path: Path) -> None:
             *("expand", "backfill", "verify", "constrain", "switch"),
             *("retire", "back from retire", "retire", "drop"),
         ]
+
+
+_WRITE = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+import django
+django.setup()
+from ops.column_changes import registry, retirement
+from ops.exceptions import OpsError
+
+for write in (retirement.write_retirement, retirement.write_drop):
+    try:
+        print(write(registry.get_change("rarity_v2")).name)
+    except OpsError as exc:
+        print(exc)
+"""
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_retire_and_drop_are_written_once_and_in_order(tmp_path: Path, swap: bool) -> None:
+    with shop(tmp_path, swap) as project:
+
+        def write(generation: str) -> list[str]:
+            out, err = project.popen(generation, "-c", _WRITE).communicate()
+            assert err == ""
+            return out.splitlines()
+
+        where = " To see where it stands: manage.py column_change rarity_v2"
+        unplanned = "There is no migration of the step {} of rarity_v2." + where
+        assert write("new") == [unplanned.format("expand"), unplanned.format("retire")]
+        project.manage("both", PLAN)
+        gone, edit = (
+            ("rarity_v2", "Remove rarity there, and rename rarity_v2 to rarity")
+            if swap
+            else ("rarity", "Remove rarity there, and all that names it")
+        )
+        assert write("both") == [
+            "The model shop.Item is not as it shall be after retire:"
+            f" the field {gone} is still there. {edit}. Then: manage.py column_change rarity_v2 next",
+            unplanned.format("retire"),
+        ]
+        assert write("new") == ["0004_rarity_v2_retire.py", "0005_rarity_v2_drop.py"]
+        assert write("new") == [
+            "The migration is there already: shop.0004_rarity_v2_retire. Then: manage.py migrate",
+            "The migration is there already: shop.0005_rarity_v2_drop. Then: manage.py migrate",
+        ]
