@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor
+from django.db.models import Model
 
 from ops.schema.catalog import Catalog
 from ops.schema.rewrite import rewrite
@@ -67,6 +68,14 @@ class SafeSchemaEditor(DatabaseSchemaEditor):
         statements, self.deferred_sql = self.deferred_sql, []
         for sql in statements:
             self.execute(sql, None)
+
+    def _delete_index_sql(
+        self, model: type[Model], name: str, sql: str | None = None, concurrently: bool = False
+    ) -> Any:
+        """Django's, CONCURRENTLY for a live table: in advance the index itself may not be there yet."""
+        table = self.catalog.table(self.quote_name(model._meta.db_table))
+        concurrently |= table is not None and table.is_live and not table.is_partitioned
+        return super()._delete_index_sql(model, name, sql, concurrently)  # type: ignore[misc]
 
     def _place(self, step: Step) -> None:
         if self.collect_sql or self.is_keeping or self.left:

@@ -20,6 +20,9 @@ from ops.sqlstates import RETRYABLE, sqlstate
 _NOT_IN_ADVANCE = (DatabaseError, ValueError, LookupError, FieldDoesNotExist)
 
 
+PYTHON = "Python, whose statements cannot be shown in advance"
+
+
 @dataclass
 class OperationPlan:
     """The steps of an operation. ``note`` says what is not shown; ``error`` is why it cannot be."""
@@ -64,13 +67,17 @@ def plan_migration(
     return MigrationPlan(migration, [_plan_operation(each, catalog) for each in bound], after)
 
 
+def plan_without_players(migration: Migration, state: ProjectState, is_backwards: bool) -> MigrationPlan:
+    """Plan the migration of a new database, where nobody waits, so that its statements need not be known."""
+    bound, after = bind_operations(migration, state, is_backwards)
+    return MigrationPlan(migration, [OperationPlan(each) for each in bound], after)
+
+
 def _plan_operation(bound: BoundOperation, catalog: Catalog) -> OperationPlan:
     plan = OperationPlan(bound)
     if has_python(bound.operation):
-        plan.note = "Python, whose statements cannot be shown in advance"
+        plan.note = PYTHON
         return plan
-    if not catalog.live:
-        return plan  # a new database: there is nobody to wait
     editor = SafeSchemaEditor(catalog.connection, catalog, collect_sql=True)
     try:
         with editor:

@@ -24,7 +24,7 @@ from django.db.migrations.state import ProjectState
 from ops.exceptions import OpsError
 from ops.schema.concurrent_builds import is_done
 from ops.schema.editor import MustLeaveTransaction, SafeSchemaEditor
-from ops.schema.migration_plan import MigrationPlan, plan_migration
+from ops.schema.migration_plan import MigrationPlan, plan_migration, plan_without_players
 from ops.schema.operations import BoundOperation, is_schema_only, is_sql_only, refuses_transaction
 from ops.schema.session_settings import then_migrate
 from ops.schema.steps import Place, join_transactions
@@ -95,10 +95,13 @@ class SafeExecutor(MigrationExecutor):
             self.recorder.record_unapplied(app_label, name)
         self.recorder.record_unapplied(migration.app_label, migration.name)
 
+    def _plan(self, state: ProjectState, migration: Migration, is_backwards: bool) -> MigrationPlan:
+        if not self.session.catalog.live:
+            return plan_without_players(migration, state, is_backwards)
+        return plan_migration(migration, state, self.session.catalog, is_backwards)
+
     def _run(self, state: ProjectState, migration: Migration, is_backwards: bool) -> ProjectState:
-        plan: MigrationPlan = self.session.repeat(
-            lambda: plan_migration(migration, state, self.session.catalog, is_backwards)
-        )
+        plan: MigrationPlan = self.session.repeat(lambda: self._plan(state, migration, is_backwards))
         record = self._record_unapplied if is_backwards else self._record_applied
         run = _MigrationRun(self.session, plan, is_backwards, lambda: record(migration), self.allow_unsafe)
         run.run()

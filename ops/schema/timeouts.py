@@ -63,6 +63,14 @@ SELECT EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'Acc
 """
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How long a statement waits for a lock, and how long a transaction keeps it; None without a limit."""
+
+    lock: timedelta | None
+    statement: timedelta | None
+
+
 @dataclass
 class MigrationSession:
     """The connection that migrates: its timeouts, and what is tried again. See Note [Timeouts of migrations].
@@ -114,6 +122,15 @@ class MigrationSession:
             with suppress(Error), self.connection.cursor() as cursor:
                 for name in (*ours, _CONNECTION_CHECK):
                     cursor.execute(f"RESET {name}")  # unlike a value of 0, it is the default again
+
+    def limits(self) -> Limits:
+        """Return the timeouts that the session has, or will have within `timeouts`."""
+        if not self.has_session:
+            return Limits(None, None)
+        ours, names = self._timeouts_to_set(), ("lock_timeout", "statement_timeout")
+        query = "SELECT setting::int FROM pg_settings WHERE name = %s"
+        found = {name: timedelta(milliseconds=fetch_value(self.connection, query, name)) for name in names}
+        return Limits(*((ours.get(name, found[name])) or None for name in names))
 
     def _timeouts_to_set(self) -> dict[str, timedelta]:
         given = {"lock_timeout": self.lock_timeout, "statement_timeout": self.statement_timeout}

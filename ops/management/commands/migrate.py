@@ -8,12 +8,15 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import connections
+from django.db.migrations.operations.base import Operation
 
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
 from ops.management.arguments import make_argument_type
 from ops.parsing import parse_duration
+from ops.report.migration_plan import format_operation
 from ops.schema.migration_lock import migration_lock
+from ops.schema.plan_executor import PlanExecutor
 from ops.schema.safe_migrate import SafeExecutor
 from ops.schema.timeouts import RETRY_FOR, MigrationSession
 from ops.schema.unfinished import list_unfinished
@@ -26,6 +29,7 @@ class Command(migrate.Command):
     is_mid_line = False
     is_repeated = False
     wanted_verbosity = 1
+    plan_executor: PlanExecutor | None = None
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -79,13 +83,30 @@ class Command(migrate.Command):
             statement_timeout=options["statement_timeout"],
             has_session=not is_pooled(alias),
         )
+        if options["plan"]:
+            self._plan(session, *args, **options)
+            return
         with _executor(partial(SafeExecutor, session, allow_unsafe=options["allow_unsafe"])):
             self._handle_in(session, *args, **options)
 
-    def _handle_in(self, session: MigrationSession, *args: Any, **options: Any) -> None:
-        if options["plan"]:
+    def _plan(self, session: MigrationSession, *args: Any, **options: Any) -> None:
+        def make(callback: Any) -> PlanExecutor:
+            self.plan_executor = PlanExecutor(session, callback)
+            return self.plan_executor
+
+        with session.timeouts(), session.explained(), _executor(make):
             super().handle(*args, **options)
-            return
+
+    def describe_operation(self, operation: Operation, backwards: bool) -> tuple[str, bool]:  # type: ignore[override]
+        """Describe the operation, with its statements as they will be run."""
+        message, is_error = super().describe_operation(operation, backwards)
+        executor = self.plan_executor
+        plan = executor.find_plan(operation) if executor else None
+        if executor and plan:
+            message += format_operation(plan, executor.session.catalog, executor.session.limits())
+        return message, is_error
+
+    def _handle_in(self, session: MigrationSession, *args: Any, **options: Any) -> None:
         if not session.has_session:
             self._report(
                 f"The database {options['database']!r} is behind a pooler, so no lock_timeout is set:"
