@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.manage import ROOT
 
@@ -45,11 +46,18 @@ def project_environment(project: Path) -> dict[str, str]:
 
 def run_python(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run Python in the project."""
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=project,
-        env=project_environment(project),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return subprocess.run(capture_output=True, check=False, **_process(project, words))
+
+
+def python_process(project: Path, *words: str) -> "subprocess.Popen[str]":
+    """Start Python in the project, with pipes for its output."""
+    return subprocess.Popen(stdout=subprocess.PIPE, stderr=subprocess.PIPE, **_process(project, words))
+
+
+def _process(project: Path, words: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "args": [sys.executable, *words],
+        "cwd": project,
+        "env": project_environment(project),
+        "text": True,
+    }

@@ -9,6 +9,7 @@ from ops.formatting import format_duration
 from ops.schema.catalog import Catalog
 from ops.schema.lock_modes import LockMode, Locks, find_locks
 from ops.schema.migration_plan import OperationPlan
+from ops.schema.sql_reader import abbreviate
 from ops.schema.steps import Place, Refusal, Step
 from ops.schema.timeouts import Limits
 
@@ -23,7 +24,7 @@ def format_operation(plan: OperationPlan, catalog: Catalog, limits: Limits) -> s
 
 def _lines(plan: OperationPlan, catalog: Catalog, limits: Limits) -> Iterator[str]:
     for step in plan.steps:
-        yield from filter(str.strip, f"{step.sql.strip().rstrip(';')};".splitlines())
+        yield from (f"{statement};" for statement in abbreviate(step.sql))
         yield f"  {_describe_locks(step, catalog, limits)}"
     if plan.note:
         yield plan.note

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _TOKEN = re.compile(
-    r"""(?P<skipped>\s+|--[^\n]*|/\*.*?\*/)
+    r"""(?P<skipped>(?:\s+|--[^\n]*|/\*.*?\*/)+)
     |[eE]'(?:[^'\\]|''|\\.)*' | '(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$
     |"(?:[^"]|"")*" | [^\W\d][\w$]* | .""",
     re.VERBOSE | re.DOTALL,
@@ -54,6 +54,17 @@ def split_top_level(sql: str, separator: str) -> list[str]:
             parts.append(sql[start : token.start])
             start = token.end
     return [part.strip() for part in (*parts, sql[start:]) if tokenize(part)]
+
+
+def abbreviate(sql: str) -> list[str]:
+    """Return each statement as one line, without comments and the bodies of functions."""
+    return [_TOKEN.sub(_shorten, statement).strip() for statement in split_top_level(sql, ";")]
+
+
+def _shorten(match: re.Match[str]) -> str:
+    if match["skipped"] is not None:
+        return " "
+    return "$$ … $$" if match["tag"] is not None else match[0]
 
 
 class Reader:

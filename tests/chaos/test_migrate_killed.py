@@ -1,36 +1,19 @@
 """A migration that must leave its transaction is killed before each statement, and run again."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
-import psycopg
 import pytest
 
 from kyndo.localservices.state import read_state
 from tests.chaos.conftest import Dose
 from tests.debian import DebianPostgres, require_debian_postgres
-from tests.other_project import run_python, write_project
+from tests.other_project import run_python
+from tests.shop_project import Shop, create_shop, suite_server
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
-FIRST = """
-from django.db import migrations, models
-
-class Migration(migrations.Migration):
-    operations = [
-        migrations.CreateModel("Owner", [("id", models.BigAutoField(primary_key=True))]),
-        migrations.CreateModel("Item", [
-            ("id", models.BigAutoField(primary_key=True)),
-            ("name", models.CharField(max_length=20)),
-            ("note", models.CharField(max_length=20, null=True)),
-            ("score", models.IntegerField(db_default=0)),
-        ]),
-        migrations.RunSQL(
-            "INSERT INTO shop_item (name, note) SELECT 'n' || g, 'x' FROM generate_series(1, 50) g"),
-    ]
-"""
 SECOND = """
 import pgtrigger
 from django.contrib.postgres.operations import AddIndexConcurrently
@@ -81,68 +64,60 @@ class Migration(migrations.Migration):
         migrations.AlterField("item", "rank", models.PositiveIntegerField(null=True)),
     ]
 """
-DATABASE = f"kills_{os.getpid()}"
-LATER = {"0002_second.py": SECOND, "0003_third.py": THIRD}
-FILES = {
-    "shop/models.py": "",
-    "shop/migrations/__init__.py": "",
-    "shop/migrations/0001_first.py": FIRST,
-}
+LATER = {"0002_second": SECOND, "0003_third": THIRD}
 
 
 @pytest.fixture(params=["15", "default"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, object]]:
-    """Connection settings of an empty database, on Debian's PostgreSQL 15 or the suite's."""
-    if request.param == "15":
-        require_debian_postgres()
-        debian = DebianPostgres(tmp_path / "server")
-        debian.start()
-        try:
-            state = read_state(debian.state_file)
-            assert state
-            yield {"HOST": "127.0.0.1", "PORT": state.port, "USER": "kyndo", "PASSWORD": state.password}
-        finally:
-            debian.stop()
-    else:
-        url = urlsplit(os.environ["DATABASE_URL"])
-        yield {"HOST": url.hostname, "PORT": url.port, "USER": url.username, "PASSWORD": url.password}
-
-
-def connect(server: dict[str, object], database: str) -> "psycopg.Connection[tuple[object, ...]]":
-    settings = {name.lower(): value for name, value in server.items()}
-    return psycopg.connect(dbname=database, autocommit=True, **settings)  # type: ignore[arg-type]
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Connection settings of a server: Debian's PostgreSQL 15, or the suite's."""
+    if request.param == "default":
+        yield suite_server()
+        return
+    require_debian_postgres()
+    debian = DebianPostgres(tmp_path / "server")
+    debian.start()
+    try:
+        state = read_state(debian.state_file)
+        assert state
+        yield {"HOST": "127.0.0.1", "PORT": state.port, "USER": "kyndo", "PASSWORD": state.password}
+    finally:
+        debian.stop()
 
 
 @pytest.fixture
-def project(server: dict[str, object], tmp_path: Path) -> Iterator[Path]:
-    """A project whose database has the first of its migrations."""
-    with connect(server, "postgres") as admin:
-        admin.execute(f"CREATE DATABASE {DATABASE}")
-    folder = write_project(tmp_path / "project", {**server, "NAME": DATABASE}, FILES)
-    done = run_python(folder, "manage.py", "migrate", "--verbosity=0")
-    assert done.returncode == 0, done.stderr
-    for name, text in LATER.items():
-        (folder / "shop" / "migrations" / name).write_text(text)
-    yield folder
-    with connect(server, "postgres") as admin:
-        admin.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+def shop(server: dict[str, Any], tmp_path: Path) -> Iterator[Shop]:
+    with create_shop(tmp_path / "project", server) as shop:
+        for name, text in LATER.items():
+            shop.write_migration(name, text)
+        yield shop
 
 
-def kill_everywhere(project: Path, every: int, *words: str) -> int:
-    """Return the number of kills, after each of which the state was the same in the end."""
-    done = run_python(project, "-m", "tests.chaos.migration_kills", DATABASE, str(every), *words)
+def kill_everywhere(shop: Shop, dose: Dose, *words: str) -> Any:
+    """Return the state in the end, which is the same after each kill: schema, migrations, rows."""
+    every = 1 if dose.is_large else 9
+    done = run_python(shop.folder, "-m", "tests.chaos.migration_kills", shop.database, str(every), *words)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["different"] == [], result["expected"]
-    schema, applied, rows = json.loads(result["expected"])
-    assert [name for _, name in applied] == ["0001_first", *(name.removesuffix(".py") for name in LATER)]
+    assert result["kills"] > 40 // every
+    return json.loads(result["expected"])
+
+
+def test_migrate_goes_on_after_a_kill_at_any_statement(shop: Shop, dose: Dose) -> None:
+    schema, applied, rows = kill_everywhere(shop, dose)
+    assert [name for _, name in applied] == ["0001_first", *LATER]
     assert rows[0] == ["n1", 111]  # each change of rows was made once
     assert schema["column shop_item.note"] == "character varying(20) not null"
-    assert "INVALID" not in str(schema) and "NOT VALID" not in str(schema)  # noqa: PT018
+    assert "INVALID" not in str(schema)
+    assert "NOT VALID" not in str(schema)
     assert "table ops_unfinished_migrations" not in schema
-    return int(result["kills"])
 
 
-def test_migrate_goes_on_after_a_kill_at_any_statement(project: Path, dose: Dose) -> None:
-    every = 1 if dose.is_large else 9
-    assert kill_everywhere(project, every) > 60 // every
+def test_migrate_goes_on_backwards_after_a_kill(shop: Shop, dose: Dose) -> None:
+    before = shop.columns()
+    assert shop.migrate().returncode == 0
+    schema, applied, _ = kill_everywhere(shop, dose, "shop", "0001")
+    assert [name for _, name in applied] == ["0001_first"]
+    columns = [key.partition(".")[2] for key in schema if key.startswith("column shop_item.")]
+    assert sorted(columns) == sorted(before)
+    assert "table ops_unfinished_migrations" not in schema
