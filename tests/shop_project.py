@@ -26,11 +26,12 @@ class Migration(migrations.Migration):
             ("score", models.IntegerField(db_default=0)),
         ]),
         migrations.RunSQL(
-            "INSERT INTO shop_item (name, note) SELECT 'n' || g, 'x' FROM generate_series(1, 50) g"),
+            "INSERT INTO shop_item (name, note) SELECT 'n' || g, 'x' FROM generate_series(1, 50) g", ""),
     ]
 """
 _HEAD = """
 from django.db import migrations, models
+from django.db.models import Q
 
 class Migration(migrations.Migration):
     dependencies = [("shop", "{before}")]
@@ -44,6 +45,9 @@ _FILES = {
     "shop/migrations/__init__.py": "",
     "shop/migrations/0001_first.py": FIRST,
 }
+
+
+_APPLIED = "SELECT name FROM django_migrations WHERE app = 'shop' ORDER BY id"
 
 
 @dataclass
@@ -109,9 +113,11 @@ def connect(server: Mapping[str, Any], database: str) -> "psycopg.Connection[Any
 
 
 @contextmanager
-def create_shop(folder: Path, server: dict[str, Any], template: str = "template1") -> Iterator[Shop]:
+def create_shop(
+    folder: Path, server: dict[str, Any], template: str = "template1", name: str = "shop"
+) -> Iterator[Shop]:
     """Write the project, whose database is a copy of the template with the first migration applied."""
-    database = f"shop_{os.getpid()}"
+    database = f"{name}_{os.getpid()}"
     with connect(server, "postgres") as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")  # type: ignore[arg-type]
         admin.execute(f"CREATE DATABASE {database} TEMPLATE {template}")  # type: ignore[arg-type]

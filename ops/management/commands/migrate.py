@@ -133,8 +133,8 @@ class Command(migrate.Command):
         for app, name, is_backwards in list_unfinished(session.connection):
             if is_backwards:
                 self._report(
-                    f"{app}.{name} was undone in part. To go on: {manage_command('migrate', app)}"
-                    " and the migration before it."
+                    f"{app}.{name} was undone in part. To go on, name the migration before it:"
+                    f" {manage_command('migrate', app, 'NAME')}"
                 )
 
     def _report(self, message: str) -> None:
