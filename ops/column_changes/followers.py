@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.db.models import Field
+from django.db import connection
+from django.db.models import CharField, Field, TextField
 
+from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.table import ChangedTable, name_pattern
+from ops.sql.query import fetch_all
 
 _FUNCTIONS_SQL = """
 SELECT p.oid::regprocedure::text FROM pg_proc p
@@ -21,6 +24,12 @@ _PUBLICATIONS_SQL = """
 SELECT pubname FROM pg_publication_tables JOIN pg_class c ON relname = tablename
     AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = schemaname)
 WHERE c.oid = %s ORDER BY 1
+"""
+# A cast that PostgreSQL makes by itself keeps every value, and a text can be made of any.
+_IS_SAFE_CAST_SQL = """
+SELECT s.oid = t.oid OR t.typcategory = 'S' OR EXISTS (
+    SELECT FROM pg_cast WHERE castsource = s.oid AND casttarget = t.oid AND castcontext = 'i')
+FROM pg_type s, pg_type t WHERE s.oid = %s::regtype AND t.oid = %s::regtype
 """
 Note = Callable[[ChangedTable], Iterator[str]]
 
@@ -118,14 +127,24 @@ def _python_default(field: Field[Any, Any]) -> str | None:
     return "an empty text" if field.empty_strings_allowed and not field.null else None
 
 
-def _length(table: ChangedTable) -> Iterator[str]:
+def _conversions(table: ChangedTable) -> Iterator[str]:
+    """Yield what a plain copy cannot convert: an error of the statement that writes it."""
+    if table.change.mapping or table.change.get_new_value is not ColumnChange.get_new_value:
+        return
     old, new = table.change().old_field(), table.change().new_field()
-    before, after = (getattr(each, "max_length", None) for each in (old, new))
-    if before and after and after < before:
-        yield (
-            f"{new.name} holds {after} characters and {old.name} {before}: a longer value is refused,"
-            " also where old code writes it."
-        )
+    if problem := _find_narrowing(old, new):
+        yield f"A value of {old.name} that {problem} is refused, also where old code writes it."
+    if problem := _find_narrowing(new, old):
+        yield f"A value of {new.name} that {problem} is refused until the step drop."
+
+
+def _find_narrowing(source: Field[Any, Any], target: Field[Any, Any]) -> str | None:
+    before, after = (getattr(each, "max_length", None) for each in (source, target))
+    if after and (before is None or before > after) and isinstance(source, CharField | TextField):
+        return f"has more than the {after} characters of {target.name}"
+    types = [each.db_type(connection) for each in (source, target)]
+    [(is_safe,)] = fetch_all(_IS_SAFE_CAST_SQL, *types)
+    return None if is_safe else f"cannot become {types[1]}, the type of {target.name},"
 
 
 def _mapping(table: ChangedTable) -> Iterator[str]:
@@ -156,7 +175,7 @@ _NOTES: tuple[Note, ...] = (
     _statistics,
     _publications,
     _python_defaults,
-    _length,
+    _conversions,
     _mapping,
     _filled,
 )

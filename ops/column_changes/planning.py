@@ -173,7 +173,10 @@ def compile_change(change: type[ColumnChange]) -> DualWrite:
         dual_write = compile_dual_write(change.name, change.model, old, new, to_new, to_old, keeps=keeps)
     except DualWriteRefused as exc:
         reason = str(exc).rstrip(".")
-        raise PlanRefused(f"{change.name}: its values cannot be converted by triggers: {reason}.") from exc
+        raise PlanRefused(
+            f"{change.name}: its values cannot be converted by triggers: {reason}.",
+            "Declare a mapping, or other get_new_value() and get_old_value().",
+        ) from exc
     return replace(dual_write, **_find_default(dual_write, old, new))
 
 

@@ -419,7 +419,9 @@ def test_defaults_of_python_and_lengths_are_noted(monkeypatch: pytest.MonkeyPatc
     begin = "Code that knows both fields writes both: where it sets only "
     assert first.startswith(f"{begin}old, Django sets new to an empty text, and the two differ.")
     assert second.startswith(f"{begin}new, Django sets old to its default, 'x', and the two differ.")
-    assert third.startswith("new holds 8 characters and old 9: a longer value is refused")
+    assert third == (
+        "A value of old that has more than the 8 characters of new is refused, also where old code writes it."
+    )
     monkeypatch.setattr(new, "db_default", "x")
     execute("DROP TABLE changed")
     assert list_notes() == [second, third]
@@ -531,3 +533,29 @@ def test_a_new_column_that_is_filled_already_is_noted() -> None:
     assert note.startswith(
         "changed.new is NOT NULL, so each row has a value already, and the backfill changes"
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "notes"),
+    [
+        (
+            "old",
+            "number",
+            ["A value of old that cannot become bigint, the type of number, is refused, also"],
+        ),
+        (
+            "number",
+            "old",
+            ["A value of old that cannot become bigint, the type of number, is refused, also"],
+        ),
+        (
+            "other",
+            "number",
+            ["A value of number that cannot become integer, the type of other, is refused until"],
+        ),
+        ("number", "number_v2", []),
+    ],
+)
+def test_values_that_the_other_column_cannot_have_are_noted(old: str, new: str, notes: list[str]) -> None:
+    found = list_notes("ALTER TABLE changed ADD number bigint, ADD number_v2 bigint", old=old, new=new)
+    assert [each[: len(note)] for each, note in zip(found, notes, strict=True)] == notes
