@@ -546,7 +546,7 @@ def test_a_new_column_that_is_filled_already_is_noted() -> None:
         (
             "number",
             "old",
-            ["A value of old that cannot become bigint, the type of number, is refused, also"],
+            ["A value of old that cannot become bigint, the type of number, is refused until"],
         ),
         (
             "other",
