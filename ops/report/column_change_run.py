@@ -22,7 +22,7 @@ def describe_change(run: Run) -> str:
     number = f"step {steps.index(Step.BACKFILL) + 1} of {len(steps)}"
     if run.operation == Revert.name:
         return f"column change {change.name}: back from backfill ({number})"
-    return f"column change {change.name}: backfill ({number}); {_describe_next(change)}"
+    return f"column change {change.name}: backfill ({number}); {_describe_next(change, run)}"
 
 
 def format_change_hint(run: Run) -> list[str]:
@@ -33,10 +33,11 @@ def format_change_hint(run: Run) -> list[str]:
     return [f"To go on with the column change: {manage_command('column_change', change.name, 'next')}"]
 
 
-def _describe_next(change: type[ColumnChange]) -> str:
+def _describe_next(change: type[ColumnChange], run: Run) -> str:
     current = position.current_step(change.name)
     if current is None or current.position < Step.BACKFILL.position:
-        return f"to record the step: {manage_command('column_change', change.name, 'next')}"
+        purpose = "to record the step" if run.state == State.SUCCEEDED else "to go on"
+        return f"{purpose}: {manage_command('column_change', change.name, 'next')}"
     following = next((step for step in list_steps(change) if step.position > current.position), None)
     if following is None:
         return "all steps are taken"
