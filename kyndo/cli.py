@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 VENV_HINT = "Type `make demo` once, then use .venv/bin/python manage.py"
+_PROCESS_NAMES = {"runserver": "web", "rqworker": "worker"}
 
 
 def main(argv: list[str]) -> int:
@@ -45,9 +46,23 @@ def get_manage_command(program: Path) -> str:
     process, such as gunicorn, this Python and ``program``.
     """
     arguments = [sys.executable, str(program)]
-    if sys.argv[0] in sys.orig_argv and Path(sys.argv[0]).resolve() == program:
+    if _is_running(program):
         arguments = sys.orig_argv[: sys.orig_argv.index(sys.argv[0]) + 1]
     return shlex.join(map(_relative_to_cwd, arguments))
+
+
+def get_application_name(program: Path) -> str:
+    """Return the name of this process's sessions: "kyndo web", "kyndo worker", or "kyndo" and the command."""
+    if "kyndo.wsgi" in sys.modules:
+        return "kyndo web"
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    if not _is_running(program):  # a script, or "-c"
+        command = Path(sys.argv[0]).stem.lstrip("-")
+    return f"kyndo {_PROCESS_NAMES.get(command, command)}".rstrip()
+
+
+def _is_running(program: Path) -> bool:
+    return sys.argv[0] in sys.orig_argv and Path(sys.argv[0]).resolve() == program
 
 
 def get_install_command(*packages: str) -> str:

@@ -41,8 +41,10 @@ def parse_schema(url: str) -> str:
     return dict(parse_qsl(urlsplit(url).query)).get(_SCHEMA_OPTION, "")
 
 
-def parse_database_url(url: str, schema: str = "") -> dict[str, Any]:
-    """Convert a URL to an entry of Django's DATABASES; ``schema`` is the default if the URL names none.
+def parse_database_url(url: str, schema: str = "", application_name: str = "") -> dict[str, Any]:
+    """Convert a URL to an entry of Django's DATABASES.
+
+    The schema and the application_name are for a URL that names none; PGAPPNAME goes before the latter.
 
     The schema is set as search_path in the startup message, which poolers refuse. So it is not sent where the
     URL says ``pgbouncer=true``, nor for ``public``, which is usually the default anyway. In either case
@@ -57,7 +59,12 @@ def parse_database_url(url: str, schema: str = "") -> dict[str, Any]:
             f"{options.get('options', '')} -c search_path={_quote_identifier(schema)}".strip()
         )
     # Not the server's default: a batch must see what was committed before it locked its lane.
-    settings["OPTIONS"] = {**_KEEPALIVE_OPTIONS, "isolation_level": IsolationLevel.READ_COMMITTED, **options}
+    settings["OPTIONS"] = {
+        **_KEEPALIVE_OPTIONS,
+        **({"fallback_application_name": application_name} if application_name else {}),
+        "isolation_level": IsolationLevel.READ_COMMITTED,
+        **options,
+    }
     # A cursor WITH HOLD needs a session, which a pooler in transaction mode does not provide.
     settings["DISABLE_SERVER_SIDE_CURSORS"] = True
     return settings

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.templatetags.static import static
 
 from kyndo import __version__
-from kyndo.cli import get_manage_command
+from kyndo.cli import get_application_name, get_manage_command
 from kyndo.database import parse_database_url, parse_schema
 from kyndo.env_validation import validate_environment
 from kyndo.environment import Environment, read_env_file
@@ -91,9 +91,11 @@ _postgres = read_state(LOCAL_SERVICES_ROOT / "postgres18" / "state.json")
 _valkey = read_state(LOCAL_SERVICES_ROOT / "valkey" / "state.json")
 _database_url = env.text("DATABASE_URL") or postgres_url(_postgres)
 DATABASE_SCHEMA = parse_schema(_database_url)
+# Who a session is, in pg_stat_activity and where a column change lists who still writes by the old column.
+_application_name = get_application_name(BASE_DIR / "manage.py")
 DATABASES = {
     "default": {
-        **parse_database_url(_database_url),
+        **parse_database_url(_database_url, application_name=_application_name),
         # 0 in development: runserver uses a new thread, and so a new connection, for each request.
         "CONN_MAX_AGE": env.number("CONN_MAX_AGE", default=0 if DEBUG else 60),
         "CONN_HEALTH_CHECKS": True,
@@ -101,7 +103,7 @@ DATABASES = {
 }
 # The server itself, for statements that need a session, if DATABASE_URL is a pooler: docs/poolers.md.
 _direct_url = env.text("DIRECT_DATABASE_URL")
-DIRECT_DATABASE = parse_database_url(_direct_url, DATABASE_SCHEMA) if _direct_url else None
+DIRECT_DATABASE = parse_database_url(_direct_url, DATABASE_SCHEMA, _application_name) if _direct_url else None
 REDIS_URL = env.text("REDIS_URL") or redis_url(_valkey)
 DEFAULT_EXCEPTION_REPORTER_FILTER = "kyndo.exception_filter.PasswordFilter"
 RQ_QUEUES = {"default": {"URL": REDIS_URL}}

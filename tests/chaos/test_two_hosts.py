@@ -145,7 +145,7 @@ def seconds_until(condition: Callable[[], object]) -> float:
 
 def is_at_work(trial: Trial, host: Host) -> bool:
     """Whether the host has begun a batch within the last second."""
-    in_batch = "application_name LIKE 'kyndo run%%' AND client_addr = %s::inet"
+    in_batch = "application_name LIKE 'kyndo run %%' AND client_addr = %s::inet"
     is_recent = "xact_start > clock_timestamp() - interval '1 second'"
     return bool(trial.query(f"SELECT 1 FROM pg_stat_activity WHERE {in_batch} AND {is_recent}", host.address))
 

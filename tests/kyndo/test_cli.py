@@ -70,3 +70,21 @@ def test_packages_are_installed_for_the_running_python(manage: Manage) -> None:
     python = install_command.removesuffix(" -m pip install 'django-storages[s3]'")
     printed = shell(f"{python} -c 'import sys; print(sys.executable)'", ROOT, manage).stdout
     assert Path(printed.strip()).samefile(sys.executable)
+
+
+@pytest.mark.parametrize(
+    ("env", "name"),
+    [
+        ({}, "kyndo shell"),
+        ({"PGAPPNAME": "the shell's"}, "the shell's"),
+        ({"PGAPPNAME": "the shell's", "parameter": "application_name=the%20URL's"}, "the URL's"),
+    ],
+    ids=["neither", "PGAPPNAME", "both"],
+)
+def test_a_session_is_called_by_its_command_unless_named(
+    manage: Manage, env: dict[str, str], name: str
+) -> None:
+    url = f"{manage.database_url}?{env.pop('parameter', '')}"
+    script = "from ops.sql.query import fetch_all; print(fetch_all('SHOW application_name')[0][0])"
+    done = manage("shell", "--verbosity", "0", "--command", script, env={**env, "DATABASE_URL": url})
+    assert (done.stdout, done.stderr) == (f"{name}\n", "")

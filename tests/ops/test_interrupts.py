@@ -75,7 +75,7 @@ def test_a_process_killed_in_the_middle_loses_nothing_and_repeats_nothing(manage
 
 
 def _is_idle() -> bool:
-    at_work = "datname = current_database() AND application_name LIKE 'kyndo run%%'"
+    at_work = "datname = current_database() AND application_name LIKE 'kyndo run %%'"
     return not execute_sql(f"SELECT 1 FROM pg_stat_activity WHERE {at_work}")
 
 
