@@ -23,17 +23,25 @@ from django.utils import timezone
 
 from cards.models import Card, PresentationRule
 from cards.operations import BulkPromote
-from cards.rarity import rarity_field
+from cards.rarity import rarity_field_at
 from cards.thumbnails.stale import request_stale_rendering, stale_cards
 from kyndo.localservices.ports import find_free_port
 from ops.column_changes.position import record_step
 from ops.column_changes.steps import Step
+from ops.export.progress import TransferProgress
 from ops.export.request import ExportRequest
 from ops.export.write import write_export
 from ops.models import ColumnChangeEvent
-from ops.runs.creation import create_run
+from ops.runs.rebuild import rebuild_operation
 from tests.conftest import ROOT, Manage
-from tests.ops.running import execute_operation, execute_run, execute_sql, wait_until
+from tests.ops.running import (
+    audited_changes,
+    create_run,
+    execute_operation,
+    execute_run,
+    execute_sql,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rules")]
 
@@ -70,12 +78,17 @@ class Readings:
 
 
 @pytest.fixture
-def card() -> Card:
-    """Create a card whose rarities differ on purpose."""
+def played() -> Card:
+    return Card.objects.create(card_id="played", title="C", pack_id="p")
+
+
+@pytest.fixture
+def card(played: Card) -> Card:
+    """Create a card whose rarities differ on purpose; the newest is the first of the list."""
     with ILLUSTRATION.open("rb") as image:
         name = default_storage.save("condor.webp", image)
     return Card.objects.create(
-        card_id="c", title="C", pack_id="p", image=name, rarity="common", rarity_v2="epic"
+        card_id="differs", title="C", pack_id="p", image=name, rarity="common", rarity_v2="epic"
     )
 
 
@@ -89,9 +102,11 @@ def process(*command: object, env: dict[str, str], log: Path) -> Iterator[None]:
         started = subprocess.Popen(
             [sys.executable, *map(str, command)], cwd=ROOT, env=env, stdout=output, stderr=output
         )
-    yield
-    started.terminate()
-    started.wait()
+    try:
+        yield
+    finally:
+        started.terminate()
+        started.wait()
 
 
 def page_reader(port: int, query: str, pattern: str) -> Callable[[], str]:
@@ -118,14 +133,15 @@ def is_serving(port: int) -> bool:
 
 
 def exported_rarity(folder: Path) -> str:
-    write_export(ExportRequest(overwrite=True), folder, lambda *_: None, Event())
-    return str(json.loads((folder / "cards.json").read_text())[0]["rarity"])
+    write_export(ExportRequest(overwrite=True), folder, TransferProgress(), Event())
+    rows = json.loads((folder / "cards.json").read_text())
+    return next(str(row["rarity"]) for row in rows if row["card_id"] == "differs")
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("redis_server")
 def test_every_reader_takes_the_other_field_within_a_second(
-    card: Card, manage: Manage, tmp_path: Path, settings: Any
+    card: Card, played: Card, manage: Manage, tmp_path: Path, settings: Any
 ) -> None:
     PresentationRule.objects.filter(rarity="epic").update(frame_color="#123456")
     port = find_free_port(0)
@@ -137,13 +153,12 @@ def test_every_reader_takes_the_other_field_within_a_second(
         process("manage.py", "rqworker", "default", env=env, log=tmp_path / "worker.log"),
     ):
         wait_until(lambda: is_serving(port))
-        badge = r'class="cards-badge"[^>]*>([^<]*)<'
         readers = {
-            "list": Readings(page_reader(port, "", badge)),
-            "filter": Readings(page_reader(port, f"?{rarity_field()}__exact=common", badge)),
+            "list": Readings(page_reader(port, "", r'class="cards-badge"[^>]*>([^<]*)<')),
+            "filter": Readings(page_reader(port, "", r"[?&;](rarity\w*)__exact=")),
             "export": Readings(lambda: exported_rarity(tmp_path / "export")),
         }
-        player = Readings(lambda: str(Card.objects.filter(pk=card.pk).update(title="Played")))
+        player = Readings(lambda: str(Card.objects.filter(pk=played.pk).update(title="Played")))
         request_stale_rendering("ada")
         wait_until(lambda: not stale_cards("rarity").exists())
         wait_until(lambda: all(len(reader.told) > 2 for reader in readers.values()))
@@ -156,8 +171,35 @@ def test_every_reader_takes_the_other_field_within_a_second(
         names = {name for (name,) in execute_sql("SELECT application_name FROM pg_stat_activity")}
         for reader in [*readers.values(), player]:
             reader.stop()
-    told = {name: (reader.until(before), reader.since(after)) for name, reader in readers.items()}
-    # The filter is a field's, as its URL says; the badge is what readers show.
-    assert told == dict.fromkeys(readers, ({"common"}, {"epic"}))
+    assert {name: (reader.until(before), reader.since(after)) for name, reader in readers.items()} == {
+        "list": ({"common"}, {"epic"}),
+        "filter": ({"rarity"}, {"rarity_v2"}),
+        "export": ({"common"}, {"epic"}),
+    }
     assert player.since(0) == {"1"}
     assert {"kyndo web", "kyndo worker"} <= names
+
+
+@pytest.mark.engine
+def test_a_promotion_goes_on_by_the_field_with_which_it_began(card: Card, played: Card) -> None:
+    other = Card.objects.create(card_id="other", title="O", pack_id="p", rarity="epic", rarity_v2="common")
+    params = {"from_rarity": "common", "to_rarity": "rare"}
+    run = create_run(BulkPromote, params=params)
+    switch()
+    assert execute_run(run).state == "verification_failed", "the other card's rarities still differ"
+    assert audited_changes(run).keys() == {str(card.pk), str(played.pk)}
+    ColumnChangeEvent.objects.update(created_at=timezone.now() - timedelta(seconds=1))
+    later = execute_operation(BulkPromote, params=params)
+    assert (later.state, audited_changes(later).keys()) == ("succeeded", {str(other.pk)})
+    switch(is_back=True)
+    assert rebuild_operation(later).get_queryset().query.where.children[0].lhs.target.name == "rarity_v2"
+
+
+def test_a_run_begun_just_after_the_step_reads_as_before_it(card: Card) -> None:
+    switch()
+    taken = ColumnChangeEvent.objects.get().created_at
+    assert [rarity_field_at(taken + timedelta(seconds=s)) for s in (-1, 0.4, 0.6)] == [
+        "rarity",
+        "rarity",
+        "rarity_v2",
+    ]
