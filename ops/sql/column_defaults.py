@@ -6,10 +6,10 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Field, Model
-from django.db.models.sql import Query
-from psycopg import ClientCursor, sql
+from psycopg import sql
 
 from ops.sql.dual_write import OFF_SETTING
+from ops.sql.dual_write_defaults import compile_default
 
 
 class ColumnDefaults:
@@ -30,7 +30,7 @@ class ColumnDefaults:
 
     def value(self, field: Field[Any, Any]) -> sql.Composable:
         """Return the value of a column that an INSERT leaves out, if nothing else fills it."""
-        text = self._stored.get(field.column) or _compile_model_default(field)
+        text = self._stored.get(field.column) or compile_default(connection, field) or "NULL"
         return sql.SQL(text.replace("%", "%%"))
 
     def is_in_trigger(self, field: Field[Any, Any]) -> bool:
@@ -44,11 +44,3 @@ class ColumnDefaults:
         return sql.SQL("CASE current_setting({}, true) WHEN 'off' THEN {} END").format(
             sql.Literal(OFF_SETTING), value
         )
-
-
-def _compile_model_default(field: Field[Any, Any]) -> str:
-    if not field.has_db_default():
-        return "NULL"
-    compiler = Query(field.model).get_compiler(connection=connection)
-    text, params = compiler.compile(field._db_default_expression)  # type: ignore[attr-defined]
-    return ClientCursor(connection.connection).mogrify(text, params)

@@ -299,6 +299,23 @@ def test_without_rarity_v2_applies_only_to_new_cards(
     assert AuditLog.objects.filter(changes__rarity_v2={"old": "epic", "new": "rare"}).count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("flags", "stored", "audited"),
+    [([], "common", {"old": None, "new": "common"}), (["--without-rarity-v2"], None, None)],
+)
+@pytest.mark.parametrize("others", [[], [card("other", rarity="rare")]], ids=["no card", "another card"])
+def test_a_card_that_gives_no_rarity_is_common(
+    write: Write, flags: list[str], stored: str | None, audited: Any, others: list[Any]
+) -> None:
+    load(write([card("new"), *others]), "--execute", *flags)
+    new = catalogue()["new"]
+    assert (new["rarity"], new["rarity_v2"]) == ("common", stored)
+    changes = AuditLog.objects.get(changes__card_id__new="new").changes
+    assert changes.get("rarity_v2") == audited
+    assert changes.get("rarity") == ({"old": None, "new": "common"} if others else None)
+
+
 def test_rarity_v2_alone_sets_both_columns(write: Write) -> None:
     load(write([card(rarityV2="rare")]), "--execute")
     assert (catalogue()["cóndor"]["rarity"], catalogue()["cóndor"]["rarity_v2"]) == ("rare", "rare")
