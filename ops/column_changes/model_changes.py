@@ -108,7 +108,7 @@ def fields_of(value: Any, names: Iterable[str]) -> set[str]:
 # Note [Defaults of a new column]
 # While both columns are in use, a default of the new one would look like a value in a row that names only the
 # old one, and ADD COLUMN would fill the rows that are there. So the database gets it when the old column is
-# dropped, and Django's state at once: code that knows the field writes DEFAULT, which is NULL until then. Of
+# retired, and Django's state at once: code that knows the field writes DEFAULT, which is NULL until then. Of
 # these options Django makes a default when it alters a column, and updates the rows that are NULL.
 _DEFAULTS = ("default", "db_default", "blank")
 
