@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db import DatabaseError
-from django.db.migrations import Migration
+from django.db.migrations import Migration, RemoveField
 from django.db.migrations.state import ProjectState
 
 from ops.formatting import first_line
@@ -86,5 +86,18 @@ def _plan_operation(bound: BoundOperation, catalog: Catalog) -> OperationPlan:
         if sqlstate(exc) in RETRYABLE:
             raise
         plan.note, plan.error = f"its SQL cannot be shown in advance: {first_line(exc)}", exc
-    plan.steps, plan.refusals = editor.left, editor.refusals
+    plan.steps, plan.refusals = editor.left, editor.refusals + _refuse_removal(bound, catalog)
     return plan
+
+
+def _refuse_removal(bound: BoundOperation, catalog: Catalog) -> list[Refusal]:
+    """Refuse the RemoveField that makemigrations writes, in the middle of a column change."""
+    operation = bound.operation
+    if not isinstance(operation, RemoveField) or bound.is_backwards:
+        return []
+    model = bound.before.apps.get_model(bound.app_label, operation.model_name)
+    column = model._meta.get_field(operation.name).column
+    table = catalog.table(catalog.connection.ops.quote_name(model._meta.db_table))
+    if table is None or column is None or not catalog.is_in_change(table, column):
+        return []
+    return [Refusal("removing-field-in-change", table.name, True, operation.describe())]

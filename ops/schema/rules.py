@@ -61,6 +61,10 @@ RULES = {
     ),
     "rewriting-table": Rule(_REWRITE, "pg_repack, or a new table and a copy"),
     "refreshing-view": Rule("blocks reads of the view", "REFRESH MATERIALIZED VIEW CONCURRENTLY"),
+    "removing-field-in-change": Rule(
+        "drops a column of a column change with its triggers, at once and without a way back",
+        f"no RemoveField: {manage_command('column_change', 'NAME', 'next')} writes the migration instead",
+    ),
     "change-of-many-rows": Rule(
         "locks every row that it changes until the migration ends", "an operation, which works in batches"
     ),

@@ -38,6 +38,18 @@ def test_a_deploy_stops_at_a_gate_with_a_status_of_its_own(tmp_path: Path) -> No
         assert project.run("both", "migrate").returncode == 0
 
 
+def test_a_field_of_a_change_is_not_simply_removed(tmp_path: Path) -> None:
+    """That is what makemigrations writes for the model from which the old field was removed."""
+    with shop(tmp_path) as project:
+        project.manage("both", PLAN, *[NEXT] * 5)
+        project.manage("new", "makemigrations shop")
+        done = project.run("new", "migrate")
+        assert done.returncode == 2
+        assert "safe: no RemoveField: manage.py column_change NAME next writes the migration" in done.stderr
+        assert "Remove field rarity from item" in done.stderr
+        assert project.execute("SELECT DISTINCT rarity FROM shop_item") == [("common",)]
+
+
 def kill_in_migration(project: Shop, generation: str, *words: str) -> None:
     """Kill ``migrate`` with SIGKILL when it has done all but to record the step; nothing is left of it."""
     before = project.catalogue()
