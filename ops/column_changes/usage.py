@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from django.db import DatabaseError
-from django.db.models import Max
+from django.db import DatabaseError, transaction
+from django.db.models import Exists, Max, OuterRef
 from psycopg import sql
 
 from ops.column_changes.declaration import ColumnChange
@@ -29,6 +29,7 @@ EXTENSION = "pg_stat_statements"
 MAX_FOUND = 20
 _TIMEOUT = timedelta(seconds=2)
 _MAX_TEXT = 300
+_MAX_FORGOTTEN = 10_000
 _HIDDEN = "<insufficient privilege>"
 # An entry of pg_stat_statements keeps the text that came first; `SELECT *` and its columns by name are one.
 HINT = (
@@ -107,6 +108,21 @@ def list_writers(change: type[ColumnChange]) -> list[Writer]:
     rows = ColumnWriter.objects.filter(change=change.name).values_list("application_name")
     times = rows.annotate(last=Max("last_written_at")).order_by("-last", "application_name")
     return [Writer(name, last) for name, last in times]
+
+
+def forget_earlier_writes() -> None:
+    """Delete the rows that have a newer one of the same name, without waiting for anybody.
+
+    Who writes at READ COMMITTED does it for its change; here it is done where all are above that.
+    """
+    newer = ColumnWriter.objects.filter(
+        change=OuterRef("change"),
+        application_name=OuterRef("application_name"),
+        last_written_at__gt=OuterRef("last_written_at"),
+    )
+    with transaction.atomic():
+        rows = ColumnWriter.objects.select_for_update(skip_locked=True).filter(Exists(newer))
+        ColumnWriter.objects.filter(pk__in=list(rows.values_list("pk", flat=True)[:_MAX_FORGOTTEN])).delete()
 
 
 def list_readers(change: type[ColumnChange]) -> Readers:

@@ -32,8 +32,8 @@ class ColumnChangeEvent(models.Model):
 class ColumnWriter(models.Model):
     """A time at which an application wrote through the old column of a change.
 
-    The function ``ops_record_column_writer`` writes it, at most once a minute for each application_name. One
-    name may have several rows: a transaction above READ COMMITTED only adds, since it could not update.
+    The function ``ops_record_column_writer`` adds it, at most once a minute for each application_name, and
+    deletes the earlier rows of each name. A transaction above READ COMMITTED only adds: the reaper deletes.
     """
 
     change = models.CharField(max_length=64)

@@ -10,6 +10,7 @@ from django.db import Error, OperationalError, connection, transaction
 from redis import Redis, RedisError
 
 from ops.clock import is_recent
+from ops.column_changes.usage import forget_earlier_writes
 from ops.db import set_lock_timeout
 from ops.export import queue as exports
 from ops.models import Run
@@ -44,7 +45,10 @@ def reap_if_due(redis: Redis) -> None:
 
 
 def reap() -> None:
-    """Finish halts whose process died, and enqueue jobs for runs that lack workers and for lost exports."""
+    """Finish halts whose process died, and enqueue jobs for runs that lack workers and for lost exports.
+
+    Also forget all but the last write of each writer of an old column.
+    """
     for run in Run.objects.filter(state__in=(State.PAUSING, State.CANCELLING)):
         with suppress(OperationalError), transaction.atomic():
             set_lock_timeout(_LOCK_TIMEOUT)
@@ -52,6 +56,7 @@ def reap() -> None:
     for run in Run.objects.filter(workers__isnull=False, state__in=(State.QUEUED, State.RUNNING)):
         enqueue_run(run, at_work=_count_active_workers(run))
     exports.requeue_lost()
+    forget_earlier_writes()
 
 
 def _count_active_workers(run: Run) -> int:

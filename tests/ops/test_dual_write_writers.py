@@ -8,9 +8,11 @@ import psycopg
 import pytest
 from django.db import connection, models
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from ops.models import ColumnWriter
 from ops.sql.dual_write import dual_writes_off
+from ops.workers.reaper import reap
 from tests.ops.changing import MigratedTable
 from tests.ops.dual_writing import Change, dual_written
 from tests.ops.running import execute_sql, player
@@ -150,6 +152,23 @@ def test_a_name_has_one_row_and_one_write_a_minute(item: MigratedTable) -> None:
         other.commit()
     [left] = ColumnWriter.objects.all()
     assert left.pk not in {first}
+
+
+def test_the_reaper_forgets_all_but_the_last_write_of_each(item: MigratedTable) -> None:
+    for minutes in range(1, 4):
+        for name in ("nightly", "web"):
+            ColumnWriter.objects.create(
+                change="trial",
+                application_name=name,
+                last_written_at=timezone.now() - timedelta(minutes=minutes),
+            )
+    kept, locked = ColumnWriter.objects.order_by("pk")[0], ColumnWriter.objects.order_by("-pk")[0]
+    with player() as other:
+        other.execute("SELECT FROM ops_column_writer WHERE id = %s FOR UPDATE", [locked.pk])
+        reap()
+        assert {*ColumnWriter.objects.values_list("pk", flat=True)} == {kept.pk, kept.pk + 1, locked.pk}
+    reap()
+    assert writers() == ["nightly", "web"]
 
 
 def test_names_are_bounded(item: MigratedTable) -> None:
