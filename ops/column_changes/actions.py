@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ops.column_changes.gates import GateClosed
+from ops.column_changes.obstructions import refuse_restored_column
 from ops.column_changes.runs import find_backfill, find_revert, find_writer, is_reverted
 from ops.column_changes.status import ChangeStatus
 from ops.column_changes.step_migrations import StepMigration, list_to_take_back, target_before
@@ -13,8 +14,9 @@ from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
 from ops.models import Run
-from ops.runs.next_steps import RunAction, format_run_command
-from ops.states import State
+from ops.runs.next_steps import RunAction, format_run_command, get_next_step
+from ops.runs.status import read_run_status
+from ops.states import HELD, State
 
 
 class StepRefused(OpsError):
@@ -126,9 +128,10 @@ def _next_backfill(status: ChangeStatus) -> Action:
     run = find_backfill(status.change, expanded.created_at) if expanded else None
     if run is None:
         return StartRun(status, Step.BACKFILL)
-    _require_approved(run)
-    kind = Record if run.state == State.SUCCEEDED else ResumeRun
-    return kind(status, Step.BACKFILL, run)
+    if run.state == State.SUCCEEDED:
+        return Record(status, Step.BACKFILL, run)
+    _require_ours(run)
+    return ResumeRun(status, Step.BACKFILL, run)
 
 
 def back_action(status: ChangeStatus) -> Action:
@@ -137,7 +140,7 @@ def back_action(status: ChangeStatus) -> Action:
     if step is None:
         raise StepRefused(f"{status.name} has not taken a step yet.", _show(status))
     if step == Step.DROP:
-        raise StepRefused(f"The step drop cannot be taken back: the old column of {status.name} is gone.")
+        refuse_restored_column(f"The old column of {status.name}")
     if step == Step.BACKFILL:
         return _back_backfill(status)
     if step == Step.EXPAND and (run := find_writer(status.change)):
@@ -161,7 +164,7 @@ def _back_backfill(status: ChangeStatus) -> Action:
         return Record(status, Step.BACKFILL, run and find_revert(run), is_back=True)
     revert = find_revert(run)
     if revert and revert.state != State.SUCCEEDED:
-        _require_approved(revert)
+        _require_ours(revert)
         return ResumeRun(status, Step.BACKFILL, revert, is_back=True)
     return StartRun(status, Step.BACKFILL, run, is_back=True)
 
@@ -176,10 +179,19 @@ def _require_last(migration: StepMigration) -> None:
         )
 
 
-def _require_approved(run: Run) -> None:
+def _require_ours(run: Run) -> None:
+    """Raise StepRefused for a run that waits for somebody's approval, or that workers execute."""
     if run.state == State.AWAITING_APPROVAL:
         raise StepRefused(
             f"Run {run.pk} awaits approval.", f"To see it: {format_run_command(run.pk, RunAction.SHOW)}"
+        )
+    status = read_run_status(run)
+    is_taken_up = status.status in (State.RUNNING, HELD)
+    is_waiting_for_one = status.status == State.QUEUED and not status.has_no_worker
+    if status.uses_workers and (is_taken_up or is_waiting_for_one):
+        raise StepRefused(
+            f"Run {run.pk} ({run.operation}) is on the workers: let it end, and take the step then.",
+            f"{get_next_step(status)}",
         )
 
 

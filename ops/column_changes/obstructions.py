@@ -65,7 +65,12 @@ def require_old_values(schema_editor: Any, dual_write: DualWrite) -> None:
 
 def refuse_drop_reverse(dual_write: DualWrite) -> NoReturn:
     """Raise NoWayBack, which names the newest verified backup."""
-    reason = f"{dual_write.table}.{dual_write.old} was dropped. It comes back only by restoring a backup."
+    refuse_restored_column(f"{dual_write.table}.{dual_write.old}")
+
+
+def refuse_restored_column(column: str) -> NoReturn:
+    """Raise NoWayBack for a column that was dropped; it names the newest verified backup."""
+    reason = f"{column} was dropped. It comes back only by restoring a backup."
     backup = latest_backup(verified=True)
     if backup is None:
         raise NoWayBack(reason, f"There is no verified one. To see all: {manage_command('backups')}")

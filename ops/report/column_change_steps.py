@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ops.backups.listing import latest_backup
 from ops.column_changes.actions import Action, Migrate, Record, ResumeRun, Verify, WriteMigration
 from ops.column_changes.planning import Plan
 from ops.column_changes.status import ChangeStatus, get_wait
@@ -83,8 +84,20 @@ def _iter_effects(action: Action) -> Iterator[str]:
         yield "counts the rows in one snapshot, and changes nothing"
     if isinstance(action, Record):
         yield _record_effect(action)
+    if action.step == Step.DROP and isinstance(action, Migrate):
+        backup = latest_backup(verified=True)
+        yield f"only a restore of a backup takes it back; the newest: {backup.path if backup else 'none'}"
     if action.step == Step.EXPAND and action.is_back:
         yield f"the column {change.new} is dropped, with all of its values"
+
+
+def format_notes(notes: list[dict[str, Any]]) -> list[str]:
+    """Return what verify only tells, as lines after its checks."""
+    return [
+        f"  note    {note['label']}: {note['found']:,}, such as {', '.join(note['sample'])}"
+        for note in notes
+        if note["found"]
+    ]
 
 
 def _record_effect(action: Record) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
-from django.utils import timezone
 
 from ops.column_changes import ColumnChange, planning, registry
 from ops.column_changes.actions import (
@@ -28,8 +27,8 @@ from ops.column_changes.retirement import write_drop, write_retirement
 from ops.column_changes.status import read_status
 from ops.column_changes.steps import Step
 from ops.column_changes.taking import record, step_lock
+from ops.column_changes.verification import verify_change
 from ops.command_lines import manage_command
-from ops.engine.finish import verify_operation
 from ops.management.arguments import (
     add_json_argument,
     add_mode_arguments,
@@ -39,8 +38,6 @@ from ops.management.arguments import (
 from ops.management.base import OpsCommand
 from ops.models import Run
 from ops.operations.revert import Revert
-from ops.operations.scope import Scope
-from ops.operations.validation import build_operation
 from ops.report import column_change as report
 from ops.report import column_change_steps as report_steps
 from ops.report import preview as report_preview
@@ -173,15 +170,14 @@ class Command(OpsCommand):
         return []  # the command itself says what comes next
 
     def take_by_verify(self, action: Verify, options: Mapping[str, Any]) -> None:
-        operation = build_operation(build_backfill(action.status.change), {}, timezone.now())
-        checks = verify_operation(operation, Scope())
+        checks, notes = verify_change(action.status.change)
         if options["json"]:
-            self.write_json({"event": "checks", "checks": checks})
+            self.write_json({"event": "checks", "checks": checks, "notes": notes})
         else:
-            self.write_lines(format_checks(checks))
+            self.write_lines([*format_checks(checks), *report_steps.format_notes(notes)])
         if any(check["found"] for check in checks):
             sys.exit(1)
-        record(action, options["performed_by"], details={"checks": checks})
+        record(action, options["performed_by"], details={"checks": checks, "notes": notes})
 
     def take_by_record(self, action: Record, options: Mapping[str, Any]) -> None:
         record(action, options["performed_by"], run=action.run)
