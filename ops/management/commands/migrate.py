@@ -145,6 +145,7 @@ class Command(migrate.Command):
     def _end_line(self) -> None:
         if self.is_mid_line:
             self.stdout.write("")
+            self.stdout.flush()  # before the next line, which goes to stderr
         self.is_mid_line = False
 
 
