@@ -125,7 +125,7 @@ def _require_unapplied(status: ChangeStatus, migration: StepMigration, step: Ste
 
 def _next_backfill(status: ChangeStatus) -> Action:
     expanded = status.taken.get(Step.EXPAND)
-    run = find_backfill(status.change, expanded.created_at) if expanded else None
+    run = find_backfill(status.replacement, expanded.created_at) if expanded else None
     if run is None:
         return StartRun(status, Step.BACKFILL)
     if run.state == State.SUCCEEDED:

@@ -18,7 +18,7 @@ from typing import Any, cast
 from django.apps import AppConfig, apps
 from django.conf import settings
 
-from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.declaration import BaseColumnChange
 from ops.column_changes.python_references import Reference, Target, find_in_python
 
 _IGNORE = re.compile(r"column_change: ignore\[([\w, ]*)\]")
@@ -28,17 +28,17 @@ _SKIPPED = {"migrations", "node_modules", "__pycache__"}
 _TEMPLATE_CODE = re.compile(r"\{[{%].*?[%}]\}")
 
 
-def ignore_comment(change: type[ColumnChange]) -> str:
+def ignore_comment(change: type[BaseColumnChange]) -> str:
     """Return the comment that says of a line that what it names is another field."""
     return f"# column_change: ignore[{change.name}]"
 
 
-def find_references(change: type[ColumnChange]) -> list[str]:
+def find_references(change: type[BaseColumnChange]) -> list[str]:
     """Return where the project's code names the old field, as ``cards/admin/cards.py:34 rarity``.
 
     With ``swap`` nothing has to change: the new column takes the old name.
     """
-    if change.swap:
+    if change.keeps_name():
         return []
     target = _target(change)
     found = {
@@ -49,7 +49,7 @@ def find_references(change: type[ColumnChange]) -> list[str]:
     return [f"{name}:{line} {text}" for name, line, text in sorted(found)]
 
 
-def _target(change: type[ColumnChange]) -> Target:
+def _target(change: type[BaseColumnChange]) -> Target:
     declared = change()
     column = declared.old_column()
     attname = str(declared.old_field().attname) if declared.has_old_field() else column
@@ -84,7 +84,7 @@ def _project_root(app: AppConfig) -> Path:
     return Path(app.path).parents[app.name.count(".")]
 
 
-def _find_in_file(path: Path, module: str, target: Target, change: type[ColumnChange]) -> list[Reference]:
+def _find_in_file(path: Path, module: str, target: Target, change: type[BaseColumnChange]) -> list[Reference]:
     text = path.read_text(errors="replace")
     if not any(name in text for name in (*target.names, target.column)):
         return []

@@ -1,4 +1,4 @@
-"""The base class of column changes: which column replaces which, and how values are converted.
+"""The base classes of column changes: which column replaces which and how values are converted, or which goes.
 
 From the declaration come the migrations, the dual-write triggers, the backfill, the checks and the gates. The
 steps are those of the expand and contract pattern (https://martinfowler.com/bliki/ParallelChange.html); that
@@ -15,21 +15,86 @@ from typing import Any, ClassVar, Literal
 from django.db.models import Case, Expression, F, Field, Model, Value, When
 from django.db.models.expressions import Combinable
 
+from ops.column_changes.steps import Step
 from ops.sql.dual_write import comparable_value
 
 Unmappable = Literal["refuse", "keep"]
 
 
-class ColumnChange:
+class BaseColumnChange:
+    """What a replacement of a column and a removal share; ``old`` is the name of the field that leaves."""
+
+    name: ClassVar[str]
+    model: ClassVar[type[Model]]
+    old: ClassVar[str]
+    # How long nobody may have written through the old column before it is retired, and how long it is kept.
+    retire_after: ClassVar[timedelta] = timedelta(hours=48)
+    drop_after: ClassVar[timedelta] = timedelta(days=7)
+    # Why one of the two is zero; it is recorded.
+    no_wait_reason: ClassVar[str] = ""
+
+    @classmethod
+    def summary(cls) -> str:
+        return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+
+    @classmethod
+    def fields(cls) -> tuple[str, ...]:
+        """Return the names of the fields that it works on."""
+        return (cls.old,)
+
+    @classmethod
+    def list_steps(cls) -> list[Step]:
+        """Return its steps, in order."""
+        return list(Step)
+
+    @classmethod
+    def previous_step(cls, step: Step) -> Step | None:
+        steps = cls.list_steps()
+        return steps[steps.index(step) - 1] if step != steps[0] else None
+
+    @classmethod
+    def keeps_name(cls) -> bool:
+        """Whether another column takes the name of the old one."""
+        return False
+
+    @classmethod
+    def is_left(cls) -> bool:
+        """Whether the model is as it shall be after retire."""
+        return cls.old not in cls.field_names()
+
+    @classmethod
+    def field_names(cls) -> set[str]:
+        """Return the names of the model's fields."""
+        return {field.name for field in cls.model._meta.get_fields()}
+
+    def old_field(self) -> Field[Any, Any]:
+        """Return the old column's field. Raises FieldDoesNotExist once it has left the model."""
+        return self.model._meta.get_field(self.old)  # type: ignore[return-value]
+
+    def has_old_field(self) -> bool:
+        """Whether the old field still stands in the model."""
+        return self.old in self.field_names()
+
+    def old_column(self) -> str:
+        """Return the old column's name; once its field has left the model, the name of the field."""
+        return str(self.old_field().column) if self.has_old_field() else self.old
+
+
+class ColumnRemoval(BaseColumnChange):
+    """The removal of a column. Its field stands in the model until it is retired."""
+
+    @classmethod
+    def list_steps(cls) -> list[Step]:
+        return [Step.EXPAND, Step.RETIRE, Step.DROP]
+
+
+class ColumnChange(BaseColumnChange):
     """A change from one column of a model to another, while both are in use.
 
     ``old`` and ``new`` are names of fields. Both stand in the model until the old one is retired; the new one
     as it shall be in the end, with its constraints and indexes.
     """
 
-    name: ClassVar[str]
-    model: ClassVar[type[Model]]
-    old: ClassVar[str]
     new: ClassVar[str]
     # Old value to new value, where the new column has other values. It is inverted for the way back.
     mapping: ClassVar[Mapping[Any, Any]] = {}
@@ -37,19 +102,29 @@ class ColumnChange:
     unmappable: ClassVar[Unmappable] = "refuse"
     # The new column takes the name of the old one when that is retired.
     swap: ClassVar[bool] = False
-    # How long nobody may have written through the old column before it is retired, and how long it is kept.
-    retire_after: ClassVar[timedelta] = timedelta(hours=48)
-    drop_after: ClassVar[timedelta] = timedelta(days=7)
-    # Why one of the two is zero; it is recorded.
-    no_wait_reason: ClassVar[str] = ""
     # The name of the operation that fills the new column, and what its previews group by.
     operation: ClassVar[str] = ""
     group_by: ClassVar[str | None] = None
     display_field: ClassVar[str] = "pk"
 
     @classmethod
-    def summary(cls) -> str:
-        return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    def fields(cls) -> tuple[str, ...]:
+        return cls.old, cls.new
+
+    @classmethod
+    def list_steps(cls) -> list[Step]:
+        """With ``swap`` the name stays, so that readers need not switch."""
+        return [step for step in Step if not (cls.swap and step == Step.SWITCH)]
+
+    @classmethod
+    def keeps_name(cls) -> bool:
+        return cls.swap
+
+    @classmethod
+    def is_left(cls) -> bool:
+        gone, stays = (cls.new, cls.old) if cls.swap else (cls.old, cls.new)
+        names = cls.field_names()
+        return gone not in names and stays in names
 
     @classmethod
     def operation_name(cls) -> str:
@@ -69,22 +144,13 @@ class ColumnChange:
         # Of several old values for one new value, the first is written.
         return _map_values(self.new, {new: old for old, new in reversed([*self.mapping.items()])})
 
-    def old_field(self) -> Field[Any, Any]:
-        """Return the old column's field. Raises FieldDoesNotExist once it has left the model."""
-        return self.model._meta.get_field(self.old)  # type: ignore[return-value]
-
     def new_field(self) -> Field[Any, Any]:
         return self.model._meta.get_field(self.new)  # type: ignore[return-value]
 
-    def has_old_field(self) -> bool:
-        """Whether the old field still stands in the model."""
-        return any(field.name == self.old for field in self.model._meta.get_fields())
-
     def old_column(self) -> str:
-        """Return the old column's name; once its field has left the model, the name that Django gives it."""
-        if self.has_old_field():
-            return str(self.old_field().column)
-        return f"{self.old}_id" if self.new_field().is_relation else self.old
+        if not self.has_old_field() and self.new_field().is_relation:
+            return f"{self.old}_id"
+        return super().old_column()
 
     def new_value(self) -> Expression:
         """Return ``get_new_value()`` as the new column stores it."""

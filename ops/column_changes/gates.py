@@ -32,23 +32,37 @@ class GateClosed(OpsError):
     exit_status = 3
 
 
-def require_open(change: str, step: Step, wait: timedelta = timedelta(), *, swap: bool = False) -> None:
+def require_open(
+    change: str,
+    step: Step,
+    wait: timedelta = timedelta(),
+    *,
+    swap: bool = False,
+    after: Step | None = None,
+) -> None:
     """Raise GateClosed, which says what is missing and what to type, unless the step may be taken."""
-    if missing := find_missing(change, step, wait, swap=swap):
+    if missing := find_missing(change, step, wait, swap=swap, after=after):
         raise GateClosed(
             f"{change}: the step {step} has to wait. {' '.join(missing)}",
             f"To see where it stands: {manage_command('column_change', change)}",
         )
 
 
-def find_missing(change: str, step: Step, wait: timedelta = timedelta(), *, swap: bool = False) -> list[str]:
+def find_missing(
+    change: str,
+    step: Step,
+    wait: timedelta = timedelta(),
+    *,
+    swap: bool = False,
+    after: Step | None = None,
+) -> list[str]:
     """Return what does not hold yet before the step, each with what to type.
 
     ``wait`` is how long the old column must have been left alone before retire, and kept before drop. With
-    ``swap`` there is no step switch.
+    ``swap`` there is no step switch. ``after`` is the step before it, if not the one before it in ``Step``.
     """
     events = position.standing_events(change)
-    previous = Step.CONSTRAIN if swap and step is Step.RETIRE else step.previous
+    previous = after or (Step.CONSTRAIN if swap and step is Step.RETIRE else step.previous)
     if previous and not any(taken.position >= previous.position for taken in events):
         return [f"The step {previous} comes before it: {manage_command('column_change', change, 'next')}."]
     find = {Step.CONSTRAIN: _find_unverified, Step.RETIRE: _find_writes, Step.DROP: _find_unsafe_drop}

@@ -11,29 +11,26 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from django.db.migrations.operations.base import Operation, OperationCategory
+from django.db.migrations.operations.base import Operation
 
 from ops.column_changes import gates
-from ops.column_changes.meta_references import has_reference, rename_references, with_name
-from ops.column_changes.obstructions import (
-    refuse_drop_reverse,
-    require_free_name,
-    require_no_dependents,
-    require_not_published,
-    require_old_values,
-)
+from ops.column_changes.meta_references import rename_references, with_name
+from ops.column_changes.obstructions import refuse_drop_reverse, require_no_dependents, require_values
+from ops.column_changes.retire_operation import RetireOperation, ops_schema
 from ops.column_changes.steps import Step
 from ops.sql.column_followers import grant_statements
-from ops.sql.column_names import retired_name
+from ops.sql.column_names import Renames
 from ops.sql.dual_write import DualWrite
 from ops.sql.dual_write_defaults import compile_default
-from ops.sql.dual_write_triggers import create_statements, drop_statements
+from ops.sql.dual_write_triggers import create_statements
 from ops.sql.query import fetch_all
-from ops.sql.retired_column import RetireMove, alter_column_statement, drop_column_statements
+from ops.sql.retired_column import alter_column_statement, drop_column_statements
+from ops.sql.watched_column import WatchedColumn
+from ops.sql.watched_column_triggers import drop_statements
 from ops.users import current_performer
 
 
-class _StatelessOperation(Operation):
+class StatelessOperation(Operation):
     """An operation that leaves Django's state as it is."""
 
     reversible = True
@@ -42,23 +39,32 @@ class _StatelessOperation(Operation):
         pass
 
 
-class Gate(_StatelessOperation):
+class Gate(StatelessOperation):
     """Stop ``migrate`` before a step until it may be taken: see ops/column_changes/gates.py.
 
-    Raises GateClosed. An empty table, as in a new database, needs no gate.
+    Raises GateClosed. An empty table, as in a new database, needs no gate. ``after`` is the step that comes
+    before, if it is not the one before it in ``Step``.
     """
 
     def __init__(
-        self, change: str, step: str, model_name: str, wait: timedelta = timedelta(), swap: bool = False
+        self,
+        change: str,
+        step: str,
+        model_name: str,
+        wait: timedelta = timedelta(),
+        swap: bool = False,
+        after: str | None = None,
     ) -> None:
-        self.change, self.step, self.model_name, self.wait, self.swap = change, step, model_name, wait, swap
+        self.change, self.step, self.model_name = change, step, model_name
+        self.wait, self.swap, self.after = wait, swap, after
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if schema_editor.collect_sql:
             return
         table = schema_editor.quote_name(from_state.apps.get_model(app_label, self.model_name)._meta.db_table)
         if fetch_all(f"SELECT 1 FROM {table} LIMIT 1", using=schema_editor.connection):  # noqa: S608
-            gates.require_open(self.change, Step(self.step), self.wait, swap=self.swap)
+            after = Step(self.after) if self.after else None
+            gates.require_open(self.change, Step(self.step), self.wait, swap=self.swap, after=after)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         pass
@@ -67,7 +73,7 @@ class Gate(_StatelessOperation):
         return f"Wait until {self.change} may take the step {self.step}"
 
 
-class RecordStep(_StatelessOperation):
+class RecordStep(StatelessOperation):
     """Record that a step of a column change was taken, in the transaction of the migration.
 
     ``reason`` is why the step did not wait.
@@ -101,52 +107,80 @@ class RecordStep(_StatelessOperation):
         return f"Record the step {self.step} of {self.change}"
 
 
-class AddDualWrite(_StatelessOperation):
-    """Keep two columns equal from now on; the triggers fill in the old column's default."""
+class WatchColumn(StatelessOperation):
+    """Record who writes the old column from now on, and let INSERTs leave it out.
 
-    def __init__(self, dual_write: DualWrite) -> None:
-        self.dual_write = dual_write
+    The triggers fill in its default. Where it has none it may be NULL: code that does not know the column any
+    more writes rows before it is retired.
+    """
+
+    def __init__(self, column: WatchedColumn) -> None:
+        self.column = column
+
+    @property
+    def _needs_null(self) -> bool:
+        return self.column.default is None and not self.column.nullable
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if self.dual_write.fills_default and self.dual_write.has_own_default:
-            self._alter_default(schema_editor, "DROP DEFAULT")
-        grants = grant_statements(
-            schema_editor, self.dual_write.table, self.dual_write.old, self.dual_write.new
-        )
-        for statement in (*grants, *create_statements(self.dual_write, _ops_schema(schema_editor))):
+        if self.column.fills_default and self.column.has_own_default:
+            self._alter(schema_editor, "DROP DEFAULT")
+        if self._needs_null:
+            self._alter(schema_editor, "DROP NOT NULL")
+        for statement in create_statements(self.column, ops_schema(schema_editor)):
             schema_editor.execute(statement, None)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        for statement in drop_statements(self.dual_write):
+        if self._needs_null and not schema_editor.collect_sql:
+            require_values(schema_editor, self.column, "which were added without it")
+        for statement in drop_statements(self.column):
             schema_editor.execute(statement, None)
-        if self.dual_write.fills_default and self.dual_write.has_own_default:
-            self._alter_default(schema_editor, f"SET DEFAULT {self.dual_write.default}")
+        if self.column.fills_default and self.column.has_own_default:
+            self._alter(schema_editor, f"SET DEFAULT {self.column.default}")
+        if self._needs_null:
+            self._alter(schema_editor, "SET NOT NULL")
 
-    def _alter_default(self, schema_editor: Any, action: str) -> None:
-        table, column = map(schema_editor.quote_name, (self.dual_write.table, self.dual_write.old))
-        schema_editor.execute(f"ALTER TABLE {table} ALTER COLUMN {column} {action}", None)
+    def _alter(self, schema_editor: Any, action: str) -> None:
+        schema_editor.execute(alter_column_statement(self.column.table, self.column.old, action), None)
+
+    def describe(self) -> str:
+        return f"Record who writes {self.column.old} ({self.column.change})"
+
+
+class AddDualWrite(WatchColumn):
+    """Keep two columns equal from now on; the triggers fill in the old column's default."""
+
+    _needs_null = False  # the triggers fill it from the new column
+
+    def __init__(self, dual_write: DualWrite) -> None:
+        self.column = self.dual_write = dual_write
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        grants = (self.dual_write.table, self.dual_write.old, self.dual_write.new)
+        for statement in grant_statements(schema_editor, *grants):
+            schema_editor.execute(statement, None)
+        super().database_forwards(app_label, schema_editor, from_state, to_state)
 
     def describe(self) -> str:
         return f"Write {self.dual_write.old} and {self.dual_write.new} together ({self.dual_write.change})"
 
 
-# Note [What retire does]
-# The old column gets another name, so that code which still names it fails, and the triggers go on filling
-# it: taking the step back is one rename, and no write is lost. Its constraints and indexes stay with it until
-# the drop: they leave Django's state, and not the database. They get another name too, since one of the new
-# field may take theirs. See also Note [Names that follow a column] and Note [What follows a column].
+class RetireWatchedColumn(RetireOperation):
+    """Rename a column whose field left the model to ``retired``: see Note [What retire does]."""
+
+    def __init__(self, model_name: str, old: str, column: WatchedColumn, retired: str) -> None:
+        self.model_name, self.old, self.column, self.retired = model_name, old, column, retired
+
+    def describe(self) -> str:
+        return f"Rename {self.column.old} to {self.retired} ({self.column.change})"
 
 
-class RetireColumn(Operation):
+class RetireColumn(RetireOperation):
     """Rename the old column to ``retired``, and with ``swap`` the new one to its name, in one transaction.
 
     ``old`` and ``new`` are names of fields; ``dual_write`` is that before the step. ``renames`` are
     constraints and indexes of the new field that get other names, such as those that the old one's had. See
     Note [What retire does].
     """
-
-    category = OperationCategory.ALTERATION
-    reversible = True
 
     def __init__(
         self,
@@ -159,7 +193,7 @@ class RetireColumn(Operation):
         renames: Mapping[str, str] | None = None,
     ) -> None:
         self.model_name, self.old, self.new, self.dual_write = model_name, old, new, dual_write
-        self.retired, self.swap, self.renames = retired, swap, dict(renames or {})
+        self.column, self.retired, self.swap, self.renames = dual_write, retired, swap, dict(renames or {})
 
     @property
     def retired_dual_write(self) -> DualWrite:
@@ -167,21 +201,22 @@ class RetireColumn(Operation):
         new = self.dual_write.old if self.swap else self.dual_write.new
         return replace(self.dual_write, old=self.retired, new=new)
 
+    @property
+    def retired_column(self) -> WatchedColumn:
+        return self.retired_dual_write
+
+    @property
+    def columns(self) -> Renames:
+        return [*super().columns, *([(self.dual_write.new, self.dual_write.old)] if self.swap else ())]
+
     def state_forwards(self, app_label: str, state: Any) -> None:
-        key = app_label, self.model_name.lower()
-        options = state.models[key].options
-        for kind in ("indexes", "constraints"):
-            kept = [each for each in options.get(kind, ()) if not has_reference(each, self.old)]
-            options[kind] = [self._follow(each) for each in kept]
-        if together := options.get("unique_together"):
-            options["unique_together"] = {tuple(names) for names in together if self.old not in names}
-        state.remove_field(*key, self.old)
+        super().state_forwards(app_label, state)
         if self.swap:
+            key = app_label, self.model_name.lower()
             state.rename_field(*key, self.new, self.old)
             state.alter_field(*key, self.old, self._swapped_field(state.models[key].fields[self.old]), True)
 
-    def _follow(self, value: Any) -> Any:
-        """Return what a constraint or an index becomes by the step."""
+    def follow(self, value: Any) -> Any:
         value = with_name(value, self.renames[value.name]) if value.name in self.renames else value
         return rename_references(value, self.new, self.old) if self.swap else value
 
@@ -194,80 +229,61 @@ class RetireColumn(Operation):
             field.db_column = self.dual_write.old
         return field
 
-    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        before = from_state.models[app_label, self.model_name.lower()]
-        if not schema_editor.collect_sql:
-            require_free_name(schema_editor, self.dual_write.table, self.retired)
-            (require_no_dependents if self.swap else require_not_published)(schema_editor, self.dual_write)
-        last = self._set_not_null(before, "DROP NOT NULL")
-        if default := self._new_default(app_label, schema_editor, to_state):
-            last.append(self._alter(self.retired_dual_write.new, f"SET DEFAULT {default}"))
-        self._execute(schema_editor, self._move(before), last)
+    def require_movable(self, schema_editor: Any) -> None:
+        if self.swap:
+            require_no_dependents(schema_editor, self.column)
+        else:
+            super().require_movable(schema_editor)
 
-    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        before = to_state.models[app_label, self.model_name.lower()]
+    def finish(self, schema_editor: Any, before: Any, after: Any) -> list[str]:
+        last = self._set_not_null(before, "DROP NOT NULL")
+        if default := self._new_default(schema_editor, after):
+            last.append(alter_column_statement(self.dual_write.table, self.retired_dual_write.new, default))
+        return last
+
+    def finish_back(self, schema_editor: Any, before: Any, after: Any) -> list[str]:
         last = self._set_not_null(before, "SET NOT NULL")
         if last and not schema_editor.collect_sql:
-            require_old_values(schema_editor, self.retired_dual_write)
-        if self._new_default(app_label, schema_editor, from_state):
-            last.append(self._alter(self.dual_write.new, "DROP DEFAULT"))
-        self._execute(schema_editor, self._move(before).reversed(), last)
+            whose = f"whose {self.retired_dual_write.new} has no old value"
+            require_values(schema_editor, self.retired_column, whose)
+        if self._new_default(schema_editor, after):
+            last.append(alter_column_statement(self.dual_write.table, self.dual_write.new, "DROP DEFAULT"))
+        return last
 
-    def _new_default(self, app_label: str, schema_editor: Any, after: Any) -> str | None:
-        """Return the default of the new column, which it could not have while old code wrote the old one."""
-        model = after.apps.get_model(app_label, self.model_name)
-        field = model._meta.get_field(self.old if self.swap else self.new)
-        return compile_default(schema_editor.connection, field)
-
-    def _move(self, before: Any) -> RetireMove:
-        declared = [each for kind in ("indexes", "constraints") for each in before.options.get(kind, ())]
-        names = [(each.name, retired_name(each.name)) for each in declared if has_reference(each, self.old)]
-        names += self.renames.items()
-        columns = [(self.dual_write.old, self.retired)]
-        if self.swap:
-            columns.append((self.dual_write.new, self.dual_write.old))
-        kept = {each.name for each in declared} - dict(names).keys()
-        return RetireMove(self.dual_write, self.retired_dual_write, columns, names, frozenset(kept))
+    def _new_default(self, schema_editor: Any, after: Any) -> str | None:
+        """Return SET DEFAULT of the new column, which could have none while old code wrote the old one."""
+        field = after._meta.get_field(self.old if self.swap else self.new)
+        default = compile_default(schema_editor.connection, field)
+        return default and f"SET DEFAULT {default}"
 
     def _set_not_null(self, before: Any, action: str) -> list[str]:
         """Return what lets the old column be empty where a new value has no old one and no default."""
         if not self.dual_write.keeps or self.dual_write.default is not None or before.fields[self.old].null:
             return []
-        return [self._alter(self.retired if action.startswith("DROP") else self.dual_write.old, action)]
-
-    def _alter(self, column: str, action: str) -> str:
-        return alter_column_statement(self.dual_write.table, column, action)
-
-    def _execute(self, schema_editor: Any, move: RetireMove, last: list[str]) -> None:
-        for statement in move.statements(schema_editor, _ops_schema(schema_editor), last):
-            schema_editor.execute(statement, None)
+        column = self.retired if action.startswith("DROP") else self.dual_write.old
+        return [alter_column_statement(self.dual_write.table, column, action)]
 
     def describe(self) -> str:
         swapped = f", {self.dual_write.new} to {self.dual_write.old}" if self.swap else ""
         return f"Rename {self.dual_write.old} to {self.retired}{swapped} ({self.dual_write.change})"
 
 
-class DropColumn(_StatelessOperation):
-    """Drop a retired column and its triggers, as ``dual_write`` has them."""
+class DropColumn(StatelessOperation):
+    """Drop a retired column and its triggers."""
 
-    def __init__(self, dual_write: DualWrite) -> None:
-        self.dual_write = dual_write
+    def __init__(self, column: WatchedColumn) -> None:
+        self.column = column
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if not schema_editor.collect_sql:
-            require_no_dependents(schema_editor, self.dual_write)
-        for statement in drop_column_statements(schema_editor, self.dual_write):
+            require_no_dependents(schema_editor, self.column)
+        for statement in drop_column_statements(schema_editor, self.column):
             schema_editor.execute(statement, None)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if not schema_editor.collect_sql:
-            refuse_drop_reverse(self.dual_write)
+            refuse_drop_reverse(self.column)
         schema_editor.collected_sql.append("-- A column that was dropped comes back by restoring a backup.")
 
     def describe(self) -> str:
-        return f"Drop {self.dual_write.old} ({self.dual_write.change})"
-
-
-def _ops_schema(schema_editor: Any) -> str:
-    [(schema,)] = fetch_all("SELECT current_schema()", using=schema_editor.connection)
-    return str(schema)
+        return f"Drop {self.column.old} ({self.column.change})"

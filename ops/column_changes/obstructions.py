@@ -10,8 +10,9 @@ from ops.exceptions import OpsError
 from ops.formatting import format_time, pluralize
 from ops.sql.column_followers import find_dependents, find_publications
 from ops.sql.column_names import column_exists
-from ops.sql.dual_write import OFF_SETTING, DualWrite
+from ops.sql.dual_write import OFF_SETTING
 from ops.sql.retired_column import count_empty, set_statement
+from ops.sql.watched_column import WatchedColumn
 
 
 class ColumnInUse(OpsError):
@@ -22,22 +23,21 @@ class NoWayBack(OpsError):
     """A step cannot be taken back."""
 
 
-def require_no_dependents(schema_editor: Any, dual_write: DualWrite) -> None:
+def require_no_dependents(schema_editor: Any, column: WatchedColumn) -> None:
     """Raise ColumnInUse if something depends on the old column that cannot go with its name or its drop."""
-    column = f"{dual_write.table}.{dual_write.old}"
-    if found := find_dependents(schema_editor, dual_write):
+    if found := find_dependents(schema_editor, column):
         raise ColumnInUse(
-            f"{column} is used by {', '.join(found)}.",
+            f"{column.table}.{column.old} is used by {', '.join(found)}.",
             "Drop what is not needed any more. Drop the rest too, and create it again after this migration."
             f" Then: {manage_command('migrate')}",
         )
 
 
-def require_not_published(schema_editor: Any, dual_write: DualWrite) -> None:
+def require_not_published(schema_editor: Any, column: WatchedColumn) -> None:
     """Raise ColumnInUse if a publication names the old column: its subscribers know no other name."""
-    if found := find_publications(schema_editor, dual_write.table, dual_write.old):
+    if found := find_publications(schema_editor, column.table, column.old):
         raise ColumnInUse(
-            f"{dual_write.table}.{dual_write.old} is in the column list or the row filter of"
+            f"{column.table}.{column.old} is in the column list or the row filter of"
             f" the {'publication' if len(found) == 1 else 'publications'} {', '.join(found)}.",
             f"Take it out (ALTER PUBLICATION ... SET TABLE ...). Then: {manage_command('migrate')}",
         )
@@ -52,20 +52,23 @@ def require_free_name(schema_editor: Any, table: str, name: str) -> None:
         )
 
 
-def require_old_values(schema_editor: Any, dual_write: DualWrite) -> None:
-    """Raise NoWayBack if rows have no value in the old column, which may not be empty after the way back."""
-    if count := count_empty(schema_editor, dual_write.table, dual_write.old):
-        fill = set_statement(schema_editor, dual_write.table, dual_write.old)
+def require_values(schema_editor: Any, column: WatchedColumn, whose: str) -> None:
+    """Raise NoWayBack if rows have no value in the old column, which may not be empty after the way back.
+
+    ``whose`` says which rows those are.
+    """
+    if count := count_empty(schema_editor, column.table, column.old):
+        fill = set_statement(schema_editor, column.table, column.old)
         raise NoWayBack(
-            f"{dual_write.table}.{dual_write.old} is empty in {pluralize(count, 'row')}, whose"
-            f" {dual_write.new} has no old value; and the column may not be empty.",
+            f"{column.table}.{column.old} is empty in {pluralize(count, 'row')}, {whose}; and the column may"
+            " not be empty.",
             f"Give them one: {psql_command(f'SET {OFF_SETTING} = off', fill)}",
         )
 
 
-def refuse_drop_reverse(dual_write: DualWrite) -> NoReturn:
+def refuse_drop_reverse(column: WatchedColumn) -> NoReturn:
     """Raise NoWayBack, which names the newest verified backup."""
-    refuse_restored_column(f"{dual_write.table}.{dual_write.old}")
+    refuse_restored_column(f"{column.table}.{column.old}")
 
 
 def refuse_restored_column(column: str) -> NoReturn:

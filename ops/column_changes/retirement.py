@@ -75,7 +75,7 @@ def write_drop(change: type[ColumnChange]) -> Path:
         f"{change.name}_drop",
         [
             Gate(change.name, Step.DROP.value, str(meta.model_name), change.drop_after),
-            DropColumn(dual_write=retire.retired_dual_write),
+            DropColumn(column=retire.retired_column),
             RecordStep(change.name, Step.DROP.value, _reason(change, change.drop_after)),
         ],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.models import Run
 from ops.operations.revert import Revert
 from ops.operations.scope import Scope
@@ -41,9 +41,9 @@ def is_reverted(run: Run) -> bool:
     return any(not is_reverted(revert) for revert in reverts)
 
 
-def find_writer(change: type[ColumnChange]) -> Run | None:
-    """Return a run that has not ended and writes one of the two columns."""
-    claim = claims.find_claim(model_label(change.model), (change.old, change.new))
+def find_writer(change: type[BaseColumnChange]) -> Run | None:
+    """Return a run that has not ended and writes one of its columns."""
+    claim = claims.find_claim(model_label(change.model), change.fields())
     return claim.run if claim else None
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from ops.column_changes import gates, position
 from ops.column_changes.code_references import find_references
-from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.column_changes.step_migrations import StepMigration, find_step_migrations
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
@@ -24,7 +24,7 @@ class ChangeStatus:
     so that it is written on any machine, and waits where it is applied.
     """
 
-    change: type[ColumnChange]
+    change: type[BaseColumnChange]
     current: Step | None
     next: Step | None
     taken: dict[Step, ColumnChangeEvent]
@@ -36,11 +36,17 @@ class ChangeStatus:
     def name(self) -> str:
         return self.change.name
 
+    @property
+    def replacement(self) -> type[ColumnChange]:
+        """The change, of which a step fills, checks or switches to the new column."""
+        assert issubclass(self.change, ColumnChange)  # noqa: S101 - a removal has no such step
+        return self.change
+
     def is_done(self, step: Step) -> bool:
         return self.next is None or step.position < self.next.position
 
 
-def read_status(change: type[ColumnChange]) -> ChangeStatus:
+def read_status(change: type[BaseColumnChange]) -> ChangeStatus:
     """Read the log, the migrations and the gates. Raises MigrationsNotLoaded."""
     taken = position.standing_events(change.name)
     current = max(taken, key=lambda step: step.position, default=None)
@@ -51,16 +57,11 @@ def read_status(change: type[ColumnChange]) -> ChangeStatus:
     return ChangeStatus(change, current, step, taken, migrations, missing, to_write)
 
 
-def list_steps(change: type[ColumnChange]) -> list[Step]:
-    """Return the steps of the change: with ``swap`` the name stays, so that readers need not switch."""
-    return [step for step in Step if not (change.swap and step == Step.SWITCH)]
-
-
 def _find_next(
-    change: type[ColumnChange], current: Step | None, migrations: dict[Step, StepMigration]
+    change: type[BaseColumnChange], current: Step | None, migrations: dict[Step, StepMigration]
 ) -> Step | None:
     """Return the step after the current one, or an earlier one whose migration ended half-way."""
-    for step in list_steps(change):
+    for step in change.list_steps():
         migration = migrations.get(step)
         if current is None or step.position > current.position or (migration and not migration.is_applied):
             return step
@@ -68,21 +69,24 @@ def _find_next(
 
 
 def _find_to_write(
-    change: type[ColumnChange], step: Step | None, migrations: dict[Step, StepMigration]
+    change: type[BaseColumnChange], step: Step | None, migrations: dict[Step, StepMigration]
 ) -> Step | None:
     """Return the step whose migration has to be written next, so that the migrations match the models."""
     if not migrations:
         return Step.EXPAND if step == Step.EXPAND else None
-    if _is_left(change) and Step.RETIRE not in migrations:
+    if change.is_left() and Step.RETIRE not in migrations:
         return Step.RETIRE
     return Step.DROP if step == Step.DROP and Step.DROP not in migrations else None
 
 
-def find_missing(change: type[ColumnChange], step: Step) -> list[str]:
+def find_missing(change: type[BaseColumnChange], step: Step) -> list[str]:
     """Return what does not hold yet before the step: in the models, and what its gate asks for."""
-    missing = gates.find_missing(change.name, step, get_wait(change, step), swap=change.swap)
-    if step == Step.RETIRE and not _is_left(change):
-        rename = f" and rename {change.new} to {change.old}" if change.swap else ""
+    wait, after = get_wait(change, step), change.previous_step(step)
+    missing = gates.find_missing(change.name, step, wait, swap=change.keeps_name(), after=after)
+    if step == Step.RETIRE and not change.is_left():
+        rename = ""
+        if issubclass(change, ColumnChange) and change.swap:
+            rename = f" and rename {change.new} to {change.old}"
         write = manage_command("column_change", change.name, "next")
         return [
             f"The field {change.old} is still in the model {change.model._meta.label}:"
@@ -98,13 +102,6 @@ def find_missing(change: type[ColumnChange], step: Step) -> list[str]:
     return missing
 
 
-def get_wait(change: type[ColumnChange], step: Step) -> timedelta:
+def get_wait(change: type[BaseColumnChange], step: Step) -> timedelta:
     """Return how long the step has to wait by the declaration."""
     return {Step.RETIRE: change.retire_after, Step.DROP: change.drop_after}.get(step, timedelta())
-
-
-def _is_left(change: type[ColumnChange]) -> bool:
-    """Whether the old field has left the model; with ``swap``, whether the new one has its name."""
-    names = {field.name for field in change.model._meta.get_fields()}
-    gone, stays = (change.new, change.old) if change.swap else (change.old, change.new)
-    return gone not in names and stays in names

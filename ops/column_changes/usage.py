@@ -16,7 +16,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Exists, Max, OuterRef
 from psycopg import sql
 
-from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.declaration import BaseColumnChange
 from ops.command_lines import manage_command
 from ops.db import statement_timeout
 from ops.formatting import first_line, pluralize
@@ -103,7 +103,7 @@ class Readers:
     notes: list[str]
 
 
-def list_writers(change: type[ColumnChange]) -> list[Writer]:
+def list_writers(change: type[BaseColumnChange]) -> list[Writer]:
     """Return who wrote through the old column since the change began, and when last, the newest first."""
     rows = ColumnWriter.objects.filter(change=change.name).values_list("application_name")
     times = rows.annotate(last=Max("last_written_at")).order_by("-last", "application_name")
@@ -125,7 +125,7 @@ def forget_earlier_writes() -> None:
         ColumnWriter.objects.filter(pk__in=list(rows.values_list("pk", flat=True)[:_MAX_FORGOTTEN])).delete()
 
 
-def list_readers(change: type[ColumnChange]) -> Readers:
+def list_readers(change: type[BaseColumnChange]) -> Readers:
     """Return the statements and sessions that name the old column, at most ``MAX_FOUND`` of each.
 
     Does not raise where the extension is missing or the role may not read it: see ``Readers.notes``.

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.migrations import Migration
 from django.db.migrations.state import ProjectState
 
-from ops.column_changes.migration_operations import AddDualWrite
+from ops.column_changes.migration_operations import WatchColumn
 from ops.formatting import first_line
 from ops.preflight.finding import Severity
 from ops.preflight.rules import LINT_RULES
@@ -86,7 +86,7 @@ def _lint_statements(plan: MigrationPlan, catalog: Catalog) -> Iterator[UnsafeSt
         if line and line.operation and warning.rule in LINT_RULES and _is_there(line.text, catalog):
             operation = line.operation.bound.operation
             # A dual write drops the default, which its trigger takes.
-            if warning.rule != "ban-drop-default" or not isinstance(operation, AddDualWrite):
+            if warning.rule != "ban-drop-default" or not isinstance(operation, WatchColumn):
                 yield _build_step(warning.rule, operation.describe())
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg import sql
 
-from ops.sql.dual_write import DualWrite
+from ops.sql.watched_column import WatchedColumn
 
 _DEPENDENTS_SQL = """
 SELECT DISTINCT CASE
@@ -63,10 +63,10 @@ WHERE attrelid = to_regclass(%(table)s) AND attname = %(column)s
 """
 
 
-def find_dependents(schema_editor: Any, dual_write: DualWrite) -> list[str]:
+def find_dependents(schema_editor: Any, column: WatchedColumn) -> list[str]:
     """Return what depends on the old column and cannot be made anew for another one, in words."""
-    own = f"dual_write_{dual_write.change}_"
-    rows = _fetch(schema_editor, _DEPENDENTS_SQL, dual_write.table, dual_write.old, own=own)
+    own = column.trigger_prefix
+    rows = _fetch(schema_editor, _DEPENDENTS_SQL, column.table, column.old, own=own)
     return [description for (description,) in rows]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -14,52 +14,32 @@ from django.db.models.functions import Cast
 
 from ops.sql.compile import cast_to_column_type
 from ops.sql.row_expression import RowExpression
+from ops.sql.watched_column import WatchedColumn
 
 OFF_SETTING = "ops.dual_write"
 
 
 @dataclass(frozen=True)
-class DualWrite:
+class DualWrite(WatchedColumn):
     """The dual write between two columns of a table, as a migration stores it.
 
     ``to_new`` and ``to_old`` are SQL over the row, with ``{old}`` and ``{new}`` for the two columns;
     ``to_old`` is None where there is no way back. ``sources`` are the columns, other than the old one, that
-    ``to_new`` reads. ``default`` is the SQL of the old column's default; ``has_own_default`` is false where
-    it comes from the new column's. ``keeps``: a new value that has no old one leaves the old column as it
-    is; else it is refused. ``nullable``: the old column may be NULL.
+    ``to_new`` reads. Where the old column has no default of its own, it may have that of the new one.
+    ``keeps``: a new value that has no old one leaves the old column as it is; else it is refused.
     """
 
-    change: str
-    table: str
-    old: str
+    trigger_parts: ClassVar[tuple[str, ...]] = ("by_insert", "by_update", "insert", "update")
+
     new: str
     to_new: str
     to_old: str | None = None
     sources: tuple[str, ...] = ()
-    default: str | None = None
-    has_own_default: bool = True
-    keeps: bool = False
-    nullable: bool = False
+    keeps: bool = field(default=False, kw_only=True)
 
     @property
-    def has_default_in_table(self) -> bool:
-        """Whether the old column keeps its default, since its NULL is a value and not one left out."""
-        return self.default is not None and self.has_own_default and self.nullable
-
-    @property
-    def fills_default(self) -> bool:
-        """Whether the triggers fill in the old column's default, in place of the table."""
-        return self.default is not None and not self.has_default_in_table
-
-    def deconstruct(self) -> tuple[str, tuple[()], dict[str, Any]]:
-        """Return how a migration writes it; Django's decorator does not work on a frozen class."""
-        path = f"{type(self).__module__}.{type(self).__qualname__}"
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return (
-            path,
-            (),
-            {field.name: values[field.name] for field in fields(self) if values[field.name] != field.default},
-        )
+    def trigger_prefix(self) -> str:
+        return f"dual_write_{self.change}_"
 
 
 def comparable_value(value: Any, field: Field[Any, Any]) -> Expression:

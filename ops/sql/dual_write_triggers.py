@@ -2,15 +2,10 @@
 
 # Note [Which column a write came by]
 An UPDATE that changes one of the two columns sets the other. One that changes both, or sets the new one to
-NULL, is stored as written, so that a backfill can be reverted. An INSERT fills the column that it leaves out;
-the default of the old column is the triggers', since a default of the table looks like a value. NULL is a
-value in an old column that may be NULL: there the default stays in the table, and a row that has it counts as
-one that leaves the column out. Nothing is set in a row whose columns agree already: the new value is that of
-the old one, or the old value is that of the new one. Without that, a conversion that is not one to one would
-rewrite the value that was written.
-
-A statement that names the old column is by code that still uses it, also if it changes nothing: who that was
-is recorded, by its application_name.
+NULL, is stored as written, so that a backfill can be reverted. An INSERT fills the column that it leaves out: see
+Note [Who writes the old column] for the default. Nothing is set in a row whose columns agree already: the new
+value is that of the old one, or the old value is that of the new one. Without that, a conversion that is not
+one to one would rewrite the value that was written.
 
 # Note [What a trigger costs]
 For each statement PostgreSQL reads the WHEN of a trigger anew, about half a microsecond for a name, a
@@ -22,16 +17,13 @@ the rest.
 
 from __future__ import annotations
 
-from django.db import connection
 from psycopg import sql
 
 from ops.sql.dual_write import OFF_SETTING, DualWrite
+from ops.sql.watched_column import WatchedColumn
+from ops.sql.watched_column_triggers import FILL, FUNCTION, RECORDERS, row_value, template_parts
 
 _OFF = "current_setting({off_setting}, true) = 'off'"
-# A body is a text, in which names are looked up at each call: as in the session of the migration, and not as
-# in that of the player.
-_FUNCTION = """CREATE OR REPLACE FUNCTION {{{name}}}() RETURNS trigger LANGUAGE plpgsql
-SET search_path FROM CURRENT AS $dual_write${body}$dual_write$"""
 _INSERT_BODY = f"""
 BEGIN
     IF {_OFF} THEN
@@ -68,57 +60,37 @@ BEGIN
     END IF;
     RETURN NEW;
 END"""
-_CREATE = (
-    _FUNCTION.format(name="insert", body=_INSERT_BODY),
-    _FUNCTION.format(name="update", body=_UPDATE_BODY),
-    "CREATE TRIGGER {by_insert} BEFORE INSERT ON {table} FOR EACH ROW WHEN ({names_old} AND {is_due})"
-    " EXECUTE FUNCTION {recorder}({change})",
-    "CREATE TRIGGER {by_update} BEFORE UPDATE OF {old} ON {table} FOR EACH STATEMENT WHEN ({is_due})"
-    " EXECUTE FUNCTION {recorder}({change})",
+_DUAL_WRITE = (
+    FUNCTION.format(name="insert", body=_INSERT_BODY),
+    FUNCTION.format(name="update", body=_UPDATE_BODY),
+    *RECORDERS,
     "CREATE TRIGGER {insert} BEFORE INSERT ON {table} FOR EACH ROW WHEN ({insert_condition})"
     " EXECUTE FUNCTION {insert}()",
     "CREATE TRIGGER {update} BEFORE UPDATE OF {columns} ON {table} FOR EACH ROW WHEN ({update_condition})"
     " EXECUTE FUNCTION {update}()",
 )
-_PARTS = ("by_insert", "by_update", "insert", "update")
-_RECORDER = "ops_record_column_writer"
-# Whether this session has not yet recorded this name in this minute: ops/migrations/0016 writes the setting.
-_IS_DUE = (
-    "current_setting({seen_setting}, true) IS DISTINCT FROM"
-    " left(now()::text, 16) || current_setting('application_name')"
-)
 
 
-def create_statements(dual_write: DualWrite, schema: str) -> list[str]:
+def create_statements(column: WatchedColumn, schema: str) -> list[str]:
     """Return the statements that create the functions and triggers; ``schema`` is that of ops' own tables."""
-    return [_render(dual_write, schema, template) for template in _CREATE]
+    parts = template_parts(column, schema)
+    templates = (*RECORDERS, *(FILL if column.fills_default else ()))
+    if isinstance(column, DualWrite):
+        parts |= _dual_write_parts(column)
+        templates = _DUAL_WRITE
+    return [sql.SQL(template).format(**parts).as_string() for template in templates]
 
 
-def drop_statements(dual_write: DualWrite) -> list[str]:
-    """Return the statements that drop the triggers and then their functions."""
-    return [
-        _render(dual_write, "", template)
-        for part in _PARTS
-        for template in (
-            f"DROP TRIGGER IF EXISTS {{{part}}} ON {{table}}",
-            f"DROP FUNCTION IF EXISTS {{{part}}}()",
-        )
-    ]
-
-
-def _render(dual_write: DualWrite, schema: str, template: str) -> str:
-    """Fill in a template; its expressions are over the rows NEW and OLD."""
+def _dual_write_parts(dual_write: DualWrite) -> dict[str, sql.Composable]:
+    """Return what the templates name beside the parts of any watched column."""
     row = _Row(dual_write)
     fill_default = sql.SQL("IF {old} IS NULL THEN {old} := {default}; END IF;").format(
         old=row.old, default=row.default
     )
-    parts: dict[str, sql.Composable] = {
-        "table": sql.SQL(connection.ops.quote_name(dual_write.table)),
-        "old": sql.Identifier(dual_write.old),
+    return {
         "columns": sql.SQL(", ").join(
             map(sql.Identifier, (dual_write.old, *dual_write.sources, dual_write.new))
         ),
-        "row_old": row.old,
         "row_new": row.new,
         "before_new": row.before_new,
         "to_new": row.to_new,
@@ -127,19 +99,13 @@ def _render(dual_write: DualWrite, schema: str, template: str) -> str:
         "fill_not_null": fill_default
         if dual_write.fills_default and not dual_write.nullable
         else sql.SQL(""),
-        "names_old": row.names_old(),
         "insert_condition": row.insert_condition(),
         "differs": row.differs(),
         "old_changed": row.old_changed(),
         "update_condition": row.update_condition(),
         "unmappable": sql.SQL("NULL;") if dual_write.keeps else _raise_unmappable(dual_write),
         "off_setting": sql.Literal(OFF_SETTING),
-        "is_due": sql.SQL(_IS_DUE).format(seen_setting=sql.Literal(f"ops.writer_{dual_write.change}")),
-        "change": sql.Literal(dual_write.change),
-        "recorder": sql.Identifier(schema, _RECORDER),
-        **{part: sql.Identifier(f"dual_write_{dual_write.change}_{part}") for part in _PARTS},
     }
-    return sql.SQL(template).format(**parts).as_string()
 
 
 class _Row:
@@ -147,16 +113,11 @@ class _Row:
 
     def __init__(self, dual_write: DualWrite) -> None:
         self.dual_write = dual_write
-        self.old, self.new = (_column("NEW", name) for name in (dual_write.old, dual_write.new))
-        self.before_new = _column("OLD", dual_write.new)
+        self.old, self.new = (row_value("NEW", name) for name in (dual_write.old, dual_write.new))
+        self.before_new = row_value("OLD", dual_write.new)
         self.to_new = sql.SQL(dual_write.to_new).format(old=self.old, new=self.new)
         self.to_old = sql.SQL(dual_write.to_old or "NULL").format(old=self.old, new=self.new)
         self.default = sql.SQL(dual_write.default or "NULL")
-
-    def names_old(self) -> sql.Composable:
-        """Whether an INSERT gave a value for the old column."""
-        template = "{old} IS DISTINCT FROM {default}" if self.dual_write.has_default_in_table else "TRUE"
-        return self._format("{old} IS NOT NULL AND " + template)
 
     def insert_condition(self) -> sql.Composable:
         """Whether an INSERT left one of the columns out."""
@@ -182,7 +143,7 @@ class _Row:
         """Whether an UPDATE changed the old column, or another that the new value depends on."""
         columns = (self.dual_write.old, *self.dual_write.sources)
         return sql.SQL(" OR ").join(
-            sql.SQL("{} IS DISTINCT FROM {}").format(_column("NEW", name), _column("OLD", name))
+            sql.SQL("{} IS DISTINCT FROM {}").format(row_value("NEW", name), row_value("OLD", name))
             for name in columns
         )
 
@@ -191,17 +152,13 @@ class _Row:
         return sql.SQL(template).format(**names, **parts)
 
 
-def _column(row: str, name: str) -> sql.Composable:
-    return sql.SQL(row + ".{}").format(sql.Identifier(name))
-
-
 def _raise_unmappable(dual_write: DualWrite) -> sql.Composable:
     return sql.SQL(
         "RAISE EXCEPTION {message}, left({value}::text, 100), TG_TABLE_NAME, {new}, {old}"
         " USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA, COLUMN = {new};"
     ).format(
         message=sql.Literal(f"{dual_write.change}: the value '%' of %.% has no counterpart in %"),
-        value=_column("NEW", dual_write.new),
+        value=row_value("NEW", dual_write.new),
         new=sql.Literal(dual_write.new),
         old=sql.Literal(dual_write.old),
     )

@@ -1,4 +1,4 @@
-"""The SQL that retires the old column of a dual write, takes that back, and drops the column."""
+"""The SQL that retires the old column of a change, takes that back, and drops the column."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from psycopg import sql
 
 from ops.sql.column_followers import grant_statements, recreate_statements
 from ops.sql.column_names import Renames, rename_statements
-from ops.sql.dual_write import DualWrite
-from ops.sql.dual_write_triggers import create_statements, drop_statements
+from ops.sql.dual_write_triggers import create_statements
 from ops.sql.query import fetch_all
+from ops.sql.watched_column import WatchedColumn
+from ops.sql.watched_column_triggers import drop_statements
 
 
 @dataclass(frozen=True)
 class RetireMove:
-    """The renaming of columns between two states of a dual write, ``before`` and ``after``.
+    """The renaming of columns between two states of what is watched, ``before`` and ``after``.
 
     ``columns`` and ``names`` (of constraints and indexes) are pairs of an old and a new name, in the order in
     which they are renamed. Where another column takes the name of one of them, that comes first. ``kept`` are
     names that stay.
     """
 
-    before: DualWrite
-    after: DualWrite
+    before: WatchedColumn
+    after: WatchedColumn
     columns: Renames
     names: Renames
     kept: frozenset[str] = frozenset()
@@ -80,13 +81,13 @@ def set_statement(schema_editor: Any, table: str, column: str) -> str:
     return f"UPDATE {quoted} SET {name} = VALUE WHERE {name} IS NULL"  # noqa: S608
 
 
-def drop_column_statements(schema_editor: Any, dual_write: DualWrite) -> list[str]:
+def drop_column_statements(schema_editor: Any, column: WatchedColumn) -> list[str]:
     """Return the statements that drop the triggers, their functions and the old column."""
-    quoted = schema_editor.quote_name(dual_write.table)
+    quoted = schema_editor.quote_name(column.table)
     return [
         f"LOCK TABLE {quoted} IN ACCESS EXCLUSIVE MODE",
-        *drop_statements(dual_write),
-        f"ALTER TABLE {quoted} DROP COLUMN {_identifier(dual_write.old)}",
+        *drop_statements(column),
+        f"ALTER TABLE {quoted} DROP COLUMN {_identifier(column.old)}",
     ]
 
 
