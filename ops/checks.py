@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 from redis.connection import parse_url
 
 from ops.column_changes.code_references import find_references, ignore_comment
+from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.column_changes.registry import list_changes
 from ops.health.limits import HealthLimits
 from ops.operations import registry
@@ -169,7 +170,7 @@ def check_column_changes(**_: Any) -> list[CheckMessage]:
         Warning(
             f"{change.name}: {change.model.__name__} has no field {change.old} any more,"
             f" but code may still name it:\n" + "\n".join(references),
-            hint=f"Use {change.new} instead. Where a line names another field, end it with the comment"
+            hint=f"{_advise(change)}. Where a line names another field, end it with the comment"
             f" {ignore_comment(change)}",
             obj=f"{change.__module__}.{change.__qualname__}",
             id="ops.W003",
@@ -177,6 +178,10 @@ def check_column_changes(**_: Any) -> list[CheckMessage]:
         for change in retiring
         if (references := find_references(change))
     ]
+
+
+def _advise(change: type[BaseColumnChange]) -> str:
+    return f"Use {change.new} instead" if issubclass(change, ColumnChange) else "Do without it"
 
 
 def register_checks() -> None:

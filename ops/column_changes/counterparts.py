@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import connection
 from django.db.models import CheckConstraint, ForeignKey, UniqueConstraint
 
 from ops.column_changes.model_changes import fields_of
-from ops.column_changes.table import ChangedTable
+from ops.column_changes.table import ChangedTable, WatchedTable
 
 # The columns that a constraint or an index names, also in its expressions and its predicate; by its kind.
 _OBJECTS_SQL = """
@@ -33,13 +34,25 @@ _Object = tuple[str, frozenset[str]]  # its kind as in pg_constraint, or "i" for
 def list_missing(table: ChangedTable) -> Iterator[str]:
     """Yield a note for each constraint and index of the old column that the new one has no like of."""
     wanted = set(_list_declared(table))
-    for kind, columns, definition in table.query(_OBJECTS_SQL, table.old, table.oid, table.old):
+    for kind, columns, definition in _list_objects(table):
         others = frozenset(columns) - {table.old, table.new}
         if not any((other, others) in wanted for other in ("iu" if kind == "i" else kind)):
             yield (
                 f"{table.new} has nothing like the {definition}. If it is needed, add it to the model before"
                 " you write the migrations."
             )
+
+
+def list_lost(table: WatchedTable) -> Iterator[str]:
+    """Yield a note for each constraint and index that goes with the column."""
+    for _, columns, definition in _list_objects(table):
+        others = sorted({*columns} - {table.old})
+        without = f" If {', '.join(others)} needs one, add it to the model first." if others else ""
+        yield f"The {definition} holds until the step drop, and goes with {table.old}.{without}"
+
+
+def _list_objects(table: WatchedTable) -> list[tuple[Any, ...]]:
+    return table.query(_OBJECTS_SQL, table.old, table.oid, table.old)
 
 
 def _list_declared(table: ChangedTable) -> Iterator[_Object]:

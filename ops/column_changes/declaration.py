@@ -1,4 +1,4 @@
-"""The base classes of column changes: which column replaces which and how values are converted, or which goes.
+"""The base classes of column changes: which column replaces which, how values are converted; or which goes.
 
 From the declaration come the migrations, the dual-write triggers, the backfill, the checks and the gates. The
 steps are those of the expand and contract pattern (https://martinfowler.com/bliki/ParallelChange.html); that
@@ -58,9 +58,15 @@ class BaseColumnChange:
         return False
 
     @classmethod
+    def gone_and_kept(cls) -> tuple[str, str | None]:
+        """Return the fields that the model does not have after retire, and has."""
+        return cls.old, None
+
+    @classmethod
     def is_left(cls) -> bool:
         """Whether the model is as it shall be after retire."""
-        return cls.old not in cls.field_names()
+        gone, kept = cls.gone_and_kept()
+        return gone not in cls.field_names() and kept in {None, *cls.field_names()}
 
     @classmethod
     def field_names(cls) -> set[str]:
@@ -121,10 +127,8 @@ class ColumnChange(BaseColumnChange):
         return cls.swap
 
     @classmethod
-    def is_left(cls) -> bool:
-        gone, stays = (cls.new, cls.old) if cls.swap else (cls.old, cls.new)
-        names = cls.field_names()
-        return gone not in names and stays in names
+    def gone_and_kept(cls) -> tuple[str, str | None]:
+        return (cls.new, cls.old) if cls.swap else (cls.old, cls.new)
 
     @classmethod
     def operation_name(cls) -> str:

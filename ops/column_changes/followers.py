@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import CharField, Field, TextField
 
 from ops.column_changes.declaration import ColumnChange
-from ops.column_changes.table import ChangedTable, name_pattern
+from ops.column_changes.table import ChangedTable, WatchedTable, name_pattern
 from ops.sql.query import fetch_all
 
 _FUNCTIONS_SQL = """
@@ -31,24 +31,28 @@ SELECT s.oid = t.oid OR t.typcategory = 'S' OR EXISTS (
     SELECT FROM pg_cast WHERE castsource = s.oid AND casttarget = t.oid AND castcontext = 'i')
 FROM pg_type s, pg_type t WHERE s.oid = %s::regtype AND t.oid = %s::regtype
 """
-Note = Callable[[ChangedTable], Iterator[str]]
 
 
 def list_notes(table: ChangedTable) -> list[str]:
     """Return what to know, and to do, before the old column is retired or dropped."""
-    return [note for check in _NOTES for note in check(table)]
+    return [*list_dependents(table), *(note for check in _NOTES for note in check(table))]
 
 
-def _views(table: ChangedTable) -> Iterator[str]:
+def list_dependents(table: WatchedTable) -> list[str]:
+    """Return what in the database goes on with the old column and keeps it from being dropped."""
+    return [note for check in (_views, _functions, _policies) for note in check(table)]
+
+
+def _views(table: WatchedTable) -> Iterator[str]:
     for each in table.depending_on(table.old, "rule"):
         view = each.name.split(" on ", 1)[1]
         yield (
             f"The view {view} reads {table.old}. It goes on with the old column under any name, and keeps it"
-            f" from being dropped. Let it read {table.new} before the step retire."
+            f" from being dropped. Let it {table.advice} before the step retire."
         )
 
 
-def _functions(table: ChangedTable) -> Iterator[str]:
+def _functions(table: WatchedTable) -> Iterator[str]:
     named = [
         name
         for (name,) in table.query(
@@ -58,12 +62,12 @@ def _functions(table: ChangedTable) -> Iterator[str]:
     for name in named:
         yield (
             f"The function {name} seems to name {table.name}.{table.old} in its text, which does not follow"
-            f" when the column gets another name. Let it use {table.new} before the step retire."
+            f" when the column gets another name. Let it {table.advice} before the step retire."
         )
     for each in table.depending_on(table.old, "function", "procedure"):
         yield (
             f"The {each.kind} {each.name} uses {table.old}. It goes on with the old column under any name,"
-            f" and keeps it from being dropped. Let it use {table.new} before the step retire."
+            f" and keeps it from being dropped. Let it {table.advice} before the step retire."
         )
 
 
@@ -74,16 +78,16 @@ def _triggers(table: ChangedTable) -> Iterator[str]:
         is_blind = table.old in columns and table.new not in columns
         unseen = f" It does not fire for an UPDATE that sets only {table.new}." if is_blind else ""
         yield (
-            f"The trigger {name} of {table.name} uses {table.old}.{unseen} Let it use {table.new} before the"
+            f"The trigger {name} of {table.name} uses {table.old}.{unseen} Let it {table.advice} before the"
             " step retire."
         )
 
 
-def _policies(table: ChangedTable) -> Iterator[str]:
+def _policies(table: WatchedTable) -> Iterator[str]:
     for each in table.depending_on(table.old, "policy"):
         yield (
             f"The policy {each.name} uses {table.old}. It goes on with the old column under any name, and"
-            f" keeps it from being dropped. Let it use {table.new} before the step drop."
+            f" keeps it from being dropped. Let it {table.advice} before the step drop."
         )
 
 
@@ -167,11 +171,8 @@ def _filled(table: ChangedTable) -> Iterator[str]:
         )
 
 
-_NOTES: tuple[Note, ...] = (
-    _views,
-    _functions,
+_NOTES: tuple[Callable[[ChangedTable], Iterator[str]], ...] = (
     _triggers,
-    _policies,
     _statistics,
     _publications,
     _python_defaults,

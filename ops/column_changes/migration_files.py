@@ -17,7 +17,7 @@ from django.db.migrations.writer import MigrationWriter
 from ops.atomic_files import fsync_directory, write_synced
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
-from ops.sql.dual_write import DualWrite
+from ops.sql.watched_column import WatchedColumn
 
 Dependency = tuple[str, str]
 # The migration that creates the log of column changes, which every migration of one writes.
@@ -100,14 +100,14 @@ def write_migrations(migrations: Sequence[Migration]) -> list[Path]:
 
 
 def _format(migration: Migration) -> str:
-    """Return the text of the file, with each part of a dual write on a line of its own."""
+    """Return the text of the file, with each part of a watched column on a line of its own."""
     text = MigrationWriter(migration, include_header=False).as_string()
     arguments = (each for operation in migration.operations for each in operation.deconstruct()[2].values())
-    for dual_write in (each for each in arguments if isinstance(each, DualWrite)):
-        path, _, parts = dual_write.deconstruct()
+    for column in (each for each in arguments if isinstance(each, WatchedColumn)):
+        path, _, parts = column.deconstruct()
         lines = (f"                {name}={part!r},\n" for name, part in parts.items())
         spread = f"{path}(\n{''.join(lines)}            )"
-        text = text.replace(MigrationWriter.serialize(dual_write)[0], spread)
+        text = text.replace(MigrationWriter.serialize(column)[0], spread)
     return text
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from django.db import connection
 
 from ops.column_changes.declaration import ColumnChange
-from ops.column_changes.table import ChangedTable
+from ops.column_changes.table import ChangedTable, WatchedTable
 from ops.command_lines import manage_command
 from ops.sql.column_followers import find_publications
 from ops.sql.column_names import retired_name
@@ -32,26 +32,32 @@ FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY((indkey:
 WHERE indrelid = %s AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL
 GROUP BY indexrelid
 """
-Check = Callable[[ChangedTable], Iterator[str]]
 
 
 def find_obstacles(table: ChangedTable) -> list[str]:
     """Return what is in the way, in words."""
     if first := [*_check_kind(table), *_check_missing(table)]:
         return first
+    found = [obstacle for check in _PAIR_CHECKS for obstacle in check(table)]
+    return found + [obstacle for check in _CHECKS for obstacle in check(table)]
+
+
+def find_removal_obstacles(table: WatchedTable) -> list[str]:
+    """Return what is in the way of removing the column, in words."""
+    if first := [*_check_kind(table), *_check_missing(table)]:
+        return first
     return [obstacle for check in _CHECKS for obstacle in check(table)]
 
 
-def _check_missing(table: ChangedTable) -> Iterator[str]:
-    needed = [table.old, *table.dual_write.sources]
-    if missing := next((name for name in needed if name not in table.columns), None):
+def _check_missing(table: WatchedTable) -> Iterator[str]:
+    if missing := next((name for name in table.needed if name not in table.columns), None):
         yield (
             f"The table {table.name} has no column {missing} in this database. Apply the migrations first:"
             f" {manage_command('migrate')}"
         )
 
 
-def _check_kind(table: ChangedTable) -> Iterator[str]:
+def _check_kind(table: WatchedTable) -> Iterator[str]:
     [(kind, persistence, is_partition, inherits)] = table.query(_TABLE_SQL)
     found = [
         _KINDS.get(kind),
@@ -76,7 +82,7 @@ def _check_rules(table: ChangedTable) -> Iterator[str]:
         yield f"{table.name} has the rule {', '.join(rules)}. Use a trigger instead of the rule."
 
 
-def _check_generated(table: ChangedTable) -> Iterator[str]:
+def _check_generated(table: WatchedTable) -> Iterator[str]:
     for name in table.used:
         if name in table.columns and table.columns[name].generated:
             yield (
@@ -90,8 +96,8 @@ def _check_generated(table: ChangedTable) -> Iterator[str]:
         )
 
 
-def _check_sequences(table: ChangedTable) -> Iterator[str]:
-    for name in (table.old, table.new):
+def _check_sequences(table: WatchedTable) -> Iterator[str]:
+    for name in table.replaced:
         column = table.columns.get(name)
         if column and column.identity:
             yield f"{table.name}.{name} is an identity column, whose values come from a sequence."
@@ -99,16 +105,18 @@ def _check_sequences(table: ChangedTable) -> Iterator[str]:
             yield f"{table.name}.{name} gets its values from a sequence: {column.default}."
 
 
-def _check_primary_key(table: ChangedTable) -> Iterator[str]:
-    keys = table.query(_KEYS_SQL)
+def _check_key_index(table: ChangedTable) -> Iterator[str]:
     key = table.change.model._meta.pk.column
-    if [key] not in [columns for columns, *_ in keys]:
+    if [key] not in [columns for columns, *_ in table.query(_KEYS_SQL)]:
         yield (
             f"{table.name} has no primary key and no unique index on {key}, which a backfill needs."
             " Add it first."
         )
-    for columns, is_primary, _ in keys:
-        for name in (table.old, table.new):
+
+
+def _check_primary_key(table: WatchedTable) -> Iterator[str]:
+    for columns, is_primary, _ in table.query(_KEYS_SQL):
+        for name in table.replaced:
             if is_primary and name in columns:
                 yield (
                     f"{table.name}.{name} is the primary key or a part of it. A column change does not"
@@ -116,8 +124,8 @@ def _check_primary_key(table: ChangedTable) -> Iterator[str]:
                 )
 
 
-def _check_foreign_keys(table: ChangedTable) -> Iterator[str]:
-    for name in (table.old, table.new):
+def _check_foreign_keys(table: WatchedTable) -> Iterator[str]:
+    for name in table.replaced:
         for other, constraint in table.query(_FOREIGN_KEYS_SQL, name):
             yield (
                 f"The foreign key {constraint} of {other} refers to {table.name}.{name}. Let it refer to"
@@ -136,17 +144,17 @@ def _check_triggers(table: ChangedTable) -> Iterator[str]:
         )
 
 
-def _check_publications(table: ChangedTable) -> Iterator[str]:
-    if table.change.swap:
+def _check_publications(table: WatchedTable) -> Iterator[str]:
+    if table.change.keeps_name():
         return  # retire makes them anew
-    for name in find_publications(connection.schema_editor(), table.dual_write.table, table.old):
+    for name in find_publications(connection.schema_editor(), table.column.table, table.old):
         yield (
             f"The publication {name} names {table.name}.{table.old} in its list of columns or in its filter."
             " Its subscribers would fail when the column gets another name. Take the column out of it first."
         )
 
 
-def _check_replica_identity(table: ChangedTable) -> Iterator[str]:
+def _check_replica_identity(table: WatchedTable) -> Iterator[str]:
     for columns, _, is_identity in table.query(_KEYS_SQL):
         if is_identity and table.old in columns:
             yield (
@@ -164,7 +172,7 @@ def _check_default(table: ChangedTable) -> Iterator[str]:
         )
 
 
-def _check_retired_name(table: ChangedTable) -> Iterator[str]:
+def _check_retired_name(table: WatchedTable) -> Iterator[str]:
     name = retired_name(table.old)
     if name in table.columns:
         yield f"{table.name} has a column {name} already, which is the name of the retired column."
@@ -200,18 +208,21 @@ def _check_null(table: ChangedTable) -> Iterator[str]:
         )
 
 
-_CHECKS: tuple[Check, ...] = (
-    _check_row_security,
-    _check_rules,
+_CHECKS: tuple[Callable[[WatchedTable], Iterator[str]], ...] = (
     _check_generated,
     _check_sequences,
     _check_primary_key,
     _check_foreign_keys,
-    _check_triggers,
     _check_publications,
     _check_replica_identity,
-    _check_default,
     _check_retired_name,
+)
+_PAIR_CHECKS: tuple[Callable[[ChangedTable], Iterator[str]], ...] = (
+    _check_row_security,
+    _check_rules,
+    _check_key_index,
+    _check_triggers,
+    _check_default,
     _check_collations,
     _check_null,
 )

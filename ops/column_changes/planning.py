@@ -15,7 +15,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.models import Field
 
 from ops.column_changes.counterparts import list_missing
-from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.column_changes.followers import list_notes
 from ops.column_changes.migration_files import build_migration, load_migrations, write_migrations
 from ops.column_changes.migration_operations import AddDualWrite, Gate, RecordStep
@@ -40,7 +40,7 @@ class Plan:
     the names of the migrations that were written earlier, by step.
     """
 
-    change: type[ColumnChange]
+    change: type[BaseColumnChange]
     migrations: tuple[Migration, ...] = ()
     obstacles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -56,9 +56,10 @@ def plan(change: type[ColumnChange]) -> Plan:
 
     Obstacles are looked for before the first of them is written.
     """
-    _require_old_field(change)
+    require_old_field(change)
+    _require_new_field(change)
     loader = load_migrations(change.model._meta.app_label)
-    written = _find_written(loader, change.name)
+    written = find_written(loader, change.name)
     names = {step: migration.name for step, migration in written.items()}
     if Step.EXPAND not in written and (obstacles := find_model_obstacles(change)):
         return Plan(change, obstacles=tuple(obstacles))
@@ -79,20 +80,21 @@ def plan(change: type[ColumnChange]) -> Plan:
     )
 
 
-def _require_old_field(change: type[ColumnChange]) -> None:
-    label = change.model._meta.label
-    try:
-        change().old_field()
-    except FieldDoesNotExist:
+def require_old_field(change: type[BaseColumnChange]) -> None:
+    """Raise PlanRefused if the old field has left the model."""
+    if not change().has_old_field():
         raise PlanRefused(
-            f"{change.name}: {change.old} has left {label}, so nothing is left to plan.",
+            f"{change.name}: {change.old} has left {change.model._meta.label}, so nothing is left to plan.",
             f"To go on: {manage_command('column_change', change.name, 'next')}",
-        ) from None
+        )
+
+
+def _require_new_field(change: type[ColumnChange]) -> None:
     try:
         change().new_field()
     except FieldDoesNotExist:
         raise PlanRefused(
-            f"{change.name}: {label} has no field {change.new}.", "Add it to the model."
+            f"{change.name}: {change.model._meta.label} has no field {change.new}.", "Add it to the model."
         ) from None
 
 
@@ -121,7 +123,7 @@ def write_plan(planned: Plan) -> list[Path]:
     return write_migrations(planned.migrations)
 
 
-def _find_written(loader: MigrationLoader, change: str) -> dict[Step, Migration]:
+def find_written(loader: MigrationLoader, change: str) -> dict[Step, Migration]:
     """Return the migration that takes each step of the change, of those that are written."""
     found = {
         Step(operation.step): migration

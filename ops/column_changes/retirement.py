@@ -14,7 +14,7 @@ from django.db.migrations.operations import AlterModelOptions
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 
-from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.column_changes.meta_references import with_name
 from ops.column_changes.migration_files import MigrationNotWritten, load_migrations, write_migration
 from ops.column_changes.migration_operations import (
@@ -23,40 +23,33 @@ from ops.column_changes.migration_operations import (
     Gate,
     RecordStep,
     RetireColumn,
+    RetireWatchedColumn,
+    WatchColumn,
 )
+from ops.column_changes.retire_operation import RetireOperation
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.sql.column_names import retired_name
+from ops.sql.watched_column import WatchedColumn
 
 Found = TypeVar("Found", bound=Operation)
 
 
-def write_retirement(change: type[ColumnChange]) -> Path:
+def write_retirement(change: type[BaseColumnChange]) -> Path:
     """Write the migration that retires the old column, and return its file.
 
     Raises MigrationNotWritten, as when the old field is still in the model.
     """
     meta = change.model._meta
     loader = load_migrations(meta.app_label)
-    expand = _find_operation(loader, change, AddDualWrite, "expand")
+    retire = _build_retire(loader, change)
     _require_edited_model(change)
-    _require_unwritten(loader, change, RetireColumn)
-    dual_write, wait = expand.dual_write, timedelta() if change.swap else change.retire_after
-    arguments: dict[str, Any] = {
-        "model_name": str(meta.model_name),
-        "old": change.old,
-        "new": change.new,
-        "dual_write": dual_write,
-        "retired": retired_name(dual_write.old),
-        "swap": change.swap,
-    }
-    renames = _find_renames(loader, change, RetireColumn(**arguments))
-    retire = RetireColumn(**arguments, renames=renames)
+    _require_unwritten(loader, change, RetireOperation)
     return write_migration(
         meta.app_label,
         f"{change.name}_retire",
         [
-            Gate(change.name, Step.RETIRE.value, str(meta.model_name), wait, change.swap),
+            _build_retire_gate(change),
             retire,
             *_find_option_changes(loader, change, retire),
             RecordStep(change.name, Step.RETIRE.value, _reason(change, change.retire_after)),
@@ -64,11 +57,30 @@ def write_retirement(change: type[ColumnChange]) -> Path:
     )
 
 
-def write_drop(change: type[ColumnChange]) -> Path:
+def _build_retire(loader: MigrationLoader, change: type[BaseColumnChange]) -> RetireOperation:
+    model_name = str(change.model._meta.model_name)
+    if not issubclass(change, ColumnChange):
+        column = _find_operation(loader, change, WatchColumn, "expand").column
+        return RetireWatchedColumn(model_name, change.old, column, retired_name(column.old))
+    dual_write = _find_operation(loader, change, AddDualWrite, "expand").dual_write
+    retired = retired_name(dual_write.old)
+    retire = RetireColumn(model_name, change.old, change.new, dual_write, retired, change.swap)
+    renames = _find_renames(loader, change, retire)
+    return RetireColumn(model_name, change.old, change.new, dual_write, retired, change.swap, renames)
+
+
+def _build_retire_gate(change: type[BaseColumnChange]) -> Gate:
+    model_name, swap = str(change.model._meta.model_name), change.keeps_name()
+    wait = timedelta() if swap else change.retire_after
+    after = None if issubclass(change, ColumnChange) else Step.EXPAND.value
+    return Gate(change.name, Step.RETIRE.value, model_name, wait, swap, after)
+
+
+def write_drop(change: type[BaseColumnChange]) -> Path:
     """Write the migration that drops the retired column, and return its file. Raises MigrationNotWritten."""
     meta = change.model._meta
     loader = load_migrations(meta.app_label)
-    retire = _find_operation(loader, change, RetireColumn, "retire")
+    retire = _find_operation(loader, change, RetireOperation, "retire")
     _require_unwritten(loader, change, DropColumn)
     return write_migration(
         meta.app_label,
@@ -81,40 +93,36 @@ def write_drop(change: type[ColumnChange]) -> Path:
     )
 
 
-def _reason(change: type[ColumnChange], wait: timedelta) -> str:
+def _reason(change: type[BaseColumnChange], wait: timedelta) -> str:
     return "" if wait else change.no_wait_reason
 
 
-def _require_edited_model(change: type[ColumnChange]) -> None:
-    names = {field.name for field in change.model._meta.get_fields()}
-    gone, stays = (change.new, change.old) if change.swap else (change.old, change.new)
-    if gone not in names and stays in names:
+def _require_edited_model(change: type[BaseColumnChange]) -> None:
+    if change.is_left():
         return
-    label = change.model._meta.label
-    edit = (
-        f"Remove {change.old} there, and rename {change.new} to {change.old}"
-        if change.swap
-        else f"Remove {change.old} there, and all that names it"
-    )
-    problem = f"the field {gone} is still there" if gone in names else f"the field {stays} is not there"
+    label, (gone, kept) = change.model._meta.label, change.gone_and_kept()
+    edit = f"rename {gone} to {kept}" if change.keeps_name() else "all that names it"
+    is_there = gone in change.field_names()
+    problem = f"the field {gone} is still there" if is_there else f"the field {kept} is not there"
     raise MigrationNotWritten(
         f"The model {label} is not as it shall be after retire: {problem}.",
-        f"{edit}. Then: {manage_command('column_change', change.name, 'next')}",
+        f"Remove {change.old} there, and {edit}. Then:"
+        f" {manage_command('column_change', change.name, 'next')}",
     )
 
 
-def _operations(loader: MigrationLoader, change: type[ColumnChange]) -> Iterator[tuple[str, Any]]:
+def _operations(loader: MigrationLoader, change: type[BaseColumnChange]) -> Iterator[tuple[str, Any]]:
     """Yield the operations of the change with the names of their migrations, in their order."""
     for leaf in loader.graph.leaf_nodes(change.model._meta.app_label):
         for key in loader.graph.forwards_plan(leaf):
             for operation in loader.graph.nodes[key].operations:
-                dual_write = getattr(operation, "dual_write", None)
-                if dual_write and dual_write.change == change.name:
+                column = getattr(operation, "column", None)
+                if isinstance(column, WatchedColumn) and column.change == change.name:
                     yield ".".join(key), operation
 
 
 def _find_operation(
-    loader: MigrationLoader, change: type[ColumnChange], kind: type[Found], step: str
+    loader: MigrationLoader, change: type[BaseColumnChange], kind: type[Found], step: str
 ) -> Found:
     found = [operation for _, operation in _operations(loader, change) if isinstance(operation, kind)]
     if not found:
@@ -125,7 +133,9 @@ def _find_operation(
     return found[-1]
 
 
-def _require_unwritten(loader: MigrationLoader, change: type[ColumnChange], kind: type[Operation]) -> None:
+def _require_unwritten(
+    loader: MigrationLoader, change: type[BaseColumnChange], kind: type[Operation]
+) -> None:
     for name, operation in _operations(loader, change):
         if isinstance(operation, kind):
             raise MigrationNotWritten(
@@ -133,14 +143,16 @@ def _require_unwritten(loader: MigrationLoader, change: type[ColumnChange], kind
             )
 
 
-def _state_after(loader: MigrationLoader, change: type[ColumnChange], retire: RetireColumn) -> ProjectState:
+def _state_after(
+    loader: MigrationLoader, change: type[BaseColumnChange], retire: RetireOperation
+) -> ProjectState:
     state = loader.project_state()
     retire.state_forwards(change.model._meta.app_label, state)
     return state
 
 
 def _find_renames(
-    loader: MigrationLoader, change: type[ColumnChange], retire: RetireColumn
+    loader: MigrationLoader, change: type[BaseColumnChange], retire: RetireOperation
 ) -> dict[str, str]:
     """Return the constraints and indexes that differ from those of the model in their names alone."""
     meta = change.model._meta
@@ -159,7 +171,7 @@ def _find_renames(
 
 
 def _find_option_changes(
-    loader: MigrationLoader, change: type[ColumnChange], retire: RetireColumn
+    loader: MigrationLoader, change: type[BaseColumnChange], retire: RetireOperation
 ) -> list[Operation]:
     """Return what brings the other options of the model along, such as an ordering by the old field."""
     meta = change.model._meta

@@ -84,9 +84,8 @@ def find_missing(change: type[BaseColumnChange], step: Step) -> list[str]:
     wait, after = get_wait(change, step), change.previous_step(step)
     missing = gates.find_missing(change.name, step, wait, swap=change.keeps_name(), after=after)
     if step == Step.RETIRE and not change.is_left():
-        rename = ""
-        if issubclass(change, ColumnChange) and change.swap:
-            rename = f" and rename {change.new} to {change.old}"
+        gone, kept = change.gone_and_kept()
+        rename = f" and rename {gone} to {kept}" if change.keeps_name() else ""
         write = manage_command("column_change", change.name, "next")
         return [
             f"The field {change.old} is still in the model {change.model._meta.label}:"

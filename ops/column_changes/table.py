@@ -9,9 +9,10 @@ from typing import Any
 
 from django.db import connection
 
-from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.sql.dual_write import DualWrite
 from ops.sql.query import fetch_all
+from ops.sql.watched_column import WatchedColumn
 
 _COLUMNS_SQL = """
 SELECT attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated,
@@ -63,11 +64,11 @@ class Dependent:
 
 
 @dataclass(frozen=True)
-class ChangedTable:
-    """``sources`` are columns that the new value is made of, beside the old one."""
+class WatchedTable:
+    """The table of a change, and its old column, which the change watches."""
 
-    change: type[ColumnChange]
-    dual_write: DualWrite
+    change: type[BaseColumnChange]
+    column: WatchedColumn
     oid: int
     columns: dict[str, Column] = field(default_factory=dict)
     dependents: list[Dependent] = field(default_factory=list)
@@ -75,7 +76,7 @@ class ChangedTable:
     @property
     def name(self) -> str:
         """The table's name as a person reads it, with its schema where the model names one."""
-        return self.dual_write.table.replace('"', "")
+        return self.column.table.replace('"', "")
 
     @property
     def short_name(self) -> str:
@@ -83,16 +84,27 @@ class ChangedTable:
 
     @property
     def old(self) -> str:
-        return self.dual_write.old
+        return self.column.old
 
     @property
-    def new(self) -> str:
-        return self.dual_write.new
+    def replaced(self) -> list[str]:
+        """The columns of the change."""
+        return [self.old]
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns that have to be there before."""
+        return [self.old]
 
     @property
     def used(self) -> list[str]:
         """The columns that the triggers read or write."""
-        return [self.old, self.new, *self.dual_write.sources]
+        return self.replaced
+
+    @property
+    def advice(self) -> str:
+        """What to let others do that use the old column."""
+        return f"do without {self.old}"
 
     def depending_on(self, column: str, *kinds: str) -> Iterator[Dependent]:
         return (each for each in self.dependents if each.column == column and each.kind in kinds)
@@ -102,7 +114,7 @@ class ChangedTable:
 
         Each with its function, whether it is BEFORE and FOR EACH ROW, and the columns of UPDATE OF.
         """
-        own = [f"dual_write_{self.change.name}_{part}" for part in ("insert", "update", "writer")]
+        own = [self.column.trigger_prefix + part for part in self.column.trigger_parts]
         pattern = name_pattern(columns)
         watching = [each.oid for column in columns for each in self.depending_on(column, "trigger")]
         return self.query(_TRIGGERS_SQL, own, pattern, pattern, watching)
@@ -112,15 +124,59 @@ class ChangedTable:
         return fetch_all(statement, self.oid, *params)
 
 
+@dataclass(frozen=True)
+class ChangedTable(WatchedTable):
+    """The table of a change from one column to another."""
+
+    change: type[ColumnChange]
+    column: DualWrite
+
+    @property
+    def dual_write(self) -> DualWrite:
+        return self.column
+
+    @property
+    def new(self) -> str:
+        return self.column.new
+
+    @property
+    def replaced(self) -> list[str]:
+        return [self.old, self.new]
+
+    @property
+    def needed(self) -> list[str]:
+        return [self.old, *self.column.sources]
+
+    @property
+    def used(self) -> list[str]:
+        return [*self.replaced, *self.column.sources]
+
+    @property
+    def advice(self) -> str:
+        return f"use {self.new}"
+
+
 def read_table(change: type[ColumnChange], dual_write: DualWrite) -> ChangedTable | None:
     """Read the table; None if this database does not have it."""
-    [(oid,)] = fetch_all("SELECT to_regclass(%s)::oid", connection.ops.quote_name(dual_write.table))
+    used = [dual_write.old, dual_write.new, *dual_write.sources]
+    parts = _read_parts(dual_write, used)
+    return parts and ChangedTable(change, dual_write, *parts)
+
+
+def read_watched_table(change: type[BaseColumnChange], column: WatchedColumn) -> WatchedTable | None:
+    """Read the table; None if this database does not have it."""
+    parts = _read_parts(column, [column.old])
+    return parts and WatchedTable(change, column, *parts)
+
+
+def _read_parts(
+    column: WatchedColumn, used: list[str]
+) -> tuple[int, dict[str, Column], list[Dependent]] | None:
+    [(oid,)] = fetch_all("SELECT to_regclass(%s)::oid", connection.ops.quote_name(column.table))
     if oid is None:
         return None
     columns = {name: Column(name, *rest) for name, *rest in fetch_all(_COLUMNS_SQL, oid)}
-    used = [dual_write.old, dual_write.new, *dual_write.sources]
-    dependents = [Dependent(*row) for row in fetch_all(_DEPENDENTS_SQL, oid, used)]
-    return ChangedTable(change, dual_write, oid, columns, dependents)
+    return oid, columns, [Dependent(*row) for row in fetch_all(_DEPENDENTS_SQL, oid, used)]
 
 
 def name_pattern(names: Iterable[str]) -> str:

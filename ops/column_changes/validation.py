@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from django.db.models import Field
 
-from ops.column_changes.declaration import ColumnChange, Unmappable
+from ops.column_changes.declaration import BaseColumnChange, ColumnChange, Unmappable
 from ops.exceptions import InvalidDeclaration
 from ops.operations.contract import check_model, validate_operation_name
 
@@ -17,18 +17,21 @@ MAX_NAME_LENGTH = 40  # the names of triggers are made of it
 
 def validate_change(change: Any) -> str:
     """Return the name of the change. Raises InvalidDeclaration if something is wrong with the class."""
-    if not (isinstance(change, type) and issubclass(change, ColumnChange)):
+    if not (isinstance(change, type) and issubclass(change, BaseColumnChange)):
         raise InvalidDeclaration(
-            f"{change!r} is not a column change: inherit from ops.column_changes.ColumnChange"
+            f"{change!r} is not a column change: inherit from ops.column_changes.ColumnChange, or from"
+            " ColumnRemoval"
         )
     try:
         name = validate_change_name(getattr(change, "name", ""))
     except InvalidDeclaration as exc:
         raise InvalidDeclaration(f"{change.__qualname__}.name: {exc}") from None
     check_model(name, getattr(change, "model", None))
-    _check_fields(change)
-    _check_values(change)
-    _check_options(change)
+    _check_names(change)
+    if issubclass(change, ColumnChange):
+        _check_fields(change)
+        _check_values(change)
+        _check_options(change)
     _check_waits(change)
     return name
 
@@ -43,14 +46,24 @@ def validate_change_name(name: object) -> str:
     return valid
 
 
+def _check_names(change: type[BaseColumnChange]) -> None:
+    label = change.model._meta.label
+    for part in ("old", "new") if issubclass(change, ColumnChange) else ("old",):
+        if not isinstance(value := getattr(change, part, None), str):
+            remove = ". To remove a field, inherit from ColumnRemoval" if part == "new" else ""
+            raise InvalidDeclaration(
+                f"{change.name}: {part} is {value!r}; give the name of a field of {label}{remove}"
+            )
+    for field in change.model._meta.get_fields():
+        if field.name in change.fields() and not isinstance(field, Field):
+            raise InvalidDeclaration(
+                f"{change.name}: {field.name} is a relation of another model; give a field of {label}"
+            )
+
+
 def _check_fields(change: type[ColumnChange]) -> None:
     """Check the two fields. In the end one has left the model: the new one, where names are swapped."""
     label = change.model._meta.label
-    for part in ("old", "new"):
-        if not isinstance(value := getattr(change, part, None), str):
-            raise InvalidDeclaration(
-                f"{change.name}: {part} is {value!r}; give the name of a field of {label}"
-            )
     if change.old == change.new:
         raise InvalidDeclaration(f"{change.name}: old and new are both {change.old}; give two fields")
     fields: dict[str, Any] = {field.name: field for field in change.model._meta.get_fields()}
@@ -58,11 +71,6 @@ def _check_fields(change: type[ColumnChange]) -> None:
     if needed not in fields:
         names = ", ".join(field.name for field in change.model._meta.concrete_fields)
         raise InvalidDeclaration(f"{change.name}: {label} has no field {needed!r}; it has {names}")
-    for each in (fields.get(change.old), fields.get(change.new)):
-        if each and not isinstance(each, Field):
-            raise InvalidDeclaration(
-                f"{change.name}: {each.name} is a relation of another model; give a field of {label}"
-            )
     if change.old in fields and change.new in fields:
         _check_pair(change, fields[change.old], fields[change.new])
 
@@ -119,7 +127,7 @@ def _check_options(change: type[ColumnChange]) -> None:
             raise InvalidDeclaration(f"{name}: operation: {exc}") from None
 
 
-def _check_waits(change: type[ColumnChange]) -> None:
+def _check_waits(change: type[BaseColumnChange]) -> None:
     if not isinstance(change.no_wait_reason, str):
         raise InvalidDeclaration(f"{change.name}: no_wait_reason is {change.no_wait_reason!r}; give a text")
     for option in ("retire_after", "drop_after"):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.column_changes.readers import read_column
-from ops.column_changes.status import ChangeStatus, list_steps
+from ops.column_changes.status import ChangeStatus
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.formatting import format_time, truncate
@@ -25,6 +26,11 @@ _PURPOSES = {
     Step.RETIRE: "give {old} another name; the triggers still fill it",
     Step.DROP: "drop {old} and the triggers; this cannot be taken back",
 }
+_REMOVAL_PURPOSES = {
+    Step.EXPAND: "record who writes {old}, and let new rows leave it out",
+    Step.RETIRE: "give {old} another name",
+    Step.DROP: "drop {old}; this cannot be taken back",
+}
 
 
 def format_list(changes: list[ChangeStatus]) -> list[str]:
@@ -40,30 +46,43 @@ def _list_row(status: ChangeStatus) -> list[str]:
         change.name,
         change.model._meta.label,
         change.old,
-        change.new,
+        _new_field(change) or "-",
         status.current or "-",
         f"{status.next} (has to wait)" if status.next and status.missing else status.next or "-",
-        read_column(change),
+        _readers_use(change) or "-",
     ]
+
+
+def _new_field(change: type[BaseColumnChange]) -> str | None:
+    return change.new if issubclass(change, ColumnChange) else None
+
+
+def _readers_use(change: type[BaseColumnChange]) -> str | None:
+    return read_column(change) if issubclass(change, ColumnChange) else None
 
 
 def format_status(status: ChangeStatus) -> list[str]:
     change = status.change
     facts = {
         "model": f"{change.model._meta.label}, table {change.model._meta.db_table}",
-        "columns": f"{change.old} -> {change.new}",
-        "readers": f"use {read_column(change)}",
+        **_column_facts(change),
     }
     return [
         f"{change.name}: {change.summary()}",
         *(f"  {name:<9} {value}" for name, value in facts.items()),
         "",
-        *format_table([_STEP_HEADER, *(_step_row(status, step) for step in list_steps(change))]),
+        *format_table([_STEP_HEADER, *(_step_row(status, step) for step in change.list_steps())]),
         *_migration_lines(status),
         *usage_lines(change, read_usage(status)),
         "",
         *next_lines(status),
     ]
+
+
+def _column_facts(change: type[BaseColumnChange]) -> dict[str, str]:
+    if not issubclass(change, ColumnChange):
+        return {"column": f"{change.old}, which is removed"}
+    return {"columns": f"{change.old} -> {change.new}", "readers": f"use {read_column(change)}"}
 
 
 def step_state(status: ChangeStatus, step: Step) -> str:
@@ -117,7 +136,9 @@ def _write_lines(status: ChangeStatus, step: Step) -> list[str]:
 
 
 def describe_step(status: ChangeStatus, step: Step) -> str:
-    return _PURPOSES[step].format(old=status.change.old, new=status.change.new)
+    change = status.change
+    purposes = _PURPOSES if issubclass(change, ColumnChange) else _REMOVAL_PURPOSES
+    return purposes[step].format(old=change.old, new=_new_field(change))
 
 
 def status_document(status: ChangeStatus, **facts: Any) -> dict[str, Any]:
@@ -127,13 +148,13 @@ def status_document(status: ChangeStatus, **facts: Any) -> dict[str, Any]:
         name=change.name,
         model=change.model._meta.label,
         old=change.old,
-        new=change.new,
-        readers_use=read_column(change),
+        new=_new_field(change),
+        readers_use=_readers_use(change),
         current=status.current,
         next=status.next,
         missing=status.missing,
         to_write=status.to_write,
-        steps=[_step_json(status, step) for step in list_steps(change)],
+        steps=[_step_json(status, step) for step in change.list_steps()],
         **facts,
     )
 

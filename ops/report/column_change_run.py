@@ -5,7 +5,6 @@ from __future__ import annotations
 from ops.column_changes import position
 from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.registry import list_changes
-from ops.column_changes.status import list_steps
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.models import Run
@@ -18,7 +17,7 @@ def describe_change(run: Run) -> str:
     change = _find_change(run)
     if change is None:
         return ""
-    steps = list_steps(change)
+    steps = change.list_steps()
     number = f"step {steps.index(Step.BACKFILL) + 1} of {len(steps)}"
     if run.operation == Revert.name:
         return f"column change {change.name}: back from backfill ({number})"
@@ -38,7 +37,7 @@ def _describe_next(change: type[ColumnChange], run: Run) -> str:
     if current is None or current.position < Step.BACKFILL.position:
         purpose = "to record the step" if run.state == State.SUCCEEDED else "to go on"
         return f"{purpose}: {manage_command('column_change', change.name, 'next')}"
-    following = next((step for step in list_steps(change) if step.position > current.position), None)
+    following = next((step for step in change.list_steps() if step.position > current.position), None)
     if following is None:
         return "all steps are taken"
     return f"next: {following} ({manage_command('column_change', change.name, 'next')})"
@@ -50,4 +49,5 @@ def _find_change(run: Run) -> type[ColumnChange] | None:
     if operation == Revert.name:
         reverted = Run.objects.filter(pk=run.params.get("run")).first()
         operation = reverted.operation if reverted else ""
-    return next((change for change in list_changes() if change.operation_name() == operation), None)
+    changes = (change for change in list_changes() if issubclass(change, ColumnChange))
+    return next((change for change in changes if change.operation_name() == operation), None)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ops.backups.listing import latest_backup
 from ops.column_changes.actions import Action, Migrate, Record, ResumeRun, Verify, WriteMigration
+from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.planning import Plan
 from ops.column_changes.status import ChangeStatus, get_wait
 from ops.column_changes.steps import Step
@@ -87,7 +88,7 @@ def _iter_effects(action: Action) -> Iterator[str]:
     if action.step == Step.DROP and isinstance(action, Migrate):
         backup = latest_backup(verified=True)
         yield f"only a restore of a backup takes it back; the newest: {backup.path if backup else 'none'}"
-    if action.step == Step.EXPAND and action.is_back:
+    if action.step == Step.EXPAND and action.is_back and issubclass(change, ColumnChange):
         yield f"the column {change.new} is dropped, with all of its values"
 
 
@@ -101,7 +102,7 @@ def format_notes(notes: list[dict[str, Any]]) -> list[str]:
 
 
 def _record_effect(action: Record) -> str:
-    change = action.status.change
+    change = action.status.replacement
     if action.run:
         return f"run {action.run.pk} has done it, which is recorded"
     if action.step == Step.SWITCH:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import OperationalError
 
 from ops.column_changes.backfill import inexpressible_rows
-from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.column_changes.status import ChangeStatus
 from ops.column_changes.steps import Step
 from ops.column_changes.usage import Readers, Writer, list_readers, list_writers
@@ -48,9 +48,10 @@ def read_usage(status: ChangeStatus) -> ColumnUsage:
     )
 
 
-def _count_inexpressible(change: type[ColumnChange]) -> int | None:
-    names = {each.name for each in change.model._meta.get_fields()}
-    if change.unmappable != "keep" or not {change.old, change.new} <= names:
+def _count_inexpressible(change: type[BaseColumnChange]) -> int | None:
+    if not issubclass(change, ColumnChange) or change.unmappable != "keep":
+        return None
+    if not {*change.fields()} <= change.field_names():
         return None
     try:
         with statement_timeout(_COUNT_TIMEOUT):
@@ -61,7 +62,7 @@ def _count_inexpressible(change: type[ColumnChange]) -> int | None:
         return -1
 
 
-def usage_lines(change: type[ColumnChange], usage: ColumnUsage) -> list[str]:
+def usage_lines(change: type[BaseColumnChange], usage: ColumnUsage) -> list[str]:
     """Return the sections, each after an empty line."""
     return [
         *_writer_lines(change, usage.writers),
@@ -70,7 +71,7 @@ def usage_lines(change: type[ColumnChange], usage: ColumnUsage) -> list[str]:
     ]
 
 
-def _writer_lines(change: type[ColumnChange], writers: list[Writer]) -> list[str]:
+def _writer_lines(change: type[BaseColumnChange], writers: list[Writer]) -> list[str]:
     if not writers:
         return []
     rows = [
@@ -79,7 +80,7 @@ def _writer_lines(change: type[ColumnChange], writers: list[Writer]) -> list[str
     return ["", f"Who wrote through {change.old}, and when last", *format_table(rows)]
 
 
-def _reader_lines(change: type[ColumnChange], readers: Readers) -> list[str]:
+def _reader_lines(change: type[BaseColumnChange], readers: Readers) -> list[str]:
     statements = [
         [f"  {pluralize(each.calls, 'call')}", ", ".join(each.users), truncate(each.query, _QUERY_WIDTH)]
         for each in readers.statements[:_MAX_LISTED]
@@ -108,8 +109,8 @@ def _format_name(application_name: str) -> str:
     return truncate(application_name, _NAME_WIDTH) if application_name else "(no application_name)"
 
 
-def _inexpressible_lines(change: type[ColumnChange], count: int | None) -> list[str]:
-    if not count:
+def _inexpressible_lines(change: type[BaseColumnChange], count: int | None) -> list[str]:
+    if not count or not issubclass(change, ColumnChange):
         return []
     if count < 0:
         return ["", f"Rows that {change.old} cannot express: not counted, since it takes too long"]

@@ -29,10 +29,10 @@ SELECT attnotnull, EXISTS (SELECT FROM pg_constraint WHERE conrelid = attrelid A
         AND conkey = ARRAY[attnum] AND NOT convalidated)
 FROM pg_attribute WHERE attrelid = %s AND attname = %s AND NOT attisdropped
 """
-_DUAL_WRITE_SQL = """
+_CHANGE_SQL = """
 SELECT FROM pg_depend JOIN pg_trigger ON classid = 'pg_trigger'::regclass AND objid = pg_trigger.oid
     JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid
-WHERE refobjid = %s AND attname = %s AND starts_with(tgname, 'dual_write_')
+WHERE refobjid = %s AND attname = %s AND tgname ~ '^(dual_write|column_watch)_'
 """
 _NAMES_SQL = """
 SELECT conname FROM pg_constraint WHERE conrelid = %s
@@ -99,7 +99,7 @@ class Catalog:
 
     def is_in_change(self, table: Table, column: str) -> bool:
         """Whether the triggers of a column change use the column, which is named as it is."""
-        return bool(fetch_all(_DUAL_WRITE_SQL, table.oid, column, using=self.connection))
+        return bool(fetch_all(_CHANGE_SQL, table.oid, column, using=self.connection))
 
     def column(self, table: Table, name: str) -> Column | None:
         rows = fetch_all(_COLUMN_SQL, table.oid, unquote(name), using=self.connection)

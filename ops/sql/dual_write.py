@@ -67,9 +67,9 @@ def compile_dual_write(
     """
     compiled = RowExpression(model, to_new, old, new)
     back = None if to_old is None else RowExpression(model, to_old, old, new)
-    for expression, field in ((compiled, new), (back, old)):
+    for expression, column in ((compiled, new), (back, old)):
         if expression is not None:
-            expression.require_comparable_with(field)
+            expression.require_comparable_with(column)
     return DualWrite(
         change,
         model._meta.db_table,

@@ -23,6 +23,15 @@ def compile_default(using: BaseDatabaseWrapper, field: Field[Any, Any]) -> str |
         return ClientCursor(using.connection).mogrify(text, params)
 
 
+def compile_python_default(using: BaseDatabaseWrapper, field: Field[Any, Any]) -> str | None:
+    """Return the SQL of the value that Django writes by the field's ``default``; None if it may vary."""
+    if not field.has_default() or (callable(field.default) and field.default not in (list, dict)):
+        return None
+    with using.cursor():  # connects
+        value = field.get_db_prep_save(field.get_default(), using)
+        return ClientCursor(using.connection).mogrify("%s", [value])
+
+
 def convert_default(dual_write: DualWrite, default: str | None) -> str | None:
     """Return a default of the new column as the old column would have it, or None."""
     if default is None or dual_write.to_old is None:

@@ -2,10 +2,10 @@
 
 # Note [Which column a write came by]
 An UPDATE that changes one of the two columns sets the other. One that changes both, or sets the new one to
-NULL, is stored as written, so that a backfill can be reverted. An INSERT fills the column that it leaves out: see
-Note [Who writes the old column] for the default. Nothing is set in a row whose columns agree already: the new
-value is that of the old one, or the old value is that of the new one. Without that, a conversion that is not
-one to one would rewrite the value that was written.
+NULL, is stored as written, so that a backfill can be reverted. An INSERT fills the column that it leaves out;
+for the default see Note [Who writes the old column]. Nothing is set in a row whose columns agree already: the
+new value is that of the old one, or the old value is that of the new one. Without that, a conversion that is
+not one to one would rewrite the value that was written.
 
 # Note [What a trigger costs]
 For each statement PostgreSQL reads the WHEN of a trigger anew, about half a microsecond for a name, a

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 
-from ops.column_changes import ColumnChange, planning, registry
+from ops.column_changes import planning, registry
 from ops.column_changes.actions import (
     Action,
     Migrate,
@@ -23,6 +23,8 @@ from ops.column_changes.actions import (
     next_action,
 )
 from ops.column_changes.backfill import build_operation as build_backfill
+from ops.column_changes.declaration import BaseColumnChange, ColumnChange
+from ops.column_changes.removal_planning import plan_removal
 from ops.column_changes.retirement import write_drop, write_retirement
 from ops.column_changes.status import read_status
 from ops.column_changes.steps import Step
@@ -95,8 +97,8 @@ class Command(OpsCommand):
         else:
             self.write_lines(report.format_list(changes))
 
-    def plan(self, change: type[ColumnChange], options: Mapping[str, Any]) -> None:
-        planned = planning.plan(change)
+    def plan(self, change: type[BaseColumnChange], options: Mapping[str, Any]) -> None:
+        planned = planning.plan(change) if issubclass(change, ColumnChange) else plan_removal(change)
         is_preview = options["dry_run"] and not planned.obstacles  # which write_plan raises
         paths = [] if is_preview else planning.write_plan(planned)
         if options["json"]:
@@ -170,7 +172,7 @@ class Command(OpsCommand):
         return []  # the command itself says what comes next
 
     def take_by_verify(self, action: Verify, options: Mapping[str, Any]) -> None:
-        checks, notes = verify_change(action.status.change)
+        checks, notes = verify_change(action.status.replacement)
         if options["json"]:
             self.write_json({"event": "checks", "checks": checks, "notes": notes})
         else:
@@ -189,4 +191,4 @@ class Command(OpsCommand):
 def _run_request(action: StartRun, options: Mapping[str, Any]) -> RunRequest:
     if action.reverts:
         return RunRequest(Revert, options["performed_by"], params={"run": action.reverts.pk})
-    return RunRequest(build_backfill(action.status.change), options["performed_by"])
+    return RunRequest(build_backfill(action.status.replacement), options["performed_by"])
