@@ -1,7 +1,7 @@
 """A project in three generations of its code, which take it through a column change.
 
 ``old`` knows only the old column, ``both`` knows both, and ``new`` only what is left after retire. Each is a
-folder with models of its own; their migrations and their database are the same.
+folder with models of its own; their migrations and their database are the same. A removal has no ``both``.
 """
 
 import json
@@ -54,6 +54,21 @@ class RarityV2(ColumnChange):
     retire_after = drop_after = timedelta()
     no_wait_reason = "A test does not wait."
 """
+_FEATURED = "featured = models.BooleanField(default=False)"
+_REMOVAL = """
+from datetime import timedelta
+from ops.column_changes import ColumnRemoval, register_change
+from shop.models import Item
+
+@register_change
+class RemoveFeatured(ColumnRemoval):
+    name = "remove_featured"
+    model = Item
+    old = "featured"
+    retire_after = drop_after = timedelta()
+    no_wait_reason = "A test does not wait."
+"""
+_ROWS = "from shop.models import Item; [Item.objects.create(owner='nobody') for _ in range(50)]"
 # Runs each of its arguments as a command of manage.py.
 _RUN = """
 import os, shlex, sys
@@ -104,25 +119,36 @@ def _write_models(fields: str, *names: str) -> str:
     return _MODELS.format(fields=fields, first=names[0], indexes=", ".join(indexes))
 
 
+Generations = dict[str, tuple[str, str]]  # the models and the operations
+
+
+def replacement(swap: bool) -> Generations:
+    """Return the generations of a change from ``rarity`` to ``rarity_v2``."""
+    operations = _OPERATIONS.format(swap=swap)
+    both = _write_models(f"{_OLD}\n    {_NEW}", "rarity", "rarity_v2")
+    new = _write_models(_WIDE, "rarity") if swap else _write_models(_NEW, "rarity_v2")
+    return {"old": (_write_models(_OLD, "rarity"), ""), "both": (both, operations), "new": (new, operations)}
+
+
+def removal(field: str = _FEATURED) -> Generations:
+    """Return the generations of the removal of ``featured``."""
+    old = _write_models(f"{_OLD}\n    {field}", "rarity", "featured")
+    return {"old": (old, _REMOVAL), "new": (_write_models(_OLD, "rarity"), _REMOVAL)}
+
+
 class Shop:
     """The project, in folders and a database of its own."""
 
-    def __init__(self, root: Path, database: str, swap: bool) -> None:
+    def __init__(self, root: Path, database: str, generations: Generations) -> None:
         url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}")
         names = {"NAME": database, "USER": url.username, "PASSWORD": url.password}
-        after = (_WIDE, "rarity") if swap else (_NEW, "rarity_v2")
-        models = {
-            "old": (_OLD, "rarity"),
-            "both": (f"{_OLD}\n    {_NEW}", "rarity", "rarity_v2"),
-            "new": after,
-        }
         self.root, migrations = root, root / "migrations"
         migrations.mkdir()
         (migrations / "__init__.py").touch()
-        for generation, arguments in models.items():
+        for generation, (models, operations) in generations.items():
             files = {
-                "shop/models.py": _write_models(*arguments),
-                "shop/operations.py": "" if generation == "old" else _OPERATIONS.format(swap=swap),
+                "shop/models.py": models,
+                "shop/operations.py": operations,
                 "player.py": _PLAYER,
                 "run.py": _RUN,
             }
@@ -182,7 +208,7 @@ class Shop:
             " UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'shop_item'"
             " UNION ALL SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger"
             " WHERE tgrelid = 'shop_item'::regclass"
-            " UNION ALL SELECT proname, prosrc FROM pg_proc WHERE proname LIKE 'dual_write%'"
+            " UNION ALL SELECT proname, prosrc FROM pg_proc WHERE proname ~ '^(dual_write|column_watch)_'"
             " UNION ALL SELECT attname, concat_ws(' ', format_type(atttypid, atttypmod), attnotnull,"
             " pg_get_expr(adbin, adrelid)) FROM pg_attribute"
             " LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
@@ -192,15 +218,14 @@ class Shop:
 
 
 @contextmanager
-def shop(root: Path, swap: bool = False) -> Iterator[Shop]:
+def shop(root: Path, swap: bool = False, generations: Generations | None = None) -> Iterator[Shop]:
     """The project with its first migration applied, and 50 rows."""
     database = sql.Identifier(f"shop_{os.getpid()}")
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
         server.execute(sql.SQL("CREATE DATABASE {}").format(database))
         try:
-            project = Shop(root, f"shop_{os.getpid()}", swap)
-            project.manage("old", "makemigrations shop", "migrate")
-            project.execute("INSERT INTO shop_item (owner) SELECT 'nobody' FROM generate_series(1, 50)")
+            project = Shop(root, f"shop_{os.getpid()}", generations or replacement(swap))
+            project.manage("old", "makemigrations shop", "migrate", f'shell -c "{_ROWS}"')
             yield project
             project.session.close()
         finally:
