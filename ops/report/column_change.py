@@ -132,7 +132,10 @@ def _write_lines(status: ChangeStatus, step: Step) -> list[str]:
         command = manage_command("column_change", status.name, "plan")
         return [f"Nothing was done yet. To write the migrations: {command}"]
     command = manage_command("column_change", status.name, "next", "--execute")
-    return [f"The migration of the step {step} is not written yet. To write it: {command}"]
+    lines = [f"The migration of the step {step} is not written yet. To write it: {command}"]
+    if status.missing and step == status.next:
+        lines += ["In this database the step would have to wait:", *(f"  {why}" for why in status.missing)]
+    return lines
 
 
 def describe_step(status: ChangeStatus, step: Step) -> str:

@@ -10,10 +10,9 @@ from ops.backups.listing import latest_backup
 from ops.column_changes.actions import Action, Migrate, Record, ResumeRun, Verify, WriteMigration
 from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.planning import Plan
-from ops.column_changes.status import ChangeStatus, get_wait
+from ops.column_changes.status import ChangeStatus
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
-from ops.formatting import format_duration
 from ops.report.backups import display_path
 from ops.report.column_change import describe_step, next_lines
 from ops.report.document import build_document
@@ -47,13 +46,14 @@ def _nothing_to_plan(planned: Plan) -> str:
 
 def format_written(action: WriteMigration, path: Path) -> list[str]:
     """Return the file that the action has written, and what to do with it."""
-    wait = format_duration(get_wait(action.status.change, action.step))
+    with_model = action.step == Step.RETIRE
     return [
         f"Wrote the migration {display_path(path)}",
-        "Read it, commit it with the change of the model, and deploy both.",
-        f"It waits where it is applied, until all that the step needs has held for {wait}."
-        f" Until then `migrate` ends with the exit status 3 before it.",
-        f"To apply it: {manage_command('column_change', action.name, 'next')}",
+        "Read it, commit it with the change of the model, and deploy both."
+        if with_model
+        else "Read it, commit it, and deploy it.",
+        f"Until the step {action.step} may be taken, migrate ends before it with the exit status 3.",
+        f"To see what it does: {manage_command('column_change', action.name, 'next')}",
     ]
 
 

@@ -397,6 +397,19 @@ def test_what_was_migrated_later_is_not_taken_back_with_it(project: Path, comman
     assert "manage.py migrate shop 0002_size_v2_expand" in message
 
 
+def test_where_there_is_nothing_to_constrain_the_step_is_recorded(project: Path, command: Command) -> None:
+    for path in (project / "shop/migrations").glob("000[23]*"):
+        path.unlink()
+    (project / "shop/models.py").write_text(
+        MODELS.format(old=OLD, new=NEW.replace("db_default", "null=True, db_default"))
+    )
+    command("plan")
+    assert [path.name for path in (project / "shop/migrations").glob("0002*")] == ["0002_size_v2_expand.py"]
+    told = take(project, 5)
+    assert "size_v2 has no constraints or indexes to add; the step is recorded" in told
+    assert steps() == [f"{name} by ada" for name in ("expand", "backfill", "verify", "constrain", "switch")]
+
+
 def test_a_faked_migration_has_taken_no_step(project: Path, command: Command) -> None:
     assert run_python(project, "manage.py", "migrate", "shop", "0002", "--fake").returncode == 0
     assert "has not recorded the step expand: was it faked?" in command("next", status=1).stderr

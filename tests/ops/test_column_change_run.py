@@ -60,6 +60,15 @@ def test_a_run_says_which_step_it_is_and_what_comes_next() -> None:
     ]
 
 
+def test_with_swap_there_is_no_step_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Change, "swap", True)
+    create_things(1)
+    run = execute_operation(Annotate)
+    position.record_step(Change.name, Step.CONSTRAIN, "ada")
+    told = detail_fields(run)["part of"]
+    assert told == f"column change thing_note: backfill (step 2 of 6); next: retire ({NEXT})"
+
+
 def test_a_revert_says_so_and_another_run_nothing() -> None:
     create_things(2)
     run = execute_operation(Annotate)
