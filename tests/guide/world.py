@@ -108,6 +108,7 @@ class World:
         self.run_or_fail(f"manage.py generate_cards {_CARDS} --without-rarity-v2 --pack birds")
         self.run_or_fail("manage.py migrate cards 0001")
         self.sql("UPDATE django_migrations SET applied = applied - interval '30 days'")
+        self.sql("DELETE FROM ops_column_change_event; DELETE FROM ops_column_writer")
 
     def start_site(self) -> None:
         """Start the site and a worker, and wait until both are ready."""
