@@ -61,6 +61,7 @@ def test_a_backfill_is_previewed_executed_and_verified(manage: Manage) -> None:
           ok      cards without rarity_v2: 0
           ok      cards whose rarity_v2 differs from rarity: 0
         To see it again: manage.py runs show N
+        To go on with the column change: manage.py column_change rarity_v2 next
         """,
     )
     assert_output(
