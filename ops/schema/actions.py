@@ -144,7 +144,7 @@ def _rewrite_add_column(each: _Alteration, reader: Reader) -> Rewritten:
     head = Reader(each.action).sql[: len(reader.read_up_to_here())]
     parts = split_column(reader.rest())
     plain = f"{head} {parts.definition}"
-    if each.table.is_large and parts.may_rewrite and each.catalog.rewrites(each.table, each.name, plain):
+    if each.table.is_large and each.catalog.rewrites(each.table, each.name, plain):
         return each.refuse("adding-generated-field" if parts.is_generated else "adding-field-with-default")
     if parts.is_primary_key or (parts.unique is not None and each.table.is_partitioned):
         return each.refuse("adding-serial-primary-key-field")

@@ -14,7 +14,10 @@ from ops.sql.query import fetch_all
 from ops.sqlstates import RETRYABLE, sqlstate
 
 NOT_NULL_CONSTRAINTS_FROM = 180000
-_TABLES_SQL = "SELECT oid FROM pg_class WHERE relkind IN ('r', 'p', 'm') AND relpersistence <> 't'"
+# Without those of PostgreSQL itself.
+_TABLES_SQL = """
+SELECT oid FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'm') AND relpersistence <> 't'
+"""
 _TABLE_SQL = """
 SELECT t.oid, t.relname, t.relkind, (SELECT coalesce(sum(pg_table_size(relid)), pg_table_size(t.oid))
     FROM pg_partition_tree(t.oid) WHERE isleaf)::bigint
@@ -40,8 +43,8 @@ UNION SELECT relname FROM pg_class WHERE relnamespace = (SELECT relnamespace FRO
 """
 _FILES_SQL = """
 SELECT array_agg(pg_relation_filenode(oid) ORDER BY oid) FROM (
-    SELECT 'pg_temp.ops_probe'::regclass::oid UNION ALL
-    SELECT indexrelid FROM pg_index WHERE indrelid = 'pg_temp.ops_probe'::regclass) AS files (oid)
+    SELECT 'ops_probe'::regclass::oid UNION ALL
+    SELECT indexrelid FROM pg_index WHERE indrelid = 'ops_probe'::regclass) AS files (oid)
 """
 _NAME = re.compile(r'(?:(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)(?:\.(?!\Z)|\Z)){1,3}')
 _MAX_NAME_BYTES = 63
@@ -73,10 +76,16 @@ class Column:
 
 @dataclass
 class Catalog:
-    """The catalogue of one database; live tables are those that exist when this is made."""
+    """The catalogue of one database; live tables are those that exist when this is made.
+
+    ``is_looking``: whether a migration is only planned, so that no lock is held while rows are looked at;
+    ``without_null`` are the columns, by table, where no NULL was found then.
+    """
 
     connection: BaseDatabaseWrapper
     live: frozenset[int] = field(init=False)
+    without_null: set[tuple[int, str]] = field(init=False, default_factory=set)
+    is_looking: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.live = frozenset(oid for (oid,) in fetch_all(_TABLES_SQL, using=self.connection))
@@ -105,6 +114,14 @@ class Catalog:
         rows = fetch_all(_COLUMN_SQL, table.oid, unquote(name), using=self.connection)
         return Column(*rows[0]) if rows else None
 
+    def look_for_null(self, table: Table, name: str, column: str) -> None:
+        """Look at every row, outside of any transaction that holds a lock: ``without_null`` remembers it."""
+        with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 0")
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {name} WHERE {column} IS NULL)")  # noqa: S608
+            if cursor.fetchone() == (False,):
+                self.without_null.add((table.oid, unquote(column)))
+
     def free_name(self, table: Table, column: str, label: str) -> str:
         """Return the name, quoted, that PostgreSQL would choose for a constraint of the column."""
         taken = {name for (name,) in fetch_all(_NAMES_SQL, table.oid, table.oid, using=self.connection)}
@@ -121,12 +138,13 @@ class Catalog:
         An empty copy of the table is altered, in a transaction that is rolled back: PostgreSQL decides it by
         the definitions alone. False if it fails, as the statement itself will.
         """
+        included = "GENERATED" if "EXPRESSION" in action.upper() else "INDEXES"
         try:
             with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
-                cursor.execute(f"CREATE TEMP TABLE ops_probe (LIKE {name} INCLUDING INDEXES)")
+                cursor.execute(f"CREATE UNLOGGED TABLE ops_probe (LIKE {name} INCLUDING {included})")
                 cursor.execute(_FILES_SQL)
                 before = cursor.fetchone()
-                cursor.execute(f"ALTER TABLE pg_temp.ops_probe {action}")
+                cursor.execute(f"ALTER TABLE ops_probe {action}")
                 cursor.execute(_FILES_SQL)
                 after = cursor.fetchone()
                 transaction.set_rollback(True, using=self.connection.alias)

@@ -23,15 +23,6 @@ class ColumnParts:
     is_generated: bool = False
     has_default: bool = False
 
-    @property
-    def may_rewrite(self) -> bool:
-        """Whether the rows that are there may need a value: a default, or a type that computes one."""
-        words = {token.keyword for token in tokenize(self.definition)}
-        return self.has_default or self.is_generated or not words.isdisjoint(_SERIALS)
-
-
-_SERIALS = {"SERIAL", "BIGSERIAL", "SMALLSERIAL", "SERIAL2", "SERIAL4", "SERIAL8"}
-
 
 def split_column(definition: str) -> ColumnParts:
     """Split what follows the name of a column in ADD COLUMN."""

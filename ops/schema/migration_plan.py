@@ -25,11 +25,15 @@ PYTHON = "Python, whose statements cannot be shown in advance"
 
 @dataclass
 class OperationPlan:
-    """The steps of an operation. ``note`` says what is not shown; ``error`` is why it cannot be."""
+    """The steps of an operation. ``note`` says what is not shown; ``error`` is why it cannot be.
+
+    The steps from number ``deferred_from`` on are executed at the end of a migration that is one transaction.
+    """
 
     bound: BoundOperation
     steps: list[Step] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    deferred_from: int | None = None
     note: str = ""
     error: Exception | None = None
 
@@ -79,13 +83,18 @@ def _plan_operation(bound: BoundOperation, catalog: Catalog) -> OperationPlan:
         plan.note = PYTHON
         return plan
     editor = SafeSchemaEditor(catalog.connection, catalog, collect_sql=True)
+    catalog.is_looking = True
     try:
         with editor:
             bound.run(editor)
+            plan.deferred_from = len(editor.left)
+            editor.flush_deferred()
     except _NOT_IN_ADVANCE as exc:
         if sqlstate(exc) in RETRYABLE:
             raise
         plan.note, plan.error = f"its SQL cannot be shown in advance: {first_line(exc)}", exc
+    finally:
+        catalog.is_looking = False
     plan.steps, plan.refusals = editor.left, editor.refusals + _refuse_removal(bound, catalog)
     return plan
 

@@ -26,8 +26,14 @@ def iter_lines(plan: MigrationPlan) -> Iterator[Line]:
         yield Line(f"--\n-- {operation.bound.operation.describe()}\n--")
         if operation.note or not operation.steps:
             yield Line(_comment(operation.note))
-        yield from _statements(operation) if plan.is_atomic else _with_transactions(operation)
+        if plan.is_atomic:
+            yield from _statements(operation, operation.steps[: operation.deferred_from])
+        else:
+            yield from _with_transactions(operation)
     if plan.is_atomic:
+        for operation in plan.operations:
+            if operation.deferred_from is not None:
+                yield from _statements(operation, operation.steps[operation.deferred_from :])
         yield Line("COMMIT;")
 
 
@@ -37,8 +43,8 @@ def _comment(note: str) -> str:
     return f"-- {note or '(no-op)'}"
 
 
-def _statements(operation: OperationPlan) -> Iterator[Line]:
-    for step in operation.steps:
+def _statements(operation: OperationPlan, steps: list[Step]) -> Iterator[Line]:
+    for step in steps:
         yield _statement(operation, step)
 
 
@@ -52,7 +58,7 @@ def _with_transactions(operation: OperationPlan) -> Iterator[Line]:
     count = is_first.index(False) if False in is_first else len(is_first)
     if count:
         yield Line("BEGIN;")
-        yield from (_statement(operation, step) for step in operation.steps[:count])
+        yield from _statements(operation, operation.steps[:count])
         yield Line("COMMIT;")
     for step in operation.steps[count:]:
         if step.place == Place.NONE:

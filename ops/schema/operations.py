@@ -35,7 +35,6 @@ class BoundOperation:
     def run(self, editor: SafeSchemaEditor) -> None:
         run = self.operation.database_backwards if self.is_backwards else self.operation.database_forwards
         run(self.app_label, editor, self.before, self.after)
-        editor.flush_deferred()
 
 
 def bind_operations(

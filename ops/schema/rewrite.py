@@ -10,7 +10,7 @@ valid CHECK says the same. This applies to each table that existed before the ru
 from __future__ import annotations
 
 from ops.schema.actions import rewrite_actions
-from ops.schema.catalog import Catalog, Table
+from ops.schema.catalog import Catalog, Table, unquote
 from ops.schema.sql_reader import Reader, split_top_level
 from ops.schema.steps import Place, Refusal, Rewritten, Step
 
@@ -46,14 +46,14 @@ def _rewrite_one(sql: str, catalog: Catalog) -> Rewritten:
 
 def _rewrite_create_index(sql: str, reader: Reader, catalog: Catalog) -> Rewritten:
     head = reader.read_up_to_here()
-    if reader.accept("CONCURRENTLY"):
-        return Rewritten((Step(sql, Place.NONE),))
-    tail = reader.rest()
+    is_concurrent, tail = reader.accept("CONCURRENTLY"), reader.rest()
     reader.accept("IF", "NOT", "EXISTS")
     name = reader.name() if reader.peek() != "ON" else ""
     reader.accept("ON")
     is_only = reader.accept("ONLY")  # of a partitioned table: made at once, and invalid
     table = catalog.table(reader.name())
+    if is_concurrent and name:
+        return Rewritten((Step(sql, Place.NONE),))
     if table is None or not table.is_live or is_only:
         return _as_is(sql)
     if not name or table.is_partitioned:
@@ -113,7 +113,22 @@ def _judge_changes(sql: str, catalog: Catalog) -> Rewritten:
     if not reader.accept_any("UPDATE", "DELETE FROM", "MERGE INTO"):
         return _as_is(sql)
     reader.accept("ONLY")
-    return _refuse(sql, "change-of-many-rows", catalog.table(reader.name()))
+    name = reader.name()
+    table = catalog.table(name)
+    if table and table.is_large and (column := _filled_column(reader)):
+        if catalog.is_looking:
+            catalog.look_for_null(table, name, column)
+        if (table.oid, unquote(column)) in catalog.without_null:
+            return Rewritten(())
+    return _refuse(sql, "change-of-many-rows", table)
+
+
+def _filled_column(reader: Reader) -> str:
+    """Return the column of ``SET a = 1 WHERE a IS NULL``, which Django executes before each SET NOT NULL."""
+    if not reader.accept("SET"):
+        return ""
+    column = reader.name()
+    return column if reader.rest().endswith(f"WHERE {column} IS NULL") else ""
 
 
 def _as_is(sql: str) -> Rewritten:

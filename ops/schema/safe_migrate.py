@@ -65,6 +65,7 @@ class SafeExecutor(MigrationExecutor):
             fake, state = self.detect_soft_applied(state, migration)
         if fake:
             self._record_applied(migration)
+            self._forget(migration, is_backwards=False)
         else:
             state = self._run(state, migration, is_backwards=False)
         self._notify("apply_success", migration, fake)
@@ -77,6 +78,7 @@ class SafeExecutor(MigrationExecutor):
         self._notify("unapply_start", migration, fake)
         if fake:
             self._record_unapplied(migration)
+            self._forget(migration, is_backwards=True)
         else:
             self._run(state, migration, is_backwards=True)
         self._notify("unapply_success", migration, fake)
@@ -94,6 +96,11 @@ class SafeExecutor(MigrationExecutor):
         for app_label, name in migration.replaces:
             self.recorder.record_unapplied(app_label, name)
         self.recorder.record_unapplied(migration.app_label, migration.name)
+
+    def _forget(self, migration: Migration, is_backwards: bool) -> None:
+        """Forget what was done of a migration that is said to be done."""
+        if unfinished := read_unfinished(self.connection, migration, is_backwards):
+            unfinished.delete()
 
     def _plan(self, state: ProjectState, migration: Migration, is_backwards: bool) -> MigrationPlan:
         if not self.session.catalog.live:
@@ -149,6 +156,7 @@ class _MigrationRun:
             with self._editor(is_atomic=True) as editor:
                 for operation in self.operations:
                     operation.run(editor)
+                editor.flush_deferred()
                 self.record()
 
         try:
@@ -181,12 +189,14 @@ class _MigrationRun:
         is_whole = is_sql_only(operation.operation)
         with self.session.explained(can_go_on=False), self._editor(is_keeping=is_whole) as editor:
             operation.run(editor)
+            editor.flush_deferred()
         unfinished.keep(join_transactions(editor.left), operation.description, is_whole)
         unfinished.save()
 
     def _run_in_transaction(self, operation: BoundOperation, unfinished: UnfinishedMigration) -> None:
         with unfinished.transaction(), self._editor() as editor:
             operation.run(editor)
+            editor.flush_deferred()
             unfinished.keep(join_transactions(editor.left), operation.description)
 
     def _run_steps(self, operation: BoundOperation, unfinished: UnfinishedMigration) -> None:

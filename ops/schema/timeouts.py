@@ -226,12 +226,14 @@ class MigrationSession:
                     set_setting(self.connection, name, value, is_local=is_local)
 
     def _exempt_settings(self, statement: str) -> tuple[str, ...]:
+        version: int = self.connection.pg_version  # type: ignore[attr-defined]
+        lengths = ("statement_timeout", "transaction_timeout")[: 1 + (version >= 170000)]
         if _CONCURRENTLY.match(statement):
-            return ("lock_timeout", "statement_timeout")
+            return ("lock_timeout", *lengths)
         if _REFRESH.match(statement):
-            return ("statement_timeout",)
+            return lengths
         if _VALIDATE.fullmatch(statement) and not fetch_value(self.connection, _HAS_EXCLUSIVE_LOCK_SQL):
-            return ("statement_timeout",)
+            return lengths
         return ()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.shop_project import Shop, create_shop, suite_server
@@ -314,6 +315,52 @@ def test_an_atomic_migration_is_recorded_in_its_transaction(shop: Shop) -> None:
     shop.query("CREATE TRIGGER t BEFORE INSERT ON django_migrations EXECUTE FUNCTION refuse()")
     assert shop.migrate().returncode != 0
     assert shop.query("SELECT to_regclass('shop_tag')") == [(None,)]
+
+
+def test_not_null_with_a_default_needs_no_update_once_it_is_filled(shop: Shop) -> None:
+    shop.query(LARGE)
+    shop.query("UPDATE shop_item SET note = NULL WHERE id = 7")
+    alter = 'migrations.AlterField("item", "note", models.CharField(max_length=20, default="x")),'
+    shop.add_migration("0002_note", alter)
+    done = shop.migrate()
+    assert (done.returncode, 'WHERE "note" IS NULL' in done.stderr) == (2, True)
+    shop.query("UPDATE shop_item SET note = 'y' WHERE id = 7")
+    assert shop.migrate().returncode == 0
+    with pytest.raises(psycopg.errors.NotNullViolation):
+        shop.query("INSERT INTO shop_item (name) VALUES ('n')")
+
+
+def test_a_conflict_after_the_migrations_repeats_no_headings(shop: Shop) -> None:
+    """Django adds the permissions of a new model at the end, in a transaction of its own."""
+    shop.add_migration(
+        "0002_tag", 'migrations.CreateModel("Tag", [("id", models.BigAutoField(primary_key=True))]),'
+    )
+    (shop.folder / "shop/models.py").write_text(
+        "from django.db import models\n\nclass Tag(models.Model):\n    pass\n"
+    )
+    with shop.session() as holder:
+        holder.execute("LOCK TABLE auth_permission IN SHARE MODE")
+        with shop.start("migrate", "--lock-timeout", "1s") as process:
+            assert process.stderr
+            assert "Trying again" in process.stderr.readline()
+            holder.rollback()
+            out, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (0, "")
+    assert [line for line in lines_of(out) if "Running" in line or "0002" in line] == [
+        "Running migrations:",
+        "  Applying shop.0002_tag... OK",
+    ]
+    assert shop.query("SELECT count(*) FROM auth_permission WHERE codename LIKE '%tag'") == [(4,)]
+
+
+def test_what_is_done_of_a_migration_is_forgotten_when_it_is_faked(shop: Shop) -> None:
+    shop.query("UPDATE shop_item SET name = 'n1' WHERE name = 'n2'")
+    shop.add_migration("0002_unique", ADD_COLUMN + ADD_UNIQUE)
+    assert shop.migrate().returncode == 1
+    plan = lines_of(shop.migrate("--plan").stdout)
+    assert plan[plan.index("    Add field later to item") + 1] == "      done already"
+    assert shop.migrate("--fake").returncode == 0
+    assert shop.query("SELECT to_regclass('ops_unfinished_migrations')") == [(None,)]
 
 
 def test_migrations_can_be_faked(shop: Shop) -> None:

@@ -162,6 +162,22 @@ def test_a_concurrent_build_may_take_long(reports: list[str]) -> None:
     assert (index_state("slowly"), settings()) == ([(True,)], ["50ms", "200ms"])
 
 
+def test_a_transaction_timeout_of_the_role_does_not_end_a_build(reports: list[str]) -> None:
+    if connection.pg_version < 170000:  # type: ignore[attr-defined]
+        pytest.skip("transaction_timeout came with PostgreSQL 17")
+    create_things(1)
+    execute("SET transaction_timeout = '300ms'")
+    with player() as other:
+        other.execute("UPDATE trials_thing SET score = score")
+        build = Thread(target=lambda: (wait_until(lambda: execute_sql(IS_WAITING)), other.rollback()))
+        build.start()
+        execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS waits ON trials_thing (score)")
+        build.join()
+    execute("RESET transaction_timeout")
+    assert index_state("waits") == [(True,)]
+    execute("DROP INDEX waits")
+
+
 def test_a_concurrent_build_waits_for_older_transactions(reports: list[str]) -> None:
     create_things(1)
     with player() as other:
