@@ -232,7 +232,7 @@ def _update_clause(operation: Operation, by_ctid: bool) -> sql.Composable:
         format_assignment(field, sql.SQL("batch.{}").format(sql.Identifier(f"new_{i}")))
         for i, field in enumerate(written_fields(operation))
     ]
-    assignments += auto_now_assignments(operation.model)
+    assignments += auto_now_assignments(operation.model, written_fields(operation))
     values = [
         sql.SQL("batch.{old}, target.{column} AS {new}").format(
             old=sql.Identifier(f"old_{i}"), column=identifier(field.column), new=sql.Identifier(f"new_{i}")

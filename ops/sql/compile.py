@@ -128,7 +128,7 @@ def compile_merge(
     assignments = [
         format_assignment(field, sql.SQL(text)) for field, (text, _) in zip(fields.values(), new, strict=True)
     ]
-    assignments += auto_now_assignments(rows.model)
+    assignments += auto_now_assignments(rows.model, fields.values())
     statement = sql.SQL(
         "MERGE INTO {table} USING {source} ON {where} WHEN MATCHED THEN UPDATE SET {assignments}"
     ).format(
@@ -160,9 +160,13 @@ def format_assignment(field: Field[Any, Any], value: sql.Composable) -> sql.Comp
     return sql.SQL("{} = {}").format(identifier(field.column), value)
 
 
-def auto_now_assignments(model: type[Model]) -> list[sql.Composable]:
-    """The assignments that set the fields with ``auto_now`` to the time of the change."""
-    return [format_assignment(field, sql.SQL("now()")) for field in auto_now_fields(model)]
+def auto_now_assignments(model: type[Model], written: Iterable[Field[Any, Any]]) -> list[sql.Composable]:
+    """The assignments that set the fields with ``auto_now`` to the time of the change.
+
+    Those that are written have their value already, and no column may be assigned twice.
+    """
+    given = set(written)
+    return [format_assignment(f, sql.SQL("now()")) for f in auto_now_fields(model) if f not in given]
 
 
 def auto_now_fields(model: type[Model]) -> list[Field[Any, Any]]:

@@ -139,7 +139,7 @@ class Upsert:
         assignments = [
             format_assignment(f, sql.SQL("differing.{}").format(_new_alias(f))) for f in changeable
         ]
-        assignments += auto_now_assignments(self.staging.model)
+        assignments += auto_now_assignments(self.staging.model, changeable)
         return self._write_with_audit(
             "UPDATE {table} AS target SET {assignments} FROM (SELECT target.{pk}, {old}, {new} FROM {staged}"
             " AS staged JOIN {table} AS target ON target.{key} = staged.{key} WHERE ({differs})"

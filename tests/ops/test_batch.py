@@ -11,6 +11,7 @@ from django.db.models import F, QuerySet
 
 from ops.engine.statement import LockMode, compile_change, may_merge
 from ops.models import AuditLog
+from ops.operations.revert import Revert
 from ops.sql.keyset import Keyset
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
@@ -58,6 +59,30 @@ def test_an_audit_row_has_the_user_the_object_and_the_run(declare: RegisterOpera
         "changes": {"note": {"old": None, "new": "t1"}},
         "metadata": None,
     }
+
+
+THEN = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+NOT_THEN = Thing.objects.exclude(updated_at=THEN)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        make_operation(NOT_THEN, {"updated_at": THEN}),
+        make_row_operation(
+            NOT_THEN, lambda rows: {row.pk: {"updated_at": THEN} for row in rows}, "updated_at"
+        ),
+    ],
+)
+def test_an_operation_may_write_a_field_with_auto_now(declare: RegisterOperation, declared: Any) -> None:
+    (row,) = create_things(1)
+    run = execute_operation(declare(declared))
+    assert (run.state, Thing.objects.get().updated_at) == ("succeeded", THEN)
+    change = audited_changes(run)[str(row.pk)]["updated_at"]
+    times = {name: dt.datetime.fromisoformat(text) for name, text in change.items()}
+    assert times == {"old": row.updated_at, "new": THEN}
+    assert execute_operation(Revert, params={"run": run.pk}).state == "succeeded"
+    assert Thing.objects.get().updated_at == row.updated_at
 
 
 @BOTH
