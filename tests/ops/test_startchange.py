@@ -121,6 +121,56 @@ def test_what_it_says_to_type_next_works(project: Path, python: Run) -> None:
     assert "the step expand: " in python("manage.py", "column_change", "note_v2", "next").stdout
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("databases")
+def test_a_removal_is_nine_lines_and_what_it_says_works(project: Path, python: Run) -> None:
+    for words in (("makemigrations", "shop"), ("migrate",)):
+        assert python("manage.py", *words).returncode == 0
+    done = python("manage.py", "startchange", "shop.Order", "note", "--remove")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (project / "shop/operations.py").read_text() == textwrap.dedent('''\
+        from ops.column_changes import ColumnRemoval, register_change
+        from shop.models import Order
+
+
+        @register_change
+        class RemoveNote(ColumnRemoval):
+            """Say in one line why note is not needed any more."""
+
+            name = "remove_note"
+            model = Order
+            old = "note"
+        ''')
+    assert done.stdout == textwrap.dedent("""\
+        Wrote the change remove_note into shop/operations.py
+          and a test that passes into shop/test_remove_note.py
+
+        What to do next:
+          1. Write the migration of the first step: manage.py column_change remove_note plan
+          2. Preview the first step, which writes nothing: manage.py column_change remove_note next
+          3. After that step, remove note from the model and from all code. Then see what comes next: \
+manage.py column_change remove_note
+        """)
+    for words in (
+        ("check", "--fail-level", "WARNING"),
+        ("column_change", "remove_note", "plan"),
+        ("makemigrations", "--check"),
+    ):
+        done = python("manage.py", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "the step expand: " in python("manage.py", "column_change", "remove_note", "next").stdout
+    test = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "shop")
+    assert "1 passed" in python(*test).stdout
+    models = (project / "shop/models.py").read_text()
+    (project / "shop/models.py").write_text(
+        models.replace("    note = models.CharField(", "    other = dict(")
+    )
+    assert "1 passed" in python(*test).stdout
+    (project / "shop/code.py").write_text("def show(order):\n    return order.note\n")
+    done = python(*test)
+    assert "shop/code.py:2 note" in done.stdout, done.stdout
+
+
 def test_a_second_change_keeps_the_first(project: Path, python: Run) -> None:
     for words in (("note",), ("total", "total_v2", "--name", "big_total")):
         done = python("manage.py", "startchange", "shop.Order", *words)
@@ -149,11 +199,13 @@ def test_the_field_to_add_is_told(project: Path, python: Run) -> None:
         ("shop.Oder note", 2, "There is no model 'shop.Oder'. Did you mean shop.Order?"),
         ("shop.Order nte", 2, "shop.Order has no column 'nte' of its own. Did you mean note?"),
         ("shop.Order friends", 2, "shop.Order has no column 'friends' of its own."),
-        ("shop.Order id", 2, "shop.Order.id is primary key: it cannot be replaced so."),
-        ("shop.Order doubled", 2, "shop.Order.doubled is generated: it cannot be replaced so."),
+        ("shop.Order id", 2, "shop.Order.id is primary key: a column change does not support that."),
+        ("shop.Order doubled", 2, "shop.Order.doubled is generated: a column change does not support that."),
         ("shop.Order note doubled", 2, "shop.Order.doubled is generated"),
         ("shop.Order note note", 2, "note cannot replace itself: name another field."),
         ("shop.Order note no-te", 2, "'no-te' is not a name for a field."),
+        ("shop.Order note note_v2 --remove", 2, "--remove takes no new field: leave out note_v2."),
+        ("shop.Order doubled --remove", 2, "shop.Order.doubled is generated"),
         ("shop.Order note_v2", 1, "has no field note_v3 yet."),
         ("shop.Order note note_v2 --name A", 1, "'A' is not a valid operation name."),
         (f"shop.Order note note_v2 --name {'a' * 41}", 1, "has 41 characters; a column change may have 40"),

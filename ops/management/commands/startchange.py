@@ -1,4 +1,4 @@
-"""``manage.py startchange cards.Card rarity``: the declaration of a column change, and a test of it."""
+"""``manage.py startchange cards.Card rarity [--remove]``: declare a column change, and write a test of it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import Field, Model
 
-from ops.column_changes import ColumnChange
+from ops.column_changes import ColumnChange, ColumnRemoval
 from ops.column_changes.backfill import build_operation
+from ops.column_changes.declaration import BaseColumnChange
 from ops.column_changes.registry import list_changes
 from ops.column_changes.validation import validate_change_name
 from ops.command_lines import manage_command
 from ops.exceptions import InvalidDeclaration
 from ops.management.base import OpsCommand
-from ops.management.scaffold import Scaffold, concrete_model, to_class_name, uses_pytest
-from ops.management.source import ModuleSource
+from ops.management.scaffold import Files, Scaffold, concrete_model, to_class_name, uses_pytest
 from ops.operations import registry
 
 _SCAFFOLD = Scaffold("change", "docs/column-changes.md")
-_CHANGE = Template('''
+_REPLACEMENT = '''
 
 @$register
 class $cls($base):
@@ -34,8 +34,8 @@ class $cls($base):
     model = $model
     old = "$old"
     new = "$new"
-''')
-_PYTEST = Template('''"""The column change $name."""
+'''
+_REPLACEMENT_PYTEST = '''"""The column change $name."""
 
 import pytest
 
@@ -49,8 +49,8 @@ def test_both_columns_agree():
     run = testing.execute("$operation")
     assert (run.state, testing.failures(run)) == ("succeeded", {})
     assert testing.preview("$operation").total == 0
-''')
-_UNITTEST = Template('''"""The column change $name."""
+'''
+_REPLACEMENT_UNITTEST = '''"""The column change $name."""
 
 from django.test import TestCase
 
@@ -63,7 +63,36 @@ class $cls(TestCase):
         run = testing.execute("$operation")
         self.assertEqual((run.state, testing.failures(run)), ("succeeded", {}))
         self.assertEqual(testing.preview("$operation").total, 0)
-''')
+'''
+_REMOVAL = '''
+
+@$register
+class $cls($base):
+    """Say in one line why $old is not needed any more."""
+
+    name = "$name"
+    model = $model
+    old = "$old"
+'''
+_REMOVAL_PYTEST = '''"""The column change $name."""
+
+from django.core.checks import run_checks
+
+
+def test_no_code_names_a_field_that_has_left_its_model():
+    found = run_checks(tags=["column_changes"])
+    assert not found, "; ".join(map(str, found))
+'''
+_REMOVAL_UNITTEST = '''"""The column change $name."""
+
+from django.core.checks import run_checks
+from django.test import SimpleTestCase
+
+
+class $cls(SimpleTestCase):
+    def test_no_code_names_a_field_that_has_left_its_model(self):
+        self.assertEqual(run_checks(tags=["column_changes"]), [])
+'''
 
 
 class Command(OpsCommand):
@@ -73,27 +102,51 @@ class Command(OpsCommand):
         parser.add_argument(
             "model", metavar="APP.MODEL", help="Whose column it changes, for example cards.Card."
         )
-        parser.add_argument("old", metavar="OLD", help="The field that is replaced, for example rarity.")
+        parser.add_argument(
+            "old", metavar="OLD", help="The field that is replaced or removed, for example rarity."
+        )
         parser.add_argument(
             "new", nargs="?", metavar="NEW", help="The field that replaces it; by default OLD_v2."
         )
-        parser.add_argument("--name", help="The change's name; by default NEW.")
+        parser.add_argument("--remove", action="store_true", help="Remove OLD: there is no NEW.")
+        parser.add_argument("--name", help="The change's name; by default NEW, or remove_OLD.")
 
     def handle(self, **options: Any) -> None:
         model = _SCAFFOLD.find_model(options["model"])
         old = _find_field(model, options["old"])
-        new = options["new"] or _next_version(old.name)
-        _require_new_field(model, old, new)
-        name = _check_name(options["name"] or new)
-        files = _SCAFFOLD.open_files(model, name)
-        cls, text = _add_change(files.module, model, {"name": name, "old": old.name, "new": new})
-        template = _PYTEST if uses_pytest() else _UNITTEST
-        files.write(text, template.substitute(name=name, cls=cls, operation=f"backfill_{name}"))
+        if options["remove"]:
+            if options["new"]:
+                raise CommandError(f"--remove takes no new field: leave out {options['new']}.", returncode=2)
+            self.remove(model, old, _check_name(options["name"] or f"remove_{old.name}"))
+        else:
+            new = options["new"] or _next_version(old.name)
+            _require_new_field(model, old, new)
+            self.replace(model, old, new, _check_name(options["name"] or new))
+
+    def replace(self, model: type[Model], old: Field[Any, Any], new: str, name: str) -> None:
+        values = {"name": name, "old": old.name, "new": new}
+        change: type[ColumnChange] = type("Change", (ColumnChange,), {**values, "model": model})
+        if problem := registry.get_validation_error(build_operation(change)):  # as for a composite key
+            raise InvalidDeclaration(f"{problem}. No file was written.")
+        values["operation"] = change.operation_name()
+        tests = _REPLACEMENT_PYTEST, _REPLACEMENT_UNITTEST
+        files = _write(model, ColumnChange, values, _REPLACEMENT, *tests)
         todo = [
             f"If the values differ, say how each becomes the other: {_SCAFFOLD.guide}",
             f"Write the migrations: {manage_command('column_change', name, 'plan')}",
             "Create rows in the test, and run it.",
             f"Preview the first step, which writes nothing: {manage_command('column_change', name, 'next')}",
+        ]
+        self.write_lines(files.format_written(f"the change {name}", todo))
+
+    def remove(self, model: type[Model], old: Field[Any, Any], name: str) -> None:
+        tests = _REMOVAL_PYTEST, _REMOVAL_UNITTEST
+        files = _write(model, ColumnRemoval, {"name": name, "old": old.name}, _REMOVAL, *tests)
+        todo = [
+            f"Write the migration of the first step: {manage_command('column_change', name, 'plan')}",
+            f"Preview the first step, which writes nothing: {manage_command('column_change', name, 'next')}",
+            f"After that step, remove {old.name} from the model and from all code. Then see what comes next:"
+            f" {manage_command('column_change', name)}",
         ]
         self.write_lines(files.format_written(f"the change {name}", todo))
 
@@ -105,7 +158,9 @@ def _find_field(model: type[Model], name: str) -> Field[Any, Any]:
     if field := fields.get(name):
         if field.primary_key or field.generated:
             kind = "primary key" if field.primary_key else "generated"
-            raise CommandError(f"{meta.label}.{name} is {kind}: it cannot be replaced so.", returncode=2)
+            raise CommandError(
+                f"{meta.label}.{name} is {kind}: a column change does not support that.", returncode=2
+            )
         return field
     near = get_close_matches(name, fields, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(fields)}."
@@ -163,21 +218,23 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _add_change(module: ModuleSource, model: type[Model], values: dict[str, str]) -> tuple[str, str]:
-    """Return the name of the class, and the text of the module with the change at its end."""
+def _write(
+    model: type[Model],
+    base: type[BaseColumnChange],
+    values: dict[str, str],
+    declaration: str,
+    pytest: str,
+    unittest: str,
+) -> Files:
+    """Write the change at the end of the module, and its test."""
+    files = _SCAFFOLD.open_files(model, values["name"])
+    module, kind = files.module, base.__name__
     names = {
-        "base": module.import_name("ops.column_changes", "ColumnChange", "OpsColumnChange"),
+        "base": module.import_name("ops.column_changes", kind, f"Ops{kind}"),
         "register": module.import_name("ops.column_changes", "register_change", "register_column_change"),
         "model": module.import_name(model.__module__, model.__name__, f"{model.__name__}Model"),
     }
-    reserved = {"ColumnChange", model.__name__}
-    names["cls"] = module.name_class(to_class_name(values["name"]), reserved, suffix="Change")
-    _validate(values, model)
-    return names["cls"], module.append(_CHANGE.substitute(**names, **values))
-
-
-def _validate(values: dict[str, str], model: type[Model]) -> None:
-    """Raise InvalidDeclaration if the backfill would be refused, as for a composite primary key."""
-    change = type("Change", (ColumnChange,), {**values, "model": model})
-    if problem := registry.get_validation_error(build_operation(change)):
-        raise InvalidDeclaration(f"{problem}. No file was written.")
+    names["cls"] = module.name_class(to_class_name(values["name"]), {kind, model.__name__}, suffix="Change")
+    test = Template(pytest if uses_pytest() else unittest).substitute(**names, **values)
+    files.write(module.append(Template(declaration).substitute(**names, **values)), test)
+    return files
