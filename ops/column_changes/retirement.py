@@ -42,9 +42,9 @@ def write_retirement(change: type[BaseColumnChange]) -> Path:
     """
     meta = change.model._meta
     loader = load_migrations(meta.app_label)
-    retire = _build_retire(loader, change)
     _require_edited_model(change)
     _require_unwritten(loader, change, RetireOperation)
+    retire = _build_retire(loader, change)  # by what the model has and the migrations have not
     return write_migration(
         meta.app_label,
         f"{change.name}_retire",
