@@ -31,7 +31,9 @@ def build_operation(change: type[ColumnChange]) -> type[Operation]:
         display_field = change.display_field
 
         def get_queryset(self) -> QuerySet[Any]:
-            return missing_rows(change)
+            rows = missing_rows(change)
+            # What the mapping leaves out stays empty; the checks find it.
+            return rows.filter(IsNull(change().new_value(), False)) if change.mapping else rows
 
         def get_changes(self) -> Mapping[str, Any]:
             return {change.new: declared.get_new_value()}
