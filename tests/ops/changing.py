@@ -22,10 +22,13 @@ class MigratedTable:
     """The model ``shop.Item`` and its table; ``apply`` and ``unapply`` are one transaction each."""
 
     def __init__(self, **fields: Any) -> None:
-        self.states = [ProjectState.from_apps(apps)]
+        self.states = [self.initial_state()]
         self.migrations: list[Migration] = []
         self.options = {"db_table": "shop_item"}
         self.fields = [("id", models.BigAutoField(primary_key=True)), *fields.items()]
+
+    def initial_state(self) -> ProjectState:
+        return ProjectState.from_apps(apps)
 
     def create(self, **options: Any) -> None:
         self.apply(CreateModel("Item", self.fields, options={**self.options, **options}))
