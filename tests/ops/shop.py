@@ -139,8 +139,8 @@ def removal(field: str = _FEATURED) -> Generations:
 class Shop:
     """The project, in folders and a database of its own."""
 
-    def __init__(self, root: Path, database: str, generations: Generations) -> None:
-        url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}")
+    def __init__(self, root: Path, database: str, generations: Generations, server: str = "") -> None:
+        url = urlsplit(server or os.environ["DATABASE_URL"])._replace(path=f"/{database}")
         names = {"NAME": database, "USER": url.username, "PASSWORD": url.password}
         self.root, migrations = root, root / "migrations"
         migrations.mkdir()
@@ -156,6 +156,9 @@ class Shop:
             write_project(root / generation, {**names, "HOST": url.hostname, "PORT": url.port}, files)
             (root / generation / "shop/migrations").symlink_to(migrations)
         self.url = url.geturl()
+        self.connect()
+
+    def connect(self) -> None:
         self.session = psycopg.connect(self.url, autocommit=True)
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
@@ -218,26 +221,30 @@ class Shop:
 
 
 @contextmanager
-def shop(root: Path, swap: bool = False, generations: Generations | None = None) -> Iterator[Shop]:
-    """The project with its first migration applied, and 50 rows."""
+def shop(
+    root: Path, swap: bool = False, generations: Generations | None = None, server: str = ""
+) -> Iterator[Shop]:
+    """The project with its first migration applied, and 50 rows; ``server`` is the URL of another one."""
+    server = server or os.environ["DATABASE_URL"]
     database = sql.Identifier(f"shop_{os.getpid()}")
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {}").format(database))
-        try:
-            project = Shop(root, f"shop_{os.getpid()}", generations or replacement(swap))
-            project.manage("old", "makemigrations shop", "migrate", f'shell -c "{_ROWS}"')
-            yield project
-            project.session.close()
-        finally:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(database))
+    try:
+        project = Shop(root, f"shop_{os.getpid()}", generations or replacement(swap), server)
+        project.manage("old", "makemigrations shop", "migrate", f'shell -c "{_ROWS}"')
+        yield project
+        project.session.close()
+    finally:
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
 
 
 class Player:
     """A process of a generation that writes and reads until ``stop``; ``problems`` are its errors."""
 
-    def __init__(self, project: Shop, generation: str) -> None:
-        self.process = project.popen(generation, "player.py")
-        self.rounds: list[dict[str, str]] = []
+    def __init__(self, project: Shop, generation: str, program: str = "player.py") -> None:
+        self.process = project.popen(generation, program)
+        self.rounds: list[Any] = []
         self.reader = Thread(target=self._read)
         self.reader.start()
 
