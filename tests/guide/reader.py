@@ -6,7 +6,8 @@
     ```diff               a patch to apply
     ```python PATH        code to append to that file, or a new file
 
-The runbook is tested in a world of its own. HTML comments, which readers do not see, set its problems up:
+The runbook is tested in a world of its own. HTML comments, which readers do not see, set problems up, or let
+time pass:
 
     <!-- $ command -->    a command that must succeed
     <!-- stop redis -->   stop or start redis or postgres

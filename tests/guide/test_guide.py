@@ -53,8 +53,7 @@ def test_the_outputs_of_the_runbook(tmp_path: Path, pytestconfig: pytest.Config)
     with create_world(tmp_path, LocalPostgres(tmp_path / "servers", durable=False)) as world:
         world.run_or_fail("manage.py migrate && manage.py load_rules --execute")
         world.run_or_fail("manage.py generate_cards 300 --pack birds && manage.py backup_db --verify")
-        outputs = {step: world.execute(step) for step in list_steps_with_setup(GUIDE / RUNBOOK)}
-    outputs = {step: output for step, output in outputs.items() if step.kind == "console"}
+        outputs = execute(world, list_steps_with_setup(GUIDE / RUNBOOK))
     compare(outputs, pytestconfig.getoption("record"))
 
 
@@ -74,10 +73,16 @@ def test_without_curl_only_its_steps_are_skipped(tmp_path: Path, monkeypatch: py
 
 def execute_chapters(world: World, detail: str) -> dict[Step, str]:
     """Return the output of each step; a patch that does not apply raises."""
-    steps = [step for chapter in list_chapters() for step in iter_steps(chapter)]
+    steps = [step for chapter in list_chapters() for step in list_steps_with_setup(chapter)]
     steps = [step for step in steps if (step.detail == "debian") == (detail == "debian")]
     assert steps
-    return {step: world.execute(step) for step in without_curl_if_missing(steps)}
+    return execute(world, without_curl_if_missing(steps))
+
+
+def execute(world: World, steps: list[Step]) -> dict[Step, str]:
+    """Execute the steps; return the outputs of the commands that readers see."""
+    outputs = {step: world.execute(step) for step in steps}
+    return {step: output for step, output in outputs.items() if step.kind == "console"}
 
 
 def without_curl_if_missing(steps: list[Step]) -> list[Step]:
