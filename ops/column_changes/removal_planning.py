@@ -41,7 +41,7 @@ def plan_removal(change: type[BaseColumnChange]) -> Plan:
         return Plan(change, obstacles=(missing,))
     operations = [WatchColumn(column=column), RecordStep(change=change.name, step=Step.EXPAND.value)]
     migration = build_migration(loader, app_label, f"{change.name}_{Step.EXPAND.value}", operations)
-    return Plan(change, (migration,), tuple(find_removal_obstacles(table)), tuple(_list_notes(table)))
+    return Plan(change, (migration,), tuple(find_removal_obstacles(table)), tuple(list_removal_notes(table)))
 
 
 def compile_removal(change: type[BaseColumnChange]) -> WatchedColumn:
@@ -66,7 +66,7 @@ def _is_unique(change: type[BaseColumnChange], field: Field) -> bool:  # type: i
     )
 
 
-def _list_notes(table: WatchedTable) -> Iterator[str]:
+def list_removal_notes(table: WatchedTable) -> Iterator[str]:
     """Yield what to know, and to do, before the column is retired or dropped."""
     column = table.column
     value = "NULL" if column.default is None else column.default
