@@ -46,9 +46,9 @@ def list_missing(table: ChangedTable) -> Iterator[str]:
 def list_lost(table: WatchedTable) -> Iterator[str]:
     """Yield a note for each constraint and index that goes with the column."""
     for _, columns, definition in _list_objects(table):
-        others = sorted({*columns} - {table.old})
-        without = f" If {', '.join(others)} needs one, add it to the model first." if others else ""
-        yield f"The {definition} holds until the step drop, and goes with {table.old}.{without}"
+        is_alone = {*columns} == {table.old}
+        without = "" if is_alone else " If one without it is needed, add it to the model."
+        yield f"The {definition} stays until the step drop, and goes with {table.old}.{without}"
 
 
 def _list_objects(table: WatchedTable) -> list[tuple[Any, ...]]:

@@ -131,7 +131,7 @@ class WatchColumn(StatelessOperation):
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if self._needs_null and not schema_editor.collect_sql:
-            require_values(schema_editor, self.column, "which were added without it")
+            require_values(schema_editor, self.column, "added without it")
         for statement in drop_statements(self.column):
             schema_editor.execute(statement, None)
         if self.column.fills_default and self.column.has_own_default:

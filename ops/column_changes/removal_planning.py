@@ -76,6 +76,12 @@ def list_removal_notes(table: WatchedTable) -> Iterator[str]:
             f"{table.old} loses its NOT NULL at the step expand. Taking that back needs a value in each row;"
             " a db_default would keep it."
         )
+    if column.nullable or (column.default is not None and not table.change().old_field().has_default()):
+        nothing = "NULL" if column.default is None else "DEFAULT"
+        yield (
+            f"An INSERT that sets {table.old} to {nothing}, as Django does where no value is given, is not"
+            " recorded. So let no code run that knows the field before the step retire."
+        )
     yield from list_dependents(table)
     for name, *_ in table.list_triggers([table.old]):
         yield (

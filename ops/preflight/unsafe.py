@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from django.db import connection
 from django.db.migrations import Migration
+from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-from ops.column_changes.migration_operations import WatchColumn
+from ops.column_changes.migration_operations import DropColumn, WatchColumn
+from ops.column_changes.retire_operation import RetireOperation
 from ops.formatting import first_line
 from ops.preflight.finding import Severity
 from ops.preflight.rules import LINT_RULES
@@ -26,6 +28,12 @@ _TABLE_PATTERN = re.compile(
     r'(?:IF EXISTS\s+)?(?:ONLY\s+)?((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?)',
     re.IGNORECASE,
 )
+# What a column change does once triggers have the default, or its gate has seen that nobody needs the name.
+_SAFE_IN: dict[str, type[Operation]] = {
+    "ban-drop-default": WatchColumn,
+    "renaming-column": RetireOperation,
+    "ban-drop-column": DropColumn,
+}
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,7 @@ def _lint_statements(plan: MigrationPlan, catalog: Catalog) -> Iterator[UnsafeSt
         )
         if line and line.operation and warning.rule in LINT_RULES and _is_there(line.text, catalog):
             operation = line.operation.bound.operation
-            # A dual write drops the default, which its trigger takes.
-            if warning.rule != "ban-drop-default" or not isinstance(operation, WatchColumn):
+            if not isinstance(operation, _SAFE_IN.get(warning.rule, ())):
                 yield _build_step(warning.rule, operation.describe())
 
 

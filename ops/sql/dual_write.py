@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -29,8 +29,6 @@ class DualWrite(WatchedColumn):
     ``keeps``: a new value that has no old one leaves the old column as it is; else it is refused.
     """
 
-    trigger_parts: ClassVar[tuple[str, ...]] = ("by_insert", "by_update", "insert", "update")
-
     new: str
     to_new: str
     to_old: str | None = None
@@ -40,6 +38,10 @@ class DualWrite(WatchedColumn):
     @property
     def trigger_prefix(self) -> str:
         return f"dual_write_{self.change}_"
+
+    @property
+    def trigger_parts(self) -> tuple[str, ...]:
+        return "by_insert", "by_update", "insert", "update"
 
 
 def comparable_value(value: Any, field: Field[Any, Any]) -> Expression:

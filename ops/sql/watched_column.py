@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,6 @@ class WatchedColumn:
     ``default`` is the SQL of its default; ``has_own_default`` is false where that is not the table's.
     ``nullable``: the column may be NULL.
     """
-
-    trigger_parts: ClassVar[tuple[str, ...]] = ("by_insert", "by_update", "fill")
 
     change: str
     table: str
@@ -27,6 +25,11 @@ class WatchedColumn:
     def trigger_prefix(self) -> str:
         """What the names of the triggers and of their functions begin with."""
         return f"column_watch_{self.change}_"
+
+    @property
+    def trigger_parts(self) -> tuple[str, ...]:
+        """What they end in."""
+        return ("by_insert", "by_update", *(("fill",) if self.fills_default else ()))
 
     @property
     def has_default_in_table(self) -> bool:

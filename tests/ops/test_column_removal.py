@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from ops.column_changes import ColumnRemoval
+from ops.column_changes import ColumnChange, ColumnRemoval
 from ops.column_changes.gates import GateClosed, require_open
 from ops.column_changes.migration_operations import (
     DropColumn,
@@ -26,12 +27,15 @@ from ops.column_changes.obstructions import ColumnInUse, NoWayBack
 from ops.column_changes.removal_planning import compile_removal, list_removal_notes
 from ops.column_changes.steps import Step
 from ops.column_changes.table import read_watched_table
+from ops.column_changes.validation import validate_change
+from ops.exceptions import InvalidDeclaration
 from ops.models import ColumnWriter
 from ops.sql.watched_column import WatchedColumn
 from tests.ops.changing import MigratedTable, migrated_table
 from tests.ops.running import execute_sql
 from tests.ops.shop import Player, removal, shop
 from tests.ops.test_column_change_generations import playing
+from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -168,8 +172,8 @@ def test_taking_expand_back_tells_of_rows_without_a_value() -> None:
             table.unapply()
         message = str(raised.value)
         assert message.startswith(
-            "shop_item.value is empty in 1 row, which were added without it; and the column may not be empty."
-            " Give them one: psql "
+            "shop_item.value is empty in 1 row, added without it; and the column may not be empty. Give them"
+            " one: psql "
         )
         *_, fill = shlex.split(message)
         execute_sql(fill.replace("VALUE", "'x'"))
@@ -249,11 +253,37 @@ def test_what_goes_with_the_column_is_noted(flags: MigratedTable) -> None:
         "The view public.shop_flags reads value. It goes on with the old column under any name, and keeps it"
         " from being dropped. Let it do without value before the step retire.",
         "The trigger shop_same of shop_item uses value. Let it do without value before the step retire.",
-        "The constraint value_note: CHECK (NOT value OR note = 1) holds until the step drop, and goes with"
-        " value. If note needs one, add it to the model first.",
-        "The index CREATE INDEX idx_value ON public.shop_item USING btree (value, note) holds until the step"
-        " drop, and goes with value. If note needs one, add it to the model first.",
+        "The constraint value_note: CHECK (NOT value OR note = 1) stays until the step drop, and goes with"
+        " value. If one without it is needed, add it to the model.",
+        "The index CREATE INDEX idx_value ON public.shop_item USING btree (value, note) stays until the step"
+        " drop, and goes with value. If one without it is needed, add it to the model.",
     ]
+
+
+def test_a_write_that_cannot_be_recorded_is_noted(table: MigratedTable, kind: str) -> None:
+    nothing = {"nullable": "NULL", "nullable with a default": "DEFAULT", "flag in the table": "DEFAULT"}
+    noted = [note for note in plan_texts(table)[1] if "is not recorded" in note]
+    assert [note.partition(", as Django")[0] for note in noted] == [
+        f"An INSERT that sets value to {word}" for word in [nothing.get(kind)] if word
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base", "members", "message"),
+    [
+        (ColumnRemoval, {"old": None}, "old is None; give the name of a field of trials.Thing"),
+        (
+            ColumnChange,
+            {"old": "name", "new": None},
+            "new is None; give the name of a field of trials.Thing. To remove a field, inherit from"
+            " ColumnRemoval",
+        ),
+        (ColumnRemoval, {"old": "name", "drop_after": timedelta()}, "drop_after is zero; say why in"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(base: type, members: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidDeclaration, match=re.escape(message)):
+        validate_change(type("Trial", (base,), {"name": "trial", "model": Thing, **members}))
 
 
 @pytest.mark.parametrize(

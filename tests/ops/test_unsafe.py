@@ -24,10 +24,11 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.models.functions import Now
 
-from ops.column_changes.migration_operations import AddDualWrite
+from ops.column_changes.migration_operations import AddDualWrite, DropColumn, RetireWatchedColumn
 from ops.preflight.unsafe import lint_migration
 from ops.schema import rules
 from ops.sql.dual_write import DualWrite
+from ops.sql.watched_column import WatchedColumn
 from tests.ops.running import create_things
 
 pytestmark = pytest.mark.django_db
@@ -105,6 +106,8 @@ def test_what_is_quick_on_any_table_is_not_reported() -> None:
             {"constraints": [models.UniqueConstraint(fields=["score"], name="trials_other")]},
         ),
         AddDualWrite(DualWrite("score", "trials_thing", "score", "rank", "{old}", "{new}", default="1")),
+        RetireWatchedColumn("thing", "note", WatchedColumn("note", "trials_thing", "note"), "note__retired"),
+        DropColumn(WatchedColumn("note", "trials_thing", "note__retired")),
         RunSQL("CREATE FUNCTION twice(x int) RETURNS int LANGUAGE sql AS $$ SELECT x * 2; $$", ""),
     ]
     assert lint(*harmless) == []
