@@ -218,17 +218,19 @@ class _MigrationRun:
 
     def _run_outside(self, sql: str, operation: BoundOperation, unfinished: UnfinishedMigration) -> None:
         """Execute a step that PostgreSQL refuses in a transaction, unless it was done before a kill."""
-        if not (is_done(self.connection, sql) and unfinished.has_begun):
+        was_begun = unfinished.has_begun
+        if not (was_begun and is_done(self.connection, sql)):
             # Where it was done, but not by us, it fails.
-            unfinished.has_begun = not is_done(self.connection, sql)
+            unfinished.has_begun = was_begun or not is_done(self.connection, sql)
             unfinished.save()
             try:
                 with self.connection.cursor() as cursor:
                     cursor.execute(sql)
             except DatabaseError:
-                unfinished.has_begun = False
-                with suppress(DatabaseError):
-                    unfinished.save()
-                raise
+                if not (was_begun and is_done(self.connection, sql)):  # a build that went on after the kill
+                    unfinished.has_begun = False
+                    with suppress(DatabaseError):
+                        unfinished.save()
+                    raise
         unfinished.finish_step(operation.description)
         unfinished.save()

@@ -35,14 +35,24 @@ class Token:
 
 
 def tokenize(sql: str) -> list[Token]:
-    """Return the tokens without comments; a bracket has the depth of what surrounds it."""
-    tokens, depth = [], 0
+    """Return the tokens without comments; a bracket has the depth of what surrounds it.
+
+    The body of a function between BEGIN ATOMIC and its END counts as if it were in brackets.
+    """
+    tokens: list[Token] = []
+    depth = blocks = 0
     for match in _TOKEN.finditer(sql):
         if match["skipped"] is not None:
             continue
         depth -= match[0] in (")", "]")
-        tokens.append(Token(match[0], *match.span(), depth))
+        token = Token(match[0], *match.span(), depth)
         depth += match[0] in ("(", "[")
+        is_begin = token.keyword == "ATOMIC" and bool(tokens) and tokens[-1].keyword == "BEGIN"
+        if is_begin or (blocks and token.keyword == "CASE"):
+            blocks, depth = blocks + 1, depth + 1
+        elif blocks and token.keyword == "END":
+            blocks, depth = blocks - 1, depth - 1
+        tokens.append(token)
     return tokens
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.ops.running import wait_until
 from tests.shop_project import Shop, create_shop, suite_server
 
 pytestmark = pytest.mark.engine
@@ -110,6 +111,7 @@ def test_a_gate_stops_the_deploy_before_its_migration(shop: Shop, operations: st
     assert shop.migrate("--plan").returncode == 0
 
 
+INVALID = "SELECT 1 FROM pg_index WHERE NOT indisvalid AND indexrelid = to_regclass('item_score')"
 BACKEND = (
     "SELECT pid, query_start FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'ADD COLUMN'"
 )
@@ -158,6 +160,26 @@ def test_a_step_outside_of_the_transaction_is_tried_again_by_itself(shop: Shop) 
             holder.rollback()
             assert process.wait(100) == 0
     assert shop.query("SELECT contype::text FROM pg_constraint WHERE conname = 'u'") == [("u",)]
+
+
+def test_an_index_build_that_was_killed_is_made_anew(shop: Shop) -> None:
+    """It waits for an older transaction when the process is killed, and leaves the index invalid."""
+    shop.add_migration("0002_index", ADD_INDEX)
+    with shop.session() as holder:
+        holder.execute("UPDATE shop_item SET score = 1 WHERE id = 1")
+        with shop.start("migrate") as process:
+            wait_until(lambda: shop.query(INVALID))
+            process.kill()
+        assert shop.applied() == ["0001_first"]
+        with shop.start("migrate") as again:
+            assert again.stderr
+            assert "item_score" in again.stderr.readline()  # waits for the build, or drops what it left
+            holder.rollback()
+            assert again.wait(100) == 0
+    assert shop.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'item_score'::regclass") == [
+        (True,)
+    ]
+    assert shop.applied() == ["0001_first", "0002_index"]
 
 
 SLEEPS = '"SELECT pg_sleep(0.7)", "SELECT pg_sleep(0.7)", "SELECT pg_sleep(0.7)"'

@@ -289,6 +289,28 @@ def test_the_parts_of_a_column_are_told_apart() -> None:
     )
 
 
+def test_the_body_of_a_function_is_not_split() -> None:
+    function = (
+        "CREATE FUNCTION f(a int) RETURNS int BEGIN ATOMIC SELECT CASE WHEN a > 0 THEN 1 END; SELECT 2; END"
+    )
+    assert split_top_level(f"{function}; SELECT 3", ";") == [function, "SELECT 3"]
+    assert steps(f"{function};") == [("shared", f"{function};")]
+
+
+def test_an_index_of_a_partitioned_table_is_not_concurrent(monkeypatch: pytest.MonkeyPatch) -> None:
+    execute_sql(
+        "CREATE TABLE p (a int NOT NULL) PARTITION BY RANGE (a);"
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10); INSERT INTO p VALUES (1)"
+    )
+    for sql in ("CREATE INDEX i ON p (a)", "ALTER TABLE p ADD CONSTRAINT u UNIQUE (a)"):
+        assert steps(sql) == [("shared", sql)]
+        assert refusal(sql) is None
+    monkeypatch.setattr(rules, "LARGE_TABLE_BYTES", 8192)
+    assert refusal("CREATE INDEX i ON p (a)") == "require-concurrent-index-creation"
+    assert steps("CREATE INDEX i ON p1 (a)") == [("none", "CREATE INDEX CONCURRENTLY i ON p1 (a)")]
+    assert steps("CREATE INDEX i ON ONLY p (a)") == [("shared", "CREATE INDEX i ON ONLY p (a)")]
+
+
 def test_statements_are_split_outside_of_quotes() -> None:
     text = "SELECT ';' ; -- no; \n SELECT $a$ ; $$ ; $a$; SELECT \"x;\" /* ; */;"
     assert split_top_level(text, ";") == [
