@@ -61,8 +61,15 @@ class Shop:
     def migrate(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return run_python(self.folder, "manage.py", "migrate", *words)
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        return python_process(self.folder, "manage.py", *words)
+    @contextmanager
+    def start(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
+        """Start a command; it is killed if the block fails, since it may wait for a lock of the test."""
+        with python_process(self.folder, "manage.py", *words) as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
 
     def manage(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return run_python(self.folder, "manage.py", *words)
