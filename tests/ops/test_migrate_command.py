@@ -125,9 +125,10 @@ def test_players_wait_for_the_lock_timeout_at_most(shop: Shop) -> None:
         holder.execute("UPDATE shop_item SET score = 1 WHERE id = 1")
         with shop.start("migrate", "--lock-timeout", "1s") as process:
             while len(tries) < 3:
+                assert process.poll() is None, process.communicate()
                 tries |= {start for _, start in shop.query(BACKEND)}
                 # It fails if it waits for longer; without a lock timeout it would wait for the holder.
-                player.execute("SET LOCAL lock_timeout = '10s'")
+                player.execute("SET LOCAL lock_timeout = '4s'")
                 player.execute("SELECT count(*) FROM shop_item")
                 player.rollback()
             assert process.poll() is None
