@@ -10,7 +10,8 @@ from django.db.models import F, Value
 from django.db.models.functions import Cast, Concat
 
 from ops.sql.dual_write import DualWrite, compile_dual_write, dual_writes_off
-from ops.sql.dual_write_triggers import create_statements, drop_statements
+from ops.sql.dual_write_triggers import create_statements
+from ops.sql.watched_column_triggers import drop_statements
 from tests.ops.changing import MigratedTable
 from tests.ops.conftest import RegisterOperation
 from tests.ops.dual_writing import Change, dual_written
