@@ -20,6 +20,7 @@ from django.conf import settings
 
 from ops.column_changes.declaration import BaseColumnChange
 from ops.column_changes.python_references import Reference, Target, find_in_python
+from ops.column_changes.step_migrations import find_old_column
 
 _IGNORE = re.compile(r"column_change: ignore\[([\w, ]*)\]")
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -51,7 +52,7 @@ def find_references(change: type[BaseColumnChange]) -> list[str]:
 
 def _target(change: type[BaseColumnChange]) -> Target:
     declared = change()
-    column = declared.old_column()
+    column = find_old_column(change)
     attname = str(declared.old_field().attname) if declared.has_old_field() else column
     return Target(
         model=change.model,

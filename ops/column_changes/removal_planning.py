@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from django.db import connection
@@ -22,6 +23,8 @@ from ops.command_lines import manage_command
 from ops.sql.dual_write import read_default
 from ops.sql.dual_write_defaults import compile_default, compile_python_default
 from ops.sql.watched_column import WatchedColumn
+
+_CAST = re.compile(r"::[a-z ]+(\(\d+\))?(\[\])?$")  # which PostgreSQL adds to what a person wrote
 
 
 def plan_removal(change: type[BaseColumnChange]) -> Plan:
@@ -69,7 +72,7 @@ def _is_unique(change: type[BaseColumnChange], field: Field) -> bool:  # type: i
 def list_removal_notes(table: WatchedTable) -> Iterator[str]:
     """Yield what to know, and to do, before the column is retired or dropped."""
     column = table.column
-    value = "NULL" if column.default is None else column.default
+    value = "NULL" if column.default is None else _CAST.sub("", column.default)
     yield f"A new row that leaves {table.old} out has {value} in it, from the step expand on."
     if column.default is None and not column.nullable:
         yield (

@@ -42,7 +42,9 @@ def is_reverted(run: Run) -> bool:
 
 
 def find_writer(change: type[BaseColumnChange]) -> Run | None:
-    """Return a run that has not ended and writes one of its columns."""
+    """Return a run that has not ended and writes one of the two columns; a removal adds none."""
+    if not issubclass(change, ColumnChange):
+        return None
     claim = claims.find_claim(model_label(change.model), change.fields())
     return claim.run if claim else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.db import connection
@@ -10,7 +11,8 @@ from django.db.migrations.exceptions import BadMigrationError, NodeNotFoundError
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
-from ops.column_changes.migration_operations import RecordStep
+from ops.column_changes.declaration import BaseColumnChange
+from ops.column_changes.migration_operations import RecordStep, WatchColumn
 from ops.column_changes.steps import Step
 from ops.exceptions import OpsError
 
@@ -40,6 +42,19 @@ def find_step_migrations(change: str) -> dict[Step, StepMigration]:
         for operation in migration.operations
         if isinstance(operation, RecordStep) and operation.change == change
     }
+
+
+def find_old_column(change: type[BaseColumnChange]) -> str:
+    """Return the old column's name; once its field has left the model, the one that a migration has."""
+    if not change().has_old_field():
+        loader = MigrationLoader(None, load=False)
+        with suppress(BadMigrationError):
+            loader.load_disk()
+        for migration in loader.disk_migrations.values():
+            for operation in migration.operations:
+                if isinstance(operation, WatchColumn) and operation.column.change == change.name:
+                    return operation.column.old
+    return change().old_column()
 
 
 def list_to_apply(migration: StepMigration) -> list[Migration]:

@@ -17,6 +17,7 @@ from django.db.models import Exists, Max, OuterRef
 from psycopg import sql
 
 from ops.column_changes.declaration import BaseColumnChange
+from ops.column_changes.step_migrations import find_old_column
 from ops.command_lines import manage_command
 from ops.db import statement_timeout
 from ops.formatting import first_line, pluralize
@@ -131,7 +132,7 @@ def list_readers(change: type[BaseColumnChange]) -> Readers:
     Does not raise where the extension is missing or the role may not read it: see ``Readers.notes``.
     """
     notes = [HINT]
-    names = (_last_identifier(change.model._meta.db_table), change().old_column())
+    names = (_last_identifier(change.model._meta.db_table), find_old_column(change))
     statements = _try_query(f"{EXTENSION} cannot be read", lambda: _fetch_statements(names, notes), notes)
     sessions = _try_query("The sessions cannot be read", lambda: _fetch_sessions(names, notes), notes)
     return Readers(statements, sessions, notes)

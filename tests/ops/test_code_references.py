@@ -317,6 +317,29 @@ def test_the_check_warns_once_the_field_has_left_the_model(tmp_path: Path) -> No
     assert "W003" not in run_python(after, "manage.py", "check").stderr
 
 
+def test_a_foreign_key_is_known_by_its_migration_once_it_has_left(tmp_path: Path) -> None:
+    operations = """
+        from ops.column_changes import ColumnRemoval, register_change
+        from shop.models import Card
+        @register_change
+        class RemoveOwner(ColumnRemoval):
+            name = "remove_owner"; model = Card; old = "owner"
+        """
+    expand = """
+        from django.db.migrations import Migration as Base
+        from ops.column_changes.migration_operations import WatchColumn
+        from ops.sql.watched_column import WatchedColumn
+        class Migration(Base):
+            operations = [WatchColumn(WatchedColumn("remove_owner", "shop_card", "owner_id"))]
+        """
+    models = "from django.db import models\nclass Card(models.Model):\n    pass\n"
+    code = "def show(card):\n    return card.owner_id\n"
+    files = {"operations.py": operations, "models.py": models, "code.py": code}
+    project = write_shop(tmp_path, **files, **{"migrations/0001_expand.py": expand})
+    warned = run_python(project, "manage.py", "check", "--tag", "column_changes")
+    assert "code may still name it:\nshop/code.py:2 owner_id\n\tHINT: Do without it." in warned.stderr
+
+
 def declare_change(model: type[Model], old: str, new: str) -> type[ColumnChange]:
     return type("Trial", (ColumnChange,), {"name": "trial", "model": model, "old": old, "new": new})
 
