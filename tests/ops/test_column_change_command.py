@@ -101,7 +101,6 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         Wrote the migrations:
           shop/migrations/0002_size_v2_expand.py
           shop/migrations/0003_size_v2_constrain.py
-          note  A value of size_v2 that has more than the 8 characters of size is refused until the step drop.
         Read them, and commit them with the change.
         To go on: manage.py column_change size_v2 next
         """)
