@@ -107,6 +107,7 @@ def next_action(status: ChangeStatus) -> Action:
     if migration := status.migrations.get(step):
         _require_unapplied(status, migration, step)
         return Migrate(status, step, migration)
+    _require_both_fields(status, step)
     if step == Step.BACKFILL:
         return _next_backfill(status)
     if step not in (Step.VERIFY, Step.CONSTRAIN, Step.SWITCH):
@@ -120,6 +121,18 @@ def _require_unapplied(status: ChangeStatus, migration: StepMigration, step: Ste
             f"The migration {migration} is applied, but has not recorded the step {step}: was it faked?",
             f"Then: {manage_command('migrate', migration.app, target_before(migration), '--fake')},"
             f" and again: {_command(status, 'next')}",
+        )
+
+
+def _require_both_fields(status: ChangeStatus, step: Step) -> None:
+    """Raise StepRefused where this code cannot fill or compare the columns."""
+    missing = [name for name in status.change.fields() if name not in status.change.field_names()]
+    if missing and step in (Step.BACKFILL, Step.VERIFY):
+        raise StepRefused(
+            f"{status.change.model._meta.label} has no field {missing[0]} in this code any more, so the step"
+            f" {step} cannot be taken with it.",
+            "Check out the code of the first deploy, which has both fields, and take the steps before retire"
+            f" with it: {_command(status, 'next')}",
         )
 
 

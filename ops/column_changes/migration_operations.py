@@ -199,7 +199,7 @@ class RetireColumn(RetireOperation):
     def retired_dual_write(self) -> DualWrite:
         """The dual write after the step."""
         new = self.dual_write.old if self.swap else self.dual_write.new
-        return replace(self.dual_write, old=self.retired, new=new)
+        return replace(self.dual_write, old=self.retired, new=new, retired=True)
 
     @property
     def retired_column(self) -> WatchedColumn:

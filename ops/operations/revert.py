@@ -16,7 +16,7 @@ from django.db.models.lookups import IsNull
 from ops.command_lines import manage_command
 from ops.exceptions import InvalidParams, OpsError
 from ops.formatting import first_line, format_row_count
-from ops.models import AuditLog, Run
+from ops.models import AuditLog, ColumnChangeEvent, Run
 from ops.operations import registry
 from ops.operations.base import Operation
 from ops.operations.registry import register
@@ -36,6 +36,8 @@ from ops.states import State
 _CONFLICT_SAMPLE_SIZE = 5
 # Data exceptions, a domain that forbids the value, and what an extension's type calls a syntax error.
 _CAST_ERROR_CLASSES = ("22", "23", "42", "XX")
+# The steps after which a column change relies on its new column; constrain taken back is not one of them.
+_FULL_STEPS = ("constrain", "switch", "retire", "drop")
 _CONFLICT_NOTE_STATES = (State.SUCCEEDED, State.FINISHED_WITH_FAILURES)
 
 
@@ -88,7 +90,8 @@ class Revert(Operation):
         return {field.name: old_value(self.key_list, field, self.column_types) for field in self.fields}
 
     def check_preconditions(self) -> None:
-        """Raise InvalidParams if columns were renamed or have types that do not take the old values."""
+        """Raise InvalidParams if a column change goes by the new values, or the old ones do not fit."""
+        self._require_not_relied_on()
         fields = [field for field in self.fields if field.column in self.changed_types]
         for field in fields:
             then, now = self.changed_types[str(field.column)]
@@ -106,6 +109,22 @@ class Revert(Operation):
                 raise
             reason = first_line(exc) + self._describe_changed_types()
             self._raise_not_revertible(f"a value does not fit its column any more: {reason}")
+
+    def _require_not_relied_on(self) -> None:
+        """Raise InvalidParams for a backfill of a column change that has been constrained.
+
+        From there on the column must stay full: readers use it, and the drop keeps nothing else.
+        """
+        events = ColumnChangeEvent.objects
+        fills = events.filter(step="backfill", is_back=False, run__operation=self.run.operation)
+        for change in fills.values_list("change", flat=True).distinct():
+            last = events.filter(change=change).latest("pk")
+            if last.step in _FULL_STEPS[last.is_back :]:
+                back = manage_command("column_change", change, "back")
+                self._raise_not_revertible(
+                    f"the column change {change} relies on its values. If {change} has not been dropped, take"
+                    f" its steps back to backfill first: {back}"
+                )
 
     def _raise_not_revertible(self, reason: str) -> NoReturn:
         raise InvalidParams({NON_FIELD_ERRORS: [f"Run {self.run.pk} cannot be reverted: {reason}."]})

@@ -27,6 +27,7 @@ class DualWrite(WatchedColumn):
     ``to_old`` is None where there is no way back. ``sources`` are the columns, other than the old one, that
     ``to_new`` reads. Where the old column has no default of its own, it may have that of the new one.
     ``keeps``: a new value that has no old one leaves the old column as it is; else it is refused.
+    ``retired``: code does not know the old column any more, and cannot give it a value.
     """
 
     new: str
@@ -34,6 +35,7 @@ class DualWrite(WatchedColumn):
     to_old: str | None = None
     sources: tuple[str, ...] = ()
     keeps: bool = field(default=False, kw_only=True)
+    retired: bool = field(default=False, kw_only=True)
 
     @property
     def trigger_prefix(self) -> str:
@@ -87,7 +89,10 @@ def compile_dual_write(
 
 @contextmanager
 def dual_writes_off(alias: str = "default") -> Iterator[None]:
-    """Write both columns as given, in one transaction: for rows that are loaded as they were."""
+    """Write both columns as given, in one transaction: for rows that are loaded as they were.
+
+    An old column that is left out and may not be NULL is filled, and so is one that is retired.
+    """
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
         cursor.execute("SELECT current_setting(%s, true), set_config(%s, 'off', true)", [OFF_SETTING] * 2)
         [before, _] = cursor.fetchone()

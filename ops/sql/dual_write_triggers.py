@@ -23,39 +23,34 @@ from ops.sql.dual_write import OFF_SETTING, DualWrite
 from ops.sql.watched_column import WatchedColumn
 from ops.sql.watched_column_triggers import FILL, FUNCTION, RECORDERS, row_value, template_parts
 
-_OFF = "current_setting({off_setting}, true) = 'off'"
-_INSERT_BODY = f"""
+_INSERT_BODY = """
 BEGIN
-    IF {_OFF} THEN
-        RETURN NEW;
-    END IF;
-    IF {{row_new}} IS NULL THEN
-        {{fill_default}}
-        {{row_new}} := {{to_new}};
-    ELSIF ({{to_old}}) IS NULL THEN
-        {{unmappable}}
-        {{fill_default}}
+    {return_if_given}
+    IF {row_new} IS NULL THEN
+        {fill_default}
+        {row_new} := {to_new};
+    ELSIF ({to_old}) IS NULL THEN
+        {unmappable}
+        {fill_default}
     ELSE
-        {{row_old}} := {{to_old}};
+        {row_old} := {to_old};
     END IF;
     RETURN NEW;
 END"""
 # The old column is NULL here after UPDATE ... SET old = DEFAULT, or a foreign key's ON DELETE SET DEFAULT.
-_UPDATE_BODY = f"""
+_UPDATE_BODY = """
 BEGIN
-    IF {_OFF} THEN
-        RETURN NEW;
-    END IF;
-    {{fill_not_null}}
-    IF {{old_changed}} THEN
-        IF {{row_new}} IS NOT DISTINCT FROM {{before_new}} AND {{differs}} THEN
-            {{row_new}} := {{to_new}};
+    {return_if_off}
+    {fill_not_null}
+    IF {old_changed} THEN
+        IF {row_new} IS NOT DISTINCT FROM {before_new} AND {differs} THEN
+            {row_new} := {to_new};
         END IF;
-    ELSIF {{row_new}} IS NOT NULL AND {{row_new}} IS DISTINCT FROM {{before_new}} AND {{differs}} THEN
-        IF ({{to_old}}) IS NULL THEN
-            {{unmappable}}
+    ELSIF {row_new} IS NOT NULL AND {row_new} IS DISTINCT FROM {before_new} AND {differs} THEN
+        IF ({to_old}) IS NULL THEN
+            {unmappable}
         ELSE
-            {{row_old}} := {{to_old}};
+            {row_old} := {to_old};
         END IF;
     END IF;
     RETURN NEW;
@@ -104,7 +99,13 @@ def _dual_write_parts(dual_write: DualWrite) -> dict[str, sql.Composable]:
         "old_changed": row.old_changed(),
         "update_condition": row.update_condition(),
         "unmappable": sql.SQL("NULL;") if dual_write.keeps else _raise_unmappable(dual_write),
-        "off_setting": sql.Literal(OFF_SETTING),
+        "return_if_off": _return_if_off(sql.SQL("true") if not dual_write.retired else row.given_by_update()),
+        # Code of the second deploy leaves the old column out, also where it loads rows.
+        "return_if_given": _return_if_off(
+            sql.SQL("{} IS NOT NULL").format(row.old)
+            if dual_write.retired or not dual_write.nullable
+            else sql.SQL("true")
+        ),
     }
 
 
@@ -147,9 +148,20 @@ class _Row:
             for name in columns
         )
 
+    def given_by_update(self) -> sql.Composable:
+        """Whether an UPDATE changed the old column itself."""
+        before_old = row_value("OLD", self.dual_write.old)
+        return sql.SQL("{} IS DISTINCT FROM {}").format(self.old, before_old)
+
     def _format(self, template: str, **parts: sql.Composable) -> sql.Composable:
         names = {name: getattr(self, name) for name in ("old", "new", "to_new", "to_old", "default")}
         return sql.SQL(template).format(**names, **parts)
+
+
+def _return_if_off(condition: sql.Composable) -> sql.Composable:
+    """Store the row as given where dual writes are off and the condition holds."""
+    template = "IF current_setting({}, true) = 'off' AND {} THEN RETURN NEW; END IF;"
+    return sql.SQL(template).format(sql.Literal(OFF_SETTING), condition)
 
 
 def _raise_unmappable(dual_write: DualWrite) -> sql.Composable:

@@ -321,6 +321,27 @@ def test_a_reverted_backfill_is_made_again(project: Path, command: Command) -> N
     assert execute("SELECT run_id FROM ops_column_change_event ORDER BY id") == [(None,), (1,), (2,), (3,)]
 
 
+def test_a_backfill_that_the_change_relies_on_is_not_reverted(project: Path, command: Command) -> None:
+    take(project, 5)
+    done = run_python(project, "manage.py", "runs", "revert", "1", "--execute")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "CommandError: Run 1 cannot be reverted: the column change size_v2 relies on its values. If size_v2"
+        " has not been dropped, take its steps back to backfill first:"
+        " manage.py column_change size_v2 back.\n",
+    )
+    take(project, 3, "back")
+    assert "size_v2: big -> NULL" in command("back").stdout
+
+
+def test_code_without_the_old_field_cannot_fill_the_new_one(project: Path, command: Command) -> None:
+    take(project, 1)
+    (project / "shop/models.py").write_text(MODELS.format(old="", new=NEW))
+    command("next --execute")
+    message = command("next --execute", status=1).stderr
+    assert "shop.Item has no field size in this code any more, so the step backfill cannot" in message
+
+
 def test_rows_that_differ_fail_verify_and_are_named(project: Path, command: Command) -> None:
     take(project, 2)
     execute(

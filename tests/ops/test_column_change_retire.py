@@ -11,7 +11,7 @@ from django.db.migrations import AlterField, CreateModel, SeparateDatabaseAndSta
 from ops.column_changes.migration_operations import DropColumn, RetireColumn
 from ops.column_changes.obstructions import ColumnInUse, NoWayBack
 from ops.sql.column_names import retired_name
-from ops.sql.dual_write import DualWrite
+from ops.sql.dual_write import DualWrite, dual_writes_off
 from tests.ops.changing import MigratedTable, migrated_table
 from tests.ops.running import execute_sql
 
@@ -59,6 +59,18 @@ def test_the_retired_column_goes_on_being_filled(table: MigratedTable) -> None:
     assert execute_sql(rows.format("rarity__retired")) == expected
     table.unapply()
     assert execute_sql(rows.format("rarity")) == expected
+
+
+def test_the_retired_column_is_filled_while_rows_are_loaded(table: MigratedTable) -> None:
+    execute_sql("INSERT INTO shop_item (rarity) VALUES ('epic')")
+    table.apply(RETIRE)
+    with dual_writes_off():
+        execute_sql("INSERT INTO shop_item (rarity_v2) VALUES ('rare')")
+        execute_sql("UPDATE shop_item SET rarity_v2 = 'foil' WHERE rarity_v2 = 'epic'")
+    table.unapply()
+    assert execute_sql("SELECT rarity, rarity_v2 FROM shop_item ORDER BY id") == [
+        ("foil", "foil"), ("rare", "rare"),
+    ]  # fmt: skip
 
 
 def test_constraints_and_indexes_go_with_the_retired_column(table: MigratedTable) -> None:
