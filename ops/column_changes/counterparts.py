@@ -38,8 +38,8 @@ def list_missing(table: ChangedTable) -> Iterator[str]:
         others = frozenset(columns) - {table.old, table.new}
         if not any((other, others) in wanted for other in ("iu" if kind == "i" else kind)):
             yield (
-                f"{table.new} has nothing like the {definition}. If it is needed, add it to the model before"
-                " you write the migrations."
+                f"{table.new} has no counterpart of the {definition}. If it needs one, add it to the model"
+                " before you write the migrations."
             )
 
 
@@ -48,7 +48,7 @@ def list_lost(table: WatchedTable) -> Iterator[str]:
     for _, columns, definition in _list_objects(table):
         is_alone = {*columns} == {table.old}
         without = "" if is_alone else " If one without it is needed, add it to the model."
-        yield f"The {definition} stays until the step drop, and goes with {table.old}.{without}"
+        yield f"The {definition} stays until the step drop, and is dropped with {table.old}.{without}"
 
 
 def _list_objects(table: WatchedTable) -> list[tuple[Any, ...]]:

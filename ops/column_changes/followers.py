@@ -47,8 +47,8 @@ def _views(table: WatchedTable) -> Iterator[str]:
     for each in table.depending_on(table.old, "rule"):
         view = each.name.split(" on ", 1)[1]
         yield (
-            f"The view {view} reads {table.old}. It goes on with the old column under any name, and keeps it"
-            f" from being dropped. Let it {table.advice} before the step retire."
+            f"The view {view} reads {table.old}. It will read the renamed column after the step retire, and"
+            f" prevent the step drop. Change it to {table.advice} before the step retire."
         )
 
 
@@ -62,12 +62,12 @@ def _functions(table: WatchedTable) -> Iterator[str]:
     for name in named:
         yield (
             f"The function {name} seems to name {table.name}.{table.old} in its text, which does not follow"
-            f" when the column gets another name. Let it {table.advice} before the step retire."
+            f" when the column is renamed. Change it to {table.advice} before the step retire."
         )
     for each in table.depending_on(table.old, "function", "procedure"):
         yield (
-            f"The {each.kind} {each.name} uses {table.old}. It goes on with the old column under any name,"
-            f" and keeps it from being dropped. Let it {table.advice} before the step retire."
+            f"The {each.kind} {each.name} uses {table.old}. It will use the renamed column after the step"
+            f" retire, and prevent the step drop. Change it to {table.advice} before the step retire."
         )
 
 
@@ -78,24 +78,24 @@ def _triggers(table: ChangedTable) -> Iterator[str]:
         is_blind = table.old in columns and table.new not in columns
         unseen = f" It does not fire for an UPDATE that sets only {table.new}." if is_blind else ""
         yield (
-            f"The trigger {name} of {table.name} uses {table.old}.{unseen} Let it {table.advice} before the"
-            " step retire."
+            f"The trigger {name} of {table.name} uses {table.old}.{unseen} Change it to {table.advice} before"
+            " the step retire."
         )
 
 
 def _policies(table: WatchedTable) -> Iterator[str]:
     for each in table.depending_on(table.old, "policy"):
         yield (
-            f"The policy {each.name} uses {table.old}. It goes on with the old column under any name, and"
-            f" keeps it from being dropped. Let it {table.advice} before the step drop."
+            f"The policy {each.name} uses {table.old}. It will use the renamed column after the step retire,"
+            f" and prevent the step drop. Change it to {table.advice} before the step drop."
         )
 
 
 def _statistics(table: ChangedTable) -> Iterator[str]:
     for each in table.depending_on(table.old, "statistics object"):
         yield (
-            f"The statistics {each.name} are of {table.old}, and go with it. Create some for {table.new}, if"
-            " plans need them."
+            f"The statistics {each.name} are of {table.old}, and are dropped with it. Create some for"
+            f" {table.new}, if query plans need them."
         )
 
 

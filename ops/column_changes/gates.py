@@ -73,17 +73,16 @@ def find_missing(
 
 def _find_unverified(change: str, events: Events, wait: timedelta) -> Iterator[str]:
     backfill, verify = events.get(Step.BACKFILL), events.get(Step.VERIFY)
-    again = f"Then verify it: {manage_command('column_change', change, 'next')}."
+    verify_it = manage_command("column_change", change, "next")
+    take_back = manage_command("column_change", change, "back")
+    again = f"Take verify back: {take_back}. Then verify again: {verify_it}."
     if verify is None or (backfill and backfill.pk > verify.pk):
-        yield f"Nothing was verified since the last backfill. {again}"
+        yield f"Nothing was verified since the last backfill. To verify it: {verify_it}."
         return
     if (run := backfill and _find_later_run(backfill, verify)) and (finished := run.finished_at):
-        yield (
-            f"Run {run.pk} ({run.operation}) ended at {format_time(finished)}, after verify."
-            f" Take verify back: {manage_command('column_change', change, 'back')}. {again}"
-        )
+        yield f"Run {run.pk} ({run.operation}) ended at {format_time(finished)}, after verify. {again}"
     elif run:
-        yield f"Run {run.pk} ({run.operation}) writes the column, and is {run.state}. {again}"
+        yield f"Run {run.pk} ({run.operation}) writes the column, and is {run.state}. Let it end. {again}"
 
 
 def _find_later_run(backfill: ColumnChangeEvent, verify: ColumnChangeEvent) -> Run | None:
@@ -114,7 +113,7 @@ def _find_writes(change: str, events: Events, wait: timedelta) -> Iterator[str]:
     if since is None or since + wait <= _now():
         return
     if not writers or (expand and expand.created_at == since):
-        began = f"It was expanded at {format_time(since)}"
+        began = f"The step expand was taken at {format_time(since)}"
     else:
         names = [
             f"{escape_control_chars(name) or '(no application_name)'} at {format_time(last)}"
@@ -123,8 +122,8 @@ def _find_writes(change: str, events: Events, wait: timedelta) -> Iterator[str]:
         more = f" and {len(writers) - _MAX_WRITERS} others" if len(writers) > _MAX_WRITERS else ""
         began = f"The old column was written by {', '.join(names)}{more}"
     yield (
-        f"{began}; nobody may write the old column for {format_duration(wait)}."
-        f" If nobody does, the step may be taken at {format_time(since + wait)}:"
+        f"{began}. The step needs {format_duration(wait)} in which nobody writes the old column."
+        f" If nobody does, it may be taken at {format_time(since + wait)}:"
         f" {manage_command('column_change', change, 'next')}."
     )
 

@@ -63,11 +63,11 @@ def _check_no_column(change: type[BaseColumnChange]) -> Iterator[str]:
 def _check_generated(change: type[BaseColumnChange]) -> Iterator[str]:
     for field in _fields(change):
         if getattr(field, "generated", False) and issubclass(change, ColumnChange):
-            yield f"{field.name} is a generated column, which nobody can write. Change what it is made of."
+            yield f"{field.name} is a generated column, which nobody can write. Change its expression."
         elif getattr(field, "generated", False):
             yield (
-                f"{field.name} is a generated column: nobody writes it, and it can be made again. Remove it"
-                f" by {manage_command('makemigrations')}."
+                f"{field.name} is a generated column: nobody writes it, and it can be computed again. Remove"
+                f" it from the model, and then: {manage_command('makemigrations')}"
             )
 
 
@@ -79,7 +79,7 @@ def _check_primary_key(change: type[BaseColumnChange]) -> Iterator[str]:
                 for each in change.model._meta.related_objects
             ]
             related = ", ".join(sorted(other._meta.label for other in others))
-            also = f" To it refer {related}." if related else ""
+            also = f" Other models refer to it: {related}." if related else ""
             yield (
                 f"{field.name} is the primary key of {field.model._meta.label}.{also} A column change does"
                 " not support that yet."
@@ -89,7 +89,10 @@ def _check_primary_key(change: type[BaseColumnChange]) -> Iterator[str]:
 def _check_auto_field(change: type[BaseColumnChange]) -> Iterator[str]:
     for field in _fields(change):
         if not field.primary_key and isinstance(field, AutoField | BigAutoField | SmallAutoField):
-            yield f"{field.name} is of the type {type(field).__name__}: its values come from a sequence."
+            yield (
+                f"{field.name} is of the type {type(field).__name__}: its values come from a sequence. A"
+                " column change does not support that."
+            )
 
 
 def _check_auto_now(change: type[BaseColumnChange]) -> Iterator[str]:

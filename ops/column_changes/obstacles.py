@@ -87,12 +87,12 @@ def _check_generated(table: WatchedTable) -> Iterator[str]:
         if name in table.columns and table.columns[name].generated:
             yield (
                 f"{table.name}.{name} is a generated column: a trigger cannot write it, and does not always"
-                " see its value. Use the columns that it is made of."
+                " see its value. Use the columns that it is computed from."
             )
     for each in table.depending_on(table.old, "default value"):
         yield (
-            f"A generated column is made of {table.old} ({each.name}): it would keep the old column for ever."
-            " Replace it first, by one that is made of another column, or by a trigger."
+            f"A generated column uses {table.old} ({each.name}), so the old column could never be dropped."
+            " First replace it by one that uses another column, or by a trigger."
         )
 
 
@@ -100,9 +100,15 @@ def _check_sequences(table: WatchedTable) -> Iterator[str]:
     for name in table.replaced:
         column = table.columns.get(name)
         if column and column.identity:
-            yield f"{table.name}.{name} is an identity column, whose values come from a sequence."
+            yield (
+                f"{table.name}.{name} is an identity column, whose values come from a sequence. A column"
+                " change does not support that."
+            )
         elif column and (column.default or "").startswith("nextval("):
-            yield f"{table.name}.{name} gets its values from a sequence: {column.default}."
+            yield (
+                f"{table.name}.{name} gets its values from a sequence: {column.default}. A column change does"
+                " not support that."
+            )
 
 
 def _check_key_index(table: ChangedTable) -> Iterator[str]:
@@ -167,15 +173,18 @@ def _check_default(table: ChangedTable) -> Iterator[str]:
     column = table.columns.get(table.new)
     if column and column.default and not column.generated and "nextval(" not in column.default:
         yield (
-            f"{table.name}.{table.new} has the default {column.default} in the database. It would look like a"
-            " value in a new row that names only the old column. Drop it by a migration first."
+            f"{table.name}.{table.new} has the default {column.default} in the database. In a new row that"
+            " names only the old column it would look like a value. Drop the default by a migration first."
         )
 
 
 def _check_retired_name(table: WatchedTable) -> Iterator[str]:
     name = retired_name(table.old)
     if name in table.columns:
-        yield f"{table.name} has a column {name} already, which is the name of the retired column."
+        yield (
+            f"{table.name} has a column {name} already, which is the name that {table.old} gets at the step"
+            " retire. Rename it or drop it first."
+        )
 
 
 def _check_collations(table: ChangedTable) -> Iterator[str]:

@@ -84,7 +84,7 @@ def require_old_field(change: type[BaseColumnChange]) -> None:
     """Raise PlanRefused if the old field has left the model."""
     if not change().has_old_field():
         raise PlanRefused(
-            f"{change.name}: {change.old} has left {change.model._meta.label}, so nothing is left to plan.",
+            f"{change.name}: {change.model._meta.label} has no field {change.old} now: nothing to plan.",
             f"To go on: {manage_command('column_change', change.name, 'next')}",
         )
 

@@ -88,7 +88,7 @@ def list_removal_notes(table: WatchedTable) -> Iterator[str]:
     yield from list_dependents(table)
     for name, *_ in table.list_triggers([table.old]):
         yield (
-            f"The trigger {name} of {table.name} uses {table.old}. Let it {table.advice} before the step"
-            " retire."
+            f"The trigger {name} of {table.name} uses {table.old}. Change it to {table.advice} before the"
+            " step retire."
         )
     yield from list_lost(table)

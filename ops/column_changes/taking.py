@@ -58,7 +58,7 @@ def step_lock(change: str, performed_by: str) -> Iterator[None]:
 def _describe_holder(holders: list[tuple[Any, ...]], change: str) -> str:
     holder = "; ".join(f"{name}, process {pid} of the database" for pid, name in holders)
     return (
-        f"Another command takes a step of {change} at the moment ({holder or 'it has just ended'})."
+        f"Another command is taking a step of {change} now ({holder or 'it has just ended'})."
         f" To see where the change stands: {manage_command('column_change', change)}"
     )
 
@@ -69,7 +69,8 @@ def record(action: Action, performed_by: str, **values: Any) -> ColumnChangeEven
         fetch_all(_RECORD_LOCK_SQL, action.name)
         if position.current_step(action.name) != action.status.current:
             raise StepInProgress(
-                f"{action.name} has moved meanwhile, so the step {action.step} was not recorded.",
+                f"Another command has moved {action.name} to another step meanwhile, so the step"
+                f" {action.step} was not recorded.",
                 f"To see where it stands: {manage_command('column_change', action.name)}",
             )
         return position.record_step(

@@ -35,8 +35,8 @@ _HIDDEN = "<insufficient privilege>"
 # An entry of pg_stat_statements keeps the text that came first; `SELECT *` and its columns by name are one.
 HINT = (
     "This is a hint only. It cannot see SELECT * (or the same columns by name, if it was counted first),"
-    " functions and views that read the column, statements that were made before the last reset or are"
-    " forgotten since, long texts that are cut off, or another server, such as a replica."
+    " functions and views that read the column, statements before the last reset, statements that"
+    " PostgreSQL has forgotten, long texts that are cut off, or another server, such as a replica."
 )
 # Statements that define something are nobody's use of a column.
 _DEFINITIONS = r"^\s*(alter|analyze|comment|create|drop|grant|lock|reindex|revoke|truncate|vacuum)\M"

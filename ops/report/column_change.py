@@ -24,12 +24,12 @@ _PURPOSES = {
     Step.CONSTRAIN: "add the constraints and indexes of {new}",
     Step.SWITCH: "let readers use {new}",
     Step.RETIRE: "give {old} another name; the triggers still fill it",
-    Step.DROP: "drop {old} and the triggers; this cannot be taken back",
+    Step.DROP: "drop the retired column and the triggers; this cannot be taken back",
 }
 _REMOVAL_PURPOSES = {
     Step.EXPAND: "record who writes {old}, and let new rows leave it out",
     Step.RETIRE: "give {old} another name",
-    Step.DROP: "drop {old}; this cannot be taken back",
+    Step.DROP: "drop the retired column; this cannot be taken back",
 }
 
 
@@ -81,7 +81,7 @@ def format_status(status: ChangeStatus) -> list[str]:
 
 def _column_facts(change: type[BaseColumnChange]) -> dict[str, str]:
     if not issubclass(change, ColumnChange):
-        return {"column": f"{change.old}, which is removed"}
+        return {"column": f"{change.old}, to be removed"}
     return {"columns": f"{change.old} -> {change.new}", "readers": f"use {read_column(change)}"}
 
 
@@ -130,7 +130,7 @@ def next_lines(status: ChangeStatus) -> list[str]:
 def _write_lines(status: ChangeStatus, step: Step) -> list[str]:
     if step == Step.EXPAND:
         command = manage_command("column_change", status.name, "plan")
-        return [f"Nothing was done yet. To write the migrations: {command}"]
+        return [f"Nothing is done yet. To write the migrations: {command}"]
     command = manage_command("column_change", status.name, "next", "--execute")
     lines = [f"The migration of the step {step} is not written yet. To write it: {command}"]
     if status.missing and step == status.next:

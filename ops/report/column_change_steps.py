@@ -52,7 +52,7 @@ def format_written(action: WriteMigration, path: Path) -> list[str]:
         "Read it, commit it with the change of the model, and deploy both."
         if with_model
         else "Read it, commit it, and deploy it.",
-        f"Until the step {action.step} may be taken, migrate ends before it with the exit status 3.",
+        f"Until the step {action.step} may be taken, migrate stops before it with exit status 3.",
         f"To see what it does: {manage_command('column_change', action.name, 'next')}",
     ]
 
@@ -104,12 +104,12 @@ def format_notes(notes: list[dict[str, Any]]) -> list[str]:
 def _record_effect(action: Record) -> str:
     change = action.status.replacement
     if action.run:
-        return f"run {action.run.pk} has done it, which is recorded"
+        return f"records that run {action.run.pk} has done it"
     if action.step == Step.SWITCH:
         return f"readers use {change.old if action.is_back else change.new} within a second"
     if action.is_back:
         return "nothing is undone; the step counts as not taken"
-    return f"{change.new} has no constraints or indexes to add; the step is recorded"
+    return f"records the step: {change.new} has no constraints or indexes to add"
 
 
 def action_document(event: str, action: Action, **facts: Any) -> dict[str, Any]:

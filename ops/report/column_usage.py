@@ -77,7 +77,7 @@ def _writer_lines(change: type[BaseColumnChange], writers: list[Writer]) -> list
     rows = [
         [f"  {_format_name(each.application_name)}", format_time(each.last_written_at)] for each in writers
     ]
-    return ["", f"Who wrote through {change.old}, and when last", *format_table(rows)]
+    return ["", f"Who wrote through {change.old}, and when they did last", *format_table(rows)]
 
 
 def _reader_lines(change: type[BaseColumnChange], readers: Readers) -> list[str]:
@@ -115,7 +115,7 @@ def _inexpressible_lines(change: type[BaseColumnChange], count: int | None) -> l
     if count < 0:
         return ["", f"Rows that {change.old} cannot express: not counted, since it takes too long"]
     rows = format_row_count(change.model, count)
-    return ["", f"{change.old} cannot express the {change.new} of {rows}, and keeps another value there"]
+    return ["", f"{change.old} cannot express the {change.new} of {rows}, and has another value there"]
 
 
 def usage_document(usage: ColumnUsage) -> dict[str, Any]:

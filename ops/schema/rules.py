@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ops.command_lines import manage_command
 
 LARGE_TABLE_BYTES = 16 * 2**20  # bytes: a scan or a rewrite of less takes a fraction of a second
-COLUMN_CHANGE = f"a ColumnChange: {manage_command('column_change')}"
+COLUMN_CHANGE = f"a column change: {manage_command('startchange', 'APP.MODEL', 'FIELD')}"
 
 
 @dataclass(frozen=True)

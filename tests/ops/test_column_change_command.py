@@ -293,7 +293,7 @@ def test_a_run_that_somebody_started_otherwise_counts(project: Path, command: Co
     take(project, 1)
     done = run_python(project, "manage.py", "operate", "backfill_size_v2", "--execute")
     assert done.stdout.endswith("To go on with the column change: manage.py column_change size_v2 next\n")
-    assert "run 1 has done it, which is recorded" in command("next").stdout
+    assert "records that run 1 has done it" in command("next").stdout
     take(project, 1)
     assert execute("SELECT run_id FROM ops_column_change_event WHERE step = 'backfill'") == [(1,)]
     assert execute("SELECT id FROM ops_run") == [(1,)]
@@ -314,7 +314,7 @@ def test_a_run_on_the_workers_is_left_to_them(project: Path, command: Command) -
 def test_a_reverted_backfill_is_made_again(project: Path, command: Command) -> None:
     take(project, 2)
     assert run_python(project, "manage.py", "runs", "revert", "1", "--execute").returncode == 0
-    assert "run 2 has done it, which is recorded" in command("back").stdout
+    assert "records that run 2 has done it" in command("back").stdout
     command("back --execute --as bob")
     assert "would change  40 items" in command("next").stdout
     take(project, 1)
@@ -357,7 +357,7 @@ def test_a_second_command_is_told_who_takes_the_step(project: Path, command: Com
     with psycopg.connect(url, autocommit=True, application_name="column_change by eve") as other:
         other.execute("SELECT pg_advisory_lock(hashtext('ops_column_change'), hashtext('size_v2'))")
         done = command("next --execute", status=1)
-        assert "Another command takes a step of size_v2 at the moment (column_change by eve, process " in (
+        assert "Another command is taking a step of size_v2 now (column_change by eve, process " in (
             done.stderr
         )
         command("next")
@@ -392,7 +392,9 @@ except StepInProgress as exc:
     print(exc)
 """
     done = run_python(project, "-c", script)
-    assert "size_v2 has moved meanwhile, so the step switch was not recorded." in done.stdout, done.stderr
+    assert "size_v2 to another step meanwhile, so the step switch was not recorded." in done.stdout, (
+        done.stderr
+    )
     assert steps()[4:] == ["switch by ada"]
 
 
@@ -426,7 +428,7 @@ def test_where_there_is_nothing_to_constrain_the_step_is_recorded(project: Path,
     command("plan")
     assert [path.name for path in (project / "shop/migrations").glob("0002*")] == ["0002_size_v2_expand.py"]
     told = take(project, 5)
-    assert "size_v2 has no constraints or indexes to add; the step is recorded" in told
+    assert "records the step: size_v2 has no constraints or indexes to add" in told
     assert steps() == [f"{name} by ada" for name in ("expand", "backfill", "verify", "constrain", "switch")]
 
 

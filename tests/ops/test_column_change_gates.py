@@ -76,8 +76,7 @@ def test_after_each_backfill_the_table_is_verified_again() -> None:
     take_up_to(Step.VERIFY)
     take(Step.BACKFILL)
     assert missing(Step.CONSTRAIN) == (
-        "Nothing was verified since the last backfill."
-        " Then verify it: manage.py column_change rarity_v2 next."
+        "Nothing was verified since the last backfill. To verify it: manage.py column_change rarity_v2 next."
     )
     take(Step.VERIFY)
     assert missing(Step.CONSTRAIN) == ""
@@ -104,9 +103,9 @@ def test_retire_waits_until_nobody_has_written_the_old_column() -> None:
     assert missing(Step.RETIRE, 48 * HOUR) == ""
     psql, web = write("psql", 5 * HOUR), write("web\x1b", HOUR)
     assert missing(Step.RETIRE, 48 * HOUR) == (
-        f"The old column was written by web\\u001b at {format_time(web)}, psql at {format_time(psql)};"
-        " nobody may write the old column for 48 h."
-        f" If nobody does, the step may be taken at {format_time(web + 48 * HOUR)}:"
+        f"The old column was written by web\\u001b at {format_time(web)}, psql at {format_time(psql)}."
+        " The step needs 48 h in which nobody writes the old column."
+        f" If nobody does, it may be taken at {format_time(web + 48 * HOUR)}:"
         " manage.py column_change rarity_v2 next."
     )
     assert missing(Step.RETIRE, timedelta(minutes=59)) == ""
@@ -117,13 +116,13 @@ def test_of_many_writers_the_last_ones_are_named() -> None:
     take_up_to(Step.SWITCH, ago=9 * HOUR)
     for number in range(8):
         write(f"web{number}", number * timedelta(minutes=1))
-    assert re.search(r"by web0 at .* web4 at [^,]* and 3 others; nobody", missing(Step.RETIRE, HOUR))
+    assert re.search(r"by web0 at .* web4 at [^,]* and 3 others\. The step", missing(Step.RETIRE, HOUR))
 
 
 def test_without_a_write_retire_waits_since_expand() -> None:
     write("psql", 5 * HOUR)
     since = format_time(take_up_to(Step.SWITCH, ago=HOUR))
-    assert missing(Step.RETIRE, 2 * HOUR).startswith(f"It was expanded at {since}; nobody may write the old")
+    assert missing(Step.RETIRE, 2 * HOUR).startswith(f"The step expand was taken at {since}. The step needs")
 
 
 def test_the_clock_is_that_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:

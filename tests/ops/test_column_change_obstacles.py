@@ -122,7 +122,7 @@ def test_a_plain_table_has_no_obstacles(statements: list[str]) -> None:
         ),
         (
             [TABLE, "ALTER TABLE changed ADD double text GENERATED ALWAYS AS (old || old) STORED"],
-            "A generated column is made of old (for trial.changed.double): it would keep",
+            "A generated column uses old (for trial.changed.double), so the old column",
         ),
         (
             ["CREATE TABLE changed (id bigint UNIQUE, old text PRIMARY KEY, new text)"],
@@ -312,7 +312,7 @@ def test_names_that_have_to_be_quoted_are_no_obstacle() -> None:
         ),
         (
             ["CREATE FUNCTION f() RETURNS text BEGIN ATOMIC SELECT old FROM changed; END"],
-            "The function trial.f() uses old. It goes on with the old column",
+            "The function trial.f() uses old. It will use the renamed column",
         ),
         (
             [
@@ -326,40 +326,40 @@ def test_names_that_have_to_be_quoted_are_no_obstacle() -> None:
                 FUNCTION.format("PERFORM NEW.old;"),
                 "CREATE TRIGGER audit AFTER INSERT ON changed FOR EACH ROW EXECUTE FUNCTION trial()",
             ],
-            "The trigger audit of changed uses old. Let it use new before the step retire.",
+            "The trigger audit of changed uses old. Change it to use new before the step retire.",
         ),
         (["CREATE POLICY p ON changed USING (old = 'a')"], "The policy p on trial.changed uses old."),
         (
             ["CREATE STATISTICS s ON old, other FROM changed"],
-            "The statistics trial.s are of old, and go with",
+            "The statistics trial.s are of old, and are dropped with",
         ),
         (
             ["CREATE INDEX i ON changed (old)"],
-            "new has nothing like the index CREATE INDEX i ON trial.changed",
+            "new has no counterpart of the index CREATE INDEX i ON trial.changed",
         ),
         (
             ["CREATE INDEX i ON changed (lower(old))"],
-            "new has nothing like the index CREATE INDEX i ON trial",
+            "new has no counterpart of the index CREATE INDEX i ON trial",
         ),
         (
             ["CREATE INDEX i ON changed (id) WHERE old > ''"],
-            "new has nothing like the index CREATE INDEX i ON",
+            "new has no counterpart of the index CREATE INDEX i ON",
         ),
         (
             ["ALTER TABLE changed ADD CHECK (old > 'a')"],
-            "new has nothing like the constraint changed_old_check: CHECK (old > 'a'::text).",
+            "new has no counterpart of the constraint changed_old_check: CHECK (old > 'a'::text).",
         ),
         (
             ["ALTER TABLE changed ADD UNIQUE (old, other)"],
-            "new has nothing like the constraint changed_old_other_key: UNIQUE (old, other).",
+            "new has no counterpart of the constraint changed_old_other_key: UNIQUE (old, other).",
         ),
         (
             ["ALTER TABLE changed ADD EXCLUDE (old WITH =)"],
-            "new has nothing like the constraint changed_old_excl: EXCLUDE USING btree (old WITH =).",
+            "new has no counterpart of the constraint changed_old_excl: EXCLUDE USING btree (old WITH =).",
         ),
         (
             ["CREATE TABLE b (x text PRIMARY KEY)", "ALTER TABLE changed ADD FOREIGN KEY (old) REFERENCES b"],
-            "new has nothing like the constraint changed_old_fkey: FOREIGN KEY (old) REFERENCES b(x).",
+            "new has no counterpart of the constraint changed_old_fkey: FOREIGN KEY (old) REFERENCES b(x).",
         ),
     ],
 )
@@ -448,7 +448,7 @@ with isolate_apps("tests.trials"):  # so that other tests do not see it
         ({"old": "doubled"}, "doubled is a generated column, which nobody can write."),
         (
             {"old": "id"},
-            "id is the primary key of trials.Thing. To it refer trials.SpecialThing, trials.Tag, trials.",
+            "id is the primary key of trials.Thing. Other models refer to it: trials.SpecialThing,",
         ),
         (
             {"model": Composite, "old": "note", "new": "b"},

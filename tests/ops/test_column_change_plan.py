@@ -405,7 +405,7 @@ def test_a_foreign_key_depends_on_the_migrations_of_its_model(project: Path, run
         ),
         (
             {"field": "CharField(max_length=16)", "old": "gone"},
-            "PlanRefused wide: gone has left shop.Order, so nothing is left to plan. To go on: manage.py",
+            "PlanRefused wide: shop.Order has no field gone now: nothing to plan. To go on: manage.py",
         ),
         (
             {"field": "CharField(max_length=16)", "new": "nothing"},

@@ -228,7 +228,7 @@ def test_retire_follows_expand_and_waits_for_writers(flags: MigratedTable) -> No
     require_open("remove_value", Step.RETIRE, after=Step.EXPAND)
     flags.model.objects.create(value=True, note=1)
     wait = ColumnRemoval.retire_after
-    with pytest.raises(GateClosed, match=r"nobody may write the old column for 48 h"):
+    with pytest.raises(GateClosed, match=r"needs 48 h in which nobody writes the old column"):
         require_open("remove_value", Step.RETIRE, wait, after=Step.EXPAND)
 
 
@@ -250,13 +250,14 @@ def test_what_goes_with_the_column_is_noted(flags: MigratedTable) -> None:
     assert obstacles == []
     assert notes == [
         "A new row that leaves value out has false in it, from the step expand on.",
-        "The view public.shop_flags reads value. It goes on with the old column under any name, and keeps it"
-        " from being dropped. Let it do without value before the step retire.",
-        "The trigger shop_same of shop_item uses value. Let it do without value before the step retire.",
-        "The constraint value_note: CHECK (NOT value OR note = 1) stays until the step drop, and goes with"
-        " value. If one without it is needed, add it to the model.",
+        "The view public.shop_flags reads value. It will read the renamed column after the step retire, and"
+        " prevent the step drop. Change it to do without value before the step retire.",
+        "The trigger shop_same of shop_item uses value. Change it to do without value before the step"
+        " retire.",
+        "The constraint value_note: CHECK (NOT value OR note = 1) stays until the step drop, and is dropped"
+        " with value. If one without it is needed, add it to the model.",
         "The index CREATE INDEX idx_value ON public.shop_item USING btree (value, note) stays until the step"
-        " drop, and goes with value. If one without it is needed, add it to the model.",
+        " drop, and is dropped with value. If one without it is needed, add it to the model.",
     ]
 
 
@@ -289,7 +290,10 @@ def test_a_wrong_declaration_is_refused(base: type, members: dict[str, Any], mes
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("ALTER TABLE shop_item ADD twice int GENERATED ALWAYS AS (value * 2) STORED", "is made of value"),
+        (
+            "ALTER TABLE shop_item ADD twice int GENERATED ALWAYS AS (value * 2) STORED",
+            "A generated column uses value",
+        ),
         ("ALTER TABLE shop_item DROP CONSTRAINT shop_item_pkey, ADD PRIMARY KEY (id, value)", "primary key"),
         ("ALTER TABLE shop_item ADD value__retired int", "has a column value__retired already"),
         (

@@ -56,7 +56,7 @@ def test_what_would_lock_a_large_table_is_refused(shop: Shop) -> None:
         "    safe: an operation, which works in batches",
         '  ALTER TABLE "shop_item" ALTER COLUMN "score" TYPE bigint USING "score"::bigint',
         "    rewrites the table, which blocks reads and writes (shop_item)",
-        "    safe: a ColumnChange: manage.py column_change",
+        "    safe: a column change: manage.py startchange APP.MODEL FIELD",
         "To apply it while nobody plays: manage.py migrate --allow-unsafe --statement-timeout 1h",
     ]
     assert (shop.applied(), "more" in shop.columns()) == (["0001_first", "0002_column"], False)
@@ -300,7 +300,7 @@ def test_the_plan_marks_what_is_refused(shop: Shop) -> None:
     assert lines_of(shop.migrate("--plan").stdout)[-3:] == [
         "        ACCESS EXCLUSIVE on shop_item; waits 1 s, holds 5 s at most",
         "      REFUSED: rewrites the table, which blocks reads and writes (shop_item)",
-        "        safe: a ColumnChange: manage.py column_change",
+        "        safe: a column change: manage.py startchange APP.MODEL FIELD",
     ]
 
 

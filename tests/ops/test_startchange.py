@@ -187,8 +187,9 @@ def test_the_field_to_add_is_told(project: Path, python: Run) -> None:
     done = python("manage.py", "startchange", "shop.Order", "note", "remark")
     assert (done.returncode, done.stderr) == (
         1,
-        "CommandError: shop.Order has no field remark yet. Add it as it shall be in the end, for example like"
-        " note, and type this again:\n    remark = models.CharField(max_length=10, default='none')\n",
+        "CommandError: shop.Order has no field remark yet. Add it to the model as it shall be in the end, and"
+        " type this command again. A field like note:\n"
+        "    remark = models.CharField(max_length=10, default='none')\n",
     )
     assert files(project) == before
 

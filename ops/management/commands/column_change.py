@@ -66,7 +66,8 @@ class Command(OpsCommand):
             nargs="?",
             choices=["plan", *_VERBS],
             metavar="plan|next|back",
-            help="Write its migrations; take its next step; take its last step back.",
+            help="plan: write its migrations (with --dry-run: only show them). next, back: preview its next"
+            " step, or how its last one is taken back; with --execute, do it.",
         )
         add_mode_arguments(parser)
         add_performed_by_argument(parser, "log of the change")

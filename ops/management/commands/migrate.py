@@ -51,12 +51,12 @@ class Command(migrate.Command):
             "--statement-timeout",
             type=duration,
             metavar="SPAN",
-            help="How long a statement takes, and a migration locks a table, at most (default: 5s).",
+            help="How long a statement may take, and a migration may lock a table (default: 5s).",
         )
         parser.add_argument(
             "--allow-unsafe",
             action="store_true",
-            help="Apply also what keeps players of a large table waiting, while nobody plays.",
+            help="Apply also what keeps players of a large table waiting. Use it only while nobody plays.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

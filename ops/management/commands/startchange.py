@@ -100,7 +100,7 @@ class Command(OpsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "model", metavar="APP.MODEL", help="Whose column it changes, for example cards.Card."
+            "model", metavar="APP.MODEL", help="The model of the column, for example cards.Card."
         )
         parser.add_argument(
             "old", metavar="OLD", help="The field that is replaced or removed, for example rarity."
@@ -183,8 +183,8 @@ def _require_new_field(model: type[Model], old: Field[Any, Any], new: str) -> No
         _find_field(model, new)
         return
     raise CommandError(
-        f"{model._meta.label} has no field {new} yet. Add it as it shall be in the end,"
-        f" for example like {old.name}, and type this again:\n    {new} = {_field_source(old)}"
+        f"{model._meta.label} has no field {new} yet. Add it to the model as it shall be in the end, and type"
+        f" this command again. A field like {old.name}:\n    {new} = {_field_source(old)}"
     )
 
 
@@ -212,8 +212,8 @@ def _check_name(name: str) -> str:
     operation = f"backfill_{name}"
     if operation in {each.name for each in registry.list_operations()} | {*registry.get_invalid_operations()}:
         raise CommandError(
-            f"There is an operation {operation} already, as this change's would be called: choose another"
-            f" name with --name."
+            f"There is an operation {operation} already, and the backfill of this change would have the same"
+            " name: choose another name with --name."
         )
     return name
 
