@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from django.db import connection
+
 from ops.column_changes.gates import GateClosed
 from ops.column_changes.obstructions import refuse_restored_column
 from ops.column_changes.runs import find_backfill, find_revert, find_writer, is_reverted
@@ -16,6 +18,7 @@ from ops.exceptions import OpsError
 from ops.models import Run
 from ops.runs.next_steps import RunAction, format_run_command, get_next_step
 from ops.runs.status import read_run_status
+from ops.schema.unfinished import list_unfinished
 from ops.states import HELD, State
 
 
@@ -116,6 +119,11 @@ def next_action(status: ChangeStatus) -> Action:
 
 
 def _require_unapplied(status: ChangeStatus, migration: StepMigration, step: Step) -> None:
+    if migration.is_applied and _is_unfinished(migration, is_back=True):
+        raise StepRefused(
+            f"The step {step} was taken back in part.",
+            f"To take back the rest: {_command(status, 'back')} --execute",
+        )
     if migration.is_applied:
         raise StepRefused(
             f"The migration {migration} is applied, but has not recorded the step {step}: was it faked?",
@@ -136,6 +144,11 @@ def _require_both_fields(status: ChangeStatus, step: Step) -> None:
         )
 
 
+def _is_unfinished(migration: StepMigration, *, is_back: bool) -> bool:
+    """Whether the migration was begun in that direction, and ended half-way."""
+    return (migration.app, migration.name, is_back) in list_unfinished(connection)
+
+
 def _next_backfill(status: ChangeStatus) -> Action:
     expanded = status.taken.get(Step.EXPAND)
     run = find_backfill(status.replacement, expanded.created_at) if expanded else None
@@ -148,7 +161,16 @@ def _next_backfill(status: ChangeStatus) -> Action:
 
 
 def back_action(status: ChangeStatus) -> Action:
-    """Return what takes the last step back. Raises StepRefused."""
+    """Return what takes the last step back, or what is left of it. Raises StepRefused."""
+    for begun, each in status.migrations.items():
+        if each.is_applied and _is_unfinished(each, is_back=True):
+            _require_last(each)
+            return Migrate(status, begun, each, is_back=True)
+        if not each.is_applied and _is_unfinished(each, is_back=False):
+            raise StepRefused(
+                f"The step {begun} was begun, and is not complete: a part of {each} is in the database.",
+                f"Complete it first: {_command(status, 'next')} --execute",
+            )
     step = status.current
     if step is None:
         raise StepRefused(f"{status.name} has not taken a step yet.", _show(status))
@@ -166,6 +188,13 @@ def back_action(status: ChangeStatus) -> Action:
         if step in (Step.EXPAND, Step.RETIRE):
             raise StepRefused(f"The migration that took the step {step} is not in this code.")
         return Record(status, step, is_back=True)
+    if not migration.is_applied:
+        raise StepRefused(
+            f"The step {step} was taken, but its migration {migration} is not recorded as applied:"
+            " was it faked?",
+            f"Then: {manage_command('migrate', migration.app, migration.name, '--fake')},"
+            f" and again: {_command(status, 'back')}",
+        )
     _require_last(migration)
     return Migrate(status, step, migration, is_back=True)
 

@@ -435,3 +435,42 @@ def test_where_there_is_nothing_to_constrain_the_step_is_recorded(project: Path,
 def test_a_faked_migration_has_taken_no_step(project: Path, command: Command) -> None:
     assert run_python(project, "manage.py", "migrate", "shop", "0002", "--fake").returncode == 0
     assert "has not recorded the step expand: was it faked?" in command("next", status=1).stderr
+
+
+def test_a_step_whose_migration_was_faked_away_is_not_taken_back(project: Path, command: Command) -> None:
+    take(project, 4)
+    assert run_python(project, "manage.py", "migrate", "shop", "0002", "--fake").returncode == 0
+    message = command("back --execute", status=1).stderr
+    assert "its migration shop.0003_size_v2_constrain is not recorded as applied: was it faked?" in message
+    assert run_python(project, "manage.py", "migrate", "shop", "0003", "--fake").returncode == 0
+    command("back --execute")
+
+
+def test_nothing_before_a_step_that_is_half_done_is_taken_back(project: Path, command: Command) -> None:
+    take(project, 3)
+    execute("UPDATE shop_item SET size_v2 = NULL WHERE id = 7")
+    assert "rows do not fit" in command("next --execute", status=1).stderr
+    assert "The step constrain was begun, and is not complete" in command("back", status=1).stderr
+    execute("UPDATE shop_item SET size_v2 = size")
+    command("next --execute")
+    command("back --execute")
+
+
+def test_what_is_left_of_a_way_back_is_taken_back(project: Path, command: Command) -> None:
+    for path in (project / "shop/migrations").glob("000[23]*"):
+        path.unlink()
+    indexed = NEW.replace("db_default", "db_index=True, db_default")
+    (project / "shop/models.py").write_text(MODELS.format(old=OLD, new=indexed))
+    command("plan")
+    take(project, 4)
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{DATABASE}").geturl()
+    with psycopg.connect(url) as player:
+        player.execute("SELECT FROM shop_item LIMIT 1")
+        back = start(project, "column_change", "size_v2", "back", "--execute")
+        wait_until(lambda: steps()[-1].startswith("back from constrain"))
+        back.kill()
+        back.communicate()
+    assert "The step constrain was taken back in part." in command("next", status=1).stderr
+    command("back --execute")
+    assert execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'shop_item'") == [(1,)]
+    command("next --execute")
