@@ -21,6 +21,7 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 
+from ops.command_lines import manage_command
 from ops.exceptions import OpsError
 from ops.schema.concurrent_builds import is_done
 from ops.schema.editor import MustLeaveTransaction, SafeSchemaEditor
@@ -29,7 +30,7 @@ from ops.schema.operations import BoundOperation, is_schema_only, is_sql_only, r
 from ops.schema.session_settings import then_migrate
 from ops.schema.steps import Place, join_transactions
 from ops.schema.timeouts import MigrationSession
-from ops.schema.unfinished import UnfinishedMigration, read_unfinished
+from ops.schema.unfinished import UnfinishedMigration, list_unfinished, read_unfinished
 
 Callback = Callable[..., None]
 
@@ -44,6 +45,10 @@ class RowsRefused(OpsError):
             " checked for new rows.",
             f"Correct the rows. {then_migrate()}",
         )
+
+
+class NeededByUnfinished(OpsError):
+    """A part of a later migration is in the database, and would be lost unnoticed with an earlier one."""
 
 
 class SafeExecutor(MigrationExecutor):
@@ -80,9 +85,23 @@ class SafeExecutor(MigrationExecutor):
             self._record_unapplied(migration)
             self._forget(migration, is_backwards=True)
         else:
+            self._require_no_part_of_later_ones(migration)
             self._run(state, migration, is_backwards=True)
         self._notify("unapply_success", migration, fake)
         return state
+
+    def _require_no_part_of_later_ones(self, migration: Migration) -> None:
+        """Raise NeededByUnfinished: what is recorded as done of a later migration would not be there."""
+        key = (migration.app_label, migration.name)
+        for app, name, is_backwards in list_unfinished(self.connection):
+            later, graph = (app, name), self.loader.graph
+            if is_backwards or later == key or later not in graph.nodes:
+                continue
+            if key in graph.forwards_plan(later):
+                raise NeededByUnfinished(
+                    f"A part of {app}.{name} is in the database, and needs {migration}.",
+                    f"Complete it before you go back: {manage_command('migrate', app, name)}",
+                )
 
     def _notify(self, action: str, migration: Migration, fake: bool) -> None:
         if self.progress_callback:

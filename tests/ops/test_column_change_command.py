@@ -451,6 +451,13 @@ def test_nothing_before_a_step_that_is_half_done_is_taken_back(project: Path, co
     execute("UPDATE shop_item SET size_v2 = NULL WHERE id = 7")
     assert "rows do not fit" in command("next --execute", status=1).stderr
     assert "The step constrain was begun, and is not complete" in command("back", status=1).stderr
+    gone = run_python(project, "manage.py", "migrate", "shop", "0001")
+    assert (gone.returncode, gone.stderr.splitlines()[-1]) == (
+        1,
+        "CommandError: A part of shop.0003_size_v2_constrain is in the database, and needs"
+        " shop.0002_size_v2_expand. Complete it before you go back:"
+        " manage.py migrate shop 0003_size_v2_constrain",
+    )
     execute("UPDATE shop_item SET size_v2 = size")
     command("next --execute")
     command("back --execute")
