@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from django.db import connection
 
+from ops.column_changes.backfill import missing_rows
 from ops.column_changes.gates import GateClosed
 from ops.column_changes.obstructions import refuse_restored_column
 from ops.column_changes.runs import find_backfill, find_revert, find_writer, is_reverted
@@ -115,6 +116,8 @@ def next_action(status: ChangeStatus) -> Action:
         return _next_backfill(status)
     if step not in (Step.VERIFY, Step.CONSTRAIN, Step.SWITCH):
         raise StepRefused(f"The migration of the step {step} is not in this code.", _show(status))
+    if step == Step.SWITCH and Step.VERIFY not in status.taken:
+        _require_filled(status)
     return Verify(status, step) if step == Step.VERIFY else Record(status, step)
 
 
@@ -141,6 +144,15 @@ def _require_both_fields(status: ChangeStatus, step: Step) -> None:
             f" {step} cannot be taken with it.",
             "Check out the code of the first deploy, which has both fields, and take the steps before retire"
             f" with it: {_command(status, 'next')}",
+        )
+
+
+def _require_filled(status: ChangeStatus) -> None:
+    """Raise StepRefused for rows that were loaded as they were, after the table was constrained empty."""
+    if missing_rows(status.replacement).exists():
+        raise StepRefused(
+            f"{status.name} was never verified in this database, and rows lack {status.replacement.new}.",
+            "Fill them first: " + manage_command("operate", status.replacement.operation_name(), "--execute"),
         )
 
 

@@ -481,3 +481,17 @@ def test_what_is_left_of_a_way_back_is_taken_back(project: Path, command: Comman
     command("back --execute")
     assert execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'shop_item'") == [(1,)]
     command("next --execute")
+
+
+def test_readers_do_not_switch_to_rows_that_were_loaded_unfilled(project: Path, command: Command) -> None:
+    for path in (project / "shop/migrations").glob("000[23]*"):
+        path.unlink()
+    indexed = NEW.replace("db_default", "db_index=True, null=True, db_default")
+    (project / "shop/models.py").write_text(MODELS.format(old=OLD, new=indexed))
+    command("plan")
+    execute("TRUNCATE shop_item")
+    assert run_python(project, "manage.py", "migrate").returncode == 0
+    execute("SET ops.dual_write = off; INSERT INTO shop_item (title, size) VALUES ('t', 'big')")
+    assert "and rows lack size_v2. Fill them first" in command("next --execute", status=1).stderr
+    assert run_python(project, "manage.py", "operate", "backfill_size_v2", "--execute").returncode == 0
+    command("next --execute")
