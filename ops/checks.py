@@ -17,9 +17,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import import_string
 from redis.connection import parse_url
 
-from ops.column_changes.code_references import find_references, ignore_comment
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.column_changes.registry import list_changes
+from ops.column_changes.usage.code import find_references, ignore_comment
 from ops.health.limits import HealthLimits
 from ops.operations import registry
 

@@ -1,7 +1,7 @@
 """What a migration may break although it locks nothing for long, and what to do instead.
 
 The names are Squawk's (https://squawkhq.com/docs/rules), except the last ones, which are ours. What locks for
-long is in ops/schema/rules.py, since `migrate` refuses it too; Squawk's rules of style are left out.
+long is in ops/migrate/rules.py, since `migrate` refuses it too; Squawk's rules of style are left out.
 """
 
 from __future__ import annotations

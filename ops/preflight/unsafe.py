@@ -14,14 +14,14 @@ from django.db.migrations.state import ProjectState
 from ops.column_changes.migration_operations import DropColumn, WatchColumn
 from ops.column_changes.retire_operation import RetireOperation
 from ops.formatting import first_line
+from ops.migrate.catalog import Catalog
+from ops.migrate.migration_plan import MigrationPlan, OperationPlan, plan_migration
+from ops.migrate.migration_sql import iter_lines
+from ops.migrate.operations import flatten, has_python
+from ops.migrate.steps import Refusal
 from ops.preflight.finding import Severity
 from ops.preflight.rules import LINT_RULES
 from ops.preflight.squawk import run_squawk
-from ops.schema.catalog import Catalog
-from ops.schema.migration_plan import MigrationPlan, OperationPlan, plan_migration
-from ops.schema.migration_sql import iter_lines
-from ops.schema.operations import flatten, has_python
-from ops.schema.steps import Refusal
 
 _TABLE_PATTERN = re.compile(
     r"\b(?:ALTER TABLE|DROP TABLE|TRUNCATE(?: TABLE)?)\s+"

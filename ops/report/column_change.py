@@ -6,8 +6,8 @@ from typing import Any
 
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.column_changes.readers import read_column
-from ops.column_changes.status import ChangeStatus
 from ops.column_changes.steps import Step
+from ops.column_changes.taking.status import ChangeStatus
 from ops.command_lines import manage_command
 from ops.formatting import format_time, truncate
 from ops.report.column_usage import read_usage, usage_lines

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ops.backups.listing import latest_backup
-from ops.column_changes.actions import Action, Migrate, Record, ResumeRun, Verify, WriteMigration
 from ops.column_changes.declaration import ColumnChange
-from ops.column_changes.planning import Plan
-from ops.column_changes.status import ChangeStatus
+from ops.column_changes.planning.plan import Plan
 from ops.column_changes.steps import Step
+from ops.column_changes.taking.actions import Action, Migrate, Record, ResumeRun, Verify, WriteMigration
+from ops.column_changes.taking.status import ChangeStatus
 from ops.command_lines import manage_command
 from ops.report.backups import display_path
 from ops.report.column_change import describe_step, next_lines

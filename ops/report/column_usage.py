@@ -10,9 +10,9 @@ from django.db import OperationalError
 
 from ops.column_changes.backfill import inexpressible_rows
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
-from ops.column_changes.status import ChangeStatus
 from ops.column_changes.steps import Step
-from ops.column_changes.usage import Readers, Writer, list_readers, list_writers
+from ops.column_changes.taking.status import ChangeStatus
+from ops.column_changes.usage.database import Readers, Writer, list_readers, list_writers
 from ops.db import statement_timeout
 from ops.formatting import escape_control_chars, format_row_count, format_time, pluralize, truncate
 from ops.report.table import format_table

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from ops.formatting import format_duration
-from ops.schema.catalog import Catalog
-from ops.schema.lock_modes import LockMode, Locks, find_locks
-from ops.schema.migration_plan import OperationPlan
-from ops.schema.sql_reader import abbreviate
-from ops.schema.steps import Place, Refusal, Step
-from ops.schema.timeouts import Limits
+from ops.migrate.catalog import Catalog
+from ops.migrate.lock_modes import LockMode, Locks, find_locks
+from ops.migrate.migration_plan import OperationPlan
+from ops.migrate.sql_reader import abbreviate
+from ops.migrate.steps import Place, Refusal, Step
+from ops.migrate.timeouts import Limits
 
 _INDENT = " " * 6
 

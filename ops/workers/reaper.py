@@ -10,7 +10,7 @@ from django.db import Error, OperationalError, connection, transaction
 from redis import Redis, RedisError
 
 from ops.clock import is_recent
-from ops.column_changes.usage import forget_earlier_writes
+from ops.column_changes.usage.database import forget_earlier_writes
 from ops.db import set_lock_timeout
 from ops.export import queue as exports
 from ops.models import Run

@@ -14,7 +14,7 @@ from django.db.models import NOT_PROVIDED, Field
 
 from cards.operations import RarityV2
 from ops.column_changes.migration_operations import AddDualWrite
-from ops.column_changes.planning import compile_change
+from ops.column_changes.planning.plan import compile_change
 from ops.migration_status import read_migration_status
 from ops.schema.drift import detect_drift
 from tests.cards.rarities import inserted, updated

@@ -9,9 +9,9 @@ from django.db.models import Model
 
 from cards.models import Card
 from ops.column_changes import ColumnChange
-from ops.column_changes.code_references import find_references
-from ops.column_changes.status import find_missing
 from ops.column_changes.steps import Step
+from ops.column_changes.taking.status import find_missing
+from ops.column_changes.usage.code import find_references
 from tests.other_project import run_python, write_project
 from tests.trials.models import Thing
 
@@ -239,7 +239,7 @@ CASES = {
 LIST_ALL = (
     "import os, json, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'settings'; django.setup()\n"
     "from ops.column_changes.registry import list_changes\n"
-    "from ops.column_changes.code_references import find_references\n"
+    "from ops.column_changes.usage.code import find_references\n"
     "print(json.dumps({change.name: find_references(change) for change in list_changes()}))"
 )
 DATABASE = {"NAME": "nowhere", "HOST": "localhost", "PORT": "1"}  # nothing is asked of it

@@ -381,9 +381,9 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 import django
 django.setup()
 from ops.column_changes import registry
-from ops.column_changes.actions import next_action
-from ops.column_changes.status import read_status
-from ops.column_changes.taking import StepInProgress, record
+from ops.column_changes.taking.actions import next_action
+from ops.column_changes.taking.status import read_status
+from ops.column_changes.taking.recording import StepInProgress, record
 action = next_action(read_status(registry.get_change("size_v2")))
 record(action, "ada")
 try:

@@ -102,7 +102,8 @@ import os
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 import django
 django.setup()
-from ops.column_changes import registry, retirement
+from ops.column_changes import registry
+from ops.column_changes.planning import retirement
 from ops.exceptions import OpsError
 
 for write in (retirement.write_retirement, retirement.write_drop):

@@ -9,12 +9,14 @@ from django.db.models import Count, F, Q, TextField, Value
 from django.db.models.functions import Cast, Coalesce, Concat, Lower
 from django.test.utils import isolate_apps
 
-from ops.column_changes import ColumnChange, followers, obstacles, position, registry
-from ops.column_changes.counterparts import list_missing
-from ops.column_changes.model_obstacles import find_model_obstacles
-from ops.column_changes.planning import PlanRefused, compile_change
+from ops.column_changes import ColumnChange, position, registry
+from ops.column_changes.planning import followers
+from ops.column_changes.planning import table_obstacles as obstacles
+from ops.column_changes.planning.counterparts import list_missing
+from ops.column_changes.planning.model_obstacles import find_model_obstacles
+from ops.column_changes.planning.plan import PlanRefused, compile_change
+from ops.column_changes.planning.table import read_table
 from ops.column_changes.steps import Step
-from ops.column_changes.table import read_table
 from tests.ops.running import FILL, create_run, create_things
 from tests.trials.models import Changed, Composite, Elsewhere, Odd, Sort, SpecialThing, Thing
 

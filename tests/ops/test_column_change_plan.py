@@ -49,8 +49,9 @@ import django
 django.setup()
 from django.core.management import call_command
 from django.db import connection
-from ops.column_changes import planning, position, registry
-from ops.column_changes.migration_files import load_migrations
+from ops.column_changes import position, registry
+from ops.column_changes.planning import plan as planning
+from ops.column_changes.planning.migration_files import load_migrations
 from ops.column_changes.steps import Step
 from ops.exceptions import OpsError
 from ops.sql.query import fetch_all

@@ -6,7 +6,7 @@ import pytest
 from django.db.models import Case, F, Value, When
 
 from ops.column_changes import ColumnChange
-from ops.column_changes.verification import verify_change
+from ops.column_changes.taking.verification import verify_change
 from ops.report.column_change_steps import format_notes
 from tests.trials.models import Thing
 

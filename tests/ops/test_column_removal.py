@@ -22,11 +22,11 @@ from ops.column_changes.migration_operations import (
     RetireWatchedColumn,
     WatchColumn,
 )
-from ops.column_changes.obstacles import find_removal_obstacles
 from ops.column_changes.obstructions import ColumnInUse, NoWayBack
-from ops.column_changes.removal_planning import compile_removal, list_removal_notes
+from ops.column_changes.planning.removal_plan import compile_removal, list_removal_notes
+from ops.column_changes.planning.table import read_watched_table
+from ops.column_changes.planning.table_obstacles import find_removal_obstacles
 from ops.column_changes.steps import Step
-from ops.column_changes.table import read_watched_table
 from ops.column_changes.validation import validate_change
 from ops.exceptions import InvalidDeclaration
 from ops.models import ColumnWriter

@@ -8,8 +8,9 @@ import pytest
 from django.db import connection
 from django.db.models import Model
 
-from ops.column_changes import ColumnChange, usage
-from ops.column_changes.usage import HINT, MAX_FOUND, list_readers, list_writers
+from ops.column_changes import ColumnChange
+from ops.column_changes.usage import database as usage
+from ops.column_changes.usage.database import HINT, MAX_FOUND, list_readers, list_writers
 from ops.models import ColumnWriter
 from tests.debian import DebianPostgres, connect_django_to_server, require_debian_postgres
 from tests.ops.running import execute_sql, override_connection, player

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops.schema.lock_modes import LockMode, find_locks
+from ops.migrate.lock_modes import LockMode, find_locks
 from tests.ops.running import execute_sql, player
 
 pytestmark = pytest.mark.django_db(transaction=True)

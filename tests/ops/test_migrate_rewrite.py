@@ -3,12 +3,12 @@
 import pytest
 from django.db import connection
 
-from ops.schema import rules
-from ops.schema.catalog import Catalog
-from ops.schema.columns import split_column
-from ops.schema.rewrite import rewrite
-from ops.schema.sql_reader import split_top_level
-from ops.schema.steps import Place, Step, join_transactions
+from ops.migrate import rules
+from ops.migrate.catalog import Catalog
+from ops.migrate.columns import split_column
+from ops.migrate.rewrite import rewrite
+from ops.migrate.sql_reader import split_top_level
+from ops.migrate.steps import Place, Step, join_transactions
 from tests.ops.running import execute_sql
 
 pytestmark = pytest.mark.django_db

@@ -32,7 +32,7 @@ django.setup()
 from datetime import timedelta
 from django.db import migrations
 from ops.exceptions import OpsError
-from ops.column_changes.migration_files import *
+from ops.column_changes.planning.migration_files import *
 from ops.column_changes.migration_operations import Gate, RecordStep
 
 def write(app="shop", suffix="wide_expand", **options):

@@ -12,10 +12,10 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from ops.schema import timeouts
-from ops.schema.migration_lock import migration_lock
-from ops.schema.session_settings import MigrationBlocked
-from ops.schema.timeouts import MigrationSession
+from ops.migrate import timeouts
+from ops.migrate.migration_lock import migration_lock
+from ops.migrate.session_settings import MigrationBlocked
+from ops.migrate.timeouts import MigrationSession
 from ops.sqlstates import LOCK_NOT_AVAILABLE, sqlstate
 from tests.manage import Manage
 from tests.ops.running import create_things, execute_sql, player, wait_until

@@ -25,8 +25,8 @@ from django.db.migrations.state import ProjectState
 from django.db.models.functions import Now
 
 from ops.column_changes.migration_operations import AddDualWrite, DropColumn, RetireWatchedColumn
+from ops.migrate import rules
 from ops.preflight.unsafe import lint_migration
-from ops.schema import rules
 from ops.sql.dual_write import DualWrite
 from ops.sql.watched_column import WatchedColumn
 from tests.ops.running import create_things

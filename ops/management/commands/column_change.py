@@ -10,8 +10,14 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 
-from ops.column_changes import planning, registry
-from ops.column_changes.actions import (
+from ops.column_changes import registry
+from ops.column_changes.backfill import build_operation as build_backfill
+from ops.column_changes.declaration import BaseColumnChange, ColumnChange
+from ops.column_changes.planning import plan as planning
+from ops.column_changes.planning.removal_plan import plan_removal
+from ops.column_changes.planning.retirement import write_drop, write_retirement
+from ops.column_changes.steps import Step
+from ops.column_changes.taking.actions import (
     Action,
     Migrate,
     Record,
@@ -22,14 +28,9 @@ from ops.column_changes.actions import (
     back_action,
     next_action,
 )
-from ops.column_changes.backfill import build_operation as build_backfill
-from ops.column_changes.declaration import BaseColumnChange, ColumnChange
-from ops.column_changes.removal_planning import plan_removal
-from ops.column_changes.retirement import write_drop, write_retirement
-from ops.column_changes.status import read_status
-from ops.column_changes.steps import Step
-from ops.column_changes.taking import record, step_lock
-from ops.column_changes.verification import verify_change
+from ops.column_changes.taking.recording import record, step_lock
+from ops.column_changes.taking.status import read_status
+from ops.column_changes.taking.verification import verify_change
 from ops.command_lines import manage_command
 from ops.management.arguments import (
     add_json_argument,

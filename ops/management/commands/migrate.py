@@ -13,18 +13,18 @@ from django.db.migrations.operations.base import Operation
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
 from ops.management.arguments import make_argument_type
+from ops.migrate.migration_lock import migration_lock
+from ops.migrate.plan_executor import PlanExecutor
+from ops.migrate.safe_migrate import SafeExecutor
+from ops.migrate.timeouts import RETRY_FOR, MigrationSession
+from ops.migrate.unfinished import list_unfinished
 from ops.parsing import parse_duration
 from ops.report.migration_plan import format_operation
-from ops.schema.migration_lock import migration_lock
-from ops.schema.plan_executor import PlanExecutor
-from ops.schema.safe_migrate import SafeExecutor
-from ops.schema.timeouts import RETRY_FOR, MigrationSession
-from ops.schema.unfinished import list_unfinished
 from ops.session import direct_connection, is_pooled
 
 
 class Command(migrate.Command):
-    """Django's migrate, beside players: see the notes in ops/schema/timeouts.py and safe_migrate.py."""
+    """Django's migrate, beside players: see the notes in ops/migrate/timeouts.py and safe_migrate.py."""
 
     is_mid_line = False
     is_repeated = False

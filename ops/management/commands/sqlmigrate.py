@@ -6,9 +6,9 @@ from django.core.management.commands import sqlmigrate
 from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 
-from ops.schema.catalog import Catalog
-from ops.schema.migration_plan import plan_migration
-from ops.schema.migration_sql import iter_lines
+from ops.migrate.catalog import Catalog
+from ops.migrate.migration_plan import plan_migration
+from ops.migrate.migration_sql import iter_lines
 
 
 class Command(sqlmigrate.Command):

@@ -1,0 +1,1 @@
+"""Plan the migrations of a column change: what they hold, and what is in the way."""

@@ -1,0 +1,1 @@
+"""Who still uses the old column of a change: sessions, statements and code."""

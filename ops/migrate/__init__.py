@@ -1,0 +1,1 @@
+"""Run migrations beside players: with timeouts, retries and safe equivalents."""
