@@ -41,6 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = dealt
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("chaos") and not item.config.getoption("--chaos", default=False):
+        pytest.skip("takes half a minute: make chaos")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _empty_tables_quickly() -> Iterator[None]:
     """Empty the tables by DELETE after a TransactionTestCase: TRUNCATE takes twenty times as long."""

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.debian import require_debian_postgres
 
 
-@pytest.mark.long
+@pytest.mark.chaos
 def test_the_benchmark_prints_the_ratios_of_every_statement(transactional_db: None) -> None:
     require_debian_postgres()  # pgbench
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()

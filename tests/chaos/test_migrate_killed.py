@@ -113,6 +113,7 @@ def test_migrate_goes_on_after_a_kill_at_any_statement(shop: Shop, dose: Dose) -
     assert "table ops_unfinished_migrations" not in schema
 
 
+@pytest.mark.chaos
 def test_migrate_goes_on_backwards_after_a_kill(shop: Shop, dose: Dose) -> None:
     before = shop.columns()
     assert shop.migrate().returncode == 0

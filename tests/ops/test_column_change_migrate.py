@@ -67,6 +67,7 @@ def kill_in_migration(project: Shop, generation: str, *words: str) -> None:
     assert project.catalogue() == before
 
 
+@pytest.mark.chaos
 def test_a_migration_that_was_killed_is_run_again(tmp_path: Path) -> None:
     with shop(tmp_path) as project:
         start = project.table()

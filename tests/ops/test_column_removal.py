@@ -320,7 +320,7 @@ NEXT, BACK = (f"column_change remove_featured {verb} --execute" for verb in ("ne
 IS_CLEAN = "makemigrations --check --dry-run"
 
 
-@pytest.mark.long
+@pytest.mark.chaos
 def test_two_generations_of_code_live_through_a_removal(tmp_path: Path) -> None:
     with shop(tmp_path, generations=removal()) as project:
         with playing(project, "old", "old"):
