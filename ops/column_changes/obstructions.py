@@ -48,7 +48,9 @@ def require_free_name(schema_editor: Any, table: str, name: str) -> None:
     if column_exists(schema_editor, table, name):
         raise ColumnInUse(
             f"The table {table} has a column {name} already.",
-            f"Rename it or drop it. Then: {manage_command('migrate')}",
+            "It holds the old values if the migration of retire was applied and then forgotten by --fake:"
+            f" record it again, and do not drop it: {manage_command('migrate', 'APP', 'NAME', '--fake')}."
+            f" Otherwise rename it. Then: {manage_command('migrate')}",
         )
 
 
