@@ -370,6 +370,19 @@ def test_what_uses_the_old_column_is_noted(statements: list[str], words: str) ->
     assert [words in each for each in notes] == [True], notes
 
 
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("CREATE VIEW seen AS SELECT old FROM changed", ["The view trial.seen reads old."]),
+        ("CREATE POLICY p ON changed USING (old = 'a')", ["The policy p on trial.changed uses old."]),
+        ("CREATE STATISTICS s ON old, other FROM changed", []),
+    ],
+)
+def test_before_a_swap_it_is_said_what_prevents_retire(statement: str, expected: list[str]) -> None:
+    what = " It prevents the step retire: drop it before that step, and create it again afterwards."
+    assert list_notes(statement, swap=True) == [each + what for each in expected]
+
+
 def test_what_does_not_use_the_old_column_is_not_noted() -> None:
     notes = list_notes(
         "CREATE VIEW seen AS SELECT older, id FROM (SELECT id, new AS older FROM changed) s",

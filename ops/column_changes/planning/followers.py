@@ -46,10 +46,17 @@ def list_dependents(table: WatchedTable) -> list[str]:
 def _views(table: WatchedTable) -> Iterator[str]:
     for each in table.depending_on(table.old, "rule"):
         view = each.name.split(" on ", 1)[1]
-        yield (
-            f"The view {view} reads {table.old}. It will read the renamed column after the step retire, and"
-            f" prevent the step drop. Change it to {table.advice} before the step retire."
-        )
+        yield f"The view {view} reads {table.old}. {_what_follows(table, 'read')}"
+
+
+def _what_follows(table: WatchedTable, verb: str) -> str:
+    """Say what becomes of an object that depends on the old column itself, and what to do with it."""
+    if table.change.keeps_name():
+        return "It prevents the step retire: drop it before that step, and create it again afterwards."
+    return (
+        f"It will {verb} the renamed column after the step retire, and prevent the step drop."
+        f" Change it to {table.advice} before the step retire."
+    )
 
 
 def _functions(table: WatchedTable) -> Iterator[str]:
@@ -65,10 +72,7 @@ def _functions(table: WatchedTable) -> Iterator[str]:
             f" when the column is renamed. Change it to {table.advice} before the step retire."
         )
     for each in table.depending_on(table.old, "function", "procedure"):
-        yield (
-            f"The {each.kind} {each.name} uses {table.old}. It will use the renamed column after the step"
-            f" retire, and prevent the step drop. Change it to {table.advice} before the step retire."
-        )
+        yield f"The {each.kind} {each.name} uses {table.old}. {_what_follows(table, 'use')}"
 
 
 def _triggers(table: ChangedTable) -> Iterator[str]:
@@ -85,13 +89,12 @@ def _triggers(table: ChangedTable) -> Iterator[str]:
 
 def _policies(table: WatchedTable) -> Iterator[str]:
     for each in table.depending_on(table.old, "policy"):
-        yield (
-            f"The policy {each.name} uses {table.old}. It will use the renamed column after the step retire,"
-            f" and prevent the step drop. Change it to {table.advice} before the step drop."
-        )
+        yield f"The policy {each.name} uses {table.old}. {_what_follows(table, 'use')}"
 
 
 def _statistics(table: ChangedTable) -> Iterator[str]:
+    if table.change.keeps_name():
+        return  # the step retire makes them anew
     for each in table.depending_on(table.old, "statistics object"):
         yield (
             f"The statistics {each.name} are of {table.old}, and are dropped with it. Create some for"
