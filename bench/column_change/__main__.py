@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from bench.column_change.checkout import Checkout
-from bench.column_change.scenarios import SCENARIOS, Scenario
+from bench.column_change.scenarios import SCENARIOS, START, Scenario
 from bench.engine.__main__ import benchmark_server
 from bench.engine.databases import BenchmarkDatabases
 from bench.engine.measure import summarize_latency
@@ -23,6 +23,7 @@ from bench.engine.process import BenchmarkProcess
 
 _IDLE_SECONDS = 10.0
 _MAX_WAIT_MS = 250
+_CHANGE_STEPS = ("expand", "backfill", "verify", "constrain", "switch", "retire", "drop")
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,15 @@ def _count_lost(url: str, scenario: Scenario, written: dict[str, str]) -> int:
     return sum(written[str(card)] != value for card, value in rows) + len(written) - len(rows)
 
 
+def _share_of_backfill(times: list[StepTime]) -> float | None:
+    """Return the time of all steps, each once, over that of the backfill alone."""
+    seconds = {step.name: step.ended - step.began for step in reversed(times)}
+    if START not in seconds:
+        return None
+    taken = [seconds[step] - seconds[START] for step in _CHANGE_STEPS if step in seconds]
+    return sum(taken) / (seconds["backfill"] - seconds[START])
+
+
 def _longest_statement(calls: list[list[float]]) -> float:
     """Return the time of the longest statement in milliseconds, of ``[due, sent, done]`` in seconds."""
     return max((done - sent) * 1000 for _, sent, done in calls)
@@ -130,6 +140,8 @@ def _print_report(
             latency = summarize_latency(during)
             cells = [f"{value:,.1f}" for value in (latency.p50, latency.p99, _longest_statement(during))]
         print(f"| {step.name} | {step.ended - step.began:,.1f} | {' | '.join(cells)} |")
+    if share := _share_of_backfill(times):
+        print(f"\nThe steps took {share:.2f} of the backfill's time, starts of commands not counted.")
     errors = [error for result in results for error in result["errors"]]
     print(f"\n{len(calls):,} statements of players, {len(errors)} errors, {lost} lost writes.")
     for error in sorted(set(errors)):

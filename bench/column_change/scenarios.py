@@ -9,6 +9,9 @@ from bench.column_change.checkout import Checkout
 
 Step = tuple[str, Callable[[], object]]
 
+# A command that only looks: the time that each command takes to start.
+START = "show"
+
 _NO_WAIT = """
     retire_after = timedelta(0)
     drop_after = timedelta(0)
@@ -55,6 +58,7 @@ def _rarity_steps(checkout: Checkout) -> Iterator[Step]:
             checkout.edit(_MODELS, line, "")
 
     declare()
+    yield START, _typed(checkout, "column_change", "rarity_v2")
     yield "plan", _typed(checkout, "column_change", "rarity_v2", "plan")
     yield from _take(checkout, "rarity_v2", "backfill", "verify", "constrain", "switch")
     leave()
@@ -67,6 +71,64 @@ def _rarity_steps(checkout: Checkout) -> Iterator[Step]:
 
 
 _IMPORT_TIMEDELTA = "from __future__ import annotations\n\nfrom datetime import timedelta\n"
+
+
+_PACK_ID = "    pack_id = models.CharField(max_length=128)\n"
+_FEATURED = "    featured = models.BooleanField(db_default=False)\n"
+_FEATURED_LEVEL = "    featured_level = models.PositiveSmallIntegerField()\n"
+_FEATURED_CHANGE = f"""
+
+@register_change
+class FeaturedLevel(ColumnChange):
+    name = "featured_level"
+    model = Card
+    old = "featured"
+    new = "featured_level"
+    mapping = {{False: 0, True: 1}}
+{_NO_WAIT}"""
+_REMOVAL = f"""
+
+from ops.column_changes import ColumnRemoval
+
+
+@register_change
+class RemoveFeaturedLevel(ColumnRemoval):
+    name = "remove_featured_level"
+    model = Card
+    old = "featured_level"
+{_NO_WAIT}"""
+
+
+def _guide_steps(checkout: Checkout) -> Iterator[Step]:
+    """The four scenarios of the guide: a new field, an index, another type, a field that goes."""
+    checkout.edit(_MODELS, _PACK_ID, _PACK_ID + _FEATURED)
+    yield "new field", _migrated(checkout, "featured")
+    checkout.edit(_MODELS, f"indexes = [{_INDEX}]", f"indexes = [{_INDEX},\n            {_NEW_INDEX}]")
+    yield "new index", _migrated(checkout, "index")
+    checkout.edit(_MODELS, _FEATURED, _FEATURED + _FEATURED_LEVEL)
+    checkout.edit(_OPERATIONS, "from __future__ import annotations\n", _IMPORT_TIMEDELTA)
+    checkout.append(_OPERATIONS, _FEATURED_CHANGE)
+    yield "type: plan", _typed(checkout, "column_change", "featured_level", "plan")
+    yield from _take(checkout, "featured_level", "expand", "backfill", "verify", "constrain", "switch")
+    checkout.edit(_MODELS, _FEATURED, "")
+    yield "write retire", _typed(checkout, "column_change", "featured_level", "next", "--execute")
+    yield from _take(checkout, "featured_level", "retire")
+    yield from _drop(checkout, "featured_level")
+    checkout.edit(_OPERATIONS, _FEATURED_CHANGE, _REMOVAL)
+    yield "removal: plan", _typed(checkout, "column_change", "remove_featured_level", "plan")
+    yield from _take(checkout, "remove_featured_level", "expand")
+    checkout.edit(_MODELS, _FEATURED_LEVEL, "")
+    yield "write retire", _typed(checkout, "column_change", "remove_featured_level", "next", "--execute")
+    yield from _take(checkout, "remove_featured_level", "retire")
+    yield from _drop(checkout, "remove_featured_level")
+
+
+def _migrated(checkout: Checkout, name: str) -> Callable[[], object]:
+    def apply() -> None:
+        checkout.manage("makemigrations", "cards", "--name", name)
+        checkout.manage("migrate")
+
+    return apply
 
 
 def _typed(checkout: Checkout, *args: str) -> Callable[[], object]:
@@ -94,5 +156,7 @@ SCENARIOS = {
             ("common", "rare", "epic", "legendary"),
             _rarity_steps,
         ),
+        # Its players write another column: theirs is one of the table that is changed all the time.
+        Scenario("guide", "featured_level", ("title", "title"), ("one", "two", "three"), _guide_steps),
     )
 }
