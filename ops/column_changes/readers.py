@@ -21,6 +21,7 @@ from django.db.transaction import TransactionManagementError
 
 from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.steps import Step
+from ops.retries import is_unavailable
 from ops.sql.query import fetch_all
 from ops.sqlstates import sqlstate
 
@@ -128,10 +129,10 @@ def _read_last_event(name: str, until: datetime | None = None) -> tuple[str, str
             return fetch_all(_LAST_EVENT_SQL, name, until)[0]
     try:
         return fetch_all(_LAST_EVENT_SQL, name, until)[0]
-    except Error:
-        connection.close_if_unusable_or_obsolete()
-        if connection.connection is not None:
+    except Error as exc:
+        if not is_unavailable(exc):
             raise
+        connection.close_if_unusable_or_obsolete()
         return fetch_all(_LAST_EVENT_SQL, name, until)[0]
 
 

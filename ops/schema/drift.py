@@ -32,6 +32,10 @@ _STORED_SEARCH_PATH = re.compile(r"(?m)^ SET search_path TO .*$")
 _ELEMENT_CAST = re.compile(r"\(('(?:[^']|'')*'::character varying)\)::text")
 
 
+# A migration that goes on later keeps its progress in it: Note [Unfinished migrations] in ops/migrate/.
+_PROGRESS_TABLE = "ops_unfinished_migrations"
+
+
 @dataclass(frozen=True)
 class SchemaDifference:
     """``expected`` is None for an object of no migration, ``actual`` for one that the database lacks."""
@@ -103,7 +107,7 @@ def compare_snapshots(expected: SchemaSnapshot, actual: SchemaSnapshot) -> list[
     return [
         d
         for d in differences
-        if d.schema_object.kind == "table"
+        if (d.schema_object.kind == "table" and d.schema_object.name != _PROGRESS_TABLE)
         or _owning_table(d.schema_object, d.actual or d.expected or "") not in tables
     ]
 

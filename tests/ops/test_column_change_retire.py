@@ -174,7 +174,7 @@ def test_what_cannot_go_with_the_name_is_told(table: MigratedTable, dependent: s
 def test_a_column_of_the_retired_name_is_told(table: MigratedTable) -> None:
     execute_sql("ALTER TABLE shop_item ADD rarity__retired int")
     with pytest.raises(
-        ColumnInUse, match=r"^The table shop_item has a column rarity__retired already\. Rename"
+        ColumnInUse, match=r"^The table shop_item has a column rarity__retired already\. It holds"
     ):
         table.apply(RETIRE)
 

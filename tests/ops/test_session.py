@@ -178,7 +178,7 @@ def test_commands_that_need_a_session_use_the_direct_url(
     name = connection.settings_dict["NAME"]
     with pooler.connect_django():
         done = manage(*command.format(tmp=tmp_path, name=name).split())
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert session_state(pooler) == []
 
 

@@ -24,7 +24,7 @@ from ops.column_changes.usage.python import Reference, Target, find_in_python
 
 _IGNORE = re.compile(r"column_change: ignore\[([\w, ]*)\]")
 _INSTALLED = {"site-packages", "dist-packages"}
-_OPS = Path(__file__).resolve().parents[1]
+_OPS = Path(__file__).resolve().parents[2]
 _SKIPPED = {"migrations", "node_modules", "__pycache__"}
 _TEMPLATE_CODE = re.compile(r"\{[{%].*?[%}]\}")
 
