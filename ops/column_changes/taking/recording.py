@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, Error, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 
 from ops.column_changes import position
 from ops.column_changes.steps import Step
@@ -16,16 +16,9 @@ from ops.exceptions import OpsError
 from ops.models import ColumnChangeEvent
 from ops.session import is_pooled
 from ops.sql.query import fetch_all
+from ops.sql.session_lock import SessionLock, session_lock
 
-_LOCK_KEY = "hashtext('ops_column_change'), hashtext(%s)"
 _RECORD_LOCK_SQL = "SELECT 1 FROM pg_advisory_xact_lock(hashtext('ops_column_change_event'), hashtext(%s))"
-_LOCK_HOLDER_SQL = """
-SELECT pid, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
-WHERE locktype = 'advisory' AND granted AND objsubid = 2
-    AND (classid::bigint, objid::bigint) = (hashtext('ops_column_change') & x'ffffffff'::bigint,
-        hashtext(%s) & x'ffffffff'::bigint)
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
 
 
 class StepInProgress(OpsError):
@@ -42,23 +35,18 @@ def step_lock(change: str, performed_by: str) -> Iterator[None]:
     if is_pooled(DEFAULT_DB_ALIAS):
         yield
         return
-    session = connections[DEFAULT_DB_ALIAS].copy(f"{DEFAULT_DB_ALIAS}: column change")
     name = f"column_change by {performed_by}"
-    try:
-        for setting, value in {"idle_session_timeout": "0", "application_name": name}.items():
-            fetch_all("SELECT set_config(%s, %s, false)", setting, value, using=session)
-        if not fetch_all(f"SELECT pg_try_advisory_lock({_LOCK_KEY})", change, using=session)[0][0]:
-            raise StepInProgress(_describe_holder(fetch_all(_LOCK_HOLDER_SQL, change, using=session), change))
+    with session_lock(DEFAULT_DB_ALIAS, "ops_column_change", change, application_name=name) as lock:
+        if not lock.acquire():
+            raise StepInProgress(_describe_holder(lock, change))
         yield
-    finally:
-        with suppress(Error):
-            session.close()
 
 
-def _describe_holder(holders: list[tuple[Any, ...]], change: str) -> str:
-    holder = "; ".join(f"{name}, process {pid} of the database" for pid, name in holders)
+def _describe_holder(lock: SessionLock, change: str) -> str:
+    holder = lock.find_holder()
+    who = f"{holder[1]}, process {holder[0]} of the database" if holder else "it has just ended"
     return (
-        f"Another command is taking a step of {change} now ({holder or 'it has just ended'})."
+        f"Another command is taking a step of {change} now ({who})."
         f" To see where the change stands: {manage_command('column_change', change)}"
     )
 
