@@ -10,6 +10,18 @@ from psycopg import sql
 
 from ops.sql.dual_write import OFF_SETTING
 from ops.sql.dual_write_defaults import compile_default
+from ops.sql.query import fetch_all
+
+
+def read_defaults(table: str) -> dict[str, str]:
+    """Return the SQL of the defaults in the table, by column; none if there is no such table."""
+    return dict(
+        fetch_all(
+            "SELECT attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute"
+            " ON attrelid = adrelid AND attnum = adnum WHERE adrelid = to_regclass(%s)",
+            connection.ops.quote_name(table),
+        )
+    )
 
 
 class ColumnDefaults:
@@ -20,17 +32,11 @@ class ColumnDefaults:
     """
 
     def __init__(self, model: type[Model]) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute"
-                " ON attrelid = adrelid AND attnum = adnum WHERE adrelid = %s::regclass",
-                [connection.ops.quote_name(model._meta.db_table)],
-            )
-            self._stored = dict(cursor.fetchall())
+        self._stored = read_defaults(model._meta.db_table)
 
     def value(self, field: Field[Any, Any]) -> sql.Composable:
         """Return the value of a column that an INSERT leaves out, if nothing else fills it."""
-        text = self._stored.get(field.column) or compile_default(connection, field) or "NULL"
+        text = self._stored.get(str(field.column)) or compile_default(connection, field) or "NULL"
         return sql.SQL(text.replace("%", "%%"))
 
     def is_in_trigger(self, field: Field[Any, Any]) -> bool:

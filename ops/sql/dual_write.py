@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DecimalField, Expression, Field, Model
 from django.db.models.functions import Cast
 
@@ -98,15 +97,3 @@ def dual_writes_off(alias: str = "default") -> Iterator[None]:
         [before, _] = cursor.fetchone()
         yield
         cursor.execute("SELECT set_config(%s, %s, true)", [OFF_SETTING, before or ""])
-
-
-def read_default(using: BaseDatabaseWrapper, table: str, column: str) -> str | None:
-    """Return the SQL of the column's default, or None."""
-    with using.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute"
-            " ON attrelid = adrelid AND attnum = adnum WHERE adrelid = to_regclass(%s) AND attname = %s",
-            [using.ops.quote_name(table), column],
-        )
-        row = cursor.fetchone()
-    return row[0] if row else None

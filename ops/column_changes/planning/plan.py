@@ -27,7 +27,8 @@ from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
 from ops.operations.contract import wrap_declaration_errors
-from ops.sql.dual_write import DualWrite, compile_dual_write, read_default
+from ops.sql.column_defaults import read_defaults
+from ops.sql.dual_write import DualWrite, compile_dual_write
 from ops.sql.dual_write_defaults import compile_default, convert_default
 from ops.sql.row_expression import DualWriteRefused
 
@@ -184,7 +185,7 @@ def compile_change(change: type[ColumnChange]) -> DualWrite:
 
 def _find_default(dual_write: DualWrite, old: Field[Any, Any], new: Field[Any, Any]) -> dict[str, Any]:
     """Return the default of the old column: its own, or else that of the new one, converted."""
-    own = read_default(connection, dual_write.table, dual_write.old) or compile_default(connection, old)
+    own = read_defaults(dual_write.table).get(dual_write.old) or compile_default(connection, old)
     if own is not None:
         return {"default": own}
     converted = convert_default(dual_write, compile_default(connection, new))

@@ -20,7 +20,7 @@ from ops.column_changes.planning.table import WatchedTable, read_watched_table
 from ops.column_changes.planning.table_obstacles import find_removal_obstacles
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
-from ops.sql.dual_write import read_default
+from ops.sql.column_defaults import read_defaults
 from ops.sql.dual_write_defaults import compile_default, compile_python_default
 from ops.sql.watched_column import WatchedColumn
 
@@ -51,7 +51,7 @@ def compile_removal(change: type[BaseColumnChange]) -> WatchedColumn:
     """Return the column to watch, with what rows get that leave it out."""
     field = change().old_field()
     table, column = change.model._meta.db_table, str(field.column)
-    own = read_default(connection, table, column) or compile_default(connection, field)
+    own = read_defaults(table).get(column) or compile_default(connection, field)
     if own is not None or field.null or _is_unique(change, field):
         return WatchedColumn(change.name, table, column, default=own, nullable=field.null)
     value = compile_python_default(connection, field)
