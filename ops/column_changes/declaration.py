@@ -58,6 +58,12 @@ class BaseColumnChange:
         return False
 
     @classmethod
+    def get_wait(cls, step: Step) -> timedelta:
+        """Return how long the step has to wait; a retirement only where old code would fail after it."""
+        retire_after = timedelta() if cls.keeps_name() else cls.retire_after
+        return {Step.RETIRE: retire_after, Step.DROP: cls.drop_after}.get(step, timedelta())
+
+    @classmethod
     def gone_and_kept(cls) -> tuple[str, str | None]:
         """Return the fields that the model does not have after retire, and has."""
         return cls.old, None

@@ -6,11 +6,12 @@ deleted one day.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from django.db.migrations import Migration
 from django.db.migrations.operations.base import Operation
 
 from ops.column_changes import gates
@@ -105,6 +106,17 @@ class RecordStep(StatelessOperation):
 
     def describe(self) -> str:
         return f"Record the step {self.step} of {self.change}"
+
+
+def find_recording(migrations: Iterable[Migration], change: str) -> dict[Step, Migration]:
+    """Return the migration that takes each step of the change, in the order of the steps."""
+    found = {
+        Step(operation.step): migration
+        for migration in migrations
+        for operation in migration.operations
+        if isinstance(operation, RecordStep) and operation.change == change
+    }
+    return {step: found[step] for step in Step if step in found}
 
 
 class WatchColumn(StatelessOperation):

@@ -15,7 +15,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.models import Field
 
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
-from ops.column_changes.migration_operations import AddDualWrite, Gate, RecordStep
+from ops.column_changes.migration_operations import AddDualWrite, Gate, RecordStep, find_recording
 from ops.column_changes.planning.counterparts import list_missing
 from ops.column_changes.planning.followers import list_notes
 from ops.column_changes.planning.migration_files import build_migration, load_migrations, write_migrations
@@ -60,7 +60,7 @@ def plan(change: type[ColumnChange]) -> Plan:
     require_old_field(change)
     _require_new_field(change)
     loader = load_migrations(change.model._meta.app_label)
-    written = find_written(loader, change.name)
+    written = find_recording(loader.disk_migrations.values(), change.name)
     names = {step: migration.name for step, migration in written.items()}
     if Step.EXPAND not in written and (obstacles := find_model_obstacles(change)):
         return Plan(change, obstacles=tuple(obstacles))
@@ -122,17 +122,6 @@ def write_plan(planned: Plan) -> list[Path]:
             f"{planned.change.name} cannot be planned:" + "".join(f"\n  {each}" for each in planned.obstacles)
         )
     return write_migrations(planned.migrations)
-
-
-def find_written(loader: MigrationLoader, change: str) -> dict[Step, Migration]:
-    """Return the migration that takes each step of the change, of those that are written."""
-    found = {
-        Step(operation.step): migration
-        for migration in loader.disk_migrations.values()
-        for operation in migration.operations
-        if isinstance(operation, RecordStep) and operation.change == change
-    }
-    return {step: found[step] for step in Step if step in found}
 
 
 def _build_migrations(

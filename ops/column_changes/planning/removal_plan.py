@@ -10,12 +10,12 @@ from django.db.models import Field, UniqueConstraint
 
 from ops.column_changes.declaration import BaseColumnChange
 from ops.column_changes.meta_references import has_reference
-from ops.column_changes.migration_operations import RecordStep, WatchColumn
+from ops.column_changes.migration_operations import RecordStep, WatchColumn, find_recording
 from ops.column_changes.planning.counterparts import list_lost
 from ops.column_changes.planning.followers import list_dependents
 from ops.column_changes.planning.migration_files import build_migration, load_migrations
 from ops.column_changes.planning.model_obstacles import find_model_obstacles
-from ops.column_changes.planning.plan import Plan, find_written, require_old_field
+from ops.column_changes.planning.plan import Plan, require_old_field
 from ops.column_changes.planning.table import WatchedTable, read_watched_table
 from ops.column_changes.planning.table_obstacles import find_removal_obstacles
 from ops.column_changes.steps import Step
@@ -32,7 +32,7 @@ def plan_removal(change: type[BaseColumnChange]) -> Plan:
     require_old_field(change)
     app_label = change.model._meta.app_label
     loader = load_migrations(app_label)
-    if written := find_written(loader, change.name):
+    if written := find_recording(loader.disk_migrations.values(), change.name):
         return Plan(change, planned={step: migration.name for step, migration in written.items()})
     if obstacles := find_model_obstacles(change):
         return Plan(change, obstacles=tuple(obstacles))

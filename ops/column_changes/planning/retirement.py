@@ -71,7 +71,7 @@ def _build_retire(loader: MigrationLoader, change: type[BaseColumnChange]) -> Re
 
 def _build_retire_gate(change: type[BaseColumnChange]) -> Gate:
     model_name, swap = str(change.model._meta.model_name), change.keeps_name()
-    wait = timedelta() if swap else change.retire_after
+    wait = change.get_wait(Step.RETIRE)
     after = None if issubclass(change, ColumnChange) else Step.EXPAND.value
     return Gate(change.name, Step.RETIRE.value, model_name, wait, swap, after)
 
@@ -86,7 +86,7 @@ def write_drop(change: type[BaseColumnChange]) -> Path:
         meta.app_label,
         f"{change.name}_drop",
         [
-            Gate(change.name, Step.DROP.value, str(meta.model_name), change.drop_after),
+            Gate(change.name, Step.DROP.value, str(meta.model_name), change.get_wait(Step.DROP)),
             DropColumn(column=retire.retired_column),
             RecordStep(change.name, Step.DROP.value, _reason(change, change.drop_after)),
         ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from ops.column_changes import gates, position
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
@@ -81,7 +80,7 @@ def _find_to_write(
 
 def find_missing(change: type[BaseColumnChange], step: Step) -> list[str]:
     """Return what does not hold yet before the step: in the models, and what its gate asks for."""
-    wait, after = get_wait(change, step), change.previous_step(step)
+    wait, after = change.get_wait(step), change.previous_step(step)
     missing = gates.find_missing(change.name, step, wait, swap=change.keeps_name(), after=after)
     if step == Step.RETIRE and not change.is_left():
         gone, kept = change.gone_and_kept()
@@ -99,8 +98,3 @@ def find_missing(change: type[BaseColumnChange], step: Step) -> list[str]:
             *missing,
         ]
     return missing
-
-
-def get_wait(change: type[BaseColumnChange], step: Step) -> timedelta:
-    """Return how long the step has to wait by the declaration."""
-    return {Step.RETIRE: change.retire_after, Step.DROP: change.drop_after}.get(step, timedelta())

@@ -12,7 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
 from ops.column_changes.declaration import BaseColumnChange
-from ops.column_changes.migration_operations import RecordStep, WatchColumn
+from ops.column_changes.migration_operations import WatchColumn, find_recording
 from ops.column_changes.steps import Step
 from ops.exceptions import OpsError
 
@@ -36,11 +36,14 @@ class StepMigration:
 def find_step_migrations(change: str) -> dict[Step, StepMigration]:
     """Return the migrations of the change by the step that they record. Raises MigrationsNotLoaded."""
     loader = _load()
+    found = find_recording(loader.graph.nodes.values(), change)
     return {
-        Step(operation.step): StepMigration(key[0], key[1], key in loader.applied_migrations)
-        for key, migration in loader.graph.nodes.items()
-        for operation in migration.operations
-        if isinstance(operation, RecordStep) and operation.change == change
+        step: StepMigration(
+            migration.app_label,
+            migration.name,
+            (migration.app_label, migration.name) in loader.applied_migrations,
+        )
+        for step, migration in found.items()
     }
 
 
