@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,11 @@ def escape_control_chars(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the name of its class if it has no message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def summarize_docstring(declared: type) -> str:
+    """Return the first paragraph of a class's docstring, as one line; "" without one."""
+    return inspect.cleandoc(declared.__doc__ or "").split("\n\n")[0].replace("\n", " ")
 
 
 def truncate(text: str, width: int = 60) -> str:

@@ -7,7 +7,6 @@ a declaration holds both directions follows pgroll (https://pgroll.com).
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
@@ -16,6 +15,7 @@ from django.db.models import Case, Expression, F, Field, Model, Value, When
 from django.db.models.expressions import Combinable
 
 from ops.column_changes.steps import Step
+from ops.formatting import summarize_docstring
 from ops.sql.dual_write import comparable_value
 
 Unmappable = Literal["refuse", "keep"]
@@ -35,7 +35,7 @@ class BaseColumnChange:
 
     @classmethod
     def summary(cls) -> str:
-        return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+        return summarize_docstring(cls)
 
     @classmethod
     def fields(cls) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ values follow Django's generic views.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.db.models import Model, QuerySet
 
+from ops.formatting import summarize_docstring
 from ops.models import Run
 
 
@@ -71,7 +71,7 @@ class Operation:
 
     @classmethod
     def summary(cls) -> str:
-        return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+        return summarize_docstring(cls)
 
     def get_queryset(self) -> QuerySet[Any]:
         """Return the rows that still need the change. A row that was changed must no longer match."""
