@@ -47,9 +47,6 @@ _FILES = {
 }
 
 
-_APPLIED = "SELECT name FROM django_migrations WHERE app = 'shop' ORDER BY id"
-
-
 @dataclass
 class Shop:
     """The project's folder, and the database that it uses."""

@@ -6,12 +6,12 @@ id when it begins and the status when it has ended. This saves the start of Pyth
 
 import json
 import os
-import runpy
 import sys
-import traceback
 from pathlib import Path
 
 import django
+
+from tests.guide.zygote import run_program
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 django.setup()
@@ -21,19 +21,7 @@ def execute(words: list[str], log: str) -> int:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
-    sys.argv = ["manage.py", *words]
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        runpy.run_path("manage.py", run_name="__main__")
-    except SystemExit as exc:
-        return int(exc.code or 0)
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    return 0
+    return run_program(str(Path.cwd() / "manage.py"), words)
 
 
 def main() -> None:

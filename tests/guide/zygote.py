@@ -99,6 +99,11 @@ def _run(program: str, args: list[str], folder: str, env: dict[str, str]) -> int
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)
+    return run_program(program, args)
+
+
+def run_program(program: str, args: list[str]) -> int:
+    """Run a program of Python in this process, which is not used any more then; return its exit status."""
     sys.argv = [program, *args]
     sys.path.insert(0, str(Path(program).parent))
     try:

@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,8 @@ from ops.models import ColumnWriter
 from ops.sql.watched_column import WatchedColumn
 from tests.ops.changing import MigratedTable, migrated_table
 from tests.ops.running import execute_sql
-from tests.ops.shop import Player, removal, shop
-from tests.ops.test_column_change_generations import playing
+from tests.ops.shop import removal, shop
+from tests.ops.test_column_change_generations import playing, retired_beside_old_code
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -328,20 +327,9 @@ def test_two_generations_of_code_live_through_a_removal(tmp_path: Path) -> None:
             with playing(project, "new"):
                 pass
         project.manage("new", NEXT, IS_CLEAN)  # writes the migration of retire
-        with playing(project, "new"), ExitStack() as late:
-            old = Player(project, "old")
-            late.callback(old.stop)
-            old.play()
-            project.manage("new", NEXT)
-            old.play()
-            assert old.problems
-            assert all(re.search("featured.* does not exist", each["message"]) for each in old.problems)
-            project.manage("new", BACK)
-            seen = len(old.problems)
-            with playing(project, "old"):
-                old.play()
-            assert len(old.problems) == seen
-            old.stop()
+        with playing(project, "new"):
+            with retired_beside_old_code(project, NEXT, BACK, "featured.* does not exist"):
+                pass
             project.manage("new", NEXT, NEXT, IS_CLEAN)  # retires, and writes the migration of drop
             project.add_backup(tmp_path / "file.dump")
             project.manage("new", NEXT, IS_CLEAN)
