@@ -1,8 +1,11 @@
-"""Processes that tests start, with their children."""
+"""Processes: those that tests start, with their children, and the limits of the tests' own."""
 
-from contextlib import suppress
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
+import pytest
 
 
 def kill_tree(pid: int) -> None:
@@ -12,3 +15,20 @@ def kill_tree(pid: int) -> None:
         for process in [*parent.children(recursive=True), parent]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+
+
+@contextmanager
+def limited_file_size(size: int) -> Iterator[None]:
+    """Let no file grow beyond ``size`` bytes in the block, here and in children: as on a full disk.
+
+    Nor does Python keep what it compiles: it would keep the beginning alone (3.11, gh-126606), and from then
+    on each import of that module would raise EOFError.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.dont_write_bytecode", True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

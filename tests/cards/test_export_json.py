@@ -17,6 +17,7 @@ from ops.export.folder import TargetNotWritable, atomic_directory
 from ops.export.summary import SUMMARY_FILENAME
 from ops.models import AuditLog
 from tests.cards.nasty import NASTY, fill
+from tests.processes import limited_file_size
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
 
@@ -149,17 +150,12 @@ def test_a_link_a_file_and_a_missing_parent_are_refused(tmp_path: Path) -> None:
     assert export_error(tmp_path / "a" / "b") == (2, f"There is no folder {tmp_path}/a to make b in.")
 
 
-def test_a_failed_export_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_export_leaves_nothing_behind(tmp_path: Path) -> None:
     fill()
     (tmp_path / ".e.partial").mkdir()  # a killed export's
     (tmp_path / ".e.partial" / "cards.json").write_text("[")
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))  # as a full disk does: the write fails
-    try:
+    with limited_file_size(3000):
         status, message = export_error(tmp_path / "e")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (status, message) == (1, f"Nothing was exported: {tmp_path}/e cannot be written: File too large.")
     assert list(tmp_path.iterdir()) == []
     assert Card.objects.count() == 3  # the connection can be used: its COPY was ended

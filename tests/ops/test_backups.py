@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shlex
 import stat
 import subprocess
@@ -33,6 +32,7 @@ from ops.runs.backup_policy import BackupRequired
 from tests.debian import BIN_DIR as DEBIAN
 from tests.debian import require_debian_postgres
 from tests.ops.running import create_run, create_things, execute_sql, make_operation, player
+from tests.processes import limited_file_size
 from tests.trials.models import Thing
 
 
@@ -109,13 +109,9 @@ def test_plain_sql_is_restored_by_psql_over_existing_tables(tmp_path: Path) -> N
 @pytest.mark.django_db(transaction=True)
 def test_a_backup_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / ".orphan.dump.partial").touch()  # of a killed backup
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    try:
-        with pytest.raises(MaintenanceFailed, match=r"/a\.dump was not made: pg_dump failed"):
-            create_backup(tmp_path / "a.dump")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    failure = pytest.raises(MaintenanceFailed, match=r"/a\.dump was not made: pg_dump failed")
+    with limited_file_size(4096), failure:
+        create_backup(tmp_path / "a.dump")
     assert list(tmp_path.iterdir()) == []
     assert not Backup.objects.exists()
 
