@@ -1,4 +1,4 @@
-"""The migration operations of column changes: gates, dual writes, and the retirement of the old column.
+"""The migration operations of column changes: gates, dual writes, and the drop of the old column.
 
 A migration stores them with all that they need, so that it does not depend on the declaration, which is
 deleted one day.
@@ -6,8 +6,7 @@ deleted one day.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -15,14 +14,11 @@ from django.db.migrations import Migration
 from django.db.migrations.operations.base import Operation
 
 from ops.column_changes import gates
-from ops.column_changes.meta_references import rename_references, with_name
 from ops.column_changes.obstructions import refuse_drop_reverse, require_no_dependents, require_values
-from ops.column_changes.retire_operation import RetireOperation, ops_schema
+from ops.column_changes.retire_operations import ops_schema
 from ops.column_changes.steps import Step
 from ops.sql.column_followers import grant_statements
-from ops.sql.column_names import Renames
 from ops.sql.dual_write import DualWrite
-from ops.sql.dual_write_defaults import compile_default
 from ops.sql.dual_write_triggers import create_statements
 from ops.sql.query import fetch_all
 from ops.sql.retired_column import alter_column_statement, drop_column_statements
@@ -174,110 +170,6 @@ class AddDualWrite(WatchColumn):
 
     def describe(self) -> str:
         return f"Write {self.dual_write.old} and {self.dual_write.new} together ({self.dual_write.change})"
-
-
-class RetireWatchedColumn(RetireOperation):
-    """Rename a column whose field left the model to ``retired``: see Note [What retire does]."""
-
-    def __init__(self, model_name: str, old: str, column: WatchedColumn, retired: str) -> None:
-        self.model_name, self.old, self.column, self.retired = model_name, old, column, retired
-
-    def describe(self) -> str:
-        return f"Rename {self.column.old} to {self.retired} ({self.column.change})"
-
-
-class RetireColumn(RetireOperation):
-    """Rename the old column to ``retired``, and with ``swap`` the new one to its name, in one transaction.
-
-    ``old`` and ``new`` are names of fields; ``dual_write`` is that before the step. ``renames`` are
-    constraints and indexes of the new field that get other names, such as those that the old one's had. See
-    Note [What retire does].
-    """
-
-    def __init__(
-        self,
-        model_name: str,
-        old: str,
-        new: str,
-        dual_write: DualWrite,
-        retired: str,
-        swap: bool = False,
-        renames: Mapping[str, str] | None = None,
-    ) -> None:
-        self.model_name, self.old, self.new, self.dual_write = model_name, old, new, dual_write
-        self.column, self.retired, self.swap, self.renames = dual_write, retired, swap, dict(renames or {})
-
-    @property
-    def retired_dual_write(self) -> DualWrite:
-        """The dual write after the step."""
-        new = self.dual_write.old if self.swap else self.dual_write.new
-        return replace(self.dual_write, old=self.retired, new=new, retired=True)
-
-    @property
-    def retired_column(self) -> WatchedColumn:
-        return self.retired_dual_write
-
-    @property
-    def columns(self) -> Renames:
-        return [*super().columns, *([(self.dual_write.new, self.dual_write.old)] if self.swap else ())]
-
-    def state_forwards(self, app_label: str, state: Any) -> None:
-        super().state_forwards(app_label, state)
-        if self.swap:
-            key = app_label, self.model_name.lower()
-            state.rename_field(*key, self.new, self.old)
-            state.alter_field(*key, self.old, self._swapped_field(state.models[key].fields[self.old]), True)
-
-    def follow(self, value: Any) -> Any:
-        value = with_name(value, self.renames[value.name]) if value.name in self.renames else value
-        return rename_references(value, self.new, self.old) if self.swap else value
-
-    def _swapped_field(self, field: Any) -> Any:
-        """Return the field with the old one's column, by db_column if that is not the default."""
-        field = field.clone()
-        field.db_column = None
-        field.set_attributes_from_name(self.old)
-        if field.column != self.dual_write.old:
-            field.db_column = self.dual_write.old
-        return field
-
-    def require_movable(self, schema_editor: Any) -> None:
-        if self.swap:
-            require_no_dependents(schema_editor, self.column)
-        else:
-            super().require_movable(schema_editor)
-
-    def finish(self, schema_editor: Any, before: Any, after: Any) -> list[str]:
-        last = self._set_not_null(before, "DROP NOT NULL")
-        if default := self._new_default(schema_editor, after):
-            last.append(alter_column_statement(self.dual_write.table, self.retired_dual_write.new, default))
-        return last
-
-    def finish_back(self, schema_editor: Any, before: Any, after: Any) -> list[str]:
-        last = self._set_not_null(before, "SET NOT NULL")
-        if last and not schema_editor.collect_sql:
-            whose = f"whose {self.retired_dual_write.new} has no old value"
-            require_values(schema_editor, self.retired_column, whose)
-        if self._new_default(schema_editor, after):
-            last.append(alter_column_statement(self.dual_write.table, self.dual_write.new, "DROP DEFAULT"))
-        return last
-
-    def _new_default(self, schema_editor: Any, after: Any) -> str | None:
-        """Return SET DEFAULT of the new column, which could have none while old code wrote the old one."""
-        field = after._meta.get_field(self.old if self.swap else self.new)
-        default = compile_default(schema_editor.connection, field)
-        return default and f"SET DEFAULT {default}"
-
-    def _set_not_null(self, before: Any, action: str) -> list[str]:
-        """Return what lets the old column be empty where a new value has no old one and no default."""
-        if not self.dual_write.keeps or self.dual_write.default is not None or before.fields[self.old].null:
-            return []
-        column = self.retired if action.startswith("DROP") else self.dual_write.old
-        return [alter_column_statement(self.dual_write.table, column, action)]
-
-    def describe(self) -> str:
-        swapped = f", {self.dual_write.new} to {self.dual_write.old}" if self.swap else ""
-        return f"Rename {self.dual_write.old} to {self.retired}{swapped} ({self.dual_write.change})"
 
 
 class DropColumn(StatelessOperation):

@@ -12,7 +12,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from ops.column_changes.migration_operations import DropColumn, WatchColumn
-from ops.column_changes.retire_operation import RetireOperation
+from ops.column_changes.retire_operations import RetireOperation
 from ops.formatting import first_line
 from ops.migrate.catalog import Catalog
 from ops.migrate.migration_plan import MigrationPlan, OperationPlan, plan_migration

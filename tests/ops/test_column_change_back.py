@@ -8,7 +8,7 @@ from django.db.migrations import AlterField
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.column_changes.migration_operations import RetireColumn
+from ops.column_changes.retire_operations import RetireColumn
 from ops.sql.dual_write import DualWrite
 from tests.ops.changing import MigratedTable, migrated_table
 from tests.ops.running import execute_sql

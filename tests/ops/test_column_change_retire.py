@@ -8,8 +8,9 @@ import pytest
 from django.db import IntegrityError, models
 from django.db.migrations import AlterField, CreateModel, SeparateDatabaseAndState
 
-from ops.column_changes.migration_operations import DropColumn, RetireColumn
+from ops.column_changes.migration_operations import DropColumn
 from ops.column_changes.obstructions import ColumnInUse, NoWayBack
+from ops.column_changes.retire_operations import RetireColumn
 from ops.sql.column_names import retired_name
 from ops.sql.dual_write import DualWrite, dual_writes_off
 from tests.ops.changing import MigratedTable, migrated_table

@@ -12,7 +12,8 @@ from django.db.migrations import AddConstraint, AddField, AddIndex, AlterField
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Cast
 
-from ops.column_changes.migration_operations import DropColumn, RetireColumn
+from ops.column_changes.migration_operations import DropColumn
+from ops.column_changes.retire_operations import RetireColumn
 from ops.sql.dual_write import DualWrite, comparable_value, compile_dual_write
 from tests.ops.changing import APP, MigratedTable, migrated_table
 from tests.ops.running import execute_sql, player

@@ -15,16 +15,12 @@ from django.db.models.functions import Now
 
 from ops.column_changes import ColumnChange, ColumnRemoval
 from ops.column_changes.gates import GateClosed, require_open
-from ops.column_changes.migration_operations import (
-    DropColumn,
-    RecordStep,
-    RetireWatchedColumn,
-    WatchColumn,
-)
+from ops.column_changes.migration_operations import DropColumn, RecordStep, WatchColumn
 from ops.column_changes.obstructions import ColumnInUse, NoWayBack
 from ops.column_changes.planning.removal_plan import compile_removal, list_removal_notes
 from ops.column_changes.planning.table import read_watched_table
 from ops.column_changes.planning.table_obstacles import find_removal_obstacles
+from ops.column_changes.retire_operations import RetireWatchedColumn
 from ops.column_changes.steps import Step
 from ops.column_changes.validation import validate_change
 from ops.exceptions import InvalidDeclaration

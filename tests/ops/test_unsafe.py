@@ -24,7 +24,8 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.models.functions import Now
 
-from ops.column_changes.migration_operations import AddDualWrite, DropColumn, RetireWatchedColumn
+from ops.column_changes.migration_operations import AddDualWrite, DropColumn
+from ops.column_changes.retire_operations import RetireWatchedColumn
 from ops.migrate import rules
 from ops.preflight.unsafe import lint_migration
 from ops.sql.dual_write import DualWrite

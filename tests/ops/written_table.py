@@ -10,9 +10,10 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import NOT_PROVIDED, Value
 
 from ops.column_changes import ColumnChange
-from ops.column_changes.migration_operations import AddDualWrite, DropColumn, Gate, RecordStep, RetireColumn
+from ops.column_changes.migration_operations import AddDualWrite, DropColumn, Gate, RecordStep
 from ops.column_changes.planning.model_changes import nullable_field
 from ops.column_changes.planning.plan import compile_change
+from ops.column_changes.retire_operations import RetireColumn
 from ops.column_changes.steps import Step
 from ops.models import ColumnChangeEvent, Run
 from tests.ops.changing import APP, MigratedTable

@@ -16,17 +16,9 @@ from django.db.migrations.state import ModelState, ProjectState
 
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.column_changes.meta_references import with_name
-from ops.column_changes.migration_operations import (
-    AddDualWrite,
-    DropColumn,
-    Gate,
-    RecordStep,
-    RetireColumn,
-    RetireWatchedColumn,
-    WatchColumn,
-)
+from ops.column_changes.migration_operations import AddDualWrite, DropColumn, Gate, RecordStep, WatchColumn
 from ops.column_changes.planning.migration_files import MigrationNotWritten, load_migrations, write_migration
-from ops.column_changes.retire_operation import RetireOperation
+from ops.column_changes.retire_operations import RetireColumn, RetireOperation, RetireWatchedColumn
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.sql.column_names import retired_name
