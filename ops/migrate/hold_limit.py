@@ -8,12 +8,18 @@ from time import monotonic
 
 from ops.db import format_milliseconds
 from ops.formatting import format_duration
-from ops.migrate.catalog import Catalog
-from ops.migrate.lock_modes import find_locks
-from ops.migrate.session_settings import MigrationBlocked, fetch_value, set_setting, then_migrate
+from ops.migrate.catalog import Catalog, Table
+from ops.migrate.lock_modes import LockMode, find_locks
+from ops.migrate.lock_wait import LockWait
+from ops.migrate.session_settings import (
+    MigrationBlocked,
+    fetch_value,
+    read_milliseconds,
+    set_setting,
+    then_migrate,
+)
 
 _LOCKS_TABLES = re.compile(r"(?:ALTER|CREATE|DROP|TRUNCATE|LOCK|CLUSTER|REFRESH|REINDEX)\b", re.IGNORECASE)
-_TIMEOUT_SQL = "SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'"
 
 
 class HoldLimit:
@@ -25,45 +31,60 @@ class HoldLimit:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog, self.connection = catalog, catalog.connection
-        milliseconds = fetch_value(self.connection, _TIMEOUT_SQL)
-        self.limit = timedelta(milliseconds=milliseconds) if milliseconds else None
+        self.limit = read_milliseconds(self.connection, "statement_timeout")
+        self.lock_wait = LockWait(self.connection)
         self.transaction: datetime | None = None
         self.since = 0.0
         self.is_applying = False
 
     def apply(self, statement: str) -> None:
-        """Before a statement in a transaction: set what is left. Raises MigrationBlocked if nothing is."""
-        if self.limit is None or self.is_applying:
+        """Before a statement in a transaction: wait for its locks if they are the first, set what is left.
+
+        Raises MigrationBlocked if nothing is.
+        """
+        if self.is_applying:
             return
         self.is_applying = True  # the queries of this are statements too
         try:
-            self._apply(statement, self.limit)
+            self._apply(statement)
         finally:
             self.is_applying = False
 
-    def _apply(self, statement: str, limit: timedelta) -> None:
-        blocks = self._blocks_players(statement)
-        if self.transaction is None and not blocks:
+    def _apply(self, statement: str) -> None:
+        locks = self._find_locks(statement)
+        if self.transaction is None and not locks:
             return
         began = fetch_value(self.connection, "SELECT now()")
         if began == self.transaction:
-            left = limit - timedelta(seconds=monotonic() - self.since)
-            if left < timedelta(milliseconds=1):
-                raise MigrationBlocked(
-                    f"The migration has locked a table for {format_duration(limit)}, and was rolled back."
-                    " If players can wait longer: --statement-timeout 10min.",
-                    then_migrate(),
-                )
-            set_setting(self.connection, "statement_timeout", format_milliseconds(left), is_local=True)
-        elif blocks:
+            self._lower_timeout()
+        elif locks:
+            self.lock_wait.wait(statement, locks)
             self.transaction, self.since = began, monotonic()
-            for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
-                set_setting(self.connection, name, format_milliseconds(limit), is_local=True)
+            self._set_timeouts()
         else:
             self.transaction = None
 
-    def _blocks_players(self, statement: str) -> bool:
+    def _set_timeouts(self) -> None:
+        if self.limit is not None:
+            for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                set_setting(self.connection, name, format_milliseconds(self.limit), is_local=True)
+
+    def _lower_timeout(self) -> None:
+        if self.limit is None:
+            return
+        left = self.limit - timedelta(seconds=monotonic() - self.since)
+        if left < timedelta(milliseconds=1):
+            raise MigrationBlocked(
+                f"The migration has locked a table for {format_duration(self.limit)}, and was rolled back."
+                " If players can wait longer: --statement-timeout 10min.",
+                then_migrate(),
+            )
+        set_setting(self.connection, "statement_timeout", format_milliseconds(left), is_local=True)
+
+    def _find_locks(self, statement: str) -> dict[Table, LockMode]:
+        """Return the locks on live tables that make players wait."""
         if not self.catalog.live or not _LOCKS_TABLES.match(statement):
-            return False
-        tables = (name for name, mode in find_locks(statement).items() if mode.blocks_players)
-        return any(table.is_live for table in map(self.catalog.table, tables) if table)
+            return {}
+        named = {name: mode for name, mode in find_locks(statement).items() if mode.blocks_players}
+        tables = {self.catalog.table(name): mode for name, mode in named.items()}
+        return {table: mode for table, mode in tables.items() if table and table.is_live}

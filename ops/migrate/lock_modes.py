@@ -24,8 +24,20 @@ class LockMode(IntEnum):
         return self.name.replace("_", " ")
 
     @property
+    def pg_name(self) -> str:
+        """The mode as `pg_locks` names it."""
+        return self.name.title().replace("_", "") + "Lock"
+
+    @property
     def blocks_players(self) -> bool:
         return self >= LockMode.SHARE
+
+    @property
+    def conflicts(self) -> list[LockMode]:
+        """The modes in which nobody else may hold the lock, for one that blocks players."""
+        weakest = {LockMode.EXCLUSIVE: LockMode.ROW_SHARE, LockMode.ACCESS_EXCLUSIVE: LockMode.ACCESS_SHARE}
+        itself = {self} if self == LockMode.SHARE else set()
+        return [m for m in LockMode if m >= weakest.get(self, LockMode.ROW_EXCLUSIVE) and m not in itself]
 
 
 Locks = dict[str, LockMode]

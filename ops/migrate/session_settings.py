@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -25,6 +26,12 @@ def then_migrate() -> str:
 
 def read_setting(connection: BaseDatabaseWrapper, name: str) -> str:
     return str(fetch_value(connection, "SELECT current_setting(%s)", name))
+
+
+def read_milliseconds(connection: BaseDatabaseWrapper, name: str) -> timedelta | None:
+    """Return a setting that is a time; None for 0, which is no limit."""
+    query = "SELECT setting::int FROM pg_settings WHERE name = %s"
+    return timedelta(milliseconds=fetch_value(connection, query, name)) or None
 
 
 def set_setting(connection: BaseDatabaseWrapper, name: str, value: str, is_local: bool) -> None:

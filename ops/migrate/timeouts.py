@@ -25,6 +25,7 @@ from ops.migrate.session_settings import (
     MigrationBlocked,
     Report,
     fetch_value,
+    read_milliseconds,
     read_setting,
     set_setting,
     then_migrate,
@@ -39,13 +40,14 @@ _CONNECTION_CHECK = "client_connection_check_interval"
 
 # Note [Timeouts of migrations]
 # A statement that waits for an ACCESS EXCLUSIVE lock makes every later query of the table wait behind it.
-# So it waits for LOCK_TIMEOUT, gives up, and is tried again: players wait no longer than that. While a
-# transaction has such a lock they wait too, so it is cancelled after STATEMENT_TIMEOUT, counted from its
-# first one: see `hold_limit`. Some statements let players write meanwhile, and take as long as the table is
-# large: what is CONCURRENTLY, and VALIDATE CONSTRAINT unless the transaction has an ACCESS EXCLUSIVE lock
-# already. A concurrent build waits for older transactions, and lock_timeout would end it there and leave an
-# INVALID index. A timeout that PGOPTIONS, the role or the database sets is kept, but for concurrent builds;
-# one that is given as an option is not.
+# So it waits for LOCK_TIMEOUT at most, gives up, and is tried again; the first of a transaction waits for
+# less while that is enough: see Note [Queueing for a lock]. While a transaction has such a lock they wait
+# too, so it is cancelled after STATEMENT_TIMEOUT, counted from its first one: see `hold_limit`. Some
+# statements let players write meanwhile, and take as long as the table is large: what is CONCURRENTLY, and
+# VALIDATE CONSTRAINT unless the transaction has an ACCESS EXCLUSIVE lock already. A concurrent build waits
+# for older transactions, and lock_timeout would end it there and leave an INVALID index. A timeout that
+# PGOPTIONS, the role or the database sets is kept, but for concurrent builds; one that is given as an
+# option is not.
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
 _NAME = r'(?:"(?:[^"]|"")+"|\w+)'
 _CONCURRENTLY = re.compile(
@@ -128,8 +130,7 @@ class MigrationSession:
         if not self.has_session:
             return Limits(None, None)
         ours, names = self._timeouts_to_set(), ("lock_timeout", "statement_timeout")
-        query = "SELECT setting::int FROM pg_settings WHERE name = %s"
-        found = {name: timedelta(milliseconds=fetch_value(self.connection, query, name)) for name in names}
+        found = {name: read_milliseconds(self.connection, name) for name in names}
         return Limits(*((ours.get(name, found[name])) or None for name in names))
 
     def _timeouts_to_set(self) -> dict[str, timedelta]:
