@@ -61,11 +61,6 @@ class ExportableAdmin(OperationsAdmin):
             actions[EXPORT_ACTION] = (_redirect_to_export, EXPORT_ACTION, "Export")
         return actions
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        if EXPORT_ACTION in request.POST.getlist("action") and not self._may_export(request):
-            raise PermissionDenied
-        return super().response_action(request, queryset)
-
     def export_view(self, request: HttpRequest) -> HttpResponse:
         """Show the form for the rows that the URL selects; for POST, request the export."""
         if not self._may_export(request):

@@ -9,10 +9,11 @@ from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import BadRequest, ValidationError
 from django.db.models import Field, QuerySet
 from django.http import HttpRequest, HttpResponse
-from unfold.admin import ModelAdmin
+
+from ops.admin.declared import DeclaredListAdmin
 
 
-class KeyValidatingAdmin(ModelAdmin):  # type: ignore[misc]
+class KeyValidatingAdmin(DeclaredListAdmin):
     """Answers 400 to posted values that are no valid keys, and finds nothing for a search with a NUL."""
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:

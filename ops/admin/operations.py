@@ -51,14 +51,6 @@ class OperationsAdmin(LargeTableAdmin):
                 actions[operation.name] = (action, operation.name, operation.title())
         return actions
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        names = {operation.name for operation in get_model_operations(self.model)}
-        for action in request.POST.getlist("action"):
-            if action in names:
-                self._require_permission(request, registry.get_operation(action))
-        response: HttpResponse | None = super().response_action(request, queryset)
-        return response
-
     def operate_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """Show the confirmation page of an operation for the rows that the URL selects."""
         operation = self._get_operation_or_404(name)

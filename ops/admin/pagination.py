@@ -11,8 +11,8 @@ from django.core.paginator import InvalidPage, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
-from unfold.views import ChangeList
 
+from ops.admin.declared import DeclaredChangeList
 from ops.admin.key_validation import KeyValidatingAdmin
 
 # Nobody pages further than this, and the cost of a page by OFFSET grows with its number.
@@ -57,7 +57,7 @@ class LargeTablePaginator(Paginator):  # type: ignore[type-arg]
         return self.keys[first : min(first + self.per_page, MAX_COUNTED_ROWS)]
 
 
-class LargeTableChangeList(ChangeList):  # type: ignore[misc]
+class LargeTableChangeList(DeclaredChangeList):
     """Reads a page's rows by the keys that its paginator has read, so a search scans the table once."""
 
     def get_filters_params(self, params: Any = None) -> Any:
@@ -96,5 +96,5 @@ class LargeTableAdmin(KeyValidatingAdmin):
         """Return the URL name of one of this model's views: ``admin:cards_card_operate``."""
         return f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}"
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DeclaredChangeList]:
         return LargeTableChangeList

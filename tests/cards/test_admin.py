@@ -206,7 +206,7 @@ def test_rows_beyond_the_counted_ones_are_estimated_and_not_paged(
     monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 3)
     monkeypatch.setattr(pagination.LargeTableAdmin, "list_per_page", 2)
     five_cards()
-    card_ids, count = list_cards(staff, "?o=-2.3")
+    card_ids, count = list_cards(staff, "?o=-2")
     assert count.startswith("about ")
     assert card_ids == ["c4", "c3"]
     assert list_cards(staff, "?p=2") == (["c2"], count)
