@@ -1,0 +1,32 @@
+"""The groups that a new site has: who may view, who may edit, who may operate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Q
+
+_CATALOGUE = Q(content_type__app_label="cards")
+_VIEWS = Q(codename__startswith="view_")
+_VIEWERS = (_CATALOGUE & _VIEWS) | Q(codename__in=["view_run", "view_auditlog"])
+_OPERATIONS_AND_CONTROLS = Q(content_type__app_label="ops", content_type__model="run") & ~Q(
+    codename__in=["add_run", "change_run", "delete_run"]
+)
+# The permissions of each group. A user of several groups has those of all of them.
+GROUPS: Mapping[str, Q] = {
+    "viewers": _VIEWERS,
+    "editors": _VIEWERS | _CATALOGUE,
+    "operators": _VIEWERS | _OPERATIONS_AND_CONTROLS,
+}
+
+
+def create_groups(using: str) -> None:
+    """Create the groups that do not exist yet, with the permissions that exist now.
+
+    An existing group of the same name stays as it is, since it may be the administrator's own.
+    """
+    for name, permissions in GROUPS.items():
+        group, is_new = Group.objects.using(using).get_or_create(name=name)
+        if is_new:
+            group.permissions.set(Permission.objects.using(using).filter(permissions))
