@@ -22,6 +22,7 @@ from django.db import connection, connections
 from django.test import override_settings
 
 from kyndo.cli import main
+from tests.forked_python import run_python
 
 ROOT = Path(__file__).resolve().parent.parent
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
@@ -54,9 +55,7 @@ class Manage:
         self, *args: object, stdin: str | None = None, env: Mapping[str, str | None] | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """Run to the end as a real process; None in ``env`` unsets a variable."""
-        return subprocess.run(
-            input=stdin, capture_output=True, timeout=240, check=False, **self._process(args, env)
-        )
+        return run_python([ROOT / "manage.py", *map(str, args)], ROOT, self._environment(env), stdin)
 
     def popen(
         self, *args: object, env: Mapping[str, str | None] | None = None, **popen: Any
@@ -72,13 +71,16 @@ class Manage:
         return subprocess.Popen(**self._process(args, env), **{**pipes, **popen})
 
     def _process(self, args: tuple[object, ...], env: Mapping[str, str | None] | None) -> dict[str, Any]:
-        changed = {"DATABASE_URL": self.database_url, "COLUMNS": _TERMINAL_WIDTH, **(env or {})}
         return {
             "args": [sys.executable, ROOT / "manage.py", *map(str, args)],
-            "env": {k: v for k, v in {**os.environ, **changed}.items() if v is not None},
+            "env": self._environment(env),
             "cwd": ROOT,
             "text": True,
         }
+
+    def _environment(self, env: Mapping[str, str | None] | None) -> dict[str, str]:
+        changed = {"DATABASE_URL": self.database_url, "COLUMNS": _TERMINAL_WIDTH, **(env or {})}
+        return {name: value for name, value in {**os.environ, **changed}.items() if value is not None}
 
 
 def _exit_status(argv: list[str]) -> int:

@@ -2,12 +2,11 @@
 
 import os
 import subprocess
-import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from tests.forked_python import PipedPython, run_python, start_python
 from tests.manage import ROOT
 
 _MANAGE = """
@@ -41,23 +40,15 @@ def write_project(root: Path, database: Mapping[str, object], files: Mapping[str
 def project_environment(project: Path) -> dict[str, str]:
     """Return the environment that a shell in the project would give its commands."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DJANGO"))}
-    return {**env, "PYTHONPATH": f"{project}{os.pathsep}{ROOT}"}
+    # A test may change a module twice within a second, which a file of bytecode does not notice.
+    return {**env, "PYTHONPATH": f"{project}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "yes"}
 
 
-def run_python(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+def run_in_project(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run Python in the project."""
-    return subprocess.run(capture_output=True, check=False, **_process(project, words))
+    return run_python(words, project, project_environment(project))
 
 
-def python_process(project: Path, *words: str) -> "subprocess.Popen[str]":
-    """Start Python in the project, with pipes for its output."""
-    return subprocess.Popen(stdout=subprocess.PIPE, stderr=subprocess.PIPE, **_process(project, words))
-
-
-def _process(project: Path, words: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "args": [sys.executable, *words],
-        "cwd": project,
-        "env": project_environment(project),
-        "text": True,
-    }
+def start_in_project(project: Path, *words: str) -> PipedPython:
+    """Start Python in the project, with pipes for its input and output."""
+    return start_python(words, project, project_environment(project))

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from tests.other_project import python_process, run_python, write_project
+from tests.forked_python import PipedPython
+from tests.other_project import run_in_project, start_in_project, write_project
 
 FIRST = """
 from django.db import migrations, models
@@ -56,12 +57,12 @@ class Shop:
     database: str
 
     def migrate(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return run_python(self.folder, "manage.py", "migrate", *words)
+        return run_in_project(self.folder, "manage.py", "migrate", *words)
 
     @contextmanager
-    def start(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
+    def start(self, *words: str) -> Iterator[PipedPython]:
         """Start a command; it is killed if the block fails, since it may wait for a lock of the test."""
-        with python_process(self.folder, "manage.py", *words) as process:
+        with start_in_project(self.folder, "manage.py", *words) as process:
             try:
                 yield process
             except BaseException:
@@ -69,7 +70,7 @@ class Shop:
                 raise
 
     def manage(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return run_python(self.folder, "manage.py", *words)
+        return run_in_project(self.folder, "manage.py", *words)
 
     def write_migration(self, name: str, text: str) -> None:
         (self.folder / "shop" / "migrations" / f"{name}.py").write_text(text)
@@ -118,16 +119,17 @@ def connect(server: Mapping[str, Any], database: str) -> "psycopg.Connection[Any
 
 @contextmanager
 def create_shop(
-    folder: Path, server: dict[str, Any], template: str = "template1", name: str = "shop"
+    folder: Path, server: dict[str, Any], template: str = "", name: str = "shop"
 ) -> Iterator[Shop]:
-    """Write the project, whose database is a copy of the template with the first migration applied."""
+    """Write the project, whose database is a copy of the template, or a new one with the first migration."""
     database = f"{name}_{os.getpid()}"
     with connect(server, "postgres") as admin:
         admin.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")  # type: ignore[arg-type]
-        admin.execute(f"CREATE DATABASE {database} TEMPLATE {template}")  # type: ignore[arg-type]
+        admin.execute(f"CREATE DATABASE {database} TEMPLATE {template or 'template1'}")  # type: ignore[arg-type]
     shop = Shop(write_project(folder, {**server, "NAME": database}, _FILES), server, database)
-    done = shop.migrate("--verbosity=0")
-    assert done.returncode == 0, done.stderr
+    if not template:
+        done = shop.migrate("--verbosity=0")
+        assert done.returncode == 0, done.stderr
     yield shop
     with connect(server, "postgres") as admin:
         admin.execute(f"DROP DATABASE {database} WITH (FORCE)")  # type: ignore[arg-type]

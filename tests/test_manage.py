@@ -34,10 +34,12 @@ FAIL_AFTER_PRINT = "from tests.trials.models import Thing; print('so far'); Thin
 )
 def test_output_and_status_are_those_of_a_process(manage: Manage, args: list[str]) -> None:
     create_things(2)
-    in_process, process = manage(*args), manage.process(*args, stdin="")
-    assert in_process.returncode == process.returncode
-    assert _without_times(in_process.stdout) == _without_times(process.stdout)
-    assert _without_times(in_process.stderr) == _without_times(process.stderr)
+    process = manage.popen(*args)
+    out, err = process.communicate()
+    for done in (manage(*args), manage.process(*args)):
+        assert done.returncode == process.returncode
+        assert _without_times(done.stdout) == _without_times(out)
+        assert _without_times(done.stderr) == _without_times(err)
 
 
 def _without_times(text: str) -> list[str]:
@@ -48,7 +50,7 @@ def _without_times(text: str) -> list[str]:
 def test_an_unexpected_error_is_a_traceback_with_status_1(manage: Manage) -> None:
     for result in (
         manage("shell", "--no-imports", "-c", FAIL_AFTER_PRINT),
-        manage.process("shell", "-c", "1 / 0"),
+        manage.process("shell", "--no-imports", "-c", "1 / 0"),
     ):
         assert result.returncode == 1
         assert result.stderr.startswith("Traceback (most recent call last):\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import django
 
-from tests.guide.zygote import run_program
+from tests.zygote import run_program
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 django.setup()
@@ -21,7 +21,7 @@ def execute(words: list[str], log: str) -> int:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
-    return run_program(str(Path.cwd() / "manage.py"), words)
+    return run_program([str(Path.cwd() / "manage.py"), *words])
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import pytest
 from kyndo.localservices.state import read_state
 from tests.chaos.conftest import Dose
 from tests.debian import DebianPostgres, require_debian_postgres
-from tests.other_project import run_python
+from tests.other_project import run_in_project
 from tests.shop_project import Shop, create_shop, suite_server
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
@@ -95,7 +95,7 @@ def shop(server: dict[str, Any], tmp_path: Path) -> Iterator[Shop]:
 def kill_everywhere(shop: Shop, dose: Dose, *words: str) -> Any:
     """Return the state in the end, which is the same after each kill: schema, migrations, rows."""
     every = 1 if dose.is_large else 9
-    done = run_python(shop.folder, "-m", "tests.chaos.migration_kills", shop.database, str(every), *words)
+    done = run_in_project(shop.folder, "-m", "tests.chaos.migration_kills", shop.database, str(every), *words)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["different"] == [], result["expected"]

@@ -16,7 +16,8 @@ from kyndo.localservices.ports import find_free_port, is_port_in_use
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.server import LocalServer
 from kyndo.localservices.valkey import LocalValkey
-from tests.guide import zygote
+from tests import zygote
+from tests.forked_python import zygote_address
 from tests.guide.reader import Step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,16 +38,14 @@ class World:
         self.port = find_free_port(0)
         self.env = self._make_env(folder, valkey)
         self.processes: list[subprocess.Popen[bytes]] = []
-        self._start(sys.executable, ROOT / "tests" / "guide" / "zygote.py", folder / "zygote")
-        self._wait_for((folder / "zygote").exists)
 
     def _make_env(self, folder: Path, valkey: LocalValkey) -> dict[str, str]:
         programs = folder / "bin"
         programs.mkdir()
         shim = programs / "manage.py"
         client = folder / "client.py"
-        address, program = str(folder / "zygote"), str(self.folder / "manage.py")
-        client.write_text(zygote.CLIENT.format(address=address, program=program))
+        program = str(self.folder / "manage.py")
+        client.write_text(zygote.CLIENT.format(address=zygote_address(), program=program))
         shim.write_text(zygote.SHIM.format(python=quote(sys.executable), client=quote(str(client))))
         shim.chmod(0o755)
         (folder / "static").mkdir()

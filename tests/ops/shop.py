@@ -7,7 +7,6 @@ folder with models of its own; their migrations and their database are the same.
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +17,9 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from tests.manage import ROOT
+from tests.forked_python import PipedPython
 from tests.ops.running import wait_until
-from tests.other_project import write_project
+from tests.other_project import start_in_project, write_project
 
 # Commands, as one text.
 PLAN = "column_change rarity_v2 plan"
@@ -165,13 +164,9 @@ class Shop:
         cursor = self.session.execute(statement)  # type: ignore[call-overload]
         return cursor.fetchall() if cursor.description else []
 
-    def popen(self, generation: str, *words: str) -> "subprocess.Popen[str]":
+    def popen(self, generation: str, *words: str) -> PipedPython:
         """Start Python in the project, as the generation."""
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DJANGO"))}
-        root = self.root / generation
-        env["PYTHONPATH"] = f"{root}{os.pathsep}{ROOT}"
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([sys.executable, *words], cwd=root, env=env, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
+        return start_in_project(self.root / generation, *words)
 
     def run(self, generation: str, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run ``manage.py`` as the generation, to its end."""
@@ -249,7 +244,6 @@ class Player:
         self.reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout
         for line in self.process.stdout:
             self.rounds.append(json.loads(line))
 
@@ -261,10 +255,9 @@ class Player:
         """Wait for some rounds that begin from now on."""
         before = len(self.rounds)
         wait_until(lambda: len(self.rounds) > before + 5 or self.process.poll() is not None)
-        assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+        assert self.process.poll() is None, self.process.stderr.read()
 
     def stop(self) -> None:
-        assert self.process.stdin
         self.process.stdin.close()
         self.process.wait()
         self.reader.join()

@@ -12,7 +12,7 @@ from ops.column_changes import ColumnChange
 from ops.column_changes.steps import Step
 from ops.column_changes.taking.status import find_missing
 from ops.column_changes.usage.code import find_references
-from tests.other_project import run_python, write_project
+from tests.other_project import run_in_project, write_project
 from tests.trials.models import Thing
 
 MODELS = """
@@ -251,7 +251,7 @@ def write_shop(root: Path, **files: str) -> Path:
 
 
 def list_references(project: Path) -> dict[str, list[str]]:
-    done = run_python(project, "-c", LIST_ALL)
+    done = run_in_project(project, "-c", LIST_ALL)
     assert done.returncode == 0, done.stderr
     found: dict[str, list[str]] = json.loads(done.stdout)
     return found
@@ -304,8 +304,8 @@ def test_the_check_warns_once_the_field_has_left_the_model(tmp_path: Path) -> No
     files = {"operations.py": operations, "code.py": "card.rarity\n"}
     before = write_shop(tmp_path / "before", **{**files, "models.py": MODELS})
     after = write_shop(tmp_path / "after", **{**files, "models.py": left})
-    assert "System check identified no issues" in run_python(before, "manage.py", "check").stdout
-    warned = run_python(after, "manage.py", "check")
+    assert "System check identified no issues" in run_in_project(before, "manage.py", "check").stdout
+    warned = run_in_project(after, "manage.py", "check")
     assert warned.returncode == 0, warned.stderr
     assert (
         "shop.operations.Rarity: (ops.W003) rarity_v2: Card has no field rarity any more,"
@@ -314,7 +314,7 @@ def test_the_check_warns_once_the_field_has_left_the_model(tmp_path: Path) -> No
         " # column_change: ignore[rarity_v2]\n"
     ) in warned.stderr
     (after / "shop/code.py").write_text("card.rarity  # column_change: ignore[rarity_v2]")
-    assert "W003" not in run_python(after, "manage.py", "check").stderr
+    assert "W003" not in run_in_project(after, "manage.py", "check").stderr
 
 
 def test_a_foreign_key_is_known_by_its_migration_once_it_has_left(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_a_foreign_key_is_known_by_its_migration_once_it_has_left(tmp_path: Path
     code = "def show(card):\n    return card.owner_id\n"
     files = {"operations.py": operations, "models.py": models, "code.py": code}
     project = write_shop(tmp_path, **files, **{"migrations/0001_expand.py": expand})
-    warned = run_python(project, "manage.py", "check", "--tag", "column_changes")
+    warned = run_in_project(project, "manage.py", "check", "--tag", "column_changes")
     assert "code may still name it:\nshop/code.py:2 owner_id\n\tHINT: Do without it." in warned.stderr
 
 

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from psycopg import sql
 
 from tests.ops.running import wait_until
-from tests.other_project import project_environment, run_python, write_project
+from tests.other_project import run_in_project, start_in_project, write_project
 
 pytestmark = pytest.mark.engine
 
@@ -87,7 +86,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     project = write_project(root, database_settings(TEMPLATE), files)
     server_execute("CREATE DATABASE {1}")
     for words in ("makemigrations shop", "migrate"):
-        done = run_python(project, "manage.py", *words.split())
+        done = run_in_project(project, "manage.py", *words.split())
         assert done.returncode == 0, done.stderr
     execute(
         "INSERT INTO shop_item (title, size) SELECT 't' || n, 'big' FROM generate_series(1, 40) n",
@@ -95,7 +94,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     )
     (project / "shop/models.py").write_text(MODELS.format(old=OLD, new=NEW))
     (project / "shop/operations.py").write_text(CHANGE)
-    done = run_python(project, "manage.py", "column_change", "size_v2", "plan")
+    done = run_in_project(project, "manage.py", "column_change", "size_v2", "plan")
     told = [line for line in done.stdout.splitlines(keepends=True) if not line.startswith("  note  ")]
     assert "".join(told) == textwrap.dedent("""\
         Wrote the migrations:
@@ -122,7 +121,7 @@ def command(project: Path) -> Command:
     """Run ``column_change size_v2`` with these words, and check the exit status."""
 
     def command(words: str = "", status: int = 0) -> "subprocess.CompletedProcess[str]":
-        done = run_python(project, "manage.py", "column_change", "size_v2", *words.split())
+        done = run_in_project(project, "manage.py", "column_change", "size_v2", *words.split())
         assert (done.returncode, "Traceback" in done.stderr) == (status, False), done.stdout + done.stderr
         return done
 
@@ -131,7 +130,7 @@ def command(project: Path) -> Command:
 
 def take(project: Path, count: int, verb: str = "next") -> str:
     """Take that many steps, or take them back, in one process; return what their previews and they write."""
-    done = run_python(project, "take.py", verb, str(count))
+    done = run_in_project(project, "take.py", verb, str(count))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -139,17 +138,6 @@ def take(project: Path, count: int, verb: str = "next") -> str:
 def steps() -> list[str]:
     events = execute("SELECT step, is_back, performed_by FROM ops_column_change_event ORDER BY id")
     return [f"{'back from ' if is_back else ''}{step} by {name}" for step, is_back, name in events]
-
-
-def start(project: Path, *words: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "manage.py", *words],
-        cwd=project,
-        env=project_environment(project),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def test_a_change_goes_from_nothing_to_switch_and_back(project: Path, command: Command) -> None:
@@ -188,7 +176,7 @@ def test_a_change_goes_from_nothing_to_switch_and_back(project: Path, command: C
 
 def test_the_list_says_where_each_change_stands(project: Path, command: Command) -> None:
     take(project, 1)
-    done = run_python(project, "manage.py", "column_change")
+    done = run_in_project(project, "manage.py", "column_change")
     assert done.stdout == textwrap.dedent("""\
         change   model      from  to       done    next      readers use
         size_v2  shop.Item  size  size_v2  expand  backfill  size
@@ -233,7 +221,7 @@ def test_programs_read_each_document_from_a_line(command: Command) -> None:
     ],
 )
 def test_a_wrong_request_is_refused_in_words(project: Path, words: str, status: int, message: str) -> None:
-    done = run_python(project, "manage.py", "column_change", *words.split())
+    done = run_in_project(project, "manage.py", "column_change", *words.split())
     assert (done.returncode, message in done.stderr, done.stdout) == (status, True, ""), done.stderr
 
 
@@ -250,7 +238,7 @@ def test_the_old_column_is_retired_and_dropped(project: Path, command: Command) 
     (project / "shop/models.py").write_text(MODELS.format(old="", new=NEW))
     assert "writes its migration into the app shop" in command("next").stdout
     assert "Wrote the migration shop/migrations/0004_size_v2_retire.py" in command("next --execute").stdout
-    assert run_python(project, "manage.py", "makemigrations", "--check").returncode == 0
+    assert run_in_project(project, "manage.py", "makemigrations", "--check").returncode == 0
     take(project, 1)
     columns = (
         "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = %s::regclass"
@@ -269,14 +257,14 @@ def test_the_old_column_is_retired_and_dropped(project: Path, command: Command) 
     message = "The old column of size_v2 was dropped. It comes back only by restoring a backup."
     assert message in command("back", status=1).stderr
     execute("DELETE FROM ops_column_change_event WHERE step = 'drop'")
-    assert run_python(project, "manage.py", "makemigrations", "--check").returncode == 0
+    assert run_in_project(project, "manage.py", "makemigrations", "--check").returncode == 0
 
 
 def test_a_backfill_that_was_interrupted_goes_on(project: Path, command: Command) -> None:
     execute("INSERT INTO shop_item (title, size) SELECT 't', 'big' FROM generate_series(1, 60000)")
     take(project, 1)
     for number, end in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-        process = start(project, "column_change", "size_v2", "next", "--execute")
+        process = start_in_project(project, "manage.py", "column_change", "size_v2", "next", "--execute")
         done = execute("SELECT count(size_v2) FROM shop_item")
         wait_until(lambda done=done: execute("SELECT count(size_v2) FROM shop_item") > done)
         process.send_signal(number)
@@ -291,7 +279,7 @@ def test_a_backfill_that_was_interrupted_goes_on(project: Path, command: Command
 
 def test_a_run_that_somebody_started_otherwise_counts(project: Path, command: Command) -> None:
     take(project, 1)
-    done = run_python(project, "manage.py", "operate", "backfill_size_v2", "--execute")
+    done = run_in_project(project, "manage.py", "operate", "backfill_size_v2", "--execute")
     assert done.stdout.endswith("To go on with the column change: manage.py column_change size_v2 next\n")
     assert "records that run 1 has done it" in command("next").stdout
     take(project, 1)
@@ -304,7 +292,7 @@ def test_a_run_on_the_workers_is_left_to_them(project: Path, command: Command) -
     script = "from ops.runs.creation import *; from ops.operations.registry import get_operation as get;"
     script += "create_run(RunRequest(get('backfill_size_v2'), 'ada', workers=2))"
     setup = "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'settings'; import django; django.setup();"
-    assert run_python(project, "-c", setup + script).returncode == 0
+    assert run_in_project(project, "-c", setup + script).returncode == 0
     execute("UPDATE ops_run SET state = 'running', working_since = now()")
     execute("UPDATE ops_lane SET finished = true")  # a run at its checks is never regarded as stalled
     message = command("next --execute", status=1).stderr
@@ -313,7 +301,7 @@ def test_a_run_on_the_workers_is_left_to_them(project: Path, command: Command) -
 
 def test_a_reverted_backfill_is_made_again(project: Path, command: Command) -> None:
     take(project, 2)
-    assert run_python(project, "manage.py", "runs", "revert", "1", "--execute").returncode == 0
+    assert run_in_project(project, "manage.py", "runs", "revert", "1", "--execute").returncode == 0
     assert "records that run 2 has done it" in command("back").stdout
     command("back --execute --as bob")
     assert "would change  40 items" in command("next").stdout
@@ -323,7 +311,7 @@ def test_a_reverted_backfill_is_made_again(project: Path, command: Command) -> N
 
 def test_a_backfill_that_the_change_relies_on_is_not_reverted(project: Path, command: Command) -> None:
     take(project, 5)
-    done = run_python(project, "manage.py", "runs", "revert", "1", "--execute")
+    done = run_in_project(project, "manage.py", "runs", "revert", "1", "--execute")
     assert (done.returncode, done.stderr) == (
         2,
         "CommandError: Run 1 cannot be reverted: the column change size_v2 relies on its values. If size_v2"
@@ -366,7 +354,10 @@ def test_a_second_command_is_told_who_takes_the_step(project: Path, command: Com
 
 def test_of_commands_at_once_one_takes_the_step(project: Path, command: Command) -> None:
     take(project, 4)
-    processes = [start(project, "column_change", "size_v2", "next", "--execute") for _ in range(3)]
+    processes = [
+        start_in_project(project, "manage.py", "column_change", "size_v2", "next", "--execute")
+        for _ in range(3)
+    ]
     errors = [process.communicate()[1] for process in processes]
     assert sum(process.returncode == 0 for process in processes) == 1, errors
     assert len(steps()) == 5
@@ -391,7 +382,7 @@ try:
 except StepInProgress as exc:
     print(exc)
 """
-    done = run_python(project, "-c", script)
+    done = run_in_project(project, "-c", script)
     assert "size_v2 to another step meanwhile, so the step switch was not recorded." in done.stdout, (
         done.stderr
     )
@@ -404,7 +395,7 @@ def test_expand_is_not_taken_back_under_a_run(project: Path, command: Command) -
     execute("CREATE TRIGGER fail BEFORE UPDATE ON shop_item FOR EACH ROW EXECUTE FUNCTION fail()")
     command("next --execute", status=1)
     execute("DROP TRIGGER fail ON shop_item")
-    run_python(project, "manage.py", "runs", "resume", "1", "--queue")
+    run_in_project(project, "manage.py", "runs", "resume", "1", "--queue")
     assert "Run 1 (backfill_size_v2, queued) writes the column" in command("back", status=1).stderr
 
 
@@ -413,7 +404,7 @@ def test_what_was_migrated_later_is_not_taken_back_with_it(project: Path, comman
     text = "from django.db import migrations\n\nclass Migration(migrations.Migration):\n"
     text += "    dependencies = [('shop', '0003_size_v2_constrain')]\n"
     (project / "shop/migrations/0004_later.py").write_text(text)
-    assert run_python(project, "manage.py", "migrate").returncode == 0
+    assert run_in_project(project, "manage.py", "migrate").returncode == 0
     message = command("back", status=1).stderr
     assert "shop.0004_later was applied after shop.0003_size_v2_constrain, and would be" in message
     assert "manage.py migrate shop 0002_size_v2_expand" in message
@@ -433,16 +424,16 @@ def test_where_there_is_nothing_to_constrain_the_step_is_recorded(project: Path,
 
 
 def test_a_faked_migration_has_taken_no_step(project: Path, command: Command) -> None:
-    assert run_python(project, "manage.py", "migrate", "shop", "0002", "--fake").returncode == 0
+    assert run_in_project(project, "manage.py", "migrate", "shop", "0002", "--fake").returncode == 0
     assert "has not recorded the step expand: was it faked?" in command("next", status=1).stderr
 
 
 def test_a_step_whose_migration_was_faked_away_is_not_taken_back(project: Path, command: Command) -> None:
     take(project, 4)
-    assert run_python(project, "manage.py", "migrate", "shop", "0002", "--fake").returncode == 0
+    assert run_in_project(project, "manage.py", "migrate", "shop", "0002", "--fake").returncode == 0
     message = command("back --execute", status=1).stderr
     assert "its migration shop.0003_size_v2_constrain is not recorded as applied: was it faked?" in message
-    assert run_python(project, "manage.py", "migrate", "shop", "0003", "--fake").returncode == 0
+    assert run_in_project(project, "manage.py", "migrate", "shop", "0003", "--fake").returncode == 0
     command("back --execute")
 
 
@@ -451,7 +442,7 @@ def test_nothing_before_a_step_that_is_half_done_is_taken_back(project: Path, co
     execute("UPDATE shop_item SET size_v2 = NULL WHERE id = 7")
     assert "rows do not fit" in command("next --execute", status=1).stderr
     assert "The step constrain was begun, and is not complete" in command("back", status=1).stderr
-    gone = run_python(project, "manage.py", "migrate", "shop", "0001")
+    gone = run_in_project(project, "manage.py", "migrate", "shop", "0001")
     assert (gone.returncode, gone.stderr.splitlines()[-1]) == (
         1,
         "CommandError: A part of shop.0003_size_v2_constrain is in the database, and needs"
@@ -473,7 +464,7 @@ def test_what_is_left_of_a_way_back_is_taken_back(project: Path, command: Comman
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{DATABASE}").geturl()
     with psycopg.connect(url) as player:
         player.execute("SELECT FROM shop_item LIMIT 1")
-        back = start(project, "column_change", "size_v2", "back", "--execute")
+        back = start_in_project(project, "manage.py", "column_change", "size_v2", "back", "--execute")
         wait_until(lambda: steps()[-1].startswith("back from constrain"))
         back.kill()
         back.communicate()
@@ -490,8 +481,8 @@ def test_readers_do_not_switch_to_rows_that_were_loaded_unfilled(project: Path, 
     (project / "shop/models.py").write_text(MODELS.format(old=OLD, new=indexed))
     command("plan")
     execute("TRUNCATE shop_item")
-    assert run_python(project, "manage.py", "migrate").returncode == 0
+    assert run_in_project(project, "manage.py", "migrate").returncode == 0
     execute("SET ops.dual_write = off; INSERT INTO shop_item (title, size) VALUES ('t', 'big')")
     assert "and rows lack size_v2. Fill them first" in command("next --execute", status=1).stderr
-    assert run_python(project, "manage.py", "operate", "backfill_size_v2", "--execute").returncode == 0
+    assert run_in_project(project, "manage.py", "operate", "backfill_size_v2", "--execute").returncode == 0
     command("next --execute")

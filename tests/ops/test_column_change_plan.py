@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.other_project import run_python, write_project
+from tests.other_project import run_in_project, write_project
 
 TEMPLATE = f"plan_template_{os.getpid()}"
 DATABASE = f"plan_{os.getpid()}"
@@ -141,7 +141,7 @@ def first_migration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     project = write_project(root, database_settings(TEMPLATE), {"shop/models.py": BEFORE.format(fields="")})
     server_execute("CREATE DATABASE {1}")
     for words in ("makemigrations shop", "migrate"):
-        done = run_python(project, "manage.py", *words.split())
+        done = run_in_project(project, "manage.py", *words.split())
         assert done.returncode == 0, done.stderr
     yield (project / "shop/migrations/0001_initial.py").read_text()
     server_execute("DROP DATABASE {1}")
@@ -183,7 +183,7 @@ def run(project: Path) -> Run:
     """Run a script in the project, and return what it prints."""
 
     def run(script: str) -> list[str]:
-        done = run_python(project, "trial.py", textwrap.dedent(script))
+        done = run_in_project(project, "trial.py", textwrap.dedent(script))
         assert done.stderr == "", done.stderr
         return done.stdout.splitlines()
 

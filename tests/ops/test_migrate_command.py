@@ -149,7 +149,6 @@ def test_a_step_outside_of_the_transaction_is_tried_again_by_itself(shop: Shop) 
     with shop.session() as holder:
         holder.execute("LOCK TABLE shop_item IN ACCESS SHARE MODE")
         with shop.start("migrate") as process:
-            assert process.stderr
             assert "Trying again" in process.stderr.readline()
             assert shop.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'u'::regclass") == [(True,)]
             holder.rollback()
@@ -359,7 +358,6 @@ def test_a_conflict_after_the_migrations_repeats_no_headings(shop: Shop) -> None
     with shop.session() as holder:
         holder.execute("LOCK TABLE auth_permission IN SHARE MODE")
         with shop.start("migrate", "--lock-timeout", "1s") as process:
-            assert process.stderr
             assert "Trying again" in process.stderr.readline()
             holder.rollback()
             out, err = process.communicate(timeout=100)

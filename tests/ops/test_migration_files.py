@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.other_project import run_python, write_project
+from tests.other_project import run_in_project, write_project
 
 MODELS = """
 from django.db import models
@@ -61,7 +61,7 @@ def run(project: Path) -> Run:
 
     def run(script: str) -> str:
         text = WRITE.format(script=textwrap.indent(textwrap.dedent(script), "    "))
-        done = run_python(project, "-c", environment + text)
+        done = run_in_project(project, "-c", environment + text)
         assert done.stderr == ""
         return done.stdout
 

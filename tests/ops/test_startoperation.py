@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.other_project import run_python, write_project
+from tests.other_project import run_in_project, write_project
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -89,7 +89,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def python(project: Path) -> Run:
     """Run Python in the project."""
-    return partial(run_python, project)
+    return partial(run_in_project, project)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ops.models import AuditLog, Run
 from tests.manage import Manage
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import create_things, execute_sql, make_operation
-from tests.other_project import run_python, write_project
+from tests.other_project import run_in_project, write_project
 from tests.trials.models import Thing
 from tests.trials.operations import Annotate
 
@@ -203,6 +203,6 @@ def project(tmp_path: Path, plain_owner: dict[str, str]) -> Path:
 @pytest.mark.long
 @pytest.mark.parametrize("runner", RUNNERS.values(), ids=RUNNERS)
 def test_another_project_tests_its_operation(project: Path, runner: list[str]) -> None:
-    done = run_python(project, *runner)
+    done = run_in_project(project, *runner)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 passed" in done.stdout or "Ran 10 tests" in done.stderr
