@@ -31,6 +31,7 @@ NUMERIC_VARIABLES = {
     "BACKUP_MAX_AGE_HOURS": ("hours", 0),
     "CONN_MAX_AGE": ("seconds", 0),
     "FOLLOW_UP_WORKERS": ("workers", 1),
+    "PAGE_STATEMENT_TIMEOUT": ("seconds", 0),
     "RUN_BEAT": ("seconds", 1),
     "RUN_SLICE": ("seconds", 1),
     "SECURE_HSTS_SECONDS": ("seconds", 0),

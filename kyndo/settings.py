@@ -52,6 +52,7 @@ MIDDLEWARE = [
     "ops.http.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "ops.http.statement_timeout.StatementTimeoutMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -101,6 +102,8 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+# How long one SQL statement of a page may take; None: as long as the role's own statement_timeout allows.
+OPS_PAGE_STATEMENT_TIMEOUT = timedelta(seconds=env.number("PAGE_STATEMENT_TIMEOUT", default=30)) or None
 # The server itself, for statements that need a session, if DATABASE_URL is a pooler: docs/poolers.md.
 _direct_url = env.text("DIRECT_DATABASE_URL")
 DIRECT_DATABASE = parse_database_url(_direct_url, DATABASE_SCHEMA, _application_name) if _direct_url else None

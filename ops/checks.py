@@ -102,6 +102,10 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
         _is_limits,
         "Give limits, for example HealthLimits(replica_lag_seconds=10), from ops.health.limits.",
     ),
+    "OPS_PAGE_STATEMENT_TIMEOUT": (
+        _is_age,
+        "Give a timedelta, for example timedelta(seconds=30), or None to use the role's timeout.",
+    ),
     "PG_BIN": (_is_folder_list, 'Give a list of folders, for example ["/usr/lib/postgresql/18/bin"].'),
     "RQ_QUEUES": (
         _has_default,

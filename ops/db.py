@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, InternalError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.pq import TransactionStatus
 
 from ops.exceptions import WriteInReadOnlyTransaction
 from ops.models import Lane, Run
@@ -126,6 +127,37 @@ def statement_timeout(limit: timedelta, alias: str = DEFAULT_DB_ALIAS) -> Iterat
         with connections[alias].cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [format_milliseconds(limit)])
         yield
+
+
+# Note [The timeout of a page]
+# Each statement of a page goes to the server in one message with its statement_timeout. The server executes
+# both in one transaction, an implicit one if none is open, so the setting costs no round trip, and nothing
+# stays behind in a session, which a pooler gives to others.
+_MAX_MILLISECONDS = 2**31 - 1
+
+
+@contextmanager
+def limit_statements(limit: timedelta) -> Iterator[None]:
+    """Set this statement_timeout for each statement of the block: see Note [The timeout of a page]."""
+    milliseconds = min(limit // timedelta(milliseconds=1), _MAX_MILLISECONDS)
+
+    def execute_limited(execute: Any, statement: Any, params: Any, many: bool, context: Any) -> Any:
+        # executemany sends a message for each row: none takes long. In a transaction that failed, only
+        # ROLLBACK TO SAVEPOINT is accepted.
+        if many or _has_failed(context["connection"]):
+            return execute(statement, params, many, context)
+        result = execute(f"SET LOCAL statement_timeout = {milliseconds}; {statement}", params, many, context)
+        context["cursor"].nextset()  # the first result is that of SET
+        return result
+
+    with connection.execute_wrapper(execute_limited):
+        yield
+
+
+def _has_failed(using: BaseDatabaseWrapper) -> bool:
+    """Whether an error has aborted the open transaction."""
+    session = using.connection
+    return session is not None and session.info.transaction_status == TransactionStatus.INERROR
 
 
 # Django's foreign keys are deferred: without IMMEDIATE they would fail at COMMIT, which does not say which

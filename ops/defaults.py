@@ -16,6 +16,7 @@ _DEFAULTS: dict[str, Any] = {
     "FOLLOW_UP_WORKERS": 2,
     "OPS_BACKUP_MAX_AGE": None,
     "OPS_HEALTH": HealthLimits(),
+    "OPS_PAGE_STATEMENT_TIMEOUT": None,
     "PG_BIN": [],
     "RQ_QUEUES": {"default": {"URL": "redis://localhost:6379/0"}},
     "RUN_BEAT": 5,

@@ -13,13 +13,17 @@ from django.views import defaults
 
 from ops.retries import is_unavailable
 from ops.server_errors import is_server_error
-from ops.sqlstates import READ_ONLY_TRANSACTION, sqlstate
+from ops.sqlstates import QUERY_CANCELED, READ_ONLY_TRANSACTION, sqlstate
 
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER_SECONDS = 30
 _READ_ONLY_MESSAGE = "The database is read-only at the moment. Nothing was changed."
-_TIMEOUT_MESSAGE = "The database took too long, or refused the request. Nothing was changed."
+_REFUSED_MESSAGE = "The database took too long, or refused the request. Nothing was changed."
+_TIMEOUT_MESSAGE = (
+    "The database took too long for this page, so the request was cancelled. Nothing was changed."
+    " A narrower search or filter takes less time."
+)
 _UNAVAILABLE_MESSAGE = "The database does not answer at the moment."
 
 
@@ -56,4 +60,6 @@ def database_error_page(request: HttpRequest, error: BaseException | None) -> Ht
 def _error_message(error: Error) -> str:
     if sqlstate(error) == READ_ONLY_TRANSACTION:
         return _READ_ONLY_MESSAGE
-    return _TIMEOUT_MESSAGE if is_server_error(error) else _UNAVAILABLE_MESSAGE
+    if sqlstate(error) == QUERY_CANCELED:
+        return _TIMEOUT_MESSAGE
+    return _REFUSED_MESSAGE if is_server_error(error) else _UNAVAILABLE_MESSAGE

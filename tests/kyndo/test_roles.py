@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
-from django.db import transaction
+from django.contrib.auth.models import Group, Permission, User
+from django.db import connection, transaction
 from django.test import Client, RequestFactory
 from django.urls import resolve, reverse
 from redis import Redis
@@ -177,3 +180,14 @@ def test_an_existing_group_keeps_its_permissions() -> None:
         "editors": True,
         "operators": True,
     }
+
+
+def test_the_migration_gives_the_groups_permissions_on_an_empty_database() -> None:
+    Group.objects.all().delete()
+    Permission.objects.all().delete()  # Django creates them after the last migration
+    migration = import_module("kyndo.migrations.0001_groups")
+    migration.create(apps, SimpleNamespace(connection=connection))
+    counts = {group.name: group.permissions.count() for group in Group.objects.all()}
+    assert counts["viewers"] == 5
+    assert counts["editors"] == 5 + 3 * 3
+    assert counts["operators"] > 5 + len(permissions.CONTROL_VERBS)

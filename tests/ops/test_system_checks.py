@@ -30,6 +30,7 @@ WRONG = {
     "FOLLOW_UP_WORKERS": [0, -1, "2", True, None, 257, 10**9],
     "OPS_BACKUP_MAX_AGE": [24, "1d", timedelta(0), timedelta(hours=-1)],
     "OPS_HEALTH": [None, {"disk": 1}, HealthLimits],
+    "OPS_PAGE_STATEMENT_TIMEOUT": [30, timedelta(0)],
     "PG_BIN": ["/usr/bin", None, [7]],
     "RQ_QUEUES": [
         {},

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection
+from django.conf import LazySettings
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
+from cards.models import PresentationRule
 from ops.db import read_only_snapshot, without_timeouts
-from ops.models import Run
+from ops.models import AuditLog, Run
 from ops.operations import Check, registry
 from ops.preflight.checklist import CHECKS
 from ops.server_errors import explain_server_error, is_server_error
@@ -105,7 +109,8 @@ def test_timeouts_are_disabled_for_the_transaction_only() -> None:
     connection.close()
 
 
-def test_a_page_that_takes_too_long_answers_503(admin_client: Client) -> None:
+def test_a_page_that_takes_too_long_answers_503(admin_client: Client, settings: LazySettings) -> None:
+    settings.OPS_PAGE_STATEMENT_TIMEOUT = None  # the role's remains
     with role_settings(statement_timeout="100ms"):
         connection.close()
         with pytest.MonkeyPatch.context() as patch:
@@ -113,7 +118,50 @@ def test_a_page_that_takes_too_long_answers_503(admin_client: Client) -> None:
             answer = admin_client.get("/admin/ops/run/")
     connection.close()
     assert answer.status_code == 503
-    assert "The database took too long, or refused the request." in answer.content.decode()
+    assert "The database took too long for this page" in answer.content.decode()
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have the list of runs note its statement_timeout outside and inside a transaction, then be slow."""
+    timeouts: list[str] = []
+
+    def get_queryset(*args: object, **kwargs: object) -> Any:
+        timeouts.append(execute_sql("SHOW statement_timeout")[0][0])
+        with transaction.atomic():
+            Run.objects.select_for_update().first()
+            timeouts.append(execute_sql("SHOW statement_timeout")[0][0])
+        return execute_sql(SLOW)
+
+    monkeypatch.setattr("ops.admin.runs.RunAdmin.get_queryset", get_queryset)
+    return timeouts
+
+
+def test_every_statement_of_a_page_has_the_timeout_of_the_settings(
+    admin_client: Client, settings: LazySettings, seen: list[str]
+) -> None:
+    settings.OPS_PAGE_STATEMENT_TIMEOUT = timedelta(milliseconds=150)
+    answer = admin_client.get("/admin/ops/run/")
+    assert answer.status_code == 503
+    assert "The database took too long for this page" in answer.content.decode()
+    assert seen == ["150ms", "150ms"]
+    assert execute_sql("SHOW statement_timeout") == [("0",)]  # nothing stays behind in the session
+
+
+def test_a_page_changes_rows_under_its_timeout(admin_client: Client, settings: LazySettings) -> None:
+    settings.OPS_PAGE_STATEMENT_TIMEOUT = timedelta(days=10_000)  # more than PostgreSQL has room for
+    data = {"rarity": "rare", "frame_color": "#4A90E2", "sort_order": "1", "metadata": "{}"}
+    assert admin_client.post("/admin/cards/presentationrule/add/", data).status_code == 302
+    rule = PresentationRule.objects.get()
+    url = f"/admin/cards/presentationrule/{rule.pk}/"
+    assert admin_client.post(f"{url}change/", {**data, "sort_order": "2"}).status_code == 302
+    assert PresentationRule.objects.get().sort_order == 2
+    assert admin_client.post(f"{url}delete/", {"post": "yes"}).status_code == 302
+    assert [row.action for row in AuditLog.objects.order_by("pk")] == [
+        "admin_add",
+        "admin_change",
+        "admin_delete",
+    ]
 
 
 def test_a_cancelled_command_prints_the_timeout_and_what_to_type(manage: Manage) -> None:
