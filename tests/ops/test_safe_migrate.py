@@ -169,13 +169,21 @@ def test_a_transaction_timeout_of_the_role_does_not_end_a_build(reports: list[st
     execute("SET transaction_timeout = '300ms'")
     with player() as other:
         other.execute("UPDATE trials_thing SET score = score")
-        build = Thread(target=lambda: (wait_until(lambda: execute_sql(IS_WAITING)), other.rollback()))
-        build.start()
+        release = Thread(target=lambda: release_build(other))
+        release.start()
         execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS waits ON trials_thing (score)")
-        build.join()
+        release.join()
     execute("RESET transaction_timeout")
     assert index_state("waits") == [(True,)]
     execute("DROP INDEX waits")
+
+
+def release_build(other: "psycopg.Connection[Any]") -> None:
+    try:
+        wait_until(lambda: execute_sql(IS_WAITING))
+    finally:
+        other.rollback()
+        connection.close()
 
 
 def test_a_concurrent_build_waits_for_older_transactions(reports: list[str]) -> None:
