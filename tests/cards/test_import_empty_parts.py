@@ -9,7 +9,7 @@ from django.core.management import call_command
 from cards.models import Asset, Card, PresentationRule
 from tests.cards.conftest import run
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 FILES = ("presentation_rules", "cards", "assets", "audit_logs")
 
@@ -48,6 +48,7 @@ def test_an_export_of_rules_alone_is_loaded(without_cards: Path, used: bool) -> 
     assert PresentationRule.objects.count() == 3
 
 
+@pytest.mark.engine
 def test_the_export_of_a_catalogue_comes_back_into_the_same(tmp_path: Path) -> None:
     """The state after `make demo`, which creates no assets."""
     run("load_rules", "--execute")

@@ -11,7 +11,7 @@ from ops.models import AuditLog
 from tests.cards.conftest import refusal, run
 from tests.cards.nasty import fill
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 refused = partial(refusal, command="import_json")
 

@@ -11,7 +11,7 @@ from cards.models import Card
 from ops.models import AuditLog
 from tests.cards.conftest import card, load
 
-pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("rules")]
+pytestmark = pytest.mark.usefixtures("rules")
 
 Write = Callable[..., Path]
 
@@ -208,6 +208,7 @@ def test_a_file_without_a_suffix_is_detected_by_its_first_character(write: Write
     assert set(catalogue()) == {"json", "csv"}
 
 
+@pytest.mark.engine
 def test_a_card_keeps_what_a_later_pack_does_not_give(write: Write) -> None:
     first = card(description="D", rarity="rare", tags=["a"], metadata={"atk": 1, "def": 2})
     load(write([first]), "--execute")
@@ -222,6 +223,7 @@ def test_a_pack_that_gives_nothing_but_card_ids_changes_nothing(write: Write) ->
     assert "  2  unchanged" in load(write([{"cardId": "a"}, {"cardId": "b"}]), "--execute").splitlines()
 
 
+@pytest.mark.engine
 @pytest.mark.django_db(transaction=True)
 def test_a_second_load_writes_no_row_and_no_audit_row(write: Write) -> None:
     pack = [
@@ -239,6 +241,7 @@ def test_a_second_load_writes_no_row_and_no_audit_row(write: Write) -> None:
     assert load(write(pack)).splitlines()[-1] == "There is nothing to do."
 
 
+@pytest.mark.engine
 def test_numbers_of_metadata_are_stored_as_they_are_written(write: Write) -> None:
     number = "12345678901234567890.12345678901234567890"
     load(
@@ -250,6 +253,7 @@ def test_numbers_of_metadata_are_stored_as_they_are_written(write: Write) -> Non
         assert cursor.fetchone() == (number, 401)
 
 
+@pytest.mark.engine
 def test_what_is_audited_is_what_was_stored(write: Write) -> None:
     load(write([card(rarity="rare", metadata={"atk": 1})]), "--execute")
     load(write([card(rarity="epic", metadata={"def": 2})]), "--execute")
@@ -299,6 +303,7 @@ def test_without_rarity_v2_applies_only_to_new_cards(
     assert AuditLog.objects.filter(changes__rarity_v2={"old": "epic", "new": "rare"}).count() == 1
 
 
+@pytest.mark.engine
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("flags", "stored", "audited"),
@@ -316,11 +321,13 @@ def test_a_card_that_gives_no_rarity_is_common(
     assert changes.get("rarity") == ({"old": None, "new": "common"} if others else None)
 
 
+@pytest.mark.engine
 def test_rarity_v2_alone_sets_both_columns(write: Write) -> None:
     load(write([card(rarityV2="rare")]), "--execute")
     assert (catalogue()["cóndor"]["rarity"], catalogue()["cóndor"]["rarity_v2"]) == ("rare", "rare")
 
 
+@pytest.mark.engine
 def test_a_backslash_before_u0000_is_no_nul(write: Write) -> None:
     load(write([card(metadata={"regex": "\\u0000", "more": '\\"\\\\u0000'})]), "--execute")
     assert catalogue()["cóndor"]["metadata"] == {"regex": "\\u0000", "more": '\\"\\\\u0000'}

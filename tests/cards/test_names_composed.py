@@ -11,7 +11,7 @@ from django.db import connection
 from cards.models import Card, PresentationRule
 from tests.cards.conftest import card, load, refusal, run
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rules"), pytest.mark.engine]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rules")]
 
 Write = Callable[..., Path]
 NFC = "águila-ñandú"
@@ -44,6 +44,7 @@ def test_a_pack_updates_a_card_that_is_stored_decomposed(write: Write, spelling:
     assert load(write([card(spelling, title="New")])).endswith("There is nothing to do.")
 
 
+@pytest.mark.engine
 def test_of_two_stored_forms_a_pack_updates_the_composed_one(write: Write) -> None:
     for name in (NFD, NFC):
         Card.objects.create(card_id=name, title="Old", pack_id="p")

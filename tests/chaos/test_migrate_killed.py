@@ -13,7 +13,7 @@ from tests.debian import DebianPostgres, require_debian_postgres
 from tests.other_project import run_in_project
 from tests.shop_project import Shop, create_shop, suite_server
 
-pytestmark = [pytest.mark.engine, pytest.mark.long]
+pytestmark = pytest.mark.long
 SECOND = """
 import pgtrigger
 from django.contrib.postgres.operations import AddIndexConcurrently
@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
 LATER = {"0002_second": SECOND, "0003_third": THIRD}
 
 
-@pytest.fixture(params=["15", "default"])
+@pytest.fixture(params=["15", pytest.param("default", marks=pytest.mark.engine)])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
     """Connection settings of a server: Debian's PostgreSQL 15, or the suite's."""
     if request.param == "default":

@@ -12,8 +12,6 @@ from tests.ops.conftest import RegisterOperation
 from tests.ops.running import RecordingMonitor, create_things, execute_operation, make_operation
 from tests.trials.models import Thing
 
-pytestmark = pytest.mark.engine
-
 QUICK, RIGHT, SLOW = TARGET_DURATION / 10, TARGET_DURATION, TARGET_DURATION * 10
 
 

@@ -25,7 +25,7 @@ from tests.ops.running import (
 )
 from tests.trials.models import SpecialThing, TextKeyed, Thing
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MISSING = Thing.objects.filter(note=None)
 NOTES = make_operation(MISSING, {"note": "x"}, name="notes")
@@ -39,6 +39,7 @@ def away(rows: list[Any]) -> dict[Any, Any]:
     raise ConnectionError("the maker of notes is away")
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("second", [NOTES, BOTH, EACH])
 def test_a_second_run_on_a_claimed_column_is_refused(declare: RegisterOperation, second: type) -> None:
     first = create_run(declare(NOTES))
@@ -107,6 +108,7 @@ def test_a_childs_own_table_is_not_claimed(declare: RegisterOperation) -> None:
     create_run(declare(make_operation(SpecialThing.objects.filter(extra=None), {"extra": "x"})))
 
 
+@pytest.mark.engine
 def test_a_failing_run_keeps_its_claims_until_its_batches_commit(
     declare: RegisterOperation,
 ) -> None:

@@ -17,8 +17,6 @@ from psycopg import sql
 from tests.ops.running import wait_until
 from tests.other_project import run_in_project, start_in_project, write_project
 
-pytestmark = pytest.mark.engine
-
 TEMPLATE, DATABASE = f"change_template_{os.getpid()}", f"change_{os.getpid()}"
 MODELS = """
 from django.db import models
@@ -140,6 +138,7 @@ def steps() -> list[str]:
     return [f"{'back from ' if is_back else ''}{step} by {name}" for step, is_back, name in events]
 
 
+@pytest.mark.engine
 def test_a_change_goes_from_nothing_to_switch_and_back(project: Path, command: Command) -> None:
     names = ["expand", "backfill", "verify", "constrain", "switch"]
     told = take(project, 5)
@@ -233,6 +232,7 @@ def test_a_step_that_has_to_wait_ends_with_status_3(project: Path, command: Comm
     assert steps()[-1] == "switch by ada"
 
 
+@pytest.mark.engine
 def test_the_old_column_is_retired_and_dropped(project: Path, command: Command) -> None:
     take(project, 5)
     (project / "shop/models.py").write_text(MODELS.format(old="", new=NEW))
@@ -260,6 +260,7 @@ def test_the_old_column_is_retired_and_dropped(project: Path, command: Command) 
     assert run_in_project(project, "manage.py", "makemigrations", "--check").returncode == 0
 
 
+@pytest.mark.engine
 def test_a_backfill_that_was_interrupted_goes_on(project: Path, command: Command) -> None:
     execute("INSERT INTO shop_item (title, size) SELECT 't', 'big' FROM generate_series(1, 60000)")
     take(project, 1)
@@ -330,6 +331,7 @@ def test_code_without_the_old_field_cannot_fill_the_new_one(project: Path, comma
     assert "shop.Item has no field size in this code any more, so the step backfill cannot" in message
 
 
+@pytest.mark.engine
 def test_rows_that_differ_fail_verify_and_are_named(project: Path, command: Command) -> None:
     take(project, 2)
     execute(
@@ -437,6 +439,7 @@ def test_a_step_whose_migration_was_faked_away_is_not_taken_back(project: Path, 
     command("back --execute")
 
 
+@pytest.mark.engine
 def test_nothing_before_a_step_that_is_half_done_is_taken_back(project: Path, command: Command) -> None:
     take(project, 3)
     execute("UPDATE shop_item SET size_v2 = NULL WHERE id = 7")
@@ -454,6 +457,7 @@ def test_nothing_before_a_step_that_is_half_done_is_taken_back(project: Path, co
     command("back --execute")
 
 
+@pytest.mark.engine
 def test_what_is_left_of_a_way_back_is_taken_back(project: Path, command: Command) -> None:
     for path in (project / "shop/migrations").glob("000[23]*"):
         path.unlink()

@@ -17,7 +17,7 @@ from ops.export.progress import TransferProgress
 from ops.models import Export, ExportState
 from tests.ops.running import is_lock_awaited, player, wait_until
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 S = ExportState
 
@@ -105,6 +105,7 @@ def test_a_running_export_is_claimed_only_once_its_worker_is_lost(age: timedelta
     assert Export.objects.get().attempts == 1 + is_claimed
 
 
+@pytest.mark.engine
 def test_an_export_that_is_moved_in_the_same_moment_is_left_as_it_is() -> None:
     export, moved = export_in(S.RUNNING), []
 

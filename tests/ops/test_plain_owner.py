@@ -22,7 +22,7 @@ from tests.manage import Manage
 from tests.ops.running import create_run, execute_sql, make_operation, override_connection
 from tests.trials.models import Thing
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 PASSWORD = "of the owner"
 # Ways to set the search_path of sessions: to ``game``, or to another schema that exists.
@@ -98,7 +98,7 @@ def parse_findings(text: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("way", ["public", "database", "both"])
+@pytest.mark.parametrize("way", ["public", "database", pytest.param("both", marks=pytest.mark.engine)])
 def test_createdb_is_enough_wherever_the_tables_are(
     tmp_path: Path, settings: Any, owner: str, way: str
 ) -> None:
@@ -133,6 +133,7 @@ def test_createdb_is_enough_wherever_the_tables_are(
         assert execute_sql("SELECT state FROM ops_run") == [(State.PAUSED,)]
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("way", SEARCH_PATHS)
 def test_a_scratch_database_has_the_search_path_of_the_live_one(owner: str, way: str) -> None:
     with override_connection(**create_owned_database(owner, way)):
@@ -160,6 +161,7 @@ def test_a_role_without_createdb_gets_one_line(owner: str) -> None:
     )
 
 
+@pytest.mark.engine
 def test_a_database_of_another_owner_is_refused_before_a_restore(owner: str) -> None:
     create_owned_database(owner, "public")
     params = connection.get_connection_params()
@@ -173,6 +175,7 @@ def test_a_database_of_another_owner_is_refused_before_a_restore(owner: str) -> 
         has_live_database(server)
 
 
+@pytest.mark.engine
 def test_statements_that_our_role_may_not_execute_are_returned(owner: str) -> None:
     create_owned_database(owner, "public")
     statements = [

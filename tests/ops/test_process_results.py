@@ -29,7 +29,7 @@ from tests.ops.running import (
 )
 from tests.trials.models import Thing
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 HERE, DIVIDED = Path(__file__).name, "ZeroDivisionError: integer division or modulo by zero"
 
@@ -38,6 +38,7 @@ def each(row: Thing) -> Mapping[str, Any]:
     return {"note": row.name}
 
 
+@pytest.mark.engine
 def test_errors_are_failures_of_their_rows(declare: RegisterOperation) -> None:
     rows = create_things(6)
 
@@ -230,6 +231,7 @@ def test_max_failures_allows_that_many_rows_to_fail(declare: RegisterOperation) 
     assert (run.state, len(errors_by_object(run))) == ("finished_with_failures", 230)
 
 
+@pytest.mark.engine
 def test_no_transaction_is_open_and_no_row_locked_meanwhile(declare: RegisterOperation) -> None:
     rows = create_things(3)
     in_transaction = []
@@ -250,6 +252,7 @@ def test_no_transaction_is_open_and_no_row_locked_meanwhile(declare: RegisterOpe
     assert errors_by_object(run).keys() == primary_keys(rows)
 
 
+@pytest.mark.engine
 def test_a_row_changed_since_it_was_read_waits_for_the_next_sweep(declare: RegisterOperation) -> None:
     rows = create_things(3)
     touched: list[int] = []
@@ -264,6 +267,7 @@ def test_a_row_changed_since_it_was_read_waits_for_the_next_sweep(declare: Regis
     assert audited_changes(run)[str(rows[1].pk)] == {"note": {"old": None, "new": "fresh"}}
 
 
+@pytest.mark.engine
 def test_a_row_filled_since_it_was_read_stays_as_the_player_left_it(declare: RegisterOperation) -> None:
     first, second = create_things(2)
 
@@ -275,6 +279,7 @@ def test_a_row_filled_since_it_was_read_stays_as_the_player_left_it(declare: Reg
     assert (run.state, audited_changes(run).keys()) == ("succeeded", {str(second.pk)})
 
 
+@pytest.mark.engine
 def test_a_row_deleted_since_it_was_read_is_no_failure(declare: RegisterOperation) -> None:
     first, second = create_things(2)
 
@@ -303,6 +308,7 @@ def test_process_is_not_called_without_rows(declare: RegisterOperation) -> None:
     assert calls == []
 
 
+@pytest.mark.engine
 def test_a_value_that_no_column_can_hold_is_a_failure_of_its_row(declare: RegisterOperation) -> None:
     first, second = create_things(2)
 
@@ -314,6 +320,7 @@ def test_a_value_that_no_column_can_hold_is_a_failure_of_its_row(declare: Regist
     assert "object" in errors_by_object(run)[str(first.pk)]
 
 
+@pytest.mark.engine
 def test_two_processes_work_in_two_lanes_if_there_are_two(
     declare: RegisterOperation,
 ) -> None:

@@ -16,7 +16,7 @@ from tests.ops.conftest import RegisterOperation
 from tests.ops.running import make_operation, make_row_operation
 from tests.trials.models import Composite, Owner, SpecialThing, Tag, Thing
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db]
+pytestmark = pytest.mark.django_db
 
 MISSING = Thing.objects.filter(note__isnull=True)
 TAGGED = Tag.objects.filter(thing=OuterRef("pk"))

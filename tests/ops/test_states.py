@@ -29,7 +29,7 @@ from tests.ops.running import (
 )
 from tests.trials.models import Thing
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 FILL = make_operation(Thing.objects.filter(note=None), {"note": "x"})
 S = State
@@ -182,6 +182,7 @@ def test_a_run_that_a_restore_paused_has_not_worked_since_its_backup(declare: Re
     assert (run.state, run.worked, run.working_since) == ("queued", timedelta(seconds=2), None)
 
 
+@pytest.mark.engine
 def test_the_time_after_a_kill_until_the_next_start_does_not_count(
     declare: RegisterOperation,
 ) -> None:
@@ -216,6 +217,7 @@ def test_two_processes_that_start_one_queued_run_both_work_on_it(declare: Regist
     assert (run.state, copy.state) == ("running", "running")
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("act", "origin", "meanwhile", "becomes"),
     [
