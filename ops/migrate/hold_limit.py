@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import Any
 
 from ops.db import format_milliseconds
 from ops.formatting import format_duration
@@ -12,9 +14,9 @@ from ops.migrate.catalog import Catalog, Table
 from ops.migrate.lock_modes import LockMode, find_locks
 from ops.migrate.lock_wait import LockWait
 from ops.migrate.session_settings import (
+    Limits,
     MigrationBlocked,
     fetch_value,
-    read_milliseconds,
     set_setting,
     then_migrate,
 )
@@ -23,16 +25,18 @@ _LOCKS_TABLES = re.compile(r"(?:ALTER|CREATE|DROP|TRUNCATE|LOCK|CLUSTER|REFRESH|
 
 
 class HoldLimit:
-    """Apply the session's statement_timeout to all that a transaction does from its first such lock on.
+    """Apply the statement_timeout to all that a transaction does from its first such lock on.
 
     PostgreSQL counts it for each statement, so it is lowered by what has passed before each of them; the time
-    between them is limited too. transaction_timeout, since PostgreSQL 17, would end the session.
+    between them is limited too. transaction_timeout, since PostgreSQL 17, would end the session. ``ours`` are
+    the timeouts that each transaction has to set, as its session cannot.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog, self.connection = catalog, catalog.connection
-        self.limit = read_milliseconds(self.connection, "statement_timeout")
-        self.lock_wait = LockWait(self.connection)
+    def __init__(self, catalog: Catalog, limits: Limits, ours: Mapping[str, timedelta]) -> None:
+        self.catalog, self.connection, self.ours = catalog, catalog.connection, ours
+        self.limit = limits.statement
+        self.lock_wait = LockWait(self.connection, limits.lock)
+        self.block: tuple[Any, ...] = ()
         self.transaction: datetime | None = None
         self.since = 0.0
         self.is_applying = False
@@ -46,9 +50,19 @@ class HoldLimit:
             return
         self.is_applying = True  # the queries of this are statements too
         try:
+            if self.ours:
+                self._set_ours()
             self._apply(statement)
         finally:
             self.is_applying = False
+
+    def _set_ours(self) -> None:
+        """Set the timeouts of a transaction; again in a savepoint and after it, which may have undone it."""
+        block = (fetch_value(self.connection, "SELECT now()"), *self.connection.savepoint_ids)
+        if block != self.block:
+            self.block = block
+            for name, limit in self.ours.items():
+                set_setting(self.connection, name, format_milliseconds(limit), is_local=True)
 
     def _apply(self, statement: str) -> None:
         locks = self._find_locks(statement)

@@ -41,9 +41,8 @@ _NAME_SQL = "SELECT oid::regclass::text FROM pg_class WHERE oid = %s AND relkind
 class LockWait:
     """Prepare a transaction of the session for its first lock that makes players wait."""
 
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        self.connection = connection
-        self.limit = read_milliseconds(self.connection, "lock_timeout")
+    def __init__(self, connection: BaseDatabaseWrapper, limit: timedelta | None) -> None:
+        self.connection, self.limit = connection, limit
         self.statement = ""
         self.tries = 0
 

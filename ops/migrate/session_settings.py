@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,14 @@ Report = Callable[[str], object]
 
 class MigrationBlocked(OpsError):
     """A lock was not free in time, or a statement took too long."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a statement waits for a lock, and how long a transaction keeps it; None without a limit."""
+
+    lock: timedelta | None
+    statement: timedelta | None
 
 
 def then_migrate() -> str:

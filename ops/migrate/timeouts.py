@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +22,7 @@ from ops.migrate.catalog import Catalog
 from ops.migrate.concurrent_builds import repaired_build
 from ops.migrate.hold_limit import HoldLimit
 from ops.migrate.session_settings import (
+    Limits,
     MigrationBlocked,
     Report,
     fetch_value,
@@ -65,14 +66,6 @@ SELECT EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'Acc
 """
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How long a statement waits for a lock, and how long a transaction keeps it; None without a limit."""
-
-    lock: timedelta | None
-    statement: timedelta | None
-
-
 @dataclass
 class MigrationSession:
     """The connection that migrates: its timeouts, and what is tried again. See Note [Timeouts of migrations].
@@ -107,28 +100,31 @@ class MigrationSession:
 
     @contextmanager
     def timeouts(self) -> Iterator[None]:
-        """Set the timeouts of the session for the block; none behind a pooler, whose sessions others use."""
+        """Set the timeouts for the block: those of the session, or behind a pooler of each transaction."""
+        ours = self._timeouts_to_set()
+        self._hold_limit = HoldLimit(self.catalog, self.limits(), ours if not self.has_session else {})
+        with self._session_settings(ours), self.connection.execute_wrapper(self._execute):
+            yield
+
+    @contextmanager
+    def _session_settings(self, ours: Mapping[str, timedelta]) -> Iterator[None]:
+        """Set the timeouts of the session; none behind a pooler, whose sessions others use."""
         if not self.has_session:
             yield
             return
-        ours = self._timeouts_to_set()
         for name, limit in ours.items():
             set_setting(self.connection, name, format_milliseconds(limit), is_local=False)
         with suppress(Error):  # where the platform has it: the backend of a client that was killed ends
             set_setting(self.connection, _CONNECTION_CHECK, "2s", is_local=False)
-        self._hold_limit = HoldLimit(self.catalog)
         try:
-            with self.connection.execute_wrapper(self._execute):
-                yield
+            yield
         finally:
             with suppress(Error), self.connection.cursor() as cursor:
                 for name in (*ours, _CONNECTION_CHECK):
                     cursor.execute(f"RESET {name}")  # unlike a value of 0, it is the default again
 
     def limits(self) -> Limits:
-        """Return the timeouts that the session has, or will have within `timeouts`."""
-        if not self.has_session:
-            return Limits(None, None)
+        """Return the timeouts that a transaction has, or will have within `timeouts`."""
         ours, names = self._timeouts_to_set(), ("lock_timeout", "statement_timeout")
         found = {name: read_milliseconds(self.connection, name) for name in names}
         return Limits(*((ours.get(name, found[name])) or None for name in names))
@@ -216,6 +212,9 @@ class MigrationSession:
     def _exempt(self, statement: str) -> Iterator[None]:
         """Disable the timeouts that the statement is exempt from, and set them again."""
         is_local = self.connection.in_atomic_block
+        if not (is_local or self.has_session):
+            yield
+            return
         before = {name: read_setting(self.connection, name) for name in self._exempt_settings(statement)}
         for name in before:
             set_setting(self.connection, name, "0", is_local=is_local)

@@ -9,9 +9,9 @@ from ops.formatting import format_duration
 from ops.migrate.catalog import Catalog
 from ops.migrate.lock_modes import LockMode, Locks, find_locks
 from ops.migrate.migration_plan import OperationPlan
+from ops.migrate.session_settings import Limits
 from ops.migrate.sql_reader import abbreviate
 from ops.migrate.steps import Place, Refusal, Step
-from ops.migrate.timeouts import Limits
 
 _INDENT = " " * 6
 

@@ -1,24 +1,27 @@
 """A pooler in transaction mode: its server connections stay clean; some commands need a session."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
 from ops.backups.scratch import drop_orphaned_databases, list_owned_databases, temporary_database
 from ops.backups.server import Server
+from ops.migrate.session_settings import MigrationBlocked
+from ops.migrate.timeouts import MigrationSession
 from ops.models import Run
 from ops.operations import registry
 from ops.runs.backup_policy import find_newest_verified_backup
 from ops.session import SessionRequired, direct_connection, libpq_parameters, require_session
 from tests.conftest import Manage
 from tests.ops.conftest import RegisterOperation
-from tests.ops.running import create_run, create_things, execute_run, execute_sql, make_operation
+from tests.ops.running import create_run, create_things, execute_run, execute_sql, make_operation, player
 from tests.pgbouncer import DATABASE_ALIAS, PgBouncer, require_pgbouncer
 from tests.trials.models import Thing
 
@@ -95,6 +98,26 @@ def test_commands_work_and_leave_nothing_in_the_session(
         last = Run.objects.latest("pk")
         assert manage("runs", "revert", last.pk, "--execute").returncode == 0
         assert manage("runs", "show", last.pk).returncode == 0
+    assert session_state(pooler) == []
+
+
+def test_a_migration_behind_a_pooler_gives_up_a_lock_in_time(pooler: PgBouncer) -> None:
+    def alter() -> None:
+        with transaction.atomic():
+            execute_sql("SAVEPOINT s; SELECT 1; ROLLBACK TO s")
+            execute_sql("ALTER TABLE trials_thing ALTER COLUMN note DROP NOT NULL")
+
+    with player() as other, pooler.connect_django():
+        other.execute("SELECT FROM trials_thing")
+        session = MigrationSession(
+            connection,
+            retry_for=timedelta(),
+            report=print,
+            lock_timeout=timedelta(milliseconds=10),
+            has_session=False,
+        )
+        with pytest.raises(MigrationBlocked, match="Other sessions held a lock"):
+            session.migrate(alter)
     assert session_state(pooler) == []
 
 

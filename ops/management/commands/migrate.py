@@ -109,8 +109,8 @@ class Command(migrate.Command):
     def _handle_in(self, session: MigrationSession, *args: Any, **options: Any) -> None:
         if not session.has_session:
             self._report(
-                f"The database {options['database']!r} is behind a pooler, so no lock_timeout is set:"
-                " see docs/poolers.md"
+                f"The database {options['database']!r} is behind a pooler, so nothing keeps another process"
+                " from migrating it meanwhile: see docs/poolers.md"
             )
             session.migrate(lambda: self._handle(*args, **options))
         else:
