@@ -87,6 +87,11 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+# Wrong passwords after which a log-in has to wait: for one name from one address, and for all names from it.
+LOGIN_ATTEMPTS_PER_NAME = env.number("LOGIN_ATTEMPTS_PER_NAME", default=10)
+LOGIN_ATTEMPTS_PER_ADDRESS = env.number("LOGIN_ATTEMPTS_PER_ADDRESS", default=100)
+LOGIN_WAIT = timedelta(minutes=env.number("LOGIN_WAIT_MINUTES", default=15))
+
 # The servers of `manage.py localservices` are the defaults; production requires DATABASE_URL and REDIS_URL.
 _postgres = read_state(LOCAL_SERVICES_ROOT / "postgres18" / "state.json")
 _valkey = read_state(LOCAL_SERVICES_ROOT / "valkey" / "state.json")
@@ -161,6 +166,7 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
 UNFOLD = {
+    "LOGIN": {"form": "kyndo.login.LoginForm"},
     "SITE_TITLE": "KYNDO",
     "SITE_HEADER": "KYNDO",
     "SITE_URL": None,
@@ -204,13 +210,14 @@ LOGGING = {
     "root": {"handlers": ["console", "application"], "level": LOG_LEVEL},
 }
 
-# HTTPS except in development. Set TRUST_PROXY=on behind a proxy that terminates TLS and removes this header
-# from requests; without it the redirect to HTTPS would loop.
+# HTTPS except in development. Set TRUST_PROXY=on behind a proxy that terminates TLS and itself sets
+# X-Forwarded-Proto and X-Forwarded-For; without it the redirect to HTTPS loops, and all have one address.
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not DEBUG)
 # Monitoring reads these without the proxy, over plain HTTP, where a redirect would fail.
 SECURE_REDIRECT_EXEMPT = [r"^metrics$", r"^api/admin/queue/stats$"]
 SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", default=0 if DEBUG else 365 * 24 * 3600)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
-if env.flag("TRUST_PROXY", default=False):
+TRUST_PROXY = env.flag("TRUST_PROXY", default=False)
+if TRUST_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
