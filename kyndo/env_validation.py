@@ -38,6 +38,7 @@ NUMERIC_VARIABLES = {
     "RUN_BEAT": ("seconds", 1),
     "RUN_SLICE": ("seconds", 1),
     "SECURE_HSTS_SECONDS": ("seconds", 0),
+    "SESSION_IDLE_MINUTES": ("minutes", 1),
 }
 MAX_NUMBER = 2**31 - 1
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

@@ -54,6 +54,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "ops.http.statement_timeout.StatementTimeoutMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "kyndo.idle_sessions.IdleSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -91,6 +92,9 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_ATTEMPTS_PER_NAME = env.number("LOGIN_ATTEMPTS_PER_NAME", default=10)
 LOGIN_ATTEMPTS_PER_ADDRESS = env.number("LOGIN_ATTEMPTS_PER_ADDRESS", default=100)
 LOGIN_WAIT = timedelta(minutes=env.number("LOGIN_WAIT_MINUTES", default=15))
+
+# A session ends when it was not used for so long: kyndo.idle_sessions.
+SESSION_COOKIE_AGE = 60 * env.number("SESSION_IDLE_MINUTES", default=60)
 
 # The servers of `manage.py localservices` are the defaults; production requires DATABASE_URL and REDIS_URL.
 _postgres = read_state(LOCAL_SERVICES_ROOT / "postgres18" / "state.json")

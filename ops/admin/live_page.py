@@ -24,6 +24,8 @@ from ops.formatting import format_time_left
 from ops.runs.status import status_label
 from ops.states import ACTIVE, HELD, STALLED, State
 
+# The view that a page requests again and again while it is open.
+LIVE_VIEW = "live"
 _MAX_ROWS = 2**63
 _STATUS_CLASSES: dict[str, str] = {
     State.SUCCEEDED: "good",
@@ -51,7 +53,7 @@ class LiveAdmin(ReadOnlyAdmin):
         controls = [
             self.build_row_path(f"{verb}/", partial(self.control_view, verb=verb)) for verb in self.controls
         ]
-        return [self.build_row_path("live/", self.live_view), *controls, *super().get_urls()]
+        return [self.build_row_path(f"{LIVE_VIEW}/", self.live_view), *controls, *super().get_urls()]
 
     def build_row_path(self, route: str, view: Callable[..., HttpResponseBase]) -> URLPattern:
         """Return a URL pattern below a row's, named by the first word of its path: ``admin:ops_run_live``."""
@@ -76,7 +78,7 @@ class LiveAdmin(ReadOnlyAdmin):
         return {
             "row": row,
             "live_template": self.live_template,
-            "live_url": reverse(self.get_url_name("live"), args=[row.pk]),
+            "live_url": reverse(self.get_url_name(LIVE_VIEW), args=[row.pk]),
             "controls": [
                 (control, reverse(self.get_url_name(verb), args=[row.pk]))
                 for verb, control in self.controls.items()
