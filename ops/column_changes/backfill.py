@@ -54,6 +54,11 @@ def missing_rows(change: type[ColumnChange]) -> QuerySet[Any]:
     return rows.filter(**{f"{change.old}__isnull": False}) if change().old_field().null else rows
 
 
+def rows_without_new_value(change: type[ColumnChange]) -> QuerySet[Any]:
+    """Return the rows that the backfill would leave empty, since their new value is NULL."""
+    return missing_rows(change).filter(IsNull(change().new_value(), True))
+
+
 def differing_rows(change: type[ColumnChange]) -> QuerySet[Any]:
     """Return the rows with a new value that is not that of the old one, nor the old one that of the new.
 

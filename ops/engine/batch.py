@@ -30,6 +30,7 @@ from ops.exceptions import NonTerminating
 from ops.models import AuditLog, Lane, Run
 from ops.operations.base import Operation
 from ops.operations.candidates import build_keyset, candidates
+from ops.operations.compiler import written_fields
 from ops.operations.scope import Scope
 from ops.operations.validation import has_subquery
 from ops.sql.blocking import describe_blocking_session
@@ -224,10 +225,14 @@ class BatchExecutor:
         changed = AuditLog.objects.filter(run=self.run, object_id=outer_pk_text())
         row = rows.filter(Exists(changed)).first()
         if row is not None and not _have_inputs_changed(row, rows_read, rows.query.annotation_select):
+            fields = written_fields(self.operation)
+            empty = [
+                f" Its new {each.name} is NULL." for each in fields if getattr(row, each.attname) is None
+            ]
             raise NonTerminating(
                 f"{self.operation.name} changed row {row.pk}, which still matches get_queryset(): the run"
-                " would never end. Make get_queryset() exclude rows that have the new values."
-                " Nothing was changed"
+                f" would never end.{''.join(empty)} Make get_queryset() exclude rows that have the new"
+                " values. Nothing was changed"
             )
 
     def _handle_error(self, error: DatabaseError, plan: BatchPlan) -> None:

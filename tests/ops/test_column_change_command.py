@@ -331,6 +331,26 @@ def test_code_without_the_old_field_cannot_fill_the_new_one(project: Path, comma
     assert "shop.Item has no field size in this code any more, so the step backfill cannot" in message
 
 
+def test_rows_that_get_new_value_leaves_empty_are_named(project: Path, command: Command) -> None:
+    execute("UPDATE shop_item SET size = 'odd' WHERE id IN (3, 9)")
+    take(project, 1)
+    value = """    def get_new_value(self):
+        from django.db.models import Value
+        from django.db.models.functions import NullIf
+        return NullIf("size", Value("odd"))
+    def get_old_value(self):
+        return None
+"""
+    (project / "shop/operations.py").write_text(CHANGE + value)
+    assert command("next --execute", status=1).stderr == (
+        "CommandError: get_new_value() of size_v2 gives NULL for 2 items, such as 3, 9: size_v2 would stay"
+        " empty there. Give them another size: manage.py column_change size_v2 next. Or take expand back,"
+        " correct get_new_value(), and plan again: manage.py column_change size_v2 back\n"
+    )
+    execute("UPDATE shop_item SET size = 'big'")
+    command("next --execute")
+
+
 @pytest.mark.engine
 def test_rows_that_differ_fail_verify_and_are_named(project: Path, command: Command) -> None:
     take(project, 2)

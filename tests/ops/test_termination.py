@@ -41,6 +41,13 @@ def test_it_is_stopped_before_anything_is_written(declare: RegisterOperation, de
     assert not Thing.objects.exclude(score=0).exists()
 
 
+def test_a_new_value_of_null_is_told(declare: RegisterOperation) -> None:
+    create_things(1)
+    empty = make_operation(Thing.objects.filter(note=None), {"note": F("note")})
+    with pytest.raises(NonTerminating, match=r"would never end\. Its new note is NULL\. Make get_queryset"):
+        execute_run(create_run(declare(empty)))
+
+
 @BOTH
 def test_it_is_stopped_too_if_the_first_keys_are_no_candidates(
     declare: RegisterOperation, declared: Any

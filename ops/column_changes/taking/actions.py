@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from django.db import connection
+from django.db import DataError, connection
 
-from ops.column_changes.backfill import missing_rows
+from ops.column_changes.backfill import missing_rows, rows_without_new_value
 from ops.column_changes.gates import GateClosed
 from ops.column_changes.obstructions import refuse_restored_column
 from ops.column_changes.steps import Step
@@ -15,12 +16,16 @@ from ops.column_changes.taking.runs import find_backfill, find_revert, find_writ
 from ops.column_changes.taking.status import ChangeStatus
 from ops.column_changes.taking.step_migrations import StepMigration, list_to_take_back, target_before
 from ops.command_lines import manage_command
+from ops.db import read_only_snapshot
 from ops.exceptions import OpsError
+from ops.formatting import pluralize
 from ops.migrate.unfinished import list_unfinished
 from ops.models import Run
 from ops.runs.next_steps import RunAction, format_run_command, get_next_step
 from ops.runs.status import read_run_status
 from ops.states import HELD, State
+
+_SAMPLE_SIZE = 5
 
 
 class StepRefused(OpsError):
@@ -156,6 +161,22 @@ def _require_filled(status: ChangeStatus) -> None:
         )
 
 
+def _require_new_values(status: ChangeStatus) -> None:
+    """Raise StepRefused for rows that the backfill would write NULL to, again and again."""
+    change = status.replacement
+    rows = rows_without_new_value(change)
+    with suppress(DataError), read_only_snapshot():  # rows whose value cannot be computed fail in the run
+        if count := rows.count():
+            sample = rows.order_by("pk").values_list(change.display_field, flat=True)[:_SAMPLE_SIZE]
+            raise StepRefused(
+                f"get_new_value() of {status.name} gives NULL for"
+                f" {pluralize(count, str(change.model._meta.verbose_name))}, such as"
+                f" {', '.join(map(str, sample))}: {change.new} would stay empty there.",
+                f"Give them another {change.old}: {_command(status, 'next')}. Or take expand back, correct"
+                f" get_new_value(), and plan again: {_command(status, 'back')}",
+            )
+
+
 def _is_unfinished(migration: StepMigration, *, is_back: bool) -> bool:
     """Whether the migration was begun in that direction, and ended half-way."""
     return (migration.app, migration.name, is_back) in list_unfinished(connection)
@@ -165,6 +186,8 @@ def _next_backfill(status: ChangeStatus) -> Action:
     expanded = status.taken.get(Step.EXPAND)
     run = find_backfill(status.replacement, expanded.created_at) if expanded else None
     if run is None:
+        if not status.replacement.mapping:  # of a mapping, the checks tell what it leaves out
+            _require_new_values(status)
         return StartRun(status, Step.BACKFILL)
     if run.state == State.SUCCEEDED:
         return Record(status, Step.BACKFILL, run)
