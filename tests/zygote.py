@@ -67,11 +67,16 @@ sys.exit(int.from_bytes(status, "big") % 256 if status else 1)
 """
 
 
-def serve(server: socket.socket) -> None:
-    """Fork for each request until the end of standard input, which is that of the process that asks."""
+def import_libraries() -> None:
+    """Import what the children of this process need."""
     for name in _LIBRARIES:
         importlib.import_module(name)
     gc.freeze()  # so that the collector of a child does not copy these pages
+
+
+def serve(server: socket.socket) -> None:
+    """Fork for each request until the end of standard input, which is that of the process that asks."""
+    import_libraries()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all
     while server in select.select([server, sys.stdin], [], [])[0]:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import django
 
-from tests.zygote import run_program
+from tests.zygote import import_libraries, run_program
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 django.setup()
+import_libraries()
 
 
 def execute(words: list[str], log: str) -> int:
