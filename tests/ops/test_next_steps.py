@@ -17,6 +17,7 @@ from redis import Redis
 from ops.exceptions import ColumnClaimed, InvalidTransition, NonTerminating, TooManyFailures
 from ops.models import Failure, Run
 from ops.operations import registry
+from ops.report.reporters import ProgressReporter
 from ops.runs import lifecycle
 from ops.runs.next_steps import (
     ALLOWED_ACTIONS,
@@ -125,8 +126,9 @@ def test_every_state_and_status_has_next_steps() -> None:
 
 @pytest.mark.parametrize(("status", "verb"), TYPED)
 def test_each_next_step_of_a_status_works_when_typed(
-    manage: Manage, redis_server: Redis, status: str, verb: RunAction
+    manage: Manage, redis_server: Redis, monkeypatch: pytest.MonkeyPatch, status: str, verb: RunAction
 ) -> None:
+    monkeypatch.setattr(ProgressReporter, "interval", 0.05)
     run = RUNS[status]()
     assert compute_status(run) == status
     command_line = find_step_command(run, verb)
