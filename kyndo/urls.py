@@ -6,11 +6,13 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from kyndo import media
+from kyndo.admin import change_own_password
 
 admin.site.site_header = admin.site.site_title = admin.site.index_title = "KYNDO"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/password_change/", admin.site.admin_view(change_own_password)),
     path("admin/", admin.site.urls),
     path("", include("ops.urls")),
     # With S3_BUCKET, pictures have the bucket's URLs instead.

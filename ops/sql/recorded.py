@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,16 +40,31 @@ def _select_row_text(row: Model, lock: str) -> str | None:
     return selected[0] if selected else None
 
 
+_HIDDEN = sql.Literal("(hidden)")
+
+
 def write_audit_row(
-    model: type[Model], key: str, action: str, performed_by: str, *, old: str | None, new: str | None
+    model: type[Model],
+    key: str,
+    action: str,
+    performed_by: str,
+    *,
+    old: str | None,
+    new: str | None,
+    hidden: Collection[str] = (),
 ) -> None:
     """Insert the audit row of a change from ``old`` to ``new``; none where both are equal.
 
-    Both are composite text of the row; None stands for a row that does not exist.
+    Both are composite text of the row; None stands for a row that does not exist. Of ``hidden`` columns only
+    the fact that they changed is written.
     """
     meta = model._meta
     ignored = [meta.pk, *auto_now_fields(model)]
-    changes = [_text_change(field) for field in meta.local_concrete_fields if field not in ignored]
+    changes = [
+        _text_change(field, is_hidden=field.column in hidden)
+        for field in meta.local_concrete_fields
+        if field not in ignored
+    ]
     statement = sql.SQL(
         "INSERT INTO {audit} (action, object_type, object_id, performed_by, changes)"
         " SELECT %s, %s, %s, %s, {changes}"
@@ -64,20 +79,26 @@ def write_audit_row(
         cursor.execute(statement.as_string(), [action, meta.label_lower, key, performed_by, old, new])
 
 
-def _text_change(field: Field[Any, Any]) -> ColumnChange:
+def _text_change(field: Field[Any, Any], is_hidden: bool) -> ColumnChange:
     """Compare the values by their text: some equal ones, as 1.1 and 1.10 in JSON, have different texts."""
     old, new = identifier("old", field.column), identifier("new", field.column)
-    return ColumnChange(
-        field, old, new, condition=sql.SQL("{}::text IS DISTINCT FROM {}::text").format(old, new)
-    )
+    condition = sql.SQL("{}::text IS DISTINCT FROM {}::text").format(old, new)
+    if is_hidden:
+        return ColumnChange(field, _hide(old), _hide(new), condition)
+    return ColumnChange(field, old, new, condition)
+
+
+def _hide(value: sql.Composable) -> sql.Composable:
+    return sql.SQL("CASE WHEN {} IS NOT NULL THEN {}::text END").format(value, _HIDDEN)
 
 
 @contextmanager
-def audit_changes(row: Model, action: str, performed_by: str) -> Iterator[None]:
+def audit_changes(row: Model, action: str, performed_by: str, hidden: Collection[str] = ()) -> Iterator[None]:
     """Run the block in one transaction and audit how it creates, changes or deletes the row.
 
     Old values are read from the locked row, new ones from the row after the block, so that changes by
-    triggers are audited too. A row that is unchanged gets no audit row.
+    triggers are audited too. A row that is unchanged gets no audit row. Values of ``hidden`` columns, such as
+    hashes of passwords, are not written.
     """
     with canonical_output():
         key = row.pk
@@ -86,4 +107,4 @@ def audit_changes(row: Model, action: str, performed_by: str) -> Iterator[None]:
         if key is None:
             key = row.pk
         new = None if row.pk is None else select_row(row)
-        write_audit_row(type(row), str(key), action, performed_by, old=old, new=new)
+        write_audit_row(type(row), str(key), action, performed_by, old=old, new=new, hidden=hidden)
