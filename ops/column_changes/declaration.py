@@ -16,7 +16,7 @@ from django.db.models.expressions import Combinable
 
 from ops.column_changes.steps import Step
 from ops.formatting import summarize_docstring
-from ops.sql.dual_write import comparable_value
+from ops.sql.dual_write import comparable_value, expressible_value
 
 Unmappable = Literal["refuse", "keep"]
 
@@ -167,9 +167,16 @@ class ColumnChange(BaseColumnChange):
         return comparable_value(self.get_new_value(), self.new_field())
 
     def old_value(self) -> Expression | None:
-        """Return ``get_old_value()`` as the old column stores it."""
+        """Return ``get_old_value()`` as the old column stores it.
+
+        A value that is too long or too large for it is refused by the column, or is none that it can keep.
+        """
         value = self.get_old_value()
-        return None if value is None else comparable_value(value, self.old_field())
+        if value is None:
+            return None
+        if self.unmappable == "keep":
+            return expressible_value(value, self.old_field(), self.new_field())
+        return comparable_value(value, self.old_field())
 
 
 def _map_values(column: str, mapping: Mapping[Any, Any]) -> Case:

@@ -7,15 +7,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connections, transaction
-from django.db.models import DecimalField, Expression, Field, Model
+from django.db import connection, connections, transaction
+from django.db.models import (
+    BooleanField,
+    Case,
+    DecimalField,
+    Expression,
+    Field,
+    Func,
+    IntegerField,
+    Model,
+    When,
+)
 from django.db.models.functions import Cast
+from django.db.models.lookups import IsNull
 
 from ops.sql.compile import cast_to_column_type
+from ops.sql.rejections import RejectionReason, rejection_conditions
 from ops.sql.row_expression import RowExpression
 from ops.sql.watched_column import WatchedColumn
 
 OFF_SETTING = "ops.dual_write"
+_INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,26 @@ def comparable_value(value: Any, field: Field[Any, Any]) -> Expression:
     if isinstance(field, DecimalField) and hasattr(value, "resolve_expression"):
         return Cast(value, field)
     return cast_to_column_type(value, field)
+
+
+def expressible_value(value: Any, field: Field[Any, Any], source: Field[Any, Any]) -> Expression:
+    """Return ``comparable_value``; NULL where the value is too long or too large for the column.
+
+    ``source`` is the column that the value is made of. The items of an array are not measured, since a
+    trigger's expression has no subquery.
+    """
+    stored, kind = comparable_value(value, field), str(field.db_type(connection))
+    is_number, is_decimal = isinstance(source, IntegerField | DecimalField), isinstance(field, DecimalField)
+    if is_number and (size := _INTEGERS.get(kind)):
+        template = f"(%(expressions)s) BETWEEN {-size} AND {size - 1}"
+        fits: Expression = Func(value, template=template, output_field=BooleanField())
+    elif rejection_conditions(field).keys() & (
+        {"long", "large"} if is_number else {"long"}
+    ) and not kind.endswith("]"):
+        fits = IsNull(RejectionReason(value if is_decimal else stored, field), True)
+    else:
+        return stored
+    return Case(When(fits, then=stored), default=None)
 
 
 def compile_dual_write(

@@ -275,3 +275,26 @@ def test_a_revert_of_the_backfill_is_stored_and_followed(item: MigratedTable) ->
     assert pairs() == [("a", None)]
     execute_sql("UPDATE shop_item SET value = 'b'")
     assert pairs() == [("b", "b")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        (models.CharField(max_length=4), models.TextField(null=True), "'wider'"),
+        (models.CharField(max_length=4), models.BigIntegerField(null=True), "32768"),
+        (models.SmallIntegerField(), models.BigIntegerField(null=True), "32768"),
+        (
+            models.DecimalField(max_digits=3, decimal_places=1),
+            models.DecimalField(max_digits=5, decimal_places=2, null=True),
+            "99.96",
+        ),
+    ],
+)
+def test_what_the_old_column_cannot_hold_is_kept_from_it(old: Any, new: Any, value: str) -> None:
+    with dual_written(Change(old, new, [], [], declared={"unmappable": "keep"})):
+        execute_sql("INSERT INTO shop_item (value) VALUES ('7')")
+        execute_sql(f"UPDATE shop_item SET value_v2 = {value}")
+        execute_sql("UPDATE shop_item SET value_v2 = value_v2")
+        assert execute_sql(f"SELECT value = '7', value_v2 = {value} FROM shop_item") == [(True, True)]
+        execute_sql("UPDATE shop_item SET value_v2 = '8'")
+        assert execute_sql("SELECT value = '8' FROM shop_item") == [(True,)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import connection
-from django.db.models import CharField, Field, TextField
+from django.db.models import CharField, Field, IntegerField, TextField
 
 from ops.column_changes.declaration import ColumnChange
 from ops.column_changes.planning.table import ChangedTable, WatchedTable, name_pattern
@@ -142,7 +142,9 @@ def _conversions(table: ChangedTable) -> Iterator[str]:
     if problem := _find_narrowing(old, new):
         yield f"A value of {old.name} that {problem} is refused, also where old code writes it."
     if problem := _find_narrowing(new, old):
-        yield f"A value of {new.name} that {problem} is refused until the step drop."
+        keeps = table.change.unmappable == "keep" and isinstance(new, CharField | TextField | IntegerField)
+        what = f"leaves {old.name} as it is" if keeps else "is refused until the step drop"
+        yield f"A value of {new.name} that {problem} {what}."
 
 
 def _find_narrowing(source: Field[Any, Any], target: Field[Any, Any]) -> str | None:
