@@ -52,6 +52,7 @@ class UserAdmin(DjangoUserAdmin, AccountAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    readonly_fields = ["last_login", "date_joined"]  # facts, which the form would round to seconds
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show the password, with the link to set it, and the superuser status only to superusers."""
