@@ -47,9 +47,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 # The functions of triggers stay behind when a test drops its table.
-_DROP_UNUSED_FUNCTIONS_SQL = """
+_DROP_UNUSED_FUNCTIONS_SQL = r"""
 DO $$ DECLARE unused regprocedure; BEGIN
-    FOR unused IN SELECT oid FROM pg_proc WHERE proname ~ '^(dual_write|column_watch)_'
+    FOR unused IN SELECT oid FROM pg_proc
+        WHERE (proname LIKE 'dual\_write\_%' OR proname LIKE 'column\_watch\_%')  -- by the index
         AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgfoid = pg_proc.oid)
     LOOP EXECUTE format('DROP FUNCTION %s', unused); END LOOP;
 END $$;

@@ -162,15 +162,18 @@ def test_a_run_whose_first_hundred_rows_fail_is_stopped(declare: RegisterOperati
 
 
 @BOTH
-def test_a_stopped_run_resumes_if_more_rows_may_fail(declare: RegisterOperation, declared: Any) -> None:
-    create_things(130, score=600), create_things(1)
+def test_a_stopped_run_resumes_if_more_rows_may_fail(
+    declare: RegisterOperation, monkeypatch: pytest.MonkeyPatch, declared: Any
+) -> None:
+    monkeypatch.setattr("ops.engine.failures._ALL_FAILED_LIMIT", 10)
+    create_things(13, score=600), create_things(1)
     run = create_run(declare(declared))
     with pytest.raises(AllRowsFailed):
         execute_run(run)
-    lifecycle.requeue(run, max_failures=130)
+    lifecycle.requeue(run, max_failures=13)
     assert (execute_run(run).state, len(errors_by_object(run)), len(audited_changes(run))) == (
         "finished_with_failures",
-        130,
+        13,
         1,
     )
 
