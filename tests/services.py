@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from kyndo.localservices.postgres import LocalPostgres
 from kyndo.localservices.server import LocalServer
@@ -83,6 +85,15 @@ def _start_servers(config: pytest.Config, version: int) -> None:
         config.add_cleanup(servers[name].stop)
         servers[name].start()
         os.environ[name] = servers[name].url
+    if "DATABASE_URL" in missing:
+        _hash_password_once(os.environ["DATABASE_URL"])
+
+
+def _hash_password_once(url: str) -> None:
+    """Make logging in cheap: it would take longer than all else that opens one of thousands of sessions."""
+    with psycopg.connect(url) as session:
+        session.execute("SET scram_iterations = 1")
+        session.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(session.info.password))
 
 
 def _lock_session_folder() -> TextIO:
