@@ -14,7 +14,12 @@ from django.db.migrations import Migration
 from django.db.migrations.operations.base import Operation
 
 from ops.column_changes import gates
-from ops.column_changes.obstructions import refuse_drop_reverse, require_no_dependents, require_values
+from ops.column_changes.obstructions import (
+    refuse_drop_reverse,
+    require_agreement,
+    require_no_dependents,
+    require_values,
+)
 from ops.column_changes.retire_operations import ops_schema
 from ops.column_changes.steps import Step
 from ops.sql.column_followers import grant_statements
@@ -68,6 +73,30 @@ class Gate(StatelessOperation):
 
     def describe(self) -> str:
         return f"Wait until {self.change} may take the step {self.step}"
+
+
+class CompareColumns(StatelessOperation):
+    """Stop ``migrate`` while the two columns differ in some row: one of the values will go.
+
+    Raises GateClosed. The rows that were compared once are not compared again where the migration has to wait
+    for a lock and is tried again: the triggers keep them equal.
+    """
+
+    was_equal = False
+
+    def __init__(self, dual_write: DualWrite) -> None:
+        self.dual_write = dual_write
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if not (schema_editor.collect_sql or self.was_equal):
+            require_agreement(schema_editor, self.dual_write)
+            self.was_equal = True
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        pass
+
+    def describe(self) -> str:
+        return f"Compare {self.dual_write.old} with {self.dual_write.new} ({self.dual_write.change})"
 
 
 class RecordStep(StatelessOperation):

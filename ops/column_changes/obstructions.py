@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from ops.backups.listing import latest_backup
+from ops.column_changes.gates import GateClosed
 from ops.command_lines import manage_command, psql_command
 from ops.exceptions import OpsError
 from ops.formatting import format_time, pluralize
+from ops.sql.column_difference import correct_statement, count_statement, show_statement
 from ops.sql.column_followers import find_dependents, find_publications
 from ops.sql.column_names import column_exists
-from ops.sql.dual_write import OFF_SETTING
+from ops.sql.dual_write import OFF_SETTING, DualWrite
+from ops.sql.query import fetch_all
 from ops.sql.retired_column import count_empty, set_statement
 from ops.sql.watched_column import WatchedColumn
 
@@ -51,6 +54,28 @@ def require_free_name(schema_editor: Any, table: str, name: str) -> None:
             "It holds the old values if the migration of retire was applied and then forgotten by --fake:"
             f" record it again, and do not drop it: {manage_command('migrate', 'APP', 'NAME', '--fake')}."
             f" Otherwise rename it. Then: {manage_command('migrate')}",
+        )
+
+
+def require_agreement(schema_editor: Any, dual_write: DualWrite) -> None:
+    """Raise GateClosed if rows differ: of triggers that were off, or of code that wrote two values.
+
+    Nothing is locked meanwhile, so it may take longer than a migration may keep players waiting.
+    """
+    using = schema_editor.connection
+    [(before, _)] = fetch_all(
+        "SELECT current_setting('statement_timeout'), set_config('statement_timeout', '0', true)", using=using
+    )
+    [(count,)] = fetch_all(count_statement(dual_write), using=using)
+    fetch_all("SELECT set_config('statement_timeout', %s, true)", before, using=using)
+    if count:
+        raise GateClosed(
+            f"{dual_write.change}: {dual_write.old} and {dual_write.new} differ in"
+            f" {pluralize(count, 'row')} of {dual_write.table}.",
+            f"To see them: {psql_command(show_statement(dual_write))}. To take over the values of"
+            f" {dual_write.new if dual_write.to_old else dual_write.old}:"
+            f" {psql_command(f'SET {OFF_SETTING} = off', correct_statement(dual_write))}."
+            f" Then: {manage_command('migrate')}",
         )
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ops.column_changes import gates, position
 from ops.column_changes.gates import GateClosed
-from ops.column_changes.migration_operations import Gate, RecordStep
+from ops.column_changes.migration_operations import CompareColumns, Gate, RecordStep
 from ops.column_changes.steps import Step
 from ops.formatting import format_time
 from ops.models import Backup, ColumnChangeEvent, ColumnWriter, Run
@@ -19,13 +19,20 @@ from ops.operations import registry
 from ops.session import database_name
 from tests.ops.changing import migrated_table
 from tests.ops.conftest import RegisterOperation
-from tests.ops.running import FILL, create_things, execute_operation, execute_sql
+from tests.ops.dual_writing import Change, compile_trial, dual_written
+from tests.ops.running import FILL, create_things, execute_operation, execute_sql, player
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 CHANGE = "rarity_v2"
 HOUR = timedelta(hours=1)
 STEPS = list(Step)
+
+
+@pytest.fixture(autouse=True)
+def _without_own_log() -> None:
+    """Forget what the migrations of KYNDO recorded, which the first test of a database would find."""
+    ColumnChangeEvent.objects.all().delete()
 
 
 def take(*steps: Step, ago: timedelta = timedelta(), **values: Any) -> datetime:
@@ -196,6 +203,36 @@ def test_a_gate_stops_a_migration_unless_the_table_is_empty() -> None:
         assert raised.value.exit_status == 3
         take_up_to(Step.SWITCH, ago=2 * HOUR)
         table.apply(gate)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_rows_that_differ_stop_migrate_until_they_agree(keeps: bool) -> None:
+    mapping = {"mapping": {"a": "A", "b": "B"}, "unmappable": "keep" if keeps else "refuse"}
+    change = Change(models.TextField(), models.TextField(null=True), [], [], declared=mapping)
+    with dual_written(change) as table, player() as other:
+        compare = CompareColumns(compile_trial(table, change))
+        execute_sql("INSERT INTO shop_item (value) VALUES ('a'), ('a'), ('a'), ('b')")
+        table.apply(compare)
+        other.execute("SET session_replication_role = replica; SET statement_timeout = '5s'")
+        other.execute("UPDATE shop_item SET value_v2 = 'B' WHERE id = 1")
+        other.execute("UPDATE shop_item SET value_v2 = 'none' WHERE id = 2")
+        other.execute("UPDATE shop_item SET value_v2 = NULL WHERE id = 3")
+        other.commit()
+        compare = CompareColumns(compile_trial(table, change))
+        with pytest.raises(GateClosed) as raised:
+            table.apply(compare)
+        assert str(raised.value).startswith(
+            f"trial: value and value_v2 differ in {'1 row' if keeps else '2 rows'} of shop_item. To see"
+        )
+        commands = re.findall(r"""-c '([^']*(?:'"'"'[^']*)*)'""", str(raised.value))
+        show, correct = (command.replace("""'"'"'""", "'") for command in commands)
+        assert sorted(key for key, *_ in execute_sql(show)) == ([1] if keeps else [1, 2])
+        execute_sql("SET ops.dual_write = off")
+        execute_sql(correct)
+        execute_sql("RESET ops.dual_write")
+        assert execute_sql("SELECT value FROM shop_item ORDER BY id") == [("b",), ("a",), ("a",), ("b",)]
+        execute_sql("UPDATE shop_item SET value = 'b' WHERE id = 2")
+        table.apply(compare)
 
 
 def test_a_gate_lets_sqlmigrate_through() -> None:

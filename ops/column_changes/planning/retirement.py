@@ -16,12 +16,20 @@ from django.db.migrations.state import ModelState, ProjectState
 
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.column_changes.meta_references import with_name
-from ops.column_changes.migration_operations import AddDualWrite, DropColumn, Gate, RecordStep, WatchColumn
+from ops.column_changes.migration_operations import (
+    AddDualWrite,
+    CompareColumns,
+    DropColumn,
+    Gate,
+    RecordStep,
+    WatchColumn,
+)
 from ops.column_changes.planning.migration_files import MigrationNotWritten, load_migrations, write_migration
 from ops.column_changes.retire_operations import RetireColumn, RetireOperation, RetireWatchedColumn
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.sql.column_names import retired_name
+from ops.sql.dual_write import DualWrite
 from ops.sql.watched_column import WatchedColumn
 
 Found = TypeVar("Found", bound=Operation)
@@ -42,6 +50,7 @@ def write_retirement(change: type[BaseColumnChange]) -> Path:
         f"{change.name}_retire",
         [
             _build_retire_gate(change),
+            *_compare(retire.column),
             retire,
             *_find_option_changes(loader, change, retire),
             RecordStep(change.name, Step.RETIRE.value, _reason(change, change.retire_after)),
@@ -79,10 +88,16 @@ def write_drop(change: type[BaseColumnChange]) -> Path:
         f"{change.name}_drop",
         [
             Gate(change.name, Step.DROP.value, str(meta.model_name), change.get_wait(Step.DROP)),
+            *_compare(retire.retired_column),
             DropColumn(column=retire.retired_column),
             RecordStep(change.name, Step.DROP.value, _reason(change, change.drop_after)),
         ],
     )
+
+
+def _compare(column: WatchedColumn) -> list[Operation]:
+    """Return the comparison of the two columns, where there are two."""
+    return [CompareColumns(column)] if isinstance(column, DualWrite) else []
 
 
 def _reason(change: type[BaseColumnChange], wait: timedelta) -> str:
