@@ -82,10 +82,11 @@ def _build_scope(changelist: ChangeList) -> Scope:
         return Scope(columns)
     if changelist.paginator.is_exact:  # The paginator has read all keys: no need to search again.
         return Scope.of_keys(changelist.paginator.keys)
-    if changelist.result_count > MAX_SELECTED_KEYS:
+    # Not the count that the list shows, which is an estimate or a lower bound.
+    if changelist.queryset.order_by().values("pk")[: MAX_SELECTED_KEYS + 1].count() > MAX_SELECTED_KEYS:
         raise InvalidScope(
-            f"{changelist.result_count} {changelist.opts.verbose_name_plural} match. A search may select"
-            f" {MAX_SELECTED_KEYS:,} at most, since each key is stored. Narrow it, or use only filters."
+            f"More than {MAX_SELECTED_KEYS:,} {changelist.opts.verbose_name_plural} match. A search may"
+            " select no more, since each key is stored. Narrow it, or use only filters."
         )
     return Scope(queryset=changelist.queryset)
 
