@@ -66,6 +66,15 @@ class Selection:
         description = f"{everything} that match {' and '.join(conditions)}" if conditions else everything
         return _build_scope(changelist), description
 
+    def read_filters(self, request: HttpRequest, model_admin: Any) -> dict[str, str]:
+        """Return the list's filters of the kind column = value. Raises BadRequest as ``resolve_scope``."""
+        filters = self._get_changelist(request, model_admin).get_filters_params()
+        return {
+            lookup.removesuffix("__exact"): values[0]
+            for lookup, values in filters.items()
+            if lookup.endswith("__exact") and len(values) == 1
+        }
+
     def _get_changelist(self, request: HttpRequest, model_admin: Any) -> ChangeList:
         list_request = copy.copy(request)
         list_request.GET = self.changelist_query  # type: ignore[assignment]
