@@ -133,6 +133,22 @@ class ColumnChange(BaseColumnChange):
         return cls.swap
 
     @classmethod
+    def is_key(cls) -> bool:
+        """Whether the old column is the primary key, which the new one becomes at *retire*."""
+        fields = cls.model._meta.local_fields
+        return cls.swap and any(field.primary_key for field in fields if field.name == cls.old)
+
+    @classmethod
+    def is_copy(cls) -> bool:
+        """Whether the new value is the old one."""
+        return not cls.mapping and cls.get_new_value is ColumnChange.get_new_value
+
+    @classmethod
+    def is_copied_back(cls) -> bool:
+        """Whether the old value is the new one, if the old column can have it."""
+        return not cls.mapping and cls.get_old_value is ColumnChange.get_old_value
+
+    @classmethod
     def gone_and_kept(cls) -> tuple[str, str | None]:
         return (cls.new, cls.old) if cls.swap else (cls.old, cls.new)
 

@@ -9,12 +9,17 @@ from ops.column_changes.gates import GateClosed
 from ops.command_lines import manage_command, psql_command
 from ops.exceptions import OpsError
 from ops.formatting import format_time, pluralize
-from ops.sql.column_difference import correct_statement, count_statement, show_statement
+from ops.sql.column_difference import (
+    correct_statement,
+    count_statement,
+    keeps_old_values,
+    show_statement,
+)
 from ops.sql.column_followers import find_dependents, find_publications
 from ops.sql.column_names import column_exists
 from ops.sql.dual_write import OFF_SETTING, DualWrite
 from ops.sql.query import fetch_all
-from ops.sql.retired_column import count_empty, set_statement
+from ops.sql.retired_column import count_empty, count_lost, set_statement
 from ops.sql.watched_column import WatchedColumn
 
 
@@ -26,9 +31,9 @@ class NoWayBack(OpsError):
     """A step cannot be taken back."""
 
 
-def require_no_dependents(schema_editor: Any, column: WatchedColumn) -> None:
+def require_no_dependents(schema_editor: Any, column: WatchedColumn, *, is_key: bool = False) -> None:
     """Raise ColumnInUse if something depends on the old column that cannot go with its name or its drop."""
-    if found := find_dependents(schema_editor, column):
+    if found := find_dependents(schema_editor, column, is_key=is_key):
         raise ColumnInUse(
             f"{column.table}.{column.old} is used by {', '.join(found)}.",
             "Drop what is not needed any more. Drop the rest too, and create it again after this migration."
@@ -73,7 +78,7 @@ def require_agreement(schema_editor: Any, dual_write: DualWrite) -> None:
             f"{dual_write.change}: {dual_write.old} and {dual_write.new} differ in"
             f" {pluralize(count, 'row')} of {dual_write.table}.",
             f"To see them: {psql_command(show_statement(dual_write))}. To take over the values of"
-            f" {dual_write.new if dual_write.to_old else dual_write.old}:"
+            f" {dual_write.old if keeps_old_values(dual_write) else dual_write.new}:"
             f" {psql_command(f'SET {OFF_SETTING} = off', correct_statement(dual_write))}."
             f" Then: {manage_command('migrate')}",
         )
@@ -90,6 +95,16 @@ def require_values(schema_editor: Any, column: WatchedColumn, whose: str) -> Non
             f"{column.table}.{column.old} is empty in {pluralize(count, 'row')}, {whose}; and the column may"
             " not be empty.",
             f"Give them one: {psql_command(f'SET {OFF_SETTING} = off', fill)}",
+        )
+
+
+def require_no_loss(schema_editor: Any, dual_write: DualWrite) -> None:
+    """Raise NoWayBack if the old column is empty where the new one has a value that does not fit it."""
+    if count := count_lost(schema_editor, dual_write):
+        values = f"a value of {dual_write.new} that does not fit {dual_write.old}"
+        raise NoWayBack(
+            f"{pluralize(count, 'row')} of {dual_write.table} {'has' if count == 1 else 'have'} {values}.",
+            f"Keep the new column: {manage_command('column_change', dual_write.change, 'next')}",
         )
 
 

@@ -19,6 +19,7 @@ from ops.column_changes.meta_references import has_reference, rename_references,
 from ops.column_changes.obstructions import (
     require_free_name,
     require_no_dependents,
+    require_no_loss,
     require_not_published,
     require_values,
 )
@@ -57,13 +58,19 @@ class RetireOperation(Operation):
 
     def state_forwards(self, app_label: str, state: Any) -> None:
         key = app_label, self.model_name.lower()
-        options = state.models[key].options
+        self._follow_options(state.models[key].options)
+        self.move_fields(state, key)
+
+    def move_fields(self, state: Any, key: tuple[str, str]) -> None:
+        """Change the fields of the model in Django's state."""
+        state.remove_field(*key, self.old)
+
+    def _follow_options(self, options: dict[str, Any]) -> None:
         for kind in ("indexes", "constraints"):
             kept = [each for each in options.get(kind, ()) if not has_reference(each, self.old)]
             options[kind] = [self.follow(each) for each in kept]
         if together := options.get("unique_together"):
             options["unique_together"] = {tuple(names) for names in together if self.old not in names}
-        state.remove_field(*key, self.old)
 
     def follow(self, value: Any) -> Any:
         """Return what a constraint or an index of other fields becomes by the step."""
@@ -121,8 +128,9 @@ class RetireColumn(RetireOperation):
     """Rename the old column to ``retired``, and with ``swap`` the new one to its name, in one transaction.
 
     ``old`` and ``new`` are names of fields; ``dual_write`` is that before the step. ``renames`` are
-    constraints and indexes of the new field that get other names, such as those that the old one's had. See
-    Note [What retire does].
+    constraints and indexes of the new field that get other names, such as those that the old one's had.
+    ``field`` is the new one after a swap, where more of it changes than its name. See Note [What retire
+    does].
     """
 
     def __init__(
@@ -134,9 +142,11 @@ class RetireColumn(RetireOperation):
         retired: str,
         swap: bool = False,
         renames: Mapping[str, str] | None = None,
+        field: Any = None,
     ) -> None:
         self.model_name, self.old, self.new, self.dual_write = model_name, old, new, dual_write
         self.column, self.retired, self.swap, self.renames = dual_write, retired, swap, dict(renames or {})
+        self.field = field
 
     @property
     def retired_dual_write(self) -> DualWrite:
@@ -152,10 +162,9 @@ class RetireColumn(RetireOperation):
     def columns(self) -> Renames:
         return [*super().columns, *([(self.dual_write.new, self.dual_write.old)] if self.swap else ())]
 
-    def state_forwards(self, app_label: str, state: Any) -> None:
-        super().state_forwards(app_label, state)
+    def move_fields(self, state: Any, key: tuple[str, str]) -> None:
+        super().move_fields(state, key)
         if self.swap:
-            key = app_label, self.model_name.lower()
             state.rename_field(*key, self.new, self.old)
             state.alter_field(*key, self.old, self._swapped_field(state.models[key].fields[self.old]), True)
 
@@ -165,6 +174,8 @@ class RetireColumn(RetireOperation):
 
     def _swapped_field(self, field: Any) -> Any:
         """Return the field with the old one's column, by db_column if that is not the default."""
+        if self.field:
+            return self.field.clone()
         field = field.clone()
         field.db_column = None
         field.set_attributes_from_name(self.old)
@@ -186,6 +197,8 @@ class RetireColumn(RetireOperation):
 
     def finish_back(self, schema_editor: Any, before: Any, after: Any) -> list[str]:
         last = self._set_not_null(before, "SET NOT NULL")
+        if self.dual_write.empties and not schema_editor.collect_sql:
+            require_no_loss(schema_editor, self.retired_dual_write)
         if last and not schema_editor.collect_sql:
             whose = f"whose {self.retired_dual_write.new} has no old value"
             require_values(schema_editor, self.retired_column, whose)

@@ -81,8 +81,7 @@ def _check_pair(change: type[ColumnChange], old: Field[Any, Any], new: Field[Any
             f"{change.name}: {old.name} is a field of {old.model._meta.label}, and {new.name} of"
             f" {new.model._meta.label}: both have to be columns of one table"
         )
-    is_copy = not change.mapping and change.get_new_value is ColumnChange.get_new_value
-    if change.swap and is_copy and old.deconstruct()[1:] == new.deconstruct()[1:]:
+    if change.swap and change.is_copy() and old.deconstruct()[1:] == new.deconstruct()[1:]:
         raise InvalidDeclaration(
             f"{change.name}: swap is set, but {old.name} and {new.name} have the same type and the same"
             " values, so nothing would change"

@@ -37,10 +37,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Preview:
-    """``rate`` is in rows a second: that of run ``rate_source_run`` where there is one, else an estimate.
-
-    ``max_rate`` is the run's own limit, if the rate would be above it.
-    """
+    """``rate`` is in rows a second, that of run ``rate_source_run`` where there is one, else an estimate."""
 
     operation: Operation
     total: int
@@ -49,11 +46,10 @@ class Preview:
     notes: list[str]
     rate: float
     rate_source_run: int | None
-    max_rate: int | None = None
 
     @property
     def duration(self) -> timedelta:
-        return timedelta(seconds=self.total / (self.max_rate or self.rate))
+        return timedelta(seconds=self.total / self.rate)
 
 
 def build_preview(request: RunRequest) -> Preview:
@@ -81,7 +77,6 @@ def build_preview(request: RunRequest) -> Preview:
             ],
             rate=rate,
             rate_source_run=rate_source_run,
-            max_rate=request.max_rate if request.max_rate and request.max_rate < rate else None,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import connection
 from psycopg import sql
 
-from ops.sql.dual_write import DualWrite
+from ops.sql.dual_write import DualWrite, KeyCopy
 
 
 def count_statement(dual_write: DualWrite) -> str:
@@ -23,13 +23,23 @@ def show_statement(dual_write: DualWrite, limit: int = 20) -> str:
 
 
 def correct_statement(dual_write: DualWrite) -> str:
-    """Return an UPDATE that takes over the new values, or the old ones where there is no way back."""
+    """Return an UPDATE that takes over the new values, or where ``keeps_old_values`` the old ones."""
     column, value = dual_write.old, dual_write.to_old
-    if value is None:
+    if value is None or _is_copy(dual_write):
         column, value = dual_write.new, dual_write.to_new
     condition = f"{_condition(dual_write)} AND {value} IS NOT NULL"
     template = f"UPDATE {{table}} AS new SET {{column}} = {value} WHERE {condition}"  # noqa: S608
     return _format(dual_write, template, column=sql.Identifier(column))
+
+
+def keeps_old_values(dual_write: DualWrite) -> bool:
+    """Whether the old values are right: there is no way back, or they are the keys of the rows."""
+    return dual_write.to_old is None or _is_copy(dual_write)
+
+
+def _is_copy(dual_write: DualWrite) -> bool:
+    """Whether the new column is a copy of the key, and has no values of its own."""
+    return isinstance(dual_write, KeyCopy) and not dual_write.retired
 
 
 def _from_and_where(dual_write: DualWrite) -> str:
@@ -38,6 +48,8 @@ def _from_and_where(dual_write: DualWrite) -> str:
 
 def _condition(dual_write: DualWrite) -> str:
     differs = f"{{new}} IS NOT NULL AND {{new}} IS DISTINCT FROM {dual_write.to_new}"
+    if _is_copy(dual_write):
+        return differs
     if dual_write.to_old is None:
         return f"{differs} AND false" if dual_write.keeps else differs
     differs += f" AND {{old}} IS DISTINCT FROM {dual_write.to_old}"

@@ -33,8 +33,8 @@ WHERE refclassid = 'pg_class'::regclass AND refobjid = to_regclass(%(table)s) AN
             WHERE tgrelid = refobjid AND (tgisinternal OR starts_with(tgname, %(own)s)))
         WHEN 'pg_attrdef'::regclass THEN objid IN (SELECT oid FROM pg_attrdef
             WHERE (adrelid, adnum) <> (refobjid, refobjsubid))
-        WHEN 'pg_constraint'::regclass THEN deptype = 'n' AND objid IN (SELECT oid FROM pg_constraint
-            WHERE contype = 'f' AND confrelid = refobjid)
+        WHEN 'pg_constraint'::regclass THEN deptype = 'n' AND NOT %(is_key)s AND objid IN (
+            SELECT oid FROM pg_constraint WHERE contype = 'f' AND confrelid = refobjid)
         ELSE false END
 ORDER BY 1
 """
@@ -63,10 +63,13 @@ WHERE attrelid = to_regclass(%(table)s) AND attname = %(column)s
 """
 
 
-def find_dependents(schema_editor: Any, column: WatchedColumn) -> list[str]:
-    """Return what depends on the old column and cannot be made anew for another one, in words."""
-    own = column.trigger_prefix
-    rows = _fetch(schema_editor, _DEPENDENTS_SQL, column.table, column.old, own=own)
+def find_dependents(schema_editor: Any, column: WatchedColumn, *, is_key: bool = False) -> list[str]:
+    """Return what depends on the old column and cannot be made anew for another one, in words.
+
+    Foreign keys that refer to a primary key can.
+    """
+    params = {"own": column.trigger_prefix, "is_key": is_key}
+    rows = _fetch(schema_editor, _DEPENDENTS_SQL, column.table, column.old, **params)
     return [description for (description,) in rows]
 
 

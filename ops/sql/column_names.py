@@ -49,8 +49,12 @@ class _Name:
 
 def retired_name(name: str) -> str:
     """Return the name of a retired column, constraint or index; at most 63 bytes."""
-    kept = name.encode()[: MAX_NAME_BYTES - len(RETIRED_SUFFIX)].decode(errors="ignore")
-    return kept + RETIRED_SUFFIX
+    return suffixed_name(name, RETIRED_SUFFIX)
+
+
+def suffixed_name(name: str, suffix: str) -> str:
+    """Return the name with the suffix; at most 63 bytes."""
+    return name.encode()[: MAX_NAME_BYTES - len(suffix)].decode(errors="ignore") + suffix
 
 
 def column_exists(schema_editor: Any, table: str, column: str) -> bool:

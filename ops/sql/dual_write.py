@@ -23,12 +23,12 @@ from django.db.models.functions import Cast
 from django.db.models.lookups import IsNull
 
 from ops.sql.compile import cast_to_column_type
+from ops.sql.integers import SIZES
 from ops.sql.rejections import RejectionReason, rejection_conditions
 from ops.sql.row_expression import RowExpression
 from ops.sql.watched_column import WatchedColumn
 
 OFF_SETTING = "ops.dual_write"
-_INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class DualWrite(WatchedColumn):
     ``to_new`` reads. Where the old column has no default of its own, it may have that of the new one.
     ``keeps``: a new value that has no old one leaves the old column as it is; else it is refused.
     ``retired``: code does not know the old column any more, and cannot give it a value.
+    ``empties``: once ``retired``, what has no old value empties the old column: NULL, and where ``keeps`` a
+    value that has none.
     """
 
     new: str
@@ -48,6 +50,7 @@ class DualWrite(WatchedColumn):
     sources: tuple[str, ...] = ()
     keeps: bool = field(default=False, kw_only=True)
     retired: bool = field(default=False, kw_only=True)
+    empties: bool = field(default=False, kw_only=True)
 
     @property
     def trigger_prefix(self) -> str:
@@ -56,6 +59,19 @@ class DualWrite(WatchedColumn):
     @property
     def trigger_parts(self) -> tuple[str, ...]:
         return "by_insert", "by_update", "insert", "update"
+
+
+@dataclass(frozen=True)
+class KeyCopy(DualWrite):
+    """The dual write of a primary key: one of the columns is a copy of the other, whatever is written to it.
+
+    Until the old one is retired, the new one is the copy. Nobody is recorded as a writer of the old column:
+    each INSERT is one.
+    """
+
+    @property
+    def trigger_parts(self) -> tuple[str, ...]:
+        return ("copy",)
 
 
 def comparable_value(value: Any, field: Field[Any, Any]) -> Expression:
@@ -76,7 +92,7 @@ def expressible_value(value: Any, field: Field[Any, Any], source: Field[Any, Any
     """
     stored, kind = comparable_value(value, field), str(field.db_type(connection))
     is_number, is_decimal = isinstance(source, IntegerField | DecimalField), isinstance(field, DecimalField)
-    if is_number and (size := _INTEGERS.get(kind)):
+    if is_number and (size := SIZES.get(kind)):
         template = f"(%(expressions)s) BETWEEN {-size} AND {size - 1}"
         fits: Expression = Func(value, template=template, output_field=BooleanField())
     elif rejection_conditions(field).keys() & (

@@ -7,6 +7,10 @@ for the default see Note [Who writes the old column]. Nothing is set in a row wh
 new value is that of the old one, or the old value is that of the new one. Without that, a conversion that is
 not one to one would rewrite the value that was written.
 
+The copy of a primary key is set by each write that would make it differ. Two keys of one row that are not
+equal would make another row of it at the step retire. So its default stays in the table, NULL does not
+stay in the copy, and dual writes that are off make no difference.
+
 # Note [What a trigger costs]
 For each statement PostgreSQL reads the WHEN of a trigger anew, about half a microsecond for a name, a
 constant or an operator in it. So a WHEN is short, and the function decides the rest. Without a WHEN the
@@ -19,7 +23,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from ops.sql.dual_write import OFF_SETTING, DualWrite
+from ops.sql.dual_write import OFF_SETTING, DualWrite, KeyCopy
 from ops.sql.watched_column import WatchedColumn
 from ops.sql.watched_column_triggers import FILL, FUNCTION, RECORDERS, row_value, template_parts
 
@@ -52,9 +56,11 @@ BEGIN
         ELSE
             {row_old} := {to_old};
         END IF;
-    END IF;
+    {or_emptied}END IF;
     RETURN NEW;
 END"""
+# A reference that was set to NULL must not go on in the retired column, whose foreign key would hold the row.
+_EMPTIED = "ELSIF {row_new} IS NULL AND {before_new} IS NOT NULL THEN {row_old} := NULL; "
 _DUAL_WRITE = (
     FUNCTION.format(name="insert", body=_INSERT_BODY),
     FUNCTION.format(name="update", body=_UPDATE_BODY),
@@ -64,13 +70,24 @@ _DUAL_WRITE = (
     "CREATE TRIGGER {update} BEFORE UPDATE OF {columns} ON {table} FOR EACH ROW WHEN ({update_condition})"
     " EXECUTE FUNCTION {update}()",
 )
+_KEY_COPY = (
+    FUNCTION.format(
+        name="copy",
+        body="\nBEGIN\n    {row_copy} := {value};\n    {require_value}\n    RETURN NEW;\nEND",
+    ),
+    "CREATE TRIGGER {copy} BEFORE INSERT OR UPDATE OF {columns} ON {table} FOR EACH ROW"
+    " WHEN ({row_copy} IS DISTINCT FROM {row_key}) EXECUTE FUNCTION {copy}()",
+)
 
 
 def create_statements(column: WatchedColumn, schema: str) -> list[str]:
     """Return the statements that create the functions and triggers; ``schema`` is that of ops' own tables."""
     parts = template_parts(column, schema)
     templates = (*RECORDERS, *(FILL if column.fills_default else ()))
-    if isinstance(column, DualWrite):
+    if isinstance(column, KeyCopy):
+        parts |= _key_copy_parts(column)
+        templates = _KEY_COPY
+    elif isinstance(column, DualWrite):
         parts |= _dual_write_parts(column)
         templates = _DUAL_WRITE
     return [sql.SQL(template).format(**parts).as_string() for template in templates]
@@ -98,7 +115,10 @@ def _dual_write_parts(dual_write: DualWrite) -> dict[str, sql.Composable]:
         "differs": row.differs(),
         "old_changed": row.old_changed(),
         "update_condition": row.update_condition(),
-        "unmappable": sql.SQL("NULL;") if dual_write.keeps else _raise_unmappable(dual_write),
+        "unmappable": _on_unmappable(dual_write, row.old),
+        "or_emptied": sql.SQL(_EMPTIED).format(row_new=row.new, before_new=row.before_new, row_old=row.old)
+        if dual_write.empties and dual_write.retired and dual_write.nullable
+        else sql.SQL(""),
         "return_if_off": _return_if_off(sql.SQL("true") if not dual_write.retired else row.given_by_update()),
         # Code of the second deploy leaves the old column out, also where it loads rows.
         "return_if_given": _return_if_off(
@@ -107,6 +127,28 @@ def _dual_write_parts(dual_write: DualWrite) -> dict[str, sql.Composable]:
             else sql.SQL("true")
         ),
     }
+
+
+def _key_copy_parts(key: KeyCopy) -> dict[str, sql.Composable]:
+    row = _Row(key)
+    copy, value, source = (row.old, row.to_old, row.new) if key.retired else (row.new, row.to_new, row.old)
+    may_be_empty = key.keeps or not key.retired
+    require_value = sql.SQL("IF {} IS NULL THEN {} END IF;").format(copy, _raise_unmappable(key))
+    return {
+        "columns": sql.SQL(", ").join(map(sql.Identifier, (key.old, key.new))),
+        "row_copy": copy,
+        "value": value,
+        "row_key": source,
+        "require_value": sql.SQL("") if may_be_empty else require_value,
+    }
+
+
+def _on_unmappable(dual_write: DualWrite, row_old: sql.Composable) -> sql.Composable:
+    """Return what is done with a new value that has no old one."""
+    if not dual_write.keeps:
+        return _raise_unmappable(dual_write)
+    is_emptied = dual_write.empties and dual_write.retired and not dual_write.fills_default
+    return sql.SQL("{} := NULL;").format(row_old) if is_emptied else sql.SQL("NULL;")
 
 
 class _Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection
@@ -11,7 +11,9 @@ from psycopg import sql
 
 from ops.sql.column_followers import grant_statements, recreate_statements
 from ops.sql.column_names import Renames, rename_statements
+from ops.sql.dual_write import DualWrite
 from ops.sql.dual_write_triggers import create_statements
+from ops.sql.key_move import KeyMove
 from ops.sql.query import fetch_all
 from ops.sql.watched_column import WatchedColumn
 from ops.sql.watched_column_triggers import drop_statements
@@ -23,7 +25,7 @@ class RetireMove:
 
     ``columns`` and ``names`` (of constraints and indexes) are pairs of an old and a new name, in the order in
     which they are renamed. Where another column takes the name of one of them, that comes first. ``kept`` are
-    names that stay.
+    names that stay. ``key``: the primary key moves too.
     """
 
     before: WatchedColumn
@@ -31,9 +33,12 @@ class RetireMove:
     columns: Renames
     names: Renames
     kept: frozenset[str] = frozenset()
+    key: KeyMove | None = None
 
     def reversed(self) -> RetireMove:
-        return RetireMove(self.after, self.before, _reversed(self.columns), _reversed(self.names), self.kept)
+        columns = _reversed(self.columns)
+        key = self.key and replace(self.key, other=columns[-1][0])
+        return RetireMove(self.after, self.before, columns, _reversed(self.names), self.kept, key)
 
     def statements(self, schema_editor: Any, ops_schema: str, last: Sequence[str] = ()) -> list[str]:
         """Return the statements, which belong in one transaction; ``last`` are among them.
@@ -46,17 +51,23 @@ class RetireMove:
             (name, _), (other, _) = self.columns
             grants = grant_statements(schema_editor, table, name, other)
             drop, create = recreate_statements(schema_editor, table, name)
+        lock, key_before, key_after = list[str](), list[str](), list[str]()
+        if self.key:
+            lock, key_before, key_after = self.key.statements(schema_editor.connection)
         quoted = schema_editor.quote_name(table)
         return [
+            *lock,
             f"LOCK TABLE {quoted} IN ACCESS EXCLUSIVE MODE",
             *grants,
             *drop,
             *drop_statements(self.before),
+            *key_before,
             *(
                 f"ALTER TABLE {quoted} RENAME COLUMN {_identifier(before)} TO {_identifier(after)}"
                 for before, after in self.columns
             ),
             *rename_statements(schema_editor, table, self.columns, self.names, self.kept),
+            *key_after,
             *create_statements(self.after, ops_schema),
             *create,
             *last,
@@ -71,6 +82,16 @@ def alter_column_statement(table: str, column: str, action: str) -> str:
 def count_empty(schema_editor: Any, table: str, column: str) -> int:
     """Count the rows whose column is NULL."""
     query = f"SELECT count(*) FROM {schema_editor.quote_name(table)} WHERE {_identifier(column)} IS NULL"  # noqa: S608
+    [(count,)] = fetch_all(query, using=schema_editor.connection)
+    return int(count)
+
+
+def count_lost(schema_editor: Any, dual_write: DualWrite) -> int:
+    """Count the rows whose new value the old column does not have."""
+    query = (
+        f"SELECT count(*) FROM {schema_editor.quote_name(dual_write.table)}"  # noqa: S608
+        f" WHERE {_identifier(dual_write.old)} IS NULL AND {_identifier(dual_write.new)} IS NOT NULL"
+    )
     [(count,)] = fetch_all(query, using=schema_editor.connection)
     return int(count)
 

@@ -41,10 +41,13 @@ class WatchedColumn:
         """Whether the triggers fill in the old column's default, in place of the table."""
         return self.default is not None and not self.has_default_in_table
 
+    def arguments(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     def deconstruct(self) -> tuple[str, tuple[()], dict[str, Any]]:
         """Return how a migration writes it; Django's decorator does not work on a frozen class."""
         path = f"{type(self).__module__}.{type(self).__qualname__}"
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = self.arguments()
         return (
             path,
             (),

@@ -217,16 +217,23 @@ class Shop:
 
 @contextmanager
 def shop(
-    root: Path, swap: bool = False, generations: Generations | None = None, server: str = ""
+    root: Path,
+    swap: bool = False,
+    generations: Generations | None = None,
+    server: str = "",
+    rows: str = _ROWS,
 ) -> Iterator[Shop]:
-    """The project with its first migration applied, and 50 rows; ``server`` is the URL of another one."""
+    """The project with its first migration applied, and 50 rows; ``server`` is the URL of another one.
+
+    ``rows`` is the Python code that creates them.
+    """
     server = server or os.environ["DATABASE_URL"]
     database = sql.Identifier(f"shop_{os.getpid()}")
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(database))
     try:
         project = Shop(root, f"shop_{os.getpid()}", generations or replacement(swap), server)
-        project.manage("old", "makemigrations shop", "migrate", f'shell -c "{_ROWS}"')
+        project.manage("old", "makemigrations shop", "migrate", f'shell -c "{rows}"')
         yield project
         project.session.close()
     finally:

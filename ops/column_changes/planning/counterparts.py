@@ -35,6 +35,8 @@ def list_missing(table: ChangedTable) -> Iterator[str]:
     """Yield a note for each constraint and index of the old column that the new one has no like of."""
     wanted = set(_list_declared(table))
     for kind, columns, definition in _list_objects(table):
+        if kind == "f" and table.change.is_key():
+            continue  # refers to the key
         others = frozenset(columns) - {table.old, table.new}
         if not any((other, others) in wanted for other in ("iu" if kind == "i" else kind)):
             yield (

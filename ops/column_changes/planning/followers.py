@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import CharField, Field, IntegerField, TextField
 
-from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.planning.key_obstacles import list_narrow_references
 from ops.column_changes.planning.table import ChangedTable, WatchedTable, name_pattern
 from ops.sql.query import fetch_all
 
@@ -136,15 +136,24 @@ def _python_default(field: Field[Any, Any]) -> str | None:
 
 def _conversions(table: ChangedTable) -> Iterator[str]:
     """Yield what a plain copy cannot convert: an error of the statement that writes it."""
-    if table.change.mapping or table.change.get_new_value is not ColumnChange.get_new_value:
+    if not table.change.is_copy():
         return
     old, new = table.change().old_field(), table.change().new_field()
     if problem := _find_narrowing(old, new):
         yield f"A value of {old.name} that {problem} is refused, also where old code writes it."
     if problem := _find_narrowing(new, old):
-        keeps = table.change.unmappable == "keep" and isinstance(new, CharField | TextField | IntegerField)
-        what = f"leaves {old.name} as it is" if keeps else "is refused until the step drop"
-        yield f"A value of {new.name} that {problem} {what}."
+        yield f"A value of {new.name} that {problem} {_what_becomes(table)}."
+
+
+def _what_becomes(table: ChangedTable) -> str:
+    """Say what becomes of a new value that the old column cannot have."""
+    old, new = table.change().old_field(), table.change().new_field()
+    if table.dual_write.empties and table.dual_write.keeps:
+        return f"leaves {old.name} empty after the step retire, which cannot be taken back then"
+    if table.dual_write.keeps and isinstance(new, CharField | TextField | IntegerField):
+        return f"leaves {old.name} as it is"
+    keep = '. To have it written, declare unmappable = "keep"' if table.dual_write.empties else ""
+    return f"is refused until the step drop{keep}"
 
 
 def _find_narrowing(source: Field[Any, Any], target: Field[Any, Any]) -> str | None:
@@ -184,4 +193,5 @@ _NOTES: tuple[Callable[[ChangedTable], Iterator[str]], ...] = (
     _conversions,
     _mapping,
     _filled,
+    list_narrow_references,
 )

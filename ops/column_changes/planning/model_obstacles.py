@@ -10,6 +10,7 @@ from django.db.models import AutoField, BigAutoField, Field, SmallAutoField
 from ops.column_changes import registry
 from ops.column_changes.backfill import build_operation
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
+from ops.column_changes.planning.key_obstacles import find_model_key_obstacles
 from ops.column_changes.position import current_step
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
@@ -72,6 +73,9 @@ def _check_generated(change: type[BaseColumnChange]) -> Iterator[str]:
 
 
 def _check_primary_key(change: type[BaseColumnChange]) -> Iterator[str]:
+    if issubclass(change, ColumnChange) and change.is_key():
+        yield from find_model_key_obstacles(change)
+        return
     for field in _fields(change):
         if field.primary_key:
             others = [
@@ -81,8 +85,8 @@ def _check_primary_key(change: type[BaseColumnChange]) -> Iterator[str]:
             related = ", ".join(sorted(other._meta.label for other in others))
             also = f" Other models refer to it: {related}." if related else ""
             yield (
-                f"{field.name} is the primary key of {field.model._meta.label}.{also} A column change does"
-                " not support that yet."
+                f"{field.name} is the primary key of {field.model._meta.label}.{also} A column change"
+                " supports only integers that become wider, with swap = True."
             )
 
 

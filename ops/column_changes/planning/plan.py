@@ -15,21 +15,24 @@ from django.db.migrations.operations.base import Operation
 from django.db.models import Field
 
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
+from ops.column_changes.key_operations import FollowForeignKey, PrepareKey
 from ops.column_changes.migration_operations import AddDualWrite, Gate, RecordStep, find_recording
 from ops.column_changes.planning.counterparts import list_missing
 from ops.column_changes.planning.followers import list_notes
 from ops.column_changes.planning.migration_files import build_migration, load_migrations, write_migrations
 from ops.column_changes.planning.model_changes import ModelChanges, detect_changes
 from ops.column_changes.planning.model_obstacles import find_model_obstacles
-from ops.column_changes.planning.table import ChangedTable, read_table
+from ops.column_changes.planning.table import ChangedTable, column_type, read_table
 from ops.column_changes.planning.table_obstacles import find_obstacles
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.exceptions import OpsError
 from ops.operations.contract import wrap_declaration_errors
 from ops.sql.column_defaults import read_defaults
-from ops.sql.dual_write import DualWrite, compile_dual_write
+from ops.sql.dual_write import DualWrite, KeyCopy, compile_dual_write
 from ops.sql.dual_write_defaults import compile_default, convert_default
+from ops.sql.foreign_keys import DJANGO_OPTIONS, read_own_keys
+from ops.sql.integers import is_wider, narrowing_template
 from ops.sql.row_expression import DualWriteRefused
 
 
@@ -128,7 +131,7 @@ def _build_migrations(
     change: type[ColumnChange],
     loader: MigrationLoader,
     changes: ModelChanges,
-    written: Container[Step],
+    written: Mapping[Step, Migration],
     dual_write: DualWrite | None = None,
 ) -> list[Migration]:
     app_label, model_name = change.model._meta.app_label, str(change.model._meta.model_name)
@@ -140,7 +143,8 @@ def _build_migrations(
         name = f"{change.name}_{step.value}"
         migrations.append(build_migration(loader, app_label, name, operations, dependencies, after))
 
-    rest = [*changes.constrain, *changes.state_only]
+    key = dual_write or _find_dual_write(written)
+    rest = [*changes.constrain, *_build_key_operations(change, key), *changes.state_only]
     if dual_write:
         expand: list[Operation] = [changes.add_field] if changes.add_field else []
         if not changes.constrain:
@@ -150,6 +154,21 @@ def _build_migrations(
         gate = Gate(change=change.name, step=Step.CONSTRAIN.value, model_name=model_name)
         add(Step.CONSTRAIN, [gate, *rest])
     return migrations
+
+
+def _build_key_operations(change: type[ColumnChange], dual_write: DualWrite) -> Iterator[Operation]:
+    """Yield what the step constrain does for a key, or a reference to one, that the models do not tell."""
+    if isinstance(dual_write, KeyCopy):
+        yield PrepareKey(column=dual_write)
+    own = read_own_keys(connection, dual_write.table, dual_write.old)
+    if change().new_field().is_relation and any(each.options != DJANGO_OPTIONS for each in own):
+        yield FollowForeignKey(column=dual_write)
+
+
+def _find_dual_write(written: Mapping[Step, Migration]) -> DualWrite:
+    """Return what the migration of expand has."""
+    operations = written[Step.EXPAND].operations
+    return next(each.dual_write for each in operations if isinstance(each, AddDualWrite))
 
 
 def compile_change(change: type[ColumnChange]) -> DualWrite:
@@ -169,7 +188,19 @@ def compile_change(change: type[ColumnChange]) -> DualWrite:
             f"{change.name}: its values cannot be converted by triggers: {reason}.",
             "Declare a mapping, or other get_new_value() and get_old_value().",
         ) from exc
+    if change.is_key() or (new.is_relation and change.is_copied_back()):
+        dual_write = _narrow(dual_write, old, new)
+    if change.is_key():
+        return KeyCopy(**dual_write.arguments())
     return replace(dual_write, **_find_default(dual_write, old, new))
+
+
+def _narrow(dual_write: DualWrite, old: Field[Any, Any], new: Field[Any, Any]) -> DualWrite:
+    """Let a key that does not fit the old column have no old value: another would refer to another row."""
+    kind, wide = (column_type(dual_write.table, str(field.column), field) for field in (old, new))
+    if not is_wider(wide, kind):
+        return dual_write
+    return replace(dual_write, to_old=narrowing_template(kind), empties=True)
 
 
 def _find_default(dual_write: DualWrite, old: Field[Any, Any], new: Field[Any, Any]) -> dict[str, Any]:

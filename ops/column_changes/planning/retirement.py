@@ -15,6 +15,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
+from ops.column_changes.key_operations import PrepareKeyAgain, RequireFittingKeys, RetireKey
 from ops.column_changes.meta_references import with_name
 from ops.column_changes.migration_operations import (
     AddDualWrite,
@@ -24,12 +25,13 @@ from ops.column_changes.migration_operations import (
     RecordStep,
     WatchColumn,
 )
+from ops.column_changes.planning.final_field import find_final_field, find_final_key
 from ops.column_changes.planning.migration_files import MigrationNotWritten, load_migrations, write_migration
 from ops.column_changes.retire_operations import RetireColumn, RetireOperation, RetireWatchedColumn
 from ops.column_changes.steps import Step
 from ops.command_lines import manage_command
 from ops.sql.column_names import retired_name
-from ops.sql.dual_write import DualWrite
+from ops.sql.dual_write import DualWrite, KeyCopy
 from ops.sql.watched_column import WatchedColumn
 
 Found = TypeVar("Found", bound=Operation)
@@ -51,7 +53,7 @@ def write_retirement(change: type[BaseColumnChange]) -> Path:
         [
             _build_retire_gate(change),
             *_compare(retire.column),
-            retire,
+            *_surround(retire),
             *_find_option_changes(loader, change, retire),
             RecordStep(change.name, Step.RETIRE.value, _reason(change, change.retire_after)),
         ],
@@ -64,10 +66,23 @@ def _build_retire(loader: MigrationLoader, change: type[BaseColumnChange]) -> Re
         column = _find_operation(loader, change, WatchColumn, "expand").column
         return RetireWatchedColumn(model_name, change.old, column, retired_name(column.old))
     dual_write = _find_operation(loader, change, AddDualWrite, "expand").dual_write
-    retired = retired_name(dual_write.old)
-    retire = RetireColumn(model_name, change.old, change.new, dual_write, retired, change.swap)
+    names = model_name, change.old, change.new, dual_write, retired_name(dual_write.old)
+    if isinstance(dual_write, KeyCopy):
+        key = find_final_key(loader, change)
+        renames = _find_renames(loader, change, RetireKey(*names, key))
+        return RetireKey(*names, key, renames)
+    retire = RetireColumn(*names, change.swap)
     renames = _find_renames(loader, change, retire)
-    return RetireColumn(model_name, change.old, change.new, dual_write, retired, change.swap, renames)
+    field = find_final_field(change, _state_after(loader, change, retire)) if change.swap else None
+    return RetireColumn(*names, change.swap, renames, field)
+
+
+def _surround(retire: RetireOperation) -> list[Operation]:
+    """Return the retirement, with what the way back of a primary key needs."""
+    if not isinstance(retire, RetireKey):
+        return [retire]
+    again, fitting = PrepareKeyAgain(retire.dual_write), RequireFittingKeys(retire.retired_dual_write)
+    return [again, retire, fitting]
 
 
 def _build_retire_gate(change: type[BaseColumnChange]) -> Gate:

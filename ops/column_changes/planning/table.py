@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
+from django.db.models import Field
 
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.sql.dual_write import DualWrite
@@ -177,6 +178,16 @@ def _read_parts(
         return None
     columns = {name: Column(name, *rest) for name, *rest in fetch_all(_COLUMNS_SQL, oid)}
     return oid, columns, [Dependent(*row) for row in fetch_all(_DEPENDENTS_SQL, oid, used)]
+
+
+def column_type(table: str, column: str, field: Field[Any, Any]) -> str:
+    """Return the type of the column in the database; that of the model if it is not there yet.
+
+    A foreign key column has the type that the key had when it was made.
+    """
+    query = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(%s)"
+    rows = fetch_all(f"{query} AND attname = %s", connection.ops.quote_name(table), column)
+    return str(rows[0][0] if rows else field.db_type(connection))
 
 
 def name_pattern(names: Iterable[str]) -> str:

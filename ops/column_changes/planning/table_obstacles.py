@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypeGuard
 
 from django.db import connection
 
 from ops.column_changes.declaration import ColumnChange
+from ops.column_changes.planning.key_obstacles import find_key_obstacles
 from ops.column_changes.planning.table import ChangedTable, WatchedTable
 from ops.command_lines import manage_command
 from ops.sql.column_followers import find_publications
@@ -39,7 +41,8 @@ def find_obstacles(table: ChangedTable) -> list[str]:
     if first := [*_check_kind(table), *_check_missing(table)]:
         return first
     found = [obstacle for check in _PAIR_CHECKS for obstacle in check(table)]
-    return found + [obstacle for check in _CHECKS for obstacle in check(table)]
+    found += [obstacle for check in _CHECKS for obstacle in check(table)]
+    return found + find_key_obstacles(table)
 
 
 def find_removal_obstacles(table: WatchedTable) -> list[str]:
@@ -47,6 +50,11 @@ def find_removal_obstacles(table: WatchedTable) -> list[str]:
     if first := [*_check_kind(table), *_check_missing(table)]:
         return first
     return [obstacle for check in _CHECKS for obstacle in check(table)]
+
+
+def is_key(table: WatchedTable) -> TypeGuard[ChangedTable]:
+    """Whether the change moves the primary key, with its sequence and the foreign keys that refer to it."""
+    return isinstance(table, ChangedTable) and table.change.is_key()
 
 
 def _check_missing(table: WatchedTable) -> Iterator[str]:
@@ -99,6 +107,8 @@ def _check_generated(table: WatchedTable) -> Iterator[str]:
 def _check_sequences(table: WatchedTable) -> Iterator[str]:
     for name in table.replaced:
         column = table.columns.get(name)
+        if name == table.old and is_key(table):
+            continue  # its sequence goes with the key
         if column and column.identity:
             yield (
                 f"{table.name}.{name} is an identity column, whose values come from a sequence. A column"
@@ -123,15 +133,15 @@ def _check_key_index(table: ChangedTable) -> Iterator[str]:
 def _check_primary_key(table: WatchedTable) -> Iterator[str]:
     for columns, is_primary, _ in table.query(_KEYS_SQL):
         for name in table.replaced:
-            if is_primary and name in columns:
+            if is_primary and name in columns and not (is_key(table) and columns == [table.old]):
                 yield (
-                    f"{table.name}.{name} is the primary key or a part of it. A column change does not"
-                    " support that yet."
+                    f"{table.name}.{name} is the primary key or a part of it. A column change supports only"
+                    " integers that become wider, with swap = True, and no key of several columns."
                 )
 
 
 def _check_foreign_keys(table: WatchedTable) -> Iterator[str]:
-    for name in table.replaced:
+    for name in [table.new] if is_key(table) else table.replaced:
         for other, constraint in table.query(_FOREIGN_KEYS_SQL, name):
             yield (
                 f"The foreign key {constraint} of {other} refers to {table.name}.{name}. Let it refer to"

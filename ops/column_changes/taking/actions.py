@@ -237,6 +237,8 @@ def back_action(status: ChangeStatus) -> Action:
 def _back_backfill(status: ChangeStatus) -> Action:
     event = status.taken.get(Step.BACKFILL)
     run = event.run if event else None
+    if status.replacement.is_key():  # the triggers would fill a copy of the key again
+        return Record(status, Step.BACKFILL, is_back=True)
     if run is None or is_reverted(run):
         return Record(status, Step.BACKFILL, run and find_revert(run), is_back=True)
     revert = find_revert(run)
