@@ -33,6 +33,10 @@ class Order(models.Model):
         expression=models.F("total") * 2, output_field=models.IntegerField(), db_persist=True
     )
 
+class Line(models.Model):
+    id = models.AutoField(primary_key=True)
+    key = models.BigIntegerField(blank=True, editable=False)
+
 class Legacy(models.Model):
     note = models.TextField()
 
@@ -98,6 +102,14 @@ def test_a_change_is_ten_lines(project: Path, python: Run) -> None:
           3. Create rows in the test, and run it.
           4. Preview the first step, which writes nothing: manage.py column_change note_v2 next
         """)
+
+
+def test_the_change_of_a_key_says_what_it_needs(project: Path, python: Run) -> None:
+    done = python("manage.py", "startchange", "shop.Line", "id", "key")
+    assert (done.returncode, done.stderr) == (0, "")
+    written = (project / "shop/operations.py").read_text()
+    assert '    new = "key"\n    swap = True\n    unmappable = "keep"  # a key that does not fit' in written
+    assert python("manage.py", "check", "--fail-level", "WARNING").returncode == 0
 
 
 @pytest.mark.long
@@ -200,7 +212,9 @@ def test_the_field_to_add_is_told(project: Path, python: Run) -> None:
         ("shop.Oder note", 2, "There is no model 'shop.Oder'. Did you mean shop.Order?"),
         ("shop.Order nte", 2, "shop.Order has no column 'nte' of its own. Did you mean note?"),
         ("shop.Order friends", 2, "shop.Order has no column 'friends' of its own."),
-        ("shop.Order id", 2, "shop.Order.id is primary key: a column change does not support that."),
+        ("shop.Order id", 2, "shop.Order.id is the primary key, of the type bigint: a column change"),
+        ("shop.Line id --remove", 2, "shop.Line.id is the primary key, of the type integer: a column"),
+        ("shop.Line id", 1, "    id_v2 = models.BigIntegerField(blank=True, editable=False)"),
         ("shop.Order doubled", 2, "shop.Order.doubled is generated: a column change does not support that."),
         ("shop.Order note doubled", 2, "shop.Order.doubled is generated"),
         ("shop.Order note note", 2, "note cannot replace itself: name another field."),

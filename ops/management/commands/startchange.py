@@ -10,6 +10,7 @@ from string import Template
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import connection
 from django.db.models import Field, Model
 
 from ops.column_changes import ColumnChange, ColumnRemoval
@@ -22,6 +23,7 @@ from ops.exceptions import InvalidDeclaration
 from ops.management.base import OpsCommand
 from ops.management.scaffold import Files, Scaffold, concrete_model, to_class_name, uses_pytest
 from ops.operations import registry
+from ops.sql.integers import is_wider
 
 _SCAFFOLD = Scaffold("change", "docs/column-changes.md")
 _REPLACEMENT = '''
@@ -34,7 +36,11 @@ class $cls($base):
     model = $model
     old = "$old"
     new = "$new"
-'''
+$options'''
+# What the change of a primary key needs: see docs/column-changes.md.
+_KEY_OPTIONS = """    swap = True
+    unmappable = "keep"  # a key that does not fit the old column is written, and then there is no way back
+"""
 _REPLACEMENT_PYTEST = '''"""The column change $name."""
 
 import pytest
@@ -113,7 +119,7 @@ class Command(OpsCommand):
 
     def handle(self, **options: Any) -> None:
         model = _SCAFFOLD.find_model(options["model"])
-        old = _find_field(model, options["old"])
+        old = _find_field(model, options["old"], is_removed=options["remove"])
         if options["remove"]:
             if options["new"]:
                 raise CommandError(f"--remove takes no new field: leave out {options['new']}.", returncode=2)
@@ -126,6 +132,7 @@ class Command(OpsCommand):
     def replace(self, model: type[Model], old: Field[Any, Any], new: str, name: str) -> None:
         values = {"name": name, "old": old.name, "new": new}
         change: type[ColumnChange] = type("Change", (ColumnChange,), {**values, "model": model})
+        values["options"] = _KEY_OPTIONS if old.primary_key else ""
         if problem := registry.get_validation_error(build_operation(change)):  # as for a composite key
             raise InvalidDeclaration(f"{problem}. No file was written.")
         values["operation"] = change.operation_name()
@@ -151,20 +158,29 @@ class Command(OpsCommand):
         self.write_lines(files.format_written(f"the change {name}", todo))
 
 
-def _find_field(model: type[Model], name: str) -> Field[Any, Any]:
+def _find_field(model: type[Model], name: str, *, is_removed: bool = False) -> Field[Any, Any]:
     """Return the field. Raises CommandError if there is none, or if it cannot be replaced."""
     meta = concrete_model(model)._meta
     fields = {field.name: field for field in meta.local_concrete_fields}
     if field := fields.get(name):
-        if field.primary_key or field.generated:
-            kind = "primary key" if field.primary_key else "generated"
+        if field.generated:
             raise CommandError(
-                f"{meta.label}.{name} is {kind}: a column change does not support that.", returncode=2
+                f"{meta.label}.{name} is generated: a column change does not support that.", returncode=2
+            )
+        if field.primary_key and (is_removed or not _can_widen(field)):
+            raise CommandError(
+                f"{meta.label}.{name} is the primary key, of the type {field.db_type(connection)}: a column"
+                " change supports only integers that become wider.",
+                returncode=2,
             )
         return field
     near = get_close_matches(name, fields, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(fields)}."
     raise CommandError(f"{meta.label} has no column {name!r} of its own. {hint}", returncode=2)
+
+
+def _can_widen(field: Field[Any, Any]) -> bool:
+    return not field.is_relation and is_wider("bigint", str(field.db_type(connection)))
 
 
 def _next_version(name: str) -> str:
@@ -189,7 +205,12 @@ def _require_new_field(model: type[Model], old: Field[Any, Any], new: str) -> No
 
 
 def _field_source(field: Field[Any, Any]) -> str:
-    """Return the code that makes the field, as it stands in the model if that can be read."""
+    """Return the code that makes the field, as it stands in the model if that can be read.
+
+    A model may have one AutoField only; of a primary key the new field is a plain one until the step retire.
+    """
+    if field.primary_key:
+        return "models.BigIntegerField(blank=True, editable=False)"
     try:
         source = inspect.getsource(inspect.getmodule(field.model) or field.model)
         for node in ast.walk(ast.parse(source)):
