@@ -25,11 +25,12 @@ from ops.operations.scope import describe_scope
 from ops.queue import liveness
 from ops.report.column_change_run import describe_change
 from ops.report.rows import format_failure
-from ops.report.run_json import MAX_LISTED_ROWS, find_reverts
+from ops.report.run_json import MAX_LISTED_ROWS
 from ops.runs import next_steps
 from ops.runs.next_steps import RunAction, Step, format_run_command, get_next_step, list_next_steps
 from ops.runs.progress import Progress, read_progress
 from ops.runs.rebuild import rebuild_operation
+from ops.runs.reverts import find_reverts
 from ops.runs.row_lists import FailedRows
 from ops.runs.status import compute_status, describe_next_step, read_run_status, status_label
 from ops.states import FINAL, IN_PROGRESS, State

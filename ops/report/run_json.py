@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
-
 from ops.exceptions import OpsError
 from ops.models import Run
 from ops.operations.revert import Revert
@@ -15,6 +13,7 @@ from ops.report.rows import conflict_json, failure_json
 from ops.runs.conflicts import ConflictList
 from ops.runs.next_steps import Step, list_next_steps
 from ops.runs.progress import Progress, read_progress
+from ops.runs.reverts import find_reverts
 from ops.runs.row_lists import FailedRows
 from ops.runs.status import read_run_status
 
@@ -56,10 +55,6 @@ def hold_json(run: Run) -> dict[str, Any]:
 
 def step_json(step: Step) -> dict[str, str]:
     return step._asdict()
-
-
-def find_reverts(run: Run) -> QuerySet[Run]:
-    return Run.objects.filter(operation=Revert.name, params__run=run.pk).order_by("pk")
 
 
 def _conflicts_json(run: Run) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from ops.db import canonical_output
 from ops.exceptions import OpsError
 from ops.health.hold import holding_indicators, is_held
 from ops.models import Run
@@ -12,8 +13,8 @@ from ops.operations.revert import Revert
 from ops.operations.validation import build_operation
 from ops.queue import liveness
 from ops.runs.next_steps import RunStatus, get_next_step, rerun_command
-from ops.runs.progress import read_progress
 from ops.runs.rebuild import rebuild_operation
+from ops.runs.reverts import read_reversal
 from ops.states import ACTIVE, HELD, STALLED, State
 
 
@@ -58,14 +59,18 @@ def _may_resume(run: Run) -> bool:
 
 
 def _may_revert(run: Run) -> bool:
-    """Whether the run changed rows, and its model still exists."""
-    if not read_progress(run).changed:
+    """Whether the run changed rows, its model still exists, and no other run has reverted them."""
+    reversal = read_reversal(run)
+    if reversal.left <= 0 or reversal.active:
         return False
     try:
-        build_operation(registry.get_operation(Revert.name), {"run": run.pk}, timezone.now())
+        operation = build_operation(registry.get_operation(Revert.name), {"run": run.pk}, timezone.now())
     except OpsError:
         return False
-    return True
+    if not reversal.has_ended_revert:
+        return True
+    with canonical_output():  # What the revert has left may be conflicts.
+        return operation.get_queryset().exists()
 
 
 def _has_no_worker(run: Run, status: str) -> bool:

@@ -1,0 +1,82 @@
+"""The reverts of a run. That a run was reverted is not stored, but derived from the runs that reverted it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet, Sum
+
+from ops.models import Run
+from ops.operations.revert import Revert
+from ops.states import ACTIVE, State
+
+_UNFINISHED = (*ACTIVE, State.PAUSED, State.AWAITING_APPROVAL)
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """What became of the rows that a run changed.
+
+    ``restored`` are the rows that other runs have set back, by the number of the run; rows whose revert was
+    reverted itself do not count. ``active`` is the number of a revert that has not ended.
+    """
+
+    changed: int
+    restored: Mapping[int, int]
+    active: int | None = None
+    has_ended_revert: bool = False
+
+    @property
+    def left(self) -> int:
+        return self.changed - sum(self.restored.values())
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.restored) and self.left <= 0
+
+
+def find_reverts(run: Run) -> QuerySet[Run]:
+    return _find_reverts_of([run.pk])
+
+
+def read_reversal(run: Run) -> Reversal:
+    return read_reversals([run])[run.pk]
+
+
+def read_reversals(runs: Iterable[Run]) -> dict[int, Reversal]:
+    """Return the reversal of each run by its number. Reads all reverts of a level at once."""
+    numbers = [run.pk for run in runs]
+    changed = {run.pk: run.changed_ for run in _with_changed(Run.objects.filter(pk__in=numbers))}
+    reverts: dict[int, list[Any]] = defaultdict(list)
+    level = numbers
+    while level:
+        found = list(_with_changed(_find_reverts_of(level)))
+        for revert in found:
+            reverts[revert.params["run"]].append(revert)
+            changed[revert.pk] = revert.changed_
+        level = [revert.pk for revert in found]
+    return {number: _build_reversal(number, changed, reverts) for number in numbers}
+
+
+def _build_reversal(number: int, changed: Mapping[int, int], reverts: Mapping[int, list[Run]]) -> Reversal:
+    found = reverts.get(number, [])
+    restored = {revert.pk: _build_reversal(revert.pk, changed, reverts).left for revert in found}
+    return Reversal(
+        changed=changed[number],
+        restored={key: rows for key, rows in restored.items() if rows > 0},
+        active=next((revert.pk for revert in found if revert.state in _UNFINISHED), None),
+        has_ended_revert=any(revert.state not in _UNFINISHED for revert in found),
+    )
+
+
+def _find_reverts_of(numbers: list[int]) -> QuerySet[Run]:
+    """Return the reverts of these runs, each newer than its run."""
+    reverts = Run.objects.filter(operation=Revert.name, params__run__in=numbers, pk__gt=min(numbers))
+    return reverts.order_by("pk")
+
+
+def _with_changed(runs: QuerySet[Run]) -> QuerySet[Any]:
+    return runs.annotate(changed_=Sum("lanes__changed", default=0))
