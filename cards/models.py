@@ -53,6 +53,26 @@ class Card(models.Model):
         return self.title
 
 
+class CardSearch(models.Model):
+    """The text by which a card is found: its title, card id and pack, folded. Triggers alone write it.
+
+    The columns that the list of cards shows: a hit can be seen. No foreign key, which would lock each card
+    that is loaded; the triggers delete the row (cards/migrations/0009).
+    """
+
+    card = models.OneToOneField(
+        Card, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="search"
+    )
+    text = models.TextField(db_collation="C")
+
+    class Meta:
+        db_table = "card_search"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class PresentationRule(models.Model):
     """The style of the cards of one rarity. These rows, in sort order, are the valid rarities."""
 

@@ -10,7 +10,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from cards.models import Card, PresentationRule
-from cards.rarity import rarity_field_at
+from cards.rarity import rarity_field, rarity_field_at
 from cards.thumbnails.badges import BADGES
 from cards.thumbnails.stale import DRAWING_VERSION, stale_cards
 from ops.column_changes import ColumnChange, register_change
@@ -91,6 +91,11 @@ class BulkPromote(Operation):
     example = {"from_rarity": "common", "to_rarity": "rare"}
     group_by = "pack_id"
     display_field = "card_id"
+
+    @classmethod
+    def get_initial_params(cls, filters: Mapping[str, str]) -> Mapping[str, Any]:
+        rarity = filters.get(rarity_field())
+        return {} if rarity is None else {"from_rarity": rarity}
 
     def get_queryset(self) -> QuerySet[Card]:
         return Card.objects.filter(**{self.rarity_field: self.params["from_rarity"]})

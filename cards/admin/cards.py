@@ -16,6 +16,7 @@ from cards.admin.badge import format_rarity_badge
 from cards.admin.rarity import RaritySelect, explain_missing_rule, list_rarities
 from cards.models import Card, PresentationRule
 from cards.rarity import rarity_field
+from cards.search import filter_matching
 from cards.thumbnails.problem import thumbnail_problem
 from cards.thumbnails.stale import is_external_url, request_stale_rendering
 from ops.admin.audited import AuditedAdmin
@@ -38,8 +39,9 @@ class RarityFilter(ValueFilter):
 class CardAdmin(ExportableAdmin, AuditedAdmin):
     list_display = ["picture", "card_id", "title", "rarity_display", "rarity_v2", "pack_id", "updated_at"]
     list_display_links = ["picture", "card_id"]
-    search_fields = ["card_id", "title"]
-    search_help_text = "Part of a card id or of a title."
+    search_fields = ["search__text"]
+    search_help_text = "Title, card id or pack"
+    no_match_help = "A part of a word is enough; accents, capitals and the order of words do not matter."
     ordering = ["-pk"]
     sortable_by = ["card_id"]
     readonly_fields = ["large_picture", "created_at", "updated_at"]
@@ -69,6 +71,11 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
         rarity = rarity_field()
         rule = PresentationRule.objects.filter(rarity=OuterRef(rarity))
         return rows.annotate(shown_rarity=F(rarity), frame_color=Subquery(rule.values("frame_color")[:1]))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Card], search_term: str
+    ) -> tuple[QuerySet[Card], bool]:
+        return filter_matching(queryset, search_term), False
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         return [(rarity_field(), RarityFilter), ("pack_id", ValueFilter), ("rarity_v2", MissingFilter)]

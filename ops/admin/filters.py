@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.contrib.admin import FieldListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
+from django.utils.functional import cached_property
 
 _MAX_CHOICES = 50
 _RECENT_ROWS = 1_000
@@ -33,10 +34,14 @@ class LookupFilter(FieldListFilter):
         """Return pairs of a value of the lookup and its label."""
         raise NotImplementedError
 
+    @cached_property
+    def _cached_options(self) -> list[tuple[str, str]]:
+        return list(self.options())
+
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         query = changelist.get_query_string(remove=[self.parameter])
         yield {"selected": self.selected_value is None, "query_string": query, "display": "All"}
-        for value, label in self.options():
+        for value, label in self._cached_options:
             query = changelist.get_query_string({self.parameter: value})
             yield {"selected": value == self.selected_value, "query_string": query, "display": label}
 

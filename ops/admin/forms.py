@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from django import forms
@@ -18,11 +19,13 @@ _PARAMS_PREFIX, _EXECUTION_PREFIX = "with", "how"
 SUBMITTED_MARKER = "answered"
 
 
-def build_operation_form(operation: type[Operation], data: QueryDict) -> forms.Form:
+def build_operation_form(
+    operation: type[Operation], initial: Mapping[str, Any], data: QueryDict
+) -> forms.Form:
     """Return the form of the operation's params, bound if the data has any of them or if it has no fields."""
     names = [f"{_PARAMS_PREFIX}-{name}" for name in operation.Params.base_fields]
     is_submitted = not names or any(name in data for name in (SUBMITTED_MARKER, *names))
-    form = operation.Params(data if is_submitted else None, prefix=_PARAMS_PREFIX)
+    form = operation.Params(data if is_submitted else None, prefix=_PARAMS_PREFIX, initial=dict(initial))
     return style_widgets(form)
 
 

@@ -59,6 +59,7 @@ class OperationsAdmin(LargeTableAdmin):
         back_url = reverse(self.get_url_name("changelist"), query=selection.changelist_query)
         try:
             scope, description = selection.resolve_scope(request, self)
+            initial = operation.get_initial_params(selection.read_filters(request, self))
         except InvalidScope as exc:
             messages.error(request, str(exc))
             return HttpResponseRedirect(back_url)
@@ -68,7 +69,7 @@ class OperationsAdmin(LargeTableAdmin):
             scope_description=description,
             run_request=RunRequest(operation, request.user.get_username(), scope=scope),
             back_url=back_url,
-            form_factory=partial(build_operation_form, operation),
+            form_factory=partial(build_operation_form, operation, initial),
             query_params=selection.query_params,
         )
         return confirmation_view(request, self, proposal)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.paginator import InvalidPage, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -24,6 +26,13 @@ class ApproximateCount(int):
 
     def __str__(self) -> str:
         return f"about {int(self):,}"
+
+
+class LowerBoundCount(int):
+    """A count that nobody has finished, shown as "N+"."""
+
+    def __str__(self) -> str:
+        return f"{int(self):,}+"
 
 
 class LargeTablePaginator(Paginator):  # type: ignore[type-arg]
@@ -57,6 +66,15 @@ class LargeTablePaginator(Paginator):  # type: ignore[type-arg]
         return self.keys[first : min(first + self.per_page, MAX_COUNTED_ROWS)]
 
 
+@dataclass(frozen=True)
+class Condition:
+    """What limits a list: a filter's title, or "search"; its value; the list without it."""
+
+    title: str
+    value: str
+    remove_url: str
+
+
 class LargeTableChangeList(DeclaredChangeList):
     """Reads a page's rows by the keys that its paginator has read, so a search scans the table once."""
 
@@ -68,11 +86,38 @@ class LargeTableChangeList(DeclaredChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        if self.query and not self.paginator.is_exact:
+            # What the planner estimates for a part of a text may be wrong by any factor.
+            self.result_count = LowerBoundCount(MAX_COUNTED_ROWS)
         if not (self.show_all and self.can_show_all):
             rows = self.root_queryset.filter(pk__in=self._get_page_keys())
             self.result_list = self.apply_select_related(rows).order_by(*self.queryset.query.order_by)
-        if not (self.query or self.has_active_filters):
+        if not self.conditions:
             self.full_result_count = self.result_count  # so that Django offers no "Show all" link
+
+    @cached_property
+    def conditions(self) -> list[Condition]:
+        """The search and the filters in force, in this order."""
+        search = [Condition("search", self.query, self._get_url_without(SEARCH_VAR))] if self.query else []
+        return search + [
+            Condition(str(spec.title), self._get_selected_label(spec), self._get_url_without(*parameters))
+            for spec in self.filter_specs
+            if (parameters := self.filter_params.keys() & {*spec.expected_parameters()})
+        ]
+
+    @property
+    def unconditional_url(self) -> str:
+        """The list without any condition."""
+        parameters = {name for spec in self.filter_specs for name in spec.expected_parameters()}
+        return self._get_url_without(SEARCH_VAR, *parameters)
+
+    def _get_selected_label(self, spec: Any) -> str:
+        labels = [str(choice["display"]) for choice in spec.choices(self) if choice["selected"]]
+        return labels[0] if labels else "an unknown value"
+
+    def _get_url_without(self, *parameters: str | None) -> str:
+        # Not by ``remove``, which removes every parameter that begins so.
+        return str(self.get_query_string(dict.fromkeys(parameters)))
 
     def _get_page_keys(self) -> list[Any]:
         try:
@@ -88,6 +133,9 @@ class LargeTableAdmin(KeyValidatingAdmin):
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_per_page = 50
+    list_before_template = "ops/admin/conditions.html"
+    # What a person should know about the search who has found nothing.
+    no_match_help = ""
 
     class Media:
         css = {"all": ["ops/admin.css"]}

@@ -66,6 +66,15 @@ class Selection:
         description = f"{everything} that match {' and '.join(conditions)}" if conditions else everything
         return _build_scope(changelist), description
 
+    def read_filters(self, request: HttpRequest, model_admin: Any) -> dict[str, str]:
+        """Return the list's filters of the kind column = value. Raises BadRequest as ``resolve_scope``."""
+        filters = self._get_changelist(request, model_admin).get_filters_params()
+        return {
+            lookup.removesuffix("__exact"): values[0]
+            for lookup, values in filters.items()
+            if lookup.endswith("__exact") and len(values) == 1
+        }
+
     def _get_changelist(self, request: HttpRequest, model_admin: Any) -> ChangeList:
         list_request = copy.copy(request)
         list_request.GET = self.changelist_query  # type: ignore[assignment]
@@ -82,10 +91,11 @@ def _build_scope(changelist: ChangeList) -> Scope:
         return Scope(columns)
     if changelist.paginator.is_exact:  # The paginator has read all keys: no need to search again.
         return Scope.of_keys(changelist.paginator.keys)
-    if changelist.result_count > MAX_SELECTED_KEYS:
+    # Not the count that the list shows, which is an estimate or a lower bound.
+    if changelist.queryset.order_by().values("pk")[: MAX_SELECTED_KEYS + 1].count() > MAX_SELECTED_KEYS:
         raise InvalidScope(
-            f"{changelist.result_count} {changelist.opts.verbose_name_plural} match. A search may select"
-            f" {MAX_SELECTED_KEYS:,} at most, since each key is stored. Narrow it, or use only filters."
+            f"More than {MAX_SELECTED_KEYS:,} {changelist.opts.verbose_name_plural} match. A search may"
+            " select no more, since each key is stored. Narrow it, or use only filters."
         )
     return Scope(queryset=changelist.queryset)
 

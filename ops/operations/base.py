@@ -73,6 +73,14 @@ class Operation:
     def summary(cls) -> str:
         return summarize_docstring(cls)
 
+    @classmethod
+    def get_initial_params(cls, filters: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return the params with which a form begins that is reached from a list of the model.
+
+        ``filters`` maps columns to the values by which the list is filtered.
+        """
+        return {name: filters[name] for name in cls.Params.base_fields if name in filters}
+
     def get_queryset(self) -> QuerySet[Any]:
         """Return the rows that still need the change. A row that was changed must no longer match."""
         raise NotImplementedError

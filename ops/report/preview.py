@@ -53,6 +53,8 @@ def as_json(preview: Preview) -> dict[str, Any]:
 
 
 def format_rate_basis(preview: Preview) -> str:
+    if preview.max_rate is not None:
+        return f"at the maximum rate ({preview.max_rate:,} rows/s)"
     if preview.rate_source_run is None:
         return f"assuming {preview.rate:,.0f} rows/s"
     return f"at the speed of run {preview.rate_source_run} ({preview.rate:,.0f} rows/s)"

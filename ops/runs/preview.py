@@ -37,7 +37,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Preview:
-    """``rate`` is in rows a second, that of run ``rate_source_run`` where there is one, else an estimate."""
+    """``rate`` is in rows a second: that of run ``rate_source_run`` where there is one, else an estimate.
+
+    ``max_rate`` is the run's own limit, if the rate would be above it.
+    """
 
     operation: Operation
     total: int
@@ -46,10 +49,11 @@ class Preview:
     notes: list[str]
     rate: float
     rate_source_run: int | None
+    max_rate: int | None = None
 
     @property
     def duration(self) -> timedelta:
-        return timedelta(seconds=self.total / self.rate)
+        return timedelta(seconds=self.total / (self.max_rate or self.rate))
 
 
 def build_preview(request: RunRequest) -> Preview:
@@ -77,6 +81,7 @@ def build_preview(request: RunRequest) -> Preview:
             ],
             rate=rate,
             rate_source_run=rate_source_run,
+            max_rate=request.max_rate if request.max_rate and request.max_rate < rate else None,
         )
 
 

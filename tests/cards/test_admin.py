@@ -210,13 +210,13 @@ def test_rows_beyond_the_counted_ones_are_estimated_and_not_paged(
     assert count.startswith("about ")
     assert card_ids == ["c4", "c3"]
     assert list_cards(staff, "?p=2") == (["c2"], count)
-    assert list_cards(staff, "?p=1&q=Title+1") == (["c1"], "1")
+    assert list_cards(staff, "?p=1&q=Title+c1") == (["c1"], "1")
 
 
 def test_a_search_scans_the_table_once_and_counts_nothing(staff: Client, rows: dict[str, int]) -> None:
     with CaptureQueriesContext(connection) as queries:
         staff.get(reverse("admin:cards_card_changelist") + "?q=real")
-    assert len([q for q in queries if "LIKE UPPER" in q["sql"]]) == 1
+    assert len([q for q in queries if " LIKE " in q["sql"]]) == 1
     assert not [q for q in queries if "COUNT(" in q["sql"]]
 
 
