@@ -38,6 +38,7 @@ class IndexVariant:
 INDEX_VARIANTS = {
     "current indexes": IndexVariant(""),
     "no index on the object": IndexVariant("DROP INDEX idx_audit_logs_object"),
+    "no index on the person": IndexVariant("DROP INDEX idx_audit_logs_person"),
     "no unique (run, object)": IndexVariant("DROP INDEX audit_logs_run_object_uniq"),
     "one unique (object, run) for both": IndexVariant(
         "DROP INDEX idx_audit_logs_object, audit_logs_run_object_uniq;"

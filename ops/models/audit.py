@@ -36,7 +36,15 @@ class AuditLog(models.Model):
                 condition=models.Q(run__isnull=False),
             ),
         ]
-        indexes = [models.Index(fields=["object_id"], name="idx_audit_logs_object")]
+        indexes = [
+            models.Index(fields=["object_id"], name="idx_audit_logs_object"),
+            # The rows of a run are found by the run, and do not pay for it.
+            models.Index(
+                fields=["performed_by", "id"],
+                name="idx_audit_logs_person",
+                condition=models.Q(run__isnull=True),
+            ),
+        ]
         triggers = [
             pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete),
             # Protect makes row triggers, and TRUNCATE has statement triggers only.

@@ -53,9 +53,14 @@ def is_plain_filter(rows: QuerySet[Any], key_list: KeyList | None = None) -> boo
 
 def is_large_share(rows: int, model: type[Model]) -> bool:
     """Whether reading the whole table is faster than finding so many rows one by one."""
+    return rows * _LARGE_SHARE_DIVISOR > estimate_row_count(model) > 0
+
+
+def estimate_row_count(model: type[Model]) -> int:
+    """Return the planner's estimate of the table's rows; -1 if the table was never analyzed."""
     table = connection.ops.quote_name(model._meta.db_table)
     [(estimate,)] = fetch_all("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", table)
-    return bool(rows * _LARGE_SHARE_DIVISOR > estimate > 0)
+    return int(estimate)
 
 
 @contextmanager
