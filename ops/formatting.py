@@ -35,6 +35,20 @@ def format_time(when: datetime | None) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if when else ""
 
 
+def format_time_in_words(when: datetime, now: datetime) -> str:
+    """``today 14:05``, ``yesterday 14:05``, ``Monday 14:05``, ``25 November 14:05``, or with the year.
+
+    Both times are in the time zone in which they are read.
+    """
+    days, clock = (now.date() - when.date()).days, f"{when:%H:%M}"
+    if days in (0, 1):
+        return f"{'yesterday' if days else 'today'} {clock}"
+    if 1 < days < 7:
+        return f"{when:%A} {clock}"
+    year = "" if when.year == now.year else f" {when.year}"
+    return f"{when.day} {when:%B}{year} {clock}"
+
+
 def escape_control_chars(text: str) -> str:
     """Escape control characters, bidirectional controls and lone surrogates as ``\\u001b``.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+_COLOR = re.compile("#[0-9A-Fa-f]{6}")
 _TEXT_COLORS = ("#000000", "#FFFFFF")
 # For a rarity without a rule.
 _DEFAULT_COLOR = "#E5E7EB"
@@ -18,6 +21,13 @@ def format_rarity_badge(text: str, frame_color: str | None) -> SafeString:
         choose_text_color(background),
         text,
     )
+
+
+def format_color(color: str) -> SafeString:
+    """Show a frame colour (``#4A90E2``) beside its code; any other text as it is."""
+    if not _COLOR.fullmatch(color):
+        return format_html("{}", color)
+    return format_html('<span class="cards-swatch" style="background:{}"></span>{}', color, color)
 
 
 def choose_text_color(background: str) -> str:

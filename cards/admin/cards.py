@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin, messages
@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from cards.admin.badge import format_rarity_badge
-from cards.admin.rarity import RaritySelect, explain_missing_rule, list_rarities
+from cards.admin.rarity import RaritySelect, explain_missing_rule, get_rarity_badge, list_rarities
 from cards.models import Card, PresentationRule
 from cards.rarity import rarity_field
 from cards.search import filter_matching
@@ -22,6 +22,7 @@ from cards.thumbnails.stale import is_external_url, request_stale_rendering
 from ops.admin.audited import AuditedAdmin
 from ops.admin.export_action import ExportableAdmin
 from ops.admin.filters import MissingFilter, ValueFilter
+from ops.admin.value_diff import Badge
 
 
 class RarityFilter(ValueFilter):
@@ -103,6 +104,9 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
         for rarity in Card.objects.filter(pk__in=keys).values_list(rarity_field(), flat=True):
             if problem := explain_missing_rule(rarity):
                 messages.warning(request, f"{problem} Without a rule the card gets no thumbnail.")
+
+    def get_history_badges(self) -> Mapping[str, Badge]:
+        return dict.fromkeys(("rarity", "rarity_v2"), get_rarity_badge())
 
     @admin.display(description="")
     def picture(self, card: Any) -> str:

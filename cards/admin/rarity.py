@@ -6,7 +6,9 @@ from typing import Any
 
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from cards.admin.badge import format_rarity_badge
 from cards.models import PresentationRule
+from ops.admin.value_diff import Badge
 from ops.command_lines import manage_command
 
 
@@ -23,6 +25,12 @@ class RaritySelect(UnfoldAdminSelectWidget):  # type: ignore[misc]
             *((rarity, f"{rarity} (has no rule)") for rarity in without_rule),
         ]
         return super().optgroups(name, value, attrs)
+
+
+def get_rarity_badge() -> Badge:
+    """Return what formats a rarity as its badge; the rules are read once."""
+    colors = dict(PresentationRule.objects.values_list("rarity", "frame_color"))
+    return lambda rarity: format_rarity_badge(rarity, colors.get(rarity))
 
 
 def list_rarities() -> list[str]:

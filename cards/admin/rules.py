@@ -1,22 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
-from cards.admin.badge import format_rarity_badge
-from cards.admin.rarity import explain_missing_rule
+from cards.admin.badge import format_color, format_rarity_badge
+from cards.admin.rarity import explain_missing_rule, get_rarity_badge
 from cards.models import Card, PresentationRule
 from cards.rarity import rarity_field
 from cards.thumbnails.badges import BADGES
 from cards.thumbnails.stale import request_stale_rendering
 from ops.admin.audited import AuditedAdmin
+from ops.admin.value_diff import Badge
 
 
 @admin.register(PresentationRule)
 class PresentationRuleAdmin(AuditedAdmin):
     list_display = ["rarity_display", "frame_color", "glow_effect", "badge_icon", "sort_order"]
+    search_fields = ["rarity"]
+    search_help_text = "Part of a rarity."
     readonly_fields = ["created_at", "updated_at"]
 
     class Media:
@@ -51,6 +55,9 @@ class PresentationRuleAdmin(AuditedAdmin):
 
     def after_write(self, request: HttpRequest, saved: list[Any]) -> None:
         request_stale_rendering(request.user.get_username())
+
+    def get_history_badges(self) -> Mapping[str, Badge]:
+        return {"rarity": get_rarity_badge(), "frame_color": format_color}
 
     @admin.display(description="rarity", ordering="rarity")
     def rarity_display(self, rule: PresentationRule) -> str:

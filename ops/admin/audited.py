@@ -16,8 +16,9 @@ from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from ops.admin.fields import JSONField, ListField, Textarea, TextField
+from ops.admin.history import HistoryAdmin
 from ops.admin.json_display import make_readable_field
-from ops.admin.key_validation import KeySelect, KeyValidatingAdmin
+from ops.admin.key_validation import KeySelect
 from ops.admin.optimistic_locking import SNAPSHOT_FIELD, OptimisticLockingForm
 from ops.sql.compile import auto_now_fields, row_ctid, row_version
 from ops.sql.json_text import json_expression
@@ -30,7 +31,7 @@ _LOSSLESS_FORM_FIELDS: dict[type[models.Field[Any, Any]], type[forms.Field]] = {
 }
 
 
-class AuditedAdmin(KeyValidatingAdmin):
+class AuditedAdmin(HistoryAdmin):
     """Adds, changes and deletes rows, each in one transaction with its audit row.
 
     Only the fields that a person changed in the form are saved: see OptimisticLockingForm.

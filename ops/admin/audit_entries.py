@@ -1,0 +1,190 @@
+"""Audit rows as a person reads them: who changed which values of what, when, and how."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ops.admin.audited_objects import AuditedModel, AuditedObject
+from ops.admin.json_display import parse_json_exactly
+from ops.admin.value_diff import ABSENT, format_change, format_value, is_empty
+from ops.formatting import format_time, format_time_in_words, truncate
+from ops.models import AuditLog, Run
+from ops.operations.revert import Revert
+
+_HAND_ACTIONS = {"admin_add", "admin_change", "admin_delete"}
+# With more fields, those of a new or of a deleted row are folded.
+_MAX_OPEN_FIELDS = 4
+_STATUS_CLASSES = {"created": "good", "deleted": "bad", "reverted": "warn", "changed": "busy"}
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """A field's label and its old and new value, as HTML."""
+
+    label: str
+    value: SafeString
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """An audit row as HTML. ``origin`` is a run, a load, or a person's hand; ``marks`` the later reverts."""
+
+    key: int
+    url: str
+    done: str
+    status_class: str
+    performed_by: str
+    time: str
+    exact_time: str
+    origin: SafeString
+    marks: Sequence[SafeString]
+    fields: Sequence[FieldChange]
+    is_folded: bool
+    object: AuditedObject
+
+
+class AuditEntries:
+    """The entries of some audit rows, which ``read_json_as_text`` has read; a few queries for all of them."""
+
+    def __init__(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        self.request, self.rows = request, rows
+        self.now = timezone.localtime()
+        self.models = {row.object_type: AuditedModel(request, row.object_type) for row in rows}
+        self.runs = Run.objects.in_bulk({row.run_id for row in rows if row.run_id is not None})
+        self.may_view_runs = admin.site.get_model_admin(Run).has_view_permission(request)
+        self.may_view_log = admin.site.get_model_admin(AuditLog).has_view_permission(request)
+
+    def build(self) -> list[AuditEntry]:
+        return [self._build_entry(row) for row in self.rows]
+
+    @cached_property
+    def _objects(self) -> dict[tuple[str, str], AuditedObject]:
+        keys = defaultdict(set)
+        for row in self.rows:
+            keys[row.object_type].add(row.object_id)
+        return {
+            (label, key): audited
+            for label, of_label in keys.items()
+            for key, audited in self.models[label].describe_objects(of_label).items()
+        }
+
+    @cached_property
+    def _reverts(self) -> dict[tuple[int, str], list[int]]:
+        """The later runs that reverted a run, by run and object."""
+        numbers = [*self.runs, *map(str, self.runs)]
+        runs = Run.objects.filter(operation=Revert.name, params__run__in=numbers) if numbers else []
+        reverted = {revert.pk: _get_reverted_run(revert) for revert in runs}
+        rows = AuditLog.objects.filter(run__in=reverted, object_id__in={row.object_id for row in self.rows})
+        found = defaultdict(list)
+        for run_id, object_id in rows.values_list("run", "object_id") if reverted else ():
+            found[reverted[run_id], object_id].append(run_id)
+        return found
+
+    def _build_entry(self, row: Any) -> AuditEntry:
+        model, changes = self.models[row.object_type], parse_changes(row.changes_)
+        kind = self._detect_kind(row, changes, model)
+        fields = list(_iter_fields(model, changes, kind))
+        time = timezone.localtime(row.created_at)
+        return AuditEntry(
+            key=row.pk,
+            url=reverse("admin:ops_auditlog_change", args=[row.pk]) if self.may_view_log else "",
+            done=kind.capitalize(),
+            status_class=_STATUS_CLASSES[kind],
+            performed_by=row.performed_by,
+            time=format_time_in_words(time, self.now),
+            exact_time=format_time(row.created_at),
+            origin=self._format_origin(row),
+            marks=[
+                format_html("Reverted by {}", self._format_run(run))
+                for run in self._reverts.get((row.run_id, row.object_id), ())
+            ],
+            fields=fields,
+            is_folded=kind in ("created", "deleted") and len(fields) > _MAX_OPEN_FIELDS,
+            object=self._objects[row.object_type, row.object_id],
+        )
+
+    def _detect_kind(self, row: Any, changes: Mapping[str, Any], model: AuditedModel) -> str:
+        """Return ``created``, ``deleted``, ``reverted`` or ``changed``; runs create and delete nothing."""
+        if row.run_id is not None:
+            return "reverted" if self._is_revert(row.run_id) else "changed"
+        for column, change in changes.items():
+            if _is_old_and_new(change) and model.is_required(column):
+                if "old" in change and change["old"] is None:
+                    return "created"
+                if "new" in change and change["new"] is None:
+                    return "deleted"
+        return "changed"
+
+    def _is_revert(self, number: int) -> bool:
+        return number in self.runs and self.runs[number].operation == Revert.name
+
+    def _format_origin(self, row: Any) -> SafeString:
+        if row.action in _HAND_ACTIONS and row.run_id is None:
+            return format_html("{}", "by hand")
+        action = row.action.replace("_", " ")
+        if row.run_id is None:
+            file = parse_file_name(row.metadata_)
+            return format_html("{} of {}", action, file) if file else format_html("{}", action)
+        if self._is_revert(row.run_id):
+            reverted = self._format_run(_get_reverted_run(self.runs[row.run_id]))
+            return format_html("{}, which reverts {}", self._format_run(row.run_id), reverted)
+        return format_html("{} ({})", self._format_run(row.run_id), action)
+
+    def _format_run(self, number: Any) -> SafeString:
+        if not self.may_view_runs or not isinstance(number, int):
+            return format_html("run {}", number)
+        url = reverse("admin:ops_run_change", args=[number])
+        return format_html('<a class="ops-link" href="{}">run {}</a>', url, number)
+
+
+def parse_changes(text: str) -> dict[str, Any]:
+    """Parse ``changes`` into columns and their changes. Imported rows may hold JSON of any shape."""
+    try:
+        changes = parse_json_exactly(text)
+    except RecursionError:  # nested too deeply
+        changes = text
+    return changes if isinstance(changes, dict) else {"": changes}
+
+
+def parse_file_name(metadata: str | None) -> str:
+    """Return the name of the file that a load has written into ``metadata``."""
+    try:
+        parsed = parse_json_exactly(metadata) if metadata else None
+    except RecursionError:
+        return ""
+    file = parsed.get("file") if isinstance(parsed, dict) else None
+    return truncate(file, 80) if isinstance(file, str) else ""
+
+
+def _is_old_and_new(change: Any) -> bool:
+    return isinstance(change, dict) and change.keys() <= {"old", "new"}
+
+
+def _iter_fields(model: AuditedModel, changes: Mapping[str, Any], kind: str) -> Iterable[FieldChange]:
+    """Yield what changed; of a new or a deleted row, the values that are not empty."""
+    for column in model.sort_columns(changes):
+        change = changes[column]
+        label, badge = model.get_label(column), model.badges.get(column)
+        if not _is_old_and_new(change):
+            yield FieldChange(label, format_value(change))
+        elif kind in ("changed", "reverted"):
+            value = format_change(change.get("old", ABSENT), change.get("new", ABSENT), badge)
+            yield FieldChange(label, value)
+        elif not is_empty(value := change.get("new" if kind == "created" else "old", ABSENT)):
+            yield FieldChange(label, format_value(value, badge))
+
+
+def _get_reverted_run(revert: Run) -> Any:
+    number = revert.params.get("run")
+    return int(number) if isinstance(number, str) and number.isdecimal() else number

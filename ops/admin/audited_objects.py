@@ -1,0 +1,92 @@
+"""What audit rows are about: objects with their names, which may be secret, or which no longer exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.exceptions import NotRegistered
+from django.contrib.admin.utils import quote
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.text import capfirst
+
+from ops.admin.key_validation import is_valid_key
+from ops.admin.value_diff import Badge
+from ops.formatting import escape_control_chars, truncate
+from ops.sql.compile import is_json
+
+
+@dataclass(frozen=True)
+class AuditedObject:
+    """What an audit row is about. URLs are "" where its reader may not go, or where there is nothing."""
+
+    kind: str
+    name: str
+    url: str = ""
+    history_url: str = ""
+    note: str = ""
+
+
+class AuditedModel:
+    """How the rows of one model are shown; a model that has no admin, or no longer exists, by its label."""
+
+    def __init__(self, request: HttpRequest, label: str) -> None:
+        self.request, self.label = request, label
+        try:
+            self.model: type[Model] | None = apps.get_model(label)
+            self.admin: Any = admin.site.get_model_admin(self.model)
+        except (LookupError, ValueError, NotRegistered):  # ValueError: an imported row may have any label
+            self.model = self.admin = None
+        self.may_view = bool(self.admin and self.admin.has_view_permission(request))
+
+    @cached_property
+    def badges(self) -> Mapping[str, Badge]:
+        return self.admin.get_history_badges() if hasattr(self.admin, "get_history_badges") else {}
+
+    @cached_property
+    def _fields(self) -> Mapping[str, Any]:
+        return {str(field.column): field for field in self.model._meta.concrete_fields} if self.model else {}
+
+    def get_label(self, column: str) -> str:
+        field = self._fields.get(column)
+        return str(capfirst(field.verbose_name)) if field else escape_control_chars(column)
+
+    def sort_columns(self, columns: Iterable[str]) -> list[str]:
+        """Sort as in the model, since JSON has its keys in another order; unknown ones come last."""
+        positions = {column: position for position, column in enumerate(self._fields)}
+        return sorted(columns, key=lambda column: positions.get(column, len(positions)))
+
+    def is_required(self, column: str) -> bool:
+        """Whether the column cannot be NULL, so that an audited ``null`` is a row that does not exist."""
+        field = self._fields.get(column)
+        return field is not None and not field.null and not is_json(field)
+
+    def describe_objects(self, keys: Iterable[str]) -> dict[str, AuditedObject]:
+        """Describe the objects with these keys; of deleted ones, and where names are secret, only the key."""
+        keys = set(keys)
+        kind = str(self.model._meta.verbose_name) if self.model else self.label
+        rows = self._read_rows(keys) if self.may_view else {}
+        return {key: self._describe(kind, key, rows) for key in keys}
+
+    def _describe(self, kind: str, key: str, rows: Mapping[str, Model]) -> AuditedObject:
+        row = rows.get(key)
+        if not self.may_view or (row is not None and not self.admin.has_view_permission(self.request, row)):
+            return AuditedObject(kind, key)
+        url = self._reverse("change", key) if row is not None else ""
+        history_url = self._reverse("history", key) if hasattr(self.admin, "get_history_badges") else ""
+        name = truncate(escape_control_chars(str(row)), 80) if row is not None else key
+        return AuditedObject(kind, name, url, history_url, "" if row is not None else "no longer exists")
+
+    def _read_rows(self, keys: Iterable[str]) -> dict[str, Model]:
+        valid = [key for key in keys if is_valid_key(key, self.admin.opts.pk)]
+        return {str(row.pk): row for row in self.admin.get_queryset(self.request).filter(pk__in=valid)}
+
+    def _reverse(self, page: str, key: str) -> str:
+        meta = self.admin.opts
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_{page}", args=[quote(key)])
