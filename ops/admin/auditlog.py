@@ -1,95 +1,139 @@
-"""The audit log in the admin."""
+"""The audit log in the admin: its search, and the page of a row."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from django.apps import apps
 from django.contrib import admin
-from django.contrib.admin.exceptions import NotRegistered
-from django.contrib.admin.utils import quote
-from django.db.models import QuerySet, TextField
-from django.db.models.functions import Cast
-from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.db import OperationalError
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.template.response import TemplateResponse
 
-from ops.admin.json_display import format_inline, parse_json_exactly, pretty_json
+from ops.admin.audit_entries import AuditEntries, parse_changes
+from ops.admin.audit_search import (
+    CURSOR_PARAM,
+    AuditSearchForm,
+    build_search,
+    find_objects,
+    get_history_media,
+    suggest_persons,
+)
+from ops.admin.json_display import parse_json_exactly, pretty_json
 from ops.admin.readonly import ReadOnlyAdmin
-from ops.formatting import format_time
-from ops.models import AuditLog
+from ops.db import statement_timeout
+from ops.models import AuditLog, Run
+from ops.sql.audit_search import SCANNED_ROWS, AuditSearch, read_json_as_text, read_page
+from ops.sql.counts import estimate_row_count
+from ops.sqlstates import QUERY_CANCELED, sqlstate
+
+# A page takes a fraction of it, unless the search for an object's name reads a large table.
+_TIMEOUT = timedelta(seconds=3)
+_MAX_RUNS = 5
+_TOO_SLOW = (
+    f"This search took longer than {_TIMEOUT.seconds} seconds and was stopped. Search for an id instead of a"
+    " name, or choose a kind."
+)
 
 
 @admin.register(AuditLog)
 class AuditLogAdmin(ReadOnlyAdmin):
     page_template = "ops/admin/audit.html"
-    # The audit log is the largest table, so only indexed columns are searched.
-    list_display = [
-        "created_at",
-        "action",
-        "object_type",
-        "object_id",
-        "changes_display",
-        "performed_by",
-        "run_id",
-    ]
-    list_display_links = ["created_at"]
-    search_fields = ["object_id__exact"]
-    search_help_text = "The primary key of an object, for example 42."
-    ordering = ["-pk"]
-    sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditLog]:
-        """Read JSON columns as text, since Python's floats would change the digits of numbers."""
-        rows: QuerySet[AuditLog] = super().get_queryset(request)
-        as_text = {f"{name}_": Cast(name, TextField()) for name in ("changes", "metadata")}
-        return rows.defer("changes", "metadata").annotate(**as_text)
+        return read_json_as_text(super().get_queryset(request))
 
-    @admin.display(description="changes")
-    def changes_display(self, row: Any) -> str:
-        lines = (
-            (f"{name}: {' → '.join(values)}" if name else values[0],) for name, values in _format_changes(row)
-        )
-        return format_html('<ul class="ops-changes">{}</ul>', format_html_join("", "<li>{}</li>", lines))
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the search in place of Django's list, which counts, sorts and filters without a bound."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        form = AuditSearchForm(request)
+        if unknown := set(request.GET) - {*form.fields, CURSOR_PARAM}:
+            raise BadRequest(f"the audit log has no filter {', '.join(sorted(unknown))}")
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": get_history_media(request),
+            "title": "Audit log",
+            "form": form,
+            "persons": suggest_persons(),
+            "estimate": f"{estimate:,}" if (estimate := estimate_row_count(AuditLog)) > 0 else "",
+            "scanned_rows": f"{SCANNED_ROWS:,}",
+            "first_url": _get_first_url(request),
+            "is_first_page": CURSOR_PARAM not in request.GET,
+            **(self._search(request, form) if form.is_valid() else {"note": "Correct the marked filters."}),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "ops/admin/audit_log.html", context)
+
+    def _search(self, request: HttpRequest, form: AuditSearchForm) -> dict[str, Any]:
+        context: dict[str, Any] = {"filters": form.list_filters(request)}
+        try:
+            with statement_timeout(_TIMEOUT):
+                return {**context, **self._read_page(request, form)}
+        except OperationalError as exc:
+            if sqlstate(exc) != QUERY_CANCELED:
+                raise
+            return {**context, "note": _TOO_SLOW}
+
+    def _read_page(self, request: HttpRequest, form: AuditSearchForm) -> dict[str, Any]:
+        found = find_objects(request, form.cleaned_data["object"], form.cleaned_data["kind"])
+        search, cursor = build_search(form, found), request.GET.get(CURSOR_PARAM, "")
+        try:
+            page = read_page(search, cursor)
+        except ValueError as exc:
+            raise BadRequest("the audit log has no such page") from exc
+        query = request.GET.copy()
+        query[CURSOR_PARAM] = page.cursor
+        return {
+            "note": found.note,
+            "entries": AuditEntries(request, page.rows).build(),
+            "runs": self._find_runs(request, search) if search.is_of_person else [],
+            "run": search.run_id,
+            "next_url": f"?{query.urlencode()}" if page.cursor else "",
+            "reached": page.reached if not search.is_of_run else None,
+            "is_scanned": page.reached is not None,
+        }
+
+    def _find_runs(self, request: HttpRequest, search: AuditSearch) -> list[tuple[Run, str]]:
+        """The newest runs of the person that may have written what is searched for, and what they changed."""
+        if not self.admin_site.get_model_admin(Run).has_view_permission(request):
+            return []
+        runs = Run.objects.filter(performed_by=search.performed_by).order_by("-pk")
+        if search.object_type:
+            runs = runs.filter(model__iexact=search.object_type)
+        if search.column:
+            runs = runs.filter(columns__contains=[search.column])
+        if search.since:
+            runs = runs.filter(Q(finished_at=None) | Q(finished_at__gte=search.since))
+        if search.until:
+            runs = runs.filter(created_at__lt=search.until)
+        query = request.GET.copy()
+        for param in (CURSOR_PARAM, "person"):
+            query.pop(param, None)
+        found = []
+        for run in runs[:_MAX_RUNS]:
+            query["run"] = str(run.pk)
+            found.append((run, f"?{query.urlencode()}"))
+        return found
 
     def get_page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        facts = {
-            "object": self._format_link(request, row.object_type, row.object_id)
-            or f"{row.object_type} {row.object_id}",
-            "run": row.run_id and (self._format_link(request, "ops.run", str(row.run_id)) or row.run_id),
-            "user": row.performed_by,
-            "time": format_time(row.created_at),
-        }
         return {
-            "heading": str(row),
-            "facts": {name: fact for name, fact in facts.items() if fact},
-            "changes": _format_changes(row),
+            "media": get_history_media(request),
+            "entry": AuditEntries(request, [row]).build()[0],
+            "facts": {"action": row.action, "object": f"{row.object_type} {row.object_id}"},
+            "stored": pretty_json(parse_changes(row.changes_)),
             "metadata": row.metadata_ and pretty_json(parse_json_exactly(row.metadata_)),
         }
 
-    def _format_link(self, request: HttpRequest, label: str, key: str) -> str:
-        """A link to the object's page; "" if the object no longer exists or the user may not view it."""
-        try:
-            model_admin = self.admin_site.get_model_admin(apps.get_model(label))
-        except (LookupError, ValueError, NotRegistered):  # ValueError: an imported row may have any label
-            return ""
-        row = model_admin.has_view_permission(request) and model_admin.get_object(request, key)
-        if not row or not model_admin.has_view_permission(request, row):
-            return ""
-        meta = model_admin.opts
-        url = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[quote(row.pk)])
-        return format_html('<a class="ops-link" href="{}">{}</a>', url, row)
 
-
-def _format_changes(row: Any) -> list[tuple[str, list[str]]]:
-    """Each column with its old and new value. Imported audit rows may hold JSON of any shape."""
-    changes = parse_json_exactly(row.changes_)
-    if not isinstance(changes, dict):
-        return [("", [format_inline(changes)])]
-    return [(name, _format_change_values(change)) for name, change in changes.items()]
-
-
-def _format_change_values(change: Any) -> list[str]:
-    if isinstance(change, dict) and change.keys() <= {"old", "new"}:
-        return [format_inline(change.get("old")), format_inline(change.get("new"))]
-    return [format_inline(change)]
+def _get_first_url(request: HttpRequest) -> str:
+    query = request.GET.copy()
+    query.pop(CURSOR_PARAM, None)
+    return f"?{query.urlencode()}"

@@ -25,7 +25,7 @@ from ops.exceptions import OpsError
 from ops.formatting import format_duration, format_rate
 from ops.health.hold import is_held
 from ops.health.monitor import format_unavailable
-from ops.models import Run
+from ops.models import AuditLog, Run
 from ops.operations.scope import describe_scope
 from ops.report import run as report
 from ops.runs.next_steps import RunAction, format_run_command
@@ -92,9 +92,17 @@ class RunAdmin(LiveAdmin):
             "facts": _detail_facts(row),
             "warnings": _list_warnings(row),
             "notes": [*report.get_operation_notes(row), *format_unavailable(row.silent_health)],
+            "changes_url": self._get_changes_url(request, row),
             "failures": failures,
             "more_failures": more_failures,
         }
+
+    def _get_changes_url(self, request: HttpRequest, row: Run) -> str:
+        """Return the URL of the run's rows in the audit log; "" if there are none that the user may see."""
+        may_view = self.admin_site.get_model_admin(AuditLog).has_view_permission(request)
+        if not may_view or not AuditLog.objects.filter(run=row).exists():
+            return ""
+        return reverse("admin:ops_auditlog_changelist", query={"run": row.pk})
 
     def apply_control(self, request: HttpRequest, row: Run, control: Any) -> HttpResponse:
         """Show the confirmation page for controls that start a new run; apply the others at once."""

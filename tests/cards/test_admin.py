@@ -10,6 +10,7 @@ from cards.admin.badge import choose_text_color, get_contrast_ratio
 from cards.models import Asset, Card, PresentationRule
 from ops.admin import pagination
 from ops.models import AuditLog, Run
+from tests.admin_pages import page_text
 
 pytestmark = pytest.mark.django_db
 
@@ -237,12 +238,12 @@ def test_a_new_colour_of_a_rule_renders_its_cards_again(staff: Client, rows: dic
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"rarity": {"old": "common", "new": "rare"}}, "rarity: common → rare"),
-        ({"rarity": {"from": "rare"}}, "rarity: {&quot;from&quot;: &quot;rare&quot;}"),
-        ({"count": 2}, "count: 2"),
-        ([1], "<li>[1]</li>"),
+        ({"rarity": {"old": "common", "new": "rare"}}, "rarity common → rare"),
+        ({"rarity": {"from": "rare"}}, "rarity {&quot;from&quot;: &quot;rare&quot;}"),
+        ({"count": 2}, "count 2"),
+        ([1], "[1]"),
     ],
 )
 def test_the_audit_log_shows_changes_in_any_format(staff: Client, changes: object, text: str) -> None:
     AuditLog.objects.create(action="a", object_type="t", object_id="1", performed_by="p", changes=changes)
-    assert text in staff.get(reverse("admin:ops_auditlog_changelist")).content.decode()
+    assert text in page_text(staff.get(reverse("admin:ops_auditlog_changelist")))

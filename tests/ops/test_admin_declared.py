@@ -48,9 +48,7 @@ def test_declared_filters_and_orders_still_work(staff: Client) -> None:
         assert "cannot be sorted" not in page_text(staff.get(f"/admin/{url}"))
 
 
-@pytest.mark.parametrize(
-    ("model", "order"), [("ops/auditlog", "-2"), ("cards/card", "3"), ("auth/user", "x")]
-)
+@pytest.mark.parametrize(("model", "order"), [("cards/asset", "-2"), ("cards/card", "3"), ("auth/user", "x")])
 def test_a_list_is_not_sorted_by_a_column_that_it_does_not_declare(
     staff: Client, model: str, order: str
 ) -> None:
