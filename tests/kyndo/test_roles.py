@@ -19,6 +19,7 @@ from cards.models import Card
 from kyndo.roles import GROUPS, create_groups
 from ops import permissions
 from ops.admin.operations import get_model_operations
+from tests.admin_pages import page_text
 from tests.admin_urls import KEY, create_one_of_each, iter_urls
 
 pytestmark = pytest.mark.django_db
@@ -160,6 +161,13 @@ def test_a_list_offers_only_the_actions_that_its_user_may_take(client: Client, r
             offered = {name for name, _ in form.fields["action"].choices if name} if form else set()
             named = {name for name, roles in PAGES.items() if name.startswith(f"{page} ") and role in roles}
             assert {f"{page} {name}" for name in offered} == named
+
+
+def test_a_refusal_says_what_is_missing_and_who_can_help(client: Client) -> None:
+    client.force_login(User.objects.create_user("bob", is_staff=True))
+    page = client.get("/admin/cards/card/")
+    assert page.status_code == 403
+    assert "An administrator of this site can give you the permission." in page_text(page)
 
 
 def test_every_page_redirects_anonymous_users_to_the_login(client: Client) -> None:
