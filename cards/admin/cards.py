@@ -41,6 +41,7 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
     list_display = ["picture", "card_id", "title", "rarity_display", "rarity_v2", "pack_id", "updated_at"]
     list_display_links = ["picture", "card_id"]
     search_fields = ["search__text"]
+    search_key = "search__pk"
     search_help_text = "Title, card id or pack"
     no_match_help = "A part of a word is enough; accents, capitals and the order of words do not matter."
     ordering = ["-pk"]

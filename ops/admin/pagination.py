@@ -1,4 +1,4 @@
-"""Pagination for lists of millions of rows: rows are never counted, and each search runs once."""
+"""Pagination for lists of millions of rows: they are never counted, and a page reads its own rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import SEARCH_VAR
+from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.core.paginator import InvalidPage, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -16,8 +16,9 @@ from django.utils.functional import cached_property
 
 from ops.admin.declared import DeclaredChangeList
 from ops.admin.key_validation import KeyValidatingAdmin
+from ops.admin.keyset_pages import LAST, KeysetPage, is_keyset_ordered, read_page
 
-# Nobody pages further than this, and the cost of a page by OFFSET grows with its number.
+# Pages have numbers up to here, since a number takes all rows before it. A longer list has pages by key.
 MAX_COUNTED_ROWS = 10_000
 
 
@@ -90,7 +91,8 @@ class LargeTableChangeList(DeclaredChangeList):
             # What the planner estimates for a part of a text may be wrong by any factor.
             self.result_count = LowerBoundCount(MAX_COUNTED_ROWS)
         if not (self.show_all and self.can_show_all):
-            rows = self.root_queryset.filter(pk__in=self._get_page_keys())
+            keys = self._read_keyset_page(request) or self._get_page_keys()
+            rows = self.root_queryset.filter(pk__in=keys)
             self.result_list = self.apply_select_related(rows).order_by(*self.queryset.query.order_by)
         if not self.conditions:
             self.full_result_count = self.result_count  # so that Django offers no "Show all" link
@@ -119,6 +121,27 @@ class LargeTableChangeList(DeclaredChangeList):
         # Not by ``remove``, which removes every parameter that begins so.
         return str(self.get_query_string(dict.fromkeys(parameters)))
 
+    def _read_keyset_page(self, request: HttpRequest) -> list[Any]:
+        """Read the page of a list that is too long for numbers; [] where it has numbers."""
+        if self.paginator.is_exact or not is_keyset_ordered(self.queryset):
+            return []
+        joined_key = self.model_admin.search_key if self.query else ""
+        page = read_page(self.queryset, request.GET.get(PAGE_VAR, ""), self.list_per_page, joined_key)
+        if page is None:
+            page = KeysetPage(self._get_page_keys(), self.page_num > 1, True)
+        self.paginator.template_name = "ops/admin/keyset_pages.html"
+        parameters = {
+            "First": page.has_previous and "1",
+            "Previous": page.previous,
+            "Next": page.next,
+            "Last": page.has_next and LAST,
+        }
+        self.page_links = [
+            (label, parameter and self.get_query_string({PAGE_VAR: parameter}))
+            for label, parameter in parameters.items()
+        ]
+        return page.keys
+
     def _get_page_keys(self) -> list[Any]:
         try:
             return list(self.paginator.get_page_keys(self.page_num))
@@ -133,6 +156,8 @@ class LargeTableAdmin(KeyValidatingAdmin):
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_per_page = 50
+    # The rows' key in the table that a search reads, if it is another table: ``search__pk``.
+    search_key = ""
     list_before_template = "ops/admin/conditions.html"
     # What a person should know about the search who has found nothing.
     no_match_help = ""

@@ -201,17 +201,70 @@ def five_cards() -> None:
     Card.objects.filter(card_id="c4").update(rarity_v2=None)
 
 
-def test_rows_beyond_the_counted_ones_are_estimated_and_not_paged(
-    staff: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def _long_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 3)
     monkeypatch.setattr(pagination.LargeTableAdmin, "list_per_page", 2)
     five_cards()
+
+
+@pytest.mark.usefixtures("_long_list")
+def test_the_rows_of_a_long_list_are_estimated(staff: Client) -> None:
     card_ids, count = list_cards(staff, "?o=-2")
     assert count.startswith("about ")
     assert card_ids == ["c4", "c3"]
     assert list_cards(staff, "?p=2") == (["c2"], count)
     assert list_cards(staff, "?p=1&q=Title+c1") == (["c1"], "1")
+
+
+def follow(staff: Client, label: str, query: str) -> tuple[list[str], str]:
+    """Follow a link to another page until there is none; return the card ids of each page."""
+    pages = []
+    while query:
+        changelist = staff.get(reverse("admin:cards_card_changelist") + query).context["cl"]
+        pages.append(" ".join(card.card_id for card in changelist.result_list))
+        last, query = query, dict(changelist.page_links)[label]
+    return pages, last
+
+
+@pytest.mark.usefixtures("_long_list")
+@pytest.mark.parametrize("order", ["", "&o=2", "&o=-2", "&o=2&pack_id__exact=p0", "&q=title"])
+def test_a_long_list_is_paged_to_its_last_row_and_back(
+    staff: Client, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 2)
+    forward, last = follow(staff, "Next", f"?{order}")
+    shown = " ".join(forward).split()
+    assert sorted(shown) == (["c0", "c2", "c4"] if "p0" in order else ["c0", "c1", "c2", "c3", "c4"])
+    assert shown == sorted(shown, reverse=order in ("", "&o=-2", "&q=title"))
+    back, _ = follow(staff, "Previous", last)
+    assert " ".join(back[::-1]).split() == shown
+    assert follow(staff, "First", last)[0] == [forward[-1], forward[0]]
+    assert follow(staff, "Last", f"?{order}")[0] == [forward[0], " ".join(shown[-2:])]
+
+
+@pytest.mark.usefixtures("_long_list")
+@pytest.mark.parametrize(
+    ("page", "card_ids"),
+    [
+        ("after-{c2}", ["c1", "c0"]),
+        ("before-{c2}", ["c4", "c3"]),
+        ("after-{c0}", ["c1", "c0"]),
+        ("before-{c4}", ["c4", "c3"]),
+        ("after-x", ["c4", "c3"]),
+        ("after-99999999999999999999", ["c4", "c3"]),
+        ("after-%00", ["c4", "c3"]),
+        ("-", ["c4", "c3"]),
+    ],
+)
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_a_page_beside_any_key_shows_rows(
+    staff: Client, page: str, card_ids: list[str], is_deleted: bool
+) -> None:
+    keys = dict(Card.objects.values_list("card_id", "pk"))
+    if is_deleted:
+        Card.objects.filter(card_id="c2").delete()
+    assert list_cards(staff, f"?p={page.format(**keys)}")[0] == card_ids
 
 
 def test_a_search_scans_the_table_once_and_counts_nothing(staff: Client, rows: dict[str, int]) -> None:
