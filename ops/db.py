@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
@@ -136,22 +136,33 @@ def statement_timeout(limit: timedelta, alias: str = DEFAULT_DB_ALIAS) -> Iterat
 _MAX_MILLISECONDS = 2**31 - 1
 
 
+_statement_limit: ContextVar[int | None] = ContextVar("statement_limit", default=None)
+
+
 @contextmanager
 def limit_statements(limit: timedelta) -> Iterator[None]:
-    """Set this statement_timeout for each statement of the block: see Note [The timeout of a page]."""
-    milliseconds = min(limit // timedelta(milliseconds=1), _MAX_MILLISECONDS)
+    """Set this statement_timeout for each statement of the block: see Note [The timeout of a page].
 
-    def execute_limited(execute: Any, statement: Any, params: Any, many: bool, context: Any) -> Any:
-        # executemany sends a message for each row: none takes long. In a transaction that failed, only
-        # ROLLBACK TO SAVEPOINT is accepted.
-        if many or _has_failed(context["connection"]):
-            return execute(statement, params, many, context)
-        result = execute(f"SET LOCAL statement_timeout = {milliseconds}; {statement}", params, many, context)
-        context["cursor"].nextset()  # the first result is that of SET
-        return result
+    A block inside it may have a limit of its own.
+    """
+    is_limited = _statement_limit.get() is not None
+    token = _statement_limit.set(min(limit // timedelta(milliseconds=1), _MAX_MILLISECONDS))
+    try:
+        with nullcontext() if is_limited else connection.execute_wrapper(_execute_limited):
+            yield
+    finally:
+        _statement_limit.reset(token)
 
-    with connection.execute_wrapper(execute_limited):
-        yield
+
+def _execute_limited(execute: Any, statement: Any, params: Any, many: bool, context: Any) -> Any:
+    # executemany sends a message for each row: none takes long. In a transaction that failed, only ROLLBACK
+    # TO SAVEPOINT is accepted.
+    if many or _has_failed(context["connection"]):
+        return execute(statement, params, many, context)
+    limited = f"SET LOCAL statement_timeout = {_statement_limit.get()}; {statement}"
+    result = execute(limited, params, many, context)
+    context["cursor"].nextset()  # the first result is that of SET
+    return result
 
 
 def _has_failed(using: BaseDatabaseWrapper) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
@@ -23,7 +23,7 @@ from ops.admin.audit_search import (
 )
 from ops.admin.json_display import parse_json_exactly, pretty_json
 from ops.admin.readonly import ReadOnlyAdmin
-from ops.db import statement_timeout
+from ops.db import limit_statements
 from ops.models import AuditLog, Run
 from ops.sql.audit_search import SCANNED_ROWS, AuditSearch, read_json_as_text, read_page
 from ops.sql.counts import estimate_row_count
@@ -75,7 +75,7 @@ class AuditLogAdmin(ReadOnlyAdmin):
     def _search(self, request: HttpRequest, form: AuditSearchForm) -> dict[str, Any]:
         context: dict[str, Any] = {"filters": form.list_filters(request)}
         try:
-            with statement_timeout(_TIMEOUT):
+            with limit_statements(_TIMEOUT), transaction.atomic():
                 return {**context, **self._read_page(request, form)}
         except OperationalError as exc:
             if sqlstate(exc) != QUERY_CANCELED:

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
 from cards.models import PresentationRule
-from ops.db import read_only_snapshot, without_timeouts
+from ops.db import limit_statements, read_only_snapshot, without_timeouts
 from ops.models import AuditLog, Run
 from ops.operations import Check, registry
 from ops.preflight.checklist import CHECKS
@@ -146,6 +146,18 @@ def test_every_statement_of_a_page_has_the_timeout_of_the_settings(
     assert "The database took too long for this page" in answer.content.decode()
     assert seen == ["150ms", "150ms"]
     assert execute_sql("SHOW statement_timeout") == [("0",)]  # nothing stays behind in the session
+
+
+def test_a_part_of_a_page_may_have_a_timeout_of_its_own() -> None:
+    def shown() -> str:
+        [(timeout,)] = execute_sql("SHOW statement_timeout")
+        return str(timeout)
+
+    with limit_statements(timedelta(seconds=30)):
+        with limit_statements(timedelta(seconds=3)):
+            assert shown() == "3s"
+        assert shown() == "30s"
+    assert shown() == "0"
 
 
 def test_a_page_changes_rows_under_its_timeout(admin_client: Client, settings: LazySettings) -> None:
