@@ -15,14 +15,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from ops.admin.audited_objects import AuditedModel, AuditedObject
+from ops.admin.audited_objects import DELETE_ACTION, AuditedModel, AuditedObject
 from ops.admin.json_display import parse_json_exactly
 from ops.admin.value_diff import ABSENT, format_change, format_value, is_empty
 from ops.formatting import format_time, format_time_in_words, truncate
 from ops.models import AuditLog, Run
 from ops.operations.revert import Revert
 
-_HAND_ACTIONS = {"admin_add", "admin_change", "admin_delete"}
+_HAND_ACTIONS = {"admin_add", "admin_change", DELETE_ACTION}
 # With more fields, those of a new or of a deleted row are folded.
 _MAX_OPEN_FIELDS = 4
 _STATUS_CLASSES = {"created": "good", "deleted": "bad", "reverted": "warn", "changed": "busy"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import CharField, Model, TextField
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -160,10 +160,10 @@ def _iter_exact(request: HttpRequest, audited: AuditedModel, text: str) -> Itera
     if is_valid_key(text, model._meta.pk):
         yield audited.label, str(model._meta.pk.to_python(text))
         return
-    searched = audited.admin.get_search_fields(request)
     for constraint in model._meta.total_unique_constraints:
-        if len(constraint.fields) == 1 and constraint.fields[0] in searched:
-            rows = audited.admin.get_queryset(request).filter(**{constraint.fields[0]: text})
+        name, *others = constraint.fields
+        if not others and isinstance(model._meta.get_field(name), CharField | TextField):
+            rows = audited.admin.get_queryset(request).filter(**{name: text})
             yield from ((audited.label, str(key)) for key in rows.values_list("pk", flat=True))
 
 

@@ -15,6 +15,7 @@ from django.db import models, router, transaction
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from ops.admin.audited_objects import DELETE_ACTION
 from ops.admin.fields import JSONField, ListField, Textarea, TextField
 from ops.admin.history import HistoryAdmin
 from ops.admin.json_display import make_readable_field
@@ -127,7 +128,7 @@ class AuditedAdmin(HistoryAdmin):
         """Delete the rows with their cascade; audit every deleted row whose admin is an AuditedAdmin."""
         with ExitStack() as stack:
             for row in self._iter_audited_deletions(rows):
-                stack.enter_context(audit_changes(row, "admin_delete", request.user.get_username()))
+                stack.enter_context(audit_changes(row, DELETE_ACTION, request.user.get_username()))
             for row in rows:
                 row.delete()
         self.after_write(request, [])

@@ -11,6 +11,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.utils import quote
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
@@ -19,7 +20,11 @@ from django.utils.text import capfirst
 from ops.admin.key_validation import is_valid_key
 from ops.admin.value_diff import Badge
 from ops.formatting import escape_control_chars, truncate
+from ops.models import AuditLog
 from ops.sql.compile import is_json
+
+# Of the audit row that ``AuditedAdmin`` writes for a deleted row.
+DELETE_ACTION = "admin_delete"
 
 
 @dataclass(frozen=True)
@@ -68,20 +73,51 @@ class AuditedModel:
         return field is not None and not field.null and not is_json(field)
 
     def describe_objects(self, keys: Iterable[str]) -> dict[str, AuditedObject]:
-        """Describe the objects with these keys; of deleted ones, and where names are secret, only the key."""
+        """Describe the objects with these keys; where names are secret or unknown, by the key."""
         keys = set(keys)
         kind = str(self.model._meta.verbose_name) if self.model else self.label
-        rows = self._read_rows(keys) if self.may_view else {}
-        return {key: self._describe(kind, key, rows) for key in keys}
+        if not self.may_view:
+            return {key: AuditedObject(kind, key) for key in keys}
+        rows = self._read_rows(keys)
+        deleted_names = self._read_deleted_names(keys - rows.keys())
+        return {
+            key: self._describe(kind, key, rows[key])
+            if key in rows
+            else self._describe_deleted(kind, key, deleted_names.get(key, key))
+            for key in keys
+        }
 
-    def _describe(self, kind: str, key: str, rows: Mapping[str, Model]) -> AuditedObject:
-        row = rows.get(key)
-        if not self.may_view or (row is not None and not self.admin.has_view_permission(self.request, row)):
+    def _describe(self, kind: str, key: str, row: Model) -> AuditedObject:
+        if not self.admin.has_view_permission(self.request, row):
             return AuditedObject(kind, key)
-        url = self._reverse("change", key) if row is not None else ""
-        history_url = self._reverse("history", key) if hasattr(self.admin, "get_history_badges") else ""
-        name = truncate(escape_control_chars(str(row)), 80) if row is not None else key
-        return AuditedObject(kind, name, url, history_url, "" if row is not None else "no longer exists")
+        return AuditedObject(kind, _shorten(str(row)), self._reverse("change", key), self._history_url(key))
+
+    def _describe_deleted(self, kind: str, key: str, name: str) -> AuditedObject:
+        url = self._history_url(key)
+        return AuditedObject(kind, name, history_url=url, note="no longer exists")
+
+    def _history_url(self, key: str) -> str:
+        return self._reverse("history", key) if hasattr(self.admin, "get_history_badges") else ""
+
+    def _read_deleted_names(self, keys: set[str]) -> dict[str, str]:
+        """Name deleted objects by the values that they had."""
+        deletions = AuditLog.objects.filter(
+            object_type=self.label, object_id__in=keys, action=DELETE_ACTION
+        ).values_list("object_id", "changes")
+        names = {key: self._name_deleted(changes) for key, changes in deletions if isinstance(changes, dict)}
+        return {key: name for key, name in names.items() if name}
+
+    def _name_deleted(self, changes: Mapping[str, Any]) -> str:
+        """Return the name; "" if the values, which may be imported, give none."""
+        values = {
+            self._fields[column].attname: change["old"]
+            for column, change in changes.items()
+            if column in self._fields and isinstance(change, dict) and "old" in change
+        }
+        try:
+            return _shorten(str(self.admin.model(**values)))
+        except (ObjectDoesNotExist, TypeError):
+            return ""
 
     def _read_rows(self, keys: Iterable[str]) -> dict[str, Model]:
         valid = [key for key in keys if is_valid_key(key, self.admin.opts.pk)]
@@ -90,3 +126,7 @@ class AuditedModel:
     def _reverse(self, page: str, key: str) -> str:
         meta = self.admin.opts
         return reverse(f"admin:{meta.app_label}_{meta.model_name}_{page}", args=[quote(key)])
+
+
+def _shorten(name: str) -> str:
+    return truncate(escape_control_chars(name), 80)

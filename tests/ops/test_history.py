@@ -94,7 +94,7 @@ def test_runs_are_linked_only_for_users_who_may_view_them(client: Client, card: 
 
 
 def test_the_history_of_a_deleted_row_remains(staff: Client, card: Card) -> None:
-    values = {"title": {"old": "A", "new": None}, "description": {"old": "", "new": None}}
+    values = {"title": {"old": "<A>", "new": None}, "description": {"old": "", "new": None}}
     audit(
         card, {name: {"old": None, "new": each["old"]} for name, each in values.items()}, action="load_pack"
     )
@@ -104,10 +104,10 @@ def test_the_history_of_a_deleted_row_remains(staff: Client, card: Card) -> None
     card.pk = key
     page = history(staff, card)
     assert [entry.split()[0] for entry in entries(page)] == ["Deleted", "Created"]
-    assert "This card no longer exists. Its history stays." in page_text(page)
+    assert "History of card &lt;A&gt; This card no longer exists. Its history stays." in page_text(page)
     assert f'href="/admin/cards/card/{key}/history/"' in staff.get("/admin/ops/auditlog/").content.decode()
     assert "no longer exists" in page_text(staff.get(f"/admin/ops/auditlog/{row.pk}/change/"))
-    assert entries(page)[0].endswith("Title A")  # an empty description is not worth a line
+    assert entries(page)[0].endswith("Title &lt;A&gt;")  # an empty description is not worth a line
 
 
 def test_a_load_names_its_file(staff: Client, card: Card) -> None:
