@@ -40,8 +40,7 @@ class DualWrite(WatchedColumn):
     ``to_new`` reads. Where the old column has no default of its own, it may have that of the new one.
     ``keeps``: a new value that has no old one leaves the old column as it is; else it is refused.
     ``retired``: code does not know the old column any more, and cannot give it a value.
-    ``empties``: once ``retired``, what has no old value empties the old column: NULL, and where ``keeps`` a
-    value that has none.
+    ``empties``: where ``keeps`` and ``retired``, such a value empties the old column.
     """
 
     new: str

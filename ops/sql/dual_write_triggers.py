@@ -1,11 +1,11 @@
 """The triggers of dual writes.
 
 # Note [Which column a write came by]
-An UPDATE that changes one of the two columns sets the other. One that changes both, or sets the new one to
-NULL, is stored as written, so that a backfill can be reverted. An INSERT fills the column that it leaves out;
-for the default see Note [Who writes the old column]. Nothing is set in a row whose columns agree already: the
-new value is that of the old one, or the old value is that of the new one. Without that, a conversion that is
-not one to one would rewrite the value that was written.
+An UPDATE that changes one of the two columns sets the other. One that changes both is stored as written, and
+so is one that sets the new column to NULL until the old one is retired, so that a backfill can be reverted.
+An INSERT fills the column that it leaves out; for the default see Note [Who writes the old column]. Nothing
+is set in a row whose columns agree already: the new value is that of the old one, or the old value is that of
+the new one. Without that, a conversion that is not one to one would rewrite the value that was written.
 
 The copy of a primary key is set by each write that would make it differ. Two keys of one row that are not
 equal would make another row of it at the step retire. So its default stays in the table, NULL does not
@@ -59,8 +59,9 @@ BEGIN
     {or_emptied}END IF;
     RETURN NEW;
 END"""
-# A reference that was set to NULL must not go on in the retired column, whose foreign key would hold the row.
-_EMPTIED = "ELSIF {row_new} IS NULL AND {before_new} IS NOT NULL THEN {row_old} := NULL; "
+# Once the old column is retired: the way back would find a value that is gone, and a foreign key would hold
+# the row to which it refers.
+_EMPTIED = "ELSIF {row_new} IS NULL AND {before_new} IS NOT NULL THEN {row_old} := {to_old}; "
 _DUAL_WRITE = (
     FUNCTION.format(name="insert", body=_INSERT_BODY),
     FUNCTION.format(name="update", body=_UPDATE_BODY),
@@ -116,8 +117,10 @@ def _dual_write_parts(dual_write: DualWrite) -> dict[str, sql.Composable]:
         "old_changed": row.old_changed(),
         "update_condition": row.update_condition(),
         "unmappable": _on_unmappable(dual_write, row.old),
-        "or_emptied": sql.SQL(_EMPTIED).format(row_new=row.new, before_new=row.before_new, row_old=row.old)
-        if dual_write.empties and dual_write.retired and dual_write.nullable
+        "or_emptied": sql.SQL(_EMPTIED).format(
+            row_new=row.new, before_new=row.before_new, row_old=row.old, to_old=row.to_old
+        )
+        if dual_write.retired and dual_write.nullable and dual_write.to_old is not None
         else sql.SQL(""),
         "return_if_off": _return_if_off(sql.SQL("true") if not dual_write.retired else row.given_by_update()),
         # Code of the second deploy leaves the old column out, also where it loads rows.

@@ -187,6 +187,23 @@ def test_names_that_were_given_go_where_the_model_says() -> None:
         assert names() == before
 
 
+def test_a_value_that_new_code_removes_is_gone_on_the_way_back() -> None:
+    """By a backfill that is reverted it is not, but that is before retire."""
+    change = models.CharField(max_length=9, null=True), models.TextField(null=True), F, F
+    with migrated_table(value=change[0]) as table:
+        table.create()
+        execute_sql("INSERT INTO shop_item (value) VALUES ('a')")
+        dual_write = compile_change(table, *change[1:])
+        table.expand("value_v2", change[1], dual_write)
+        execute_sql("UPDATE shop_item SET value_v2 = 'a'; UPDATE shop_item SET value_v2 = NULL")
+        assert execute_sql("SELECT value FROM shop_item") == [("a",)]
+        execute_sql("UPDATE shop_item SET value_v2 = 'a'")
+        table.apply(RetireColumn("item", "value", "value_v2", dual_write, "value__retired", swap=True))
+        execute_sql("UPDATE shop_item SET value = NULL")
+        table.unapply()
+        assert execute_sql("SELECT value, value_v2 FROM shop_item") == [(None, None)]
+
+
 def test_what_prepared_statements_see_of_a_swap() -> None:
     """Django's connections prepare none. A session that does fails for ever where it reads the column."""
     dual_write = DualWrite("wider", "shop_item", "value", "value_v2", "{old}", "{new}")

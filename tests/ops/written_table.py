@@ -155,6 +155,8 @@ class WrittenTable:
         if self.step == Step.DROP:
             return Row(note, None, self._refuse_null(new, not self.is_constrained))
         pair = self._unless_empty(lambda: self.change.after_update((row.old, row.new), **values), new, row)
+        if self._removes(row, values):
+            pair = (None, None)
         return Row(note, pair[0], self._refuse_null(pair[1], not self.is_constrained))
 
     def after_conflict(self, row: Row, given: Values, updated: tuple[str, ...]) -> Row:
@@ -178,6 +180,13 @@ class WrittenTable:
             store = self.swap.store if self.swap and self.is_retired and name == OLD else same
             values[names[name]] = value if value in (None, LEFT_OUT) else store(value)
         return note, values
+
+    def _removes(self, row: Row, values: Values) -> bool:
+        """Whether an UPDATE removes a value from both columns: until retire a backfill may be reverted."""
+        is_gone = row.new is not None and values.get(NEW, row.new) is None
+        is_alone = values.get(OLD, row.old) == row.old and not self.change.agree((row.old, None))
+        may_go = self.is_retired and self.change.old.null and self.dual_write.to_old is not None
+        return bool(is_gone and is_alone and may_go)
 
     def _default_of(self, value: Any, convert: Callable[[Any], Any] = same) -> Any:
         if value is not LEFT_OUT:
