@@ -14,12 +14,11 @@ from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from ops.admin.audited_objects import AuditedModel
-from ops.admin.history import HistoryAdmin, get_audited_columns
+from ops.admin.history import CURSOR_PARAM, HistoryAdmin, get_audited_columns
 from ops.admin.key_validation import is_valid_key
 from ops.models import Run
 from ops.sql.audit_search import MAX_BIGINT, AuditSearch, list_persons
 
-CURSOR_PARAM = "after"
 _MAX_OBJECTS = 20
 _MAX_SUGGESTIONS = 50
 

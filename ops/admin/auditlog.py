@@ -14,13 +14,13 @@ from django.template.response import TemplateResponse
 
 from ops.admin.audit_entries import AuditEntries, parse_changes
 from ops.admin.audit_search import (
-    CURSOR_PARAM,
     AuditSearchForm,
     build_search,
     find_objects,
     get_history_media,
     suggest_persons,
 )
+from ops.admin.history import CURSOR_PARAM
 from ops.admin.json_display import parse_json_exactly, pretty_json
 from ops.admin.readonly import ReadOnlyAdmin
 from ops.db import limit_statements

@@ -21,8 +21,10 @@ from ops.models import AuditLog
 from ops.sql.audit_search import AuditSearch, read_page
 from ops.sql.compile import auto_now_fields
 
-# The persons of the newest rows are offered as a filter.
-_RECENT_ROWS = 1_000
+# URL parameter: where the page begins.
+CURSOR_PARAM = "after"
+# The persons of so many rows are offered as a filter.
+_MAX_ROWS = 1_000
 
 
 class HistoryForm(forms.Form):
@@ -77,19 +79,19 @@ class HistoryAdmin(KeyValidatingAdmin):
         filters = form.cleaned_data
         search = AuditSearch(search.objects, column=filters["field"], performed_by=filters["person"])
         try:
-            page = read_page(search, request.GET.get("after", ""))
+            page = read_page(search, request.GET.get(CURSOR_PARAM, ""))
         except ValueError as exc:
             raise BadRequest("the history has no such page") from exc
         query, first = request.GET.copy(), request.GET.copy()
-        query["after"] = page.cursor
-        first.pop("after", None)
+        query[CURSOR_PARAM] = page.cursor
+        first.pop(CURSOR_PARAM, None)
         return {
             "form": form,
             "subject": model.describe_objects([key])[key],
             "entries": AuditEntries(request, page.rows).build(),
             "is_filtered": any(filters.values()),
             "time_zone": timezone.get_current_timezone_name(),
-            "is_first_page": "after" not in request.GET,
+            "is_first_page": CURSOR_PARAM not in request.GET,
             "first_url": f"?{first.urlencode()}",
             "next_url": f"?{query.urlencode()}" if page.cursor else "",
         }
@@ -105,4 +107,4 @@ def get_audited_columns(audited: AuditedModel) -> dict[str, str]:
 
 def _list_persons(label: str, key: str) -> list[str]:
     rows = AuditLog.objects.filter(object_type=label, object_id=key)
-    return sorted(set(rows.values_list("performed_by", flat=True)[:_RECENT_ROWS]))
+    return sorted(set(rows.values_list("performed_by", flat=True)[:_MAX_ROWS]))
