@@ -270,6 +270,11 @@ def test_an_empty_list_says_what_to_do(staff: Client, query: str, texts: list[st
     assert [part for part in texts if part not in text] == []
 
 
+@pytest.mark.parametrize("url", ["/admin/auth/user/?is_staff__exact=0", f"{LIST}?_popup=1&pack_id__exact=p"])
+def test_an_empty_list_speaks_of_no_filters_that_it_does_not_show(staff: Client, url: str) -> None:
+    assert "matches these filters Remove a filter. Show all" in page_text(staff.get(url))
+
+
 def test_a_list_without_cards_offers_to_add_one(staff: Client) -> None:
     text = page_text(staff.get(LIST))
     assert "There are no cards yet" in text
