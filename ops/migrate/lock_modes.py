@@ -116,9 +116,14 @@ def _locks(reader: Reader) -> Iterator[tuple[str, LockMode]]:
         yield reader.name(), mode
     elif reader.accept("LOCK"):
         reader.accept("TABLE")
-        name, words = reader.name(), "_".join(reader.keywords()).removeprefix("IN_")
+        names = [reader.name()]
+        while reader.peek() == ",":
+            reader.position += 1
+            names.append(reader.name())
+        words = "_".join(reader.keywords()).removeprefix("IN_")
         mode_name = words.removesuffix("_NOWAIT").removesuffix("_MODE")
-        yield name, LockMode.__members__.get(mode_name, LockMode.ACCESS_EXCLUSIVE)
+        mode = LockMode.__members__.get(mode_name, LockMode.ACCESS_EXCLUSIVE)
+        yield from ((name, mode) for name in names)
     elif reader.accept("COMMENT", "ON", "COLUMN"):
         yield reader.name().rpartition(".")[0], LockMode.SHARE_UPDATE_EXCLUSIVE
     elif phrase := reader.accept_any(*_BEFORE_NAME):

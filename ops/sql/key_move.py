@@ -52,15 +52,13 @@ class KeyMove:
     other: str
 
     def statements(self, using: Any) -> tuple[list[str], list[str], list[str]]:
-        """Return what locks the other tables, and what comes before and after the renaming."""
+        """Return the other tables to lock, quoted, and what comes before and after the renaming."""
         quoted = using.ops.quote_name(self.table)
         referring = read_referring_keys(using, self.table, self.key)
         others = read_referring_keys(using, self.table, self.other)
         name = read_primary_key(using, self.table)
         index = find_unique_index(using, self.table, self.other) or _new_name(name)
-        tables = dict.fromkeys(each.table for each in referring if not each.is_own)
-        # Most players who lock two of the tables write a row that refers, and then read the row of the key.
-        lock = [f"LOCK TABLE {each} IN ACCESS EXCLUSIVE MODE" for each in tables]
+        tables = list(dict.fromkeys(each.table for each in referring if not each.is_own))
         before = [
             *(each.drop() for each in referring),
             f"ALTER TABLE {quoted} DROP CONSTRAINT {_name(name)}",
@@ -74,7 +72,7 @@ class KeyMove:
                 if counterpart
                 else each.add(each.name, quoted, self.key, is_checked=False)
             )
-        return lock, before, after
+        return tables, before, after
 
     def _hand_over_sequence(self, using: Any, quoted: str) -> Iterator[str]:
         if sequence := read_key_sequence(using, self.table, self.key):

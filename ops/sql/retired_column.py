@@ -51,13 +51,13 @@ class RetireMove:
             (name, _), (other, _) = self.columns
             grants = grant_statements(schema_editor, table, name, other)
             drop, create = recreate_statements(schema_editor, table, name)
-        lock, key_before, key_after = list[str](), list[str](), list[str]()
+        others, key_before, key_after = list[str](), list[str](), list[str]()
         if self.key:
-            lock, key_before, key_after = self.key.statements(schema_editor.connection)
+            others, key_before, key_after = self.key.statements(schema_editor.connection)
         quoted = schema_editor.quote_name(table)
+        # Most players who lock two of the tables write a row that refers to the key, and then lock that row.
         return [
-            *lock,
-            f"LOCK TABLE {quoted} IN ACCESS EXCLUSIVE MODE",
+            f"LOCK TABLE {', '.join([*others, quoted])} IN ACCESS EXCLUSIVE MODE",
             *grants,
             *drop,
             *drop_statements(self.before),

@@ -61,6 +61,7 @@ def tables() -> Iterator[None]:
         "INSERT INTO t VALUES (1)",
         "LOCK TABLE t IN SHARE ROW EXCLUSIVE MODE",
         "LOCK t",
+        "LOCK TABLE other, t IN SHARE MODE",
         "CLUSTER t USING i",
         "REINDEX TABLE t",
         "ANALYZE t",
