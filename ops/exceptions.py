@@ -1,6 +1,6 @@
 """The exceptions whose message is for the operator."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import InternalError
 
@@ -59,7 +59,11 @@ class InvalidTransition(OpsError):
 
 
 class ColumnClaimed(OpsError):
-    """Another run writes one of the columns."""
+    """Another run writes one of the columns: ``holder``, a Run, unless several keep reserving them."""
+
+    def __init__(self, reason: str, advice: str = "", holder: Any = None) -> None:
+        self.holder = holder
+        super().__init__(reason, advice)
 
 
 class DeclarationChanged(OpsError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -12,10 +12,13 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
 
 from ops.admin.forms import SUBMITTED_MARKER, build_execution_form, extract_form_data, get_raw_params
-from ops.exceptions import OpsError
+from ops.admin.run_words import label_field, link_run, name_run
+from ops.exceptions import ColumnClaimed, OpsError
 from ops.formatting import format_estimate, format_row_count, format_value
+from ops.operations.base import Operation
 from ops.queue.enqueue import enqueue_run
 from ops.report.preview import MAX_GROUPS, format_no_rows, format_rate_basis, format_values
 from ops.runs.creation import RunRequest, create_run
@@ -81,14 +84,16 @@ def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal
         posted = SubmittedForms.from_query(proposal, request.POST)
         if PREVIEW_BUTTON in request.POST or posted.raw_params != previewed.raw_params:
             return _redirect_to_preview(request, proposal)
-    preview, problem = None, ""
+    preview, problem, advice = None, "", ""
     try:
         if run_request := previewed.run_request:
             if request.method == "POST":
-                return _start_run(request, run_request)
+                return _start_run(run_request)
             preview = build_preview(run_request)
+    except ColumnClaimed as exc:
+        problem = _explain_claim(exc)
     except OpsError as exc:
-        problem = str(exc)
+        problem, advice = exc.reason, str(exc).removeprefix(exc.reason).strip()
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
@@ -96,6 +101,7 @@ def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal
         "proposal": proposal,
         "preview": preview and _get_preview_context(preview),
         "problem": problem,
+        "advice": advice,
         "form": previewed.form,
         "execution_form": previewed.execution_form,
     }
@@ -112,10 +118,16 @@ def _redirect_to_preview(request: HttpRequest, proposal: Proposal) -> HttpRespon
     return HttpResponseRedirect(f"{request.path}?{query}")
 
 
-def _start_run(request: HttpRequest, run_request: RunRequest) -> HttpResponse:
+def _explain_claim(error: ColumnClaimed) -> str:
+    if error.holder is None:
+        return error.reason
+    text = "{} ({}) writes the same field and has not ended. Let it finish, or cancel it on its page."
+    return format_html(text, link_run(error.holder.pk, "Run"), name_run(error.holder))
+
+
+def _start_run(run_request: RunRequest) -> HttpResponse:
     run = create_run(run_request)
-    if warning := enqueue_run(run):
-        messages.warning(request, warning)
+    enqueue_run(run)  # The page of the run says if no worker takes it up.
     return HttpResponseRedirect(reverse("admin:ops_run_change", args=[run.pk]))
 
 
@@ -129,15 +141,22 @@ def _get_preview_context(preview: Preview) -> dict[str, Any]:
         "estimate": format_estimate(preview.duration),
         "basis": format_rate_basis(preview),
         "breakdown": [
-            (format_value(name), f"{count:,}", 100 * count / largest)
+            ("empty" if name is None else format_value(name), f"{count:,}", 100 * count / largest)
             for name, count in preview.breakdown[:MAX_GROUPS]
         ],
         "more": len(preview.breakdown) - MAX_GROUPS,
-        "by": preview.operation.group_by,
-        "columns": list(preview.samples[0].values) if preview.samples else [],
+        "by": label_field(model, preview.operation.group_by or ""),
+        "columns": [label_field(model, name) for name in preview.samples[0].values]
+        if preview.samples
+        else [],
         "samples": [
-            (sample.label, [format_values(change, preview.operation) for change in sample.values.values()])
+            (sample.label, [_format_change(change, preview.operation) for change in sample.values.values()])
             for sample in preview.samples
         ],
         "notes": preview.notes,
     }
+
+
+def _format_change(change: Iterable[Any], operation: Operation) -> list[str]:
+    """Return the old and the new value; "" for NULL, which the page calls empty."""
+    return format_values(("" if value is None else value for value in change), operation)

@@ -37,10 +37,14 @@ class TransitionControl(Control):
 
 @dataclass(frozen=True)
 class NewRunControl(Control):
-    """``build_request(run, username)`` describes a new run, which starts once it is confirmed."""
+    """``build_request(run, username)`` describes a new run, which starts once it is confirmed.
+
+    ``rows`` says which rows it may change, with {rows} for what they are called and {number} of the run.
+    """
 
     is_immediate = False
     build_request: Callable[[Run, str], RunRequest]
+    rows: str
 
 
 def _get_run_status(run: Any) -> RunStatus:
@@ -70,7 +74,8 @@ def _resume_run(run: Run, by: str) -> str:
     """Resume on the workers, since a browser has no terminal to run it in."""
     lifecycle.requeue(run, by)
     lifecycle.assign_workers(run, run.workers or 1)
-    return enqueue_run(run)
+    enqueue_run(run)  # The page of the run says if no worker takes it up.
+    return ""
 
 
 def _cancel_run(run: Run, by: str) -> str:
@@ -104,6 +109,7 @@ _RUN_CONTROLS: tuple[Control, ...] = (
         "Try only the failed rows again, in a new run.",
         _make_verb_predicate(RunAction.RETRY),
         _build_retry_request,
+        "the {rows} that failed in run {number}",
     ),
     NewRunControl(
         "revert",
@@ -111,6 +117,7 @@ _RUN_CONTROLS: tuple[Control, ...] = (
         "Restore the old values in a new run. Rows changed after this run stay as they are.",
         _make_verb_predicate(RunAction.REVERT),
         _build_revert_request,
+        "the {rows} that run {number} changed",
     ),
 )
 RUN_CONTROLS = {control.verb: control for control in _RUN_CONTROLS}

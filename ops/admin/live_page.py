@@ -109,7 +109,7 @@ class LiveAdmin(ReadOnlyAdmin):
             if warning := control.apply(row, request.user.get_username()):
                 messages.warning(request, warning)
         except OpsError as exc:
-            messages.error(request, str(exc))
+            messages.error(request, exc.reason)
         return HttpResponseRedirect(reverse(self.get_url_name("change"), args=[row.pk]))
 
 

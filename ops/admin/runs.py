@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 
 from ops import permissions
 from ops.admin.confirmation import Proposal, confirmation_view
 from ops.admin.controls import RUN_CONTROLS, NewRunControl
-from ops.admin.live_page import (
-    LiveAdmin,
-    ProgressSnapshot,
-    format_status_badge,
-    get_percentage,
-    get_status_class,
-)
+from ops.admin.failed_rows import read_failed_rows
+from ops.admin.live_page import LiveAdmin, ProgressSnapshot, get_percentage
+from ops.admin.pagination import LargeTableChangeList
+from ops.admin.run_facts import get_row_nouns, list_facts, list_operator_facts, list_warnings
+from ops.admin.run_words import build_breadcrumb, format_state, get_state_class, list_related_runs, name_run
 from ops.exceptions import OpsError
-from ops.formatting import format_duration, format_rate
-from ops.health.hold import is_held
+from ops.formatting import format_duration, format_rate, pluralize
 from ops.health.monitor import format_unavailable
 from ops.models import AuditLog, Run
-from ops.operations.scope import describe_scope
 from ops.report import run as report
-from ops.runs.next_steps import RunAction, format_run_command
+from ops.runs.next_steps import RunAction, format_run_command, list_next_steps
 from ops.runs.progress import Progress, read_progress
-from ops.runs.status import compute_status, describe_next_step, read_run_status
+from ops.runs.reverts import read_reversal, read_reversals
+from ops.runs.status import read_run_status
 from ops.states import ACTIVE, State
+
+_FIRST_FAILURES, _FAILURES_PER_PAGE = 20, 100
+
+
+class RunChangeList(LargeTableChangeList):
+    """Reads at once which runs of the page were reverted."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        reversals = read_reversals(self.result_list) if self.result_list else {}
+        for run in self.result_list:
+            run.reversal = reversals[run.pk]
 
 
 @admin.register(Run)
@@ -40,7 +52,7 @@ class RunAdmin(LiveAdmin):
     controls = RUN_CONTROLS
     list_display = [
         "number",
-        "operation",
+        "name_display",
         "state_display",
         "progress",
         "performed_by",
@@ -51,9 +63,19 @@ class RunAdmin(LiveAdmin):
     search_fields = ["operation", "performed_by"]
     search_help_text = "Name of an operation or of a user."
 
+    def get_urls(self) -> list[URLPattern]:
+        return [self.build_row_path("failures/", self.failures_view), *super().get_urls()]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RunChangeList]:
+        return RunChangeList
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         rows: QuerySet[Run] = super().get_queryset(request)
         return rows.annotate(changed=Sum("lanes__changed", default=0), failed=Sum("lanes__failed", default=0))
+
+    @admin.display(description="operation", ordering="operation")
+    def name_display(self, run: Run) -> str:
+        return name_run(run)
 
     @admin.display(description="changed")
     def progress(self, run: Any) -> str:
@@ -66,8 +88,8 @@ class RunAdmin(LiveAdmin):
         )
 
     @admin.display(description="status", ordering="state")
-    def state_display(self, row: Run) -> str:
-        return format_status_badge(compute_status(row))
+    def state_display(self, row: Any) -> str:
+        return format_state(row, row.reversal)
 
     def may_use_control(self, request: HttpRequest, verb: str, row: Run) -> bool:
         return request.user.has_perms(permissions.required_permissions(verb, row))
@@ -77,24 +99,30 @@ class RunAdmin(LiveAdmin):
         since = ProgressSnapshot.from_request(request) or ProgressSnapshot(
             0, time.time() - progress.elapsed.total_seconds()
         )
-        status = compute_status(row)
-        failures, more_failures = report.read_first_failures(row)
+        context = super().get_page_context(request, row)
+        reversal, status, nouns = read_reversal(row), read_run_status(row), get_row_nouns(row)
         return {
-            **super().get_page_context(request, row),
-            "heading": row.operation,
-            "state": format_status_badge(status),
-            "status_class": get_status_class(status),
+            **context,
+            "original": build_breadcrumb(row),
+            "heading": name_run(row),
+            "state": format_state(row, reversal),
+            "status_class": get_state_class(row, reversal),
             "done": f"{progress.done:,}",
             "total": f"{progress.total:,}",
+            "rows_noun": nouns[1],
             "now": ProgressSnapshot.take(progress.done),
             "share": get_percentage(progress.done, progress.total),
             "speed": _format_rate(row, progress, since),
-            "facts": _detail_facts(row),
-            "warnings": _list_warnings(row),
+            "related": list_related_runs(row, reversal, nouns),
+            "facts": list_facts(row),
+            "operator_facts": list_operator_facts(row),
+            "commands": list_next_steps(status),
+            "warnings": list_warnings(row, status),
             "notes": [*report.get_operation_notes(row), *format_unavailable(row.silent_health)],
+            "changed_rows": pluralize(progress.changed, *nouns),
             "changes_url": self._get_changes_url(request, row),
-            "failures": failures,
-            "more_failures": more_failures,
+            "failures": read_failed_rows(request, self.admin_site, row, _FIRST_FAILURES),
+            "failures_url": reverse(self.get_url_name("failures"), args=[row.pk]),
         }
 
     def _get_changes_url(self, request: HttpRequest, row: Run) -> str:
@@ -104,6 +132,25 @@ class RunAdmin(LiveAdmin):
             return ""
         return reverse("admin:ops_auditlog_changelist", query={"run": row.pk})
 
+    def failures_view(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Show all failed rows, page by page."""
+        row = self.get_row_or_404(request, number)
+        after = request.GET.get("after", "").replace("\0", "")
+        page = read_failed_rows(request, self.admin_site, row, _FAILURES_PER_PAGE, after or None)
+        url = reverse(self.get_url_name("failures"), args=[row.pk])
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": build_breadcrumb(row),
+            "title": f"Failed {get_row_nouns(row)[1]} of run {row.pk}",
+            "run_url": reverse(self.get_url_name("change"), args=[row.pk]),
+            "failures": page,
+            "command": format_run_command(row.pk, RunAction.FAILURES),
+            "first_url": url if after else "",
+            "next_url": f"{url}?{urlencode({'after': page.next_key})}" if page.next_key else "",
+        }
+        return TemplateResponse(request, "ops/admin/failures.html", context)
+
     def apply_control(self, request: HttpRequest, row: Run, control: Any) -> HttpResponse:
         """Show the confirmation page for controls that start a new run; apply the others at once."""
         if not isinstance(control, NewRunControl):
@@ -112,12 +159,12 @@ class RunAdmin(LiveAdmin):
         try:
             run_request = control.build_request(row, request.user.get_username())
         except OpsError as exc:
-            messages.error(request, str(exc))
+            messages.error(request, exc.reason)
             return HttpResponseRedirect(back_url)
-        title = f"{control.verb.capitalize()} run {row.pk}"
-        return confirmation_view(
-            request, self, Proposal(title, control.help_text, describe_scope(row), run_request, back_url)
-        )
+        title = f"{control.verb.capitalize()} run {row.pk} ({name_run(row)})"
+        rows = control.rows.format(rows=get_row_nouns(row)[1], number=row.pk)
+        proposal = Proposal(title, control.help_text, rows, run_request, back_url)
+        return confirmation_view(request, self, proposal)
 
 
 def _format_rate(run: Run, progress: Progress, since: ProgressSnapshot) -> str:
@@ -129,24 +176,3 @@ def _format_rate(run: Run, progress: Progress, since: ProgressSnapshot) -> str:
     if not progress.done:
         return format_duration(progress.elapsed)
     return f"{format_duration(progress.elapsed)}, {format_rate(progress.changed, progress.elapsed)}"
-
-
-def _detail_facts(run: Run) -> dict[str, str]:
-    """Return the details without those that the page shows in other places."""
-    fields = report.detail_fields(run)
-    if "next" in fields:
-        fields["next"] = "; ".join(report.iter_followups(run, ", deferred until the holding run ends"))
-    return {name: value for name, value in fields.items() if name not in ("error", "changed", "held")}
-
-
-def _list_warnings(run: Run) -> list[str]:
-    """Explain a hold, and a queued run that no worker will start. The details name missing workers."""
-    if is_held(run):
-        return [report.format_hold(run), *map(str, report.hold_override_steps(run))]
-    if run.workers is None and run.state == State.QUEUED:
-        # On a page there is no "this terminal", which the next step of a resumable run names.
-        if read_run_status(run).allows(RunAction.RESUME):
-            command = format_run_command(run.pk, RunAction.RESUME)
-            return [f"This run waits to be started in a terminal: {command}"]
-        return [f"This run waits to be started in a terminal. {describe_next_step(run)}"]
-    return []

@@ -46,7 +46,8 @@ class Scope:
         """The rows that failed in the run, within its filter. Raises InvalidScope if there are none."""
         if not run.failures.exists():
             raise InvalidScope(
-                f"Run {run.pk} has no failed rows. To see it: {manage_command('runs', 'show', run.pk)}"
+                f"Run {run.pk} has no failed rows.",
+                f"To see it: {manage_command('runs', 'show', run.pk)}",
             )
         return cls(run.scope.get("filter", {}), failed_in_run=run.pk)
 

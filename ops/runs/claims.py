@@ -45,4 +45,5 @@ def _column_claimed_error(claim: Claim) -> ColumnClaimed:
     return ColumnClaimed(
         f"{holder} has reserved {claim.model}.{claim.column}.",
         "\n  ".join(["Let it finish, or cancel it:", *map(str, list_next_steps(status))]),
+        holder=other,
     )

@@ -57,6 +57,10 @@ def test_a_promotion_from_selection_to_revert(page: Page) -> None:
     expect(page.locator("#state")).to_have_text("succeeded")
     assert set(rarities().values()) == {"common"}
 
+    page.locator("#related").get_by_role("link", name=f"run {run.pk}").click()
+    expect(page.locator("#state")).to_have_text(f"reverted by run {Run.objects.latest('pk').pk}")
+    expect(page.get_by_role("link", name="Revert …")).to_have_count(0)
+
 
 def test_the_page_follows_the_run_and_its_buttons_work(page: Page) -> None:
     make_cards(3000)
@@ -71,9 +75,11 @@ def test_the_page_follows_the_run_and_its_buttons_work(page: Page) -> None:
     expect(page).to_have_url(re.compile(r"/ops/run/\d+/"))
     # The page refreshes itself without a reload while the run is active.
     page.evaluate("document.body.dataset.same = 'page'")
+    page.get_by_text("For operators").click()
     expect(page.locator("#speed")).to_have_text(re.compile(r"\d+ rows/s, .* left"))
     expect(page.locator("#done")).to_have_text(re.compile(r"^[1-9][\d,]* of 3,000$"))
     assert page.evaluate("document.body.dataset.same") == "page"
+    expect(page.locator("#for-operators")).to_have_attribute("open", "")
 
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#state")).to_have_text("paused")

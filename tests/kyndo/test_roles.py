@@ -63,7 +63,7 @@ PAGES = {
     **{
         f"ops_{model}_{page}": NOBODY for model in ("run", "auditlog", "export") for page in ("add", "delete")
     },
-    "ops_run_live": GROUP_MEMBERS,
+    **dict.fromkeys(("ops_run_live", "ops_run_failures"), GROUP_MEMBERS),
     **{f"ops_run_{verb}": OPERATORS for verb in permissions.CONTROL_VERBS},
     **{f"ops_export_{page}": OPERATORS for page in ("live", "cancel", "files")},
     **{

@@ -15,7 +15,6 @@ from ops.admin import pagination, selection
 from ops.admin.operations import get_model_operations
 from ops.models import Run
 from ops.operations import registry
-from ops.queue.liveness import NO_WORKER_WARNING
 from tests.admin_pages import confirmation_data, page_text, post_action
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import create_run, make_operation
@@ -116,8 +115,8 @@ def test_the_page_previews_the_changes_and_makes_none(staff: Client, cards: dict
         "8 cards would change. Estimated duration: less than a second, assuming 10,000 rows/s. Start the run"
         in page
     )
-    assert "By pack_id pack-0 4 pack-1 4" in page
-    assert "card-1 common → rare NULL → rare" in page
+    assert "By pack id pack-0 4 pack-1 4" in page
+    assert "card-1 common → rare empty → rare" in page
     assert not Run.objects.exists()
 
 
@@ -254,7 +253,7 @@ def test_a_form_of_one_checkbox_is_submitted_without_a_tick(
 
 def test_starting_a_run_without_workers_shows_a_warning(staff: Client, cards: dict[str, str]) -> None:
     page = staff.post(f"{BACKFILL}?across=1", follow=True)
-    assert NO_WORKER_WARNING in page_text(page)
+    assert "The run waits, because no worker answers." in page_text(page)
     assert Run.objects.get().state == "queued"
 
 
@@ -262,7 +261,9 @@ def test_no_run_starts_on_a_column_claimed_by_another_run(staff: Client, cards: 
     run = create_run(registry.get_operation("backfill_rarity_v2"))
     page = staff.post(f"{BACKFILL}?across=1")
     assert page.status_code == 409
-    assert f"Run {run.pk} (backfill_rarity_v2, queued) has reserved cards.card.rarity_v2." in page_text(page)
+    assert f"Run {run.pk} (Backfill rarity v2) writes the same field and has not ended." in page_text(page)
+    assert f'href="/admin/ops/run/{run.pk}/change/"' in page.content.decode()
+    assert "manage.py" not in page_text(page)
     assert Run.objects.count() == 1
 
 

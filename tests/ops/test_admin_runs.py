@@ -3,12 +3,15 @@
 import re
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from redis import Redis
 
+from cards.models import Card
+from ops.admin import runs
 from ops.models import AuditLog, Failure, FollowUp, Run
 from ops.operations import registry
+from ops.operations.scope import Scope
 from ops.runs import lifecycle
 from ops.states import State
 from tests.admin_pages import confirmation_data, page_text
@@ -28,6 +31,10 @@ def annotate(**options: object) -> Run:
     return create_run(registry.get_operation("trials_annotate"), **options)
 
 
+def show(staff: Client, run: Run) -> str:
+    return page_text(staff.get(f"/admin/ops/run/{run.pk}/live/"))
+
+
 def controls(staff: Client, run: Run) -> list[str]:
     page = staff.get(f"/admin/ops/run/{run.pk}/live/").content.decode()
     return re.findall(rf"/admin/ops/run/{run.pk}/(\w+)/", page)
@@ -42,9 +49,9 @@ def test_the_page_shows_the_progress_and_refreshes_while_active(staff: Client) -
     execute_run(run)
     page = staff.get(f"/admin/ops/run/{run.pk}/live/")
     assert 'data-active="no"' in page.content.decode()
-    assert "trials_annotate succeeded" in page_text(page)
+    assert "Trials annotate succeeded" in page_text(page)
     assert "4 of 4 100 %" in page_text(page)
-    assert "Checks ok things without a note 0" in page_text(page)
+    assert "Checks ok things without a note none" in page_text(page)
 
 
 def test_the_rate_is_computed_since_the_snapshot_of_the_page(staff: Client) -> None:
@@ -148,7 +155,7 @@ def test_a_retry_has_only_the_failed_rows(staff: Client) -> None:
     run = annotate()
     Failure.objects.create(run=run, object_id=str(second.pk), error="too long\nreally")
     lifecycle.cancel(run)
-    assert "Rows that failed t2 too long" in page_text(staff.get(f"/admin/ops/run/{run.pk}/live/"))
+    assert "Things that failed t2 too long" in page_text(staff.get(f"/admin/ops/run/{run.pk}/live/"))
     url = f"/admin/ops/run/{run.pk}/retry/"
     assert "1 thing would change." in page_text(staff.get(url))
     staff.post(url)
@@ -183,5 +190,134 @@ def test_the_page_says_when_a_requested_run_starts(staff: Client) -> None:
     run = annotate()
     FollowUp.objects.create(holder=run, operation="trials_score", performed_by="ada")
     page = page_text(staff.get(f"/admin/ops/run/{run.pk}/live/"))
-    assert "trials_score (requested by ada), deferred until the holding run ends" in page
-    assert f"waits to be started in a terminal: manage.py runs resume {run.pk}" in page
+    assert "Followed by Trials score, as soon as this run ends (requested by ada)" in page
+    staff_words, operator_words = page.split("For operators")
+    assert "was prepared in a terminal, and waits there for an operator to start it" in staff_words
+    assert "manage.py" not in staff_words
+    assert f"manage.py runs resume {run.pk}" in operator_words
+
+
+def test_a_reverted_run_says_by_which_run_and_is_not_reverted_again(staff: Client) -> None:
+    create_things(3)
+    run = execute_operation(registry.get_operation("trials_annotate"))
+    assert controls(staff, run) == ["revert"]
+    revert = execute_operation(registry.get_operation("revert"), params={"run": run.pk})
+    page = staff.get(f"/admin/ops/run/{run.pk}/live/")
+    assert f"Trials annotate reverted by run {revert.pk} 100 %" in page_text(page)
+    assert f'href="/admin/ops/run/{revert.pk}/change/"' in page.content.decode()
+    assert "succeeded" not in page_text(page)
+    assert f"Run {run.pk} (Trials annotate)" in page_text(staff.get(f"/admin/ops/run/{run.pk}/change/"))
+    assert f"Reverted by run {revert.pk} (3 things)" in page_text(page)
+    assert "revert" not in controls(staff, run)
+
+
+def test_a_revert_says_which_run_it_reverts(staff: Client) -> None:
+    create_things(3)
+    run = execute_operation(registry.get_operation("trials_annotate"))
+    revert = execute_operation(registry.get_operation("revert"), params={"run": run.pk})
+    page = staff.get(f"/admin/ops/run/{revert.pk}/live/")
+    assert f"Revert of run {run.pk} succeeded" in page_text(page)
+    assert f"Reverts run {run.pk} (Trials annotate)" in page_text(page)
+    assert f"Things those that run {run.pk} changed" in page_text(page)
+    assert f'href="/admin/ops/run/{run.pk}/change/"' in page.content.decode()
+
+
+def test_a_partly_reverted_run_offers_to_revert_the_rest(staff: Client) -> None:
+    rows = create_things(3)
+    run = execute_operation(registry.get_operation("trials_annotate"))
+    declared, scope = registry.get_operation("revert"), Scope.of_keys([rows[0].pk])
+    revert = execute_operation(declared, params={"run": run.pk}, scope=scope)
+    assert f"partly reverted by run {revert.pk}" in show(staff, run)
+    assert "revert" in controls(staff, run)
+    waiting = create_run(declared, params={"run": run.pk})
+    assert f"being reverted by run {waiting.pk}" in show(staff, run)
+    assert "revert" not in controls(staff, run)
+
+
+def test_the_list_of_runs_shows_which_were_reverted(staff: Client) -> None:
+    create_things(2)
+    run = execute_operation(registry.get_operation("trials_annotate"))
+    revert = execute_operation(registry.get_operation("revert"), params={"run": run.pk})
+    other = execute_operation(registry.get_operation("trials_annotate"))
+    page = page_text(staff.get("/admin/ops/run/"))
+    assert f"Run {run.pk} Trials annotate reverted by run {revert.pk}" in page
+    assert f"Run {revert.pk} Revert of run {run.pk} succeeded" in page
+    assert f"Run {other.pk} Trials annotate succeeded" in page
+
+
+def test_runs_that_follow_each_other_are_linked(staff: Client) -> None:
+    run = execute_operation(registry.get_operation("trials_annotate"))
+    follower = create_run(registry.get_operation("trials_score"), params={"score": 5}, follows=run)
+    assert f"Followed by run {follower.pk} (Trials score) queued" in show(staff, run)
+    assert f"Started after run {run.pk} (Trials annotate)" in show(staff, follower)
+    assert (
+        f'href="/admin/ops/run/{run.pk}/' in staff.get(f"/admin/ops/run/{follower.pk}/live/").content.decode()
+    )
+
+
+def test_the_number_of_changed_rows_links_to_their_audit_rows(staff: Client) -> None:
+    create_things(2)
+    run = execute_operation(registry.get_operation("trials_annotate"))
+    page = staff.get(f"/admin/ops/run/{run.pk}/live/")
+    assert "What it changed: 2 things" in page_text(page)
+    url = f"/admin/ops/auditlog/?run={run.pk}"
+    assert f'href="{url}"' in page.content.decode()
+    assert len(staff.get(url).context["entries"]) == 2
+
+
+def test_the_details_say_what_was_asked_in_words(staff: Client) -> None:
+    things = create_things(3, note="n")
+    declared = registry.get_operation("trials_score")
+    scope = Scope({"note": "n"}, keys=Scope.of_keys([things[0].pk]).keys)
+    run = create_run(declared, params={"score": 5, "only_noted": True}, scope=scope)
+    staff_words = show(staff, run).split("For operators")[0]
+    assert "Score 5 Only noted yes Things note = n and 1 chosen thing Fields score Requested" in staff_words
+    assert "manage.py" not in staff_words
+
+
+def fail_cards(count: int, error: str) -> tuple[Run, list[Card]]:
+    """Return a run in which these cards failed."""
+    cards = Card.objects.bulk_create(
+        Card(card_id=f"card-{n}", title="T", pack_id="p", rarity="common") for n in range(count)
+    )
+    Card.objects.update(rarity_v2=None)
+    run = create_run(registry.get_operation("backfill_rarity_v2"))
+    lifecycle.cancel(run)
+    Failure.objects.bulk_create(Failure(run=run, object_id=str(card.pk), error=error) for card in cards)
+    return run, cards
+
+
+def test_failed_rows_link_to_their_pages_with_the_reason_in_words(staff: Client) -> None:
+    run, (card, deleted) = fail_cards(2, "value too long for type character varying(5)\nCONTEXT: x")
+    Card.objects.filter(pk=deleted.pk).delete()
+    reason = "A new value has more than the 5 characters that its field allows."
+    assert f"Cards that failed card-0 {reason} {deleted.pk} {reason}" in show(staff, run)
+    html = staff.get(f"/admin/ops/run/{run.pk}/live/").content.decode()
+    assert f'href="/admin/cards/card/{card.pk}/change/">card-0</a>' in html
+    assert f"/admin/cards/card/{deleted.pk}/" not in html
+    assert staff.get(f"/admin/cards/card/{card.pk}/change/").status_code == 200
+
+
+def test_all_failed_rows_are_listed_page_by_page(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_FIRST_FAILURES", 1)
+    monkeypatch.setattr(runs, "_FAILURES_PER_PAGE", 2)
+    run, cards = fail_cards(3, "value too long for type character varying(5)\nCONTEXT: x")
+    assert "Show all 3 cards" in show(staff, run)
+    first = staff.get(f"/admin/ops/run/{run.pk}/failures/")
+    assert f"3 cards failed in run {run.pk} , Backfill rarity v2." in page_text(first)
+    assert "CONTEXT: x" in page_text(first)
+    second = staff.get(first.context["next_url"])
+    assert second.context["next_url"] == ""
+    names = [row.name for page in (first, second) for row in page.context["failures"].rows]
+    assert sorted(names) == [card.card_id for card in cards]
+    assert "There are no more." in page_text(staff.get(f"/admin/ops/run/{run.pk}/failures/?after=%00z"))
+
+
+def test_failed_rows_are_no_links_for_those_who_may_not_view_them(client: Client) -> None:
+    run, (card,) = fail_cards(1, "no")
+    user = User.objects.create_user("bob", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_run"))
+    client.force_login(user)
+    html = client.get(f"/admin/ops/run/{run.pk}/failures/").content.decode()
+    assert "card-0" in html
+    assert f"/admin/cards/card/{card.pk}/" not in html

@@ -16,6 +16,9 @@
   }
 
   function replaceChanges(fresh) {
+    for (const fold of fresh.querySelectorAll("details[id]")) {
+      fold.open = Boolean(document.getElementById(fold.id)?.open);
+    }
     const oldSections = [...live.querySelectorAll("section")];
     const newSections = [...fresh.querySelectorAll("section")];
     if (oldSections.length === newSections.length) {

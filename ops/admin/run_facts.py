@@ -1,0 +1,122 @@
+"""The details of a run's page: in plain words for staff, and with commands for operators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.apps import apps
+from django.db.models import Model
+from django.forms.utils import pretty_name
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from ops.admin.run_words import get_reverted_run, label_field, link_run
+from ops.exceptions import OpsError
+from ops.formatting import format_duration, format_time_in_words, format_value
+from ops.models import Run
+from ops.operations import registry
+from ops.report import run as report
+from ops.runs.next_steps import RunAction, RunStatus
+from ops.runs.progress import read_progress
+from ops.states import HELD, STALLED, State
+
+# What the page says elsewhere.
+_SHOWN_FIELDS = ("error", "changed", "next", "reverted", "follows")
+
+
+def find_model(run: Run) -> type[Model] | None:
+    """Return the model of the run's rows; None if it no longer exists."""
+    try:
+        return apps.get_model(run.model)
+    except LookupError:
+        return None
+
+
+def get_row_nouns(run: Run) -> tuple[str, str]:
+    """Return what one row and several rows of the run's model are called."""
+    model = find_model(run)
+    if model is None:
+        return "row", "rows"
+    return str(model._meta.verbose_name), str(model._meta.verbose_name_plural)
+
+
+def list_facts(run: Run) -> dict[str, str | SafeString]:
+    """Return what the run was asked, by whom and when, without the empty ones."""
+    model = find_model(run)
+    fields = [label_field(model, name) if model else name for name in run.columns]
+    facts: dict[str, str | SafeString] = {
+        **_list_params(run),
+        get_row_nouns(run)[1].capitalize(): _describe_rows(run),
+        "Fields": ", ".join(fields),
+        "Requested": f"{_format_time(run.created_at)} by {run.performed_by}",
+        "Started": _format_time(run.started_at),
+        "Ended": _format_time(run.finished_at),
+        "Duration": format_duration(read_progress(run).elapsed) if run.started_at else "",
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _format_time(when: datetime | None) -> str:
+    if when is None:
+        return ""
+    local = timezone.localtime(when)
+    return f"{format_time_in_words(local, timezone.localtime())} {local:%Z}"
+
+
+def _list_params(run: Run) -> dict[str, str]:
+    if get_reverted_run(run) is not None:
+        return {}
+    try:
+        fields = registry.get_operation(run.operation).Params.base_fields
+    except OpsError:
+        fields = {}
+    labels = {name: str(field.label or pretty_name(name)) for name, field in fields.items()}
+    names = [*labels, *(name for name in run.params if name not in labels)]  # in the order of the form
+    values = {name: run.params.get(name) for name in names}
+    return {
+        labels.get(name, pretty_name(name)): "yes" if value is True else format_value(value)
+        for name, value in values.items()
+        if value not in (None, False, "")
+    }
+
+
+def _describe_rows(run: Run) -> SafeString:
+    """``all``, or ``pack id = birds and 30 chosen cards``."""
+    return format_html_join(" and ", "{}", ((part,) for part in [*_iter_conditions(run)] or ["all"]))
+
+
+def _iter_conditions(run: Run) -> Iterator[str | SafeString]:
+    model, (one, many) = find_model(run), get_row_nouns(run)
+    reverted = get_reverted_run(run)
+    changed_by = run.scope.get("changed_by") if reverted is None else reverted
+    if changed_by is not None:
+        yield format_html("those that {} changed", link_run(changed_by))
+    for name, value in run.scope.get("filter", {}).items():
+        label = label_field(model, name) if model else name
+        yield f"{label} missing" if value is None else f"{label} = {format_value(value)}"
+    if run.scope.get("keys"):
+        count = run.keys.count()
+        yield f"{count:,} chosen {one if count == 1 else many}"
+
+
+def list_operator_facts(run: Run) -> dict[str, str]:
+    fields = report.detail_fields(run)
+    return {name: value for name, value in fields.items() if name not in _SHOWN_FIELDS}
+
+
+def list_warnings(run: Run, status: RunStatus) -> list[str]:
+    """Explain why a run does not advance, and what happens next."""
+    if status.status == HELD:
+        return [
+            f"The run waits until {run.held_until:%H:%M:%S} UTC, because the database is under strain."
+            " It continues by itself."
+        ]
+    if status.has_no_worker:
+        return ["The run waits, because no worker answers. It continues by itself once a worker is started."]
+    if run.workers is None and status.status == State.QUEUED:
+        return ["The run was prepared in a terminal, and waits there for an operator to start it."]
+    if run.workers is None and status.status == STALLED and status.allows(RunAction.RESUME):
+        return ["The run has stopped, because its process has ended. To continue it, select “Resume”."]
+    return []
