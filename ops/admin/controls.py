@@ -47,7 +47,7 @@ class NewRunControl(Control):
     rows: str
 
 
-def _get_run_status(run: Any) -> RunStatus:
+def get_run_status(run: Any) -> RunStatus:
     """Cached on the row, since each control of a page needs it."""
     if "run_status" not in vars(run):
         run.run_status = read_run_status(run)
@@ -56,12 +56,12 @@ def _get_run_status(run: Any) -> RunStatus:
 
 
 def _make_verb_predicate(verb: RunAction) -> Callable[[Run], bool]:
-    return lambda run: _get_run_status(run).allows(verb)
+    return lambda run: get_run_status(run).allows(verb)
 
 
 def _may_resume(run: Run) -> bool:
     """Offer no resume of a run that waits for a terminal, or that a process already works on."""
-    status = _get_run_status(run)
+    status = get_run_status(run)
     return status.allows(RunAction.RESUME) and status.status not in (State.QUEUED, State.RUNNING, HELD)
 
 

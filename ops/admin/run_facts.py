@@ -108,7 +108,7 @@ def list_operator_facts(run: Run) -> dict[str, str]:
 
 def list_warnings(run: Run, status: RunStatus) -> list[str]:
     """Explain why a run does not advance, and what happens next."""
-    if status.status == HELD:
+    if status.status == HELD and run.held_until is not None:
         return [
             f"The run waits until {run.held_until:%H:%M:%S} UTC, because the database is under strain."
             " It continues by itself."

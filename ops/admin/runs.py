@@ -15,7 +15,7 @@ from django.utils.html import format_html
 
 from ops import permissions
 from ops.admin.confirmation import Proposal, confirmation_view
-from ops.admin.controls import RUN_CONTROLS, NewRunControl
+from ops.admin.controls import RUN_CONTROLS, NewRunControl, get_run_status
 from ops.admin.failed_rows import read_failed_rows
 from ops.admin.live_page import LiveAdmin, ProgressSnapshot, get_percentage
 from ops.admin.pagination import LargeTableChangeList
@@ -29,7 +29,6 @@ from ops.report import run as report
 from ops.runs.next_steps import RunAction, format_run_command, list_next_steps
 from ops.runs.progress import Progress, read_progress
 from ops.runs.reverts import read_reversal, read_reversals
-from ops.runs.status import read_run_status
 from ops.states import ACTIVE, State
 
 _FIRST_FAILURES, _FAILURES_PER_PAGE = 20, 100
@@ -100,7 +99,7 @@ class RunAdmin(LiveAdmin):
             0, time.time() - progress.elapsed.total_seconds()
         )
         context = super().get_page_context(request, row)
-        reversal, status, nouns = read_reversal(row), read_run_status(row), get_row_nouns(row)
+        reversal, status, nouns = read_reversal(row), get_run_status(row), get_row_nouns(row)
         return {
             **context,
             "original": build_breadcrumb(row),

@@ -1,9 +1,12 @@
 """The page of a run: what it shows and what its buttons do."""
 
 import re
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db.models.functions import Now
 from django.test import Client
 from redis import Redis
 
@@ -272,6 +275,30 @@ def test_the_details_say_what_was_asked_in_words(staff: Client) -> None:
     run = create_run(declared, params={"score": 5, "only_noted": True}, scope=scope)
     staff_words = show(staff, run).split("For operators")[0]
     assert "Score 5 Only noted yes Things note = n and 1 chosen thing Fields score Requested" in staff_words
+    assert "manage.py" not in staff_words
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "words"),
+    [
+        (
+            {"workers": 1},
+            {"held_until": Now() + timedelta(minutes=5), "held_reason": "archiving: it fails"},
+            "UTC, because the database is under strain. It continues by itself.",
+        ),
+        ({"workers": 1}, {}, "The run waits, because no worker answers."),
+        ({}, {"working_since": Now() - timedelta(hours=1)}, "To continue it, select “Resume”."),
+    ],
+)
+def test_why_a_run_waits_is_said_without_commands(
+    staff: Client, options: dict[str, Any], changes: dict[str, Any], words: str
+) -> None:
+    create_things(1)
+    run = annotate(**options)
+    lifecycle.start(run)
+    Run.objects.filter(pk=run.pk).update(**changes)
+    staff_words = show(staff, run).split("For operators")[0]
+    assert words in staff_words
     assert "manage.py" not in staff_words
 
 
