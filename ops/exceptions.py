@@ -11,7 +11,7 @@ class OpsError(Exception):
     """Base of the errors that an operator can cause and fix.
 
     ``exit_status`` is that of the command: 2 for wrong arguments, 1 for a failed run.
-    ``reason`` is the message without the advice, which depends on the moment.
+    ``reason`` is the message without the ``advice``, which depends on the moment.
     ``code`` is stored with a run and printed as JSON: the name of the class, unless it sets another.
     """
 
@@ -22,7 +22,7 @@ class OpsError(Exception):
         cls.code = vars(cls).get("code", cls.__name__)
 
     def __init__(self, reason: str = "", advice: str = "") -> None:
-        self.reason = reason
+        self.reason, self.advice = reason, advice
         super().__init__(f"{reason} {advice}".strip())
 
 

@@ -12,11 +12,10 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
 
 from ops.admin.forms import SUBMITTED_MARKER, build_execution_form, extract_form_data, get_raw_params
-from ops.admin.run_words import label_field, link_run, name_run
-from ops.exceptions import ColumnClaimed, OpsError
+from ops.admin.run_words import explain_error, label_field
+from ops.exceptions import OpsError
 from ops.formatting import format_estimate, format_row_count, format_value
 from ops.operations.base import Operation
 from ops.queue.enqueue import enqueue_run
@@ -90,10 +89,8 @@ def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal
             if request.method == "POST":
                 return _start_run(run_request)
             preview = build_preview(run_request)
-    except ColumnClaimed as exc:
-        problem = _explain_claim(exc)
     except OpsError as exc:
-        problem, advice = exc.reason, str(exc).removeprefix(exc.reason).strip()
+        problem, advice = explain_error(exc), exc.advice
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
@@ -116,13 +113,6 @@ def _redirect_to_preview(request: HttpRequest, proposal: Proposal) -> HttpRespon
         )
     query = urlencode({**proposal.query_params, **extract_form_data(request.POST)}, doseq=True)
     return HttpResponseRedirect(f"{request.path}?{query}")
-
-
-def _explain_claim(error: ColumnClaimed) -> str:
-    if error.holder is None:
-        return error.reason
-    text = "{} ({}) writes the same field and has not ended. Let it finish, or cancel it on its page."
-    return format_html(text, link_run(error.holder.pk, "Run"), name_run(error.holder))
 
 
 def _start_run(run_request: RunRequest) -> HttpResponse:

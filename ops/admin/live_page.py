@@ -73,6 +73,10 @@ class LiveAdmin(ReadOnlyAdmin):
         """Whether a user who may view the row may use this control."""
         return True
 
+    def explain_error(self, error: OpsError) -> str:
+        """Return what the page says about the error: without the advice, which names commands."""
+        return error.reason
+
     def get_page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return what every live template needs; subclasses add the rest, ``now`` included."""
         return {
@@ -109,7 +113,7 @@ class LiveAdmin(ReadOnlyAdmin):
             if warning := control.apply(row, request.user.get_username()):
                 messages.warning(request, warning)
         except OpsError as exc:
-            messages.error(request, exc.reason)
+            messages.error(request, self.explain_error(exc))
         return HttpResponseRedirect(reverse(self.get_url_name("change"), args=[row.pk]))
 
 

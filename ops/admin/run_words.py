@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from ops.admin.live_page import format_status_badge, get_status_class
-from ops.exceptions import OpsError
+from ops.exceptions import ColumnClaimed, OpsError
 from ops.formatting import pluralize
 from ops.models import Run
 from ops.operations import registry
@@ -59,6 +59,14 @@ def link_run(number: int | None, noun: str = "run") -> SafeString:
 
 def link_runs(numbers: Iterable[int]) -> SafeString:
     return format_html_join(", ", "{}", ((link_run(number),) for number in numbers))
+
+
+def explain_error(error: OpsError) -> str:
+    """Return the error without the commands that it advises; of a claimed column, which run has it."""
+    if not isinstance(error, ColumnClaimed) or error.holder is None:
+        return error.reason
+    text = "{} ({}) writes the same field and has not ended. Let it finish, or cancel it on its page."
+    return format_html(text, link_run(error.holder.pk, "Run"), name_run(error.holder))
 
 
 def format_state(run: Run, reversal: Reversal) -> SafeString:

@@ -20,7 +20,14 @@ from ops.admin.failed_rows import read_failed_rows
 from ops.admin.live_page import LiveAdmin, ProgressSnapshot, get_percentage
 from ops.admin.pagination import LargeTableChangeList
 from ops.admin.run_facts import get_row_nouns, list_facts, list_operator_facts, list_warnings
-from ops.admin.run_words import build_breadcrumb, format_state, get_state_class, list_related_runs, name_run
+from ops.admin.run_words import (
+    build_breadcrumb,
+    explain_error,
+    format_state,
+    get_state_class,
+    list_related_runs,
+    name_run,
+)
 from ops.exceptions import OpsError
 from ops.formatting import format_duration, format_rate, pluralize
 from ops.health.monitor import format_unavailable
@@ -93,6 +100,9 @@ class RunAdmin(LiveAdmin):
     def may_use_control(self, request: HttpRequest, verb: str, row: Run) -> bool:
         return request.user.has_perms(permissions.required_permissions(verb, row))
 
+    def explain_error(self, error: OpsError) -> str:
+        return explain_error(error)
+
     def get_page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
         progress = read_progress(row)
         since = ProgressSnapshot.from_request(request) or ProgressSnapshot(
@@ -158,7 +168,7 @@ class RunAdmin(LiveAdmin):
         try:
             run_request = control.build_request(row, request.user.get_username())
         except OpsError as exc:
-            messages.error(request, exc.reason)
+            messages.error(request, self.explain_error(exc))
             return HttpResponseRedirect(back_url)
         title = f"{control.verb.capitalize()} run {row.pk} ({name_run(row)})"
         rows = control.rows.format(rows=get_row_nouns(row)[1], number=row.pk)

@@ -46,5 +46,6 @@ def require_backup(without_backup: bool) -> bool:
     )
     raise BackupRequired(
         f"A verified backup not older than {format_duration(limit)} is required (OPS_BACKUP_MAX_AGE),"
-        f" but {age}. {_BACKUP_HINT}"
+        f" but {age}.",
+        _BACKUP_HINT,
     )

@@ -120,6 +120,17 @@ def test_a_forbidden_transition_is_reported(staff: Client) -> None:
     assert staff.get(f"/admin/ops/run/{run.pk}/pause/").status_code == 405
 
 
+def test_a_run_that_cannot_be_resumed_yet_links_to_the_one_in_its_way(staff: Client) -> None:
+    create_things(1)
+    run = annotate()
+    Run.objects.filter(pk=run.pk).update(state=State.FAILED)
+    run.claims.all().delete()
+    other = annotate()
+    page = staff.post(f"/admin/ops/run/{run.pk}/resume/", follow=True)
+    assert f"Run {other.pk} (Trials annotate) writes the same field" in page_text(page)
+    assert f'href="/admin/ops/run/{other.pk}/change/"' in page.content.decode()
+
+
 def test_without_a_csrf_token_nothing_is_done(staff: Client) -> None:
     run = annotate()
     strict = Client(enforce_csrf_checks=True)
