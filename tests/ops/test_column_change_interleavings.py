@@ -189,8 +189,8 @@ class ColumnInUse(RuleBasedStateMachine):
             rows = {**self.rows, **changed}
             self.rows = {key: row for key, row in rows.items() if row is not None}
         else:
-            changed = {k: after.get(k) for k in {*before, *after} if self.rows.get(k) != after.get(k)}
-            self.uncommitted = {**dict.fromkeys(self.uncommitted), **changed}
+            keys = {*self.rows, *after}
+            self.uncommitted = {k: after.get(k) for k in keys if self.rows.get(k) != after.get(k)}
 
     def seen_by(self, alias: str) -> dict[int, Row]:
         rows = {**self.rows, **(self.uncommitted if alias == SECOND else {})}
