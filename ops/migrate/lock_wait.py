@@ -23,7 +23,8 @@ from ops.sql.query import fetch_all
 # An autovacuum ends when somebody has waited behind it for deadlock_timeout. That wait is for a SHARE UPDATE
 # EXCLUSIVE lock, which lets players write, and keeps the next autovacuum away until the transaction ends.
 _MOMENT = timedelta(milliseconds=100)
-_POLL_SECONDS = 0.05
+# Seconds before the second look, and at most before any.
+_INITIAL_DELAY, _MAX_DELAY = 0.005, 0.05
 
 _HOLDERS_SQL = """
 WITH RECURSIVE tables (oid) AS (
@@ -78,10 +79,12 @@ class LockWait:
         """Wait, for ``limit`` at most, until each holder has held for less than the moment."""
         started, longest = monotonic(), moment.total_seconds()
         began = dict.fromkeys(self._holders(locks), started - longest)  # nobody knows since when
+        delay = _INITIAL_DELAY
         while any(monotonic() - since >= longest for since in began.values()):
             if monotonic() - started >= limit.total_seconds():
                 return False
-            Event().wait(_POLL_SECONDS)
+            Event().wait(delay)
+            delay = min(_MAX_DELAY, delay * 2)
             began = {holder: began.get(holder, monotonic()) for holder in self._holders(locks)}
         return True
 
