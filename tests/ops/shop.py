@@ -193,7 +193,7 @@ class Shop:
     def catalogue(self) -> list[tuple[Any, ...]]:
         """The table, and the logs of the change and of the migrations."""
         logs = self.execute(
-            "SELECT 'event', id::text || step FROM ops_column_change_event"
+            "SELECT 'event', row_number() OVER (ORDER BY id) || step FROM ops_column_change_event"
             " UNION ALL SELECT 'migration', name FROM django_migrations WHERE app = 'shop' ORDER BY 1, 2"
         )
         return [*self.table(), *logs]
