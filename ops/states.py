@@ -29,6 +29,9 @@ ACTIVE = (State.QUEUED, State.RUNNING, State.PAUSING, State.CANCELLING)
 # A process works on it, or has died while it did.
 IN_PROGRESS = (State.RUNNING, State.PAUSING, State.CANCELLING)
 
+# It has not ended: nobody can revert it, or retry its failed rows.
+UNFINISHED = (*ACTIVE, State.PAUSED, State.AWAITING_APPROVAL)
+
 # It has ended, and not as it should.
 UNSUCCESSFUL = (State.FAILED, State.FINISHED_WITH_FAILURES, State.VERIFICATION_FAILED)
 

@@ -17,10 +17,11 @@ from django.utils.safestring import SafeString
 
 from ops.admin.audited_objects import DELETE_ACTION, AuditedModel, AuditedObject
 from ops.admin.json_display import parse_json_exactly
+from ops.admin.run_words import link_run
 from ops.admin.value_diff import ABSENT, format_change, format_value, is_empty
 from ops.formatting import format_time, format_time_in_words, truncate
 from ops.models import AuditLog, Run
-from ops.operations.revert import Revert
+from ops.operations.revert import Revert, find_reverts, get_reverted_run
 
 _HAND_ACTIONS = {"admin_add", "admin_change", DELETE_ACTION}
 # With more fields, those of a new or of a deleted row are folded.
@@ -80,11 +81,10 @@ class AuditEntries:
         }
 
     @cached_property
-    def _reverts(self) -> dict[tuple[int, str], list[int]]:
+    def _reverts(self) -> dict[tuple[int | None, str], list[int]]:
         """The later runs that reverted a run, by run and object."""
-        numbers = [*self.runs, *map(str, self.runs)]
-        runs = Run.objects.filter(operation=Revert.name, params__run__in=numbers) if numbers else []
-        reverted = {revert.pk: _get_reverted_run(revert) for revert in runs}
+        reverts = find_reverts(*self.runs) if self.runs else []
+        reverted = {revert.pk: get_reverted_run(revert) for revert in reverts}
         rows = AuditLog.objects.filter(run__in=reverted, object_id__in={row.object_id for row in self.rows})
         found = defaultdict(list)
         for run_id, object_id in rows.values_list("run", "object_id") if reverted else ():
@@ -137,15 +137,12 @@ class AuditEntries:
             file = parse_file_name(row.metadata_)
             return format_html("{} of {}", action, file) if file else format_html("{}", action)
         if self._is_revert(row.run_id):
-            reverted = self._format_run(_get_reverted_run(self.runs[row.run_id]))
+            reverted = self._format_run(get_reverted_run(self.runs[row.run_id]))
             return format_html("{}, which reverts {}", self._format_run(row.run_id), reverted)
         return format_html("{} ({})", self._format_run(row.run_id), action)
 
-    def _format_run(self, number: Any) -> SafeString:
-        if not self.may_view_runs or not isinstance(number, int):
-            return format_html("run {}", number)
-        url = reverse("admin:ops_run_change", args=[number])
-        return format_html('<a class="ops-link" href="{}">run {}</a>', url, number)
+    def _format_run(self, number: int | None) -> SafeString:
+        return link_run(number) if self.may_view_runs and number else format_html("run {}", number)
 
 
 def parse_changes(text: str) -> dict[str, Any]:
@@ -183,8 +180,3 @@ def _iter_fields(model: AuditedModel, changes: Mapping[str, Any], kind: str) -> 
             yield FieldChange(label, value)
         elif not is_empty(value := change.get("new" if kind == "created" else "old", ABSENT)):
             yield FieldChange(label, format_value(value, badge))
-
-
-def _get_reverted_run(revert: Run) -> Any:
-    number = revert.params.get("run")
-    return int(number) if isinstance(number, str) and number.isdecimal() else number

@@ -52,8 +52,9 @@ class HistoryAdmin(KeyValidatingAdmin):
         row = self.get_object(request, key)
         if not self.has_view_permission(request, row):
             raise PermissionDenied
-        search = AuditSearch(objects=[(self.opts.label_lower, str(row.pk) if row else key)])
-        is_recorded = "\0" not in key and bool(read_page(search).rows)
+        label, key = self.opts.label_lower, str(row.pk) if row else key
+        search = AuditSearch(objects=[(label, key)])
+        is_recorded = "\0" not in key and AuditLog.objects.filter(object_type=label, object_id=key).exists()
         if row is None and not is_recorded:
             response: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, key)
             return response

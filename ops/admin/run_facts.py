@@ -12,11 +12,12 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ops.admin.run_words import get_reverted_run, label_field, link_run
+from ops.admin.run_words import label_field, link_run
 from ops.exceptions import OpsError
 from ops.formatting import format_duration, format_time_in_words, format_value
 from ops.models import Run
 from ops.operations import registry
+from ops.operations.revert import get_reverted_run
 from ops.report import run as report
 from ops.runs.next_steps import RunAction, RunStatus
 from ops.runs.progress import read_progress

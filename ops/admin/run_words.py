@@ -14,7 +14,7 @@ from ops.exceptions import ColumnClaimed, OpsError
 from ops.formatting import pluralize
 from ops.models import Run
 from ops.operations import registry
-from ops.operations.revert import Revert
+from ops.operations.revert import get_reverted_run
 from ops.runs.reverts import Reversal, read_reversals
 from ops.runs.status import compute_status
 from ops.states import State
@@ -37,11 +37,6 @@ def name_run(run: Run) -> str:
 def build_breadcrumb(run: Run) -> Run:
     """Return a run whose text in the breadcrumbs is ``run 3 (Bulk promote)``; it is not to be saved."""
     return Run(pk=run.pk, operation=name_run(run))
-
-
-def get_reverted_run(run: Run) -> int | None:
-    """Return the number of the run that this run reverts."""
-    return run.params.get("run") if run.operation == Revert.name else None
 
 
 def label_field(model: type[Model], name: str) -> str:

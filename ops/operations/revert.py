@@ -153,10 +153,11 @@ class Revert(Operation):
 
     def _list_earlier_reverts(self, run: Run | None) -> list[Run]:
         """Return the other reverts of the run, without those that were reverted themselves."""
-        reverts = _find_reverts(self.run)
+        reverts = find_reverts(self.run.pk)
         if run is not None:
             reverts = reverts.filter(pk__lt=run.pk)
-        return [each for each in reverts if not AuditLog.objects.filter(run__in=_find_reverts(each)).exists()]
+        audited = AuditLog.objects.all()
+        return [each for each in reverts if not audited.filter(run__in=find_reverts(each.pk)).exists()]
 
     def _describe_changed_types(self) -> str:
         """A row may differ from its audit row only because its column has another type now."""
@@ -197,5 +198,14 @@ def _find_display_field(run: Run) -> str:
         return "pk"
 
 
-def _find_reverts(run: Run) -> QuerySet[Run]:
-    return Run.objects.filter(operation=Revert.name, params__run=run.pk).order_by("pk")
+def find_reverts(*numbers: int) -> QuerySet[Run]:
+    """Return the reverts of the runs with these numbers, which `operate` stores as text."""
+    reverted = [*numbers, *map(str, numbers)]
+    reverts = Run.objects.filter(operation=Revert.name, params__run__in=reverted, pk__gt=min(numbers))
+    return reverts.order_by("pk")
+
+
+def get_reverted_run(run: Run) -> int | None:
+    """Return the number of the run that this run reverts; None if it is no revert."""
+    number = str(run.params.get("run")) if run.operation == Revert.name else ""
+    return int(number) if number.isdecimal() else None

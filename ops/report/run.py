@@ -20,7 +20,7 @@ from ops.health.monitor import format_unavailable
 from ops.models import Run
 from ops.operations.base import Operation
 from ops.operations.contract import collect_notes
-from ops.operations.revert import Revert
+from ops.operations.revert import Revert, find_reverts
 from ops.operations.scope import describe_scope
 from ops.queue import liveness
 from ops.report.column_change_run import describe_change
@@ -30,7 +30,6 @@ from ops.runs import next_steps
 from ops.runs.next_steps import RunAction, Step, format_run_command, get_next_step, list_next_steps
 from ops.runs.progress import Progress, read_progress
 from ops.runs.rebuild import rebuild_operation
-from ops.runs.reverts import find_reverts
 from ops.runs.row_lists import FailedRows
 from ops.runs.status import compute_status, describe_next_step, read_run_status, status_label
 from ops.states import FINAL, IN_PROGRESS, State
@@ -210,7 +209,7 @@ def _find_operation(run: Run) -> Operation | None:
 
 
 def _iter_reverts(run: Run) -> Iterator[str]:
-    for revert in find_reverts(run):
+    for revert in find_reverts(run.pk):
         yield f"{pluralize(read_progress(revert).changed, 'row')} by run {revert.pk}"
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 from ops.exceptions import OpsError
 from ops.models import Run
-from ops.operations.revert import Revert
+from ops.operations.revert import Revert, find_reverts, get_reverted_run
 from ops.report.document import build_document
 from ops.report.rows import conflict_json, failure_json
 from ops.runs.conflicts import ConflictList
 from ops.runs.next_steps import Step, list_next_steps
 from ops.runs.progress import Progress, read_progress
-from ops.runs.reverts import find_reverts
 from ops.runs.row_lists import FailedRows
 from ops.runs.status import read_run_status
 
@@ -36,8 +35,8 @@ def run_document(event: str, run: Run) -> dict[str, Any]:
         follows=run.follows_id,
         **{name: _isoformat(getattr(run, name)) for name in _TIME_FIELDS},
         **hold_json(run),
-        reverts=run.params.get("run") if run.operation == Revert.name else None,
-        reverted_by=[each.pk for each in find_reverts(run)],
+        reverts=get_reverted_run(run),
+        reverted_by=[each.pk for each in find_reverts(run.pk)],
         failures=[failure_json(row) for row in failed.page(MAX_LISTED_ROWS)],
         failures_total=failed.count(),
         **_conflicts_json(run),

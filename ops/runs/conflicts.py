@@ -16,7 +16,7 @@ from ops.db import canonical_output
 from ops.exceptions import OpsError
 from ops.models import AuditLog, Run
 from ops.operations import registry
-from ops.operations.revert import Revert
+from ops.operations.revert import Revert, find_reverts
 from ops.operations.scope import Scope
 from ops.operations.validation import build_operation
 from ops.runs.row_lists import RowList
@@ -97,7 +97,7 @@ class ConflictList(RowList[Conflict]):
 
 def _check_is_finished_revert(run: Run) -> None:
     if run.operation != Revert.name:
-        reverts = Run.objects.filter(operation=Revert.name, params__run=run.pk).order_by("pk")
+        reverts = find_reverts(run.pk)
         commands = "; ".join(manage_command("runs", "conflicts", each.pk) for each in reverts)
         show = manage_command("runs", "show", run.pk)
         hint = f"To list those of its revert: {commands}" if commands else f"To see run {run.pk}: {show}"

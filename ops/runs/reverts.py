@@ -10,10 +10,8 @@ from typing import Any
 from django.db.models import QuerySet, Sum
 
 from ops.models import Run
-from ops.operations.revert import Revert
-from ops.states import ACTIVE, State
-
-_UNFINISHED = (*ACTIVE, State.PAUSED, State.AWAITING_APPROVAL)
+from ops.operations.revert import find_reverts, get_reverted_run
+from ops.states import UNFINISHED
 
 
 @dataclass(frozen=True)
@@ -38,10 +36,6 @@ class Reversal:
         return bool(self.restored) and self.left <= 0
 
 
-def find_reverts(run: Run) -> QuerySet[Run]:
-    return _find_reverts_of([run.pk])
-
-
 def read_reversal(run: Run) -> Reversal:
     return read_reversals([run])[run.pk]
 
@@ -50,32 +44,28 @@ def read_reversals(runs: Iterable[Run]) -> dict[int, Reversal]:
     """Return the reversal of each run by its number. Reads all reverts of a level at once."""
     numbers = [run.pk for run in runs]
     changed = {run.pk: run.changed_ for run in _with_changed(Run.objects.filter(pk__in=numbers))}
-    reverts: dict[int, list[Any]] = defaultdict(list)
+    reverts: dict[int | None, list[Any]] = defaultdict(list)
     level = numbers
     while level:
-        found = list(_with_changed(_find_reverts_of(level)))
+        found = list(_with_changed(find_reverts(*level)))
         for revert in found:
-            reverts[revert.params["run"]].append(revert)
+            reverts[get_reverted_run(revert)].append(revert)
             changed[revert.pk] = revert.changed_
         level = [revert.pk for revert in found]
     return {number: _build_reversal(number, changed, reverts) for number in numbers}
 
 
-def _build_reversal(number: int, changed: Mapping[int, int], reverts: Mapping[int, list[Run]]) -> Reversal:
+def _build_reversal(
+    number: int, changed: Mapping[int, int], reverts: Mapping[int | None, list[Run]]
+) -> Reversal:
     found = reverts.get(number, [])
     restored = {revert.pk: _build_reversal(revert.pk, changed, reverts).left for revert in found}
     return Reversal(
         changed=changed[number],
         restored={key: rows for key, rows in restored.items() if rows > 0},
-        active=next((revert.pk for revert in found if revert.state in _UNFINISHED), None),
-        has_ended_revert=any(revert.state not in _UNFINISHED for revert in found),
+        active=next((revert.pk for revert in found if revert.state in UNFINISHED), None),
+        has_ended_revert=any(revert.state not in UNFINISHED for revert in found),
     )
-
-
-def _find_reverts_of(numbers: list[int]) -> QuerySet[Run]:
-    """Return the reverts of these runs, each newer than its run."""
-    reverts = Run.objects.filter(operation=Revert.name, params__run__in=numbers, pk__gt=min(numbers))
-    return reverts.order_by("pk")
 
 
 def _with_changed(runs: QuerySet[Run]) -> QuerySet[Any]:

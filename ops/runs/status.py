@@ -15,7 +15,7 @@ from ops.queue import liveness
 from ops.runs.next_steps import RunStatus, get_next_step, rerun_command
 from ops.runs.rebuild import rebuild_operation
 from ops.runs.reverts import read_reversal
-from ops.states import ACTIVE, HELD, STALLED, State
+from ops.states import HELD, STALLED, UNFINISHED, State
 
 
 def compute_status(run: Run) -> str:
@@ -35,7 +35,7 @@ def status_label(status: str) -> str:
 def read_run_status(run: Run) -> RunStatus:
     """Read everything that decides which actions the run allows."""
     status = compute_status(run)
-    ended = run.state not in (*ACTIVE, State.PAUSED, State.AWAITING_APPROVAL)
+    ended = run.state not in UNFINISHED
     return RunStatus(
         run.pk,
         status,

@@ -268,3 +268,19 @@ class Player:
         self.process.stdin.close()
         self.process.wait()
         self.reader.join()
+
+
+@contextmanager
+def playing(project: Shop, *generations: str) -> Iterator[list[Player]]:
+    """Have processes of the generations write and read, without an error until the end of the block."""
+    players = [Player(project, generation) for generation in generations]
+    try:
+        for player in players:
+            player.play()
+        yield players
+        for player in players:
+            player.play()
+            assert player.problems == []
+    finally:
+        for player in players:
+            player.stop()

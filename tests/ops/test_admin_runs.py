@@ -211,11 +211,14 @@ def test_the_page_says_when_a_requested_run_starts(staff: Client) -> None:
     assert f"manage.py runs resume {run.pk}" in operator_words
 
 
-def test_a_reverted_run_says_by_which_run_and_is_not_reverted_again(staff: Client) -> None:
+@pytest.mark.parametrize("stored", [int, str])  # `operate revert --run 1` stores text
+def test_a_reverted_run_says_by_which_run_and_is_not_reverted_again(
+    staff: Client, stored: type[int | str]
+) -> None:
     create_things(3)
     run = execute_operation(registry.get_operation("trials_annotate"))
     assert controls(staff, run) == ["revert"]
-    revert = execute_operation(registry.get_operation("revert"), params={"run": run.pk})
+    revert = execute_operation(registry.get_operation("revert"), params={"run": stored(run.pk)})
     page = staff.get(f"/admin/ops/run/{run.pk}/live/")
     assert f"Trials annotate reverted by run {revert.pk} 100 %" in page_text(page)
     assert f'href="/admin/ops/run/{revert.pk}/change/"' in page.content.decode()
@@ -225,10 +228,11 @@ def test_a_reverted_run_says_by_which_run_and_is_not_reverted_again(staff: Clien
     assert "revert" not in controls(staff, run)
 
 
-def test_a_revert_says_which_run_it_reverts(staff: Client) -> None:
+@pytest.mark.parametrize("stored", [int, str])  # `operate revert --run 1` stores text
+def test_a_revert_says_which_run_it_reverts(staff: Client, stored: type[int | str]) -> None:
     create_things(3)
     run = execute_operation(registry.get_operation("trials_annotate"))
-    revert = execute_operation(registry.get_operation("revert"), params={"run": run.pk})
+    revert = execute_operation(registry.get_operation("revert"), params={"run": stored(run.pk)})
     page = staff.get(f"/admin/ops/run/{revert.pk}/live/")
     assert f"Revert of run {run.pk} succeeded" in page_text(page)
     assert f"Reverts run {run.pk} (Trials annotate)" in page_text(page)

@@ -7,25 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.ops.shop import BACK, NEXT, PLAN, Player, Shop, shop
+from tests.ops.shop import BACK, NEXT, PLAN, Player, Shop, playing, shop
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
-
-
-@contextmanager
-def playing(project: Shop, *generations: str) -> Iterator[list[Player]]:
-    """Have processes of the generations write and read, without an error until the end of the block."""
-    players = [Player(project, generation) for generation in generations]
-    try:
-        for player in players:
-            player.play()
-        yield players
-        for player in players:
-            player.play()
-            assert player.problems == []
-    finally:
-        for player in players:
-            player.stop()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.ops.shop import Generations, Player, Shop, shop
+from tests.ops.shop import Generations, Shop, playing, shop
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 
@@ -113,22 +113,6 @@ GENERATIONS = {
     ),
     "last": (write_models("BigAutoField"), _OPERATIONS + _KEY_CHANGE + _COLUMN_CHANGE),
 }
-
-
-@contextmanager
-def playing(project: Shop, *generations: str) -> Iterator[list[Player]]:
-    """Processes of the generations write and read, without an error until the end of the block."""
-    players = [Player(project, generation) for generation in generations]
-    try:
-        for player in players:
-            player.play()
-        yield players
-        for player in players:
-            player.play()
-            assert player.problems == []
-    finally:
-        for player in players:
-            player.stop()
 
 
 @contextmanager

@@ -28,8 +28,8 @@ from ops.models import ColumnWriter
 from ops.sql.watched_column import WatchedColumn
 from tests.ops.changing import MigratedTable, migrated_table
 from tests.ops.running import execute_sql
-from tests.ops.shop import removal, shop
-from tests.ops.test_column_change_generations import playing, retired_beside_old_code
+from tests.ops.shop import playing, removal, shop
+from tests.ops.test_column_change_generations import retired_beside_old_code
 from tests.trials.models import Thing
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]

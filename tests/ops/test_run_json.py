@@ -106,12 +106,13 @@ def test_progress_documents_have_these_keys() -> None:
     assert set(note) == {"event", "version", "note"}
 
 
-def test_failures_and_conflicts_have_their_number(manage: Manage) -> None:
+@pytest.mark.parametrize("stored", [int, str])  # `operate revert --run 1` stores text
+def test_failures_and_conflicts_have_their_number(manage: Manage, stored: type[int | str]) -> None:
     rows = create_things(30)
     run = execute_operation(registry.get_operation("trials_annotate"))
     Thing.objects.update(note="mine")
     Failure.objects.bulk_create(Failure(run=run, object_id=str(row.pk), error="no") for row in rows)
-    revert = execute_operation(Revert, params={"run": run.pk})
+    revert = execute_operation(Revert, params={"run": stored(run.pk)})
     [failed] = read_documents(manage, "runs", "show", run.pk, "--json")
     assert (len(failed["failures"]), failed["failures_total"]) == (20, 30)
     assert set(failed["failures"][0]) == FAILURE

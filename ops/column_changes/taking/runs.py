@@ -6,13 +6,13 @@ from datetime import datetime
 
 from ops.column_changes.declaration import BaseColumnChange, ColumnChange
 from ops.models import Run
-from ops.operations.revert import Revert
+from ops.operations.revert import find_reverts
 from ops.operations.scope import Scope
 from ops.operations.validation import model_label
 from ops.runs import claims
 from ops.runs.next_steps import RunAction
 from ops.runs.status import read_run_status
-from ops.states import ACTIVE, State
+from ops.states import UNFINISHED, State
 
 
 def find_backfill(change: type[ColumnChange], since: datetime) -> Run | None:
@@ -31,14 +31,12 @@ def find_backfill(change: type[ColumnChange], since: datetime) -> Run | None:
 
 def find_revert(run: Run) -> Run | None:
     """Return the newest revert of the run that was not cancelled."""
-    reverts = Run.objects.filter(operation=Revert.name, params__run=run.pk).exclude(state=State.CANCELLED)
-    return reverts.order_by("pk").last()
+    return find_reverts(run.pk).exclude(state=State.CANCELLED).last()
 
 
 def is_reverted(run: Run) -> bool:
     """Whether a revert of the run has ended and was not reverted itself."""
-    reverts = Run.objects.filter(operation=Revert.name, params__run=run.pk, state=State.SUCCEEDED)
-    return any(not is_reverted(revert) for revert in reverts)
+    return any(not is_reverted(revert) for revert in find_reverts(run.pk).filter(state=State.SUCCEEDED))
 
 
 def find_writer(change: type[BaseColumnChange]) -> Run | None:
@@ -50,7 +48,7 @@ def find_writer(change: type[BaseColumnChange]) -> Run | None:
 
 
 def is_open(run: Run) -> bool:
-    return run.state in (*ACTIVE, State.PAUSED, State.AWAITING_APPROVAL)
+    return run.state in UNFINISHED
 
 
 def _is_resumable(run: Run) -> bool:
