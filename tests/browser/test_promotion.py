@@ -73,6 +73,7 @@ def test_the_page_follows_the_run_and_its_buttons_work(page: Page) -> None:
     page.get_by_role("button", name="Preview").click()
     page.get_by_role("button", name="Start the run").click()
     expect(page).to_have_url(re.compile(r"/ops/run/\d+/"))
+    expect(page.locator("#state")).to_be_visible()  # the URL changes before the page has a body
     # The page refreshes itself without a reload while the run is active.
     page.evaluate("document.body.dataset.same = 'page'")
     page.get_by_text("For operators").click()
