@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.files.storage import default_storage
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
@@ -13,6 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from cards.admin.badge import format_rarity_badge
+from cards.admin.card_form import MAX_UPLOAD_BYTES, UPLOAD_FIELD, CardForm, PackInput
+from cards.admin.frame import format_frame, get_frame_styles
 from cards.admin.rarity import RaritySelect, explain_missing_rule, get_rarity_badge, list_rarities
 from cards.models import Card, PresentationRule
 from cards.rarity import rarity_field
@@ -46,27 +49,31 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
     no_match_help = "A part of a word is enough; accents, capitals and the order of words do not matter."
     ordering = ["-pk"]
     sortable_by = ["card_id"]
-    readonly_fields = ["large_picture", "created_at", "updated_at"]
+    form = CardForm
+    change_form_template = "cards/admin/card.html"
+    readonly_fields = ["created_at", "updated_at"]
     fieldsets = [
         (
             None,
             {
                 "fields": [
-                    "large_picture",
-                    "card_id",
                     "title",
-                    "description",
                     "rarity",
                     "rarity_v2",
                     "pack_id",
+                    UPLOAD_FIELD,
+                    "tags",
+                    "description",
+                    "metadata",
                 ]
             },
         ),
-        ("More", {"fields": ["tags", "metadata", "image", "thumbnail", "created_at", "updated_at"]}),
+        ("More", {"fields": ["card_id", "image", "thumbnail", "created_at", "updated_at"]}),
     ]
 
     class Media:
         css = {"all": ["cards/admin.css"]}
+        js = ["cards/card.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Card]:
         rows: QuerySet[Card] = super().get_queryset(request)
@@ -83,20 +90,29 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
         return [(rarity_field(), RarityFilter), ("pack_id", ValueFilter), ("rarity_v2", MissingFilter)]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Offer one of the two rarities on the add page: the other is filled from it."""
-        fieldsets = super().get_fieldsets(request, obj)
-        if obj is not None:
-            return fieldsets
-        hidden = {"rarity", "rarity_v2"} - {rarity_field()}
+        """Offer the rarity that is read; the other of the two, which follows it, among the rest."""
+        [(title, main), (more, rest)] = super().get_fieldsets(request, obj)
+        other = {"rarity": "rarity_v2", "rarity_v2": "rarity"}[rarity_field()]
+        fields = [name for name in main["fields"] if name != other]
+        if obj is None or not self.has_change_permission(request, obj):
+            fields = [name for name in fields if obj is None or name != UPLOAD_FIELD]
         return [
-            (title, {**options, "fields": [name for name in options["fields"] if name not in hidden]})
-            for title, options in fieldsets
+            (title, {**main, "fields": fields}),
+            (more, {**rest, "fields": rest["fields"] if obj is None else [other, *rest["fields"]]}),
         ]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name in ("rarity", "rarity_v2") and list_rarities():
             kwargs["widget"] = RaritySelect
+        if db_field.name == "pack_id":
+            kwargs["widget"] = PackInput
         return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        others = Card.objects.filter(pack_id=obj.pack_id).exclude(pk=obj.pk)
+        if "pack_id" in form.changed_data and not others.exists():
+            messages.warning(request, f"“{obj.pack_id}” is a new pack: no other card is in it.")
 
     def after_write(self, request: HttpRequest, saved: list[Any]) -> None:
         keys = [card.pk for card in saved]
@@ -105,6 +121,31 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
         for rarity in Card.objects.filter(pk__in=keys).values_list(rarity_field(), flat=True):
             if problem := explain_missing_rule(rarity):
                 messages.warning(request, f"{problem} Without a rule the card gets no thumbnail.")
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> Any:
+        card = self.get_object(request, unquote(object_id)) if object_id else None
+        context = self._get_preview_context(card)
+        return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def _get_preview_context(self, card: Any) -> dict[str, Any]:
+        rules = {rule.rarity: rule for rule in PresentationRule.objects.all()}
+        rarity = rarity_field()
+        return {
+            "frame": format_frame(rules.get(card.shown_rarity) if card else None, card),
+            "badge": format_rarity_badge(card.shown_rarity, card.frame_color) if card else "",
+            "problem": thumbnail_problem(card).rstrip(".") if card else "",
+            "preview": {
+                "rarity": rarity,
+                "max_bytes": MAX_UPLOAD_BYTES,
+                "rules": get_frame_styles(rules.values()),
+            },
+        }
 
     def get_history_badges(self) -> Mapping[str, Badge]:
         return dict.fromkeys(("rarity", "rarity_v2"), get_rarity_badge())
@@ -116,12 +157,6 @@ class CardAdmin(ExportableAdmin, AuditedAdmin):
             return picture
         mark = '<span class="cards-problem" title="{}">!</span>'
         return picture + format_html(mark, explain_missing_rule(card.shown_rarity))
-
-    @admin.display(description="picture")
-    def large_picture(self, card: Card) -> str:
-        problem, picture = thumbnail_problem(card), _format_picture(card, "cards-large")
-        note = '<p class="ops-note ops-warn" id="problem">The thumbnail cannot be rendered: {}.</p>'
-        return picture + format_html(note, problem.rstrip(".")) if problem else picture
 
     @admin.display(description="rarity", ordering="rarity")
     def rarity_display(self, card: Any) -> str:

@@ -108,11 +108,14 @@ class Illustrations:
         except OSError as exc:
             raise BadValue(f"image {self._quote(path)} cannot be read: {exc.strerror}") from exc
         stem, suffix = os.path.splitext(os.path.basename(path))
-        name = (
-            f"packs/{_path_slug(pack_id, 'pack')}/{_path_slug(stem, 'image')}.{checksum[:12]}{suffix.lower()}"
-        )
+        name = build_picture_name(pack_id, stem, checksum, suffix.lower())
         self._sources[name] = real
         return name
+
+
+def build_picture_name(pack_id: str, stem: str, checksum: str, suffix: str) -> str:
+    """Return the storage name of a picture; its parts, which may be any text, cannot leave the folder."""
+    return f"packs/{_path_slug(pack_id, 'pack')}/{_path_slug(stem, 'image')}.{checksum[:12]}{suffix}"
 
 
 def _path_slug(text: str, default: str) -> str:

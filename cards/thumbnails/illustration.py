@@ -14,7 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from cards.thumbnails.colour import fix_png_transparency, to_8_bit, to_srgb
 
 # The formats that load_pack stores. For others, such as EPS, Pillow may start programs.
-_IMAGE_FORMATS = ("AVIF", "GIF", "JPEG", "PNG", "WEBP")
+IMAGE_FORMATS = ("AVIF", "GIF", "JPEG", "PNG", "WEBP")
 # Checked by the header: a file of kilobytes can be gigabytes when decoded.
 _MAX_PIXELS = 64_000_000
 # Pillow may first reduce an image by a fast method while it stays this many times larger; not visible.
@@ -37,22 +37,28 @@ class InvalidImage(ValueError):
 
 
 def load_illustration(name: str, size: tuple[int, int]) -> Image.Image:
-    """Return the stored illustration, upright, scaled and cropped to ``size``; RGB or RGBA, in sRGB.
+    """Return the stored illustration as ``read_illustration`` does. Raises InvalidImage."""
+    with _open_stored_file(name) as file:
+        return read_illustration(file, name, size)[0]
+
+
+def read_illustration(file: IO[Any], name: str, size: tuple[int, int]) -> tuple[Image.Image, str]:
+    """Return the illustration, upright, scaled and cropped to ``size``, RGB or RGBA in sRGB; and its format.
 
     Raises InvalidImage.
     """
-    with _open_stored_file(name) as file, _translate_pillow_errors(name):
-        image = Image.open(file, formats=_IMAGE_FORMATS)
+    with _translate_pillow_errors(name):
+        image = Image.open(file, formats=IMAGE_FORMATS)
         if image.width * image.height > _MAX_PIXELS:
             raise InvalidImage(
                 f"{name} has {image.width:,} x {image.height:,} pixels; {_MAX_PIXELS:,} in all at most"
             )
-        profile = image.info.get("icc_profile")
+        profile, kind = image.info.get("icc_profile"), image.format or ""
         if isinstance(image, JpegImageFile):
             image.draft(None, _draft_size(image, size))
         fix_png_transparency(image)
         image.load()
-        return to_srgb(_crop_to_cover(to_8_bit(_apply_orientation(image)), size), profile)
+        return to_srgb(_crop_to_cover(to_8_bit(_apply_orientation(image)), size), profile), kind
 
 
 @contextmanager
@@ -80,7 +86,7 @@ def _translate_pillow_errors(name: str) -> Iterator[None]:
         raise InvalidImage(f"{name} has more than {_MAX_PIXELS:,} pixels") from exc
     except UnidentifiedImageError as exc:
         raise InvalidImage(
-            f"{name} is not a picture in one of the formats {', '.join(_IMAGE_FORMATS)}"
+            f"{name} is not a picture in one of the formats {', '.join(IMAGE_FORMATS)}"
         ) from exc
     except Exception as exc:
         raise InvalidImage(f"{name} is damaged: {exc or type(exc).__name__}") from exc

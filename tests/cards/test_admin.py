@@ -25,6 +25,7 @@ def staff(client: Client) -> Client:
 def rows() -> dict[str, int]:
     card = Card.objects.create(card_id="águila-real", title="Águila real", pack_id="aves", tags=["a"])
     rule = PresentationRule.objects.create(rarity="common", frame_color="#CCCCCC", sort_order=1)
+    PresentationRule.objects.create(rarity="rare", frame_color="#4A90E2", sort_order=2)
     asset = Asset.objects.create(
         asset_key="thumb/1",
         asset_type="thumbnail",

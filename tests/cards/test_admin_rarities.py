@@ -51,10 +51,18 @@ def test_without_rules_a_rarity_is_a_text_field(staff: Client) -> None:
 
 
 @pytest.mark.parametrize("column", ["rarity", "rarity_v2"])
-def test_saving_a_rarity_without_a_rule_shows_a_warning(staff: Client, column: str) -> None:
+def test_a_rarity_without_a_rule_is_refused(staff: Client, column: str) -> None:
     row = create_card()
-    data = fetch_change_form_fields(staff, change_url(row)) | {column: "mythic"}
+    page = staff.post(change_url(row), fetch_change_form_fields(staff, change_url(row)) | {column: "mythic"})
+    assert page.context["adminform"].form.errors == {column: [NO_RULE]}
+    assert not Card.objects.filter(rarity="mythic").exists()
+
+
+def test_a_card_whose_rarity_has_no_rule_can_be_edited(staff: Client) -> None:
+    row = create_card(rarity="mythic")
+    data = fetch_change_form_fields(staff, change_url(row)) | {"title": "B"}
     assert NO_RULE in page_text(staff.post(change_url(row), data, follow=True))
+    assert Card.objects.get().title == "B"
     assert thumbnail_problem(row) == "there is no presentation rule for its rarity 'mythic'"
     text = page_text(staff.get(change_url(row)))
     assert "The thumbnail cannot be rendered: there is no presentation rule for its rarity" in text

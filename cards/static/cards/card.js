@@ -1,0 +1,76 @@
+// Redraws the preview of a card while its form is filled in, before anything is saved.
+"use strict";
+addEventListener("DOMContentLoaded", () => {
+  const data = document.getElementById("preview-data");
+  if (!data) return;
+  const { rarity: rarityField, max_bytes: maxBytes, rules } = JSON.parse(data.textContent);
+  const frame = document.querySelector("#card-preview .cards-frame");
+  const [picture, noPicture] = frame.querySelector(".cards-window").children;
+  const badge = document.getElementById("preview-badge");
+  const first = { src: picture.getAttribute("src"), reason: noPicture.textContent };
+  const find = (name) => document.querySelector(`#content-main [name="${name}"]`);
+  const [title, rarity, image, upload, pack] = ["title", rarityField, "image", "upload", "pack_id"].map(find);
+
+  function showPicture(src, reason) {
+    picture.hidden = !src;
+    noPicture.hidden = Boolean(src);
+    if (src) picture.src = src;
+    else noPicture.textContent = reason;
+  }
+
+  function showRule() {
+    const rule = rules[rarity.value];
+    frame.dataset.rule = rule ? "yes" : "no";
+    frame.dataset.glow = rule?.glow ? "yes" : "no";
+    frame.dataset.icon = rule?.badge ?? "";
+    if (rule) frame.style.setProperty("--frame", rule.color);
+    else frame.style.removeProperty("--frame");
+    const pill = document.createElement("span");
+    pill.className = "cards-badge";
+    pill.style.background = rule?.color ?? "#E5E7EB";
+    pill.style.color = rule?.text ?? "#000000";
+    pill.textContent = rarity.value;
+    badge.replaceChildren(...(rarity.value ? [pill] : []), ...(rule || !rarity.value ? [] : [" has no rule: no thumbnail"]));
+  }
+
+  function showUpload() {
+    const [file] = upload.files;
+    upload.setCustomValidity("");
+    if (!file) return showImage();
+    if (file.size > maxBytes) {
+      upload.value = "";
+      return showPicture("", `${file.name} is larger than ${maxBytes / 1024 / 1024} MB. Choose a smaller picture.`);
+    }
+    const reader = new FileReader();
+    reader.addEventListener("load", () => showPicture(reader.result, ""));
+    reader.readAsDataURL(file);
+  }
+
+  function showImage() {
+    if (image.value === image.defaultValue) showPicture(first.src, first.reason);
+    else showPicture("", image.value ? "This picture is shown once it is saved." : "No picture yet.");
+  }
+
+  function showPack() {
+    const packs = [...pack.list.options].map((option) => option.value);
+    document.getElementById("new-pack").hidden = !pack.value.trim() || packs.includes(pack.value.trim());
+  }
+
+  function update(event) {
+    if (event.target === title) document.getElementById("preview-title").textContent = title.value;
+    else if (event.target === rarity) showRule();
+    else if (event.target === upload) showUpload();
+    else if (event.target === image) showImage();
+    else if (event.target === pack) showPack();
+    else return;
+    document.getElementById("preview-changed").hidden = event.target === pack;
+  }
+
+  picture.addEventListener("error", () => showPicture("", "The picture is not in the storage, or cannot be shown."));
+  if (picture.src && picture.complete && !picture.naturalWidth) picture.dispatchEvent(new Event("error"));
+  if (!rarity) return;
+  document.addEventListener("input", update);
+  document.addEventListener("change", update);
+  addEventListener("pageshow", showRule);
+  showRule();
+});
