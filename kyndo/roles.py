@@ -1,4 +1,4 @@
-"""The groups that a new site has: who may view, who may edit, who may operate."""
+"""The groups that a new site has: who may view, edit, operate or approve."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from django.db.models import Q
 _CATALOGUE = Q(content_type__app_label="cards")
 _VIEWS = Q(codename__startswith="view_")
 _VIEWERS = (_CATALOGUE & _VIEWS) | Q(codename__in=["view_run", "view_auditlog"])
-_OPERATIONS_AND_CONTROLS = Q(content_type__app_label="ops", content_type__model="run") & ~Q(
-    codename__in=["add_run", "change_run", "delete_run"]
+_RUN_PERMISSIONS = Q(content_type__app_label="ops", content_type__model="run")
+_OPERATIONS_AND_CONTROLS = _RUN_PERMISSIONS & ~Q(
+    codename__in=["add_run", "change_run", "delete_run", "approve_run"]
 )
+# What the dashboard shows of the server.
+_SERVER_STATE = Q(codename__in=["view_backup", "view_columnchangeevent"])
 # The permissions of each group. A user of several groups has those of all of them.
 GROUPS: Mapping[str, Q] = {
     "viewers": _VIEWERS,
     "editors": _VIEWERS | _CATALOGUE,
-    "operators": _VIEWERS | _OPERATIONS_AND_CONTROLS,
+    "operators": _VIEWERS | _OPERATIONS_AND_CONTROLS | _SERVER_STATE,
+    "approvers": _VIEWERS | (_RUN_PERMISSIONS & Q(codename="approve_run")),
 }
 
 

@@ -37,8 +37,8 @@ INSTALLED_APPS = [
     "kyndo",
     "cards",
     "ops",
-    "unfold",  # before django.contrib.admin, whose site and templates it replaces
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",  # before the admin, whose templates it replaces
+    "kyndo.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -8,7 +8,8 @@ from django.views.generic import RedirectView
 from kyndo import media
 from kyndo.admin import change_own_password
 
-admin.site.site_header = admin.site.site_title = admin.site.index_title = "KYNDO"
+admin.site.site_header = admin.site.site_title = "KYNDO"
+admin.site.index_title = "Dashboard"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

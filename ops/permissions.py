@@ -1,4 +1,4 @@
-"""Permissions: one for each registered operation, one for each control of a run, and one for exports."""
+"""Permissions: one for each registered operation and each control of a run; for exports, queue and checks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,20 @@ from ops.operations import registry
 from ops.operations.base import Operation
 
 CONTROL_VERBS = ("pause", "resume", "cancel", "retry", "revert")
+VIEW_QUEUE, MANAGE_QUEUE = "ops.view_queue", "ops.manage_queue"
+VIEW_PREFLIGHT, VIEW_STATISTICS = "ops.view_preflight", "ops.view_statistics"
+# To let a run start that waits for a second person.
+APPROVE_PERMISSION = "ops.approve_run"
 # To request an export, to see all of them, to cancel one, and to download its files.
 EXPORT_PERMISSION = "ops.export_data"
+_NAMES = {
+    EXPORT_PERMISSION: "Can export data",
+    APPROVE_PERMISSION: "Can approve a run",
+    VIEW_QUEUE: "Can view the queue",
+    MANAGE_QUEUE: "Can retry and delete jobs of the queue",
+    VIEW_PREFLIGHT: "Can view the checks before a migration",
+    VIEW_STATISTICS: "Can view statistics of the database",
+}
 
 
 def run_permission(operation: type[Operation]) -> str:
@@ -56,4 +68,5 @@ def _iter_permissions() -> Iterator[tuple[str, str]]:
         yield run_permission(operation).removeprefix("ops."), f"Can run {operation.name}"
     for verb in CONTROL_VERBS:
         yield control_permission(verb).removeprefix("ops."), f"Can {verb} a run"
-    yield EXPORT_PERMISSION.removeprefix("ops."), "Can export data"
+    for permission, name in _NAMES.items():
+        yield permission.removeprefix("ops."), name

@@ -1,5 +1,5 @@
 """The admin of cards, presentation rules and assets."""
 
-from cards.admin import assets, cards, rules
+from cards.admin import assets, cards, rarity_panel, rules
 
-__all__ = ["assets", "cards", "rules"]
+__all__ = ["assets", "cards", "rarity_panel", "rules"]

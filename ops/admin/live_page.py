@@ -91,6 +91,7 @@ class LiveAdmin(ReadOnlyAdmin):
             "state": format_status_badge(row.state),
             "status_class": get_status_class(row.state),
             "is_active": row.state in ACTIVE,
+            "error": row.error,
         }
 
     def live_view(self, request: HttpRequest, number: int) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from ops.admin.live_page import format_status_badge, get_status_class
-from ops.exceptions import ColumnClaimed, OpsError
+from ops.exceptions import AllRowsFailed, ColumnClaimed, NonTerminating, OpsError, TooManyFailures
 from ops.formatting import pluralize
 from ops.models import Run
 from ops.operations import registry
@@ -18,6 +18,21 @@ from ops.operations.revert import get_reverted_run
 from ops.runs.reverts import Reversal, read_reversals
 from ops.runs.status import compute_status
 from ops.states import State
+
+_RUN_ERRORS = {
+    TooManyFailures.code: (
+        "More {many} failed than this run allows ({limit:,}), so it stopped. What it has changed stays."
+        " Once the failed {many} are corrected, select “Resume”."
+    ),
+    AllRowsFailed.code: (
+        "Every {one} that was tried failed, so the cause is not in the {many}. What the failed {many} say,"
+        " below, tells an operator what it is. Once it is mended, select “Resume”."
+    ),
+    NonTerminating.code: (
+        "The operation would never have ended, since it is declared in a wrong way. Nothing was changed by"
+        " that. Its developers have to correct it."
+    ),
+}
 
 
 def name_operation(name: str) -> str:
@@ -62,6 +77,14 @@ def explain_error(error: OpsError) -> str:
         return error.reason
     text = "{} ({}) writes the same field and has not ended. Let it finish, or cancel it on its page."
     return format_html(text, link_run(error.holder.pk, "Run"), name_run(error.holder))
+
+
+def explain_run_error(run: Run, row_nouns: tuple[str, str] = ("row", "rows")) -> str:
+    """Return why the run failed, for staff: without commands and names of classes; "" if it did not."""
+    if text := _RUN_ERRORS.get(run.error_code):
+        one, many = row_nouns
+        return text.format(one=one, many=many, limit=run.max_failures)
+    return run.error.removeprefix(f"{run.error_code}: ").partition("\n")[0]
 
 
 def format_state(run: Run, reversal: Reversal) -> SafeString:

@@ -95,7 +95,7 @@ def read_stats() -> SystemStats:
     Does not raise where one is unavailable or lacks tables: see ``SystemStats.errors``.
     """
     errors: dict[str, str] = {}
-    queues, workers = try_query("redis", _read_queues_and_workers, errors) or (None, None)
+    queues, workers = try_query("redis", read_queue_stats, errors) or (None, None)
     return SystemStats(queues, workers, try_query("database", _read_active_runs, errors), errors)
 
 
@@ -151,7 +151,8 @@ def _to_active_run(run: Run) -> ActiveRun:
     return ActiveRun(read_progress(run), status, run.workers, run.held_reason if status == HELD else "")
 
 
-def _read_queues_and_workers() -> tuple[list[QueueStats], int]:
+def read_queue_stats() -> tuple[list[QueueStats], int]:
+    """Return the counts of each queue, and the number of live workers. Raises RedisError."""
     queues = [connect_queue(name) for name in settings.RQ_QUEUES]
     workers = set().union(*map(live_worker_names, queues))
     return [_read_queue_stats(queue) for queue in queues], len(workers)

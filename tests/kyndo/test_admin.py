@@ -19,7 +19,7 @@ def views(resolver: URLResolver) -> Iterator[Any]:
 
 def test_the_admin_is_named_after_the_site(admin_client: Client) -> None:
     page = admin_client.get("/admin/").content.decode()
-    assert re.search(r"<title>\s*KYNDO \| KYNDO\s*</title>", page)
+    assert re.search(r"<title>\s*Dashboard \| KYNDO\s*</title>", page)
     assert "Django administration" not in page
     assert "Django site admin" not in page
 

@@ -19,6 +19,7 @@ from cards.models import Card
 from kyndo.roles import GROUPS, create_groups
 from ops import permissions
 from ops.admin.operations import get_model_operations
+from ops.operations import registry
 from tests.admin_pages import page_text
 from tests.admin_urls import KEY, create_one_of_each, iter_urls
 
@@ -64,6 +65,12 @@ PAGES = {
         f"ops_{model}_{page}": NOBODY for model in ("run", "auditlog", "export") for page in ("add", "delete")
     },
     **dict.fromkeys(("ops_run_live", "ops_run_failures"), GROUP_MEMBERS),
+    **dict.fromkeys([f"dashboard_{name}" for name in ("rarities", "running", "failed")], GROUP_MEMBERS),
+    **dict.fromkeys(
+        [f"dashboard_{name}" for name in ("queue", "backup", "preflight", "column_changes", "statements")],
+        OPERATORS,
+    ),
+    **dict.fromkeys(("queue", "queue_retry", "queue_delete"), OPERATORS),
     **{f"ops_run_{verb}": OPERATORS for verb in permissions.CONTROL_VERBS},
     **{f"ops_export_{page}": OPERATORS for page in ("live", "cancel", "files")},
     **{
@@ -187,6 +194,7 @@ def test_an_existing_group_keeps_its_permissions() -> None:
         "viewers": False,
         "editors": True,
         "operators": True,
+        "approvers": True,
     }
 
 
@@ -199,3 +207,31 @@ def test_the_migration_gives_the_groups_permissions_on_an_empty_database() -> No
     assert counts["viewers"] == 5
     assert counts["editors"] == 5 + 3 * 3
     assert counts["operators"] > 5 + len(permissions.CONTROL_VERBS)
+    assert counts["approvers"] == 5 + 1
+
+
+def test_operators_of_an_older_site_may_see_what_is_new() -> None:
+    """The queue, and what the dashboard shows of the server."""
+    operators = Group.objects.get(name="operators")
+    operators.permissions.clear()
+    Group.objects.filter(name="approvers").delete()
+    import_module("kyndo.migrations.0003_approvers").create(apps, SimpleNamespace(connection=connection))
+    assert set(operators.permissions.values_list("codename", flat=True)) == {
+        "view_queue",
+        "manage_queue",
+        "view_preflight",
+        "view_statistics",
+        "view_backup",
+        "view_columnchangeevent",
+    }
+    assert Group.objects.get(name="approvers").permissions.filter(codename="approve_run").exists()
+
+
+def test_each_operation_and_control_has_a_permission_of_its_own() -> None:
+    needed = {permissions.run_permission(operation) for operation in registry.list_operations()}
+    needed |= {permissions.control_permission(verb) for verb in permissions.CONTROL_VERBS}
+    needed |= {permissions.EXPORT_PERMISSION, permissions.APPROVE_PERMISSION}
+    needed |= {permissions.VIEW_QUEUE, permissions.MANAGE_QUEUE}
+    stored = Permission.objects.filter(content_type__app_label="ops").values_list("codename", flat=True)
+    assert {name.removeprefix("ops.") for name in needed} <= {*stored}
+    assert not needed & User.objects.create_user("bob", is_staff=True).get_all_permissions()
