@@ -16,7 +16,7 @@ from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from ops.admin.audited_objects import DELETE_ACTION
-from ops.admin.fields import JSONField, ListField, Textarea, TextField
+from ops.admin.fields import JSONField, JSONTextarea, ListField, ListTextarea, Textarea, TextField
 from ops.admin.history import HistoryAdmin
 from ops.admin.json_display import make_readable_field
 from ops.admin.key_validation import KeySelect
@@ -25,10 +25,10 @@ from ops.sql.compile import auto_now_fields, row_ctid, row_version
 from ops.sql.json_text import json_expression
 from ops.sql.recorded import audit_changes
 
-_LOSSLESS_FORM_FIELDS: dict[type[models.Field[Any, Any]], type[forms.Field]] = {
-    models.JSONField: JSONField,
-    ArrayField: ListField,
-    models.TextField: TextField,
+_LOSSLESS_FORM_FIELDS: dict[type[models.Field[Any, Any]], tuple[type[forms.Field], type[forms.Widget]]] = {
+    models.JSONField: (JSONField, JSONTextarea),
+    ArrayField: (ListField, ListTextarea),
+    models.TextField: (TextField, Textarea),
 }
 
 
@@ -61,9 +61,9 @@ class AuditedAdmin(HistoryAdmin):
         ]
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        for field_class, form_class in _LOSSLESS_FORM_FIELDS.items():
+        for field_class, (form_class, widget) in _LOSSLESS_FORM_FIELDS.items():
             if isinstance(db_field, field_class) and not db_field.choices:
-                kwargs = {"form_class": form_class, "widget": Textarea, **kwargs}
+                kwargs = {"form_class": form_class, "widget": widget, **kwargs}
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

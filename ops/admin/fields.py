@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from ops.exceptions import InvalidContent
 from ops.sql.json_text import normalize_json
@@ -24,13 +24,37 @@ def normalize_line_breaks(text: str, widget: forms.Widget) -> str:
     return _LINE_BREAK.sub("\n" if isinstance(widget, forms.Textarea) else "", text)
 
 
-class Textarea(UnfoldAdminTextareaWidget):  # type: ignore[misc]
-    """A textarea with Django's template, which starts with an extra line break.
+class Textarea(UnfoldAdminExpandableTextareaWidget):  # type: ignore[misc]
+    """A textarea as high as its text, with Django's template, which starts with an extra line break.
 
     A browser drops the first line break of a textarea; with unfold's template that would be the value's own.
     """
 
     template_name = "django/forms/widgets/textarea.html"
+
+
+class ListTextarea(Textarea):
+    """A list as chips; without scripts as text, one item a line."""
+
+    template_name = "ops/admin/list_widget.html"
+
+    class Media:
+        css = {"all": ["ops/editors.css"]}
+        js = ["ops/list_editor.js"]
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"data-editor": "list", **(attrs or {})})
+
+
+class JSONTextarea(Textarea):
+    """A JSON object as a tree; without scripts as text."""
+
+    class Media:
+        css = {"all": ["ops/editors.css"]}
+        js = ["ops/json_parser.js", "ops/json_editor.js"]
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"data-editor": "json", **(attrs or {})})
 
 
 class LosslessField(forms.Field):
@@ -94,8 +118,7 @@ class ListField(LosslessField, SimpleArrayField):
     def __init__(self, base_field: forms.Field, **kwargs: Any) -> None:
         if isinstance(base_field, forms.CharField):
             base_field.strip = False
-        help_text = kwargs.pop("help_text", "") or "One item per line. An item may contain commas."
-        super().__init__(base_field, help_text=help_text, **kwargs)
+        super().__init__(base_field, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, list):

@@ -17,7 +17,9 @@ METADATA = '{"a": 0.12345678901234567890123, "b": 1.10, "c": "old"}'
 @pytest.fixture
 def card(transactional_db: None, redis_server: object) -> Card:
     for order, rarity in enumerate(("common", "rare")):
-        PresentationRule.objects.create(rarity=rarity, frame_color="#4A90E2", sort_order=order)
+        PresentationRule.objects.create(
+            rarity=rarity, frame_color="#4A90E2", badge_icon="star", sort_order=order
+        )
     card = Card.objects.create(card_id="a", title="A", pack_id="p", description=TEXT, tags=TAGS)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE cards SET metadata = %s", [METADATA])
@@ -41,8 +43,8 @@ def stored_values() -> tuple[str, ...]:
 def test_unedited_fields_are_not_written(page: Page, card: Card) -> None:
     page.goto(change_url(card))
     page.get_by_label("Title").fill("B")
-    metadata = page.get_by_label("Metadata")
-    metadata.fill(metadata.input_value().replace("old", "new"))
+    page.get_by_label("Metadata c", exact=True).fill("new")
+    expect(page.get_by_text("Not saved yet: Title, Metadata")).to_be_visible()
     save(page)
     expect(page.get_by_text("was changed successfully")).to_be_visible()
     assert stored_values() == ("B", TEXT, METADATA.replace("old", "new"))
@@ -50,6 +52,33 @@ def test_unedited_fields_are_not_written(page: Page, card: Card) -> None:
     assert [sorted(changes) for changes in AuditLog.objects.values_list("changes", flat=True)] == [
         ["metadata", "title"]
     ]
+
+
+def test_a_card_is_edited_by_keyboard_alone(page: Page, card: Card) -> None:
+    def press(*keys: str) -> None:
+        for key in keys:
+            page.keyboard.press(key)
+
+    page.goto(change_url(card))
+    page.locator("#id_rarity").focus()
+    press("ArrowDown")  # the preview follows at once
+    expect(page.locator("#preview-badge")).to_have_text("rare")
+    expect(page.locator("#card-preview .cards-frame")).to_have_attribute("data-icon", "star")
+    page.get_by_label("Tags").focus()
+    page.keyboard.type("x, y")
+    press("Enter", "Backspace", "ArrowLeft", "Backspace")  # the tag before the last
+    page.get_by_role("button", name="Add to Metadata").focus()
+    press("Enter")
+    page.keyboard.type("d")
+    press("Tab", "n", "Tab")  # the kind "Number"
+    press("Control+a")
+    page.keyboard.type("2.50")
+    page.get_by_role("button", name="Save and continue").focus()
+    press("Enter")
+    expect(page.get_by_text("was changed successfully")).to_be_visible()
+    card.refresh_from_db()
+    assert (card.rarity, card.tags) == ("rare", [*TAGS[:-1], "x, y"])
+    assert stored_values()[2] == METADATA.replace("}", ', "d": 2.50}')
 
 
 def test_the_second_tab_is_shown_what_the_first_saved(page: Page, card: Card) -> None:

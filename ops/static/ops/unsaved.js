@@ -19,7 +19,7 @@ addEventListener("DOMContentLoaded", () => {
   function listChanged() {
     const labels = [...form.elements].filter(isChanged).map((field) => {
       const label = form.querySelector(`label[for="${CSS.escape(field.id)}"]`);
-      return label ? label.textContent.replace("*", "").trim() : field.name;
+      return field.dataset.label ?? label?.textContent.replace("*", "").trim() ?? field.name;
     });
     return [...new Set(labels)];
   }
