@@ -94,7 +94,13 @@ def create_tables(url: str) -> None:
             connection.execute(_TABLE_SQL.format(table=table))
             if table != PLAIN:
                 dual_write = DualWrite(
-                    f"bench_{table}", table, "rarity", "rarity_v2", "{old}", "{new}", default="'common'"
+                    f"bench_{table}",
+                    table,
+                    "rarity",
+                    "rarity_v2",
+                    "({old})::varchar",
+                    "({new})::varchar",
+                    default="'common'",
                 )
                 connection.execute(f"ALTER TABLE {table} ALTER rarity DROP DEFAULT")
                 for statement in create_statements(dual_write, "public"):

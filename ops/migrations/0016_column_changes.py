@@ -2,8 +2,9 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
-# A trigger function. The triggers of dual writes call it at most once a minute for each session and name: their
-# WHEN compares the setting (ops/sql/dual_write_triggers.py). It never waits, and never fails a player:
+# A trigger function. The triggers of dual writes call it at most once a second for each session and name: their
+# WHEN compares the first setting (ops/sql/watched_column_triggers.py). It writes at most once a minute. It never
+# waits, and never fails a player:
 # - With the owner's rights, since a player who may write a table may have none on this one. pg_temp is last in
 #   its search_path, so that nobody's temporary table takes the place of ours.
 # - It only adds rows, and removes older rows of others that nobody has locked. Who holds the advisory lock is
@@ -17,14 +18,18 @@ CREATE FUNCTION ops_record_column_writer() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = %I, pg_temp SET lock_timeout = '1ms' AS $$
 DECLARE
     writer text := current_setting('application_name');
-    seen text := left(now()::text, 16) || writer;  -- as ops/sql/dual_write_triggers.py compares it
+    minute text := left(now()::text, 16) || writer;
     changed text := TG_ARGV[0];
     isolation text := current_setting('transaction_isolation');
 BEGIN
     IF current_setting('ops.dual_write', true) = 'off' THEN
         RETURN NEW;
     END IF;
-    PERFORM set_config('ops.writer_' || changed, seen, false);
+    PERFORM set_config('ops.writer_' || changed, CURRENT_TIME(0)::text || writer, false);
+    IF current_setting('ops.writer_minute_' || changed, true) = minute THEN
+        RETURN NEW;
+    END IF;
+    PERFORM set_config('ops.writer_minute_' || changed, minute, false);
     BEGIN
         IF isolation <> 'serializable' AND (SELECT count(DISTINCT application_name) FILTER
             (WHERE application_name <> writer) FROM ops_column_writer WHERE change = changed) >= 100

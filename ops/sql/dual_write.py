@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from ops.sql.row_expression import RowExpression
 from ops.sql.watched_column import WatchedColumn
 
 OFF_SETTING = "ops.dual_write"
+_COPIED_TYPES = ("varchar", "text")
+_LITERAL = re.compile(r"'[^'\\]*'|NULL")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,12 @@ class DualWrite(WatchedColumn):
     keeps: bool = field(default=False, kw_only=True)
     retired: bool = field(default=False, kw_only=True)
     empties: bool = field(default=False, kw_only=True)
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether each column is a copy of the other, with nothing that a search_path could change."""
+        casts = [(f"({{old}})::{kind}", f"({{new}})::{kind}") for kind in _COPIED_TYPES]
+        return (self.to_new, self.to_old) in casts and _LITERAL.fullmatch(self.default or "NULL") is not None
 
     @property
     def trigger_prefix(self) -> str:

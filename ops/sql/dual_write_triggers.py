@@ -14,9 +14,10 @@ stay in the copy, and dual writes that are off make no difference.
 # Note [What a trigger costs]
 For each statement PostgreSQL reads the WHEN of a trigger anew, about half a microsecond for a name, a
 constant or an operator in it. So a WHEN is short, and the function decides the rest. Without a WHEN the
-function would be called for each row, which is most of the cost where a statement changes many. The triggers
-of one event fire in the order of their names: ``by_insert`` sees what was given before ``insert`` fills in
-the rest.
+function would be called for each row, which is most of the cost where a statement changes many. A function's
+own search_path costs as much as its body: it is left out where the new column is a copy of the old one, of a
+type and with operators that are in pg_catalog. The triggers of one event fire in the order of their names:
+``by_insert`` sees what was given before ``insert`` fills in the rest.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from psycopg import sql
 
 from ops.sql.dual_write import OFF_SETTING, DualWrite, KeyCopy
 from ops.sql.watched_column import WatchedColumn
-from ops.sql.watched_column_triggers import FILL, FUNCTION, RECORDERS, row_value, template_parts
+from ops.sql.watched_column_triggers import (
+    AS_HERE,
+    FILL,
+    FUNCTION,
+    RECORDERS,
+    row_value,
+    template_parts,
+)
 
 _INSERT_BODY = """
 BEGIN
@@ -47,10 +55,10 @@ BEGIN
     {return_if_off}
     {fill_not_null}
     IF {old_changed} THEN
-        IF {row_new} IS NOT DISTINCT FROM {before_new} AND {differs} THEN
+        IF {row_new} IS NOT DISTINCT FROM {before_new} AND {still_differs} THEN
             {row_new} := {to_new};
         END IF;
-    ELSIF {row_new} IS NOT NULL AND {row_new} IS DISTINCT FROM {before_new} AND {differs} THEN
+    ELSIF {row_new} IS NOT NULL AND {row_new} IS DISTINCT FROM {before_new} AND {still_differs} THEN
         IF ({to_old}) IS NULL THEN
             {unmappable}
         ELSE
@@ -101,6 +109,7 @@ def _dual_write_parts(dual_write: DualWrite) -> dict[str, sql.Composable]:
         old=row.old, default=row.default
     )
     return {
+        "looks_up": sql.SQL("" if dual_write.is_copy else AS_HERE),
         "columns": sql.SQL(", ").join(
             map(sql.Identifier, (dual_write.old, *dual_write.sources, dual_write.new))
         ),
@@ -113,7 +122,7 @@ def _dual_write_parts(dual_write: DualWrite) -> dict[str, sql.Composable]:
         if dual_write.fills_default and not dual_write.nullable
         else sql.SQL(""),
         "insert_condition": row.insert_condition(),
-        "differs": row.differs(),
+        "still_differs": sql.SQL("true") if dual_write.is_copy else row.differs(),
         "old_changed": row.old_changed(),
         "update_condition": row.update_condition(),
         "unmappable": _on_unmappable(dual_write, row.old),
@@ -161,8 +170,11 @@ class _Row:
         self.dual_write = dual_write
         self.old, self.new = (row_value("NEW", name) for name in (dual_write.old, dual_write.new))
         self.before_new = row_value("OLD", dual_write.new)
-        self.to_new = sql.SQL(dual_write.to_new).format(old=self.old, new=self.new)
-        self.to_old = sql.SQL(dual_write.to_old or "NULL").format(old=self.old, new=self.new)
+        to_new, to_old = dual_write.to_new, dual_write.to_old or "NULL"
+        if dual_write.is_copy:
+            to_new, to_old = "{old}", "{new}"
+        self.to_new = sql.SQL(to_new).format(old=self.old, new=self.new)
+        self.to_old = sql.SQL(to_old).format(old=self.old, new=self.new)
         self.default = sql.SQL(dual_write.default or "NULL")
 
     def insert_condition(self) -> sql.Composable:
@@ -182,6 +194,8 @@ class _Row:
 
     def update_condition(self) -> sql.Composable:
         """Which rows of an UPDATE the function looks at."""
+        if self.dual_write.is_copy and self.dual_write.fills_default:
+            return self._format("({new} = {old}) IS NOT TRUE")
         is_default_set = " OR {old} IS NULL" if self.dual_write.fills_default else ""
         return self._format("{new} IS DISTINCT FROM {to_new}" + is_default_set)
 

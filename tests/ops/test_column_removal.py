@@ -88,7 +88,10 @@ def writers() -> set[str]:
     """Return who is recorded, and forget them and that this session was recorded."""
     found = set(ColumnWriter.objects.values_list("application_name", flat=True))
     ColumnWriter.objects.all().delete()
-    execute_sql("SELECT set_config('ops.writer_remove_value', '', false)")
+    execute_sql(
+        "SELECT set_config('ops.writer_remove_value', '', false),"
+        " set_config('ops.writer_minute_remove_value', '', false)"
+    )
     return found
 
 

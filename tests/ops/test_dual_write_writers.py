@@ -36,7 +36,9 @@ def item() -> Iterator[MigratedTable]:
 def forget_writers() -> None:
     """Forget what was recorded, in the table and in this session."""
     ColumnWriter.objects.all().delete()
-    execute_sql("SELECT set_config('ops.writer_trial', '', false)")
+    execute_sql(
+        "SELECT set_config('ops.writer_trial', '', false), set_config('ops.writer_minute_trial', '', false)"
+    )
 
 
 def remember_earlier_writes(*names: str) -> None:
@@ -152,7 +154,7 @@ def test_a_name_has_one_row_and_one_write_a_minute(item: MigratedTable) -> None:
     ColumnWriter.objects.update(last_written_at=Now() - timedelta(minutes=5))
     with player() as other:
         named(other, "busy", "REPEATABLE READ")
-        other.execute("SELECT set_config('ops.writer_trial', 'an earlier minute', false)")
+        other.execute("SELECT set_config('ops.writer_minute_trial', 'an earlier minute', false)")
         other.execute(BY_OLD)
         other.commit()
     assert len(writers()) == 2, "above READ COMMITTED rows are only added"
