@@ -25,6 +25,7 @@ from cards.thumbnails.stale import is_external_url, request_stale_rendering
 from ops.admin.audited import AuditedAdmin
 from ops.admin.export_action import ExportableAdmin
 from ops.admin.filters import MissingFilter, ValueFilter
+from ops.admin.neighbours import NeighboursAdmin
 from ops.admin.value_diff import Badge
 
 
@@ -40,7 +41,7 @@ class RarityFilter(ValueFilter):
 
 
 @admin.register(Card)
-class CardAdmin(ExportableAdmin, AuditedAdmin):
+class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
     list_display = ["picture", "card_id", "title", "rarity_display", "rarity_v2", "pack_id", "updated_at"]
     list_display_links = ["picture", "card_id"]
     search_fields = ["search__text"]

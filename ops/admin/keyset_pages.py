@@ -62,6 +62,17 @@ def read_page(rows: QuerySet[Any], parameter: str, size: int, joined_key: str = 
     return KeysetPage(keys[:size][::-1], len(keys) > size, True)
 
 
+def find_neighbour(rows: QuerySet[Any], key: str, is_previous: bool, joined_key: str = "") -> Any:
+    """Return the key of the row after this one, or before it; None at the end. ``joined_key`` as above.
+
+    A list without a unique order is taken in the order of its keys, the newest first.
+    """
+    if not is_keyset_ordered(rows):
+        rows = rows.order_by("-pk")
+    beyond = _filter_after(rows, key, is_previous, joined_key)
+    return None if beyond is None else next(iter(_read_keys(beyond, 0)), None)
+
+
 def _read_keys(rows: QuerySet[Any], size: int) -> list[Any]:
     """Read the keys of a page, and one more where the list goes on."""
     return list(rows.values_list("pk", flat=True)[: size + 1])

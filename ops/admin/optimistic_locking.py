@@ -10,7 +10,7 @@ from django import forms
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import JSONField, Model
+from django.db.models import F, JSONField, Model, QuerySet
 from django.forms.models import model_to_dict
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -20,6 +20,8 @@ from ops.models import AuditLog
 from ops.sql.json_text import read_pretty_columns
 
 SNAPSHOT_FIELD = "opened"
+# In the snapshot, beside the values: the newest audit row of the object.
+_LAST_CHANGE = "last change"
 
 
 class _SnapshotField(forms.Field):
@@ -37,6 +39,8 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
     """
 
     opened = _SnapshotField(required=False)
+    # The newest audit row of the object when the form was opened, once a conflict was found.
+    conflict_since: int | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -49,6 +53,18 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
     @property
     def is_adding(self) -> bool:
         return bool(self.instance._state.adding)
+
+    def read_changes_meanwhile(self) -> QuerySet[AuditLog]:
+        """Return the audit rows since the form was opened, newest first; none without a conflict."""
+        rows = self._audit_rows.filter(pk__gt=self.conflict_since or 0)
+        return rows.none() if self.conflict_since is None else rows
+
+    @property
+    def _audit_rows(self) -> QuerySet[AuditLog]:
+        meta = self.instance._meta
+        rows = AuditLog.objects.filter(object_type=meta.label_lower, object_id=str(self.instance.pk))
+        # An expression, since the planner might walk the whole log in the order of its keys.
+        return rows.order_by((F("pk") + 0).desc())
 
     @cached_property
     def base_values(self) -> dict[str, Any]:
@@ -100,6 +116,8 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
         return model_to_dict(row, names) | read_pretty_columns(row, json_names)
 
     def _sign_snapshot(self, values: dict[str, Any]) -> str:
+        last = self._audit_rows.values_list("pk", flat=True).first()
+        values = {**values, _LAST_CHANGE: last or 0}
         return signing.dumps(_round_trip_json(values), salt=self._get_signing_salt(), compress=True)
 
     def _read_snapshot(self) -> dict[str, Any]:
@@ -146,6 +164,7 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
         for name in self.changed_data:
             if current[name] != self.base_values.get(name) and self._is_different(name, current[name]):
                 self.add_error(name, self._format_conflict(name, current[name]))
+                self.conflict_since = self._read_snapshot().get(_LAST_CHANGE, 0)
             self.base_values[name] = current[name]
         if self.errors:  # The form that is shown again has a new snapshot: its user now knows these values.
             data = copy.copy(self.data)
@@ -153,14 +172,17 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
             self.data = data
 
     def _format_conflict(self, name: str, current: Any) -> str:
-        meta, key = self.instance._meta, str(self.instance.pk)
-        changes = AuditLog.objects.filter(object_id=key, object_type=meta.label_lower, changes__has_key=name)
-        last = changes.order_by("-pk").first()
+        last = self._audit_rows.filter(changes__has_key=name).first()
+        theirs = self.fields[name].prepare_value(current)
         return format_html(
             'While this form was open, {} changed this value to<pre class="ops-json">{}</pre>'
-            "Your input is still in the form. Save again to overwrite that value.",
+            "Your input is still in the form. Save again to overwrite that value."
+            '<button type="button" class="ops-button" data-take="{}" data-value="{}">'
+            "Take that value</button>",
             last.performed_by if last else "somebody",
-            self.fields[name].prepare_value(current) if current not in (None, "", []) else "nothing",
+            theirs if current not in (None, "", []) else "nothing",
+            self[name].id_for_label,
+            "" if theirs is None else theirs,
         )
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from cards.models import Asset, Card, PresentationRule
 from ops.models import AuditLog
+from tests.admin_pages import page_text
 from tests.forms import fetch_change_form_fields, parse_form_fields
 
 pytestmark = pytest.mark.django_db
@@ -215,6 +216,25 @@ def test_two_forms_of_one_card_do_not_overwrite_one_another(staff: Client, card:
         "1",
     )
     assert audited_changes()[-1]["title"] == {"old": "First", "new": "Second"}
+
+
+def test_a_conflict_shows_who_changed_what_since_the_form_was_opened(staff: Client, card: Card) -> None:
+    save(staff, card, title="Before")
+    form = fetch_change_form_fields(staff, change_url(card))
+    save(staff, card, title="Theirs", pack_id="rapaces")
+    page = staff.post(change_url(card), form | {"title": "Mine"})
+    panel = page_text(page).partition("was changed while the form was open.")[2]
+    assert panel.startswith(" Nothing of yours is saved yet. Changed ada , by hand")
+    assert "Title Before Theirs Pack id aves → rapaces" in panel.replace(" → Theirs", " Theirs")
+    assert "Discard my changes and load it again" in panel
+    assert 'data-take="id_title" data-value="Theirs"' in page.content.decode()
+
+
+def test_a_conflict_with_a_change_outside_the_site_says_so(staff: Client, card: Card) -> None:
+    form = fetch_change_form_fields(staff, change_url(card))
+    Card.objects.update(title="Theirs")
+    page = staff.post(change_url(card), form | {"title": "Mine"})
+    assert "No change is recorded: it was made by the game's servers" in page_text(page)
 
 
 CONFLICTS = {

@@ -49,6 +49,7 @@ PAGES = {
             **dict.fromkeys(("add", "delete"), EDITORS),
         }.items()
     },
+    "cards_card_neighbour": GROUP_MEMBERS,
     "cards_presentationrule_changelist delete_selected": EDITORS,
     **{
         f"cards_card_{page} {operation.name}": OPERATORS

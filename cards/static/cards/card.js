@@ -56,8 +56,12 @@ addEventListener("DOMContentLoaded", () => {
     document.getElementById("new-pack").hidden = !pack.value.trim() || packs.includes(pack.value.trim());
   }
 
+  function showTitle() {
+    document.getElementById("preview-title").textContent = title.value;
+  }
+
   function update(event) {
-    if (event.target === title) document.getElementById("preview-title").textContent = title.value;
+    if (event.target === title) showTitle();
     else if (event.target === rarity) showRule();
     else if (event.target === upload) showUpload();
     else if (event.target === image) showImage();
@@ -71,6 +75,8 @@ addEventListener("DOMContentLoaded", () => {
   if (!rarity) return;
   document.addEventListener("input", update);
   document.addEventListener("change", update);
-  addEventListener("pageshow", showRule);
-  showRule();
+  addEventListener("pageshow", () => {
+    showTitle();
+    showRule();
+  });
 });

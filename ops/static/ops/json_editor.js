@@ -32,6 +32,7 @@
       this.box.addEventListener("keydown", (event) => {
         if (event.key === "Enter" && event.target.matches("input")) event.preventDefault();
       });
+      area.addEventListener("refill", () => this.showTree(parseGroup(area.value)));
       area.after(this.box, this.switch, this.note);
       this.showText();
       try {

@@ -107,6 +107,10 @@
       event.preventDefault();
       add(text.split(/,|\r\n|\r|\n/));
     });
+    area.addEventListener("refill", () => {
+      items = parse(area.value);
+      show();
+    });
     area.classList.add("ops-replaced");
     area.after(create("div", { className: "ops-items" }, list, input), status);
     show();

@@ -1,0 +1,66 @@
+"""Links from a row's page to the rows before and after it in the list that its user came from."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import URLPattern, path, reverse
+
+from ops.admin.keyset_pages import find_neighbour
+from ops.admin.pagination import LargeTableAdmin
+from ops.admin.selection import CHANGELIST_PARAM
+
+DIRECTION_PARAM, PREVIOUS = "to", "previous"
+
+
+class NeighboursAdmin(LargeTableAdmin):
+    """Looks for a neighbour when its link is followed, so that the page of a row costs nothing more."""
+
+    def get_urls(self) -> list[URLPattern]:
+        name = self.get_url_name("neighbour").removeprefix("admin:")
+        view = self.admin_site.admin_view(self.neighbour_view)
+        return [path("<path:object_id>/neighbour/", view, name=name), *super().get_urls()]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        context["neighbour_view"] = self.get_url_name("neighbour")
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def neighbour_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Redirect to the next row, or to the previous one; at the end of the list, to the row itself."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        key, is_previous = unquote(object_id), request.GET.get(DIRECTION_PARAM) == PREVIOUS
+        changelist = self._filter_list(request)
+        joined_key = self.search_key if changelist.query else ""
+        found = find_neighbour(changelist.queryset, key, is_previous, joined_key)
+        if found is None:
+            place = "first" if is_previous else "last"
+            messages.info(request, f"This is the {place} {self.opts.verbose_name} of the list.")
+        url = reverse(self.get_url_name("change"), args=[quote(key if found is None else found)])
+        preserved = {"opts": self.opts, "preserved_filters": self.get_preserved_filters(request)}
+        return HttpResponseRedirect(add_preserved_filters(preserved, url))
+
+    def _filter_list(self, request: HttpRequest) -> Any:
+        """Return the list that the URL names, in its order, without reading a page of it."""
+        list_request: Any = copy.copy(request)
+        list_request.GET = QueryDict(request.GET.get(CHANGELIST_PARAM, ""))
+        list_request.reads_no_page = True
+        try:
+            return self.get_changelist_instance(list_request)
+        except IncorrectLookupParameters as exc:
+            raise BadRequest("the list has no such filter") from exc
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        changelist: Any = super().get_changelist(request, **kwargs)
+        if not getattr(request, "reads_no_page", False):
+            return changelist
+        return type(changelist.__name__, (changelist,), {"get_results": lambda self, request: None})
