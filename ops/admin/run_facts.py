@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.apps import apps
@@ -23,6 +24,7 @@ from ops.runs.next_steps import RunAction, RunStatus
 from ops.runs.progress import read_progress
 from ops.states import HELD, STALLED, State
 
+_MAX_LANES = 32
 # What the page says elsewhere.
 _SHOWN_FIELDS = ("error", "changed", "next", "reverted", "follows")
 
@@ -121,3 +123,46 @@ def list_warnings(run: Run, status: RunStatus) -> list[str]:
     if run.workers is None and status.status == STALLED and status.allows(RunAction.RESUME):
         return ["The run has stopped, because its process has ended. To continue it, select “Resume”."]
     return []
+
+
+@dataclass(frozen=True)
+class LaneRow:
+    """A lane for the page: its range of keys, where it is, and what it has done."""
+
+    number: int
+    keys: str
+    position: str
+    changed: str
+    failed: int
+    batches: str
+    mean: str
+    is_finished: bool
+
+
+def list_lanes(run: Run) -> list[LaneRow]:
+    """List the first lanes of the run, with the mean duration of their batches."""
+    return [
+        LaneRow(
+            lane.number + 1,
+            f"{lane.lower or 'the first'} to {lane.upper or 'the last'}",
+            lane.cursor or "",
+            f"{lane.changed:,}",
+            lane.failed,
+            f"{lane.batches:,}",
+            f"{1000 * lane.busy.total_seconds() / lane.batches:,.0f} ms" if lane.batches else "",
+            lane.finished,
+        )
+        for lane in run.lanes.order_by("number")[:_MAX_LANES]
+    ]
+
+
+def list_holds(run: Run) -> list[tuple[str, str, str]]:
+    """List the newest holds, the last one first: since when, how long, and why."""
+    now = timezone.localtime()
+    holds = []
+    for hold in reversed(run.holds):
+        since = timezone.localtime(datetime.fromisoformat(hold["since"]))
+        until = hold["until"] and datetime.fromisoformat(hold["until"])
+        span = f"for {format_duration(until - since)}" if until else "not yet ended" if run.held_until else ""
+        holds.append((f"{format_time_in_words(since, now)}:{since:%S}", span, hold["reason"]))
+    return holds

@@ -19,7 +19,15 @@ from ops.admin.controls import RUN_CONTROLS, NewRunControl, get_run_status
 from ops.admin.failed_rows import read_failed_rows
 from ops.admin.live_page import LiveAdmin, ProgressSnapshot, get_percentage
 from ops.admin.pagination import LargeTableChangeList
-from ops.admin.run_facts import get_row_nouns, list_facts, list_operator_facts, list_warnings
+from ops.admin.run_facts import (
+    get_row_nouns,
+    list_facts,
+    list_holds,
+    list_lanes,
+    list_operator_facts,
+    list_warnings,
+)
+from ops.admin.run_plot import read_plots
 from ops.admin.run_words import (
     build_breadcrumb,
     explain_error,
@@ -126,6 +134,9 @@ class RunAdmin(LiveAdmin):
             "share": get_percentage(progress.done, progress.total),
             "speed": _format_rate(row, progress, since),
             "related": list_related_runs(row, reversal, nouns),
+            "plots": read_plots(row),
+            "lanes": list_lanes(row),
+            "holds": list_holds(row),
             "facts": list_facts(row),
             "operator_facts": list_operator_facts(row),
             "commands": list_next_steps(status),

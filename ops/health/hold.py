@@ -6,9 +6,11 @@ import logging
 import re
 from datetime import timedelta
 from threading import Event
+from typing import Any
 
 from django.db.models import DurationField, F, Q, Value
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from ops.events import log_event
 from ops.health.indicators import INDICATOR_NAMES
@@ -17,6 +19,8 @@ from ops.states import State
 
 # The longest until a held run notices a pause or a cancel.
 _POLL_INTERVAL = timedelta(milliseconds=250)
+# Holds that a run remembers for its page.
+_MAX_RECORDED = 50
 
 
 def held_filter() -> Q:
@@ -35,6 +39,7 @@ def hold_run(run: Run, reason: str, span: timedelta) -> None:
     fields = {"held_until": until, "held_for": span, "held_reason": reason}
     if running.filter(held_until=None).update(**fields):
         log_event(run, "held", logging.WARNING, reason=reason)
+        _record_begin(run, reason)
     else:
         running.update(**fields)
 
@@ -44,6 +49,27 @@ def release_expired_hold(run: Run) -> None:
     expired = Run.objects.filter(~held_filter(), pk=run.pk, held_until__isnull=False)
     if expired.update(held_until=None, held_for=None, held_reason=""):
         log_event(run, "let go")
+        _record_end(run)
+
+
+def _record_begin(run: Run, reason: str) -> None:
+    begun = {"since": timezone.now().isoformat(), "until": None, "reason": reason}
+    _write_holds(run, [*_read_holds(run), begun])
+
+
+def _record_end(run: Run) -> None:
+    holds = _read_holds(run)
+    if holds and holds[-1]["until"] is None:
+        _write_holds(run, [*holds[:-1], {**holds[-1], "until": timezone.now().isoformat()}])
+
+
+def _read_holds(run: Run) -> list[dict[str, Any]]:
+    return Run.objects.filter(pk=run.pk).values_list("holds", flat=True).first() or []
+
+
+def _write_holds(run: Run, holds: list[dict[str, Any]]) -> None:
+    """Write the newest holds: only one process begins a hold, and only one ends it."""
+    Run.objects.filter(pk=run.pk).update(holds=holds[-_MAX_RECORDED:])
 
 
 def is_held(run: Run) -> bool:

@@ -11,6 +11,7 @@ unhealthy database.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
@@ -25,6 +26,7 @@ from ops.health.indicator import Indicator, Unhealthy, fetch_with_timeout
 from ops.health.indicators import INDICATORS
 from ops.models import Run
 from ops.retries import is_unavailable
+from ops.sql.samples import record_sample
 from ops.states import State
 
 CHECK_INTERVAL = timedelta(seconds=1)
@@ -37,7 +39,10 @@ class IndicatorUnavailable(Exception):
 
 
 class HealthMonitor:
-    """The health indicators of one run. As a context manager it also checks them in a thread."""
+    """The health indicators of one run. As a context manager it also checks them in a thread.
+
+    The thread records the run's samples too, since it is there already.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -48,12 +53,19 @@ class HealthMonitor:
         self._thread = Thread(target=self._check_periodically, name=f"health of run {run.pk}", daemon=True)
 
     def __enter__(self) -> HealthMonitor:
+        self._record_sample()
         self._thread.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._stopped.set()
         self._thread.join(_JOIN_TIMEOUT.total_seconds())
+        if kind is None:
+            self._record_sample(is_last=True)
+
+    def _record_sample(self, *, is_last: bool = False) -> None:
+        with suppress(Error):  # It matters only to the plot, and the loop reports a lost connection.
+            record_sample(self.run, is_last=is_last)
 
     def check(self) -> None:
         """Hold the run if an indicator is unhealthy; release an expired hold if none is.
@@ -138,6 +150,7 @@ class HealthMonitor:
             while not self._stopped.wait(CHECK_INTERVAL.total_seconds()):
                 try:
                     self.check()
+                    record_sample(self.run)
                 except Error:
                     connection.close()
         finally:

@@ -8,6 +8,7 @@ from ops.models.followup import FollowUp
 from ops.models.key import Key
 from ops.models.lane import Lane
 from ops.models.run import Run
+from ops.models.sample import Sample
 
 __all__ = [
     "AuditLog",
@@ -22,4 +23,5 @@ __all__ = [
     "Key",
     "Lane",
     "Run",
+    "Sample",
 ]

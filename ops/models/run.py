@@ -46,6 +46,9 @@ class Run(models.Model):
         help_text="Length of the hold: a held_until farther from now is of a clock that was set back.",
     )
     held_reason = models.TextField(blank=True, db_default="")
+    holds = models.JSONField(
+        default=list, db_default=[], help_text="The newest holds: since when, until when, and why."
+    )
     ignored_health = models.JSONField(
         default=list, db_default=[], help_text="Indicators that do not hold the run."
     )
