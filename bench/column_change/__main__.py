@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from bench.column_change.checkout import Checkout
+from bench.checkout import Checkout
 from bench.column_change.scenarios import SCENARIOS, START, Scenario
 from bench.engine.__main__ import benchmark_server
 from bench.engine.databases import BenchmarkDatabases

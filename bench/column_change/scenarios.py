@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench.column_change.checkout import Checkout
+from bench.checkout import Checkout
 
 Step = tuple[str, Callable[[], object]]
 

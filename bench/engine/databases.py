@@ -40,6 +40,7 @@ class BenchmarkDatabases:
     def __init__(self, url: str) -> None:
         self.url = url
         self.prefix = urlsplit(url).path.strip("/")
+        self._empty: list[str] = []
 
     def build(self, rows: int, schemas: set[str]) -> None:
         """Create the template of each schema, with ``rows`` cards without rarity_v2."""
@@ -54,6 +55,12 @@ class BenchmarkDatabases:
             with psycopg.connect(self.database_url(schema), autocommit=True) as connection:
                 connection.execute("VACUUM (FREEZE, ANALYZE)")
 
+    def create_empty(self, name: str) -> str:
+        """Create a database without tables, which ``close`` drops, and return its URL."""
+        self._create(name)
+        self._empty.append(name)
+        return self.database_url(name)
+
     @contextmanager
     def temporary_copy(self, schema: str) -> Iterator[str]:
         """Yield the URL of a fresh copy of a template, with the same files for every measurement."""
@@ -65,7 +72,7 @@ class BenchmarkDatabases:
 
     def close(self) -> None:
         """Drop all the databases."""
-        for name in ("trial", "reference", "kyndo"):
+        for name in ("trial", "reference", "kyndo", *self._empty):
             self._drop(name)
 
     def database_url(self, name: str) -> str:

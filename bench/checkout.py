@@ -1,24 +1,35 @@
-"""A copy of the project whose models a scenario edits, with a database of its own."""
+"""A copy of the project, with a database of its own."""
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from time import monotonic
 
 from bench.engine.databases import ROOT, build_environment
 
+_PACKAGES = ("kyndo", "cards", "ops")
+
 
 class Checkout:
-    """The copy in ``folder``, and the database at ``url``. ``seconds`` is the time of the last command."""
+    """The copy in ``folder``, and the database at ``url``. ``seconds`` is the time of the last command.
 
-    def __init__(self, folder: Path, url: str) -> None:
+    It is a copy of this tree, or of the ``commit``.
+    """
+
+    def __init__(self, folder: Path, url: str, commit: str = "") -> None:
         self.folder, self.url, self.seconds = folder, url, 0.0
-        for package in ("kyndo", "cards", "ops"):
-            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "manage.py", folder)
+        if commit:
+            _extract(commit, folder)
+        else:
+            for package in _PACKAGES:
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(ROOT / package, folder / package, ignore=ignored)
+            shutil.copy(ROOT / "manage.py", folder)
         self.environment = {
             **build_environment(url),
             "BACKUP_DIR": str(folder / "backups"),
@@ -54,3 +65,13 @@ class Checkout:
     def append(self, path: str, text: str) -> None:
         file = self.folder / path
         file.write_text(file.read_text() + text)
+
+
+def _extract(commit: str, folder: Path) -> None:
+    """Extract the project as it was in the commit. Raises SystemExit if there is no such commit."""
+    command = [str(shutil.which("git")), "archive", commit, "manage.py", *_PACKAGES]
+    archive = subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
+    if archive.returncode:
+        raise SystemExit(f"{commit} is no commit of this project: {archive.stderr.decode().strip()}")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
