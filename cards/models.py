@@ -73,6 +73,26 @@ class CardSearch(models.Model):
         return self.text
 
 
+class CardTag(models.Model):
+    """A tag of a card, by which it is found: in the order of the list, whatever the tag. Triggers write it.
+
+    An index on ``Card.tags`` would be written by every promotion.
+    """
+
+    pk = models.CompositePrimaryKey("tag", "card_id")
+    tag = models.CharField(max_length=64, db_collation="C")
+    card = models.ForeignKey(
+        Card, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="tag_rows"
+    )
+
+    class Meta:
+        db_table = "card_tags"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.tag
+
+
 class PresentationRule(models.Model):
     """The style of the cards of one rarity. These rows, in sort order, are the valid rarities."""
 

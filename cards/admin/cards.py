@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin, messages
@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from cards.admin.badge import format_rarity_badge
 from cards.admin.card_form import MAX_UPLOAD_BYTES, UPLOAD_FIELD, CardForm, PackInput
+from cards.admin.filters import RarityFilter, TagFilter, ThumbnailFilter
 from cards.admin.frame import format_frame, get_frame_styles
 from cards.admin.rarity import RaritySelect, explain_missing_rule, get_rarity_badge, list_rarities
 from cards.models import Card, PresentationRule
@@ -24,20 +25,10 @@ from cards.thumbnails.problem import thumbnail_problem
 from cards.thumbnails.stale import is_external_url, request_stale_rendering
 from ops.admin.audited import AuditedAdmin
 from ops.admin.export_action import ExportableAdmin
-from ops.admin.filters import MissingFilter, ValueFilter
+from ops.admin.filters import MissingFilter, SuggestingFilter
+from ops.admin.last_change_filter import LastChangeFilter
 from ops.admin.neighbours import NeighboursAdmin
 from ops.admin.value_diff import Badge
-
-
-class RarityFilter(ValueFilter):
-    """Offers the rarities that have a presentation rule."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.title = "rarity"
-
-    def values(self) -> Iterable[str]:
-        return list_rarities()
 
 
 @admin.register(Card)
@@ -88,7 +79,15 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
         return filter_matching(queryset, search_term), False
 
     def get_list_filter(self, request: HttpRequest) -> Any:
-        return [(rarity_field(), RarityFilter), ("pack_id", ValueFilter), ("rarity_v2", MissingFilter)]
+        filters: list[Any] = [
+            (rarity_field(), RarityFilter),
+            ("pack_id", SuggestingFilter),
+            ("tags", TagFilter),
+            ThumbnailFilter,
+        ]
+        if request.user.has_perm("ops.view_auditlog"):
+            filters.append(LastChangeFilter)
+        return [*filters, ("rarity_v2", MissingFilter)]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Offer the rarity that is read; the other of the two, which follows it, among the rest."""

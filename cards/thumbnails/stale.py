@@ -10,9 +10,10 @@ a changed rule is one row. A million names are compared in about a second: the r
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
-from django.db.models import Expression, F, OuterRef, Q, QuerySet, Subquery, TextField, Value
+from django.db.models import Expression, OuterRef, Q, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import MD5, Cast, Concat, Left, Substr
 
 from cards.models import Card, PresentationRule
@@ -34,6 +35,14 @@ _HAS_EXTERNAL_IMAGE = Q(image__contains="://") | Q(image__startswith="//") | Q(i
 _HAS_NO_STORED_IMAGE = Q(image="") | _HAS_EXTERNAL_IMAGE
 
 
+class ThumbnailState(StrEnum):
+    """``made`` is as it would be made now; ``stale`` is of another picture, rarity or rule."""
+
+    NONE = "none"
+    MADE = "made"
+    STALE = "stale"
+
+
 def thumbnail_name(picture: str, dress: str, checksum: str) -> str:
     """Build the name from digests and checksum: Note [A thumbnail's name says what it was made from]."""
     return f"{STORAGE_FOLDER}{picture[:2]}/{picture}-{dress}-{checksum[:16]}.webp"
@@ -52,18 +61,35 @@ def stale_cards(rarity: str) -> QuerySet[Card]:
     Annotations: ``picture_`` and ``dress_``, the digests of the new name, and ``look_``, the text of the
     rule; the last two are None if the rarity has no rule.
     """
-    current_styles = PresentationRule.objects.values_list(Concat("rarity", Value(" "), _style_digest()))
-    fresh = Q(made_of=F("picture_"), dressed__in=current_styles)
-    annotated = Card.objects.alias(
-        made_of=Substr("thumbnail", _PICTURE_DIGEST_START, _PICTURE_DIGEST_LENGTH),
-        dressed=Concat(rarity, Value(" "), Substr("thumbnail", _STYLE_DIGEST_START, _STYLE_DIGEST_LENGTH)),
-    ).annotate(
+    annotated = _alias_parts(Card.objects.all(), rarity).annotate(
         picture_=_picture_digest(),
         look_=_rule_subquery(rarity, _style_text()),
         dress_=_rule_subquery(rarity, _style_digest()),
     )
+    return annotated.filter(_is_stale())
+
+
+def filter_by_thumbnail(cards: QuerySet[Card], state: ThumbnailState, rarity: str) -> QuerySet[Card]:
+    """Filter the cards by the state of their thumbnail; ``rarity`` is the field that has their rarity."""
+    if state is ThumbnailState.NONE:
+        return cards.filter(thumbnail="")
+    condition = _is_stale() if state is ThumbnailState.STALE else ~_is_stale()
+    return _alias_parts(cards, rarity).exclude(thumbnail="").filter(condition)
+
+
+def _alias_parts(cards: QuerySet[Card], rarity: str) -> QuerySet[Card]:
+    """Alias what the thumbnail was made of: the picture, and the rarity with the style of its frame."""
+    return cards.alias(
+        made_of=Substr("thumbnail", _PICTURE_DIGEST_START, _PICTURE_DIGEST_LENGTH),
+        dressed=Concat(rarity, Value(" "), Substr("thumbnail", _STYLE_DIGEST_START, _STYLE_DIGEST_LENGTH)),
+    )
+
+
+def _is_stale() -> Q:
+    current_styles = PresentationRule.objects.values_list(Concat("rarity", Value(" "), _style_digest()))
+    fresh = Q(made_of=_picture_digest(), dressed__in=current_styles)
     left_over = Q(thumbnail__regex=_THUMBNAIL_NAME_REGEX)
-    return annotated.filter((~_HAS_NO_STORED_IMAGE & ~fresh) | (_HAS_NO_STORED_IMAGE & left_over))
+    return (~_HAS_NO_STORED_IMAGE & ~fresh) | (_HAS_NO_STORED_IMAGE & left_over)
 
 
 def request_stale_rendering(performed_by: str, *keys: Any) -> None:

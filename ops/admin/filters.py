@@ -10,7 +10,9 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
-_MAX_CHOICES = 50
+from ops.sql.distinct import list_distinct
+
+_MAX_SUGGESTIONS = 500
 _RECENT_ROWS = 1_000
 
 
@@ -47,19 +49,12 @@ class LookupFilter(FieldListFilter):
 
 
 class ValueFilter(LookupFilter):
-    """One value of an indexed column. Finds the first 50 values by a loose index scan."""
+    """One of the few values of a column."""
 
     lookup = "exact"
 
     def values(self) -> Iterable[str]:
-        values: list[str] = []
-        rows = self.rows.order_by(self.field_path).values_list(self.field_path, flat=True)
-        while len(values) < _MAX_CHOICES:
-            value = (rows.filter(**{f"{self.field_path}__gt": values[-1]}) if values else rows).first()
-            if value is None:
-                break
-            values.append(value)
-        return values
+        raise NotImplementedError
 
     def options(self) -> Iterable[tuple[str, str]]:
         values = list(self.values())
@@ -83,3 +78,43 @@ class MissingFilter(LookupFilter):
 
     def options(self) -> Iterable[tuple[str, str]]:
         return [("True", "Missing"), ("False", "Present")]
+
+
+class SuggestingFilter(LookupFilter):
+    """One value of an indexed column, typed or chosen; the first 500 are suggested."""
+
+    lookup = "exact"
+    template = "ops/admin/suggesting_filter.html"
+
+    @cached_property
+    def suggestions(self) -> list[str]:
+        return self._suggested[:_MAX_SUGGESTIONS]
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self._suggested) <= _MAX_SUGGESTIONS
+
+    @cached_property
+    def _suggested(self) -> list[str]:
+        return self.suggest(_MAX_SUGGESTIONS + 1)
+
+    def suggest(self, limit: int) -> list[str]:
+        return list_distinct(self.field.model, str(self.field.column), limit)
+
+    def options(self) -> Iterable[tuple[str, str]]:
+        return [] if self.selected_value is None else [(self.selected_value, self.selected_value)]
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """Yield the whole list, and the value in force; with the other parameters, for the form."""
+        for choice in super().choices(changelist):
+            yield {**choice, "hidden": list_hidden_fields(changelist, self.parameter)}
+
+
+def list_hidden_fields(changelist: ChangeList, *without: str) -> list[tuple[str, str]]:
+    """List the parameters of the list as (name, value), for a form that changes some of them."""
+    return [
+        (name, value)
+        for name, values in changelist.filter_params.items()
+        if name not in without
+        for value in (values if isinstance(values, list) else [values])
+    ]

@@ -5,6 +5,7 @@ The page in the URL is ``after-KEY``, ``before-KEY`` or ``last``; or a number, w
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from django.db.models import Field, Model, QuerySet
 from ops.admin.key_validation import is_valid_key
 
 LAST = "last"
+# How many rows a page looks at for a filter that no index serves.
+SCANNED_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,26 @@ class KeysetPage:
         return f"after-{self.keys[-1]}" if self.has_next else ""
 
 
+@dataclass(frozen=True)
+class ScannedPage:
+    """The keys of a page of scanned rows. ``next`` is the next page's parameter; "" after the last row."""
+
+    keys: list[Any]
+    next: str
+    is_first: bool
+
+
 def is_keyset_ordered(rows: QuerySet[Any]) -> bool:
     """Whether the list is in the order of a unique column, so that a row has one place in it."""
     return _find_unique_order(rows) is not None
 
 
-def read_page(rows: QuerySet[Any], parameter: str, size: int, joined_key: str = "") -> KeysetPage | None:
+def read_page(
+    rows: QuerySet[Any], parameter: str, size: int, joined_keys: Sequence[str] = ()
+) -> KeysetPage | None:
     """Read a page of ordered rows; None if the parameter names none, or a row that is gone.
 
-    ``joined_key`` is the rows' key in a table that they are joined with. PostgreSQL does not conclude that
+    ``joined_keys`` are the rows' key in tables that they are joined with. PostgreSQL does not conclude that
     a table that is joined by equal keys begins at the same key: it would read all of it.
     """
     side, _, key = parameter.partition("-")
@@ -51,7 +65,7 @@ def read_page(rows: QuerySet[Any], parameter: str, size: int, joined_key: str = 
         return KeysetPage(keys[:size][::-1], len(keys) > size, False)
     if side not in ("after", "before"):
         return None
-    beyond = _filter_after(rows, key, side == "before", joined_key)
+    beyond = _filter_beyond(rows.reverse() if side == "before" else rows, key, joined_keys)
     if beyond is None:
         return None
     keys = _read_keys(beyond, size)
@@ -62,14 +76,34 @@ def read_page(rows: QuerySet[Any], parameter: str, size: int, joined_key: str = 
     return KeysetPage(keys[:size][::-1], len(keys) > size, True)
 
 
-def find_neighbour(rows: QuerySet[Any], key: str, is_previous: bool, joined_key: str = "") -> Any:
-    """Return the key of the row after this one, or before it; None at the end. ``joined_key`` as above.
+def read_scanned_page(
+    rows: QuerySet[Any],
+    scan: Callable[[QuerySet[Any]], QuerySet[Any]],
+    parameter: str,
+    size: int,
+    joined_keys: Sequence[str] = (),
+) -> ScannedPage:
+    """Read a page of the ordered rows that ``scan`` filters, from the next SCANNED_ROWS of them."""
+    side, _, key = parameter.partition("-")
+    beyond = _filter_beyond(rows, key, joined_keys) if side == "after" else None
+    rows, is_first = (rows, True) if beyond is None else (beyond, False)
+    end = rows.values_list("pk", flat=True)[SCANNED_ROWS - 1 : SCANNED_ROWS].first()
+    if end is not None:
+        up_to = _filter_beyond(rows.reverse(), end, joined_keys, is_inclusive=True)
+        rows = rows if up_to is None else up_to.reverse()
+    keys = _read_keys(scan(rows), size)
+    last = keys[size - 1] if len(keys) > size else end
+    return ScannedPage(keys[:size], "" if last is None else f"after-{last}", is_first)
+
+
+def find_neighbour(rows: QuerySet[Any], key: str, is_previous: bool, joined_keys: Sequence[str] = ()) -> Any:
+    """Return the key of the row after this one, or before it; None at the end. ``joined_keys`` as above.
 
     A list without a unique order is taken in the order of its keys, the newest first.
     """
     if not is_keyset_ordered(rows):
         rows = rows.order_by("-pk")
-    beyond = _filter_after(rows, key, is_previous, joined_key)
+    beyond = _filter_beyond(rows.reverse() if is_previous else rows, key, joined_keys)
     return None if beyond is None else next(iter(_read_keys(beyond, 0)), None)
 
 
@@ -78,21 +112,23 @@ def _read_keys(rows: QuerySet[Any], size: int) -> list[Any]:
     return list(rows.values_list("pk", flat=True)[: size + 1])
 
 
-def _filter_after(rows: QuerySet[Any], key: str, is_reversed: bool, joined_key: str) -> QuerySet[Any] | None:
-    """Filter the rows that come after the row with this key; in the reversed list, those before it."""
+def _filter_beyond(
+    rows: QuerySet[Any], key: Any, joined_keys: Sequence[str] = (), *, is_inclusive: bool = False
+) -> QuerySet[Any] | None:
+    """Filter the rows that come after the row with this key; None if there is no such row."""
     order = _find_unique_order(rows)
     if order is None or not is_valid_key(key, rows.model._meta.pk):
         return None
     column, is_descending = order
-    lookup = "lt" if is_descending != is_reversed else "gt"
+    lookup = ("lt" if is_descending != (not rows.query.standard_ordering) else "gt") + "e" * is_inclusive
     if column == rows.model._meta.pk.name:  # A key has its place even if its row was deleted.
-        conditions = {f"{name}__{lookup}": key for name in ("pk", joined_key) if name}
+        conditions = {f"{name}__{lookup}": key for name in ("pk", *joined_keys)}
     else:
         value = rows.model._base_manager.filter(pk=key).values_list(column, flat=True).first()
         if value is None:
             return None
         conditions = {f"{column}__{lookup}": value}
-    return (rows.reverse() if is_reversed else rows).filter(**conditions)
+    return rows.filter(**conditions)
 
 
 def _find_unique_order(rows: QuerySet[Any]) -> tuple[str, bool] | None:

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.urls import URLPattern, path, reverse
 
 from ops.admin.keyset_pages import find_neighbour
-from ops.admin.pagination import LargeTableAdmin
+from ops.admin.large_tables import LargeTableAdmin
 from ops.admin.selection import CHANGELIST_PARAM
 
 DIRECTION_PARAM, PREVIOUS = "to", "previous"
@@ -40,8 +40,7 @@ class NeighboursAdmin(LargeTableAdmin):
             raise PermissionDenied
         key, is_previous = unquote(object_id), request.GET.get(DIRECTION_PARAM) == PREVIOUS
         changelist = self._filter_list(request)
-        joined_key = self.search_key if changelist.query else ""
-        found = find_neighbour(changelist.queryset, key, is_previous, joined_key)
+        found = find_neighbour(changelist.queryset, key, is_previous, changelist.joined_keys)
         if found is None:
             place = "first" if is_previous else "last"
             messages.info(request, f"This is the {place} {self.opts.verbose_name} of the list.")

@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from ops import permissions
 from ops.admin.confirmation import Proposal, confirmation_view
 from ops.admin.forms import build_operation_form
-from ops.admin.pagination import LargeTableAdmin
+from ops.admin.large_tables import LargeTableAdmin
 from ops.admin.selection import Selection
 from ops.exceptions import InvalidScope
 from ops.operations import registry

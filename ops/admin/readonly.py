@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
-from ops.admin.pagination import LargeTableAdmin
+from ops.admin.large_tables import LargeTableAdmin
 
 
 class ReadOnlyAdmin(LargeTableAdmin):

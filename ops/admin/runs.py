@@ -14,11 +14,11 @@ from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 
 from ops import permissions
+from ops.admin.changelist import LargeTableChangeList
 from ops.admin.confirmation import Proposal, confirmation_view
 from ops.admin.controls import RUN_CONTROLS, NewRunControl, get_run_status
 from ops.admin.failed_rows import read_failed_rows
 from ops.admin.live_page import LiveAdmin, ProgressSnapshot, get_percentage
-from ops.admin.pagination import LargeTableChangeList
 from ops.admin.run_facts import (
     get_row_nouns,
     list_facts,

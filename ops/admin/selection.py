@@ -10,12 +10,14 @@ from typing import Any
 from django.contrib.admin import helpers
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import BadRequest
 from django.db.models import Model
 from django.http import HttpRequest, QueryDict
 
 from ops.exceptions import InvalidScope
 from ops.formatting import format_row_count
+from ops.operations.filters import quote_value
 from ops.operations.scope import Scope
 
 # URL parameters: the selected keys, or that the whole list is selected; and the list's own query string.
@@ -85,17 +87,22 @@ class Selection:
         return changelist
 
 
-def _build_scope(changelist: ChangeList) -> Scope:
+def _build_scope(changelist: Any) -> Scope:
+    for spec in changelist.filter_specs:
+        if problem := getattr(spec, "scope_problem", ""):
+            raise InvalidScope(problem)
     columns = None if changelist.query else _parse_equality_filters(changelist)
     if columns is not None:
         return Scope(columns)
-    if changelist.paginator.is_exact:  # The paginator has read all keys: no need to search again.
+    if (
+        not changelist.scanned_page and changelist.paginator.is_exact
+    ):  # The paginator has read all keys: no need to search again.
         return Scope.of_keys(changelist.paginator.keys)
     # Not the count that the list shows, which is an estimate or a lower bound.
     if changelist.queryset.order_by().values("pk")[: MAX_SELECTED_KEYS + 1].count() > MAX_SELECTED_KEYS:
         raise InvalidScope(
-            f"More than {MAX_SELECTED_KEYS:,} {changelist.opts.verbose_name_plural} match. A search may"
-            " select no more, since each key is stored. Narrow it, or use only filters."
+            f"More than {MAX_SELECTED_KEYS:,} {changelist.opts.verbose_name_plural} match. A run filters"
+            " only by column = value; for all else the keys are stored, and so many are not. Narrow the list."
         )
     return Scope(queryset=changelist.queryset)
 
@@ -104,7 +111,7 @@ def _parse_equality_filters(changelist: ChangeList) -> Mapping[str, str | None] 
     """Return the filters as {column: value}, None for NULL; None if any filter is of another kind."""
     if changelist.root_queryset.query.where:
         return None
-    columns = {column.name for column in changelist.lookup_opts.local_concrete_fields}
+    columns = {column.name: column for column in changelist.lookup_opts.local_concrete_fields}
     filters: dict[str, str | None] = {}
     for lookup, values in changelist.get_filters_params().items():
         column, _, kind = lookup.rpartition("__")
@@ -114,6 +121,8 @@ def _parse_equality_filters(changelist: ChangeList) -> Mapping[str, str | None] 
             filters[column] = values[0]
         elif kind == "isnull" and values[0] in ("1", "True"):
             filters[column] = None
+        elif kind == "contains" and isinstance(columns[column], ArrayField):
+            filters[lookup] = quote_value(values[0])
         else:
             return None
     return filters

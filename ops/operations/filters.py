@@ -156,3 +156,8 @@ def _split_csv(text: str) -> list[str]:
     """Split ``a,b``; a value that contains a comma is quoted, as in CSV."""
     [parts] = csv.reader([text], strict=True, skipinitialspace=True) if text else [[""]]
     return parts
+
+
+def quote_value(text: str) -> str:
+    """Return the text of a condition with one value, which may contain a comma."""
+    return '"' + text.replace('"', '""') + '"'

@@ -106,12 +106,12 @@ def read_page(search: AuditSearch, cursor: str = "") -> AuditPage:
 
     Raises ValueError for an invalid cursor.
     """
-    rows, conditions, last = _get_indexed_rows(search), _list_conditions(search), None
+    rows, conditions, last = get_indexed_rows(search), _list_conditions(search), None
     name, key = "object_id" if search.is_of_run else "pk", _get_sort_key(search)
     if cursor:
         after: Any = GreaterThan if search.is_of_run else LessThan
         rows = rows.filter(after(key, _bind_sort_key(search, _parse_cursor(search, cursor))))
-    with _in_index_order() if search.objects is None else nullcontext():
+    with in_index_order() if search.objects is None else nullcontext():
         if conditions and search.objects is None:
             last = rows.values_list(name, "created_at")[SCANNED_ROWS - 1 : SCANNED_ROWS].first()
         if last is not None:
@@ -124,7 +124,7 @@ def read_page(search: AuditSearch, cursor: str = "") -> AuditPage:
 
 
 @contextmanager
-def _in_index_order() -> Iterator[None]:
+def in_index_order() -> Iterator[None]:
     """Let the planner read only in the order of an index, and sort nothing.
 
     It expects few rows of a person or of a run, and would read and sort all of them: possibly millions.
@@ -158,7 +158,7 @@ def list_persons(limit: int) -> list[str]:
     return [name for (name,) in fetch_all(_PERSONS_SQL.format(table=table), limit)]
 
 
-def _get_indexed_rows(search: AuditSearch) -> QuerySet[AuditLog]:
+def get_indexed_rows(search: AuditSearch) -> QuerySet[AuditLog]:
     """Return the rows that an index finds, in its order."""
     rows = AuditLog.objects.order_by("-pk")
     if search.objects is not None:

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from cards.admin.badge import choose_text_color, get_contrast_ratio
 from cards.models import Asset, Card, PresentationRule
-from ops.admin import pagination
+from ops.admin import large_tables, pagination
 from ops.models import AuditLog, Run
 from tests.admin_pages import page_text
 
@@ -205,7 +205,7 @@ def five_cards() -> None:
 @pytest.fixture
 def _long_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 3)
-    monkeypatch.setattr(pagination.LargeTableAdmin, "list_per_page", 2)
+    monkeypatch.setattr(large_tables.LargeTableAdmin, "list_per_page", 2)
     five_cards()
 
 

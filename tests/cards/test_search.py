@@ -28,6 +28,10 @@ OUT_OF_STEP = """
 SELECT * FROM card_search FULL JOIN cards ON card_search.card_id = cards.id
 WHERE text IS DISTINCT FROM card_search_fold(title || E'\\n' || cards.card_id || E'\\n' || pack_id)
 """
+TAGS_OUT_OF_STEP = """
+SELECT * FROM card_tags FULL JOIN (SELECT DISTINCT id, unnest(tags) AS tag FROM cards) AS stored
+    ON (card_id, card_tags.tag) = (id, stored.tag) WHERE card_id IS NULL OR id IS NULL
+"""
 pytestmark = pytest.mark.django_db
 
 
@@ -97,6 +101,7 @@ WRITES: dict[str, Callable[[], Any]] = {
     "UPDATE before it is filled": lambda: execute_sql(
         "DELETE FROM card_search; UPDATE cards SET title = 'Ö'"
     ),
+    "UPDATE of tags": lambda: execute_sql("UPDATE cards SET tags = '{b,c,c,\"d, e\"}'"),
     "UPDATE of a rarity": lambda: execute_sql("UPDATE cards SET rarity = 'rare'"),
     "ON CONFLICT": lambda: execute_sql(
         "INSERT INTO cards (card_id, title, pack_id) VALUES ('a', 'É', 'p'), ('new', 'N', 'p')"
@@ -129,8 +134,10 @@ def copy(rows: str) -> None:
 def test_what_a_card_is_found_by_follows_every_write(write: Callable[[], Any]) -> None:
     create("a", "Águila")
     create("b", "Búho")
+    Card.objects.update(tags=["a", "b"])
     write()
     assert execute_sql(OUT_OF_STEP) == []
+    assert execute_sql(TAGS_OUT_OF_STEP) == []
 
 
 @pytest.mark.usefixtures("rules", "transactional_db")
@@ -172,47 +179,59 @@ def test_cards_from_before_the_migration_are_found_after_it() -> None:
         names = [{"card_id": f"c{n}", "title": f"Cóndor {n}", "pack_id": "p"} for n in range(7_000)]
         # Not by the ORM, whose model has the search.
         execute_sql(
-            "INSERT INTO cards (card_id, title, pack_id) SELECT card_id, title, pack_id"
+            "INSERT INTO cards (card_id, title, pack_id, tags) SELECT card_id, title, pack_id, '{a,b,a}'"
             " FROM jsonb_to_recordset(%s) AS given (card_id text, title text, pack_id text)",
             json.dumps(names),
         )
     finally:
-        migrate("0009_card_search")
+        migrate("0010_card_tags")
     assert (find("condor 6999"), execute_sql(OUT_OF_STEP)) == (["c6999"], [])
+    assert execute_sql(TAGS_OUT_OF_STEP) == []
     CardSearch.objects.filter(text__contains="condor 1").delete()
     fill()
     assert execute_sql(OUT_OF_STEP) == []
 
 
-def fill() -> None:
+def fill(migration: str = "0009_card_search") -> None:
     """Fill the table as the migration does."""
     executor = MigrationExecutor(connection)
-    *_, operation = executor.loader.get_migration("cards", "0009_card_search").operations
+    *_, operation = executor.loader.get_migration("cards", migration).operations
     with connection.schema_editor(atomic=False) as editor:
         operation.code(executor.loader.project_state().apps, editor)
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("statement", ["DELETE FROM cards", "UPDATE cards SET card_id = 'ñ'"])
-def test_a_card_that_changes_while_the_table_is_filled_is_not_forgotten(statement: str) -> None:
+@pytest.mark.parametrize(
+    ("migration", "statement"),
+    [
+        ("0009_card_search", "DELETE FROM cards"),
+        ("0009_card_search", "UPDATE cards SET card_id = 'ñ'"),
+        ("0010_card_tags", "DELETE FROM cards"),
+        ("0010_card_tags", "UPDATE cards SET tags = '{b}'"),
+    ],
+)
+def test_a_card_that_changes_while_the_table_is_filled_is_not_forgotten(
+    migration: str, statement: str
+) -> None:
     def fill_in_thread() -> None:
-        fill()
+        fill(migration)
         connection.close()
 
     create("a", "Águila")
-    CardSearch.objects.all().delete()
+    Card.objects.update(tags=["a"])
+    execute_sql(f"DELETE FROM {migration.partition('_')[2]}")
     with psycopg.connect(**connection.get_connection_params()) as player:
         player.execute(statement)
         filling = Thread(target=fill_in_thread)
         filling.start()
         wait_until(lambda: execute_sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
     filling.join()
-    assert execute_sql(OUT_OF_STEP) == []
+    assert (execute_sql(OUT_OF_STEP), execute_sql(TAGS_OUT_OF_STEP)) == ([], [])
 
 
 def count_rows_read(sql: str) -> dict[str, int]:
     """Return the rows of each table that PostgreSQL reads for a query."""
-    read = {"cards": 0, "card_search": 0}
+    read = {"cards": 0, "card_search": 0, "card_tags": 0}
 
     def add(node: dict[str, Any]) -> None:
         if table := node.get("Relation Name"):
@@ -241,8 +260,8 @@ def test_a_search_reads_no_more_than_it_must(staff: Client, monkeypatch: pytest.
         " FROM generate_series(1, 20000) AS n"
     )
     execute_sql("ANALYZE cards, card_search")
-    assert search("q=c-12345") == [{"cards": 1, "card_search": 20_000}]
-    assert search("q=nowhere") == [{"cards": 0, "card_search": 20_000}]
+    assert search("q=c-12345") == [{"cards": 1, "card_search": 20_000, "card_tags": 0}]
+    assert search("q=nowhere") == [{"cards": 0, "card_search": 20_000, "card_tags": 0}]
     for page in ("1", f"after-{pk('c-10000')}", f"before-{pk('c-10000')}", "last"):
         assert max(max(read.values()) for read in search(f"q=condor&p={page}")) < 1_000
 

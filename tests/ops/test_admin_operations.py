@@ -97,7 +97,7 @@ def test_a_search_with_too_many_matches_is_refused(
     monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 3)
     monkeypatch.setattr(selection, "MAX_SELECTED_KEYS", 2)
     page = staff.post(post_action(staff, query="q=card-"), follow=True)
-    assert "More than 2 cards match. A search may select no more" in page_text(page)
+    assert "More than 2 cards match. A run filters only by column = value" in page_text(page)
     assert not Run.objects.exists()
 
 
