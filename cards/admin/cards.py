@@ -65,7 +65,7 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
 
     class Media:
         css = {"all": ["cards/admin.css"]}
-        js = ["cards/card.js"]
+        js = ["cards/frame.js", "cards/card.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Card]:
         rows: QuerySet[Card] = super().get_queryset(request)

@@ -11,7 +11,6 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from cards.admin.badge import choose_text_color
 from cards.models import Card, PresentationRule
 from cards.thumbnails.badges import BADGES
 from cards.thumbnails.stale import is_external_url
@@ -34,7 +33,6 @@ def get_frame_style(rule: PresentationRule) -> dict[str, Any]:
     """Return what the browser draws a rule from, in JSON."""
     return {
         "color": rule.frame_color,
-        "text": choose_text_color(rule.frame_color),
         "glow": rule.glow_effect,
         "badge": rule.badge_icon if rule.badge_icon in BADGES else "",
     }

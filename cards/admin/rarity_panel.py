@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 from django.urls import reverse
 
+from cards.admin.wearers import format_count
 from cards.models import Card, PresentationRule
 from cards.rarity import rarity_field
 from ops.admin.dashboard import Panel, register_panel
@@ -32,7 +33,7 @@ def read_rarities(request: HttpRequest) -> dict[str, Any]:
                 "rarity": rarity or "none",
                 "url": _build_url(field, rarity),
                 "color": colors.get(rarity, _DEFAULT_COLOR),
-                "count": _round(count, found.is_exact),
+                "count": format_count(count, found.is_exact),
                 "width": round(100 * count / most, 1) if most else 0,
                 "share": f"{100 * count / total:.1f} %" if total else "",
                 "has_rule": rarity in colors,
@@ -41,20 +42,13 @@ def read_rarities(request: HttpRequest) -> dict[str, Any]:
             for count in [found.counts.get(rarity, 0)]
         ],
         "is_exact": found.is_exact,
-        "total": _round(total, found.is_exact),
+        "total": format_count(total, found.is_exact),
     }
 
 
 def _build_url(field: str, rarity: str | None) -> str:
     query = {f"{field}__isnull": "True"} if rarity is None else {f"{field}__exact": rarity}
     return f"{reverse('admin:cards_card_changelist')}?{urlencode(query)}"
-
-
-def _round(count: int, is_exact: bool) -> str:
-    """Format an estimate with the two digits that it deserves: ``about 550,000``."""
-    if is_exact:
-        return f"{count:,}"
-    return f"about {round(count, 2 - len(str(count))):,}"
 
 
 register_panel(

@@ -97,3 +97,25 @@ def test_the_second_tab_is_shown_what_the_first_saved(page: Page, card: Card) ->
     save(other)
     expect(other.get_by_text("was changed successfully")).to_be_visible()
     assert stored_values()[0] == "Second"
+
+
+def test_a_rule_is_dragged_to_another_place_and_gets_a_colour(page: Page, card: Card) -> None:
+    page.goto("/admin/cards/presentationrule/")
+    handle, first = page.locator(".cards-handle").nth(1), page.locator(".cards-rule").nth(0)
+    handle.hover()
+    page.mouse.down()
+    place = first.bounding_box()
+    assert place
+    for share in (0.8, 0.5, 0.1):  # a drag is several moves
+        page.mouse.move(place["x"] + 30, place["y"] + share * place["height"], steps=5)
+    page.mouse.up()
+    expect(page.locator(".cards-rule .cards-badge")).to_have_text(["rare", "common"])
+    page.get_by_role("link", name="rare Edit").click()
+    page.get_by_label("Pick a colour").fill("#123456")
+    expect(page.locator("#id_frame_color")).to_have_value("#123456")
+    expect(page.locator("#preview-badge .cards-badge")).to_have_css("color", "rgb(255, 255, 255)")
+    expect(page.get_by_text("Saving draws the thumbnails of 0 cards again")).to_be_visible()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("was changed successfully")).to_be_visible()
+    rules = PresentationRule.objects.values_list("rarity", "frame_color")
+    assert list(rules) == [("rare", "#123456"), ("common", "#4A90E2")]

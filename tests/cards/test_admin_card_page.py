@@ -64,7 +64,7 @@ def test_the_preview_shows_the_picture_under_its_rule(staff: Client, card: Card)
     page = staff.get(change_url(card)).content.decode()
     assert 'src="/media/aves/c%C3%B3ndor.webp"' in page
     assert 'style="--frame:#CCCCCC" data-rule="yes" data-glow="yes" data-icon="diamond"' in page
-    assert '"rare": {"color": "#CCCCCC", "text": "#000000", "glow": true, "badge": "diamond"}' in page
+    assert '"rare": {"color": "#CCCCCC", "glow": true, "badge": "diamond"}' in page
 
 
 def test_the_preview_loads_nothing_from_another_site(staff: Client, card: Card) -> None:

@@ -100,7 +100,8 @@ def test_renaming_or_deleting_a_rule_of_cards_shows_a_warning(staff: Client) -> 
         in page_text(page)
     )
     PresentationRule.objects.filter(pk=rule.pk).update(rarity="epic")
-    page = staff.post(change_url(rule).replace("change", "delete"), {"post": "yes"}, follow=True)
+    data = {"post": "yes", "rarity": "epic"}
+    page = staff.post(change_url(rule).replace("change", "delete"), data, follow=True)
     assert "“epic” has no presentation rule. Rarities with a rule: common, rare, legendary" in page_text(page)
 
 

@@ -50,7 +50,7 @@ PAGES = {
         }.items()
     },
     "cards_card_neighbour": GROUP_MEMBERS,
-    "cards_presentationrule_changelist delete_selected": EDITORS,
+    "cards_presentationrule_order": EDITORS,
     **{
         f"cards_card_{page} {operation.name}": OPERATORS
         for operation in get_model_operations(Card)

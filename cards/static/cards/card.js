@@ -20,17 +20,8 @@ addEventListener("DOMContentLoaded", () => {
 
   function showRule() {
     const rule = rules[rarity.value];
-    frame.dataset.rule = rule ? "yes" : "no";
-    frame.dataset.glow = rule?.glow ? "yes" : "no";
-    frame.dataset.icon = rule?.badge ?? "";
-    if (rule) frame.style.setProperty("--frame", rule.color);
-    else frame.style.removeProperty("--frame");
-    const pill = document.createElement("span");
-    pill.className = "cards-badge";
-    pill.style.background = rule?.color ?? "#E5E7EB";
-    pill.style.color = rule?.text ?? "#000000";
-    pill.textContent = rarity.value;
-    badge.replaceChildren(...(rarity.value ? [pill] : []), ...(rule || !rarity.value ? [] : [" has no rule: no thumbnail"]));
+    cardsFrame.draw(frame, rule);
+    cardsFrame.drawBadge(badge, rarity.value, rule);
   }
 
   function showUpload() {
