@@ -21,6 +21,11 @@ def post_action(staff: Client, *keys: str, query: str = "", action: str = "backf
     return response.headers["Location"]
 
 
+def get_with_preview(staff: Client, url: str) -> Any:
+    """Return the page of a new run with its preview, for which a browser asks once it shows the page."""
+    return staff.get(f"{url}{'&' if '?' in url else '?'}part=page")
+
+
 def confirmation_data(page: Any, **changed: str) -> dict[str, str]:
     """Return what a browser posts from a confirmation page; ``with_to_rarity="epic"`` changes a field."""
     forms = [form for form in (page.context["form"], page.context["execution_form"]) if form]

@@ -25,6 +25,8 @@ from ops.runs.preview import Preview, build_preview
 
 # Name of the button that previews and starts nothing.
 PREVIEW_BUTTON = "preview"
+# The parameter of the URL that asks for the preview alone; or for the page with it, where no script ran.
+_PART_PARAM, _PREVIEW_ALONE, _WHOLE_PAGE = "part", "preview", "page"
 
 
 @dataclass(frozen=True)
@@ -75,35 +77,58 @@ class SubmittedForms:
 def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal) -> HttpResponse:
     """Show the page for GET; start the run for POST.
 
-    The URL's parameters are what the page previewed, and the posted data is what its form shows: a run starts
-    only if both are equal. Otherwise redirect to the URL of the posted data, which previews that.
+    The URL's parameters are what the page previews, and the posted data is what its form shows: a run starts
+    only if both are equal. Otherwise redirect to the URL of the posted data, which previews that. The page
+    asks for its preview once it is shown, since counting takes seconds in a large table.
     """
     previewed = SubmittedForms.from_query(proposal, request.GET)
     if request.method == "POST" and SUBMITTED_MARKER in request.POST:
         posted = SubmittedForms.from_query(proposal, request.POST)
         if PREVIEW_BUTTON in request.POST or posted.raw_params != previewed.raw_params:
             return _redirect_to_preview(request, proposal)
-    preview, problem, advice = None, "", ""
-    try:
-        if run_request := previewed.run_request:
-            if request.method == "POST":
-                return _start_run(run_request)
-            preview = build_preview(run_request)
-    except OpsError as exc:
-        problem, advice = explain_error(exc), exc.advice
+    run_request, part = previewed.run_request, request.GET.get(_PART_PARAM)
+    shown: dict[str, Any] = {}
+    if run_request and request.method == "POST":
+        try:
+            return _start_run(run_request)
+        except OpsError as exc:
+            shown = _get_problem_context(exc)
+    elif run_request and part:
+        shown = _build_preview_context(run_request)
     context = {
         **model_admin.admin_site.each_context(request),
+        **shown,
         "opts": model_admin.opts,
         "title": proposal.title,
         "proposal": proposal,
-        "preview": preview and _get_preview_context(preview),
-        "problem": problem,
-        "advice": advice,
         "form": previewed.form,
         "execution_form": previewed.execution_form,
     }
+    if run_request and not shown:
+        context["preview_url"], context["page_url"] = (
+            _build_part_url(request, value) for value in (_PREVIEW_ALONE, _WHOLE_PAGE)
+        )
     request.current_app = model_admin.admin_site.name
-    return TemplateResponse(request, "ops/admin/confirmation.html", context, status=409 if problem else 200)
+    template = "preview" if shown and part == _PREVIEW_ALONE else "confirmation"
+    status = 409 if "problem" in shown else 200
+    return TemplateResponse(request, f"ops/admin/{template}.html", context, status=status)
+
+
+def _build_part_url(request: HttpRequest, part: str) -> str:
+    query = request.GET.copy()
+    query[_PART_PARAM] = part
+    return f"?{query.urlencode()}"
+
+
+def _build_preview_context(run_request: RunRequest) -> dict[str, Any]:
+    try:
+        return {"preview": _get_preview_context(build_preview(run_request))}
+    except OpsError as exc:
+        return _get_problem_context(exc)
+
+
+def _get_problem_context(problem: OpsError) -> dict[str, Any]:
+    return {"problem": explain_error(problem), "advice": problem.advice}
 
 
 def _redirect_to_preview(request: HttpRequest, proposal: Proposal) -> HttpResponse:

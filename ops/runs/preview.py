@@ -69,10 +69,11 @@ def build_preview(request: RunRequest) -> Preview:
         rows = candidates(operation, request.scope)
         rate, rate_source_run = _estimate_rate(operation)
         samples, warnings = _sample_rows(rows.order_by("pk"), operation)
+        breakdown = _count_by_group(rows, operation.group_by)
         return Preview(
             operation=operation,
-            total=rows.count(),
-            breakdown=_count_by_group(rows, operation.group_by),
+            total=sum(count for _, count in breakdown) if operation.group_by else rows.count(),
+            breakdown=breakdown,
             samples=samples,
             notes=[
                 *(warnings if samples else ()),

@@ -58,6 +58,7 @@ def test_after_going_back_form_and_preview_agree(page: Page) -> None:
     expect(page.locator("#samples")).to_contain_text("common → epic")
     page.go_back()
     shown = page.get_by_label("To rarity").input_value()
+    expect(page.locator("#previewed[aria-busy]")).to_have_count(0)
     if page.locator("#start").is_visible():
         expect(page.locator("#samples")).to_contain_text(f"common → {shown}")
         page.get_by_role("button", name="Start the run").click()
@@ -77,10 +78,12 @@ def test_two_clicks_start_one_run(page: Page) -> None:
 def test_without_the_script_a_changed_form_is_previewed_again(page: Page) -> None:
     page.route("**/confirmation.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
     page.goto(PREVIEWED)
+    page.get_by_role("link", name="Wait for the whole page").click()
     page.get_by_label("To rarity").select_option("epic")
     page.get_by_role("button", name="Start the run").click()
     expect(page.get_by_text("Nothing was started: the form changed after the preview")).to_be_visible()
     assert not Run.objects.exists()
+    page.get_by_role("link", name="Wait for the whole page").click()
     expect(page.locator("#samples")).to_contain_text("common → epic")
     page.get_by_role("button", name="Start the run").click()
     expect(page.locator("#state")).to_have_text("queued")

@@ -6,16 +6,19 @@ import pytest
 from django import forms
 from django.conf import LazySettings
 from django.contrib.auth.models import User
+from django.db import connection
 from django.http import QueryDict
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
 from cards.models import Card, PresentationRule
 from ops.admin import pagination, selection
 from ops.admin.operations import get_model_operations
+from ops.exceptions import OpsError
 from ops.models import Run
 from ops.operations import registry
-from tests.admin_pages import confirmation_data, page_text, post_action
+from tests.admin_pages import confirmation_data, get_with_preview, page_text, post_action
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import create_run, make_operation
 
@@ -47,7 +50,7 @@ def cards() -> dict[str, str]:
 
 def test_ticked_rows_are_the_scope_of_the_run(staff: Client, cards: dict[str, str]) -> None:
     url = post_action(staff, cards["card-1"], cards["card-2"])
-    text = page_text(staff.get(url))
+    text = page_text(get_with_preview(staff, url))
     assert "Rows: 2 cards, ticked in the list." in text
     assert "2 cards would change." in text
     staff.post(url)
@@ -85,7 +88,7 @@ def test_a_search_with_more_matches_than_counted_is_stored_in_full(
 ) -> None:
     monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 3)
     url = post_action(staff, query="q=card-&pack_id__exact=pack-1")
-    assert "5 cards would change." in page_text(staff.get(url))
+    assert "5 cards would change." in page_text(get_with_preview(staff, url))
     staff.post(url)
     expected = {cards[f"card-{n}"] for n in range(1, 10, 2)}
     assert set(Run.objects.get().keys.values_list("object_id", flat=True)) == expected
@@ -109,7 +112,9 @@ def test_a_url_that_selects_no_rows_is_refused(staff: Client, url: str) -> None:
 
 
 def test_the_page_previews_the_changes_and_makes_none(staff: Client, cards: dict[str, str]) -> None:
-    page = page_text(staff.get(f"{PROMOTE}?across=1&with-from_rarity=common&with-to_rarity=rare"))
+    page = page_text(
+        get_with_preview(staff, f"{PROMOTE}?across=1&with-from_rarity=common&with-to_rarity=rare")
+    )
     assert "Promote every card of one rarity to another. Rows: all cards." in page
     assert (
         "8 cards would change. Estimated duration: less than a second, assuming 10,000 rows/s. Start the run"
@@ -118,6 +123,29 @@ def test_the_page_previews_the_changes_and_makes_none(staff: Client, cards: dict
     assert "By pack id pack-0 4 pack-1 4" in page
     assert "card-1 common → rare empty → rare" in page
     assert not Run.objects.exists()
+
+
+def test_the_page_asks_for_its_preview_once_it_is_shown(staff: Client, cards: dict[str, str]) -> None:
+    url = f"{PROMOTE}?across=1&with-from_rarity=common&with-to_rarity=rare"
+    with CaptureQueriesContext(connection) as queries:
+        page = staff.get(url)
+    assert not [query["sql"] for query in queries if "COUNT(" in query["sql"]]
+    part = staff.get(f"{PROMOTE}{page.context['preview_url']}")
+    assert page_text(part).startswith("8 cards would change.")
+    assert "Start the run" in page_text(part)
+
+
+@pytest.mark.parametrize("part", ["preview", "page"])
+def test_a_preview_that_is_refused_says_why(staff: Client, declare: RegisterOperation, part: str) -> None:
+    def refuse(self: object) -> None:
+        raise OpsError("The shop is closed.")
+
+    rows = Card.objects.filter(title="")
+    declare(make_operation(rows, {"title": "?"}, name="shop", check_preconditions=refuse))
+    page = staff.get(f"/admin/cards/card/operate/shop/?across=1&part={part}")
+    assert page.status_code == 409
+    assert "The shop is closed." in page_text(page)
+    assert "Start the run" not in page_text(page)
 
 
 def test_an_empty_form_has_no_errors_and_no_preview(staff: Client, cards: dict[str, str]) -> None:
@@ -162,7 +190,9 @@ def test_a_param_is_filled_in_by_the_filter_of_its_own_name(
 
 
 def test_the_estimate_goes_by_the_maximum_rate_of_the_run(staff: Client, cards: dict[str, str]) -> None:
-    slow, fast = (page_text(staff.get(f"{BACKFILL}?across=1&how-max_rate={rate}")) for rate in (1, 20_000))
+    slow, fast = (
+        page_text(get_with_preview(staff, f"{BACKFILL}?across=1&how-max_rate={rate}")) for rate in (1, 20_000)
+    )
     assert "Estimated duration: about 10 s, at the maximum rate (1 rows/s)." in slow
     assert "Estimated duration: less than a second, assuming 10,000 rows/s." in fast
 
@@ -221,7 +251,7 @@ def test_a_form_changed_after_its_preview_starts_nothing(
 def test_a_changed_form_can_be_started_after_a_new_preview(staff: Client, cards: dict[str, str]) -> None:
     PresentationRule.objects.create(rarity="epic", frame_color="#CCCCCC", sort_order=9)
     response = staff.post(COMMON_TO_RARE, confirmation_data(staff.get(COMMON_TO_RARE), with_to_rarity="epic"))
-    page = staff.get(response.headers["Location"])
+    page = get_with_preview(staff, response.headers["Location"])
     assert "common → epic" in page_text(page)
     staff.post(response.headers["Location"], confirmation_data(page))
     assert Run.objects.get().params == {"from_rarity": "common", "to_rarity": "epic"}
@@ -230,7 +260,7 @@ def test_a_changed_form_can_be_started_after_a_new_preview(staff: Client, cards:
 def test_preview_redirects_to_the_url_of_the_submitted_form(staff: Client, cards: dict[str, str]) -> None:
     url = post_action(staff, cards["card-1"], query="q=card&p=1", action="bulk_promote")
     data = confirmation_data(staff.get(url), with_from_rarity="common", with_to_rarity="rare", preview="")
-    page = staff.get(staff.post(url, data).headers["Location"])
+    page = get_with_preview(staff, staff.post(url, data).headers["Location"])
     assert "Rows: 1 card, ticked in the list." in page_text(page)
     assert "1 card would change." in page_text(page)
     assert "Nothing was started" not in page_text(page)
@@ -247,7 +277,8 @@ def test_a_form_of_one_checkbox_is_submitted_without_a_tick(
     declare(make_operation(Card.objects.filter(title="A"), {"title": "B"}, name="ask_a_box", Params=SureForm))
     url = "/admin/cards/card/operate/ask_a_box/?across=1"
     assert "would change" not in page_text(staff.get(url))
-    page = staff.get(staff.post(url, confirmation_data(staff.get(url), preview="")).headers["Location"])
+    previewed = staff.post(url, confirmation_data(staff.get(url), preview="")).headers["Location"]
+    page = get_with_preview(staff, previewed)
     assert "1 card would change." in page_text(page)
 
 
@@ -277,7 +308,7 @@ def test_a_registered_operation_becomes_an_action_of_its_model(
     choices = staff.get("/admin/cards/card/").context["action_form"].fields["action"].choices
     assert ("name_the_nameless", "Name the nameless") in choices
     assert "No card needs the change." in page_text(
-        staff.get("/admin/cards/card/operate/name_the_nameless/?across=1")
+        get_with_preview(staff, "/admin/cards/card/operate/name_the_nameless/?across=1")
     )
 
 

@@ -17,7 +17,7 @@ from ops.operations import registry
 from ops.operations.scope import Scope
 from ops.runs import lifecycle
 from ops.states import State
-from tests.admin_pages import confirmation_data, page_text
+from tests.admin_pages import confirmation_data, get_with_preview, page_text
 from tests.ops.running import create_run, create_things, execute_operation, execute_run
 from tests.trials.models import Thing
 
@@ -145,7 +145,7 @@ def test_a_revert_is_previewed_and_then_started(staff: Client) -> None:
     create_things(3)
     run = execute_operation(registry.get_operation("trials_annotate"))
     url = f"/admin/ops/run/{run.pk}/revert/"
-    assert "3 things would change." in page_text(staff.get(url))
+    assert "3 things would change." in page_text(get_with_preview(staff, url))
     staff.post(url)
     revert = Run.objects.latest("pk")
     assert (revert.operation, revert.params, revert.workers) == ("revert", {"run": run.pk}, 1)
@@ -158,7 +158,7 @@ def test_a_revert_changed_after_its_preview_starts_nothing(staff: Client) -> Non
     url = f"/admin/ops/run/{execute_operation(registry.get_operation('trials_annotate')).pk}/revert/"
     response = staff.post(url, confirmation_data(staff.get(url), how_max_rate="1"))
     assert Run.objects.count() == 1
-    page = staff.get(response.headers["Location"])
+    page = get_with_preview(staff, response.headers["Location"])
     assert "3 things would change." in page_text(page)
     staff.post(response.headers["Location"], confirmation_data(page))
     assert Run.objects.latest("pk").max_rate == 1
@@ -171,7 +171,7 @@ def test_a_retry_has_only_the_failed_rows(staff: Client) -> None:
     lifecycle.cancel(run)
     assert "Things that failed t2 too long" in page_text(staff.get(f"/admin/ops/run/{run.pk}/live/"))
     url = f"/admin/ops/run/{run.pk}/retry/"
-    assert "1 thing would change." in page_text(staff.get(url))
+    assert "1 thing would change." in page_text(get_with_preview(staff, url))
     staff.post(url)
     retry = Run.objects.latest("pk")
     assert list(retry.keys.values_list("object_id", flat=True)) == [str(second.pk)]

@@ -1,10 +1,11 @@
-// Hides the preview while the form differs from what was previewed, whether a person changed the form or the browser
+// Fetches the preview once the page is shown, and hides it while the form differs from what was previewed, whether a person changed the form or the browser
 // restored old values. The server compares both again before it starts a run.
 "use strict";
 {
   const form = document.getElementById("asking");
   const changed = document.getElementById("changed");
   const previewed = document.getElementById("previewed");
+  const unpreviewed = document.getElementById("unpreviewed");
 
   function isChanged(field) {
     if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
@@ -24,7 +25,23 @@
   });
   window.addEventListener("pageshow", () => delete form.dataset.sent);
 
+  async function fetchPreview() {
+    try {
+      const response = await fetch(previewed.dataset.url, { cache: "no-store", redirect: "manual" });
+      // Signed out, or no longer permitted: the reloaded page says which.
+      if (response.type === "opaqueredirect" || response.status === 403) window.location.reload();
+      if (!response.ok && response.status !== 409) throw new Error(response.status);
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+      previewed.replaceChildren(...fresh.body.childNodes);
+    } catch {
+      previewed.replaceChildren();
+      unpreviewed.hidden = false;
+    }
+    previewed.removeAttribute("aria-busy");
+  }
+
   if (previewed) {
+    if (previewed.dataset.url) fetchPreview();
     form.addEventListener("input", update);
     form.addEventListener("change", update);
     window.addEventListener("pageshow", update);
