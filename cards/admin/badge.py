@@ -10,11 +10,11 @@ from django.utils.safestring import SafeString
 _COLOR = re.compile("#[0-9A-Fa-f]{6}")
 _TEXT_COLORS = ("#000000", "#FFFFFF")
 # For a rarity without a rule.
-_DEFAULT_COLOR = "#E5E7EB"
+NO_RULE_COLOR = "#E5E7EB"
 
 
 def format_rarity_badge(text: str, frame_color: str | None) -> SafeString:
-    background = frame_color or _DEFAULT_COLOR
+    background = frame_color or NO_RULE_COLOR
     return format_html(
         '<span class="cards-badge" style="background:{};color:{}">{}</span>',
         background,

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from cards.admin.badge import format_rarity_badge
+from cards.admin.badge import NO_RULE_COLOR, format_rarity_badge
 from cards.admin.card_form import MAX_UPLOAD_BYTES, UPLOAD_FIELD, CardForm, PackInput
 from cards.admin.filters import RarityFilter, TagFilter, ThumbnailFilter
 from cards.admin.frame import format_frame, get_frame_styles
@@ -33,7 +33,18 @@ from ops.admin.value_diff import Badge
 
 @admin.register(Card)
 class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
-    list_display = ["picture", "card_id", "title", "rarity_display", "rarity_v2", "pack_id", "updated_at"]
+    list_display = [
+        "picture",
+        "card_id",
+        "title",
+        "rarity_display",
+        "rarity_v2",
+        "pack_id",
+        "tags_display",
+        "updated_at",
+    ]
+    hidden_columns = ["rarity_v2", "tags_display"]
+    has_grid = True
     list_display_links = ["picture", "card_id"]
     search_fields = ["search__text"]
     search_key = "search__pk"
@@ -64,7 +75,7 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
     ]
 
     class Media:
-        css = {"all": ["cards/admin.css"]}
+        css = {"all": ["cards/admin.css", "cards/list.css"]}
         js = ["cards/frame.js", "cards/card.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Card]:
@@ -150,6 +161,21 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
     def get_history_badges(self) -> Mapping[str, Badge]:
         return dict.fromkeys(("rarity", "rarity_v2"), get_rarity_badge())
 
+    def format_tile(self, row: Any) -> SafeString:
+        return format_html(
+            '<span class="cards-tile" style="--rule:{}">{}<strong class="cards-tile-title">{}</strong>'
+            '<span class="cards-tile-id">{}</span>{}</span>',
+            row.frame_color or NO_RULE_COLOR,
+            _format_tile_picture(row),
+            row.title,
+            row.card_id,
+            self.rarity_display(row),
+        )
+
+    @admin.display(description="tags")
+    def tags_display(self, card: Card) -> str:
+        return ", ".join(card.tags)
+
     @admin.display(description="")
     def picture(self, card: Any) -> str:
         picture = _format_picture(card, "cards-small")
@@ -161,6 +187,17 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
     @admin.display(description="rarity", ordering="rarity")
     def rarity_display(self, card: Any) -> str:
         return format_rarity_badge(card.shown_rarity, card.frame_color)
+
+
+def _format_tile_picture(card: Card) -> SafeString:
+    """Show the thumbnail, or else the illustration; a placeholder that says why there is none."""
+    name = card.thumbnail or card.image
+    if name and not is_external_url(name):
+        return format_html(
+            '<img class="cards-tile-picture" src="{}" alt="" loading="lazy">', default_storage.url(name)
+        )
+    reason = "On another site" if name else "No picture"
+    return format_html('<span class="cards-tile-picture cards-tile-none">{}</span>', reason)
 
 
 def _format_picture(card: Card, size: str) -> SafeString:

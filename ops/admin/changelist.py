@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR
 from django.core.paginator import InvalidPage
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -23,6 +23,7 @@ from ops.admin.keyset_pages import (
     read_page,
     read_scanned_page,
 )
+from ops.admin.list_layout import LAYOUT_PARAMS, SORT_PARAM, ListLayout, number_order
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,24 @@ class LargeTableChangeList(DeclaredChangeList):
 
     def get_filters_params(self, params: Any = None) -> Any:
         filters = super().get_filters_params(params)
+        for name in LAYOUT_PARAMS:
+            filters.pop(name, None)
         if any("\0" in value for values in filters.values() for value in values):
             raise IncorrectLookupParameters("PostgreSQL cannot store the character NUL in text")
         return filters
 
     def get_queryset(self, request: HttpRequest, **kwargs: Any) -> QuerySet[Any]:
+        self.layout = ListLayout(request, self)
+        if sort := self.params.pop(SORT_PARAM, ""):
+            self._set_order(number_order(sort, self.list_display))
         self.rows_to_scan: QuerySet[Any] = super().get_queryset(request, **kwargs)
         return self._scan(self.rows_to_scan)
+
+    def _set_order(self, order: str) -> None:
+        self.filter_params.pop(SORT_PARAM, None)
+        if order and ORDER_VAR not in self.params:
+            self.params[ORDER_VAR] = order
+            self.filter_params[ORDER_VAR] = [order]
 
     def _scan(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         for spec in self._scanned_filters:
@@ -71,8 +83,8 @@ class LargeTableChangeList(DeclaredChangeList):
             self.can_show_all = self.result_count <= self.list_max_show_all
             self.multi_page = self.result_count > self.list_per_page
             keys = self._read_keyset_page(request) or self._get_page_keys()
-        # Without conditions it is the same count, so that Django offers no "Show all" link.
-        self.full_result_count = None if self.conditions else self.result_count
+        # The same count, so that there is no "Show all" link beside the title: the conditions have theirs.
+        self.full_result_count = self.result_count
         if self.show_all and self.can_show_all:
             self.result_list = self.apply_select_related(self.queryset)
         else:

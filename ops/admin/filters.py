@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib.admin import FieldListFilter
@@ -26,7 +27,7 @@ class LookupFilter(FieldListFilter):
     ) -> None:
         self.parameter = f"{field_path}__{self.lookup}"
         self.selected_value = params.get(self.parameter, [None])[-1]
-        self.rows: QuerySet[Any] = model_admin.get_queryset(request)
+        self.get_rows: Callable[[], QuerySet[Any]] = partial(model_admin.get_queryset, request)
         super().__init__(field, request, params, model, model_admin, field_path)
 
     def expected_parameters(self) -> list[str | None]:
@@ -67,7 +68,7 @@ class RecentValueFilter(ValueFilter):
     """One value of a column without an index. Offers the values of the newest 1,000 rows."""
 
     def values(self) -> Iterable[str]:
-        newest = self.rows.order_by("-pk").values_list(self.field_path, flat=True)[:_RECENT_ROWS]
+        newest = self.get_rows().order_by("-pk").values_list(self.field_path, flat=True)[:_RECENT_ROWS]
         return sorted(set(newest))
 
 

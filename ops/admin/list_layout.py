@@ -1,0 +1,123 @@
+"""How a list is shown: its columns, its order, as a table or as a grid. All of it is in the URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
+from django.contrib.admin.utils import label_for_field
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from ops.admin.filters import list_hidden_fields
+
+# URL parameters: the columns; table or grid; the order by names of columns, since Django's ``o`` counts the
+# columns, which differ by user; and the view that the list was opened by.
+COLUMNS_PARAM, LAYOUT_PARAM, SORT_PARAM, VIEW_PARAM = "columns", "layout", "sort", "view"
+LAYOUT_PARAMS = (COLUMNS_PARAM, LAYOUT_PARAM, SORT_PARAM, VIEW_PARAM)
+TABLE, GRID = "table", "grid"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a person may show or hide."""
+
+    name: str
+    label: str
+    is_shown: bool
+    is_fixed: bool
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A row as it is shown in the grid. ``content`` is in the link to the row."""
+
+    key: Any
+    name: str
+    url: str
+    content: SafeString
+
+
+class ListLayout:
+    """The layout that the URL of a list asks for."""
+
+    def __init__(self, request: HttpRequest, changelist: Any) -> None:
+        self._request, self._list = request, changelist
+        self._admin = changelist.model_admin
+        self.has_grid = self._admin.has_grid
+        self.is_grid = self.has_grid and request.GET.get(LAYOUT_PARAM) == GRID
+
+    @property
+    def toggle(self) -> list[tuple[str, str, str, bool]]:
+        """Return (label, icon, URL, whether it is shown now) of the table and of the grid."""
+        return [
+            (label, icon, self._list.get_query_string({LAYOUT_PARAM: value}), self.is_grid == bool(value))
+            for label, icon, value in (("Table", "table_rows", None), ("Grid", "grid_view", GRID))
+        ]
+
+    @property
+    def columns(self) -> list[Column]:
+        fixed, shown = self._admin.get_fixed_column(), self._list.list_display
+        return [
+            Column(name, self._get_label(name), name in shown, name == fixed)
+            for name in self._admin.list_display
+        ]
+
+    def _get_label(self, name: str) -> str:
+        label: Any = label_for_field(name, self._list.model, self._admin)
+        return str(capfirst(str(label) or name.replace("_", " ")))
+
+    @property
+    def column_fields(self) -> list[tuple[str, str]]:
+        """The other parameters, for the form that chooses the columns; it keeps the order by name."""
+        fields = list_hidden_fields(self._list, COLUMNS_PARAM, ORDER_VAR, PAGE_VAR, SORT_PARAM)
+        return [*fields, *([(SORT_PARAM, sort)] if (sort := self.sort) else [])]
+
+    @property
+    def usual_columns_url(self) -> str:
+        return str(self._list.get_query_string({COLUMNS_PARAM: None, ORDER_VAR: None, SORT_PARAM: self.sort}))
+
+    @property
+    def sort(self) -> str:
+        """The order by names of columns, ``-card_id``; "" if it is the usual one."""
+        return name_order(self._list.params.get(ORDER_VAR, ""), self._list.list_display)
+
+    @property
+    def tiles(self) -> Iterator[Tile]:
+        preserved = {"opts": self._list.opts, "preserved_filters": self._list.preserved_filters}
+        for row in self._list.result_list:
+            url = add_preserved_filters(preserved, self._list.url_for_result(row))
+            yield Tile(row.pk, str(row), url, self._admin.format_tile(row))
+
+
+def choose_columns(request: HttpRequest, declared: list[Any], usual: list[Any], fixed: Any) -> list[Any]:
+    """Return the columns that the URL asks for, in the declared order; the usual ones if it asks for none."""
+    chosen = {
+        name for value in request.GET.getlist(COLUMNS_PARAM) for name in value.split(",") if name in declared
+    }
+    return [name for name in declared if name in chosen or name == fixed] if chosen else usual
+
+
+def name_order(order: str, columns: list[Any]) -> str:
+    """Translate Django's ``-2.1`` to ``-title,card_id``. What names no column is left out."""
+    names = []
+    for part in filter(None, order.split(".")):
+        number = part.removeprefix("-")
+        if number.isdecimal() and int(number) < len(columns):
+            names.append(f"{'-' if part != number else ''}{columns[int(number)]}")
+    return ",".join(names)
+
+
+def number_order(sort: str, columns: list[Any]) -> str:
+    """Translate ``-title,card_id`` back to ``-2.1``. Columns that are not shown are left out."""
+    numbers: Mapping[str, int] = {str(name): number for number, name in enumerate(columns)}
+    parts = []
+    for part in sort.split(","):
+        name = part.removeprefix("-")
+        if name in numbers:
+            parts.append(f"{'-' if part != name else ''}{numbers[name]}")
+    return ".".join(parts)
