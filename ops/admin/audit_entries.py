@@ -39,7 +39,10 @@ class FieldChange:
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """An audit row as HTML. ``origin`` is a run, a load, or a person's hand; ``marks`` the later reverts."""
+    """An audit row as HTML. ``origin`` is a run, a load, or a person's hand; ``marks`` the later reverts.
+
+    ``is_secret``: the reader may not see the values, so that ``fields`` is empty.
+    """
 
     key: int
     url: str
@@ -53,6 +56,7 @@ class AuditEntry:
     fields: Sequence[FieldChange]
     is_folded: bool
     object: AuditedObject
+    is_secret: bool
 
 
 class AuditEntries:
@@ -94,7 +98,8 @@ class AuditEntries:
     def _build_entry(self, row: Any) -> AuditEntry:
         model, changes = self.models[row.object_type], parse_changes(row.changes_)
         kind = self._detect_kind(row, changes, model)
-        fields = list(_iter_fields(model, changes, kind))
+        is_secret = not model.may_read_values
+        fields = [] if is_secret else list(_iter_fields(model, changes, kind))
         time = timezone.localtime(row.created_at)
         return AuditEntry(
             key=row.pk,
@@ -112,6 +117,7 @@ class AuditEntries:
             fields=fields,
             is_folded=kind in ("created", "deleted") and len(fields) > _MAX_OPEN_FIELDS,
             object=self._objects[row.object_type, row.object_id],
+            is_secret=is_secret,
         )
 
     def _detect_kind(self, row: Any, changes: Mapping[str, Any], model: AuditedModel) -> str:

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from ops.admin.audited_objects import AuditedModel
+from ops.admin.audited_objects import AuditedModel, list_secret_types
 from ops.admin.history import CURSOR_PARAM, HistoryAdmin, get_audited_columns
 from ops.admin.key_validation import is_valid_key
 from ops.models import Run
@@ -87,7 +87,8 @@ class FoundObjects:
     note: str = ""
 
 
-def build_search(form: AuditSearchForm, found: FoundObjects) -> AuditSearch:
+def build_search(request: HttpRequest, form: AuditSearchForm, found: FoundObjects) -> AuditSearch:
+    """Search for a value only where the user may see values: they could guess it, letter by letter."""
     values = form.cleaned_data
     return AuditSearch(
         objects=found.pairs,
@@ -98,6 +99,7 @@ def build_search(form: AuditSearchForm, found: FoundObjects) -> AuditSearch:
         value=values["value"],
         since=values["since"],
         until=values["until"],
+        secret_types=list_secret_types(request) if values["value"] else (),
     )
 
 

@@ -11,6 +11,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.utils import quote
+from django.contrib.auth import get_permission_codename
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model
 from django.http import HttpRequest
@@ -49,6 +50,14 @@ class AuditedModel:
         except (LookupError, ValueError, NotRegistered):  # ValueError: an imported row may have any label
             self.model = self.admin = None
         self.may_view = bool(self.admin and self.admin.has_view_permission(request))
+
+    @property
+    def may_read_values(self) -> bool:
+        """Whether the user may see old and new values: of a model that exists, who may view its rows."""
+        if self.model is None or self.may_view:
+            return True
+        name = get_permission_codename("view", self.model._meta)
+        return self.request.user.has_perm(f"{self.model._meta.app_label}.{name}")
 
     @cached_property
     def badges(self) -> Mapping[str, Badge]:
@@ -130,3 +139,9 @@ class AuditedModel:
 
 def _shorten(name: str) -> str:
     return truncate(escape_control_chars(name), 80)
+
+
+def list_secret_types(request: HttpRequest) -> list[str]:
+    """List the labels of the models whose values the user may not see."""
+    labels = (model._meta.label_lower for model in apps.get_models())
+    return [label for label in labels if not AuditedModel(request, label).may_read_values]

@@ -84,7 +84,7 @@ class AuditLogAdmin(ReadOnlyAdmin):
 
     def _read_page(self, request: HttpRequest, form: AuditSearchForm) -> dict[str, Any]:
         found = find_objects(request, form.cleaned_data["object"], form.cleaned_data["kind"])
-        search, cursor = build_search(form, found), request.GET.get(CURSOR_PARAM, "")
+        search, cursor = build_search(request, form, found), request.GET.get(CURSOR_PARAM, "")
         try:
             page = read_page(search, cursor)
         except ValueError as exc:
@@ -124,12 +124,14 @@ class AuditLogAdmin(ReadOnlyAdmin):
         return found
 
     def get_page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        [entry] = AuditEntries(request, [row]).build()
+        is_shown = not entry.is_secret
         return {
             "media": get_history_media(request),
-            "entry": AuditEntries(request, [row]).build()[0],
+            "entry": entry,
             "facts": {"action": row.action, "object": f"{row.object_type} {row.object_id}"},
-            "stored": pretty_json(parse_changes(row.changes_)),
-            "metadata": row.metadata_ and pretty_json(parse_json_exactly(row.metadata_)),
+            "stored": is_shown and pretty_json(parse_changes(row.changes_)),
+            "metadata": is_shown and row.metadata_ and pretty_json(parse_json_exactly(row.metadata_)),
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,8 @@ from ops.admin.confirmation import Proposal, confirmation_view
 from ops.admin.controls import RUN_CONTROLS, NewRunControl, get_run_status
 from ops.admin.failed_rows import read_failed_rows
 from ops.admin.live_page import LiveAdmin, ProgressSnapshot, get_percentage
+from ops.admin.run_changes import changes_view, download_view, may_view_changes
+from ops.admin.run_conflicts import conflicts_view, may_have_conflicts
 from ops.admin.run_facts import (
     get_row_nouns,
     list_facts,
@@ -79,7 +82,12 @@ class RunAdmin(LiveAdmin):
     search_help_text = "Name of an operation or of a user."
 
     def get_urls(self) -> list[URLPattern]:
-        return [self.build_row_path("failures/", self.failures_view), *super().get_urls()]
+        views = {"changes/": changes_view, "download/": download_view, "conflicts/": conflicts_view}
+        return [
+            self.build_row_path("failures/", self.failures_view),
+            *(self.build_row_path(route, partial(view, model_admin=self)) for route, view in views.items()),
+            *super().get_urls(),
+        ]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RunChangeList]:
         return RunChangeList
@@ -144,16 +152,18 @@ class RunAdmin(LiveAdmin):
             "notes": [*report.get_operation_notes(row), *format_unavailable(row.silent_health)],
             "changed_rows": pluralize(progress.changed, *nouns),
             "changes_url": self._get_changes_url(request, row),
+            "conflicts_url": may_have_conflicts(row)
+            and may_view_changes(self, request, row)
+            and reverse(self.get_url_name("conflicts"), args=[row.pk]),
             "failures": read_failed_rows(request, self.admin_site, row, _FIRST_FAILURES),
             "failures_url": reverse(self.get_url_name("failures"), args=[row.pk]),
         }
 
     def _get_changes_url(self, request: HttpRequest, row: Run) -> str:
-        """Return the URL of the run's rows in the audit log; "" if there are none that the user may see."""
-        may_view = self.admin_site.get_model_admin(AuditLog).has_view_permission(request)
-        if not may_view or not AuditLog.objects.filter(run=row).exists():
+        """Return the URL of what the run changed; "" if that is nothing, or the user may not see it."""
+        if not may_view_changes(self, request, row) or not AuditLog.objects.filter(run=row).exists():
             return ""
-        return reverse("admin:ops_auditlog_changelist", query={"run": row.pk})
+        return reverse(self.get_url_name("changes"), args=[row.pk])
 
     def failures_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """Show all failed rows, page by page."""

@@ -10,7 +10,7 @@ from django import forms
 from django.apps import apps
 from django.core.exceptions import NON_FIELD_ERRORS, FieldDoesNotExist
 from django.db import DatabaseError, transaction
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.db.models.lookups import IsNull
 
 from ops.command_lines import manage_command
@@ -169,12 +169,17 @@ class Revert(Operation):
         return f" ({', '.join(changes)})" if changes else ""
 
     def _count_conflicts(self, run: Run | None) -> int:
-        audited = changed_audit_rows(self.run.pk, self.fields).count()
         if run is None:
-            return audited - self.get_queryset().count()
+            return changed_audit_rows(self.run.pk, self.fields).count() - self.get_queryset().count()
         # Rows that an active run has not reached, or that are out of its scope, are no conflicts.
         if run.state not in _CONFLICT_NOTE_STATES or run.scope.get("filter") or run.scope.get("keys"):
             return 0
+        # The counters of the lanes are read at once; audit rows, of which there may be millions, are counted
+        # only where some are left.
+        left = _count_changed(self.run) - _count_changed(run) - run.failures.count()
+        if left <= 0:
+            return 0
+        audited = changed_audit_rows(self.run.pk, self.fields).count()
         return audited - AuditLog.objects.filter(run=run).count() - run.failures.count()
 
     def _sample_conflict_keys(self, run: Run | None, reverts: Iterable[Run]) -> list[str]:
@@ -185,6 +190,11 @@ class Revert(Operation):
         reverted = AuditLog.objects.filter(run__in=runs, object_id=OuterRef("object_id")).values("run")
         rows = changed_audit_rows(self.run.pk, self.fields).filter(IsNull(Subquery(reverted[:1]), True))
         return list(rows.order_by("pk").values_list("object_id", flat=True)[:_CONFLICT_SAMPLE_SIZE])
+
+
+def _count_changed(run: Run) -> int:
+    changed: int = run.lanes.aggregate(changed=Sum("changed", default=0))["changed"]
+    return changed
 
 
 def _find_display_field(run: Run) -> str:

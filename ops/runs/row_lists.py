@@ -65,7 +65,7 @@ class FailedRows(RowList[FailedRow]):
 
     def page(self, limit: int, after: str | None = None) -> list[FailedRow]:
         rows = list(self._rows_after(after).order_by("object_id")[:limit])
-        names = self._display_names([row.object_id for row in rows])
+        names = get_display_names(self.run, [row.object_id for row in rows])
         return [
             FailedRow(row.object_id, names[row.object_id], row.error, row.created_at, row.to_retry)
             for row in rows
@@ -74,9 +74,10 @@ class FailedRows(RowList[FailedRow]):
     def _rows_after(self, after: str | None) -> QuerySet[Failure]:
         return self.failures if after is None else self.failures.filter(object_id__gt=after)
 
-    def _display_names(self, keys: list[str]) -> dict[str, str]:
-        """Return the keys themselves where the operation was changed or removed since the run."""
-        try:
-            return rebuild_operation(self.run).get_display_names(keys)
-        except OpsError:
-            return {key: key for key in keys}
+
+def get_display_names(run: Run, keys: list[str]) -> dict[str, str]:
+    """Return the keys themselves where the operation was changed or removed since the run."""
+    try:
+        return rebuild_operation(run).get_display_names(keys)
+    except OpsError:
+        return {key: key for key in keys}

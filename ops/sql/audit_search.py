@@ -63,7 +63,8 @@ class ChangedValues(Func):
 class AuditSearch:
     """What is searched for. ``objects`` are pairs of a model's label and a key; None: any object.
 
-    A person alone finds the rows without a run: each run of the person has pages of its own.
+    A person alone finds the rows without a run: each run of the person has pages of its own. Rows about
+    ``secret_types`` are left out.
     """
 
     objects: Sequence[tuple[str, str]] | None = None
@@ -74,6 +75,7 @@ class AuditSearch:
     value: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    secret_types: Sequence[str] = ()
 
     @property
     def is_of_run(self) -> bool:
@@ -101,7 +103,7 @@ class AuditPage:
 # in the order of one index: of the run and object, of the person, or of the key. Whatever else is searched is
 # looked for in the next SCANNED_ROWS rows only. If they do not fill the page, it says how far it has looked,
 # and the next page continues there. The rows of an object are few; they are sorted.
-def read_page(search: AuditSearch, cursor: str = "") -> AuditPage:
+def read_page(search: AuditSearch, cursor: str = "", size: int = PAGE_SIZE) -> AuditPage:
     """Read the rows after the cursor, newest first; those of a run in the order of their objects' keys.
 
     Raises ValueError for an invalid cursor.
@@ -117,9 +119,9 @@ def read_page(search: AuditSearch, cursor: str = "") -> AuditPage:
         if last is not None:
             up_to: Any = LessThanOrEqual if search.is_of_run else GreaterThanOrEqual
             rows = rows.filter(up_to(key, _bind_sort_key(search, last[0])))
-        found = list(read_json_as_text(rows.filter(*conditions))[: PAGE_SIZE + 1])
-    if len(found) > PAGE_SIZE:
-        return AuditPage(found[:PAGE_SIZE], str(getattr(found[PAGE_SIZE - 1], name)))
+        found = list(read_json_as_text(rows.filter(*conditions))[: size + 1])
+    if len(found) > size:
+        return AuditPage(found[:size], str(getattr(found[size - 1], name)))
     return AuditPage(found, str(last[0]), last[1]) if last else AuditPage(found)
 
 
@@ -223,6 +225,8 @@ def _list_conditions(search: AuditSearch) -> list[Q]:
         "created_at__lt": search.until,
     }
     conditions = [Q((lookup, value)) for lookup, value in lookups.items() if value not in (None, "")]
+    if search.secret_types:
+        conditions.append(~Q(object_type__in=search.secret_types))
     return [*conditions, _contains_value(search.column, search.value)] if search.value else conditions
 
 

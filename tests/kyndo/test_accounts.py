@@ -207,3 +207,28 @@ def test_no_hash_of_a_password_is_ever_in_the_audit_log(superuser: Client) -> No
     texts = str(list(AuditLog.objects.values_list("changes", "metadata")))
     assert texts.count("(hidden)") == 4
     assert "pbkdf2" not in texts
+
+
+def test_the_audit_log_shows_account_data_only_to_who_may_view_accounts(
+    superuser: Client, client: Client
+) -> None:
+    bob = User.objects.create_user("bob", email="old@example.org")
+    change(superuser, bob, email="new@example.org")
+    row = AuditLog.objects.get()
+    vera = User.objects.create_user("vera", is_staff=True)
+    client.force_login(vera)
+    urls = ("/admin/ops/auditlog/", f"/admin/ops/auditlog/{row.pk}/change/")
+    found = "/admin/ops/auditlog/?value=new@example"
+
+    def read(*permissions: str) -> tuple[bool, bool]:
+        """Whether a page has an address, and whether the search for a part of one finds anything."""
+        vera.user_permissions.set(find_permissions(*permissions))
+        pages = [client.get(url).content.decode() for url in urls]
+        assert all(
+            f'href="{urls[1]}"' in page or url == urls[1] for url, page in zip(urls, pages, strict=True)
+        )
+        entries = client.get(found).context["entries"]
+        return any("example.org" in page for page in pages), bool(entries)
+
+    assert read("view_auditlog", "view_run", "view_card") == (False, False)
+    assert read("view_auditlog", "view_user") == (True, True)

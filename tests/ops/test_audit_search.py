@@ -234,11 +234,13 @@ def test_a_run_links_to_what_it_changed(staff: Client, cards: list[Card]) -> Non
     values = {"operation": "bulk_promote", "model": "cards.card", "columns": [], "as_of": timezone.now()}
     run = Run.objects.create(**values, total=1)
     url = f"/admin/ops/auditlog/?run={run.pk}"
-    assert url not in staff.get(f"/admin/ops/run/{run.pk}/change/").content.decode()
+    changes_url = f"/admin/ops/run/{run.pk}/changes/"
+    assert changes_url not in staff.get(f"/admin/ops/run/{run.pk}/change/").content.decode()
     AuditLog.objects.create(
         run=run, action="a", object_type="cards.card", object_id=cards[0].pk, performed_by="p", changes={}
     )
-    assert f'href="{url}"' in staff.get(f"/admin/ops/run/{run.pk}/change/").content.decode()
+    assert f'href="{changes_url}"' in staff.get(f"/admin/ops/run/{run.pk}/change/").content.decode()
+    assert f'href="{url}"' in staff.get(changes_url).content.decode()
     assert found_objects(staff.get(url)) == ["Cóndor andino"]
 
 

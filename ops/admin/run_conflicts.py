@@ -1,0 +1,73 @@
+"""The conflicts of a revert: rows that it left alone, with the values that it found and did not overwrite."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.text import capfirst
+
+from ops.admin.audit_search import get_history_media
+from ops.admin.audited_objects import AuditedModel
+from ops.admin.run_changes import may_view_changes
+from ops.admin.run_facts import get_row_nouns
+from ops.admin.run_words import build_breadcrumb, link_run
+from ops.admin.value_diff import format_value
+from ops.exceptions import OpsError
+from ops.models import Run
+from ops.operations.revert import get_reverted_run
+from ops.runs.conflicts import Conflict, ConflictList
+from ops.runs.next_steps import RunAction, format_run_command
+from ops.states import COMPLETED
+
+_PAGE_SIZE = 100
+_CURSOR_PARAM = "after"
+
+
+def may_have_conflicts(run: Run) -> bool:
+    return get_reverted_run(run) is not None and run.state in COMPLETED
+
+
+def conflicts_view(request: HttpRequest, number: int, model_admin: Any) -> HttpResponse:
+    run = model_admin.get_row_or_404(request, number)
+    if not may_view_changes(model_admin, request, run):
+        raise PermissionDenied
+    after = request.GET.get(_CURSOR_PARAM, "").replace("\0", "")
+    try:
+        found = ConflictList(run).page(_PAGE_SIZE + 1, after or None)
+    except OpsError as exc:
+        raise Http404(exc.reason.rstrip(".")) from exc
+    conflicts, model = found[:_PAGE_SIZE], AuditedModel(request, run.model)
+    objects = model.describe_objects(conflict.object_id for conflict in conflicts)
+    names = list(conflicts[0].columns) if conflicts else []
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
+        "original": build_breadcrumb(run),
+        "title": f"What run {run.pk} left as it was",
+        "media": get_history_media(request),
+        "run_link": link_run(run.pk),
+        "reverted_link": link_run(get_reverted_run(run)),
+        "nouns": get_row_nouns(run)[1],
+        "labels": [capfirst(model.get_label(name)) for name in names],
+        "rows": [
+            (objects[conflict.object_id], _list_cells(model, conflict, names), conflict.is_deleted)
+            for conflict in conflicts
+        ],
+        "first_url": "?" if after else "",
+        "next_url": f"?{urlencode({_CURSOR_PARAM: conflicts[-1].object_id})}"
+        if len(found) > _PAGE_SIZE
+        else "",
+        "command": format_run_command(run.pk, RunAction.CONFLICTS),
+    }
+    return TemplateResponse(request, "ops/admin/run_conflicts.html", context)
+
+
+def _list_cells(model: AuditedModel, conflict: Conflict, names: list[str]) -> list[dict[str, Any]]:
+    return [
+        {side: format_value(value, model.badges.get(name)) for side, value in conflict.columns[name].items()}
+        for name in names
+    ]
