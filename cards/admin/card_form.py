@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminImageFieldWidget, UnfoldAdminTextInputWidg
 from cards.admin.rarity import explain_missing_rule, list_rarities
 from cards.models import Card
 from ops.admin.optimistic_locking import OptimisticLockingForm
-from ops.sql.distinct_values import list_distinct_values
+from ops.sql.distinct import list_distinct
 
 UPLOAD_FIELD = "upload"
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
@@ -27,7 +27,7 @@ class PackInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(name, value, attrs)
-        packs = list_distinct_values(Card, "pack_id", _MAX_OFFERED_PACKS + 1)
+        packs = list_distinct(Card, "pack_id", _MAX_OFFERED_PACKS + 1)
         context["packs"] = packs[:_MAX_OFFERED_PACKS]
         context["has_more"] = len(packs) > _MAX_OFFERED_PACKS
         context["widget"]["attrs"]["list"] = f"{context['widget']['attrs'].get('id', name)}_list"

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.files.storage import default_storage
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -17,6 +16,7 @@ from cards.admin.badge import NO_RULE_COLOR, format_rarity_badge
 from cards.admin.card_form import MAX_UPLOAD_BYTES, UPLOAD_FIELD, CardForm, PackInput
 from cards.admin.filters import RarityFilter, TagFilter, ThumbnailFilter
 from cards.admin.frame import format_frame, get_frame_styles
+from cards.admin.picture import format_picture, format_tile_picture
 from cards.admin.rarity import RaritySelect, explain_missing_rule, get_rarity_badge, list_rarities
 from cards.models import Card, PresentationRule
 from cards.rarity import rarity_field
@@ -166,7 +166,7 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
             '<span class="cards-tile" style="--rule:{}">{}<strong class="cards-tile-title">{}</strong>'
             '<span class="cards-tile-id">{}</span>{}</span>',
             row.frame_color or NO_RULE_COLOR,
-            _format_tile_picture(row),
+            format_tile_picture(row.thumbnail or row.image),
             row.title,
             row.card_id,
             self.rarity_display(row),
@@ -178,7 +178,7 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
 
     @admin.display(description="")
     def picture(self, card: Any) -> str:
-        picture = _format_picture(card, "cards-small")
+        picture = format_picture(card.thumbnail or card.image, card.title, "cards-small")
         if card.frame_color is not None or not card.image or is_external_url(card.image):
             return picture
         mark = '<span class="cards-problem" title="{}">!</span>'
@@ -187,27 +187,3 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
     @admin.display(description="rarity", ordering="rarity")
     def rarity_display(self, card: Any) -> str:
         return format_rarity_badge(card.shown_rarity, card.frame_color)
-
-
-def _format_tile_picture(card: Card) -> SafeString:
-    """Show the thumbnail, or else the illustration; a placeholder that says why there is none."""
-    name = card.thumbnail or card.image
-    if name and not is_external_url(name):
-        return format_html(
-            '<img class="cards-tile-picture" src="{}" alt="" loading="lazy">', default_storage.url(name)
-        )
-    reason = "On another site" if name else "No picture"
-    return format_html('<span class="cards-tile-picture cards-tile-none">{}</span>', reason)
-
-
-def _format_picture(card: Card, size: str) -> SafeString:
-    """Show the thumbnail, or else the illustration; an empty box for images on other sites."""
-    name = card.pk and (card.thumbnail or card.image)
-    if not name or is_external_url(name):
-        return format_html('<span class="cards-picture {} cards-none"></span>', size)
-    return format_html(
-        '<img class="cards-picture {}" src="{}" alt="{}" loading="lazy">',
-        size,
-        default_storage.url(name),
-        card.title,
-    )
