@@ -166,6 +166,7 @@ OPS_BACKUP_MAX_AGE = timedelta(hours=_backup_hours) or None
 LOG_DIR = env.folder("LOG_DIR", default="logs")
 LOG_LEVEL = env.text("LOG_LEVEL", default="WARNING").upper()
 
+CSRF_FAILURE_VIEW = "kyndo.error_pages.csrf_failure"
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 

@@ -19,4 +19,7 @@ urlpatterns = [
     # With S3_BUCKET, pictures have the bucket's URLs instead.
     path(f"{settings.MEDIA_URL.lstrip('/')}<path:name>", media.serve_picture),
 ]
-handler500 = "ops.http.server_errors.server_error"
+handler400 = "kyndo.error_pages.bad_request"
+handler403 = "kyndo.error_pages.permission_denied"
+handler404 = "kyndo.error_pages.page_not_found"
+handler500 = "kyndo.error_pages.server_error"
