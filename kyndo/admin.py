@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import ManyToManyField
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from kyndo import login_throttle
 from kyndo.account_rights import get_grantable_groups, get_permissions, may_manage
 from kyndo.audited_accounts import AuditedAccountAdmin, audit_account
+from kyndo.client_address import get_client_address
+from kyndo.login import format_refusal
 from ops.admin.key_validation import KeyValidatingAdmin
 
 admin.site.unregister([User, Group])
@@ -82,9 +85,17 @@ class GroupAdmin(DjangoGroupAdmin, AccountAdmin):
 
 @sensitive_post_parameters()
 def change_own_password(request: HttpRequest) -> HttpResponse:
-    """The site's page, with an audit row."""
+    """The site's page, with an audit row. The old password is throttled as at the log-in."""
     if request.method != "POST":
         return admin.site.password_change(request)
-    user = User.objects.get_by_natural_key(request.user.get_username())
+    name, address = request.user.get_username(), get_client_address(request)
+    if wait := login_throttle.count_attempt(name, address):
+        messages.error(request, format_refusal(wait))
+        return HttpResponseRedirect(request.path)
+    user = User.objects.get_by_natural_key(name)
     with audit_account(user, "password_change", request):
-        return admin.site.password_change(request)
+        response: HttpResponse = admin.site.password_change(request)
+    context = getattr(response, "context_data", {})  # a redirect has none
+    if "form" not in context or "old_password" not in context["form"].errors:
+        login_throttle.forget_attempt(name, address)
+    return response

@@ -26,12 +26,13 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]
             return cleaned
         address = get_client_address(self.request)
         if wait := login_throttle.count_attempt(name, address):
-            raise ValidationError(_format_refusal(wait), code="throttled")
+            raise ValidationError(format_refusal(wait), code="throttled")
         super().clean()
         login_throttle.forget_attempt(name, address)
         return cleaned
 
 
-def _format_refusal(wait: timedelta) -> str:
+def format_refusal(wait: timedelta) -> str:
+    """Say how long to wait after too many wrong passwords."""
     minutes = math.ceil(wait / timedelta(minutes=1))
     return f"There were too many wrong passwords. Try again in {pluralize(minutes, 'minute')}."

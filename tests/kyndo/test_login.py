@@ -55,6 +55,31 @@ def test_other_names_and_other_addresses_do_not_wait(client: Client) -> None:
     assert log_in(Client(), "lovelace", name="eva").status_code == 302
 
 
+def change_password(client: Client, old: str, new: str = "analytical engine") -> Any:
+    data = {"old_password": old, "new_password1": new, "new_password2": new}
+    return client.post("/admin/password_change/", data, REMOTE_ADDR=HERE, follow=True)
+
+
+def test_the_old_password_of_a_new_one_waits_as_at_the_log_in(client: Client, ada: User) -> None:
+    client.force_login(ada)
+    for _ in range(10):
+        assert "old password was entered incorrectly" in page_text(change_password(client, "wrong"))
+    assert REFUSAL in page_text(change_password(client, "lovelace"))
+    assert REFUSAL in page_text(log_in(Client(), "lovelace"))
+    ada.refresh_from_db()
+    assert ada.check_password("lovelace")
+
+
+def test_the_right_old_password_counts_as_no_attempt(client: Client, ada: User) -> None:
+    client.force_login(ada)
+    for _ in range(12):  # a new password that is refused
+        assert REFUSAL not in page_text(change_password(client, "lovelace", "1"))
+    change_password(client, "lovelace")
+    ada.refresh_from_db()
+    assert ada.check_password("analytical engine")
+    assert list(LoginAttempts.objects.values_list("count", flat=True)) == [0]
+
+
 def test_after_the_wait_the_right_password_gets_in(client: Client, settings: LazySettings) -> None:
     fail(client, 10)
     LoginAttempts.objects.update(expires_at=timezone.now() + timedelta(seconds=61))
