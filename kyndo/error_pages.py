@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from ops.http.server_errors import server_error as database_or_server_error
+from ops.http.server_errors import database_error_page
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,9 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    response = database_or_server_error(request)
-    return response if response.status_code != 500 else _render(request, "500.html", 500)
+    """Handle also what is raised outside the views, as where a session is saved."""
+    page = database_error_page(request, sys.exc_info()[1])
+    return page or _render(request, "500.html", 500)
 
 
 def _render(request: HttpRequest, template: str, status: int, **context: Any) -> HttpResponse:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
 
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views import defaults
 
 from ops.retries import is_unavailable
 from ops.server_errors import is_server_error
@@ -38,12 +36,6 @@ class DatabaseErrorMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return database_error_page(request, exception)
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Handle what is raised outside the views, as where a session is saved."""
-    page = database_error_page(request, sys.exc_info()[1])
-    return page or defaults.server_error(request)
 
 
 def database_error_page(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
