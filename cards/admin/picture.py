@@ -12,7 +12,11 @@ from cards.thumbnails.stale import is_external_url
 def format_picture(name: str, title: str, size: str) -> SafeString:
     """Show a stored picture; an empty box for none, and for images on other sites."""
     if not name or is_external_url(name):
-        return format_html('<span class="cards-picture {} cards-none"></span>', size)
+        return format_html(
+            '<span class="cards-picture {} cards-none" role="img" aria-label="{}, without a picture"></span>',
+            size,
+            title,
+        )
     return format_html(
         '<img class="cards-picture {}" src="{}" alt="{}" loading="lazy">',
         size,

@@ -37,7 +37,10 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser, live_server: LiveServer) -> Iterator[Page]:
-    """Return a page, signed in as Ada. Any error on its console fails the test, blocked content included."""
+    """Return a page, signed in as Ada.
+
+    Any error on its console fails the test, blocked content included, and any request to another host.
+    """
     User.objects.create_superuser("ada", password="lovelace")
     context = chromium.new_context(base_url=live_server.url)
     page = context.new_page()
@@ -46,6 +49,8 @@ def page(chromium: Browser, live_server: LiveServer) -> Iterator[Page]:
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
+    local = (f"{live_server.url}/", "data:", "blob:")
+    page.on("request", lambda asked: None if asked.url.startswith(local) else errors.append(asked.url))
     page.goto("/admin/")
     page.get_by_label("Username").fill("ada")
     page.get_by_label("Password").fill("lovelace")
