@@ -111,6 +111,7 @@ def test_a_rule_is_dragged_to_another_place_and_gets_a_colour(page: Page, card: 
     page.mouse.up()
     expect(page.locator(".cards-rule .cards-badge")).to_have_text(["rare", "common"])
     page.get_by_role("link", name="rare Edit").click()
+    page.wait_for_load_state()  # the field is there before the script
     page.get_by_label("Pick a colour").fill("#123456")
     expect(page.locator("#id_frame_color")).to_have_value("#123456")
     expect(page.locator("#preview-badge .cards-badge")).to_have_css("color", "rgb(255, 255, 255)")
