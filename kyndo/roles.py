@@ -19,7 +19,7 @@ _SERVER_STATE = Q(codename__in=["view_backup", "view_columnchangeevent"])
 # The permissions of each group. A user of several groups has those of all of them.
 GROUPS: Mapping[str, Q] = {
     "viewers": _VIEWERS,
-    "editors": _VIEWERS | _CATALOGUE,
+    "editors": _VIEWERS | _CATALOGUE | Q(codename="share_view"),
     "operators": _VIEWERS | _OPERATIONS_AND_CONTROLS | _SERVER_STATE,
     "approvers": _VIEWERS | (_RUN_PERMISSIONS & Q(codename="approve_run")),
 }

@@ -19,11 +19,14 @@ VIEW_QUEUE, MANAGE_QUEUE = "ops.view_queue", "ops.manage_queue"
 VIEW_PREFLIGHT, VIEW_STATISTICS = "ops.view_preflight", "ops.view_statistics"
 # To let a run start that waits for a second person.
 APPROVE_PERMISSION = "ops.approve_run"
+# To let everybody see a view of a list.
+SHARE_VIEW = "ops.share_view"
 # To request an export, to see all of them, to cancel one, and to download its files.
 EXPORT_PERMISSION = "ops.export_data"
 _NAMES = {
     EXPORT_PERMISSION: "Can export data",
     APPROVE_PERMISSION: "Can approve a run",
+    SHARE_VIEW: "Can share a view of a list",
     VIEW_QUEUE: "Can view the queue",
     MANAGE_QUEUE: "Can retry and delete jobs of the queue",
     VIEW_PREFLIGHT: "Can view the checks before a migration",

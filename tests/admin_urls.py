@@ -12,7 +12,7 @@ from django.utils import timezone
 from cards.models import Asset, Card, PresentationRule
 from ops.admin.operations import get_model_operations
 from ops.export.request import ExportRequest
-from ops.models import AuditLog, Export, Run
+from ops.models import AuditLog, Export, Run, SavedView
 from ops.operations import registry
 from ops.operations.validation import build_operation, fingerprint
 
@@ -66,7 +66,8 @@ def _get_query(name: str) -> str:
 
 def create_one_of_each() -> None:
     """Create one row of each model that has pages; the run is queued."""
-    User.objects.create(pk=KEY, username="eve")
+    eve = User.objects.create(pk=KEY, username="eve")
+    SavedView.objects.create(pk=KEY, model="cards.card", name="hers", owner=eve, is_shared=True)
     Group.objects.create(pk=KEY, name="some group")
     card = Card.objects.create(pk=KEY, card_id="cóndor", title="Cóndor", pack_id="aves")
     PresentationRule.objects.create(pk=KEY, rarity="common", frame_color="#CCCCCC", sort_order=1)

@@ -40,6 +40,7 @@ _TOO_SLOW = (
 
 @admin.register(AuditLog)
 class AuditLogAdmin(ReadOnlyAdmin):
+    has_views = False  # its page is a search, not a list
     page_template = "ops/admin/audit.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditLog]:

@@ -23,7 +23,14 @@ from ops.admin.keyset_pages import (
     read_page,
     read_scanned_page,
 )
-from ops.admin.list_layout import LAYOUT_PARAMS, SORT_PARAM, ListLayout, number_order
+from ops.admin.list_layout import (
+    COLUMNS_PARAM,
+    LAYOUT_PARAM,
+    LAYOUT_PARAMS,
+    SORT_PARAM,
+    ListLayout,
+    number_order,
+)
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,12 @@ class LargeTableChangeList(DeclaredChangeList):
     def notes(self) -> list[str]:
         """What the filters in force could not look at."""
         return [note for spec in self.used_filters if (note := getattr(spec, "note", ""))]
+
+    @property
+    def accepted_parameters(self) -> set[str | None]:
+        """The parameters that make the list what it is; not its page, nor the view that it was opened by."""
+        filters = {name for spec in self.filter_specs for name in spec.expected_parameters()}
+        return {SEARCH_VAR, COLUMNS_PARAM, LAYOUT_PARAM, SORT_PARAM, *filters}
 
     @property
     def unconditional_url(self) -> str:

@@ -10,12 +10,12 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from ops.admin.changelist import LargeTableChangeList
-from ops.admin.key_validation import KeyValidatingAdmin
 from ops.admin.list_layout import choose_columns
 from ops.admin.pagination import LargeTablePaginator
+from ops.admin.saved_views import SavedViewsAdmin
 
 
-class LargeTableAdmin(KeyValidatingAdmin):
+class LargeTableAdmin(SavedViewsAdmin):
     """An admin whose list stays fast at any number of rows."""
 
     paginator = LargeTablePaginator
@@ -47,10 +47,6 @@ class LargeTableAdmin(KeyValidatingAdmin):
     def format_tile(self, row: Any) -> SafeString:
         """Return what the grid shows of a row."""
         raise NotImplementedError
-
-    def get_url_name(self, view: str) -> str:
-        """Return the URL name of one of this model's views: ``admin:cards_card_operate``."""
-        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LargeTableChangeList]:
         return LargeTableChangeList

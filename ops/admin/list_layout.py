@@ -9,11 +9,14 @@ from typing import Any
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import label_for_field
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
+from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from ops.admin.filters import list_hidden_fields
+from ops.permissions import SHARE_VIEW
 
 # URL parameters: the columns; table or grid; the order by names of columns, since Django's ``o`` counts the
 # columns, which differ by user; and the view that the list was opened by.
@@ -85,6 +88,39 @@ class ListLayout:
     def sort(self) -> str:
         """The order by names of columns, ``-card_id``; "" if it is the usual one."""
         return name_order(self._list.params.get(ORDER_VAR, ""), self._list.list_display)
+
+    @property
+    def view_query(self) -> str:
+        """The query of the list without its page, its order by name: what a view keeps."""
+        accepted = self._list.accepted_parameters
+        query = QueryDict(mutable=True)
+        for name, values in sorted(self._list.filter_params.items()):
+            if name in accepted:
+                query.setlist(name, values)
+        if sort := self.sort:
+            query[SORT_PARAM] = sort
+        return query.urlencode()
+
+    @cached_property
+    def tabs(self) -> list[Any]:
+        return self._admin.list_tabs(self._request, self._list) if self._admin.has_views else []
+
+    @property
+    def current_tab(self) -> Any:
+        return next((tab for tab in self.tabs if tab.is_current), None)
+
+    @property
+    def may_share(self) -> bool:
+        return self._request.user.has_perm(SHARE_VIEW)
+
+    @property
+    def view_urls(self) -> dict[str, str]:
+        """Where a new view is posted to, and changes of the current one."""
+        name, tab = self._admin.get_url_name, self.current_tab
+        urls = {"save": reverse(name("saveview"))} if self._admin.has_views else {}
+        if tab is not None:
+            urls |= {verb: reverse(name(f"{verb}view"), args=[tab.view.pk]) for verb in ("change", "delete")}
+        return urls
 
     @property
     def tiles(self) -> Iterator[Tile]:

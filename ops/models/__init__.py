@@ -9,6 +9,7 @@ from ops.models.key import Key
 from ops.models.lane import Lane
 from ops.models.run import Run
 from ops.models.sample import Sample
+from ops.models.saved_view import SavedView
 
 __all__ = [
     "AuditLog",
@@ -24,4 +25,5 @@ __all__ = [
     "Lane",
     "Run",
     "Sample",
+    "SavedView",
 ]

@@ -65,6 +65,18 @@ PAGES = {
     **{
         f"ops_{model}_{page}": NOBODY for model in ("run", "auditlog", "export") for page in ("add", "delete")
     },
+    # Of views, only one of the cards exists, and it is somebody else's.
+    **{
+        f"{model}_{verb}view": roles
+        for model, roles in {
+            "cards_card": GROUP_MEMBERS,
+            "cards_asset": GROUP_MEMBERS,
+            "ops_run": GROUP_MEMBERS,
+            "ops_export": OPERATORS,
+        }.items()
+        for verb in ("save", "change", "delete")
+    },
+    **dict.fromkeys(("cards_card_changeview", "cards_card_deleteview"), SUPERUSER),
     **dict.fromkeys(
         ("ops_run_live", "ops_run_failures", "ops_run_changes", "ops_run_conflicts"), GROUP_MEMBERS
     ),
@@ -209,7 +221,7 @@ def test_the_migration_gives_the_groups_permissions_on_an_empty_database() -> No
     migration.create(apps, SimpleNamespace(connection=connection))
     counts = {group.name: group.permissions.count() for group in Group.objects.all()}
     assert counts["viewers"] == 5
-    assert counts["editors"] == 5 + 3 * 3
+    assert counts["editors"] == 5 + 3 * 3 + 1
     assert counts["operators"] > 5 + len(permissions.CONTROL_VERBS)
     assert counts["approvers"] == 5 + 1
 
