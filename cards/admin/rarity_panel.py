@@ -33,9 +33,9 @@ def read_rarities(request: HttpRequest) -> dict[str, Any]:
                 "rarity": rarity or "none",
                 "url": _build_url(field, rarity),
                 "color": colors.get(rarity, _DEFAULT_COLOR),
-                "count": format_count(count, found.is_exact),
+                "count": format_count(count, found.is_exact) if count or found.is_exact else "few or none",
                 "width": round(100 * count / most, 1) if most else 0,
-                "share": f"{100 * count / total:.1f} %" if total else "",
+                "share": f"{100 * count / total:.1f} %" if count else "",
                 "has_rule": rarity in colors,
             }
             for rarity in ranked[:_MAX_RARITIES]

@@ -88,9 +88,9 @@ _SERIES: tuple[tuple[str, str, _Value, _Format], ...] = (
 
 
 def read_plots(run: Run) -> RunPlots | None:
-    """Return the plots; None while there are fewer than two samples."""
+    """Return the plots; None while no two samples show that a row was changed."""
     spans = build_spans(list(run.samples.order_by("pk")))
-    if not spans:
+    if not any(span.rows for span in spans):
         return None
     plots = [_build_plot(name, title, spans, value, write) for name, title, value, write in _SERIES]
     return RunPlots(plots, [_build_row(span) for span in merge_spans(spans, _MAX_TABLE_ROWS)])

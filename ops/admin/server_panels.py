@@ -34,9 +34,10 @@ _DASHBOARD_CHECKS = tuple(name for name in CHECKS if name not in _LONG_CHECKS)
 
 def read_backup(request: HttpRequest) -> dict[str, Any]:
     verified, newest = latest_backup(verified=True), latest_backup()
+    is_newer = newest and (verified is None or newest.path != verified.path)
     return {
         "backup": verified and _describe_backup(verified),
-        "newer": newest and newest != verified and _describe_backup(newest),
+        "newer": newest and is_newer and _describe_backup(newest),
         "max_age": format_duration(_get_max_age()),
         "command": manage_command("backup_db", "--verify"),
     }

@@ -90,6 +90,17 @@ def test_a_large_table_is_estimated(staff: Client, monkeypatch: pytest.MonkeyPat
     assert "Estimated" in text
 
 
+def test_a_rarity_that_the_statistics_do_not_know_is_not_called_none(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PresentationRule.objects.create(rarity="mythic", frame_color="#112233", sort_order=1)
+    Card.objects.bulk_create(Card(card_id=str(n), title="x", pack_id="p", rarity="rare") for n in range(20))
+    monkeypatch.setattr(counts, "_MAX_COUNTED", 10)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE cards")
+    assert "mythic few or none rare" in read(staff, "rarities")
+
+
 def test_runs_under_way_are_shown_with_their_progress(staff: Client) -> None:
     assert "No run is under way." in read(staff, "running")
     run = create_run(State.RUNNING, started_at=timezone.now(), working_since=timezone.now())
@@ -156,6 +167,8 @@ def test_the_backup_is_shown_with_its_age(staff: Client, settings: Settings, tmp
     text = read(staff, "backup")
     assert "72 h old too old" in text
     assert "A newer one, new.dump, 24 h old, is not verified or is gone." in text
+    (tmp_path / "new.dump.json").unlink()
+    assert "A newer one" not in read(staff, "backup")
 
 
 def test_preflight_shows_its_reds_and_asks_nothing(staff: Client, settings: Settings, tmp_path: Path) -> None:
