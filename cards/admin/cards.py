@@ -21,7 +21,7 @@ from cards.admin.rarity import RaritySelect, explain_missing_rule, get_rarity_ba
 from cards.models import Card, PresentationRule
 from cards.rarity import rarity_field
 from cards.search import filter_matching
-from cards.thumbnails.problem import thumbnail_problem
+from cards.thumbnails.problem import read_thumbnail_state
 from cards.thumbnails.stale import is_external_url, request_stale_rendering
 from ops.admin.audited import AuditedAdmin
 from ops.admin.export_action import ExportableAdmin
@@ -105,12 +105,14 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
         [(title, main), (more, rest)] = super().get_fieldsets(request, obj)
         other = {"rarity": "rarity_v2", "rarity_v2": "rarity"}[rarity_field()]
         fields = [name for name in main["fields"] if name != other]
-        if obj is None or not self.has_change_permission(request, obj):
-            fields = [name for name in fields if obj is None or name != UPLOAD_FIELD]
-        return [
-            (title, {**main, "fields": fields}),
-            (more, {**rest, "fields": rest["fields"] if obj is None else [other, *rest["fields"]]}),
-        ]
+        if obj is None:
+            fields.insert(1, "card_id")
+            others = [name for name in rest["fields"] if name != "card_id"]
+        else:
+            others = [other, *rest["fields"]]
+            if not self.has_change_permission(request, obj):
+                fields.remove(UPLOAD_FIELD)
+        return [(title, {**main, "fields": fields}), (more, {**rest, "fields": others})]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name in ("rarity", "rarity_v2") and list_rarities():
@@ -150,7 +152,7 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
         return {
             "frame": format_frame(rules.get(card.shown_rarity) if card else None, card),
             "badge": format_rarity_badge(card.shown_rarity, card.frame_color) if card else "",
-            "problem": thumbnail_problem(card).rstrip(".") if card else "",
+            "thumbnail": read_thumbnail_state(card) if card else None,
             "preview": {
                 "rarity": rarity,
                 "max_bytes": MAX_UPLOAD_BYTES,

@@ -75,6 +75,12 @@ class PresentationRuleAdmin(AuditedAdmin):
             db_field, request, **kwargs, **({"widget": widget} if widget else {})
         )
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Propose the place after the last rule."""
+        last = PresentationRule.objects.last()
+        data: dict[str, Any] = super().get_changeform_initial_data(request)
+        return {"sort_order": last.sort_order + 10 if last else 10, **data}
+
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         wearers, samples = Wearers.estimate(), read_samples()
         rules = [
@@ -117,6 +123,7 @@ class PresentationRuleAdmin(AuditedAdmin):
         super().save_model(request, obj, form, change)
         if not _LOOK_FIELDS.isdisjoint(form.changed_data):
             request_stale_rendering(request.user.get_username())
+            messages.info(request, f"The workers draw the thumbnails of {obj} again, in the background.")
         if obj.badge_icon not in ("", *BADGES):
             messages.warning(
                 request,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -72,6 +72,23 @@ def test_the_preview_loads_nothing_from_another_site(staff: Client, card: Card) 
     page = staff.get(change_url(card))
     assert 'src="https://' not in page.content.decode()
     assert "The picture is on another site and is not shown here." in page_text(page)
+
+
+def test_the_preview_says_that_players_see_an_older_thumbnail(staff: Client, card: Card) -> None:
+    text = "The thumbnail that players see is not like this yet: it will be drawn again."
+    assert text in page_text(staff.get(change_url(card)))
+    Card.objects.update(image="")
+    assert text not in page_text(staff.get(change_url(card)))
+
+
+def test_tags_are_told_apart_where_nothing_may_be_changed(client: Client, card: Card) -> None:
+    Card.objects.update(tags=["a, b", "<c>"])
+    viewer = User.objects.create_user("eva", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_card"))
+    client.force_login(viewer)
+    page = client.get(change_url(card)).content.decode()
+    assert '<li class="ops-chip">a, b</li><li class="ops-chip">&lt;c&gt;</li>' in page
+    assert 'name="upload"' not in page
 
 
 def test_the_packs_that_exist_are_offered(staff: Client, card: Card, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from cards.models import Card, PresentationRule
 from cards.operations import RenderThumbnails
-from cards.thumbnails.problem import thumbnail_problem
+from cards.thumbnails.problem import read_thumbnail_state
 from ops.models import Run
 from ops.runs.lifecycle import cancel
 from tests.admin_pages import page_text
@@ -63,7 +63,7 @@ def test_a_card_whose_rarity_has_no_rule_can_be_edited(staff: Client) -> None:
     data = fetch_change_form_fields(staff, change_url(row)) | {"title": "B"}
     assert NO_RULE in page_text(staff.post(change_url(row), data, follow=True))
     assert Card.objects.get().title == "B"
-    assert thumbnail_problem(row) == "there is no presentation rule for its rarity 'mythic'"
+    assert read_thumbnail_state(row).problem == "there is no presentation rule for its rarity 'mythic'"
     text = page_text(staff.get(change_url(row)))
     assert "The thumbnail cannot be rendered: there is no presentation rule for its rarity" in text
     assert f'class="cards-problem" title="{NO_RULE}"' in staff.get(LIST).content.decode()
@@ -71,19 +71,19 @@ def test_a_card_whose_rarity_has_no_rule_can_be_edited(staff: Client) -> None:
 
 def test_the_page_of_a_card_shows_why_its_thumbnail_failed(staff: Client) -> None:
     row = create_card()
-    assert thumbnail_problem(row) == ""
+    assert read_thumbnail_state(row).problem == ""
     execute_operation(RenderThumbnails)
     assert "The thumbnail cannot be rendered: gone.png is not in the storage." in page_text(
         staff.get(change_url(row))
     )
     staff.post(change_url(row), fetch_change_form_fields(staff, change_url(row)) | {"image": "other.png"})
-    assert thumbnail_problem(row) == ""  # It is not tried yet.
+    assert read_thumbnail_state(row).problem == ""  # It is not tried yet.
     cancel(Run.objects.latest("pk"), "ada")
 
 
 def test_a_card_with_a_picture_on_another_site_has_no_problem(staff: Client) -> None:
     row = create_card(rarity="mythic", image="https://example.com/a.webp")
-    assert thumbnail_problem(row) == ""
+    assert read_thumbnail_state(row).problem == ""
     assert "cards-problem" not in staff.get(LIST).content.decode()
 
 

@@ -58,10 +58,13 @@ addEventListener("DOMContentLoaded", () => {
     else if (event.target === image) showImage();
     else if (event.target === pack) showPack();
     else return;
-    document.getElementById("preview-changed").hidden = event.target === pack;
+    if (event.target !== pack) document.getElementById("preview-changed").hidden = false;
   }
 
-  picture.addEventListener("error", () => showPicture("", "The picture is not in the storage, or cannot be shown."));
+  picture.addEventListener("error", () => {
+    const isUpload = picture.src.startsWith("data:");
+    showPicture("", isUpload ? "This file is no picture that a browser can show." : "The picture is not in the storage, or cannot be shown.");
+  });
   if (picture.src && picture.complete && !picture.naturalWidth) picture.dispatchEvent(new Event("error"));
   if (!rarity) return;
   document.addEventListener("input", update);

@@ -8,11 +8,17 @@ addEventListener("DOMContentLoaded", () => {
   const isRefused = Boolean(form.querySelector(".errorlist, .errornote"));
   let isSent = false;
 
+  function isSelectChanged(field) {
+    const options = [...field.options];
+    const isFirstDefault = !field.multiple && !options.some((option) => option.defaultSelected);
+    return options.some((option, index) => option.selected !== (isFirstDefault ? index === 0 : option.defaultSelected));
+  }
+
   function isChanged(field) {
     if (!field.name || ["hidden", "submit", "button"].includes(field.type)) return false;
     if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
     if (field.type === "file") return field.value !== "";
-    if (field.options) return [...field.options].some((option) => option.selected !== option.defaultSelected);
+    if (field.options) return isSelectChanged(field);
     return field.value !== field.defaultValue;
   }
 
