@@ -177,6 +177,7 @@ UNFOLD = {
     "SITE_URL": None,
     "SITE_SYMBOL": "style",
     "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"navigation": "kyndo.menu.build_menu"},
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("kyndo/icon.svg")}
     ],
