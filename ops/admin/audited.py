@@ -15,19 +15,16 @@ from django.db import models, router, transaction
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from ops.admin.audit_entries import AuditEntries
 from ops.admin.audited_objects import DELETE_ACTION
 from ops.admin.fields import JSONField, JSONTextarea, ListField, ListTextarea, Textarea, TextField
-from ops.admin.history import HistoryAdmin
 from ops.admin.json_display import make_readable_field
 from ops.admin.key_validation import KeySelect
+from ops.admin.meanwhile import ChangesMeanwhileAdmin
 from ops.admin.optimistic_locking import SNAPSHOT_FIELD, OptimisticLockingForm
-from ops.sql.audit_search import read_json_as_text
 from ops.sql.compile import auto_now_fields, row_ctid, row_version
 from ops.sql.json_text import json_expression
 from ops.sql.recorded import audit_changes
 
-_MAX_SHOWN_CHANGES = 20
 _LOSSLESS_FORM_FIELDS: dict[type[models.Field[Any, Any]], tuple[type[forms.Field], type[forms.Widget]]] = {
     models.JSONField: (JSONField, JSONTextarea),
     ArrayField: (ListField, ListTextarea),
@@ -35,14 +32,13 @@ _LOSSLESS_FORM_FIELDS: dict[type[models.Field[Any, Any]], tuple[type[forms.Field
 }
 
 
-class AuditedAdmin(HistoryAdmin):
+class AuditedAdmin(ChangesMeanwhileAdmin):
     """Adds, changes and deletes rows, each in one transaction with its audit row.
 
     Only the fields that a person changed in the form are saved: see OptimisticLockingForm.
     """
 
     form = OptimisticLockingForm
-    change_form_before_template = "ops/admin/meanwhile.html"
     change_form_after_template = "ops/admin/opened.html"
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
@@ -74,17 +70,6 @@ class AuditedAdmin(HistoryAdmin):
         if db_field.name in self.get_autocomplete_fields(request):
             kwargs.setdefault("widget", KeySelect(db_field, self.admin_site))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> Any:
-        """Show what others changed since the form was opened, if the form has a conflict with it."""
-        form = context["adminform"].form
-        if isinstance(form, OptimisticLockingForm) and form.conflict_since is not None:
-            rows = read_json_as_text(form.read_changes_meanwhile())[:_MAX_SHOWN_CHANGES]
-            context["meanwhile"] = AuditEntries(request, list(rows)).build()
-            context["is_conflict"] = True
-        return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Model, form: forms.ModelForm[Any], change: bool) -> None:
         if change and not form.changed_data:

@@ -54,17 +54,16 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
     def is_adding(self) -> bool:
         return bool(self.instance._state.adding)
 
+    @cached_property
+    def last_change(self) -> int:
+        """The key of the newest audit row of the object; 0 if there is none."""
+        rows = list_audit_rows(type(self.instance), self.instance.pk)
+        return rows.values_list("pk", flat=True).first() or 0
+
     def read_changes_meanwhile(self) -> QuerySet[AuditLog]:
         """Return the audit rows since the form was opened, newest first; none without a conflict."""
-        rows = self._audit_rows.filter(pk__gt=self.conflict_since or 0)
+        rows = list_audit_rows(type(self.instance), self.instance.pk).filter(pk__gt=self.conflict_since or 0)
         return rows.none() if self.conflict_since is None else rows
-
-    @property
-    def _audit_rows(self) -> QuerySet[AuditLog]:
-        meta = self.instance._meta
-        rows = AuditLog.objects.filter(object_type=meta.label_lower, object_id=str(self.instance.pk))
-        # An expression, since the planner might walk the whole log in the order of its keys.
-        return rows.order_by((F("pk") + 0).desc())
 
     @cached_property
     def base_values(self) -> dict[str, Any]:
@@ -116,8 +115,7 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
         return model_to_dict(row, names) | read_pretty_columns(row, json_names)
 
     def _sign_snapshot(self, values: dict[str, Any]) -> str:
-        last = self._audit_rows.values_list("pk", flat=True).first()
-        values = {**values, _LAST_CHANGE: last or 0}
+        values = {**values, _LAST_CHANGE: self.last_change}
         return signing.dumps(_round_trip_json(values), salt=self._get_signing_salt(), compress=True)
 
     def _read_snapshot(self) -> dict[str, Any]:
@@ -172,7 +170,8 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
             self.data = data
 
     def _format_conflict(self, name: str, current: Any) -> str:
-        last = self._audit_rows.filter(changes__has_key=name).first()
+        rows = list_audit_rows(type(self.instance), self.instance.pk)
+        last = rows.filter(changes__has_key=name).first()
         theirs = self.fields[name].prepare_value(current)
         return format_html(
             'While this form was open, {} changed this value to<pre class="ops-json">{}</pre>'
@@ -184,6 +183,13 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
             self[name].id_for_label,
             "" if theirs is None else theirs,
         )
+
+
+def list_audit_rows(model: type[Model], key: Any) -> QuerySet[AuditLog]:
+    """Return the audit rows of an object, newest first."""
+    rows = AuditLog.objects.filter(object_type=model._meta.label_lower, object_id=str(key))
+    # An expression, since the planner might walk the whole log in the order of its keys.
+    return rows.order_by((F("pk") + 0).desc())
 
 
 def _has_crlf_line_breaks(text: str) -> bool:

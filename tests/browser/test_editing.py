@@ -89,6 +89,8 @@ def test_the_second_tab_is_shown_what_the_first_saved(page: Page, card: Card) ->
     save(page)
     expect(page.get_by_text("was changed successfully")).to_be_visible()
     other.get_by_label("Title").fill("Second")
+    other.evaluate("dispatchEvent(new Event('focus'))")
+    expect(other.get_by_text("ada changed Title since you opened this form.")).to_be_visible()
     save(other)
     expect(other.get_by_text("While this form was open, ada changed this value to")).to_be_visible()
     expect(other.locator("pre", has_text="First")).to_be_visible()

@@ -1,5 +1,6 @@
 """Editing rows in the admin: only edited fields are saved, losslessly, and no update is lost."""
 
+import re
 from typing import Any
 
 import pytest
@@ -228,6 +229,28 @@ def test_a_conflict_shows_who_changed_what_since_the_form_was_opened(staff: Clie
     assert "Title Before Theirs Pack id aves → rapaces" in panel.replace(" → Theirs", " Theirs")
     assert "Discard my changes and load it again" in panel
     assert 'data-take="id_title" data-value="Theirs"' in page.content.decode()
+
+
+def test_an_open_form_learns_who_changed_what(staff: Client, card: Card) -> None:
+    save(staff, card, title="Before")
+    url = re.search(r'data-url="([^"]+)"', staff.get(change_url(card)).content.decode())
+    assert url
+    assert staff.get(url[1]).json() == {"text": ""}
+    save(staff, card, title="Theirs", pack_id="rapaces")
+    staff.force_login(User.objects.create_superuser("eva"))
+    save(staff, card, rarity="epic")
+    text = "ada and eva changed Title, Rarity, Rarity v2 and Pack id since you opened this form."
+    assert staff.get(url[1]).json() == {"text": text}
+    card.delete()
+    assert staff.get(url[1]).json() == {"text": "This card was deleted."}
+
+
+@pytest.mark.parametrize(
+    ("key", "after"), [("x", "0"), ("_00", "1"), ("1", "x"), ("1", "9" * 30), ("1", "\0")]
+)
+def test_changes_of_or_after_an_invalid_key_are_answered(staff: Client, key: str, after: str) -> None:
+    response = staff.get(f"/admin/cards/card/{key}/changes/", {"after": after})
+    assert response.status_code == (200 if after in ("0", "1") else 400)
 
 
 def test_a_conflict_with_a_change_outside_the_site_says_so(staff: Client, card: Card) -> None:
