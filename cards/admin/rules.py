@@ -10,11 +10,12 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from cards.admin.badge import format_color, format_rarity_badge
 from cards.admin.frame import format_frame
-from cards.admin.rarity import explain_missing_rule, get_rarity_badge
+from cards.admin.rarity import explain_missing_rule, get_rarity_badge, list_rarities
 from cards.admin.rule_order import save_order
 from cards.admin.wearers import Wearers, choose_sample, get_wearers_url, is_worn, read_samples
 from cards.models import PresentationRule
@@ -94,7 +95,21 @@ class PresentationRuleAdmin(AuditedAdmin):
             }
             for rule in PresentationRule.objects.all()
         ]
-        context = {"rules": rules, "may_order": self.has_change_permission(request), **(extra_context or {})}
+        without_rule = [
+            {
+                "rarity": rarity,
+                "wearers": wearers.describe(rarity),
+                "wearers_url": get_wearers_url(rarity),
+                "add_url": f"{reverse('admin:cards_presentationrule_add')}?{urlencode({'rarity': rarity})}",
+            }
+            for rarity in wearers.list_without_rule(list_rarities())
+        ]
+        context = {
+            "rules": rules,
+            "without_rule": without_rule,
+            "may_order": self.has_change_permission(request),
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, context)
 
     def order_view(self, request: HttpRequest) -> HttpResponse:

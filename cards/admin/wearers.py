@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.urls import reverse
@@ -15,6 +16,7 @@ from ops.sql.counts import ValueCounts, estimate_value_counts
 
 # A sample of a rule is looked for among so many of the newest cards.
 _SAMPLE_SIZE = 300
+_MAX_WITHOUT_RULE = 20
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,13 @@ class Wearers:
         if self.counts.is_exact:
             return pluralize(count, "card")
         return f"{format_count(count, is_exact=False)} cards" if count else "few cards or none"
+
+    def list_without_rule(self, rarities: Iterable[str]) -> list[str]:
+        """Return the rarities that cards wear and that are not among these, the most worn first."""
+        others = {rarity: count for rarity, count in self.counts.counts.items() if rarity and count}
+        for rarity in rarities:
+            others.pop(rarity, None)
+        return sorted(others, key=lambda rarity: (-others[rarity], rarity))[:_MAX_WITHOUT_RULE]
 
 
 def is_worn(rarity: str) -> bool:

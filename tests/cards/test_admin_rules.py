@@ -66,6 +66,15 @@ def test_the_cards_of_a_rule_are_estimated_in_a_large_catalogue(
     assert "Saving draws the thumbnails of about 40 cards again, in the background." in page
 
 
+def test_rarities_that_cards_wear_without_a_rule_are_listed(staff: Client) -> None:
+    assert "Rarities without a rule" not in page_text(staff.get(LIST))
+    create_cards("mythic&", 2)
+    page = staff.get(LIST)
+    assert "mythic&amp; , worn by 2 cards · Add a rule for mythic&amp;" in page_text(page)
+    form = parse_form_fields(staff.get(f"{LIST}add/?rarity=mythic%26"), "presentationrule_form")
+    assert (form["rarity"], form["sort_order"]) == ("mythic&", "13")
+
+
 def test_an_empty_list_says_what_to_do(staff: Client) -> None:
     PresentationRule.objects.all().delete()
     assert "There are no rules yet." in page_text(staff.get(LIST))
