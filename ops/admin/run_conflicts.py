@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError, transaction
+from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
@@ -16,19 +19,34 @@ from ops.admin.run_changes import may_view_changes
 from ops.admin.run_facts import get_row_nouns
 from ops.admin.run_words import build_breadcrumb, link_run
 from ops.admin.value_diff import format_value
+from ops.db import limit_statements
 from ops.exceptions import OpsError
-from ops.models import Run
+from ops.models import Lane, Run
 from ops.operations.revert import get_reverted_run
 from ops.runs.conflicts import Conflict, ConflictList
 from ops.runs.next_steps import RunAction, format_run_command
+from ops.sqlstates import QUERY_CANCELED, sqlstate
 from ops.states import COMPLETED
 
 _PAGE_SIZE = 100
 _CURSOR_PARAM = "after"
+_TIMEOUT = timedelta(seconds=3)
+_TOO_SLOW = (
+    f"To find them took longer than {_TIMEOUT.seconds} seconds and was stopped: the run changed many rows,"
+    " and few of them are left. An operator can list them."
+)
 
 
 def may_have_conflicts(run: Run) -> bool:
-    return get_reverted_run(run) is not None and run.state in COMPLETED
+    """Whether the run is a finished revert that left something alone, by the counters of the lanes."""
+    reverted = get_reverted_run(run)
+    if reverted is None or run.state not in COMPLETED:
+        return False
+    is_narrowed = bool(run.scope.get("keys") or run.scope.get("filter"))
+    changed = Lane.objects.filter(run__in=(reverted, run.pk)).values("run").annotate(rows=Sum("changed"))
+    rows = {row["run"]: row["rows"] for row in changed}
+    left = rows.get(reverted, 0) - rows.get(run.pk, 0) - run.failures.count()
+    return is_narrowed or left > 0
 
 
 def conflicts_view(request: HttpRequest, number: int, model_admin: Any) -> HttpResponse:
@@ -36,10 +54,7 @@ def conflicts_view(request: HttpRequest, number: int, model_admin: Any) -> HttpR
     if not may_view_changes(model_admin, request, run):
         raise PermissionDenied
     after = request.GET.get(_CURSOR_PARAM, "").replace("\0", "")
-    try:
-        found = ConflictList(run).page(_PAGE_SIZE + 1, after or None)
-    except OpsError as exc:
-        raise Http404(exc.reason.rstrip(".")) from exc
+    found, note = _read_page(run, after)
     conflicts, model = found[:_PAGE_SIZE], AuditedModel(request, run.model)
     objects = model.describe_objects(conflict.object_id for conflict in conflicts)
     names = list(conflicts[0].columns) if conflicts else []
@@ -57,6 +72,7 @@ def conflicts_view(request: HttpRequest, number: int, model_admin: Any) -> HttpR
             (objects[conflict.object_id], _list_cells(model, conflict, names), conflict.is_deleted)
             for conflict in conflicts
         ],
+        "note": note,
         "first_url": "?" if after else "",
         "next_url": f"?{urlencode({_CURSOR_PARAM: conflicts[-1].object_id})}"
         if len(found) > _PAGE_SIZE
@@ -64,6 +80,23 @@ def conflicts_view(request: HttpRequest, number: int, model_admin: Any) -> HttpR
         "command": format_run_command(run.pk, RunAction.CONFLICTS),
     }
     return TemplateResponse(request, "ops/admin/run_conflicts.html", context)
+
+
+def _read_page(run: Run, after: str) -> tuple[list[Conflict], str]:
+    """Return the conflicts of the page and one more, and why they cannot be shown. Raises Http404."""
+    try:
+        conflicts = ConflictList(run)
+    except OpsError as exc:
+        raise Http404(exc.reason.rstrip(".")) from exc
+    if not may_have_conflicts(run):
+        return [], ""
+    try:
+        with limit_statements(_TIMEOUT), transaction.atomic():
+            return conflicts.page(_PAGE_SIZE + 1, after or None), ""
+    except OperationalError as exc:
+        if sqlstate(exc) != QUERY_CANCELED:
+            raise
+        return [], _TOO_SLOW
 
 
 def _list_cells(model: AuditedModel, conflict: Conflict, names: list[str]) -> list[dict[str, Any]]:

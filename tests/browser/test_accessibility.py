@@ -51,6 +51,8 @@ def paths(transactional_db: None, redis_server: Redis) -> list[str]:
         "/admin/ops/run/",
         f"/admin/ops/run/{run.pk}/change/",
         f"/admin/ops/run/{run.pk}/revert/",
+        f"/admin/ops/run/{run.pk}/changes/",
+        "/admin/queue/",
         "/admin/ops/auditlog/",
         f"/admin/ops/auditlog/{row.pk}/change/",
     ]

@@ -14,6 +14,7 @@ from ops.csv_cells import BYTE_ORDER_MARK, neutralise
 from ops.models import AuditLog, Run
 from ops.operations import registry
 from ops.operations.revert import Revert
+from ops.runs.conflicts import ConflictList
 from ops.sql import audit_search
 from tests.admin_pages import page_text
 from tests.ops.running import execute_operation
@@ -119,3 +120,13 @@ def test_the_conflicts_of_a_revert_show_what_stands(staff: Client) -> None:
     assert "(was deleted) common → rare" in text
     assert "Águila" not in text
     assert staff.get(f"/admin/ops/run/{run.pk}/conflicts/").status_code == 404
+
+
+def test_a_complete_revert_has_no_conflicts_and_none_are_looked_for(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revert = execute_operation(Revert, params={"run": promote("a", "b").pk})
+    monkeypatch.setattr(ConflictList, "page", None)
+    assert "conflicts/" not in staff.get(f"/admin/ops/run/{revert.pk}/live/").content.decode()
+    text = page_text(staff.get(f"/admin/ops/run/{revert.pk}/conflicts/"))
+    assert "There are none: everything that" in text
