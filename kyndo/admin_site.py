@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from unfold.sites import UnfoldAdminSite
@@ -28,6 +28,11 @@ class AdminSite(UnfoldAdminSite):  # type: ignore[misc]
         context = {"panels": list_panels(request), **(extra_context or {})}
         response: TemplateResponse = super().index(request, context)
         return response
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        from ops.admin.palette import search_view
+
+        return search_view(request, self)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """Add the page of the queue, which is no model's, for those who may see it."""

@@ -177,7 +177,9 @@ UNFOLD = {
     "SITE_URL": None,
     "SITE_SYMBOL": "style",
     "SHOW_VIEW_ON_SITE": False,
-    "SIDEBAR": {"navigation": "kyndo.menu.build_menu"},
+    "SIDEBAR": {"navigation": "kyndo.menu.build_menu", "show_search": True, "command_search": True},
+    "STYLES": [lambda request: static("ops/palette.css")],
+    "SCRIPTS": [lambda request: static("ops/palette.js")],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("kyndo/icon.svg")}
     ],

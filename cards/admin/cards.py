@@ -45,6 +45,7 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
     ]
     hidden_columns = ["rarity_v2", "tags_display"]
     has_grid = True
+    palette_rows = 5
     list_display_links = ["picture", "card_id"]
     search_fields = ["search__text"]
     search_key = "search__pk"
@@ -162,6 +163,9 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
 
     def get_history_badges(self) -> Mapping[str, Badge]:
         return dict.fromkeys(("rarity", "rarity_v2"), get_rarity_badge())
+
+    def describe_row(self, row: Any) -> tuple[str, str]:
+        return row.title, f"card {row.card_id}, {row.shown_rarity}"
 
     def format_tile(self, row: Any) -> SafeString:
         return format_html(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib.admin import ShowFacets
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from ops.admin.changelist import LargeTableChangeList
 from ops.admin.list_layout import choose_columns
-from ops.admin.pagination import LargeTablePaginator
+from ops.admin.pagination import MAX_COUNTED_MATCHES, LargeTablePaginator
 from ops.admin.saved_views import SavedViewsAdmin
 
 
@@ -27,6 +28,8 @@ class LargeTableAdmin(SavedViewsAdmin):
     list_before_template = "ops/admin/list_tools.html"
     # Columns of ``list_display`` that are shown only if they are chosen.
     hidden_columns: Sequence[str] = ()
+    # How many of the rows that a search finds the command palette offers.
+    palette_rows = 0
     # Whether the list has a grid, of what ``format_tile`` returns.
     has_grid = False
     # What a person should know about the search who has found nothing.
@@ -34,6 +37,7 @@ class LargeTableAdmin(SavedViewsAdmin):
 
     class Media:
         css = {"all": ["ops/admin.css", "ops/list.css"]}
+        js = ["ops/list_keys.js"]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         declared = [*super().get_list_display(request)]
@@ -43,6 +47,21 @@ class LargeTableAdmin(SavedViewsAdmin):
     def get_fixed_column(self) -> str:
         """Return the column that leads to the row's page, which cannot be hidden."""
         return str([*(self.list_display_links or self.list_display)][-1 if self.list_display_links else 0])
+
+    def find_rows(self, request: HttpRequest, term: str) -> Iterable[Any]:
+        """Find the rows that the command palette offers for a term: ``palette_rows`` at most."""
+        if not self.palette_rows:
+            return []
+        found, _ = self.get_search_results(request, self.get_queryset(request), term)
+        ordered = found.order_by(*self.get_ordering(request))
+        # More keys than are shown: for a few rows, PostgreSQL would walk the order of the list to its end.
+        keys = list(ordered.values_list("pk", flat=True)[:MAX_COUNTED_MATCHES])[: self.palette_rows]
+        rows: QuerySet[Any] = self.get_queryset(request).filter(pk__in=keys)
+        return rows.order_by(*self.get_ordering(request))
+
+    def describe_row(self, row: Any) -> tuple[str, str]:
+        """Return what the command palette calls the row, and what it is."""
+        return str(row), str(self.opts.verbose_name)
 
     def format_tile(self, row: Any) -> SafeString:
         """Return what the grid shows of a row."""

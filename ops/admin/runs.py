@@ -19,6 +19,7 @@ from ops.admin.changelist import LargeTableChangeList
 from ops.admin.confirmation import Proposal, confirmation_view
 from ops.admin.controls import RUN_CONTROLS, NewRunControl, get_run_status
 from ops.admin.failed_rows import read_failed_rows
+from ops.admin.key_validation import is_valid_key
 from ops.admin.live_page import LiveAdmin, ProgressSnapshot, get_percentage
 from ops.admin.run_changes import changes_view, download_view, may_view_changes
 from ops.admin.run_conflicts import conflicts_view, may_have_conflicts
@@ -88,6 +89,16 @@ class RunAdmin(LiveAdmin):
             *(self.build_row_path(route, partial(view, model_admin=self)) for route, view in views.items()),
             *super().get_urls(),
         ]
+
+    def find_rows(self, request: HttpRequest, term: str) -> QuerySet[Run] | list[Run]:
+        """Find the run with the number: ``12``, ``run 12``."""
+        number = term.casefold().removeprefix("run").strip()
+        if not is_valid_key(number, self.opts.pk) or not number.isdecimal():
+            return []
+        return self.get_queryset(request).filter(pk=number)
+
+    def describe_row(self, row: Run) -> tuple[str, str]:
+        return f"Run {row.pk}", name_run(row)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RunChangeList]:
         return RunChangeList

@@ -1,0 +1,43 @@
+"""The list of cards by keyboard alone: search, move, tick, open; and the command palette."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from cards.models import Card, PresentationRule
+
+pytestmark = pytest.mark.long
+
+
+def test_a_list_is_used_by_keyboard_alone(page: Page, transactional_db: None) -> None:
+    PresentationRule.objects.create(rarity="common", frame_color="#4A90E2", sort_order=1)
+    for name in ("condor", "buitre", "aguila"):
+        Card.objects.create(card_id=name, title=name.title(), pack_id="aves")
+    page.goto("/admin/cards/card/?layout=grid")
+    press = page.keyboard.press
+
+    press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    press("Escape")
+    press("/")
+    page.keyboard.type("aves")
+    press("Enter")
+    expect(page.locator("#conditions")).to_contain_text("aves")
+    expect(page.locator("tr.data-row")).to_have_count(3)  # the search kept the grid
+    press("j")
+    press("ArrowRight")
+    expect(page.locator("tr.data-row:focus-within")).to_contain_text("Buitre")
+    press("Space")
+    expect(page.get_by_label("Select Buitre")).to_be_checked()
+    expect(page.get_by_text("1 of 3 selected")).to_be_visible()
+    press("Enter")
+    expect(page).to_have_url(re.compile(r"/change/"))
+    expect(page.get_by_label("Title")).to_have_value("Buitre")
+
+    press("Control+k")
+    page.get_by_placeholder("Type to search").fill("CÓNDOR")
+    press("Enter")  # too early: it waits
+    expect(page.locator("#command-results-list li.active")).to_contain_text("Card condor, common")
+    press("Enter")
+    expect(page.get_by_label("Title")).to_have_value("Condor")
