@@ -156,14 +156,29 @@ class LargeTableChangeList(DeclaredChangeList):
 
     def _read_scanned_page(self, request: HttpRequest) -> list[Any]:
         """Read the page of a list with a filter that has to look at each row."""
-        parameter, joined = request.GET.get(PAGE_VAR, ""), self.joined_keys
-        page = read_scanned_page(self.rows_to_scan, self._scan, parameter, self.list_per_page, joined)
+        page = read_scanned_page(
+            *self._get_rows_to_scan(),
+            self._scan,
+            request.GET.get(PAGE_VAR, ""),
+            self.list_per_page,
+            self.joined_keys,
+        )
         self.scanned_page, self.can_show_all, self.multi_page = page, False, False
         is_all = page.is_first and not page.next
         self.result_count = len(page.keys) if is_all else pagination.UnknownCount(len(page.keys) + 1)
         self.paginator.template_name = "ops/admin/keyset_pages.html"
         self.page_links = [] if is_all else self._build_links(First=not page.is_first and "1", Next=page.next)
         return page.keys
+
+    def _get_rows_to_scan(self) -> tuple[QuerySet[Any], QuerySet[Any]]:
+        """Return the table and the rows to look at: where the other conditions find few rows, only these."""
+        table = self.root_queryset.order_by(*self.queryset.query.order_by)
+        if len(self.conditions) > len(self._scanned_filters):
+            limit = self.paginator.limit
+            keys = list(self.rows_to_scan.values_list("pk", flat=True)[: limit + 1])
+            if len(keys) <= limit:
+                return (few := table.filter(pk__in=keys)), few
+        return table, self.rows_to_scan
 
     @property
     def scanned_rows(self) -> str:

@@ -77,17 +77,23 @@ def read_page(
 
 
 def read_scanned_page(
+    table: QuerySet[Any],
     rows: QuerySet[Any],
     scan: Callable[[QuerySet[Any]], QuerySet[Any]],
     parameter: str,
     size: int,
     joined_keys: Sequence[str] = (),
 ) -> ScannedPage:
-    """Read a page of the ordered rows that ``scan`` filters, from the next SCANNED_ROWS of them."""
+    """Read a page of the rows that ``scan`` filters, among the next SCANNED_ROWS of the table.
+
+    ``rows`` are those of the table that an index finds, in the same order.
+    """
     side, _, key = parameter.partition("-")
     beyond = _filter_beyond(rows, key, joined_keys) if side == "after" else None
     rows, is_first = (rows, True) if beyond is None else (beyond, False)
-    end = rows.values_list("pk", flat=True)[SCANNED_ROWS - 1 : SCANNED_ROWS].first()
+    if not is_first and (rest := _filter_beyond(table, key)) is not None:
+        table = rest
+    end = table.values_list("pk", flat=True)[SCANNED_ROWS - 1 : SCANNED_ROWS].first()
     if end is not None:
         up_to = _filter_beyond(rows.reverse(), end, joined_keys, is_inclusive=True)
         rows = rows if up_to is None else up_to.reverse()

@@ -167,14 +167,26 @@ def test_a_page_looks_at_some_cards_only_and_leads_to_the_rest(staff: Client, or
     assert "None so far: 3 cards were looked at Look on" in texts[1]
 
 
+@pytest.mark.usefixtures("_short_scans")
+def test_few_cards_of_other_filters_are_looked_at_at_once(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(10):
+        create(f"c{n}", "red" if n < 2 else "blue")
+    assert list_ids(staff, "thumbnail=none&tags__contains=red") == ["c1", "c0"]
+    assert list_ids(staff, "thumbnail=none&q=c0") == ["c0"]
+    monkeypatch.setattr(changelist.pagination, "MAX_COUNTED_MATCHES", 1)
+    assert list_ids(staff, "thumbnail=none&tags__contains=red") == []  # among the first three
+    last = Card.objects.get(card_id="c2").pk
+    assert list_ids(staff, f"thumbnail=none&tags__contains=red&p=after-{last}") == ["c1", "c0"]
+
+
 @pytest.mark.usefixtures("_short_scans", "redis_server")
 def test_a_run_over_a_scanned_list_has_all_of_its_cards(staff: Client) -> None:
     keys = {str(create(f"c{n}").pk) for n in range(8)}
     create("other", thumbnail="x")
     Card.objects.update(rarity_v2=None)
-    url = post_action(staff, query="thumbnail=none")
-    assert "8 cards would change. " in page_text(staff.get(url))
-    staff.post(url)
+    staff.post(post_action(staff, query="thumbnail=none"))
     assert set(Run.objects.get().keys.values_list("object_id", flat=True)) == keys
 
 
