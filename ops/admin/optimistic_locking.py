@@ -22,6 +22,8 @@ from ops.sql.json_text import read_pretty_columns
 SNAPSHOT_FIELD = "opened"
 # In the snapshot, beside the values: the newest audit row of the object.
 _LAST_CHANGE = "last change"
+# Fields whose one text in the form's data is their value.
+_REFRESHED_FIELDS = (forms.CharField, forms.IntegerField, LosslessField)
 
 
 class _SnapshotField(forms.Field):
@@ -164,10 +166,27 @@ class OptimisticLockingForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error(name, self._format_conflict(name, current[name]))
                 self.conflict_since = self._read_snapshot().get(_LAST_CHANGE, 0)
             self.base_values[name] = current[name]
-        if self.errors:  # The form that is shown again has a new snapshot: its user now knows these values.
-            data = copy.copy(self.data)
-            data[self.add_prefix(SNAPSHOT_FIELD)] = self._sign_snapshot(self.base_values)  # type: ignore[index]
-            self.data = data
+        if self.errors:
+            self.data = self._build_shown_data(current)
+
+    def _build_shown_data(self, current: dict[str, Any]) -> Any:
+        """Return the data of the form that is shown again: its user now knows the current values.
+
+        Fields that the user has not changed show what somebody else has saved in them meanwhile.
+        """
+        data: Any = copy.copy(self.data)
+        for name in self._get_unchanged_fields():
+            field, value = self.fields[name], current.get(name)
+            if (
+                name in current
+                and value != self.base_values.get(name)
+                and isinstance(field, _REFRESHED_FIELDS)
+            ):
+                shown = field.prepare_value(value)
+                data[self.add_prefix(name)] = "" if shown is None else str(shown)
+                self.base_values[name] = value
+        data[self.add_prefix(SNAPSHOT_FIELD)] = self._sign_snapshot(self.base_values)
+        return data
 
     def _format_conflict(self, name: str, current: Any) -> str:
         rows = list_audit_rows(type(self.instance), self.instance.pk)

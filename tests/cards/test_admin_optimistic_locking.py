@@ -287,6 +287,21 @@ def test_two_users_making_the_same_change_is_no_conflict(staff: Client, card: Ca
     assert len(audited_changes()) == 1
 
 
+def test_after_a_conflict_the_other_fields_show_what_was_saved_meanwhile(staff: Client, card: Card) -> None:
+    form = fetch_change_form_fields(staff, change_url(card))
+    theirs = {"title": "Theirs", "pack_id": "rapaces", "tags": ["a, b", " c "], "description": "1\r\n2"}
+    Card.objects.update(**theirs, rarity="epic")
+    set_column("metadata", '{"b": 1.10}')
+    page = staff.post(change_url(card), form | {"title": "Mine"})
+    shown = parse_form_fields(page, "card_form")
+    assert (shown["title"], shown["pack_id"], shown["rarity"]) == ("Mine", "rapaces", "epic")
+    assert (shown["tags"], shown["description"]) == ('a, b\r\n" c "', "1\r\n2")
+    assert '"b": 1.10' in shown["metadata"]
+    row = column_text("cards")
+    assert staff.post(change_url(card), shown | {"title": "Theirs"}).status_code == 302
+    assert column_text("cards") == row  # what was only shown is not saved
+
+
 def test_a_conflict_in_one_field_does_not_revert_others(staff: Client, card: Card) -> None:
     form = fetch_change_form_fields(staff, change_url(card))
     Card.objects.update(title="Theirs", pack_id="theirs")
