@@ -178,7 +178,7 @@ UNFOLD = {
     "SITE_SYMBOL": "style",
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"navigation": "kyndo.menu.build_menu", "show_search": True, "command_search": True},
-    "STYLES": [lambda request: static("ops/palette.css")],
+    "STYLES": [lambda request: static("ops/site.css")],
     "SCRIPTS": [lambda request: static("ops/palette.js")],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("kyndo/icon.svg")}
