@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -17,7 +16,7 @@ from cards.admin.card_form import MAX_UPLOAD_BYTES, UPLOAD_FIELD, CardForm, Pack
 from cards.admin.filters import RarityFilter, TagFilter, ThumbnailFilter
 from cards.admin.frame import format_frame, get_frame_styles
 from cards.admin.picture import format_picture, format_tile_picture
-from cards.admin.rarity import RaritySelect, explain_missing_rule, get_rarity_badge, list_rarities
+from cards.admin.rarity import RaritySelect, explain_missing_rule, get_rarity_badge
 from cards.models import Card, PresentationRule
 from cards.rarity import rarity_field
 from cards.search import filter_matching
@@ -116,8 +115,8 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
         return [(title, {**main, "fields": fields}), (more, {**rest, "fields": others})]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name in ("rarity", "rarity_v2") and list_rarities():
-            kwargs["widget"] = RaritySelect
+        if db_field.name in ("rarity", "rarity_v2") and (rules := _read_rules(request)):
+            kwargs["widget"] = RaritySelect([*rules])
         if db_field.name == "pack_id":
             kwargs["widget"] = PackInput
         return super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -136,26 +135,23 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
             if problem := explain_missing_rule(rarity):
                 messages.warning(request, f"{problem} Without a rule the card gets no thumbnail.")
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: Any = None,
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
-        card = self.get_object(request, unquote(object_id)) if object_id else None
-        context = self._get_preview_context(card)
-        return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
+        card = context.get("original")
+        if card is not None and request.method == "POST":  # a refused form has set its values on the card
+            card = self.get_object(request, str(card.pk))
+        context.update(self._get_preview_context(request, card))
+        return super().render_change_form(request, context, *args, **kwargs)
 
-    def _get_preview_context(self, card: Any) -> dict[str, Any]:
-        rules = {rule.rarity: rule for rule in PresentationRule.objects.all()}
-        rarity = rarity_field()
+    def _get_preview_context(self, request: HttpRequest, card: Any) -> dict[str, Any]:
+        rules = _read_rules(request)
         return {
             "frame": format_frame(rules.get(card.shown_rarity) if card else None, card),
             "badge": format_rarity_badge(card.shown_rarity, card.frame_color) if card else "",
             "thumbnail": read_thumbnail_state(card) if card else None,
             "preview": {
-                "rarity": rarity,
+                "rarity": rarity_field(),
                 "max_bytes": MAX_UPLOAD_BYTES,
                 "rules": get_frame_styles(rules.values()),
             },
@@ -193,3 +189,11 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
     @admin.display(description="rarity", ordering="rarity")
     def rarity_display(self, card: Any) -> str:
         return format_rarity_badge(card.shown_rarity, card.frame_color)
+
+
+def _read_rules(request: HttpRequest) -> Mapping[str, PresentationRule]:
+    """Read the rules by rarity, once for a request."""
+    if not hasattr(request, "presentation_rules"):
+        rules = {rule.rarity: rule for rule in PresentationRule.objects.all()}
+        request.presentation_rules = rules  # type: ignore[attr-defined]
+    return request.presentation_rules  # type: ignore[attr-defined,no-any-return]

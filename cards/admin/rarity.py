@@ -15,13 +15,16 @@ from ops.command_lines import manage_command
 class RaritySelect(UnfoldAdminSelectWidget):  # type: ignore[misc]
     """Offers the rarities of the rules, and the card's own."""
 
+    def __init__(self, rarities: list[str]) -> None:
+        super().__init__()
+        self.rarities = rarities
+
     def optgroups(self, name: str, value: list[str], attrs: dict[str, Any] | None = None) -> Any:
-        rarities = list_rarities()
-        without_rule = [rarity for rarity in value if rarity not in ("", *rarities)]
+        without_rule = [rarity for rarity in value if rarity not in ("", *self.rarities)]
         empty = [] if self.is_required else [("", "---------")]
         self.choices = [
             *empty,
-            *((rarity, rarity) for rarity in rarities),
+            *((rarity, rarity) for rarity in self.rarities),
             *((rarity, f"{rarity} (has no rule)") for rarity in without_rule),
         ]
         return super().optgroups(name, value, attrs)

@@ -164,6 +164,7 @@ def test_a_picture_is_not_stored_while_another_field_is_wrong(staff: Client, car
     page = upload(staff, card, picture(), title="")
     assert page.context["adminform"].form.errors.keys() == {"title", "upload"}
     assert "Choose the picture again" in page_text(page)
+    assert 'src="/media/aves/c%C3%B3ndor.webp"' in page.content.decode()
     assert stored_files(media) == []
 
 
