@@ -35,7 +35,8 @@ class Proposal:
 
     ``run_request`` lacks what the forms ask for: the operation's params, if ``form_factory`` makes a form of
     the submitted data, and the execution options. ``query_params`` are the other parameters of the page's
-    URL; ``back_url`` is the page that the person came from.
+    URL; ``back_url`` is the page that the person came from. ``links`` are the URLs of
+    pages that tell more, by their text.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Proposal:
     back_url: str
     form_factory: Callable[[QueryDict], forms.Form] | None = None
     query_params: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ops.db import limit_statements
 from ops.exceptions import OpsError
 from ops.models import Lane, Run
 from ops.operations.revert import get_reverted_run
-from ops.runs.conflicts import Conflict, ConflictList
+from ops.runs.conflicts import Conflict, ConflictList, ExpectedConflicts
 from ops.runs.next_steps import RunAction, format_run_command
 from ops.sqlstates import QUERY_CANCELED, sqlstate
 from ops.states import COMPLETED
@@ -55,9 +55,7 @@ def conflicts_view(request: HttpRequest, number: int, model_admin: Any) -> HttpR
         raise PermissionDenied
     after = request.GET.get(_CURSOR_PARAM, "").replace("\0", "")
     found, note = _read_page(run, after)
-    conflicts, model = found[:_PAGE_SIZE], AuditedModel(request, run.model)
-    objects = model.describe_objects(conflict.object_id for conflict in conflicts)
-    names = list(conflicts[0].columns) if conflicts else []
+    labels, rows = _build_rows(request, run, found[:_PAGE_SIZE])
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
@@ -67,19 +65,56 @@ def conflicts_view(request: HttpRequest, number: int, model_admin: Any) -> HttpR
         "run_link": link_run(run.pk),
         "reverted_link": link_run(get_reverted_run(run)),
         "nouns": get_row_nouns(run)[1],
-        "labels": [capfirst(model.get_label(name)) for name in names],
-        "rows": [
-            (objects[conflict.object_id], _list_cells(model, conflict, names), conflict.is_deleted)
-            for conflict in conflicts
-        ],
+        "labels": labels,
+        "rows": rows,
         "note": note,
         "first_url": "?" if after else "",
-        "next_url": f"?{urlencode({_CURSOR_PARAM: conflicts[-1].object_id})}"
+        "next_url": f"?{urlencode({_CURSOR_PARAM: found[_PAGE_SIZE - 1].object_id})}"
         if len(found) > _PAGE_SIZE
         else "",
         "command": format_run_command(run.pk, RunAction.CONFLICTS),
     }
     return TemplateResponse(request, "ops/admin/run_conflicts.html", context)
+
+
+def expected_conflicts_view(request: HttpRequest, number: int, model_admin: Any) -> HttpResponse:
+    """Show what a revert of the run would leave alone, before it is started."""
+    run = model_admin.get_row_or_404(request, number)
+    if not may_view_changes(model_admin, request, run):
+        raise PermissionDenied
+    after = request.GET.get(_CURSOR_PARAM, "").replace("\0", "")
+    try:
+        page = ExpectedConflicts(run).page(_PAGE_SIZE, after)
+    except OpsError as exc:
+        raise Http404(exc.reason.rstrip(".")) from exc
+    labels, rows = _build_rows(request, run, page.conflicts)
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
+        "original": build_breadcrumb(run),
+        "title": f"What a revert of run {run.pk} would leave as it is",
+        "media": get_history_media(request),
+        "is_expected": True,
+        "run_link": link_run(run.pk),
+        "nouns": get_row_nouns(run)[1],
+        "labels": labels,
+        "rows": rows,
+        "first_url": "?" if after else "",
+        "next_url": f"?{urlencode({_CURSOR_PARAM: page.cursor})}" if page.cursor else "",
+    }
+    return TemplateResponse(request, "ops/admin/run_conflicts.html", context)
+
+
+def _build_rows(request: HttpRequest, run: Run, conflicts: list[Conflict]) -> tuple[list[str], list[Any]]:
+    """Return the labels of the columns, and of each row its object, its cells, and whether it was deleted."""
+    model = AuditedModel(request, run.model)
+    objects = model.describe_objects(conflict.object_id for conflict in conflicts)
+    names = list(conflicts[0].columns) if conflicts else []
+    rows = [
+        (objects[conflict.object_id], _list_cells(model, conflict, names), conflict.is_deleted)
+        for conflict in conflicts
+    ]
+    return [str(capfirst(model.get_label(name))) for name in names], rows
 
 
 def _read_page(run: Run, after: str) -> tuple[list[Conflict], str]:

@@ -22,7 +22,7 @@ from ops.admin.failed_rows import read_failed_rows
 from ops.admin.key_validation import is_valid_key
 from ops.admin.live_page import LiveAdmin, ProgressSnapshot, get_percentage
 from ops.admin.run_changes import changes_view, download_view, may_view_changes
-from ops.admin.run_conflicts import conflicts_view, may_have_conflicts
+from ops.admin.run_conflicts import conflicts_view, expected_conflicts_view, may_have_conflicts
 from ops.admin.run_facts import (
     get_row_nouns,
     list_facts,
@@ -83,7 +83,12 @@ class RunAdmin(LiveAdmin):
     search_help_text = "Name of an operation or of a user."
 
     def get_urls(self) -> list[URLPattern]:
-        views = {"changes/": changes_view, "download/": download_view, "conflicts/": conflicts_view}
+        views = {
+            "changes/": changes_view,
+            "download/": download_view,
+            "conflicts/": conflicts_view,
+            "expected_conflicts/": expected_conflicts_view,
+        }
         return [
             self.build_row_path("failures/", self.failures_view),
             *(self.build_row_path(route, partial(view, model_admin=self)) for route, view in views.items()),
@@ -195,6 +200,12 @@ class RunAdmin(LiveAdmin):
         }
         return TemplateResponse(request, "ops/admin/failures.html", context)
 
+    def _list_links(self, request: HttpRequest, row: Run) -> dict[str, str]:
+        if not may_view_changes(self, request, row):
+            return {}
+        url = reverse(self.get_url_name("expected_conflicts"), args=[row.pk])
+        return {f"Which {get_row_nouns(row)[1]} it would leave as they are": url}
+
     def apply_control(self, request: HttpRequest, row: Run, control: Any) -> HttpResponse:
         """Show the confirmation page for controls that start a new run; apply the others at once."""
         if not isinstance(control, NewRunControl):
@@ -207,7 +218,8 @@ class RunAdmin(LiveAdmin):
             return HttpResponseRedirect(back_url)
         title = f"{control.verb.capitalize()} run {row.pk} ({name_run(row)})"
         rows = control.rows.format(rows=get_row_nouns(row)[1], number=row.pk)
-        proposal = Proposal(title, control.help_text, rows, run_request, back_url)
+        links = self._list_links(request, row) if control.verb == "revert" else {}
+        proposal = Proposal(title, control.help_text, rows, run_request, back_url, links=links)
         return confirmation_view(request, self, proposal)
 
 

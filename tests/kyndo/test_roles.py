@@ -78,7 +78,14 @@ PAGES = {
     },
     **dict.fromkeys(("cards_card_changeview", "cards_card_deleteview"), SUPERUSER),
     **dict.fromkeys(
-        ("ops_run_live", "ops_run_failures", "ops_run_changes", "ops_run_conflicts"), GROUP_MEMBERS
+        (
+            "ops_run_live",
+            "ops_run_failures",
+            "ops_run_changes",
+            "ops_run_conflicts",
+            "ops_run_expected_conflicts",
+        ),
+        GROUP_MEMBERS,
     ),
     **dict.fromkeys([f"dashboard_{name}" for name in ("rarities", "running", "failed")], GROUP_MEMBERS),
     **dict.fromkeys(

@@ -14,6 +14,7 @@ from ops.csv_cells import BYTE_ORDER_MARK, neutralise
 from ops.models import AuditLog, Run
 from ops.operations import registry
 from ops.operations.revert import Revert
+from ops.runs import conflicts
 from ops.runs.conflicts import ConflictList
 from ops.sql import audit_search
 from tests.admin_pages import page_text
@@ -130,3 +131,34 @@ def test_a_complete_revert_has_no_conflicts_and_none_are_looked_for(
     assert "conflicts/" not in staff.get(f"/admin/ops/run/{revert.pk}/live/").content.decode()
     text = page_text(staff.get(f"/admin/ops/run/{revert.pk}/conflicts/"))
     assert "There are none: everything that" in text
+
+
+def test_the_conflicts_are_listed_before_the_revert_is_started(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = promote("Cóndor", "Águila", "Tucán", "Garza")
+    Card.objects.filter(title="Cóndor").update(rarity="epic")
+    Card.objects.filter(title="Tucán").delete()
+    url = f"/admin/ops/run/{run.pk}/expected_conflicts/"
+    assert f'href="{url}"' in staff.get(f"/admin/ops/run/{run.pk}/revert/").content.decode()
+    text = page_text(staff.get(url))
+    assert "Cóndor common → rare → epic" in text
+    assert "(was deleted) common → rare" in text
+    assert "Águila" not in text
+
+    monkeypatch.setattr(conflicts, "_CHUNK_SIZE", 1)
+    monkeypatch.setattr(conflicts, "_MAX_CHUNKS", 1)
+    found, sizes = url, []
+    while found:
+        context = staff.get(found).context
+        sizes.append(len(context["rows"]))
+        found = context["next_url"] and url + context["next_url"]
+    assert sizes[:4] == [1, 0, 1, 0]
+    assert sum(sizes) == 2
+
+
+def test_what_an_earlier_revert_has_set_back_is_no_conflict(staff: Client) -> None:
+    run = promote("Cóndor", "Águila")
+    execute_operation(Revert, params={"run": run.pk})
+    text = page_text(staff.get(f"/admin/ops/run/{run.pk}/expected_conflicts/"))
+    assert "There are none: nobody has changed these cards otherwise since" in text
