@@ -50,6 +50,15 @@ def test_assets_without_a_card_are_filtered(staff: Client, card: Card, value: st
     assert "Without a card" in page_text(page)
 
 
+@pytest.mark.parametrize(("query", "keys"), [("b%", ["ab%c"]), ("D/", ["ab%c"]), ("d/", [])])
+def test_assets_are_found_by_a_part_of_a_key_or_path(staff: Client, query: str, keys: list[str]) -> None:
+    create_asset("abc")
+    Asset.objects.filter(pk=create_asset("ab%c").pk).update(file_path="D/e")
+    page = staff.get(LIST, {"q": query})
+    assert [asset.asset_key for asset in page.context["cl"].result_list] == keys
+    assert ("capitals matter" in page_text(page)) == (keys == [])
+
+
 def test_cards_are_no_links_for_those_who_may_not_view_them(client: Client, card: Card) -> None:
     create_asset("a", card)
     viewer = User.objects.create_user("eva", is_staff=True)
