@@ -125,6 +125,8 @@ class PresentationRuleAdmin(AuditedAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         rule = context.get("original")
+        if rule is not None and request.method == "POST":  # a refused form has set its values on the rule
+            rule = self.get_object(request, str(rule.pk))
         sample = choose_sample(read_samples(), rule.rarity if rule else "")
         context["frame"] = format_frame(rule, sample)
         context["preview"] = {"badges": [*BADGES]}
