@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from ops.admin.filters import list_hidden_fields
+from ops.admin.table import Table
 from ops.permissions import SHARE_VIEW
 
 # URL parameters: the columns; table or grid; the order by names of columns, since Django's ``o`` counts the
@@ -52,6 +53,7 @@ class ListLayout:
         self._request, self._list = request, changelist
         self._admin = changelist.model_admin
         self.has_grid = self._admin.has_grid
+        self.table = Table(changelist)
         self.is_grid = self.has_grid and request.GET.get(LAYOUT_PARAM) == GRID
 
     @property

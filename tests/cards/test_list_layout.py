@@ -141,3 +141,21 @@ def test_a_list_without_pictures_has_no_grid(staff: Client) -> None:
     content = staff.get("/admin/cards/asset/?layout=grid").content.decode()
     assert "Layout" not in content
     assert "ops-grid" not in content
+
+
+def test_the_table_shows_values_as_the_admin_does(staff: Client) -> None:
+    Card.objects.filter(card_id="a").update(title="<b>", rarity_v2=None, tags=[])
+    content = staff.get(f"{LIST}?columns=title,rarity_v2,picture,updated_at").content.decode()
+    assert 'data-label="Title">&lt;b&gt;</td>' in content
+    assert 'data-label="Rarity v2">-</td>' in content
+    assert '<th class="ops-cell field-picture"' in content
+    assert content.count('class="action-select ops-check" aria-label="Select ') == 3
+    pack = "/admin/cards/card/?_changelist_filters=pack_id__exact%3Dp".partition("?")[2]
+    listed = staff.get(f"{LIST}?pack_id__exact=p").content.decode()
+    assert listed.count(f"/change/?{pack}") == 6  # a picture and a card id each
+    assert "data-popup-opener" in staff.get(f"{LIST}?_popup=1").content.decode()
+
+
+def test_a_row_of_the_table_is_small(staff: Client) -> None:
+    rows = staff.get(LIST).content.decode().partition("<tbody>")[2].partition("</tbody>")[0]
+    assert len(rows) / 3 < 1_500
