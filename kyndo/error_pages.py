@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib import admin
@@ -44,7 +45,12 @@ def _render(request: HttpRequest, template: str, status: int, **context: Any) ->
     """Render the template in the frame of the admin; bare where the frame itself fails."""
     try:
         if hasattr(request, "user") and admin.site.has_permission(request):
-            frame = {**admin.site.each_context(request), "layout": "kyndo/framed_error.html"}
+            title = HTTPStatus(status).phrase.capitalize()
+            frame = {
+                **admin.site.each_context(request),
+                "layout": "kyndo/framed_error.html",
+                "title": title,
+            }
             return render(request, template, {**frame, **context}, status=status)
     except Exception:
         log.exception("The frame of an error's page cannot be rendered")

@@ -36,6 +36,7 @@ def test_errors_of_pages_stand_within_the_admin(staff: Client, monkeypatch: pyte
         page = staff.get(url)
         assert (page.status_code, FRAME in page.content.decode()) == (status, True), url
         assert text in page_text(page)
+        assert "Welcome" not in page_text(page)  # as unfold heads a page without a title
 
 
 def test_who_is_not_signed_in_sees_bare_errors(client: Client) -> None:
