@@ -83,6 +83,11 @@ def list_pages(card: int, pack: str, run: int) -> dict[str, Page]:
         "search, one hit": Page(search(f"card-{card}")),
         "search, no hit": Page(search("xyzzy-nothing")),
         "search in a rarity": Page(search("cóndor") + "&rarity__exact=legendary"),
+        "cards as a grid": Page(f"{cards}?layout=grid", ""),
+        "cards with a tag": Page(f"{cards}?tags__contains=tangara", ""),
+        "cards with a tag and a rarity": Page(f"{cards}?tags__contains=tangara&rarity__exact=legendary", ""),
+        "cards without thumbnail": Page(f"{cards}?thumbnail=none", ""),
+        "cards that a person changed last": Page(f"{cards}?changed_by=editor-7", ""),
         "a card": Page(f"{cards}{card}/change/"),
         "history of a card": Page(f"{cards}{card}/history/"),
         "confirmation": Page(

@@ -3,16 +3,22 @@ from django.apps.registry import Apps
 from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-# With the owner's rights, and pg_temp last in its search_path, as card_search_keep. A new card has no rows yet, so
-# that its insertion needs no ON CONFLICT, which would double its time: 5 instead of 9 microseconds a card.
+# With the owner's rights, and pg_temp last in its search_path, as card_search_keep. A new card has rows only where
+# somebody deleted one of the same key without triggers. So its rows are tried without ON CONFLICT first, which
+# would double their time: 5 instead of 9 microseconds a card.
 KEEP = """
 DO $do$ BEGIN EXECUTE format($sql$
 CREATE FUNCTION card_tags_keep() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = %I, pg_temp AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO card_tags (tag, card_id)
-            SELECT DISTINCT tag, id FROM new_cards, unnest(tags) AS tag ORDER BY tag, id;
+        BEGIN
+            INSERT INTO card_tags (tag, card_id)
+                SELECT DISTINCT tag, id FROM new_cards, unnest(tags) AS tag ORDER BY tag, id;
+        EXCEPTION WHEN unique_violation THEN
+            DELETE FROM card_tags USING new_cards WHERE card_tags.card_id = new_cards.id;
+            INSERT INTO card_tags (tag, card_id) SELECT DISTINCT unnest(tags), id FROM new_cards;
+        END;
     ELSIF TG_OP = 'UPDATE' THEN
         DELETE FROM card_tags WHERE card_id = OLD.id AND tag = ANY (OLD.tags);
         INSERT INTO card_tags (tag, card_id) SELECT DISTINCT unnest(NEW.tags), NEW.id ON CONFLICT DO NOTHING;

@@ -148,6 +148,14 @@ def test_loaded_cards_are_found_by_what_they_are_called_now(write: Any) -> None:
     assert (find("buitre"), execute_sql(OUT_OF_STEP)) == (["cóndor"], [])
 
 
+def test_a_card_takes_the_place_of_one_that_was_deleted_without_triggers() -> None:
+    card = create("a", "A")
+    Card.objects.update(tags=["old", "both"])
+    execute_sql("SET session_replication_role = replica; DELETE FROM cards; RESET session_replication_role")
+    Card.objects.create(pk=card.pk, card_id="b", title="B", pack_id="p", tags=["both", "new"])
+    assert (execute_sql(OUT_OF_STEP), execute_sql(TAGS_OUT_OF_STEP)) == ([], [])
+
+
 def test_a_promotion_calls_no_trigger_of_the_search_or_the_tags() -> None:
     create("a", "A")
     [[[plan]]] = execute_sql(
