@@ -17,7 +17,7 @@ from ops.admin import dashboard
 from ops.admin.dashboard import Panel
 from ops.backups import manifest
 from ops.exceptions import TooManyFailures
-from ops.models import Backup, Run
+from ops.models import Backup, Export, ExportState, Run
 from ops.queue.enqueue import enqueue_missing_jobs
 from ops.session import database_name
 from ops.sql import counts
@@ -102,7 +102,7 @@ def test_a_rarity_that_the_statistics_do_not_know_is_not_called_none(
 
 
 def test_runs_under_way_are_shown_with_their_progress(staff: Client) -> None:
-    assert "No run is under way." in read(staff, "running")
+    assert "Nothing is under way." in read(staff, "running")
     run = create_run(State.RUNNING, started_at=timezone.now(), working_since=timezone.now())
     run.lanes.create(number=0, changed=40, heartbeat_at=timezone.now())
     assert f"Run {run.pk} Bulk promote running by bob 40 % 40 of 100 cards" in read(staff, "running")
@@ -120,6 +120,15 @@ def test_what_failed_since_yesterday_says_why_without_commands(staff: Client) ->
     assert "Of old" not in text
 
 
+def test_exports_are_shown_beside_the_runs(staff: Client) -> None:
+    values = {"asked": {}, "performed_by": "bob", "total": 10, "rows": 4}
+    going = Export.objects.create(**values, state=ExportState.RUNNING)
+    error = "The disk is full.\nTo see it: df"
+    Export.objects.create(**values, state=ExportState.FAILED, error=error, finished_at=timezone.now())
+    assert f"Export {going.pk} running by bob 40 % 4 of 10 rows" in read(staff, "running")
+    assert read(staff, "failed").endswith("The disk is full.")
+
+
 def test_the_queue_says_that_no_worker_answers(staff: Client, redis_server: "Redis") -> None:
     enqueue_missing_jobs("run", 1, 2)
     text = read(staff, "queue")
@@ -132,7 +141,7 @@ def test_a_stopped_redis_is_told_in_its_panel(staff: Client, settings: Settings)
     text = read(staff, "queue")
     assert text.startswith("Redis, which holds the queue, does not answer.")
     assert "hidden" not in text
-    assert "No run is under way." in read(staff, "running")
+    assert "Nothing is under way." in read(staff, "running")
 
 
 def test_a_slow_or_refused_query_is_told_in_its_panel(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
