@@ -18,6 +18,7 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.cache import never_cache
 from redis import RedisError
 
+from ops.admin.live_page import LIVE_VIEW
 from ops.db import limit_statements
 from ops.exceptions import OpsError
 from ops.formatting import format_duration
@@ -55,7 +56,7 @@ class Panel:
 
     @property
     def url(self) -> str:
-        return reverse(f"admin:dashboard_{self.name}")
+        return reverse(f"admin:dashboard_{self.name}_{LIVE_VIEW}")
 
     @property
     def link_url(self) -> str:
@@ -80,7 +81,7 @@ def build_urls(site: AdminSite) -> list[URLPattern]:
         path(
             f"dashboard/{panel.name}/",
             site.admin_view(partial(panel_view, panel=panel)),
-            name=f"dashboard_{panel.name}",
+            name=f"dashboard_{panel.name}_{LIVE_VIEW}",
         )
         for panel in _panels.values()
     ]

@@ -59,6 +59,7 @@ def test_a_page_that_refreshes_itself_does_not_renew_the_session(staff: Client) 
     end = let_pass(staff, timedelta(minutes=30))
     for model in ("run", "export"):
         assert staff.get(f"/admin/ops/{model}/{KEY}/live/").status_code == 200
+    assert staff.get("/admin/dashboard/running/").status_code == 200
     assert Session.objects.get().expire_date == end
     staff.get(f"/admin/ops/run/{KEY}/change/")
     assert Session.objects.get().expire_date > end

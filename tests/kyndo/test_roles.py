@@ -87,9 +87,12 @@ PAGES = {
         ),
         GROUP_MEMBERS,
     ),
-    **dict.fromkeys([f"dashboard_{name}" for name in ("rarities", "running", "failed")], GROUP_MEMBERS),
+    **dict.fromkeys([f"dashboard_{name}_live" for name in ("rarities", "running", "failed")], GROUP_MEMBERS),
     **dict.fromkeys(
-        [f"dashboard_{name}" for name in ("queue", "backup", "preflight", "column_changes", "statements")],
+        [
+            f"dashboard_{name}_live"
+            for name in ("queue", "backup", "preflight", "column_changes", "statements")
+        ],
         OPERATORS,
     ),
     "ops_run_download": OPERATORS,
