@@ -21,7 +21,7 @@ def test_an_edit_is_found_in_the_history_and_by_the_search(
     page.get_by_label("Description").fill(description.replace("20 tells", "20 sings"))
     page.get_by_role("button", name="Save and continue").click()
 
-    page.get_by_role("link", name="History").click()
+    page.get_by_role("link", name="history History").click()  # the icon's name, then the text
     expect(page.locator("ins").first).to_have_text("andino ")
     expect(page.locator("article time")).to_have_text(re.compile("^today "))
     expect(page.locator("article time")).to_have_attribute("title", re.compile("UTC$"))
