@@ -3,11 +3,19 @@
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from cards.models import Card, PresentationRule
 
 pytestmark = pytest.mark.long
+
+
+def find_serious(page: Page) -> list[str]:
+    """Return what axe-core finds serious in what is open now, in dark: the worse of the two."""
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    violations = Axe().run(page).response["violations"]
+    return [each["id"] for each in violations if each["impact"] in ("serious", "critical")]
 
 
 def test_a_list_is_used_by_keyboard_alone(page: Page, transactional_db: None) -> None:
@@ -36,6 +44,7 @@ def test_a_list_is_used_by_keyboard_alone(page: Page, transactional_db: None) ->
     press("Space")
     expect(page.get_by_label("Select Buitre")).to_be_checked()
     expect(page.get_by_text("1 of 3 selected")).to_be_visible()
+    assert find_serious(page) == []
     press("Enter")
     expect(page).to_have_url(re.compile(r"/change/"))
     expect(page.get_by_label("Title")).to_have_value("Buitre")
@@ -44,5 +53,6 @@ def test_a_list_is_used_by_keyboard_alone(page: Page, transactional_db: None) ->
     page.get_by_placeholder("Type to search").fill("CÓNDOR")
     press("Enter")  # too early: it waits
     expect(page.locator("#command-results-list li.active")).to_contain_text("Card condor, common")
+    assert find_serious(page) == []
     press("Enter")
     expect(page.get_by_label("Title")).to_have_value("Condor")
