@@ -5,7 +5,8 @@
 
   async function load(panel) {
     const response = await fetch(panel.dataset.url, { cache: "no-store", redirect: "manual" });
-    if (response.type === "opaqueredirect") window.location.reload(); // Signed out.
+    // Signed out, or no longer permitted: the reloaded page says which.
+    if (response.type === "opaqueredirect" || response.status === 403) window.location.reload();
     if (!response.ok) throw new Error(response.status);
     const html = await response.text();
     if (html !== panel.loadedHtml) replaceContent(panel.querySelector(".ops-panel-body"), html);
