@@ -22,7 +22,13 @@ def test_a_list_is_used_by_keyboard_alone(page: Page, transactional_db: None) ->
     PresentationRule.objects.create(rarity="common", frame_color="#4A90E2", sort_order=1)
     for name in ("condor", "buitre", "aguila"):
         Card.objects.create(card_id=name, title=name.title(), pack_id="aves")
+    page.set_viewport_size({"width": 390, "height": 844})
     page.goto("/admin/cards/card/?layout=grid")
+    tops = "[...document.querySelectorAll('.ops-tile')].map((tile) => tile.getBoundingClientRect().top)"
+    first, second, third = page.evaluate(tops)
+    assert first == second < third
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.set_viewport_size({"width": 1280, "height": 800})
     press = page.keyboard.press
 
     press("?")
