@@ -4,6 +4,8 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from kyndo.roles import create_groups
+
 pytestmark = pytest.mark.django_db
 
 
@@ -11,6 +13,7 @@ def sign_in(client: Client, group: str = "") -> list[str]:
     """Sign in as a member of the group, or as a superuser, and return the titles of the menu."""
     user = User.objects.create_user("ada", is_staff=True, is_superuser=not group)
     if group:
+        create_groups("default")  # tests that flush leave none
         user.groups.add(Group.objects.get(name=group))
     client.force_login(user)
     return [item["title"] for section in menu(client) for item in section["items"]]
