@@ -13,8 +13,7 @@ def sign_in(client: Client, group: str = "") -> list[str]:
     """Sign in as a member of the group, or as a superuser, and return the titles of the menu."""
     user = User.objects.create_user("ada", is_staff=True, is_superuser=not group)
     if group:
-        create_groups("default")  # tests that flush leave none
-        create_groups("default")  # tests that flush leave no group
+        create_groups("default")  # a test that flushes leaves none
         user.groups.add(Group.objects.get(name=group))
     client.force_login(user)
     return [item["title"] for section in menu(client) for item in section["items"]]
