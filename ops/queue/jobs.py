@@ -141,7 +141,7 @@ def _find_queue(job_id: str) -> Queue:
     """Return the queue in which the job has failed."""
     for name in settings.RQ_QUEUES:
         queue = connect_queue(name)
-        if job_id in queue.failed_job_registry.get_job_ids(cleanup=False):
+        if job_id in queue.failed_job_registry:
             return queue
     raise _unavailable(job_id)
 
