@@ -251,3 +251,17 @@ def test_a_role_needs_no_right_on_the_list_nor_its_search_path(item: MigratedTab
             "GRANT USAGE ON SCHEMA public TO PUBLIC; ALTER TABLE trial_schema.shop_item SET SCHEMA public;"
             "DROP OWNED BY trial_player; DROP SCHEMA trial_schema CASCADE; DROP ROLE trial_player"
         )
+
+
+def test_the_reaper_keeps_the_last_hundred_names(item: MigratedTable) -> None:
+    """A SERIALIZABLE transaction cannot count the names when it adds its own."""
+    now = timezone.now()
+    ColumnWriter.objects.bulk_create(
+        ColumnWriter(change=change, application_name=f"pid {n}", last_written_at=now - timedelta(minutes=n))
+        for change in ("trial", "another")
+        for n in range(105)
+    )
+    reap()
+    for change in ("trial", "another"):
+        kept = ColumnWriter.objects.filter(change=change).values_list("application_name", flat=True)
+        assert set(kept) == {f"pid {n}" for n in range(101)}

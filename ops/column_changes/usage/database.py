@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.db import DatabaseError, transaction
-from django.db.models import Exists, Max, OuterRef
+from django.db.models import Exists, F, Max, OuterRef, Q, Window
+from django.db.models.functions import RowNumber
 from psycopg import sql
 
 from ops.column_changes.declaration import BaseColumnChange
@@ -30,6 +31,8 @@ EXTENSION = "pg_stat_statements"
 MAX_FOUND = 20
 _TIMEOUT = timedelta(seconds=2)
 _MAX_TEXT = 300
+# As many as ops/migrations/0016 keeps of those who write at READ COMMITTED, and its "(others)".
+_MAX_NAMES = 101
 _MAX_FORGOTTEN = 10_000
 _HIDDEN = "<insufficient privilege>"
 # An entry of pg_stat_statements keeps the text that came first; `SELECT *` and its columns by name are one.
@@ -112,17 +115,22 @@ def list_writers(change: type[BaseColumnChange]) -> list[Writer]:
 
 
 def forget_earlier_writes() -> None:
-    """Delete the rows that have a newer one of the same name, without waiting for anybody.
+    """Delete the rows that have a newer one of the same name, and all but the last 100 names; never wait.
 
-    Who writes at READ COMMITTED does it for its change; here it is done where all are above that.
+    Who writes at READ COMMITTED does it for its change; here it is done where all are above that. A gate
+    asks only for the newest write of any name.
     """
     newer = ColumnWriter.objects.filter(
         change=OuterRef("change"),
         application_name=OuterRef("application_name"),
         last_written_at__gt=OuterRef("last_written_at"),
     )
+    place = Window(RowNumber(), partition_by="change", order_by=F("last_written_at").desc())
+    numbered = ColumnWriter.objects.exclude(Exists(newer)).annotate(place=place)
+    surplus = numbered.filter(place__gt=_MAX_NAMES).values_list("pk", flat=True)
     with transaction.atomic():
-        rows = ColumnWriter.objects.select_for_update(skip_locked=True).filter(Exists(newer))
+        is_old = Q(Exists(newer)) | Q(pk__in=list(surplus[:_MAX_FORGOTTEN]))
+        rows = ColumnWriter.objects.select_for_update(skip_locked=True).filter(is_old)
         ColumnWriter.objects.filter(pk__in=list(rows.values_list("pk", flat=True)[:_MAX_FORGOTTEN])).delete()
 
 
