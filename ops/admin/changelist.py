@@ -105,6 +105,14 @@ class LargeTableChangeList(DeclaredChangeList):
         return int(paginator.count) if paginator.is_exact else paginator.count
 
     @property
+    def scanned_table(self) -> QuerySet[Any] | None:
+        """All rows in the order of the list, where a filter has to look at each; otherwise None."""
+        if not self._scanned_filters or not is_keyset_ordered(self.queryset):
+            return None
+        table: QuerySet[Any] = self.root_queryset.order_by(*self.queryset.query.order_by)
+        return table
+
+    @property
     def _scanned_filters(self) -> list[Any]:
         return [spec for spec in self.used_filters if getattr(spec, "is_scanned", False)]
 

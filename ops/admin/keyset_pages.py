@@ -93,24 +93,44 @@ def read_scanned_page(
     rows, is_first = (rows, True) if beyond is None else (beyond, False)
     if not is_first and (rest := _filter_beyond(table, key)) is not None:
         table = rest
-    end = table.values_list("pk", flat=True)[SCANNED_ROWS - 1 : SCANNED_ROWS].first()
-    if end is not None:
-        up_to = _filter_beyond(rows.reverse(), end, joined_keys, is_inclusive=True)
-        rows = rows if up_to is None else up_to.reverse()
+    rows, end = _limit_to_window(rows, table, joined_keys)
     keys = _read_keys(scan(rows), size)
     last = keys[size - 1] if len(keys) > size else end
     return ScannedPage(keys[:size], "" if last is None else f"after-{last}", is_first)
 
 
-def find_neighbour(rows: QuerySet[Any], key: str, is_previous: bool, joined_keys: Sequence[str] = ()) -> Any:
-    """Return the key of the row after this one, or before it; None at the end. ``joined_keys`` as above.
+def find_neighbour(
+    rows: QuerySet[Any],
+    key: str,
+    is_previous: bool,
+    joined_keys: Sequence[str] = (),
+    scanned_table: QuerySet[Any] | None = None,
+) -> tuple[Any, bool]:
+    """Return the key of the row after this one, or before it, and whether the list was looked at to its end.
 
-    A list without a unique order is taken in the order of its keys, the newest first.
+    The key is None at the end. ``joined_keys`` as above.
+
+    A list without a unique order is taken in the order of its keys, the newest first. Rows that no index
+    finds are looked for among the next SCANNED_ROWS of ``scanned_table``, which has their order.
     """
     if not is_keyset_ordered(rows):
         rows = rows.order_by("-pk")
-    beyond = _filter_beyond(rows.reverse() if is_previous else rows, key, joined_keys)
-    return None if beyond is None else next(iter(_read_keys(beyond, 0)), None)
+    beyond, end = _filter_beyond(rows.reverse() if is_previous else rows, key, joined_keys), None
+    if beyond is None:
+        return None, True
+    if scanned_table is not None:
+        table = _filter_beyond(scanned_table.reverse() if is_previous else scanned_table, key)
+        beyond, end = _limit_to_window(beyond, scanned_table if table is None else table, joined_keys)
+    return next(iter(_read_keys(beyond, 0)), None), end is None
+
+
+def _limit_to_window(
+    rows: QuerySet[Any], table: QuerySet[Any], joined_keys: Sequence[str]
+) -> tuple[QuerySet[Any], Any]:
+    """Limit the rows to the first SCANNED_ROWS of the table; return the last key, or None if it has fewer."""
+    end = table.values_list("pk", flat=True)[SCANNED_ROWS - 1 : SCANNED_ROWS].first()
+    up_to = None if end is None else _filter_beyond(rows.reverse(), end, joined_keys, is_inclusive=True)
+    return (rows if up_to is None else up_to.reverse()), end
 
 
 def _read_keys(rows: QuerySet[Any], size: int) -> list[Any]:

@@ -13,7 +13,7 @@ from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path, reverse
 
-from ops.admin.keyset_pages import find_neighbour
+from ops.admin.keyset_pages import SCANNED_ROWS, find_neighbour
 from ops.admin.large_tables import LargeTableAdmin
 from ops.admin.selection import CHANGELIST_PARAM
 
@@ -40,10 +40,12 @@ class NeighboursAdmin(LargeTableAdmin):
             raise PermissionDenied
         key, is_previous = unquote(object_id), request.GET.get(DIRECTION_PARAM) == PREVIOUS
         changelist = self._filter_list(request)
-        found = find_neighbour(changelist.queryset, key, is_previous, changelist.joined_keys)
+        table = changelist.scanned_table
+        found, is_end = find_neighbour(changelist.queryset, key, is_previous, changelist.joined_keys, table)
         if found is None:
-            place = "first" if is_previous else "last"
-            messages.info(request, f"This is the {place} {self.opts.verbose_name} of the list.")
+            place, name = "first" if is_previous else "last", self.opts.verbose_name
+            cut = f"None of the next {SCANNED_ROWS:,} {self.opts.verbose_name_plural} is in the list."
+            messages.info(request, f"This is the {place} {name} of the list." if is_end else cut)
         url = reverse(self.get_url_name("change"), args=[quote(key if found is None else found)])
         preserved = {"opts": self.opts, "preserved_filters": self.get_preserved_filters(request)}
         return HttpResponseRedirect(add_preserved_filters(preserved, url))

@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from cards.models import Card
+from ops.admin import keyset_pages, neighbours
 from tests.admin_pages import page_text
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +36,8 @@ def keys() -> dict[str, int]:
         ("rarity__exact=rare", "ca"),
         ("q=card&rarity__exact=rare", "ca"),
         ("q=card+b", "b"),
+        ("thumbnail=none", "dcba"),
+        ("thumbnail=none&o=2&q=card", "abcd"),
     ],
 )
 def test_next_and_previous_follow_the_list(
@@ -62,3 +65,17 @@ def test_the_page_of_a_card_links_to_its_neighbours(staff: Client, keys: dict[st
 def test_a_neighbour_in_no_list_is_refused_or_the_row_itself(staff: Client, key: str, query: str) -> None:
     response = staff.get(f"/admin/cards/card/{key}/neighbour/?_changelist_filters={quote(query)}")
     assert response.status_code == (400 if query else 302)
+
+
+def test_a_neighbour_is_looked_for_in_the_next_rows_only(
+    staff: Client, keys: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (keyset_pages, neighbours):
+        monkeypatch.setattr(module, "SCANNED_ROWS", 2)
+    Card.objects.exclude(card_id__in=["a", "d"]).update(thumbnail="x")
+    url = f"/admin/cards/card/{keys['d']}/neighbour/?to=next&_changelist_filters=thumbnail%3Dnone"
+    page = staff.get(url, follow=True)
+    assert page.redirect_chain[-1][0].startswith(f"/admin/cards/card/{keys['d']}/")
+    assert "None of the next 2 cards is in the list." in page_text(page)
+    monkeypatch.setattr(keyset_pages, "SCANNED_ROWS", 3)
+    assert f"/{keys['a']}/change/" in staff.get(url).headers["Location"]
