@@ -80,6 +80,12 @@ def test_a_pause_and_a_clock_that_was_set_back_leave_no_span() -> None:
     assert (spans[0].rate, spans[0].batch_milliseconds, spans[0].wal_rate) == (40, 40, 250)
 
 
+def test_the_moment_after_the_last_batch_is_not_drawn_as_a_fall() -> None:
+    work = [make_sample(0, 0), make_sample(1, 40, 1)]
+    assert [span.end for span in build_spans([*work, make_sample(1.3, 40, 1)])] == [1]
+    assert [span.end for span in build_spans([*work, make_sample(5, 40, 1)])] == [1, 5], "a hold"
+
+
 def test_neighbours_are_merged_for_the_table() -> None:
     spans = build_spans([make_sample(n, 10 * n, n + 1, n) for n in range(8)])
     assert [(span.start, span.end, span.rows) for span in merge_spans(spans, 3)] == [
