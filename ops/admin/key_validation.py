@@ -21,6 +21,10 @@ class KeyValidatingAdmin(DeclaredListAdmin):
             return queryset.none(), False
         return super().get_search_results(request, queryset, search_term)
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        # An empty _to_field in the address names no field; Django would look for one without a name.
+        return super().get_object(request, object_id, from_field or None)
+
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         for key in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME):
             if not is_valid_key(key, self.opts.pk):

@@ -61,6 +61,7 @@ def test_a_list_accepts_any_query_parameter(staff: Client, rows: dict[str, int],
 def test_the_page_of_a_row_accepts_any_key(staff: Client, rows: dict[str, int], model: str) -> None:
     requests = [f"/admin/{model}/{quote(value)}/change/" for value in INVALID]
     requests += [f"/admin/{model}/%00/{page}" for page in ("delete/", "history/", "")]
+    requests += [f"/admin/{model}/{rows.get(model, 1)}/{page}/?_to_field=" for page in ("change", "delete")]
     assert find_server_errors(staff, iter(requests)) == []
 
 

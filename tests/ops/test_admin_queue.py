@@ -75,6 +75,7 @@ def test_each_action_on_a_job_writes_an_audit_row(staff: Client, verb: str, stat
 
 
 def test_an_action_on_a_job_that_is_gone_changes_nothing(staff: Client) -> None:
+    assert staff.post("/admin/queue/%00/retry/").status_code == 404
     page = staff.post("/admin/queue/run-7-gone/retry/", follow=True)
     assert "is not among the failed ones" in page_text(page)
     assert not AuditLog.objects.exists()
