@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.sites import UnfoldAdminSite
 
 from ops import permissions
+
+_SENT_TOO_LATE = (
+    "Nothing was saved or started: your session had ended. Log in and send the form once more. "
+    "The Back button of the browser may bring back what you typed."
+)
 
 
 class AdminSite(UnfoldAdminSite):  # type: ignore[misc]
@@ -21,6 +32,24 @@ class AdminSite(UnfoldAdminSite):  # type: ignore[misc]
         from ops.admin import dashboard, queue
 
         return [*dashboard.build_urls(self), *queue.build_urls(self)]
+
+    def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Any:
+        """Tell whose session has ended that the form they sent was lost, and lead back to its page."""
+        checked = super().admin_view(view, cacheable)
+
+        @wraps(checked)
+        def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            is_late = request.method == "POST" and request.user.is_anonymous
+            response: HttpResponse = checked(request, *args, **kwargs)
+            login_url = reverse("admin:login")
+            if not (
+                is_late and isinstance(response, HttpResponseRedirect) and response.url.startswith(login_url)
+            ):
+                return response
+            messages.warning(request, _SENT_TOO_LATE)
+            return redirect_to_login(_get_form_page(request), login_url)
+
+        return inner
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         from ops.admin.dashboard import list_panels
@@ -52,3 +81,12 @@ def _build_queue_entry() -> dict[str, Any]:
         "add_url": None,
         "view_only": True,
     }
+
+
+def _get_form_page(request: HttpRequest) -> str:
+    """Return the path of the page that a form was sent from: the URL it was sent to may answer POST alone."""
+    referer = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(referer, {request.get_host()}, request.is_secure()):
+        return request.get_full_path()
+    parts = urlsplit(referer)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -9,6 +9,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
+from tests.admin_pages import page_text
 from tests.admin_urls import KEY, create_one_of_each
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +53,19 @@ def test_after_the_idle_time_a_page_asks_to_log_in(staff: Client) -> None:
     staff.get("/admin/")
     let_pass(staff, timedelta(minutes=60))
     assert staff.get("/admin/cards/card/").headers["Location"] == "/admin/login/?next=/admin/cards/card/"
+
+
+def test_a_form_that_is_sent_too_late_leads_back_to_its_page(client: Client) -> None:
+    rules = "/admin/cards/presentationrule/"
+    for referer, page in [
+        (f"http://testserver{rules}?q=a", f"{rules}%3Fq%3Da"),
+        (f"http://elsewhere{rules}", f"{rules}order/"),
+        ("", f"{rules}order/"),
+    ]:
+        answer = client.post(f"{rules}order/", headers={"Referer": referer})
+        assert answer.headers["Location"] == f"/admin/login/?next={page}"
+    assert "Nothing was saved or started: your session had ended." in page_text(client.get(answer.url))
+    assert client.post("/admin/logout/").headers["Location"] == "/admin/"
 
 
 def test_a_page_that_refreshes_itself_does_not_renew_the_session(staff: Client) -> None:
