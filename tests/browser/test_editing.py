@@ -81,6 +81,15 @@ def test_a_card_is_edited_by_keyboard_alone(page: Page, card: Card) -> None:
     assert stored_values()[2] == METADATA.replace("}", ', "d": 2.50}')
 
 
+def test_one_click_saves_the_tag_that_was_typed_last(page: Page, card: Card) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(change_url(card))
+    page.get_by_label("Tags").fill("typed last")
+    save(page)
+    expect(page.get_by_text("was changed successfully")).to_be_visible()
+    assert Card.objects.get().tags == [*TAGS, "typed last"]
+
+
 def test_the_second_tab_is_shown_what_the_first_saved(page: Page, card: Card) -> None:
     other = page.context.new_page()
     for tab in (page, other):

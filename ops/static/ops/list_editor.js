@@ -22,6 +22,10 @@
     return element;
   }
 
+  let isPressed = false;
+  addEventListener("pointerdown", () => { isPressed = true; }, true);
+  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { isPressed = false; }, true);
+
   function enhance(area) {
     let items;
     try {
@@ -100,7 +104,8 @@
       }
     });
     input.addEventListener("input", (event) => event.stopPropagation());
-    input.addEventListener("blur", () => input.value && commit());
+    // A chip moves what is below it, so that a click would miss a button that moves between press and release.
+    input.addEventListener("blur", () => isPressed ? addEventListener("click", commit, { capture: true, once: true }) : commit());
     input.addEventListener("paste", (event) => {
       const text = event.clipboardData.getData("text");
       if (!/[,\r\n]/.test(text)) return;
