@@ -61,6 +61,15 @@ def error_context(error: BaseException) -> str:
     return (driver_error.diag.context or "") if driver_error else ""
 
 
+def error_message(error: BaseException) -> str:
+    """The server's message and its DETAIL, without the statement; what Python says of any other error."""
+    driver_error = _driver_error(error)
+    if driver_error is None or not driver_error.diag.message_primary:
+        return str(error)
+    parts = (driver_error.diag.message_primary, driver_error.diag.message_detail)
+    return ". ".join(part for part in parts if part)
+
+
 def is_statement_error(error: DatabaseError) -> bool:
     """Whether the statement itself is wrong: no table, column or privilege is missing."""
     state = sqlstate(error)

@@ -10,7 +10,7 @@ from django.db.models import Func, JSONField, Model, TextField, Value
 from django.db.models.functions import Cast
 
 from ops.exceptions import InvalidContent
-from ops.sqlstates import sqlstate
+from ops.sqlstates import error_message, sqlstate
 
 # JSON nested deeper than the server's stack allows.
 _STATEMENT_TOO_COMPLEX = "54001"
@@ -39,7 +39,7 @@ def normalize_json(text: str) -> str:
             cursor.execute("SELECT jsonb_pretty(%s::jsonb)", [text])
             return str(cursor.fetchone()[0])
     except DataError as exc:
-        raise InvalidContent(str(exc).partition("\nCONTEXT")[0].replace("\n", ". ")) from exc
+        raise InvalidContent(error_message(exc)) from exc
     except OperationalError as exc:
         if sqlstate(exc) != _STATEMENT_TOO_COMPLEX:
             raise
