@@ -135,10 +135,7 @@ def test_a_new_card_keeps_the_digits_of_its_metadata(staff: Client, card: Card) 
     ("text", "message"),
     [
         ('{"a": }', "Enter valid JSON. Line 1, column 7: Expecting value."),
-        (
-            '{"a": NaN}',
-            'PostgreSQL cannot store this JSON: invalid input syntax for type json. Token "NaN" is invalid.',
-        ),
+        ('{"a": NaN}', "PostgreSQL cannot store this JSON: invalid input syntax for type json. Token "),
         ('{"a": "\\u0000"}', "PostgreSQL cannot store this JSON: "),
         ('{"a": "\\ud800"}', "PostgreSQL cannot store this JSON: "),
         ('{"a": 1e999999}', "PostgreSQL cannot store this JSON: "),
