@@ -27,6 +27,8 @@ class LookupFilter(FieldListFilter):
     ) -> None:
         self.parameter = f"{field_path}__{self.lookup}"
         self.selected_value = params.get(self.parameter, [None])[-1]
+        if self.selected_value is not None:
+            params[self.parameter] = [self.selected_value]  # Django would find the rows of any of the values
         self.get_rows: Callable[[], QuerySet[Any]] = partial(model_admin.get_queryset, request)
         super().__init__(field, request, params, model, model_admin, field_path)
 

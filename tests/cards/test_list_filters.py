@@ -191,6 +191,19 @@ def test_a_run_over_a_scanned_list_has_all_of_its_cards(staff: Client) -> None:
 
 
 @pytest.mark.usefixtures("redis_server")
+def test_a_run_has_the_cards_that_a_filter_given_twice_names(staff: Client) -> None:
+    create("a", rarity="common")
+    card = create("b", rarity="rare")
+    Card.objects.update(rarity_v2=None)
+    query = "rarity__exact=common&rarity__exact=rare"
+    page = staff.get(f"{LIST}?{query}").context["cl"]
+    assert [row.pk for row in page.result_list] == [card.pk]
+    assert [condition.value for condition in page.conditions] == ["rare"]
+    staff.post(post_action(staff, query=query))
+    assert [key.object_id for key in Run.objects.get().keys.all()] == [str(card.pk)]
+
+
+@pytest.mark.usefixtures("redis_server")
 def test_a_run_stores_the_filter_of_a_tag(staff: Client) -> None:
     create("a", 'x, "y"')
     create("b", "x")
