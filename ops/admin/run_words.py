@@ -127,13 +127,17 @@ def list_related_runs(
         related.append(("Reverted by", restored))
     if reversal.active:
         related.append(("Being reverted by", link_run(reversal.active)))
+    if number := run.scope.get("retries"):
+        related.append(("Retries", link_run(number)))
     if run.follows is not None:
         related.append(("Started after", _format_run(run.follows)))
-    followers = list(run.followed_by.order_by("pk"))
-    reversals = read_reversals(followers) if followers else {}
-    for follower in followers:
-        state = format_state(follower, reversals[follower.pk])
-        related.append(("Followed by", format_html("{} {}", _format_run(follower), state)))
+    retries = Run.objects.filter(pk__gt=run.pk, scope__retries=run.pk).order_by("pk")
+    later = [("Retried by", each) for each in retries]
+    later += [("Followed by", each) for each in run.followed_by.order_by("pk")]
+    reversals = read_reversals([each for _, each in later]) if later else {}
+    for relation, each in later:
+        state = format_state(each, reversals[each.pk])
+        related.append((relation, format_html("{} {}", _format_run(each), state)))
     for request in run.followups.order_by("pk"):
         text = "{}, as soon as this run ends (requested by {})"
         name = name_operation(request.operation)

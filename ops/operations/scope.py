@@ -126,7 +126,8 @@ class Scope:
         """The value of ``Run.scope``; the keys themselves are rows of Key."""
         has_keys = (self.keys, self.queryset, self.failed_in_run) != (None, None, None)
         changed_by = {} if self.changed_by_run is None else {"changed_by": self.changed_by_run}
-        return {"filter": dict(self.filter), "keys": has_keys, **changed_by}
+        retries = {} if self.failed_in_run is None else {"retries": self.failed_in_run}
+        return {"filter": dict(self.filter), "keys": has_keys, **changed_by, **retries}
 
 
 def describe_scope(run: Run) -> str:

@@ -177,6 +177,8 @@ def test_a_retry_has_only_the_failed_rows(staff: Client) -> None:
     staff.post(url)
     retry = Run.objects.latest("pk")
     assert list(retry.keys.values_list("object_id", flat=True)) == [str(second.pk)]
+    assert f"Retried by run {retry.pk} (" in page_text(staff.get(f"/admin/ops/run/{run.pk}/live/"))
+    assert f"Retries run {run.pk} " in page_text(staff.get(f"/admin/ops/run/{retry.pk}/live/"))
 
 
 def test_a_retry_without_failed_rows_is_refused(staff: Client) -> None:
