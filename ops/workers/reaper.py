@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from django.db import Error, OperationalError, connection, transaction
 from redis import Redis, RedisError
+from rq.exceptions import StopRequested
 
 from ops.clock import is_recent
 from ops.column_changes.usage.database import forget_earlier_writes
@@ -29,7 +30,8 @@ _LOCK_TIMEOUT = timedelta(seconds=2)
 
 
 def reap_if_due(redis: Redis) -> None:
-    """Reap, unless another worker has just done so. Never raises, since a worker's heartbeat calls it.
+    """Reap, unless another worker has just done so. Raises nothing, since a worker's heartbeat calls it,
+    but StopRequested, which the handler of a signal raises wherever the worker is.
 
     Closes its database connection, since the worker forks.
     """
@@ -38,6 +40,8 @@ def reap_if_due(redis: Redis) -> None:
             reap()
     except (Error, RedisError) as exc:
         log.warning("the reaper failed: %s", str(exc).strip())
+    except StopRequested:
+        raise
     except Exception:
         log.exception("the reaper failed")
     finally:

@@ -16,6 +16,7 @@ from rq import Queue, Worker
 from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
+from rq.worker import WorkerStatus
 from rq.worker_registration import register
 
 from ops.interrupts import stop_requested
@@ -121,6 +122,8 @@ class RunWorker(Worker):
     # At each heartbeat.
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        if self._shutdown_requested_date and self.get_state() == WorkerStatus.IDLE:
+            raise StopRequested  # again: code that logs any exception got the one of the signal
         super().heartbeat(timeout, pipeline)
         if pipeline is None:
             self._on_heartbeat()

@@ -106,7 +106,7 @@ def process(*command: object, env: dict[str, str], log: Path) -> Iterator[None]:
         yield
     finally:
         started.terminate()
-        started.wait()
+        started.wait(timeout=30)
 
 
 def page_reader(port: int, query: str, pattern: str) -> Callable[[], str]:

@@ -1,12 +1,15 @@
 """Real workers on real runs: stopped, paused, watched, killed."""
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import django_rq
 import psutil
 import pytest
 import redis
@@ -17,6 +20,7 @@ from ops.queue.enqueue import enqueue_run
 from ops.queue.liveness import connect_queue, count_live_workers, count_queued_jobs
 from ops.runs import lifecycle
 from ops.runs.creation import RunRequest, create_run
+from ops.workers import reaper
 from tests.conftest import Manage
 from tests.ops.output import mask_output
 from tests.ops.running import audited_changes, create_things, primary_keys, wait_until
@@ -92,6 +96,33 @@ def test_a_worker_stopped_twice_ends_its_batch_and_releases_its_lane(worker: Wor
     assert run.state == "running"
     assert 0 < len(audited_changes(run)) == count_changed() < 1000
     assert count_queued_jobs(run.pk, connect_queue()) == 1
+
+
+@pytest.fixture
+def _signal_handlers() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+@pytest.mark.usefixtures("_signal_handlers")
+def test_a_worker_stopped_while_its_reaper_works_ends(
+    redis_server: redis.Redis, monkeypatch: pytest.MonkeyPatch, settings: Any, is_lost: bool
+) -> None:
+    """Code that logs any exception may catch the one by which the signal stops the worker."""
+    rounds = []
+
+    def reap() -> None:
+        rounds.append(len(rounds))
+        with suppress(Exception) if is_lost else nullcontext():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    settings.RUN_BEAT = 1
+    monkeypatch.setattr(reaper, "reap", reap)
+    django_rq.get_worker("default").work(max_idle_time=4)
+    assert rounds == [0]
 
 
 def test_a_run_is_watched_paused_and_resumed_from_other_terminals(
