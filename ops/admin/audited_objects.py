@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -44,11 +45,12 @@ class AuditedModel:
 
     def __init__(self, request: HttpRequest, label: str) -> None:
         self.request, self.label = request, label
-        try:
-            self.model: type[Model] | None = apps.get_model(label)
-            self.admin: Any = admin.site.get_model_admin(self.model)
-        except (LookupError, ValueError, NotRegistered):  # ValueError: an imported row may have any label
-            self.model = self.admin = None
+        self.model: type[Model] | None = None
+        self.admin: Any = None
+        # LookupError and ValueError: an imported row may have any label.
+        with suppress(LookupError, ValueError, NotRegistered):
+            self.model = apps.get_model(label)
+            self.admin = admin.site.get_model_admin(self.model)
         self.may_view = bool(self.admin and self.admin.has_view_permission(request))
 
     @property

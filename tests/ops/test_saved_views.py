@@ -13,6 +13,7 @@ from tests.admin_pages import page_text
 
 LIST = "/admin/cards/card/"
 SAVE = f"{LIST}views/"
+LOG = "/admin/ops/auditlog/"
 pytestmark = pytest.mark.django_db
 
 
@@ -113,6 +114,14 @@ def test_views_are_audited(ada: Client) -> None:
         "name": {"old": "Mine", "new": "Ours"},
         "is_shared": {"old": False, "new": True},
     }
+
+
+def test_the_audit_log_keeps_the_views_of_others_secret(ada: Client) -> None:
+    save(ada, "Suspicious", "?q=bob")
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    for reader, is_shown in [(sign_in("bob", "view_auditlog"), False), (boss, True)]:
+        assert ("Suspicious" in page_text(reader.get(LOG))) is is_shown
 
 
 @pytest.mark.parametrize(
