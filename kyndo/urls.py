@@ -8,7 +8,6 @@ from django.views.generic import RedirectView
 from kyndo import media
 from kyndo.admin import change_own_password
 
-admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "KYNDO"
 admin.site.index_title = "Dashboard"
 
