@@ -95,4 +95,4 @@ class AuditEqualsDifference(TestCase):
         )
 
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db]
+pytestmark = pytest.mark.django_db

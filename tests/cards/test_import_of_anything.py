@@ -18,7 +18,7 @@ from cards.models import Asset, Card, PresentationRule
 from tests.cards.anything import contents, empty, outcome
 from tests.cards.conftest import run
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 PARTS = ("presentation_rules", "cards", "assets", "audit_logs")
 SUMMARY = "export_summary"

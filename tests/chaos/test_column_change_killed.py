@@ -15,7 +15,7 @@ from tests.debian import DebianPostgres, require_debian_postgres
 from tests.ops import shop as commands
 from tests.ops.shop import shop
 
-pytestmark = [pytest.mark.engine, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 ROWS = "INSERT INTO shop_item (owner, rarity) SELECT 'me', 'rarity ' || n % 7 FROM generate_series(1, 2000) n"
 PLAN, NEXT, BACK = (tuple(each.split()) for each in (commands.PLAN, commands.NEXT, commands.BACK))

@@ -13,7 +13,7 @@ from tests.chaos.conftest import Dose
 from tests.ops.running import wait_until
 from tests.ops.shop import BACK, NEXT, PLAN, Player, shop
 
-pytestmark = [pytest.mark.engine, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 # Reads rows by the field that the flag names until its input ends; a line for each time: the moments before
 # it asked and after it has read, the field, and whether each row had a value.

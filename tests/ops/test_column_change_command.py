@@ -138,7 +138,6 @@ def steps() -> list[str]:
     return [f"{'back from ' if is_back else ''}{step} by {name}" for step, is_back, name in events]
 
 
-@pytest.mark.engine
 def test_a_change_goes_from_nothing_to_switch_and_back(project: Path, command: Command) -> None:
     names = ["expand", "backfill", "verify", "constrain", "switch"]
     told = take(project, 5)
@@ -232,7 +231,6 @@ def test_a_step_that_has_to_wait_ends_with_status_3(project: Path, command: Comm
     assert steps()[-1] == "switch by ada"
 
 
-@pytest.mark.engine
 def test_the_old_column_is_retired_and_dropped(project: Path, command: Command) -> None:
     take(project, 5)
     (project / "shop/models.py").write_text(MODELS.format(old="", new=NEW))
@@ -260,7 +258,6 @@ def test_the_old_column_is_retired_and_dropped(project: Path, command: Command) 
     assert run_in_project(project, "manage.py", "makemigrations", "--check").returncode == 0
 
 
-@pytest.mark.engine
 def test_a_backfill_that_was_interrupted_goes_on(project: Path, command: Command) -> None:
     execute("INSERT INTO shop_item (title, size) SELECT 't', 'big' FROM generate_series(1, 60000)")
     take(project, 1)
@@ -351,7 +348,6 @@ def test_rows_that_get_new_value_leaves_empty_are_named(project: Path, command: 
     command("next --execute")
 
 
-@pytest.mark.engine
 def test_rows_that_differ_fail_verify_and_are_named(project: Path, command: Command) -> None:
     take(project, 2)
     execute(
@@ -459,7 +455,6 @@ def test_a_step_whose_migration_was_faked_away_is_not_taken_back(project: Path, 
     command("back --execute")
 
 
-@pytest.mark.engine
 def test_nothing_before_a_step_that_is_half_done_is_taken_back(project: Path, command: Command) -> None:
     take(project, 3)
     execute("UPDATE shop_item SET size_v2 = NULL WHERE id = 7")
@@ -477,7 +472,6 @@ def test_nothing_before_a_step_that_is_half_done_is_taken_back(project: Path, co
     command("back --execute")
 
 
-@pytest.mark.engine
 def test_what_is_left_of_a_way_back_is_taken_back(project: Path, command: Command) -> None:
     for path in (project / "shop/migrations").glob("000[23]*"):
         path.unlink()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.ops.shop import BACK, NEXT, PLAN, Player, Shop, playing, shop
 
-pytestmark = [pytest.mark.engine, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 
 from tests.ops.shop import Generations, Shop, playing, shop
 
-pytestmark = [pytest.mark.engine, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 _MODELS = """
 from django.db import models

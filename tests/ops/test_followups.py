@@ -35,7 +35,6 @@ from tests.trials.models import Owner, Thing
 from tests.trials.operations import ScoreParams
 
 pytestmark = [
-    pytest.mark.engine,
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("redis_server"),
 ]

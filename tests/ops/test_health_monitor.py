@@ -36,7 +36,7 @@ from tests.ops.running import (
 )
 from tests.trials.models import Thing
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 FILL = make_operation(lambda: Thing.objects.filter(note=None), {"note": F("name")}, name="fill")
 PROBE = f"{__name__}.players_wait"

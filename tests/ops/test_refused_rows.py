@@ -31,7 +31,7 @@ from tests.ops.running import (
 )
 from tests.trials.models import Thing
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 # Roles belong to the server, which other test processes use too.
 PLAIN = f"trials_plain_{os.environ.get('PYTEST_XDIST_WORKER', '')}"

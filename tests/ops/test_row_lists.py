@@ -31,7 +31,7 @@ from tests.ops.running import (
 )
 from tests.trials.models import Sort, Thing
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 REFUSED = "IF NEW.score >= 900 THEN RAISE EXCEPTION 'row % is refused', NEW.name; END IF; RETURN NEW;"
 

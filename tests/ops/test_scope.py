@@ -34,7 +34,7 @@ from tests.ops.running import (
 )
 from tests.trials.models import Elsewhere, Owner, TextKeyed, Thing, UuidKeyed
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @BOTH
