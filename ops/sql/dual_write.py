@@ -55,8 +55,11 @@ class DualWrite(WatchedColumn):
     empties: bool = field(default=False, kw_only=True)
 
     @property
-    def is_copy(self) -> bool:
-        """Whether each column is a copy of the other, with nothing that a search_path could change."""
+    def is_plain_copy(self) -> bool:
+        """Whether each column is a copy of the other, of one built-in type, with no or a literal default.
+
+        Then no name in the triggers depends on a search_path.
+        """
         casts = [(f"({{old}})::{kind}", f"({{new}})::{kind}") for kind in _COPIED_TYPES]
         return (self.to_new, self.to_old) in casts and _LITERAL.fullmatch(self.default or "NULL") is not None
 

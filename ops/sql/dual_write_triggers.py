@@ -109,7 +109,7 @@ def _dual_write_parts(dual_write: DualWrite) -> dict[str, sql.Composable]:
         old=row.old, default=row.default
     )
     return {
-        "looks_up": sql.SQL("" if dual_write.is_copy else AS_HERE),
+        "search_path": sql.SQL("" if dual_write.is_plain_copy else AS_HERE),
         "columns": sql.SQL(", ").join(
             map(sql.Identifier, (dual_write.old, *dual_write.sources, dual_write.new))
         ),
@@ -122,7 +122,7 @@ def _dual_write_parts(dual_write: DualWrite) -> dict[str, sql.Composable]:
         if dual_write.fills_default and not dual_write.nullable
         else sql.SQL(""),
         "insert_condition": row.insert_condition(),
-        "still_differs": sql.SQL("true") if dual_write.is_copy else row.differs(),
+        "still_differs": sql.SQL("true") if dual_write.is_plain_copy else row.differs(),
         "old_changed": row.old_changed(),
         "update_condition": row.update_condition(),
         "unmappable": _on_unmappable(dual_write, row.old),
@@ -171,7 +171,7 @@ class _Row:
         self.old, self.new = (row_value("NEW", name) for name in (dual_write.old, dual_write.new))
         self.before_new = row_value("OLD", dual_write.new)
         to_new, to_old = dual_write.to_new, dual_write.to_old or "NULL"
-        if dual_write.is_copy:
+        if dual_write.is_plain_copy:
             to_new, to_old = "{old}", "{new}"
         self.to_new = sql.SQL(to_new).format(old=self.old, new=self.new)
         self.to_old = sql.SQL(to_old).format(old=self.old, new=self.new)
@@ -194,7 +194,7 @@ class _Row:
 
     def update_condition(self) -> sql.Composable:
         """Which rows of an UPDATE the function looks at."""
-        if self.dual_write.is_copy and self.dual_write.fills_default:
+        if self.dual_write.is_plain_copy and self.dual_write.fills_default:
             return self._format("({new} = {old}) IS NOT TRUE")
         is_default_set = " OR {old} IS NULL" if self.dual_write.fills_default else ""
         return self._format("{new} IS DISTINCT FROM {to_new}" + is_default_set)

@@ -16,7 +16,7 @@ from psycopg import sql
 from ops.sql.watched_column import WatchedColumn
 
 FUNCTION = """CREATE OR REPLACE FUNCTION {{{name}}}() RETURNS trigger LANGUAGE plpgsql
-{{looks_up}}AS $dual_write${body}$dual_write$"""
+{{search_path}}AS $dual_write${body}$dual_write$"""
 # A body is a text, in which names are looked up at each call: as in the session of the migration, and not as
 # in that of the player.
 AS_HERE = "SET search_path FROM CURRENT "
@@ -67,7 +67,7 @@ def template_parts(column: WatchedColumn, schema: str = "") -> dict[str, sql.Com
         "names_old": sql.SQL(names_old).format(old=row_old, default=default),
         "is_due": sql.SQL(_IS_DUE).format(seen_setting=sql.Literal(f"ops.writer_{column.change}")),
         "change": sql.Literal(column.change),
-        "looks_up": sql.SQL(AS_HERE),
+        "search_path": sql.SQL(AS_HERE),
         "recorder": sql.Identifier(schema, _RECORDER),
         **{part: sql.Identifier(column.trigger_prefix + part) for part in column.trigger_parts},
     }
