@@ -50,59 +50,65 @@ def may_have_conflicts(run: Run) -> bool:
 
 
 def conflicts_view(request: HttpRequest, number: int, model_admin: Any) -> HttpResponse:
-    run = model_admin.get_row_or_404(request, number)
-    if not may_view_changes(model_admin, request, run):
-        raise PermissionDenied
-    after = request.GET.get(_CURSOR_PARAM, "").replace("\0", "")
-    found, note = _read_page(run, after)
-    labels, rows = _build_rows(request, run, found[:_PAGE_SIZE])
+    """Show what a finished revert left alone."""
+    run = _get_viewable_run(request, number, model_admin)
+    found, note = _read_page(run, _read_cursor(request))
     context = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "original": build_breadcrumb(run),
         "title": f"What run {run.pk} left as it was",
-        "media": get_history_media(request),
-        "run_link": link_run(run.pk),
         "reverted_link": link_run(get_reverted_run(run)),
-        "nouns": get_row_nouns(run)[1],
-        "labels": labels,
-        "rows": rows,
         "note": note,
-        "first_url": "?" if after else "",
-        "next_url": f"?{urlencode({_CURSOR_PARAM: found[_PAGE_SIZE - 1].object_id})}"
-        if len(found) > _PAGE_SIZE
-        else "",
         "command": format_run_command(run.pk, RunAction.CONFLICTS),
     }
-    return TemplateResponse(request, "ops/admin/run_conflicts.html", context)
+    cursor = found[_PAGE_SIZE - 1].object_id if len(found) > _PAGE_SIZE else ""
+    return _show(request, model_admin, run, found[:_PAGE_SIZE], cursor, context)
 
 
 def expected_conflicts_view(request: HttpRequest, number: int, model_admin: Any) -> HttpResponse:
     """Show what a revert of the run would leave alone, before it is started."""
-    run = model_admin.get_row_or_404(request, number)
-    if not may_view_changes(model_admin, request, run):
-        raise PermissionDenied
-    after = request.GET.get(_CURSOR_PARAM, "").replace("\0", "")
+    run = _get_viewable_run(request, number, model_admin)
     try:
-        page = ExpectedConflicts(run).page(_PAGE_SIZE, after)
+        page = ExpectedConflicts(run).page(_PAGE_SIZE, _read_cursor(request))
     except OpsError as exc:
         raise Http404(exc.reason.rstrip(".")) from exc
-    labels, rows = _build_rows(request, run, page.conflicts)
-    context = {
+    context = {"title": f"What a revert of run {run.pk} would leave as it is", "is_expected": True}
+    return _show(request, model_admin, run, page.conflicts, page.cursor, context)
+
+
+def _get_viewable_run(request: HttpRequest, number: int, model_admin: Any) -> Run:
+    run: Run = model_admin.get_row_or_404(request, number)
+    if not may_view_changes(model_admin, request, run):
+        raise PermissionDenied
+    return run
+
+
+def _read_cursor(request: HttpRequest) -> str:
+    return request.GET.get(_CURSOR_PARAM, "").replace("\0", "")
+
+
+def _show(
+    request: HttpRequest,
+    model_admin: Any,
+    run: Run,
+    conflicts: list[Conflict],
+    cursor: str | None,
+    context: dict[str, Any],
+) -> HttpResponse:
+    """Show a page of conflicts; the next one begins after the ``cursor``."""
+    labels, rows = _build_rows(request, run, conflicts)
+    page = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "original": build_breadcrumb(run),
-        "title": f"What a revert of run {run.pk} would leave as it is",
         "media": get_history_media(request),
-        "is_expected": True,
         "run_link": link_run(run.pk),
         "nouns": get_row_nouns(run)[1],
         "labels": labels,
         "rows": rows,
-        "first_url": "?" if after else "",
-        "next_url": f"?{urlencode({_CURSOR_PARAM: page.cursor})}" if page.cursor else "",
+        "first_url": "?" if _read_cursor(request) else "",
+        "next_url": f"?{urlencode({_CURSOR_PARAM: cursor})}" if cursor else "",
+        **context,
     }
-    return TemplateResponse(request, "ops/admin/run_conflicts.html", context)
+    return TemplateResponse(request, "ops/admin/run_conflicts.html", page)
 
 
 def _build_rows(request: HttpRequest, run: Run, conflicts: list[Conflict]) -> tuple[list[str], list[Any]]:
