@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,13 @@ from tests.processes import kill_tree
 
 # Without a sandbox, since containers forbid one: it only visits the site under test.
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+
+
+@contextmanager
+def loading(page: Page) -> Iterator[None]:
+    """Wait, at the end, until the page that the block leads to is loaded: its scripts hear no key before."""
+    with page.expect_event("load"):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +62,8 @@ def page(chromium: Browser, live_server: LiveServer) -> Iterator[Page]:
     page.goto("/admin/")
     page.get_by_label("Username").fill("ada")
     page.get_by_label("Password").fill("lovelace")
-    page.get_by_role("button", name="Log in").click()
+    with loading(page):
+        page.get_by_role("button", name="Log in").click()
     yield page
     context.close()
     assert errors == []

@@ -6,6 +6,7 @@ from redis import Redis
 
 from cards.models import Card, PresentationRule
 from ops.models import Run
+from tests.browser.conftest import loading
 
 pytestmark = pytest.mark.long
 
@@ -33,7 +34,8 @@ def test_changing_the_form_hides_the_preview(page: Page) -> None:
     page.get_by_text("Execution options").click()
     page.get_by_label("Max rate").fill("7")
     expect(page.locator("#start")).to_be_hidden()
-    page.get_by_role("button", name="Preview").click()
+    with loading(page):
+        page.get_by_role("button", name="Preview").click()
     page.get_by_role("button", name="Start the run").click()
     expect(page.locator("#state")).to_have_text("queued")
     assert Run.objects.values_list("params__to_rarity", "max_rate").get() == ("rare", 7)
@@ -45,7 +47,8 @@ def test_a_form_filled_without_events_starts_nothing(page: Page) -> None:
     page.evaluate("document.querySelector('[name=with-to_rarity]').value = 'epic'")
     page.evaluate("window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
     expect(page.locator("#start")).to_be_hidden()
-    page.evaluate("document.getElementById('asking').requestSubmit()")
+    with loading(page):
+        page.evaluate("document.getElementById('asking').requestSubmit()")
     expect(page.get_by_text("Nothing was started: the form changed after the preview")).to_be_visible()
     expect(page.locator("#samples")).to_contain_text("common → epic")
     assert not Run.objects.exists()
@@ -54,7 +57,8 @@ def test_a_form_filled_without_events_starts_nothing(page: Page) -> None:
 def test_after_going_back_form_and_preview_agree(page: Page) -> None:
     page.goto(PREVIEWED)
     page.get_by_label("To rarity").select_option("epic")
-    page.get_by_role("button", name="Preview").click()
+    with loading(page):
+        page.get_by_role("button", name="Preview").click()
     expect(page.locator("#samples")).to_contain_text("common → epic")
     page.go_back()
     shown = page.get_by_label("To rarity").input_value()
@@ -78,9 +82,11 @@ def test_two_clicks_start_one_run(page: Page) -> None:
 def test_without_the_script_a_changed_form_is_previewed_again(page: Page) -> None:
     page.route("**/confirmation.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
     page.goto(PREVIEWED)
-    page.get_by_role("link", name="Wait for the whole page").click()
+    with loading(page):
+        page.get_by_role("link", name="Wait for the whole page").click()
     page.get_by_label("To rarity").select_option("epic")
-    page.get_by_role("button", name="Start the run").click()
+    with loading(page):
+        page.get_by_role("button", name="Start the run").click()
     expect(page.get_by_text("Nothing was started: the form changed after the preview")).to_be_visible()
     assert not Run.objects.exists()
     page.goto(f"{page.url}&part=page")

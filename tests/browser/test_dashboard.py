@@ -7,6 +7,7 @@ from cards.models import Card, PresentationRule
 from ops.models import Run
 from ops.operations import registry
 from ops.queue.enqueue import enqueue_run
+from tests.browser.conftest import loading
 from tests.ops.running import create_run
 
 pytestmark = [pytest.mark.usefixtures("worker"), pytest.mark.long]
@@ -30,17 +31,20 @@ def test_a_run_is_found_watched_and_its_changes_browsed(page: Page, run: Run) ->
     expect(page.locator(".ops-panel[aria-busy=true]")).to_have_count(0)
     link = page.locator("#running").get_by_role("link", name=f"Run {run.pk}")
     link.focus()
-    page.keyboard.press("Enter")
+    with loading(page):
+        page.keyboard.press("Enter")
 
     expect(page.get_by_role("img", name="Rows changed")).to_be_visible()  # drawn while it goes on
     expect(page.locator("#state")).to_have_text("succeeded")
     expect(page.locator("#done")).to_have_text("300 of 300")
     page.get_by_role("link", name="What it changed: 300 cards").focus()
-    page.keyboard.press("Enter")
+    with loading(page):
+        page.keyboard.press("Enter")
 
     page.get_by_label("Find a card").focus()
     page.keyboard.type("card-7")
-    page.keyboard.press("Enter")
+    with loading(page):
+        page.keyboard.press("Enter")
     expect(page.locator("#changes tbody tr")).to_have_count(1)
     expect(page.locator("#changes")).to_contain_text("Card 7")
     with page.expect_download() as download:

@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 
 from cards.models import Card, PresentationRule
 from ops.models import AuditLog
+from tests.browser.conftest import loading
 
 pytestmark = pytest.mark.long
 
@@ -31,7 +32,8 @@ def change_url(card: Card) -> str:
 
 
 def save(page: Page) -> None:
-    page.get_by_role("button", name="Save and continue").click()
+    with loading(page):
+        page.get_by_role("button", name="Save and continue").click()
 
 
 def stored_values() -> tuple[str, ...]:
@@ -74,7 +76,8 @@ def test_a_card_is_edited_by_keyboard_alone(page: Page, card: Card) -> None:
     press("Control+a")
     page.keyboard.type("2.50")
     page.get_by_role("button", name="Save and continue").focus()
-    press("Enter")
+    with loading(page):
+        press("Enter")
     expect(page.get_by_text("was changed successfully")).to_be_visible()
     card.refresh_from_db()
     assert (card.rarity, card.tags) == ("rare", [*TAGS[:-1], "x, y"])
@@ -121,13 +124,14 @@ def test_a_rule_is_dragged_to_another_place_and_gets_a_colour(page: Page, card: 
         page.mouse.move(place["x"] + 30, place["y"] + share * place["height"], steps=5)
     page.mouse.up()
     expect(page.locator(".cards-rule .cards-badge")).to_have_text(["rare", "common"])
-    page.get_by_role("link", name="rare Edit").click()
-    page.wait_for_load_state()  # the field is there before the script
+    with loading(page):
+        page.get_by_role("link", name="rare Edit").click()
     page.get_by_label("Pick a colour").fill("#123456")
     expect(page.locator("#id_frame_color")).to_have_value("#123456")
     expect(page.locator("#preview-badge .cards-badge")).to_have_css("color", "rgb(255, 255, 255)")
     expect(page.get_by_text("Saving draws the thumbnails of 0 cards again")).to_be_visible()
-    page.get_by_role("button", name="Save", exact=True).click()
+    with loading(page):
+        page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("was changed successfully")).to_be_visible()
     rules = PresentationRule.objects.values_list("rarity", "frame_color")
     assert list(rules) == [("rare", "#123456"), ("common", "#4A90E2")]

@@ -7,6 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from cards.models import Card, PresentationRule
+from tests.browser.conftest import loading
 
 pytestmark = pytest.mark.long
 
@@ -41,7 +42,8 @@ def test_a_list_is_used_by_keyboard_alone(page: Page, transactional_db: None) ->
     expect(page.get_by_role("button", name="Filters")).to_be_focused()
     press("/")
     page.keyboard.type("aves")
-    press("Enter")
+    with loading(page):
+        press("Enter")
     expect(page.locator("#conditions")).to_contain_text("aves")
     expect(page.locator("tr.data-row")).to_have_count(3)  # the search kept the grid
     press("j")
@@ -51,7 +53,8 @@ def test_a_list_is_used_by_keyboard_alone(page: Page, transactional_db: None) ->
     expect(page.get_by_label("Select Buitre")).to_be_checked()
     expect(page.get_by_text("1 of 3 selected")).to_be_visible()
     assert find_serious(page) == []
-    press("Enter")
+    with loading(page):
+        press("Enter")
     expect(page).to_have_url(re.compile(r"/change/"))
     expect(page.get_by_label("Title")).to_have_value("Buitre")
 
@@ -60,5 +63,6 @@ def test_a_list_is_used_by_keyboard_alone(page: Page, transactional_db: None) ->
     press("Enter")  # too early: it waits
     expect(page.locator("#command-results-list li.active")).to_contain_text("Card condor, common")
     assert find_serious(page) == []
-    press("Enter")
+    with loading(page):
+        press("Enter")
     expect(page.get_by_label("Title")).to_have_value("Condor")

@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from cards.models import Card, PresentationRule
 from ops.models import AuditLog, Run
+from tests.browser.conftest import loading
 
 pytestmark = [pytest.mark.usefixtures("worker"), pytest.mark.long]
 
@@ -23,7 +24,8 @@ def make_cards(count: int) -> None:
 
 def preview_promotion(page: Page) -> None:
     page.locator("select[name=action]").select_option(label="Bulk promote")
-    page.get_by_role("button", name="Run", exact=True).click()
+    with loading(page):
+        page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_label("From rarity").select_option("common")
     page.get_by_label("To rarity").select_option("rare")
 
@@ -38,26 +40,31 @@ def test_a_promotion_from_selection_to_revert(page: Page) -> None:
     for card in ("card-0", "card-2"):
         page.get_by_role("row", name=card).get_by_role("checkbox").check()
     preview_promotion(page)
-    page.get_by_role("button", name="Preview").click()
+    with loading(page):
+        page.get_by_role("button", name="Preview").click()
     expect(page.locator("#count")).to_have_text("2 cards")
     expect(page.locator("#samples")).to_contain_text("card-0")
     assert not Run.objects.exists()
 
-    page.get_by_role("button", name="Start the run").click()
+    with loading(page):
+        page.get_by_role("button", name="Start the run").click()
     expect(page.locator("#state")).to_have_text("succeeded")
     expect(page.locator("#done")).to_have_text("2 of 2")
     assert rarities() == {"card-0": "rare", "card-1": "common", "card-2": "rare"}
     run = Run.objects.get()
     assert AuditLog.objects.filter(run=run, performed_by="ada").count() == 2
 
-    page.get_by_role("link", name="Revert").click()
+    with loading(page):
+        page.get_by_role("link", name="Revert").click()
     expect(page.locator("#count")).to_have_text("2 cards")
-    page.get_by_role("button", name="Start the run").click()
+    with loading(page):
+        page.get_by_role("button", name="Start the run").click()
     expect(page).not_to_have_url(re.compile(rf"/run/{run.pk}/"))
     expect(page.locator("#state")).to_have_text("succeeded")
     assert set(rarities().values()) == {"common"}
 
-    page.locator("#related").get_by_role("link", name=f"run {run.pk}").click()
+    with loading(page):
+        page.locator("#related").get_by_role("link", name=f"run {run.pk}").click()
     expect(page.locator("#state")).to_have_text(f"reverted by run {Run.objects.latest('pk').pk}")
     expect(page.get_by_role("link", name="Revert …")).to_have_count(0)
 
@@ -70,10 +77,11 @@ def test_the_page_follows_the_run_and_its_buttons_work(page: Page) -> None:
     preview_promotion(page)
     page.get_by_text("Execution options").click()
     page.get_by_label("Max rate").fill("150")
-    page.get_by_role("button", name="Preview").click()
-    page.get_by_role("button", name="Start the run").click()
+    with loading(page):
+        page.get_by_role("button", name="Preview").click()
+    with loading(page):
+        page.get_by_role("button", name="Start the run").click()
     expect(page).to_have_url(re.compile(r"/ops/run/\d+/"))
-    expect(page.locator("#state")).to_be_visible()  # the URL changes before the page has a body
     # The page refreshes itself without a reload while the run is active.
     page.evaluate("document.body.dataset.same = 'page'")
     page.get_by_text("For operators").click()

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from cards.models import Card, PresentationRule
+from tests.browser.conftest import loading
 
 pytestmark = pytest.mark.long
 
@@ -20,16 +21,20 @@ def test_a_person_searches_narrows_and_finds_the_way_back(page: Page, transactio
     )
 
     box.fill("AGUILA")
-    box.press("Enter")
+    with loading(page):
+        box.press("Enter")
     expect(rows).to_have_count(2)
     expect(box).to_have_value("AGUILA")
     expect(conditions).to_have_text(["search AGUILA close", "pack id aves close", "Remove all"])
 
     box.fill("kondor")
-    box.press("Enter")
+    with loading(page):
+        box.press("Enter")
     expect(page.locator("#empty")).to_contain_text("No card matches “kondor” with these filters")
-    page.get_by_label("Remove search: kondor").click()
+    with loading(page):
+        page.get_by_label("Remove search: kondor").click()
     expect(rows).to_have_count(3)
     expect(conditions).to_have_text(["pack id aves close"])
-    page.get_by_label("Remove pack id: aves").click()
+    with loading(page):
+        page.get_by_label("Remove pack id: aves").click()
     expect(page.locator("#conditions")).to_have_count(0)
