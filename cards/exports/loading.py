@@ -16,6 +16,7 @@ from cards.packs.row_schema import RowSchema
 from cards.thumbnails.stale import request_stale_rendering
 from ops import bulk_load
 from ops.bulk_load import LoadCounts, LoadPreview
+from ops.command_lines import manage_command
 from ops.db import read_only_snapshot
 from ops.exceptions import InvalidContent
 from ops.export.reader import ExportFile
@@ -70,7 +71,8 @@ class StagedExport:
 
 @contextmanager
 def stage_export(export: ExportFolder, show_status: StatusCallback) -> Iterator[StagedExport]:
-    """Stage all rows of an export; raises InvalidPack if a row is bad or a file was changed."""
+    """Stage all rows of an export; raises InvalidPack if a row is bad or a file was changed, or is CSV."""
+    _require_json(export)
     with ExitStack() as stack:
 
         def enter(part: str, schema: RowSchema) -> Upsert:
@@ -90,6 +92,16 @@ def stage_export(export: ExportFolder, show_status: StatusCallback) -> Iterator[
         staged = StagedExport(export, rules, cards, assets, audit)
         staged.link_assets()
         yield staged
+
+
+def _require_json(export: ExportFolder) -> None:
+    """CSV does not tell NULL from an empty text, so it cannot be loaded exactly as it was."""
+    if csv := next((file.path for file in export.files.values() if file.is_csv), None):
+        raise InvalidPack(
+            f"{export.folder} is an export as CSV, which is for spreadsheets. To import it, export it as"
+            " json or jsonl.",
+            f"To load its cards only: {manage_command('load_pack', csv.with_name('cards.csv'))}",
+        )
 
 
 def is_catalogue_empty() -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cards.models import Card, PresentationRule
 from cards.packs.errors import BadValue, InvalidPack
+from cards.packs.exported import drop_generated_columns, is_exported_row
 from cards.packs.illustrations import Illustrations
 from cards.packs.row_schema import Row, RowSchema, choice_converter
 from cards.packs.values import converter_for, nfc_converter, normalize_nfc
@@ -37,7 +38,7 @@ def card_schema(illustrations: Illustrations, *, without_rarity_v2: bool = False
     rarity = choice_converter(_known_rarities(), "rarities")
 
     def postprocess(row: Row, raw: Row) -> None:
-        _reconcile_rarities(row, without_rarity_v2, may_differ=_is_exported_row(raw))
+        _reconcile_rarities(row, without_rarity_v2, may_differ=is_exported_row(raw))
         if image := row.get("image"):
             row["image"] = illustrations.resolve(image, row.get("pack_id"))
 
@@ -56,7 +57,7 @@ def card_schema(illustrations: Illustrations, *, without_rarity_v2: bool = False
             "rarity_v2": rarity,
         },
         defaults=_pack_defaults,
-        prepare=_drop_generated_columns,
+        prepare=drop_generated_columns,
         postprocess=postprocess,
     )
 
@@ -70,7 +71,7 @@ def rule_schema() -> RowSchema:
         list_keys=("rules", "presentationRules", "presentation_rules"),
         required=("frame_color", "sort_order"),
         converters={"rarity": nfc_converter(converter_for(PresentationRule._meta.get_field("rarity")))},
-        prepare=_drop_generated_columns,
+        prepare=drop_generated_columns,
     )
 
 
@@ -92,21 +93,6 @@ def _known_rarities() -> list[str]:
             f"There are no presentation rules. Load them first: {manage_command('load_rules', '--execute')}"
         )
     return rarities
-
-
-# Columns that export_json writes for each row and that packs do not have.
-_GENERATED_COLUMNS = ("id", "created_at", "updated_at")
-
-
-def _is_exported_row(raw: Row) -> bool:
-    """Return whether the row is from KYNDO's own export, whose keys are the table's columns."""
-    return type(raw.get("id")) is int and raw.keys() >= {*_GENERATED_COLUMNS, "rarity", "metadata"}
-
-
-def _drop_generated_columns(raw: Row) -> Row:
-    if not _is_exported_row(raw):
-        return raw
-    return {name: value for name, value in raw.items() if name not in _GENERATED_COLUMNS}
 
 
 def _reconcile_rarities(row: Row, without_rarity_v2: bool, *, may_differ: bool) -> None:

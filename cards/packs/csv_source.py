@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cards.packs.errors import BadValue, InvalidPack
+from cards.packs.exported import has_exported_columns, parse_exported_cells
 from ops.formatting import truncate
 
 _MAX_CELL_LENGTH = 16 << 20
@@ -23,6 +24,8 @@ _MAX_LISTED_NAMES = 8
 
 class CsvSource:
     """A pack as CSV. An empty cell is a missing value; the delimiter is ``,``, ``;`` or a tab.
+
+    In a file that KYNDO exported an empty cell is an empty text, and neutralised cells are restored.
 
     Additions of spreadsheets are ignored: a first line ``sep=;``, lines that consist of delimiters, and empty
     columns without a name at the end of the lines.
@@ -41,8 +44,9 @@ class CsvSource:
         if header is None:
             raise InvalidPack("the file has no header line.")
         names = _column_names(header)
+        parse_cells = parse_exported_cells if has_exported_columns(names) else _parse_cells
         for line, cells in rows:
-            yield line, _parse_row(names, cells)
+            yield line, _length_error(names, cells) or parse_cells(names, cells)
 
     def row_label(self, position: int) -> str:
         return f"line {position}"
@@ -102,9 +106,13 @@ def _column_names(cells: list[str]) -> list[str]:
     return names
 
 
-def _parse_row(names: list[str], cells: list[str]) -> dict[str, Any] | BadValue:
+def _length_error(names: list[str], cells: list[str]) -> BadValue | None:
     if len(cells) < len(names) or _has_content(cells[len(names) :]):
         return BadValue(f"has {len(cells)} cells, the header has {len(names)}")
+    return None
+
+
+def _parse_cells(names: list[str], cells: list[str]) -> dict[str, Any]:
     return {name: cell for name, cell in zip(names, cells, strict=False) if cell != ""}
 
 

@@ -30,7 +30,7 @@ class ExportForm(forms.Form):
 
     format = forms.ChoiceField(
         choices=[(name, name) for name in FORMATS],
-        help_text="json: one array per file. jsonl: one object per line.",
+        help_text="json: one array per file. jsonl: one object per line. csv: for spreadsheets.",
     )
     compress = forms.BooleanField(required=False, help_text="Compress the files with gzip.")
     audit_logs = forms.IntegerField(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import gzip
 import hashlib
@@ -15,11 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from ops.csv_cells import BYTE_ORDER_MARK
 from ops.exceptions import InvalidContent
 from ops.formatting import pluralize
 from ops.json_reader import JsonReader
 
 _BUFFER_SIZE = 1 << 16
+# PostgreSQL's own limit of a value; csv's is 131,072 characters.
+_MAX_CELL_LENGTH = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,20 @@ class ExportFile:
         self.top_level: dict[str, Any] = {}
         self.rows = 0
         self._consumed = _ReadDigest()
-        self._is_jsonl = ".jsonl" in path.suffixes
+        self._suffix = path.name.removesuffix(".gz").rpartition(".")[2]
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         self.rows, self._consumed = 0, _ReadDigest()
         with self._open_text() as text:
-            for row in self._values(JsonReader(text)):
+            for row in _iter_csv_rows(text) if self.is_csv else self._values(JsonReader(text)):
                 yield self.rows, row
                 self.rows += 1
         self._check_expected()
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether the rows are of text: what the cells mean is not known here."""
+        return self._suffix == "csv"
 
     @property
     def bytes(self) -> int:
@@ -63,10 +72,10 @@ class ExportFile:
 
     def row_label(self, position: int) -> str:
         """Describe the position of a row, as an error message names it."""
-        return f"line {position + 1}" if self._is_jsonl else f"row [{position}]"
+        return f"line {position + 1}" if self._suffix == "jsonl" else f"row [{position}]"
 
     def _values(self, reader: JsonReader) -> Iterator[Any]:
-        if self._is_jsonl:
+        if self._suffix == "jsonl":
             while reader.peek():
                 yield reader.read_value()
             return
@@ -99,6 +108,22 @@ class ExportFile:
             raise InvalidContent(f"its SHA-256 is {self.sha256}, the summary says {expected.sha256}.")
         if expected.rows not in (None, self.rows):
             raise InvalidContent(f"it has {pluralize(self.rows, 'row')}, the summary says {expected.rows:,}.")
+
+
+def _iter_csv_rows(text: TextIO) -> Iterator[dict[str, str]]:
+    """Yield the rows by the names in the header. Raises InvalidContent."""
+    csv.field_size_limit(_MAX_CELL_LENGTH)
+    reader = csv.reader(text, strict=True)
+    try:
+        names = [name.removeprefix(BYTE_ORDER_MARK) for name in next(reader, [])]
+        if not names:
+            raise InvalidContent("it is empty.")
+        for cells in reader:
+            if len(cells) != len(names):
+                raise InvalidContent(f"line {reader.line_num} has {len(cells)} cells, not {len(names)}.")
+            yield dict(zip(names, cells, strict=True))
+    except csv.Error as exc:
+        raise InvalidContent(f"not CSV: {exc} at line {reader.line_num}.") from exc
 
 
 @dataclass

@@ -15,7 +15,7 @@ from ops.export.folder import atomic_directory
 from ops.export.progress import TransferProgress
 from ops.export.request import ExportRequest
 from ops.export.summary import SUMMARY_FILENAME, Summary, read_applied_migrations
-from ops.sql.copy_out import begin_snapshot, open_json_stream
+from ops.sql.copy_out import begin_snapshot, open_csv_stream, open_json_stream
 
 
 def write_export(request: ExportRequest, target: Path, progress: TransferProgress, stop: Event) -> Summary:
@@ -52,7 +52,8 @@ def _write_file(
         if stop.is_set():
             raise Interrupted("Interrupted: nothing was exported.")
 
-    with open_json_stream(dataset.queryset, dataset.columns) as chunks:
+    open_stream = open_csv_stream if file_format.format == "csv" else open_json_stream
+    with open_stream(dataset.queryset, dataset.columns) as chunks:
         return write_rows(folder / name, file_format, chunks, advance)
 
 

@@ -17,7 +17,7 @@ Write = Callable[..., Path]
 NOTHING = "There is nothing to do."
 
 
-@pytest.mark.parametrize("form", ["json", "jsonl"])
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
 def test_an_export_of_migrated_node_data_is_loaded_as_a_pack(node: Path, tmp_path: Path, form: str) -> None:
     """The cards have two ids, KYNDO's and the Node backend's in metadata; one has two rarities."""
     run("import_json", node, "--execute")

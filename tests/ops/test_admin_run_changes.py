@@ -10,7 +10,7 @@ from django.test import Client
 
 from cards.models import Card, PresentationRule
 from ops.admin import run_changes
-from ops.csv_cells import BYTE_ORDER_MARK, neutralise
+from ops.csv_cells import BYTE_ORDER_MARK, neutralise, restore
 from ops.models import AuditLog, Run
 from ops.operations import registry
 from ops.operations.revert import Revert
@@ -86,10 +86,12 @@ def test_the_csv_has_every_change_and_no_formula(staff: Client, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("cell", "written"),
-    [(f"{start}1", f"'{start}1") for start in "=+-@\t\r"] + [("1-2", "1-2"), ("", ""), ("'=", "'=")],
+    [(f"{start}1", f"'{start}1") for start in "=+-@\t\r"]
+    + [("1-2", "1-2"), ("", ""), ("'=", "''="), ("'a", "'a")],
 )
 def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(cell: str, written: str) -> None:
     assert neutralise(cell) == written
+    assert restore(written) == cell
 
 
 def test_changes_are_shown_only_to_who_may_see_the_cards_and_the_log(client: Client) -> None:

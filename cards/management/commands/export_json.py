@@ -29,7 +29,7 @@ from ops.report.transfer import create_transfer_progress
 
 class Command(OpsCommand):
     help = (
-        "Export the catalogue into a folder of JSON files, all from one snapshot: cards, presentation rules,"
+        "Export the catalogue into a folder of JSON or CSV files, all from one snapshot: cards, rules,"
         " assets, the last rows of the audit log, and a summary. The folder is written atomically."
     )
 
@@ -49,7 +49,7 @@ class Command(OpsCommand):
             "--format",
             choices=FORMATS,
             default=FORMATS[0],
-            help="A JSON array, or one JSON object per line (default: json).",
+            help="A JSON array, one JSON object per line, or CSV for spreadsheets (default: json).",
         )
         parser.add_argument("--compress", action="store_true", help="Compress the files with gzip.")
         parser.add_argument(
