@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from ops.admin.audit_entries import AuditEntries
-from ops.admin.audited_objects import AuditedModel
+from ops.admin.audited_objects import DELETE_ACTION, AuditedModel
 from ops.admin.history import HistoryAdmin
 from ops.admin.key_validation import is_valid_key
 from ops.admin.optimistic_locking import OptimisticLockingForm, list_audit_rows
@@ -68,6 +70,38 @@ class ChangesMeanwhileAdmin(HistoryAdmin):
                 context["meanwhile"] = AuditEntries(request, list(rows)).build()
                 context["is_conflict"] = True
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def _get_obj_does_not_exist_redirect(
+        self, request: HttpRequest, opts: Any, object_id: str
+    ) -> HttpResponse:
+        """Lead to the list; a form that was sent is shown again, so that nothing typed is lost."""
+        list_url, key = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist"), unquote(object_id)
+        if request.method != "POST":
+            messages.warning(request, f"There is no {opts.verbose_name} “{key}”. It may have been deleted.")
+            return HttpResponseRedirect(list_url)
+        rows = list_audit_rows(self.model, key) if "\0" not in key else AuditLog.objects.none()
+        deletion = rows.filter(action=DELETE_ACTION).first()
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": opts,
+            "title": f"This {opts.verbose_name} is gone",
+            "deletion": deletion,
+            "typed": self._list_typed_values(request),
+            "list_url": list_url,
+            "history_url": deletion
+            and reverse(f"admin:{opts.app_label}_{opts.model_name}_history", args=[object_id]),
+        }
+        return TemplateResponse(request, "ops/admin/gone.html", context, status=410)
+
+    def _list_typed_values(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Return the labels and the values of the fields that were sent, without the empty ones."""
+        fields = self.get_form(request, None, change=False).base_fields
+        typed = [
+            (field.label or name, "\n".join(request.POST.getlist(name)))
+            for name, field in fields.items()
+            if not field.widget.is_hidden
+        ]
+        return [(label, value) for label, value in typed if value.strip()]
 
 
 def _join(words: Iterable[str]) -> str:

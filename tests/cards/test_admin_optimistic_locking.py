@@ -368,3 +368,25 @@ def test_an_add_page_shows_no_database_defaults(staff: Client) -> None:
         assert "Created at" not in page
         page = staff.post(reverse(f"admin:cards_{model}_add"), {}).content.decode()
         assert "DatabaseDefault" not in page
+
+
+def test_what_was_typed_for_a_deleted_card_is_shown(staff: Client, card: Card) -> None:
+    form = fetch_change_form_fields(staff, change_url(card))
+    delete_url = reverse("admin:cards_card_delete", args=[card.pk])
+    staff.post(delete_url, parse_form_fields(staff.get(delete_url), ""))
+    assert not Card.objects.exists()
+    page = staff.post(change_url(card), form | {"title": "<i>Long", "description": "typed\r\nlines"})
+    text = page_text(page)
+    assert page.status_code == 410
+    assert "ada deleted this card while you were editing it, so nothing was saved." in text
+    assert "&lt;i&gt;Long" in page.content.decode()
+    assert "typed lines" in text
+    history = reverse("admin:cards_card_history", args=[card.pk])
+    assert f'href="{history}"' in page.content.decode()
+    assert staff.get(history).status_code == 200
+
+
+def test_a_missing_card_leads_to_the_list(staff: Client) -> None:
+    page = staff.get(reverse("admin:cards_card_change", args=[404]), follow=True)
+    assert page.redirect_chain == [(reverse("admin:cards_card_changelist"), 302)]
+    assert "There is no card “404”. It may have been deleted." in page_text(page)
