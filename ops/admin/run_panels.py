@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -91,6 +91,7 @@ def read_failed_work(request: HttpRequest) -> dict[str, Any]:
     now = timezone.localtime()
     since = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
     runs = Run.objects.filter(state__in=UNSUCCESSFUL, finished_at__gte=since).order_by("-finished_at")
+    runs = runs.exclude(pk__in=_list_retried(since))
     exports = _list_exports(request, state=ExportState.FAILED, finished_at__gte=since)
     work = [
         *(
@@ -103,6 +104,12 @@ def read_failed_work(request: HttpRequest) -> dict[str, Any]:
         ),
     ]
     return {"items": work[:_MAX_ITEMS], "has_more": len(work) > _MAX_ITEMS}
+
+
+def _list_retried(since: datetime) -> set[int]:
+    """Return the numbers of the runs whose failed rows a later run has retried with success."""
+    retries = Run.objects.filter(state=State.SUCCEEDED, finished_at__gte=since, scope__has_key="retries")
+    return set(retries.values_list("scope__retries", flat=True))
 
 
 def _describe_failed(item: Any, link: SafeString, name: str, reason: str) -> dict[str, Any]:

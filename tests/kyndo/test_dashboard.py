@@ -108,6 +108,14 @@ def test_runs_under_way_are_shown_with_their_progress(staff: Client) -> None:
     assert f"Run {run.pk} Bulk promote running by bob 40 % 40 of 100 cards" in read(staff, "running")
 
 
+@pytest.mark.parametrize(("state", "is_shown"), [(State.SUCCEEDED, False), (State.RUNNING, True)])
+def test_a_failure_is_shown_until_its_retry_succeeded(staff: Client, state: State, is_shown: bool) -> None:
+    failed = create_run(State.FINISHED_WITH_FAILURES, finished_at=timezone.now())
+    scope = {"filter": {}, "keys": True, "retries": failed.pk}
+    create_run(state, scope=scope, finished_at=timezone.now())
+    assert ("Nothing failed" not in read(staff, "failed")) is is_shown
+
+
 def test_what_failed_since_yesterday_says_why_without_commands(staff: Client) -> None:
     assert "Nothing failed since yesterday." in read(staff, "failed")
     error = {"error": "TooManyFailures: 3 rows failed; manage.py", "error_code": TooManyFailures.code}
