@@ -28,6 +28,8 @@ URL_SCHEMES = {
 }
 # The unit, and the minimum.
 NUMERIC_VARIABLES = {
+    "APPROVAL_EXPIRY_HOURS": ("hours", 1),
+    "APPROVAL_ROWS": ("rows", 0),
     "BACKUP_MAX_AGE_HOURS": ("hours", 0),
     "CONN_MAX_AGE": ("seconds", 0),
     "FOLLOW_UP_WORKERS": ("workers", 1),
@@ -42,7 +44,7 @@ NUMERIC_VARIABLES = {
 }
 MAX_NUMBER = 2**31 - 1
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-BOOLEAN_VARIABLES = ("DEBUG", "SECURE_SSL_REDIRECT", "TRUST_PROXY")
+BOOLEAN_VARIABLES = ("APPROVAL_COMMANDS", "DEBUG", "SECURE_SSL_REDIRECT", "TRUST_PROXY")
 FOLDER_VARIABLES = ("BACKUP_DIR", "EXPORT_ROOT", "LOG_DIR", "MEDIA_ROOT", "STATIC_ROOT")
 _HOST_PATTERN = r"\*|\.?[\w.-]+|\[[0-9A-Fa-f:.]+\]"
 _ORIGIN_PATTERN = r"https?://((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?"

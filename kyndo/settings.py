@@ -163,6 +163,12 @@ PG_BIN: list[str] = [*filter(None, env.text("PG_BIN").split(os.pathsep))]
 _backup_hours = env.number("BACKUP_MAX_AGE_HOURS", default=0 if DEBUG else 24)
 OPS_BACKUP_MAX_AGE = timedelta(hours=_backup_hours) or None
 
+# A run of the admin over more rows waits for a second person, at most so long; None: no run does. Whether
+# those of the command line wait, too.
+OPS_APPROVAL_ROWS = env.number("APPROVAL_ROWS", default=10_000) or None
+OPS_APPROVAL_EXPIRY = timedelta(hours=env.number("APPROVAL_EXPIRY_HOURS", default=24))
+OPS_APPROVAL_COMMANDS = env.flag("APPROVAL_COMMANDS", default=False)
+
 LOG_DIR = env.folder("LOG_DIR", default="logs")
 LOG_LEVEL = env.text("LOG_LEVEL", default="WARNING").upper()
 

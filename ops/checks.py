@@ -38,8 +38,20 @@ def _is_from_1_to(maximum: int) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= maximum
 
 
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_limit(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, timedelta) and value > timedelta()
+
+
 def _is_age(value: Any) -> bool:
-    return value is None or (isinstance(value, timedelta) and value > timedelta())
+    return value is None or _is_span(value)
 
 
 def _is_folder_list(value: Any) -> bool:
@@ -93,6 +105,15 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FOLLOW_UP_WORKERS": (
         _is_from_1_to(_MAX_WORKERS),
         f"Give the number of workers for a follow-up run, from 1 to {_MAX_WORKERS}, for example 2.",
+    ),
+    "OPS_APPROVAL_COMMANDS": (_is_flag, "Give True or False."),
+    "OPS_APPROVAL_EXPIRY": (
+        _is_span,
+        "Give a timedelta above zero, for example timedelta(hours=24).",
+    ),
+    "OPS_APPROVAL_ROWS": (
+        _is_limit,
+        "Give the number of rows that one person may change alone, for example 10_000, or None for any.",
     ),
     "OPS_BACKUP_MAX_AGE": (
         _is_age,

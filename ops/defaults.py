@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ _DEFAULTS: dict[str, Any] = {
     "DIRECT_DATABASE": None,
     "EXPORT_ROOT": Path("exports"),
     "FOLLOW_UP_WORKERS": 2,
+    "OPS_APPROVAL_COMMANDS": False,
+    "OPS_APPROVAL_EXPIRY": timedelta(hours=24),
+    "OPS_APPROVAL_ROWS": 10_000,
     "OPS_BACKUP_MAX_AGE": None,
     "OPS_HEALTH": HealthLimits(),
     "OPS_PAGE_STATEMENT_TIMEOUT": None,

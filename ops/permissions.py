@@ -49,6 +49,22 @@ def required_permissions(verb: str, run: Run) -> list[str]:
     return [control_permission(verb), *operation]
 
 
+def start_permissions(run: Run) -> list[str]:
+    """Return the permissions of whoever starts a run like this one in the admin."""
+    return [f"ops.run_{run.operation}", view_permission(run)]
+
+
+def approval_permissions(run: Run) -> list[str]:
+    """Return the permissions of a second person, who sees the same preview."""
+    return [APPROVE_PERMISSION, view_permission(run)]
+
+
+def view_permission(run: Run) -> str:
+    """Return the permission to view the rows that the run changes."""
+    app, _, model = run.model.partition(".")
+    return f"{app}.view_{model}"
+
+
 def create_permissions(using: str, apps: Apps = all_apps, **_: Any) -> None:
     """Create the missing permissions. Called after every migration and flush."""
     try:

@@ -15,12 +15,12 @@ from django.urls import reverse
 
 from ops.admin.forms import SUBMITTED_MARKER, build_execution_form, extract_form_data, get_raw_params
 from ops.admin.run_words import explain_error, label_field
+from ops.admin.starting import start_run
 from ops.exceptions import OpsError
 from ops.formatting import format_estimate, format_row_count, format_value
 from ops.operations.base import Operation
-from ops.queue.enqueue import enqueue_run
 from ops.report.preview import MAX_GROUPS, format_no_rows, format_rate_basis, format_values
-from ops.runs.creation import RunRequest, create_run
+from ops.runs.creation import RunRequest
 from ops.runs.preview import Preview, build_preview
 
 # Name of the button that previews and starts nothing.
@@ -92,7 +92,8 @@ def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal
     shown: dict[str, Any] = {}
     if run_request and request.method == "POST":
         try:
-            return _start_run(run_request)
+            run = start_run(request, run_request)
+            return HttpResponseRedirect(reverse("admin:ops_run_change", args=[run.pk]))
         except OpsError as exc:
             shown = _get_problem_context(exc)
     elif run_request and part:
@@ -140,12 +141,6 @@ def _redirect_to_preview(request: HttpRequest, proposal: Proposal) -> HttpRespon
         )
     query = urlencode({**proposal.query_params, **extract_form_data(request.POST)}, doseq=True)
     return HttpResponseRedirect(f"{request.path}?{query}")
-
-
-def _start_run(run_request: RunRequest) -> HttpResponse:
-    run = create_run(run_request)
-    enqueue_run(run)  # The page of the run says if no worker takes it up.
-    return HttpResponseRedirect(reverse("admin:ops_run_change", args=[run.pk]))
 
 
 def _get_preview_context(preview: Preview) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+from ops.models.approval import Approval, Decision
 from ops.models.audit import AuditLog
 from ops.models.backup import Backup
 from ops.models.claim import Claim
@@ -7,22 +8,25 @@ from ops.models.failure import Failure
 from ops.models.followup import FollowUp
 from ops.models.key import Key
 from ops.models.lane import Lane
-from ops.models.run import Run
+from ops.models.run import Origin, Run
 from ops.models.sample import Sample
 from ops.models.saved_view import SavedView
 
 __all__ = [
+    "Approval",
     "AuditLog",
     "Backup",
     "Claim",
     "ColumnChangeEvent",
     "ColumnWriter",
+    "Decision",
     "Export",
     "ExportState",
     "Failure",
     "FollowUp",
     "Key",
     "Lane",
+    "Origin",
     "Run",
     "Sample",
     "SavedView",

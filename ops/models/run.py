@@ -9,6 +9,14 @@ from ops.clock import WorkTimer
 from ops.states import State
 
 
+class Origin(models.TextChoices):
+    """Where a run was asked for; follow-ups and runs of code have none."""
+
+    NONE = "", "nowhere"
+    ADMIN = "admin", "the admin"
+    COMMAND = "command", "the command line"
+
+
 class Run(models.Model):
     """One execution of a registered operation.
 
@@ -27,6 +35,7 @@ class Run(models.Model):
     version = models.CharField(max_length=64)
     as_of = models.DateTimeField()
     performed_by = models.CharField(max_length=150)
+    origin = models.CharField(max_length=16, choices=Origin, default=Origin.NONE, db_default="", blank=True)
     state = models.CharField(max_length=32, choices=State, default=State.QUEUED)
     sweep = models.PositiveSmallIntegerField(default=1)
     total = models.BigIntegerField(help_text="Rows that needed the change when the run was created.")

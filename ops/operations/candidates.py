@@ -10,6 +10,7 @@ from django.db.models.lookups import Exact, IsNull
 from ops.models import AuditLog, Failure, Run
 from ops.operations.base import Operation
 from ops.operations.scope import Scope
+from ops.sql.counts import without_nested_loops
 from ops.sql.keys import outer_pk_text
 from ops.sql.keyset import Keyset
 
@@ -43,3 +44,10 @@ def candidates(operation: Operation, scope: Scope, run: Run | None = None) -> Qu
 def build_keyset(operation: Operation, scope: Scope, run: Run | None = None) -> Keyset:
     """The keyset that contains every candidate's key."""
     return Keyset(operation.model, scope.key_list(run) or operation.key_list)
+
+
+def count_candidates(operation: Operation, scope: Scope, run: Run, last: str | None) -> int:
+    """Count the run's candidates up to the key ``last``, which is None only where there was no row."""
+    keyset = build_keyset(operation, scope, run)
+    with without_nested_loops(operation.model, keyset.count_listed()):
+        return keyset.filter_range(candidates(operation, scope, run), None, last).count()

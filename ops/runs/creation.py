@@ -9,9 +9,9 @@ from typing import Any
 from django.utils import timezone
 
 from ops.db import canonical_output
-from ops.models import Lane, Run
+from ops.models import Lane, Origin, Run
 from ops.operations.base import Operation
-from ops.operations.candidates import build_keyset, candidates
+from ops.operations.candidates import build_keyset, count_candidates
 from ops.operations.compiler import written_fields
 from ops.operations.scope import Scope
 from ops.operations.validation import (
@@ -20,9 +20,8 @@ from ops.operations.validation import (
     fingerprint,
     model_label,
 )
-from ops.runs import backup_policy, claims
+from ops.runs import approval_policy, backup_policy, claims
 from ops.runs.events import log_created
-from ops.sql.counts import without_nested_loops
 from ops.sql.keyset import Keyset
 from ops.sql.types import read_column_types
 
@@ -32,6 +31,7 @@ class RunRequest:
     """Raw parameters, scope, who asks, and how to execute the run.
 
     With ``workers`` that many workers advance it (see ops.queue.enqueue); without, the process that asks.
+    ``origin`` decides whether it may need a second person, who reads the ``comment``.
     """
 
     operation: type[Operation]
@@ -46,10 +46,12 @@ class RunRequest:
     without_backup: bool = False
     ignored_health: Sequence[str] = ()
     follows: Run | None = None
+    origin: Origin = Origin.NONE
+    comment: str = ""
 
 
 def create_run(request: RunRequest) -> Run:
-    """Create a queued run that has claimed its columns.
+    """Create a queued run that has claimed its columns, or one that waits for a second person.
 
     Raises InvalidDeclaration, InvalidParams, InvalidScope, BackupRequired, or ColumnClaimed.
     """
@@ -79,16 +81,26 @@ def create_run(request: RunRequest) -> Run:
             without_backup=without_backup,
             ignored_health=sorted({*request.ignored_health}),
             follows=request.follows,
+            origin=request.origin,
         )
         request.scope.store(run, operation.model)
         keyset = build_keyset(operation, request.scope, run)
         last = _create_lanes(run, keyset, max(request.lanes, request.workers or 1))
-        with without_nested_loops(operation.model, keyset.count_listed()):
-            run.total = keyset.filter_range(candidates(operation, request.scope, run), None, last).count()
+        run.total = count_candidates(operation, request.scope, run, last)
         run.save(update_fields=["total"])
-        claims.acquire(run)
+        _claim_or_hold(run, request)
         log_created(run)
     return run
+
+
+def _claim_or_hold(run: Run, request: RunRequest) -> None:
+    need = approval_policy.find_need(
+        request.operation, request.scope, run.origin, run.performed_by, run.total, run
+    )
+    if need is None:
+        claims.acquire(run)
+    else:
+        approval_policy.hold_for_approval(run, need, request.comment)
 
 
 def _create_lanes(run: Run, keyset: Keyset, count: int) -> str | None:

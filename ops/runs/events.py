@@ -46,6 +46,8 @@ def log_transition(run: Run, requested_by: str) -> None:
     state = State(run.state)
     if state == State.RUNNING:
         log_event(run, _TRANSITION_EVENTS[state], by=requested_by, process=process_name())
+    elif state == State.QUEUED and run.started_at is None:
+        log_event(run, "approved", by=requested_by)  # only a run that waited for that is queued anew
     elif state in _TRANSITION_EVENTS:
         log_event(run, _TRANSITION_EVENTS[state], by=requested_by)
     else:

@@ -16,8 +16,8 @@ from ops.command_lines import manage_command
 from ops.db import IDLE_IN_TRANSACTION_TIMEOUT
 from ops.events import log_event, process_name
 from ops.exceptions import InvalidTransition, RunLost, UnknownRun
-from ops.models import Failure, Lane, Run
-from ops.runs import claims, followups
+from ops.models import Decision, Failure, Lane, Run
+from ops.runs import approval_policy, claims, followups
 from ops.runs.events import log_transition
 from ops.runs.next_steps import RunAction, format_run_command
 from ops.runs.rebuild import rebuild_operation
@@ -260,6 +260,8 @@ def end(
 ) -> None:
     """End the run, release its claims, and start its follow-ups. Raises InvalidTransition."""
     transition(run, state, requested_by, finished_at=Now(), **changes)
+    if state == State.CANCELLED:
+        approval_policy.close(run, Decision.WITHDRAWN, requested_by)
     claims.release(run)
     followups.start_followups(run, unneeded_followups)
 

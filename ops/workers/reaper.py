@@ -17,7 +17,7 @@ from ops.export import queue as exports
 from ops.models import Run
 from ops.queue.enqueue import enqueue_run
 from ops.queue.liveness import connect_queue, count_running_jobs, heartbeat_interval, heartbeat_timeout
-from ops.runs import lifecycle
+from ops.runs import approvals, lifecycle
 from ops.states import State
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ def reap_if_due(redis: Redis) -> None:
 def reap() -> None:
     """Finish halts whose process died, and enqueue jobs for runs that lack workers and for lost exports.
 
-    Also forget all but the last write of each writer of an old column.
+    Also cancel what waited too long for a second person, and forget all but the last write of each writer of
+    an old column.
     """
     for run in Run.objects.filter(state__in=(State.PAUSING, State.CANCELLING)):
         with suppress(OperationalError), transaction.atomic():
@@ -59,6 +60,7 @@ def reap() -> None:
             lifecycle.finish_halt(run)
     for run in Run.objects.filter(workers__isnull=False, state__in=(State.QUEUED, State.RUNNING)):
         enqueue_run(run, at_work=_count_active_workers(run))
+    approvals.expire_due()
     exports.requeue_lost()
     forget_earlier_writes()
 

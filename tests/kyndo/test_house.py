@@ -129,3 +129,21 @@ def test_raw_sql_is_in_one_package() -> None:
     assert uses.pop(COMPOSES_SQL) >= {"psycopg", "cursor"}  # it finds something where something is
     assert uses.pop(EXECUTES_COMPILED_SQL) == {"cursor"}
     assert {module: names for module, names in uses.items() if names} == {}
+
+
+def test_every_run_of_the_admin_starts_in_one_place() -> None:
+    """There it is decided whether a second person has to approve it."""
+    starters = {
+        module
+        for module in MODULES
+        if {"admin", "http"} & set(module.split("."))
+        and "ops.runs.creation.create_run" in imported_names(module)
+    }
+    assert starters == {"ops.admin.starting"}
+
+
+def imported_names(module: str) -> set[str]:
+    """Return what the module imports by name: ``ops.runs.creation.create_run``."""
+    nodes = ast.walk(ast.parse(MODULES[module].read_text()))
+    imports = (node for node in nodes if isinstance(node, ast.ImportFrom))
+    return {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
