@@ -1,9 +1,12 @@
-"""Who does something at the command line."""
+"""Who does something: at the command line, or the account of this name."""
 
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
+
+from django.contrib.auth import get_user_model
 
 _performer: ContextVar[str | None] = ContextVar("performer", default=None)
 
@@ -29,3 +32,9 @@ def performing_as(name: str) -> Iterator[None]:
         yield
     finally:
         _performer.reset(token)
+
+
+def find_user(name: str) -> Any:
+    """Return the account of this name; None if there is none."""
+    model = get_user_model()
+    return model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()

@@ -104,7 +104,7 @@ class RunExecutor:
             fixed_rows=run.batch_size, target_duration=target, max_rows=self.rate_limiter.burst or MAX_ROWS
         )
         self.batches = BatchExecutor(run, operation, scope, size)
-        self.health, self.is_health_checked = HealthMonitor(run), False
+        self.health, self.is_health_checked, self.is_prepared = HealthMonitor(run), False, False
 
     def run_once(self) -> None:
         """Execute one batch, or end a sweep, a halt or a hold."""
@@ -137,10 +137,16 @@ class RunExecutor:
             lifecycle.finish_halt(self.run)
 
     def _execute_after_health_check(self) -> int | None:
-        """Execute one batch; check the health before the first one, and before the first after a hold."""
+        """Execute one batch; check the health before the first one, and before the first after a hold.
+
+        The operation prepares the run before the first one of this process.
+        """
         if not self.is_health_checked:
             self.health.check()
             self.is_health_checked = True
+        if not self.is_prepared:
+            self.batches.operation.prepare(self.run)
+            self.is_prepared = True
         return self.batches.execute_batch()
 
     def _wait_while_held(self) -> None:

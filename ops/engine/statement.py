@@ -10,10 +10,10 @@ from typing import Any
 from django.db import connection, models
 from psycopg import sql
 
-from ops.models import AuditLog, Lane
+from ops.models import Lane
 from ops.operations.base import Operation
 from ops.operations.compiler import annotate_new_values, new_value_alias, select_changes, written_fields
-from ops.sql.changes import ColumnChange, build_changes_json
+from ops.sql.changes import changed_column, insert_audit_rows_clause
 from ops.sql.compile import (
     BoundParam,
     CompiledStatement,
@@ -252,14 +252,11 @@ def _update_clause(operation: Operation, by_ctid: bool) -> sql.Composable:
 
 
 def _audit_clause(operation: Operation) -> sql.Composable:
-    changes = build_changes_json(
-        ColumnChange(field, sql.Identifier(f"old_{i}"), sql.Identifier(f"new_{i}"))
+    changes = (
+        changed_column(field, sql.Identifier(f"old_{i}"), sql.Identifier(f"new_{i}"), operation.is_by_cell)
         for i, field in enumerate(written_fields(operation))
     )
-    return sql.SQL(
-        "INSERT INTO {table} (run_id, action, object_type, object_id, performed_by, changes)"
-        " SELECT %s, %s, %s, pk::text, %s, {changes} FROM changed RETURNING 1"
-    ).format(table=identifier(AuditLog._meta.db_table), changes=changes)
+    return insert_audit_rows_clause(changes, operation.audit_metadata)
 
 
 def _advance_cursor_clause(selected: str, order: sql.Composable) -> sql.Composable:

@@ -1,6 +1,7 @@
 from ops.models.approval import Approval, Decision
 from ops.models.audit import AuditLog
 from ops.models.backup import Backup
+from ops.models.change_set import ChangeSet, StagedChange
 from ops.models.claim import Claim
 from ops.models.column_change import ColumnChangeEvent, ColumnWriter
 from ops.models.export import Export, ExportState
@@ -16,6 +17,7 @@ __all__ = [
     "Approval",
     "AuditLog",
     "Backup",
+    "ChangeSet",
     "Claim",
     "ColumnChangeEvent",
     "ColumnWriter",
@@ -30,4 +32,5 @@ __all__ = [
     "Run",
     "Sample",
     "SavedView",
+    "StagedChange",
 ]

@@ -57,6 +57,11 @@ class Operation:
     key_list: Any = None
     # Rows a second, for the preview's estimate until a run of the operation has been measured.
     estimated_rate: ClassVar[float] = 10_000.0
+    # Whether each cell of a row is judged by itself: its audit rows have the changed columns alone, and the
+    # revert of its runs judges cell by cell, too.
+    is_by_cell: bool = False
+    # The ``metadata`` of its audit rows.
+    audit_metadata: Mapping[str, Any] | None = None
     # Raise it when process() computes other values: runs that began before it cannot be resumed then.
     version: ClassVar[int] = 1
 
@@ -105,6 +110,12 @@ class Operation:
 
     def check_preconditions(self) -> None:
         """Raise InvalidParams if the rows do not allow the run. Called before a preview and before a run."""
+
+    def prepare(self, run: Run) -> None:
+        """Prepare the run, or raise an OpsError, which fails it.
+
+        Called whenever a process takes the run up, before its first batch: several may call it at once.
+        """
 
     def get_checks(self) -> Iterable[Check]:
         return ()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NoReturn
 
 from django import forms
 from django.apps import apps
 from django.core.exceptions import NON_FIELD_ERRORS, FieldDoesNotExist
 from django.db import DatabaseError, transaction
-from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Model, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.lookups import IsNull
 
 from ops.command_lines import manage_command
@@ -18,6 +19,7 @@ from ops.exceptions import InvalidParams, OpsError
 from ops.formatting import first_line, format_row_count
 from ops.models import AuditLog, ColumnChangeEvent, Run
 from ops.operations import registry
+from ops.operations.apply_change_set import find_display_field, pair_followers, read_followers
 from ops.operations.base import Operation
 from ops.operations.registry import register
 from ops.sql.audited import (
@@ -27,6 +29,7 @@ from ops.sql.audited import (
     old_value,
     validate_audited_values,
 )
+from ops.sql.cells import Cells
 from ops.sql.compile import get_model_fields, is_json
 from ops.sql.keylist import KeyList
 from ops.sql.types import find_changed_types, read_column_types
@@ -80,14 +83,33 @@ class Revert(Operation):
         types = read_column_types(self.model, self.fields)
         self.changed_types = find_changed_types(self.run.types, types)
         self.column_types = {name: kind for name, kind in types.items() if name not in self.changed_types}
-        self.display_field = _find_display_field(self.run)
+        origin = _find_origin(self.run)
+        self.display_field = _find_display_field(origin, self.model)
+        self.is_by_cell = origin is not None and _is_by_cell(origin)
+        self.followers = read_followers(origin) if origin else {}
 
     def get_queryset(self) -> QuerySet[Any]:
+        if self.is_by_cell:
+            return self.cells.join(self.model).filter(self.cells.is_any_writable())
         rows = self.key_list.join(self.model._base_manager.all())
         return rows.filter(is_unchanged_since_run(self.key_list, self.fields, self.column_types))
 
     def get_changes(self) -> Mapping[str, Any]:
+        if self.is_by_cell:
+            return {field.name: self.cells.new_value(field) for field in self.fields}
         return {field.name: old_value(self.key_list, field, self.column_types) for field in self.fields}
+
+    @cached_property
+    def cells(self) -> Cells:
+        """The cells that the run wrote, each of which goes back where it is still as the run wrote it."""
+        return Cells(
+            self.key_list,
+            self.fields,
+            self.column_types,
+            seen="new",
+            wanted="old",
+            followers=pair_followers(self.fields, self.followers),
+        )
 
     def check_preconditions(self) -> None:
         """Raise InvalidParams if a column change goes by the new values, or the old ones do not fit."""
@@ -95,7 +117,7 @@ class Revert(Operation):
         fields = [field for field in self.fields if field.column in self.changed_types]
         for field in fields:
             then, now = self.changed_types[str(field.column)]
-            if lacks_audited_column(self.run.pk, field):
+            if not then if self.is_by_cell else lacks_audited_column(self.run.pk, field):
                 self._raise_not_revertible(f"it did not write {field.column!r}, as the column is called now")
             if then and is_json(field) != then.startswith("json"):
                 self._raise_not_revertible(
@@ -197,15 +219,28 @@ def _count_changed(run: Run) -> int:
     return changed
 
 
-def _find_display_field(run: Run) -> str:
-    """Return the display field of the run's operation; of a revert, that of the run it reverted."""
-    reverted: Run | None = run
-    while reverted is not None and reverted.operation == Revert.name:
-        reverted = Run.objects.filter(pk=reverted.params.get("run"), pk__lt=reverted.pk).first()
+def _find_origin(run: Run) -> Run | None:
+    """Return the run whose changes the run reverts, or restores: itself, if it is no revert."""
+    origin: Run | None = run
+    while origin is not None and origin.operation == Revert.name:
+        origin = Run.objects.filter(pk=origin.params.get("run"), pk__lt=origin.pk).first()
+    return origin
+
+
+def _find_display_field(origin: Run | None, model: type[Model]) -> str:
+    """Return the display field of the operation; of one without a model of its own, that of the model."""
     try:
-        return registry.get_operation(reverted.operation).display_field if reverted else "pk"
+        operation = registry.get_operation(origin.operation) if origin else Revert
     except OpsError:
         return "pk"
+    return operation.display_field if operation.example is not None else find_display_field(model)
+
+
+def _is_by_cell(run: Run) -> bool:
+    try:
+        return registry.get_operation(run.operation).is_by_cell
+    except OpsError:
+        return False
 
 
 def find_reverts(*numbers: int) -> QuerySet[Run]:

@@ -94,7 +94,7 @@ def is_unchanged_since_run(
     """
     changes, unchanged = audited_changes(audited), Q()
     for field in fields:
-        unchanged &= _is_unchanged(changes, field, kinds.get(str(field.column)))
+        unchanged &= is_alike(changes, field, kinds.get(str(field.column)), "new")
     return ExpressionWrapper(unchanged & _is_changed(changes, fields), BooleanField())
 
 
@@ -105,14 +105,19 @@ def changed_audit_rows(run_id: int, fields: list[Field[Any, Any]]) -> QuerySet[A
 
 def old_value(audited: KeyList, field: Field[Any, Any], kinds: Mapping[str, str]) -> Expression:
     """The column's value before the run, in the column's type; ``kinds`` as in ``is_unchanged_since_run``."""
-    if (kind := _strip_type_modifier(kinds.get(str(field.column)))) in _SCALAR_TYPES:
-        return CastFromText(_audited_text(audited_changes(audited), field, "old"), kind, field)
-    return _to_column_value(_audited_json(audited_changes(audited), field, "old"), field)
+    return column_value(audited_changes(audited), field, kinds.get(str(field.column)), "old")
+
+
+def column_value(changes: Any, field: Field[Any, Any], kind: str | None, side: str) -> Expression:
+    """The old or new value of the ``changes``, in the column's type; ``kind`` is None if that may differ."""
+    if (kind := _strip_type_modifier(kind)) in _SCALAR_TYPES:
+        return CastFromText(_audited_text(changes, field, side), kind, field)
+    return _to_column_value(audited_json(changes, field, side), field)
 
 
 def validate_audited_values(run_id: int, fields: list[Field[Any, Any]]) -> None:
     """Convert all values that the run audited to the columns' present types. Raises DataError."""
-    sides = [(field, _audited_json(F("changes"), field, side)) for field in fields for side in ("old", "new")]
+    sides = [(field, audited_json(F("changes"), field, side)) for field in fields for side in ("old", "new")]
     counts = [Count(_to_column_value(image, field)) for field, image in sides if not is_json(field)]
     AuditLog.objects.filter(run_id=run_id).aggregate(
         **{f"count_{i}": count for i, count in enumerate(counts)}
@@ -128,16 +133,17 @@ def _is_changed(changes: Any, fields: list[Field[Any, Any]]) -> Q:
     differs = Q()
     for field in fields:
         differs |= ~Q(
-            IsNotDistinctFrom(_audited_json(changes, field, "old"), _audited_json(changes, field, "new"))
+            IsNotDistinctFrom(audited_json(changes, field, "old"), audited_json(changes, field, "new"))
         )
     return differs
 
 
-def _is_unchanged(changes: Any, field: Field[Any, Any], kind: str | None) -> Q:
+def is_alike(changes: Any, field: Field[Any, Any], kind: str | None, side: str) -> Q:
+    """Whether the row has the old or new value of the ``changes``: see Note [Alike is what has ...]."""
     now: Any = F(field.attname)
     if _strip_type_modifier(kind) in _TEXT_TYPES:
-        return Q(IsNotDistinctFrom(now, Collate(_audited_text(changes, field, "new"), "default")))
-    written = _audited_json(changes, field, "new")
+        return Q(IsNotDistinctFrom(now, Collate(_audited_text(changes, field, side), "default")))
+    written = audited_json(changes, field, side)
     if is_json(field):
         return Q(IsNotDistinctFrom(ToJsonb(now), written))
     image = NullIf(written, _JSON_NULL)
@@ -153,7 +159,8 @@ def _strip_type_modifier(kind: str | None) -> str:
     return re.sub(r"\(.*?\)", "", kind or "")
 
 
-def _audited_json(changes: Any, field: Field[Any, Any], side: str) -> KeyTransform:
+def audited_json(changes: Any, field: Field[Any, Any], side: str) -> KeyTransform:
+    """The image of the old or new value; NULL where the ``changes`` do not have it."""
     return KeyTransform(side, KeyTransform(str(field.column), changes))
 
 

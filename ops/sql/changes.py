@@ -10,7 +10,8 @@ from typing import Any
 from django.db import models
 from psycopg import sql
 
-from ops.sql.compile import is_json
+from ops.models import AuditLog
+from ops.sql.compile import identifier, is_json
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,36 @@ def build_changes_json(changes: Iterable[ColumnChange]) -> sql.Composable:
     else:
         text = sql.SQL("concat_ws(',', {})").format(sql.SQL(", ").join(members))
     return sql.SQL("('{{' || {} || '}}')::jsonb").format(text)
+
+
+def changed_column(
+    field: models.Field[Any, Any], old: sql.Composable, new: sql.Composable, only_if_changed: bool
+) -> ColumnChange:
+    """A column of a batch's row: the texts are compared, see Note [Equal JSON that is not alike]."""
+    differs = sql.SQL("{}::text IS DISTINCT FROM {}::text").format(old, new)
+    return ColumnChange(field, old, new, differs if only_if_changed else None)
+
+
+def insert_audit_rows_clause(
+    changes: Iterable[ColumnChange], metadata: Mapping[str, Any] | None
+) -> sql.Composable:
+    """The INSERT of an audit row for each row of ``changed``, a CTE that has its key as ``pk``.
+
+    The parameters are the run, the action, the label of the model, and who performs it.
+    """
+    names, values = sql.SQL(""), sql.Composed([])
+    if metadata is not None:
+        document = json.dumps(metadata).replace("%", "%%")
+        names, values = sql.SQL(", metadata"), sql.SQL(", {}::jsonb").format(sql.Literal(document))
+    return sql.SQL(
+        "INSERT INTO {table} (run_id, action, object_type, object_id, performed_by, changes{names})"
+        " SELECT %s, %s, %s, pk::text, %s, {changes}{values} FROM changed RETURNING 1"
+    ).format(
+        table=identifier(AuditLog._meta.db_table),
+        changes=build_changes_json(changes),
+        names=names,
+        values=values,
+    )
 
 
 def _member_json(change: ColumnChange) -> sql.Composable:

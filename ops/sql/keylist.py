@@ -1,4 +1,4 @@
-"""Lists of keys: the chosen rows of a run, those that it changed, and those that failed."""
+"""Lists of keys: the chosen rows of a run, those that it changed, those that failed, and staged ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models.functions import Collate
 from django.db.models.sql.datastructures import BaseTable
 from psycopg import sql
 
-from ops.models import AuditLog, Failure, Key, Run
+from ops.models import AuditLog, Failure, Key, Run, StagedChange
 from ops.sql.compile import CastToColumnType, compile_select, identifier, type_name
 from ops.sql.query import fetch_all
 
@@ -50,13 +50,19 @@ def _prefixed_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class KeyList:
-    """The entries of one run in a table that has each object once, by its key as text."""
+    """The entries of one run or change set in a table that has each object once, by its key as text.
 
-    source_model: type[Key] | type[AuditLog] | type[Failure]
-    run_id: int
+    Rows that a change set is to create are none of them.
+    """
+
+    source_model: type[Key] | type[AuditLog] | type[Failure] | type[StagedChange]
+    owner_id: int
 
     def entries(self) -> QuerySet[Any]:
-        entries: QuerySet[Any] = self.source_model._base_manager.filter(run_id=self.run_id)
+        condition = {self._owner_column: self.owner_id}
+        if self.source_model is StagedChange:
+            condition["is_new"] = False
+        entries: QuerySet[Any] = self.source_model._base_manager.filter(**condition)
         return entries
 
     def keys(self) -> QuerySet[Any]:
@@ -101,6 +107,10 @@ class KeyList:
         return joined
 
     @property
+    def _owner_column(self) -> str:
+        return "change_set_id" if self.source_model is StagedChange else "run_id"
+
+    @property
     def alias(self) -> str:
         return _prefixed_name(self.source_model._meta.db_table)
 
@@ -113,10 +123,12 @@ class KeyList:
             sql.SQL("{} AS {}").format(identifier(column), identifier(_prefixed_name(column)))
             for column in sorted(names)
         )
-        return sql.SQL("(SELECT {} FROM {} WHERE run_id = {}) AS {}").format(
+        return sql.SQL("(SELECT {} FROM {} WHERE {} = {}{}) AS {}").format(
             sql.SQL(", ").join(columns),
             identifier(meta.db_table),
-            sql.Literal(self.run_id),
+            sql.SQL(self._owner_column),
+            sql.Literal(self.owner_id),
+            sql.SQL(" AND NOT is_new" if self.source_model is StagedChange else ""),
             identifier(self.alias),
         )
 

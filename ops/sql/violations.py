@@ -83,14 +83,14 @@ SELECT (SELECT count(DISTINCT position) FROM violation), violation.* FROM violat
 WHERE position IN (SELECT DISTINCT position FROM violation ORDER BY position LIMIT %s)
 """
 # conenforced came with PostgreSQL 18, as NOT ENFORCED did.
-_CHECK_CONSTRAINTS_SQL = """
+CHECK_CONSTRAINTS_SQL = """
 SELECT conname, pg_get_expr(conbin, conrelid), pg_get_constraintdef(con.oid),
     array_agg(attname::text ORDER BY attnum)
 FROM pg_constraint AS con JOIN pg_attribute ON attrelid = conrelid AND attnum = ANY (conkey)
 WHERE conrelid = %s::regclass AND contype = 'c' AND COALESCE(to_jsonb(con)->>'conenforced', 'true') = 'true'
 GROUP BY con.oid, conname, conbin, conrelid ORDER BY conname
 """
-_UNIQUE_INDEXES_SQL = """
+UNIQUE_INDEXES_SQL = """
 SELECT array_agg(attname::text ORDER BY attnum) FROM pg_index JOIN pg_attribute ON attrelid = indrelid
     AND attnum = ANY ((indkey::int2[])[0:indnkeyatts - 1])
 WHERE indrelid = %s::regclass AND indisunique AND NOT indisprimary AND indpred IS NULL AND indexprs IS NULL
@@ -137,7 +137,7 @@ class ViolationFinder:
         """Find rows that violate a CHECK constraint of the table."""
         given = {str(field.column) for field in self._staging.given_fields}
         checks = [
-            check for check in self._fetch_catalog_rows(_CHECK_CONSTRAINTS_SQL) if given.issuperset(check[3])
+            check for check in self._fetch_catalog_rows(CHECK_CONSTRAINTS_SQL) if given.issuperset(check[3])
         ]
         conditions = [_violates_check_sql(expression, columns) for _, expression, _, columns in checks]
         verdicts = [
@@ -156,7 +156,7 @@ class ViolationFinder:
     def check_unique(self) -> None:
         """Find rows whose values another row has in a unique index, other than that of the key."""
         given = {str(field.column) for field in self._staging.given_fields}
-        for (columns,) in self._fetch_catalog_rows(_UNIQUE_INDEXES_SQL):
+        for (columns,) in self._fetch_catalog_rows(UNIQUE_INDEXES_SQL):
             if given.issuperset(columns) and [identifier(name) for name in columns] != [self._key]:
                 self._add_query(
                     _UNIQUE_VIOLATIONS_SQL,
