@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import Case, Expression, F, Field, Model, Q, QuerySet, TextField, When
+from django.db.models import Case, Expression, F, Field, Model, Q, QuerySet, TextField, Value, When
 from django.db.models.fields.json import HasKey
 from django.db.models.functions import Cast
 
@@ -26,6 +27,14 @@ from ops.sql.audited import (
 )
 from ops.sql.compile import cast_to_column_type, is_json
 from ops.sql.keylist import KeyList, KeyListColumn
+
+
+class CellState(StrEnum):
+    """What a cell is: to be written, as it is wanted already, or something else than was seen."""
+
+    WRITABLE = "writable"
+    DONE = "done"
+    CONFLICT = "conflict"
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,20 @@ class Cells:
     def is_done(self, column: Field[Any, Any]) -> Q:
         return self._is_alike(column, self.wanted)
 
+    def state(self, column: Field[Any, Any]) -> Expression:
+        """The cell's CellState as text; NULL where the entry has no cell of the column."""
+        return Case(
+            When(~self.is_given(column), then=None),
+            When(self.is_done(column), then=Value(CellState.DONE)),
+            When(self.is_writable(column), then=Value(CellState.WRITABLE)),
+            default=Value(CellState.CONFLICT),
+            output_field=TextField(),
+        )
+
+    def image(self, column: Field[Any, Any]) -> Expression:
+        """The stored value as JSON text; NULL is SQL NULL."""
+        return Cast(ToJsonb(F(column.attname)), TextField())
+
     # Note [Equal JSON that is not alike]
     # To jsonb, 1.10 and 1.1 are equal, and both are kept as they were written. A person who edits the one
     # into the other wants that; so of a JSON column the texts are compared.
@@ -81,8 +104,9 @@ class Cells:
         kind = self.kinds.get(str(column.column))
         if not is_json(column):
             return is_alike(self.changes, column, kind, side)
-        now = Cast(ToJsonb(F(column.attname)), TextField())
-        return Q(IsNotDistinctFrom(now, Cast(audited_json(self.changes, column, side), TextField())))
+        return Q(
+            IsNotDistinctFrom(self.image(column), Cast(audited_json(self.changes, column, side), TextField()))
+        )
 
     def new_value(self, column: Field[Any, Any]) -> Expression:
         """The column's value after the change: the present one where no cell of it is writable."""

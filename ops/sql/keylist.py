@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Expression, F, Field, Model, QuerySet, TextField
+from django.db.models import Exists, Expression, F, Field, Model, OuterRef, QuerySet, TextField
 from django.db.models.functions import Collate
 from django.db.models.sql.datastructures import BaseTable
 from psycopg import sql
@@ -71,13 +71,21 @@ class KeyList:
 
     def typed_keys(self, model: type[Model]) -> QuerySet[Any]:
         """The keys in the type of the model's key, for ``pk__in``."""
+        return self._typed_entries(model).values("key_")
+
+    def missing(self, model: type[Model]) -> QuerySet[Any]:
+        """The entries of which no row is left."""
+        rows = model._base_manager.filter(pk=OuterRef("key_"))
+        return self._typed_entries(model).filter(~Exists(rows))
+
+    def _typed_entries(self, model: type[Model]) -> QuerySet[Any]:
         field = _target_field(model)
         # Without the column's length: a cast to it would truncate a key, perhaps to that of another row.
         key: Any = CastToColumnType(F(_KEY_COLUMN), output_field=field)
         if collation := _key_collation(field):
             key = Collate(key, collation)
-        keys: QuerySet[Any] = self.entries().annotate(key_=key).values("key_")
-        return keys
+        entries: QuerySet[Any] = self.entries().annotate(key_=key)
+        return entries
 
     def column(self, name: str, output_field: Field[Any, Any]) -> KeyListColumn:
         """A column of the entry, in a queryset that joins the list."""

@@ -1,57 +1,23 @@
 """Change sets: cells staged, applied cell by cell, and reverted cell by cell."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission, User
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
 
 from cards.models import Card
-from ops.change_sets.cells import NOT_SEEN, Cell
-from ops.change_sets.staging import CellsRefused, NothingToChange, stage_cells
+from ops.change_sets.cells import NOT_SEEN
+from ops.change_sets.staging import CellsRefused, NothingToChange
 from ops.exceptions import InvalidParams
-from ops.models import AuditLog, ChangeSet, Run
-from ops.operations import ApplyChangeSet, Revert
+from ops.models import AuditLog, ChangeSet
+from ops.operations import ApplyChangeSet
 from ops.states import State
-from tests.ops.running import audited_changes, create_run, execute_operation, execute_run, execute_sql
+from tests.ops.change_setting import apply, columns, make_card, make_editor, revert, stage
+from tests.ops.running import audited_changes, create_run, execute_run, execute_sql
 from tests.trials.models import Sort, Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def make_editor(model: type[Model] = Card, name: str = "ana") -> User:
-    user: User = get_user_model().objects.create_user(name)
-    user.user_permissions.add(
-        Permission.objects.get(
-            codename=f"change_{model._meta.model_name}", content_type__app_label=model._meta.app_label
-        )
-    )
-    return get_user_model().objects.get(pk=user.pk)
-
-
-def make_card(number: int = 1, **values: Any) -> Card:
-    card = Card.objects.create(**{"card_id": f"c{number}", "title": "t", "pack_id": "p", **values})
-    return Card.objects.get(pk=card.pk)
-
-
-def stage(model: type[Model], *cells: tuple[Model, str, Any, Any], by: User | None = None) -> ChangeSet:
-    given: Iterable[Cell] = (Cell(str(row.pk), column, seen, new) for row, column, seen, new in cells)
-    return stage_cells(model, given, by or make_editor(model), title="trial")
-
-
-def apply(change_set: ChangeSet, **params: Any) -> Run:
-    return execute_operation(ApplyChangeSet, params={"change_set": change_set.pk, **params})
-
-
-def revert(run: Run) -> Run:
-    return execute_operation(Revert, params={"run": run.pk})
-
-
-def columns(row: Model, *names: str) -> list[Any]:
-    return list(type(row)._base_manager.values_list(*names).get(pk=row.pk))
 
 
 def test_only_the_edited_cells_are_written_and_audited() -> None:
@@ -123,14 +89,10 @@ def test_json_keeps_every_digit_and_equal_numbers_differ_by_their_digits() -> No
     card = make_card(metadata={"y": 1})
     run = apply(stage(Card, (card, "metadata", '{"y": 1}', long)))
     assert execute_sql("SELECT metadata::text FROM cards") == [(long,)]
-    run = apply(stage(Card, (card, "metadata", long, long.replace("1.10", "1.1")), by=get_editor()))
+    run = apply(stage(Card, (card, "metadata", long, long.replace("1.10", "1.1"))))
     assert execute_sql("SELECT metadata->>'y' FROM cards") == [("1.1",)]
     revert(run)
     assert execute_sql("SELECT metadata::text FROM cards") == [(long,)]
-
-
-def get_editor() -> User:
-    return get_user_model().objects.get(username="ana")
 
 
 def test_sql_null_and_json_null_stay_distinct() -> None:
