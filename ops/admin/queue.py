@@ -88,11 +88,17 @@ def build_urls(site: admin.AdminSite) -> list[URLPattern]:
         )
         for verb in _ACTIONS
     ]
-    return [path("queue/", site.admin_view(queue_view), name="queue"), *actions]
+    live = partial(queue_view, template="ops/admin/_queue.html")
+    return [
+        path("queue/", site.admin_view(queue_view), name="queue"),
+        path("queue/live/", site.admin_view(live), name="queue_live"),
+        *actions,
+    ]
 
 
 @never_cache
-def queue_view(request: HttpRequest) -> HttpResponse:
+def queue_view(request: HttpRequest, template: str = "ops/admin/queue.html") -> HttpResponse:
+    """Show the page, or the part of it that is refreshed while it is open."""
     if not request.user.has_perm(permissions.VIEW_QUEUE):
         raise PermissionDenied
     if request.method not in ("GET", "HEAD"):
@@ -107,7 +113,7 @@ def queue_view(request: HttpRequest) -> HttpResponse:
         context |= _read_queue(request)
     except RedisError:
         context["trouble"] = REDIS_TROUBLE
-    return TemplateResponse(request, "ops/admin/queue.html", context)
+    return TemplateResponse(request, template, context)
 
 
 def _read_queue(request: HttpRequest) -> dict[str, Any]:

@@ -96,7 +96,7 @@ PAGES = {
         OPERATORS,
     ),
     "ops_run_download": OPERATORS,
-    **dict.fromkeys(("queue", "queue_retry", "queue_delete"), OPERATORS),
+    **dict.fromkeys(("queue", "queue_live", "queue_retry", "queue_delete"), OPERATORS),
     **{f"ops_run_{verb}": OPERATORS for verb in permissions.CONTROL_VERBS},
     **{f"ops_export_{page}": OPERATORS for page in ("live", "cancel", "files")},
     **{

@@ -60,6 +60,15 @@ def test_waiting_jobs_are_listed_and_a_missing_worker_is_told(staff: Client) -> 
     assert "No job has failed in the last day." in text
 
 
+def test_an_open_page_reads_its_lists_again(staff: Client) -> None:
+    assert 'data-url="/admin/queue/live/"' in staff.get("/admin/queue/").content.decode()
+    job_id = fail_job()
+    part = staff.get("/admin/queue/live/").content.decode()
+    assert part.startswith('<div class="ops-stack" data-active="yes">')
+    assert f'id="error-{job_id}"' in part
+    assert "csrfmiddlewaretoken" not in part
+
+
 @pytest.mark.parametrize(("verb", "state"), [("retry", "queued"), ("delete", None)])
 def test_each_action_on_a_job_writes_an_audit_row(staff: Client, verb: str, state: str | None) -> None:
     job_id = fail_job()

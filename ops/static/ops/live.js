@@ -1,16 +1,17 @@
-// Refreshes the page of a run or an export while it is active. Replaces only the elements that changed, so that a
-// button under the pointer stays the same element.
+// Refreshes the page of a run or an export while it is active, and the page of the queue. Replaces only the
+// elements that changed, so that a button under the pointer stays the same element.
 "use strict";
 {
-  const INTERVAL_MS = 1000;
   const MAX_SNAPSHOTS = 10; // The server computes the rate since the oldest of them.
 
   const live = document.getElementById("live");
   const lost = document.getElementById("lost");
+  const interval = Number(live.dataset.interval || 1000); // in milliseconds
   const snapshots = [];
 
   function takeSnapshot() {
     const { done, at } = live.firstElementChild.dataset;
+    if (done === undefined) return;
     snapshots.push({ done, at });
     if (snapshots.length > MAX_SNAPSHOTS) snapshots.shift();
   }
@@ -49,7 +50,7 @@
   }
 
   async function refresh() {
-    const url = `${live.dataset.url}?${new URLSearchParams(snapshots[0])}`;
+    const url = `${live.dataset.url}?${new URLSearchParams(snapshots[0] ?? {})}`;
     const response = await fetch(url, { cache: "no-store", redirect: "manual" });
     if (!response.ok) {
       // Signed out, no longer permitted, or deleted: the reloaded page says which.
@@ -62,7 +63,7 @@
 
   async function refreshWhileActive() {
     while (live.firstElementChild.dataset.active === "yes") {
-      await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
+      await new Promise((resolve) => setTimeout(resolve, interval));
       if (document.hidden) continue;
       try {
         await refresh();
