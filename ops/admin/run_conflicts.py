@@ -11,6 +11,7 @@ from django.db import OperationalError, transaction
 from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from ops.admin.audit_search import get_history_media
@@ -23,8 +24,10 @@ from ops.db import limit_statements
 from ops.exceptions import OpsError
 from ops.models import Lane, Run
 from ops.operations.revert import get_reverted_run
-from ops.runs.conflicts import Conflict, ConflictList, ExpectedConflicts
+from ops.runs.cell_conflicts import build_conflict_list, build_expected_conflicts, find_operation_by_cell
+from ops.runs.conflicts import Conflict
 from ops.runs.next_steps import RunAction, format_run_command
+from ops.sql.cell_counts import is_all_written
 from ops.sqlstates import QUERY_CANCELED, sqlstate
 from ops.states import COMPLETED
 
@@ -38,7 +41,9 @@ _TOO_SLOW = (
 
 
 def may_have_conflicts(run: Run) -> bool:
-    """Whether the run is a finished revert that left something alone, by the counters of the lanes."""
+    """Whether the run is a finished revert or change set that left something alone, by their counters."""
+    if run.state in COMPLETED and (operation := find_operation_by_cell(run)):
+        return not is_all_written(operation.cells, run)
     reverted = get_reverted_run(run)
     if reverted is None or run.state not in COMPLETED:
         return False
@@ -53,9 +58,11 @@ def conflicts_view(request: HttpRequest, number: int, model_admin: Any) -> HttpR
     """Show what a finished revert left alone."""
     run = _get_viewable_run(request, number, model_admin)
     found, note = _read_page(run, _read_cursor(request))
+    reverted = get_reverted_run(run)
     context = {
         "title": f"What run {run.pk} left as it was",
-        "reverted_link": link_run(get_reverted_run(run)),
+        "reverted_link": reverted and link_run(reverted),
+        "is_by_cell": find_operation_by_cell(run) is not None,
         "note": note,
         "command": format_run_command(run.pk, RunAction.CONFLICTS),
     }
@@ -67,7 +74,7 @@ def expected_conflicts_view(request: HttpRequest, number: int, model_admin: Any)
     """Show what a revert of the run would leave alone, before it is started."""
     run = _get_viewable_run(request, number, model_admin)
     try:
-        page = ExpectedConflicts(run).page(_PAGE_SIZE, _read_cursor(request))
+        page = build_expected_conflicts(run).page(_PAGE_SIZE, _read_cursor(request))
     except OpsError as exc:
         raise Http404(exc.reason.rstrip(".")) from exc
     context = {"title": f"What a revert of run {run.pk} would leave as it is", "is_expected": True}
@@ -115,7 +122,7 @@ def _build_rows(request: HttpRequest, run: Run, conflicts: list[Conflict]) -> tu
     """Return the labels of the columns, and of each row its object, its cells, and whether it was deleted."""
     model = AuditedModel(request, run.model)
     objects = model.describe_objects(conflict.object_id for conflict in conflicts)
-    names = list(conflicts[0].columns) if conflicts else []
+    names = model.sort_columns({name: None for conflict in conflicts for name in conflict.columns})
     rows = [
         (objects[conflict.object_id], _list_cells(model, conflict, names), conflict.is_deleted)
         for conflict in conflicts
@@ -126,7 +133,7 @@ def _build_rows(request: HttpRequest, run: Run, conflicts: list[Conflict]) -> tu
 def _read_page(run: Run, after: str) -> tuple[list[Conflict], str]:
     """Return the conflicts of the page and one more, and why they cannot be shown. Raises Http404."""
     try:
-        conflicts = ConflictList(run)
+        conflicts = build_conflict_list(run)
     except OpsError as exc:
         raise Http404(exc.reason.rstrip(".")) from exc
     if not may_have_conflicts(run):
@@ -140,8 +147,9 @@ def _read_page(run: Run, after: str) -> tuple[list[Conflict], str]:
         return [], _TOO_SLOW
 
 
-def _list_cells(model: AuditedModel, conflict: Conflict, names: list[str]) -> list[dict[str, Any]]:
+def _list_cells(model: AuditedModel, conflict: Conflict, names: list[str]) -> list[list[SafeString]]:
+    """Return the formatted values of each column, the present one last; [] where it is no conflict."""
     return [
-        {side: format_value(value, model.badges.get(name)) for side, value in conflict.columns[name].items()}
+        [format_value(value, model.badges.get(name)) for value in conflict.columns.get(name, {}).values()]
         for name in names
     ]

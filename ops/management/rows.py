@@ -10,6 +10,7 @@ from typing import Any
 from ops.atomic_files import write_atomically
 from ops.management.arguments import parse_path, positive_integer
 from ops.models import Run
+from ops.operations import ApplyChangeSet
 from ops.report.document import build_document
 from ops.report.rows import row_cells, row_json
 from ops.report.table import format_table
@@ -20,6 +21,8 @@ _DETAIL_HEADERS = {
     RunAction.FAILURES: "error",
     RunAction.CONFLICTS: "before the run -> after the run (value now)",
 }
+_CHANGE_SET_CONFLICTS = (ApplyChangeSet.name, RunAction.CONFLICTS)
+_SEEN_HEADER = "as it was seen -> as it was to be (value now)"
 _EMPTY_MESSAGES = {
     RunAction.FAILURES: "No row of run {} has failed.",
     RunAction.CONFLICTS: "Run {} has no conflicts.",
@@ -54,5 +57,6 @@ def render_rows(run: Run, verb: RunAction, rows: RowList[Any], options: Mapping[
         return [json.dumps(document) for document in (*(row_json(run.pk, row) for row in page), end)]
     if not page:
         return [_EMPTY_MESSAGES[verb].format(run.pk)]
-    table = format_table([["key", "row", _DETAIL_HEADERS[verb]], *map(row_cells, page)])
+    header = _SEEN_HEADER if (run.operation, verb) == _CHANGE_SET_CONFLICTS else _DETAIL_HEADERS[verb]
+    table = format_table([["key", "row", header], *map(row_cells, page)])
     return [*table, *([f"and {more:,} more: {next_command}"] if more else [])]

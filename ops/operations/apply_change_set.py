@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from ops.exceptions import InvalidParams
 from ops.models import ChangeSet, Run, StagedChange
 from ops.operations import registry
 from ops.operations.base import Operation
+from ops.operations.cell_notes import iter_cell_notes
 from ops.operations.registry import register
 from ops.sql.cells import Cells
 from ops.sql.compile import get_model_fields
@@ -75,6 +76,10 @@ class ApplyChangeSet(Operation):
 
     def prepare(self, run: Run) -> None:
         require_permission(self.change_set)
+
+    def get_notes(self, run: Run | None) -> Iterable[str]:
+        """Return how many cells stay as they are."""
+        return iter_cell_notes(self.cells, self.model, run, done="written", since="by others since")
 
 
 def build_cells(change_set: ChangeSet, *, overwrite: bool = False) -> Cells:

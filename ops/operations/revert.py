@@ -21,6 +21,7 @@ from ops.models import AuditLog, ColumnChangeEvent, Run
 from ops.operations import registry
 from ops.operations.apply_change_set import find_display_field, pair_followers, read_followers
 from ops.operations.base import Operation
+from ops.operations.cell_notes import iter_cell_notes
 from ops.operations.registry import register
 from ops.sql.audited import (
     changed_audit_rows,
@@ -153,6 +154,10 @@ class Revert(Operation):
 
     def get_notes(self, run: Run | None) -> Iterable[str]:
         """Yield the numbers of rows that stay as they are: reverted before, or changed after the run."""
+        if self.is_by_cell:
+            since = f"after run {self.run.pk}"
+            yield from iter_cell_notes(self.cells, self.model, run, done="reverted", since=since)
+            return
         conflicts = self._count_conflicts(run)
         reverts = self._list_earlier_reverts(run) if conflicts else []
         for revert in reverts:

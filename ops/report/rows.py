@@ -30,7 +30,7 @@ def _format_conflict(row: Conflict) -> str:
 
 
 def _format_column(values: Mapping[str, Any]) -> str:
-    before, written, current = (format_value(values[key]) for key in ("before", "wrote", "stands"))
+    before, written, current = map(format_value, values.values())
     return f"{before} -> {written} (now {current})"
 
 

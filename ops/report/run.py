@@ -18,9 +18,10 @@ from ops.formatting import (
 from ops.health.hold import holding_indicators, is_held
 from ops.health.monitor import format_unavailable
 from ops.models import Run
+from ops.operations import ApplyChangeSet, Revert
 from ops.operations.base import Operation
 from ops.operations.contract import collect_notes
-from ops.operations.revert import Revert, find_reverts
+from ops.operations.revert import find_reverts
 from ops.operations.scope import describe_scope
 from ops.queue import liveness
 from ops.report.column_change_run import describe_change
@@ -187,7 +188,7 @@ def get_operation_notes(run: Run) -> list[str]:
 
 def _note_lines(run: Run) -> list[str]:
     notes = get_operation_notes(run)
-    if notes and run.operation == Revert.name:
+    if notes and run.operation in (ApplyChangeSet.name, Revert.name):
         notes = [*notes, f"to list them: {format_run_command(run.pk, RunAction.CONFLICTS)}"]
     return [f"  note    {note}" for note in notes]
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from ops.exceptions import OpsError
 from ops.models import Run
-from ops.operations.revert import Revert, find_reverts, get_reverted_run
+from ops.operations import ApplyChangeSet, Revert
+from ops.operations.revert import find_reverts, get_reverted_run
 from ops.report.document import build_document
 from ops.report.rows import conflict_json, failure_json
-from ops.runs.conflicts import ConflictList
+from ops.runs.cell_conflicts import build_conflict_list
 from ops.runs.next_steps import Step, list_next_steps
 from ops.runs.progress import Progress, read_progress
 from ops.runs.row_lists import FailedRows
@@ -57,12 +58,12 @@ def step_json(step: Step) -> dict[str, str]:
 
 
 def _conflicts_json(run: Run) -> dict[str, Any]:
-    """Return the conflicts; None values while a revert is active, or if its model no longer exists."""
+    """Return the conflicts; None values while the revert or change set is active, or if its model is gone."""
     try:
-        conflicts = ConflictList(run)
+        conflicts = build_conflict_list(run)
     except OpsError:
-        is_revert = run.operation == Revert.name
-        return {"conflicts": None if is_revert else [], "conflicts_total": None if is_revert else 0}
+        may_have_some = run.operation in (ApplyChangeSet.name, Revert.name)
+        return {"conflicts": None if may_have_some else [], "conflicts_total": None if may_have_some else 0}
     rows = conflicts.page(MAX_LISTED_ROWS)
     return {"conflicts": [conflict_json(row) for row in rows], "conflicts_total": conflicts.count()}
 

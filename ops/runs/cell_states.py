@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db.models import (
     BooleanField,
-    Count,
     ExpressionWrapper,
     F,
     Field,
@@ -17,7 +16,7 @@ from django.db.models import (
     TextField,
 )
 from django.db.models.functions import Cast
-from django.db.models.lookups import Exact, In
+from django.db.models.lookups import In
 
 from ops.db import canonical_output
 from ops.models import AuditLog, Run
@@ -25,20 +24,11 @@ from ops.operations import ApplyChangeSet, Revert
 from ops.operations.scope import Scope
 from ops.sql.audit_search import in_index_order
 from ops.sql.audited import audited_json
+from ops.sql.cell_counts import CellCounts, count_cells
 from ops.sql.cells import CellState
 
 # Rows that are looked at together.
 _CHUNK_SIZE = 2_000
-
-
-@dataclass(frozen=True)
-class CellCounts:
-    """Cells by state; a cell of a deleted row is a conflict. ``rows`` have a cell to write."""
-
-    writable: int
-    conflicts: int
-    done: int
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -90,38 +80,15 @@ class CellReader:
         self.columns = self.cells.judged
 
     def count(self) -> CellCounts:
-        """Count the cells as they are before a run, in one statement."""
-        counts = {
-            f"{state}_{number}": Count("pk", filter=Exact(self.cells.state(column), state.value))
-            for number, column in enumerate(self.columns)
-            for state in CellState
-        }
-        rows = Count("pk", filter=self.cells.is_any_writable())
-        with canonical_output():
-            found = self.cells.join(self.operation.model).aggregate(rows=rows, **counts)
-            missing = _count_cells(self.cells.key_list.missing(self.operation.model), self.columns)
+        """Count the cells as they are before a run, in a few statements."""
+        return count_cells(self.cells, self.operation.model)
 
-        def total(state: CellState) -> int:
-            return sum(count for name, count in found.items() if name.startswith(f"{state}_"))
-
-        return CellCounts(
-            writable=total(CellState.WRITABLE),
-            conflicts=total(CellState.CONFLICT) + missing,
-            done=total(CellState.DONE),
-            rows=found["rows"],
-        )
-
-    def count_conflicts(self) -> int:
-        """Count the conflicts of the run."""
-        if self.run is None:
-            return self.count().conflicts
-        written = _count_cells(AuditLog.objects.filter(run=self.run), self.columns)
-        if written == _count_cells(self._entries(), self.columns):
-            return 0
-        count, keys = 0, [""]
+    def count_rows(self, after: str = "") -> int:
+        """Count the rows after a key that have cells, or of a run, conflicts."""
+        count, keys = 0, [after]
         while keys:
             keys, states = self._read_chunk(keys[-1], _CHUNK_SIZE)
-            count += sum(state is not None for row in states.values() for state in row)
+            count += len(states)
         return count
 
     def page(self, limit: int, after: str = "", *, state: CellState | None = None) -> CellPage:
@@ -239,14 +206,6 @@ def _read_flags(
     }
     rows = entries.annotate(**flags).values_list("object_id", *flags)
     return {key: given for key, *given in rows[:limit]}
-
-
-def _count_cells(entries: QuerySet[Any], columns: list[Field[Any, Any]]) -> int:
-    counts = {
-        f"count_{number}": Count("pk", filter=Q(changes__has_key=str(column.column)))
-        for number, column in enumerate(columns)
-    }
-    return sum(entries.order_by().aggregate(**counts).values())
 
 
 def _select_states(states: _States, state: CellState | None) -> _States:

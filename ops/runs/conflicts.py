@@ -38,7 +38,8 @@ class Conflict:
     """A row with its key and display name.
 
     ``columns`` holds by field name the value ``before`` the run, the one that the run ``wrote``, and the one
-    that ``stands`` now; the last is None where the row ``is_deleted``.
+    that ``stands`` now, in this order; the last is None where the row ``is_deleted``. Of a change set they
+    are the values that were ``seen``, that are ``wanted``, and that ``stands``.
     """
 
     object_id: str
@@ -167,7 +168,9 @@ def _check_is_finished_revert(run: Run) -> None:
         commands = "; ".join(manage_command("runs", "conflicts", each.pk) for each in reverts)
         show = manage_command("runs", "show", run.pk)
         hint = f"To list those of its revert: {commands}" if commands else f"To see run {run.pk}: {show}"
-        raise ConflictsUnavailable(f"Run {run.pk} is not a revert; only a revert has conflicts.", hint)
+        raise ConflictsUnavailable(
+            f"Run {run.pk} is not a revert; only a revert or a change set has conflicts.", hint
+        )
     if run.state not in COMPLETED:
         reason = f"Run {run.pk} is {run.get_state_display()}: its conflicts are known when it has finished."
         raise ConflictsUnavailable(reason, describe_next_step(run))

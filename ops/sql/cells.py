@@ -70,8 +70,8 @@ class Cells:
 
     def is_writable(self, column: Field[Any, Any]) -> Q:
         """Whether the row has the cell as it was seen, and not yet as it is wanted."""
-        writable = self.is_given(column) & ~self.is_done(column)
-        return writable if self.overwrite else writable & self.is_as_seen(column)
+        left = self.is_left(column)
+        return left if self.overwrite else left & self.is_as_seen(column)
 
     def is_given(self, column: Field[Any, Any]) -> Q:
         """Whether the entry has a cell of the column."""
@@ -82,6 +82,10 @@ class Cells:
 
     def is_done(self, column: Field[Any, Any]) -> Q:
         return self._is_alike(column, self.wanted)
+
+    def is_left(self, column: Field[Any, Any]) -> Q:
+        """Whether the entry has a cell that is not as it is wanted."""
+        return self.is_given(column) & ~self.is_done(column)
 
     def state(self, column: Field[Any, Any]) -> Expression:
         """The cell's CellState as text; NULL where the entry has no cell of the column."""

@@ -88,7 +88,7 @@ def test_what_a_run_left_are_its_conflicts(monkeypatch: pytest.MonkeyPatch) -> N
     operation: Any = rebuild_operation(run)
     reader = CellReader(operation, run)
     assert show(reader.page(9)) == {"c1": {"title": ('"t"', '"theirs"', '"u"', "conflict")}}
-    assert reader.count_conflicts() == 1
+    assert reader.count_rows() == 1
     assert list_runs(change_set) == [run]
 
 
@@ -100,4 +100,4 @@ def test_what_a_revert_by_cell_left_are_its_conflicts() -> None:
     operation: Any = rebuild_operation(reverted)
     reader = CellReader(operation, reverted)
     assert show(reader.page(9)) == {"c1": {"title": ('"u"', '"theirs"', '"t"', "conflict")}}
-    assert reader.count_conflicts() == 1
+    assert reader.count_rows() == 1

@@ -28,7 +28,7 @@ from ops.report import run as report
 from ops.report.remote_watcher import watch_run
 from ops.report.run_json import run_document
 from ops.runs import lifecycle
-from ops.runs.conflicts import ConflictList
+from ops.runs.cell_conflicts import build_conflict_list
 from ops.runs.creation import RunRequest
 from ops.runs.next_steps import RunAction
 from ops.runs.row_lists import FailedRows
@@ -107,7 +107,7 @@ class Command(ListCommand):
         self.write_lines(render_rows(run, RunAction.FAILURES, FailedRows(run), options))
 
     def conflicts(self, run: Run, options: Mapping[str, Any]) -> None:
-        self.write_lines(render_rows(run, RunAction.CONFLICTS, ConflictList(run), options))
+        self.write_lines(render_rows(run, RunAction.CONFLICTS, build_conflict_list(run), options))
 
     def watch(self, run: Run, options: Mapping[str, Any]) -> None:
         with stop_event() as stop, self.create_reporter(run, options["json"]) as reporter:
