@@ -29,9 +29,9 @@ class AdminSite(UnfoldAdminSite):  # type: ignore[misc]
     # Their modules register models with this site, so that it must exist before they are imported.
 
     def extra_urls(self) -> list[URLPattern]:
-        from ops.admin import dashboard, queue
+        from ops.admin import approvals, dashboard, queue
 
-        return [*dashboard.build_urls(self), *queue.build_urls(self)]
+        return [*approvals.build_urls(self), *dashboard.build_urls(self), *queue.build_urls(self)]
 
     def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Any:
         """Tell whose session has ended that the form they sent was lost, and lead back to its page."""

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from cards.models import Asset, Card, PresentationRule
 from ops import permissions
+from ops.admin.approvals import list_to_decide
 from ops.models import AuditLog, Export, Run
 
 # Icons are names of Material Symbols, the font that unfold ships.
@@ -28,6 +29,7 @@ def build_menu(request: HttpRequest) -> list[dict[str, Any]]:
         "": [_build_item("Dashboard", "dashboard", "admin:index")],
         "Catalogue": [*_iter_items(request, _CATALOGUE)],
         "Work": [
+            *_iter_approvals(request),
             *_iter_items(request, _WORK),
             *([queue] if request.user.has_perm(permissions.VIEW_QUEUE) else ()),
         ],
@@ -42,6 +44,14 @@ def _iter_items(request: HttpRequest, icons: dict[type[Model], str]) -> Iterator
             meta = model._meta
             title = str(meta.verbose_name_plural).capitalize()
             yield _build_item(title, icon, f"admin:{meta.app_label}_{meta.model_name}_changelist")
+
+
+def _iter_approvals(request: HttpRequest) -> Iterator[dict[str, Any]]:
+    """Yield the page of what waits for a second person, with how many runs the user is to decide on."""
+    if admin.site.get_model_admin(Run).has_view_permission(request):
+        count = len(list_to_decide(request.user))
+        badge = {"badge": count, "badge_variant": "primary", "badge_style": "solid"} if count else {}
+        yield {**_build_item("Waiting for approval", "how_to_reg", "admin:approvals"), **badge}
 
 
 def _build_item(title: str, icon: str, url_name: str) -> dict[str, Any]:

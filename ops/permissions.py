@@ -44,25 +44,30 @@ def control_permission(verb: str) -> str:
 
 
 def required_permissions(verb: str, run: Run) -> list[str]:
-    """Return the permissions for a control of this run; a retry also needs that of its operation."""
+    """Return the permissions for a control of this run; a retry also needs that of its operation.
+
+    To repeat what was never approved needs what it needed at first.
+    """
+    if verb == "repeat":
+        return start_permissions(run)
     operation = [f"ops.run_{run.operation}"] if verb == "retry" else []
     return [control_permission(verb), *operation]
 
 
 def start_permissions(run: Run) -> list[str]:
     """Return the permissions of whoever starts a run like this one in the admin."""
-    return [f"ops.run_{run.operation}", view_permission(run)]
+    return [f"ops.run_{run.operation}", view_permission(run.model)]
 
 
-def approval_permissions(run: Run) -> list[str]:
-    """Return the permissions of a second person, who sees the same preview."""
-    return [APPROVE_PERMISSION, view_permission(run)]
+def approval_permissions(model: str) -> list[str]:
+    """Return the permissions of a second person for runs on this model: who approves sees the preview."""
+    return [APPROVE_PERMISSION, view_permission(model)]
 
 
-def view_permission(run: Run) -> str:
-    """Return the permission to view the rows that the run changes."""
-    app, _, model = run.model.partition(".")
-    return f"{app}.view_{model}"
+def view_permission(model: str) -> str:
+    """Return the permission to view the rows of ``cards.card``."""
+    app, _, name = model.partition(".")
+    return f"{app}.view_{name}"
 
 
 def create_permissions(using: str, apps: Apps = all_apps, **_: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -13,13 +13,26 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from ops.admin.forms import SUBMITTED_MARKER, build_execution_form, extract_form_data, get_raw_params
-from ops.admin.run_words import explain_error, label_field
+from ops.admin.approvers import format_approvers
+from ops.admin.forms import (
+    COMMENT_FIELD,
+    SUBMITTED_MARKER,
+    build_comment_form,
+    build_execution_form,
+    extract_form_data,
+    get_comment,
+    get_raw_params,
+)
+from ops.admin.run_words import explain_error, label_field, name_operation
 from ops.admin.starting import start_run
 from ops.exceptions import OpsError
 from ops.formatting import format_estimate, format_row_count, format_value
+from ops.models import Origin
 from ops.operations.base import Operation
+from ops.operations.validation import model_label
+from ops.report.approval import explain_need
 from ops.report.preview import MAX_GROUPS, format_no_rows, format_rate_basis, format_values
+from ops.runs.approval_policy import find_need
 from ops.runs.creation import RunRequest
 from ops.runs.preview import Preview, build_preview
 
@@ -27,6 +40,7 @@ from ops.runs.preview import Preview, build_preview
 PREVIEW_BUTTON = "preview"
 # The parameter of the URL that asks for the preview alone; or for the page with it, where no script ran.
 _PART_PARAM, _PREVIEW_ALONE, _WHOLE_PAGE = "part", "preview", "page"
+_FORM, _COMMENT_LABEL = "asking", "What for? The second person reads it."
 
 
 @dataclass(frozen=True)
@@ -95,9 +109,9 @@ def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal
             run = start_run(request, run_request)
             return HttpResponseRedirect(reverse("admin:ops_run_change", args=[run.pk]))
         except OpsError as exc:
-            shown = _get_problem_context(exc)
+            shown = get_problem_context(exc)
     elif run_request and part:
-        shown = _build_preview_context(run_request)
+        shown = _build_preview_context(request, run_request)
     context = {
         **model_admin.admin_site.each_context(request),
         **shown,
@@ -106,6 +120,7 @@ def confirmation_view(request: HttpRequest, model_admin: Any, proposal: Proposal
         "proposal": proposal,
         "form": previewed.form,
         "execution_form": previewed.execution_form,
+        "comment": get_comment(request),
     }
     if run_request and not shown:
         context["preview_url"], context["page_url"] = (
@@ -123,14 +138,30 @@ def _build_part_url(request: HttpRequest, part: str) -> str:
     return f"?{query.urlencode()}"
 
 
-def _build_preview_context(run_request: RunRequest) -> dict[str, Any]:
+def _build_preview_context(request: HttpRequest, run_request: RunRequest) -> dict[str, Any]:
     try:
-        return {"preview": _get_preview_context(build_preview(run_request))}
+        preview = build_preview(run_request)
     except OpsError as exc:
-        return _get_problem_context(exc)
+        return get_problem_context(exc)
+    return {"preview": get_preview_context(preview), **_get_need_context(request, run_request, preview)}
 
 
-def _get_problem_context(problem: OpsError) -> dict[str, Any]:
+def _get_need_context(request: HttpRequest, run_request: RunRequest, preview: Preview) -> dict[str, Any]:
+    """Return why the run would wait for a second person, for whom, and the field of the comment."""
+    username, meta = request.user.get_username(), preview.operation.model._meta
+    need = find_need(run_request.operation, run_request.scope, Origin.ADMIN, username, preview.total)
+    if need is None:
+        return {}
+    return {
+        "need": explain_need(need, str(meta.verbose_name), str(meta.verbose_name_plural)),
+        "approvers": format_approvers(model_label(preview.operation.model), username),
+        "comment_form": build_comment_form(
+            "What for? The second person reads it.", get_comment(request), _FORM
+        ),
+    }
+
+
+def get_problem_context(problem: OpsError) -> dict[str, Any]:
     return {"problem": explain_error(problem), "advice": problem.advice}
 
 
@@ -139,11 +170,12 @@ def _redirect_to_preview(request: HttpRequest, proposal: Proposal) -> HttpRespon
         messages.warning(
             request, "Nothing was started: the form changed after the preview. Check this new preview."
         )
-    query = urlencode({**proposal.query_params, **extract_form_data(request.POST)}, doseq=True)
+    comment = {COMMENT_FIELD: comment} if (comment := get_comment(request)) else {}
+    query = urlencode({**proposal.query_params, **extract_form_data(request.POST), **comment}, doseq=True)
     return HttpResponseRedirect(f"{request.path}?{query}")
 
 
-def _get_preview_context(preview: Preview) -> dict[str, Any]:
+def get_preview_context(preview: Preview) -> dict[str, Any]:
     model, total = preview.operation.model, preview.total
     largest = max((count for _, count in preview.breakdown), default=1)
     return {
@@ -166,7 +198,17 @@ def _get_preview_context(preview: Preview) -> dict[str, Any]:
             for sample in preview.samples
         ],
         "notes": preview.notes,
+        "ends": [*_iter_ends(preview)],
     }
+
+
+def _iter_ends(preview: Preview) -> Iterator[str]:
+    """Yield what happens when the run has changed its last row."""
+    rows = preview.operation.model._meta.verbose_name_plural
+    for label in preview.checks:
+        yield f"Checked: there are no {label}."
+    for name in preview.followups:
+        yield f"Starts by itself: {name_operation(name)}, for those of these {rows} that need it."
 
 
 def _format_change(change: Iterable[Any], operation: Operation) -> list[str]:

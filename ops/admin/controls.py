@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from ops.models import Run
+from ops.models import Decision, Run
 from ops.operations import registry
 from ops.operations.revert import Revert
 from ops.operations.scope import Scope
 from ops.queue.enqueue import enqueue_run
 from ops.runs import lifecycle
+from ops.runs.approval_policy import find_approval
 from ops.runs.creation import RunRequest
 from ops.runs.next_steps import RunAction, RunStatus
 from ops.runs.status import read_run_status
@@ -91,6 +92,20 @@ def _build_revert_request(run: Run, by: str) -> RunRequest:
     return RunRequest(Revert, by, {"run": run.pk})
 
 
+def _may_repeat(run: Run) -> bool:
+    """Offer it of a run that waited for a second person in vain."""
+    if run.state != State.CANCELLED or run.started_at is not None:
+        return False
+    approval = find_approval(run)
+    return approval is not None and approval.decision != Decision.APPROVED
+
+
+def _build_same_request(run: Run, by: str) -> RunRequest:
+    keys = frozenset(run.keys.values_list("object_id", flat=True)) if run.scope.get("keys") else None
+    scope = replace(Scope.of_run(run), keys=keys)
+    return RunRequest(registry.get_operation(run.operation), by, run.params, scope)
+
+
 _RUN_CONTROLS: tuple[Control, ...] = (
     TransitionControl(
         "pause", "pause", "Stop after the current batch.", _make_verb_predicate(RunAction.PAUSE), _pause_run
@@ -118,6 +133,14 @@ _RUN_CONTROLS: tuple[Control, ...] = (
         _make_verb_predicate(RunAction.REVERT),
         _build_revert_request,
         "the {rows} that run {number} changed",
+    ),
+    NewRunControl(
+        "repeat",
+        "replay",
+        "Ask for the same once more, in a new run.",
+        _may_repeat,
+        _build_same_request,
+        "those that run {number} was asked for",
     ),
 )
 RUN_CONTROLS = {control.verb: control for control in _RUN_CONTROLS}

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from django import forms
 from django.conf import settings
-from django.http import QueryDict
-from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES, SELECT_CLASSES
+from django.http import HttpRequest, QueryDict
+from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES, SELECT_CLASSES, TEXTAREA_CLASSES
 
 from ops.operations.base import Operation
 
@@ -17,6 +17,8 @@ F = TypeVar("F", bound=forms.Form)
 _PARAMS_PREFIX, _EXECUTION_PREFIX = "with", "how"
 # Every posted form has this field, since a browser sends nothing for a checkbox that is not ticked.
 SUBMITTED_MARKER = "answered"
+# What one person writes to the other about a run that needs two.
+COMMENT_FIELD, MAX_COMMENT_LENGTH = "comment", 500
 
 
 def build_operation_form(
@@ -79,6 +81,23 @@ def build_execution_form(data: QueryDict) -> forms.Form:
     )
 
 
+def build_comment_form(label: str, comment: str, form_id: str) -> forms.Form:
+    """Return the form with what was typed so far; its field belongs to the page's form of this id."""
+    attrs = {"rows": 3, "form": form_id}
+    field = forms.CharField(
+        label=label, required=False, max_length=MAX_COMMENT_LENGTH, widget=forms.Textarea(attrs)
+    )
+    form = forms.Form(initial={COMMENT_FIELD: comment})
+    form.fields[COMMENT_FIELD] = field
+    return style_widgets(form)
+
+
+def get_comment(request: HttpRequest) -> str:
+    """Return the comment of a form, or of the URL to which the form led."""
+    data = request.POST if COMMENT_FIELD in request.POST else request.GET
+    return data.get(COMMENT_FIELD, "").replace("\0", "").strip()[:MAX_COMMENT_LENGTH]
+
+
 def get_raw_params(form: forms.Form) -> dict[str, Any]:
     """Return the submitted values as a command line would give them: without the empty ones."""
     values = {
@@ -97,4 +116,6 @@ def style_widgets(form: F) -> F:
 def _get_css_classes(widget: forms.Widget) -> list[str]:
     if isinstance(widget, forms.CheckboxInput):
         return list(CHECKBOX_CLASSES)
+    if isinstance(widget, forms.Textarea):
+        return list(TEXTAREA_CLASSES)
     return list(SELECT_CLASSES if isinstance(widget, forms.Select) else INPUT_CLASSES)

@@ -20,13 +20,15 @@ from ops.models import Run
 from ops.operations import registry
 from ops.operations.revert import get_reverted_run
 from ops.report import run as report
+from ops.report.approval import format_decision
+from ops.runs.approval_policy import find_approval
 from ops.runs.next_steps import RunAction, RunStatus
 from ops.runs.progress import read_progress
 from ops.states import HELD, STALLED, State
 
 _MAX_LANES = 32
 # What the page says elsewhere.
-_SHOWN_FIELDS = ("error", "changed", "next", "reverted", "follows")
+_SHOWN_FIELDS = ("error", "changed", "next", "reverted", "follows", "comment", "approval")
 
 
 def find_model(run: Run) -> type[Model] | None:
@@ -54,11 +56,21 @@ def list_facts(run: Run) -> dict[str, str | SafeString]:
         get_row_nouns(run)[1].capitalize(): _describe_rows(run),
         "Fields": ", ".join(fields),
         "Requested": f"{_format_time(run.created_at)} by {run.performed_by}",
+        **_list_decision(run),
         "Started": _format_time(run.started_at),
         "Ended": _format_time(run.finished_at),
         "Duration": format_duration(read_progress(run).elapsed) if run.started_at else "",
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _list_decision(run: Run) -> dict[str, str]:
+    """Return what a second person was asked, and the answer."""
+    approval = find_approval(run)
+    if approval is None or not approval.decision:
+        return {}
+    answer = f"{format_decision(approval)} ({_format_time(approval.decided_at)})"
+    return {"Asked with": approval.comment, "Second person": answer}
 
 
 def _format_time(when: datetime | None) -> str:
@@ -111,6 +123,8 @@ def list_operator_facts(run: Run) -> dict[str, str]:
 
 def list_warnings(run: Run, status: RunStatus) -> list[str]:
     """Explain why a run does not advance, and what happens next."""
+    if run.state == State.CANCELLED and run.started_at is None and (approval := find_approval(run)):
+        return [f"It never started: {format_decision(approval)}"]
     if status.status == HELD and run.held_until is not None:
         return [
             f"The run waits until {run.held_until:%H:%M:%S} UTC, because the database is under strain."

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ops import permissions
+from ops.admin.approvals import list_asked, list_to_decide
 from ops.admin.dashboard import Panel, register_panel
 from ops.admin.live_page import format_status_badge, get_percentage, get_status_class
 from ops.admin.run_facts import get_row_nouns
@@ -30,14 +31,20 @@ _UNFINISHED_EXPORTS = (ExportState.QUEUED, ExportState.RUNNING, ExportState.CANC
 
 
 def read_current_work(request: HttpRequest) -> dict[str, Any]:
-    """Read the runs and the exports that have not ended."""
-    runs = Run.objects.filter(state__in=UNFINISHED).order_by("-pk")
+    """Read the runs and the exports that have not ended, and how many wait for a second person."""
+    unfinished = Run.objects.filter(state__in=UNFINISHED).exclude(state=State.AWAITING_APPROVAL)
+    runs = unfinished.order_by("-pk")
     exports = _list_exports(request, state__in=_UNFINISHED_EXPORTS)
     work = [
         *map(_describe_current_run, runs[: _MAX_ITEMS + 1]),
         *map(_describe_current_export, exports[: _MAX_ITEMS + 1]),
     ]
-    return {"items": work[:_MAX_ITEMS], "has_more": len(work) > _MAX_ITEMS}
+    return {
+        "items": work[:_MAX_ITEMS],
+        "has_more": len(work) > _MAX_ITEMS,
+        "to_decide": len(list_to_decide(request.user)),
+        "asked": len(list_asked(request.user)),
+    }
 
 
 def _list_exports(request: HttpRequest, **conditions: Any) -> QuerySet[Export]:

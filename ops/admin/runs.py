@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +22,7 @@ from ops.admin.controls import RUN_CONTROLS, NewRunControl, get_run_status
 from ops.admin.failed_rows import read_failed_rows
 from ops.admin.key_validation import is_valid_key
 from ops.admin.live_page import LiveAdmin, ProgressSnapshot, get_percentage
+from ops.admin.run_approval import decision_view, find_waiting, preview_view, waiting_page
 from ops.admin.run_changes import changes_view, download_view, may_view_changes
 from ops.admin.run_conflicts import conflicts_view, expected_conflicts_view, may_have_conflicts
 from ops.admin.run_facts import (
@@ -46,6 +48,7 @@ from ops.formatting import format_duration, format_rate, pluralize
 from ops.health.monitor import format_unavailable
 from ops.models import AuditLog, Run
 from ops.report import run as report
+from ops.runs.approvals import is_asker
 from ops.runs.next_steps import RunAction, format_run_command, list_next_steps
 from ops.runs.progress import Progress, read_progress
 from ops.runs.reverts import read_reversal, read_reversals
@@ -83,11 +86,13 @@ class RunAdmin(LiveAdmin):
     search_help_text = "Name of an operation or of a user."
 
     def get_urls(self) -> list[URLPattern]:
-        views = {
+        views: dict[str, Callable[..., HttpResponse]] = {
             "changes/": changes_view,
             "download/": download_view,
             "conflicts/": conflicts_view,
             "expected_conflicts/": expected_conflicts_view,
+            "preview/": preview_view,
+            **{f"{verb}/": partial(decision_view, verb=verb) for verb in ("approve", "decline")},
         }
         return [
             self.build_row_path("failures/", self.failures_view),
@@ -130,7 +135,15 @@ class RunAdmin(LiveAdmin):
     def state_display(self, row: Any) -> str:
         return format_state(row, row.reversal)
 
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        if approval := find_waiting(self.get_row_or_404(request, object_id)):
+            return waiting_page(request, self, approval)
+        return super().change_view(request, object_id, *args, **kwargs)
+
     def may_use_control(self, request: HttpRequest, verb: str, row: Run) -> bool:
+        """Whoever asked for a run may cancel it while it waits for a second person."""
+        if verb == "cancel" and (approval := find_waiting(row)) and is_asker(approval, request.user):
+            return True
         return request.user.has_perms(permissions.required_permissions(verb, row))
 
     def explain_error(self, error: OpsError) -> str:

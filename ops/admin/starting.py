@@ -9,14 +9,11 @@ from dataclasses import replace
 
 from django.http import HttpRequest
 
+from ops.admin.forms import get_comment
 from ops.models import Origin, Run
 from ops.queue.enqueue import enqueue_run
 from ops.runs.creation import RunRequest, create_run
 from ops.states import State
-
-# The field of a form with what the second person is told.
-COMMENT_FIELD = "comment"
-MAX_COMMENT_LENGTH = 500
 
 
 def start_run(request: HttpRequest, run_request: RunRequest) -> Run:
@@ -35,9 +32,3 @@ def start_run(request: HttpRequest, run_request: RunRequest) -> Run:
     if run.state != State.AWAITING_APPROVAL:
         enqueue_run(run)  # The page of the run says if no worker takes it up.
     return run
-
-
-def get_comment(request: HttpRequest) -> str:
-    """Return the comment of a form, or of the URL to which the form led."""
-    data = request.POST if COMMENT_FIELD in request.POST else request.GET
-    return data.get(COMMENT_FIELD, "").replace("\0", "").strip()[:MAX_COMMENT_LENGTH]

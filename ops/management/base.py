@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from threading import Event
 from typing import Any, ClassVar
 
@@ -41,7 +42,7 @@ from ops.management.arguments import (
     lane_count,
     parse_filter,
 )
-from ops.models import Run
+from ops.models import Origin, Run
 from ops.operations import registry
 from ops.operations.base import Operation
 from ops.operations.scope import Scope
@@ -58,6 +59,8 @@ from ops.session import direct_connection
 from ops.states import State
 
 EXIT_INTERRUPTED = 130
+# The run was created, and starts once a second person has approved it.
+EXIT_AWAITING_APPROVAL = 3
 
 
 class OpsCommand(BaseCommand):
@@ -112,7 +115,11 @@ class OpsCommand(BaseCommand):
 
     def preview_or_execute(self, request: RunRequest, options: Mapping[str, Any]) -> None:
         if options["execute"]:
-            self.start_run(create_run(request), options["json"])
+            run = create_run(replace(request, origin=Origin.COMMAND))
+            if run.state == State.AWAITING_APPROVAL:
+                self.write_summary(run, options["json"])
+                sys.exit(EXIT_AWAITING_APPROVAL)
+            self.start_run(run, options["json"])
             return
         preview = build_preview(request)
         if options["json"]:

@@ -18,6 +18,8 @@ from ops.formatting import (
 )
 from ops.history import History
 from ops.models import ColumnChangeEvent, Run
+from ops.report.approval import format_decision
+from ops.runs.approval_policy import find_approval
 from ops.runs.progress import read_progress
 from ops.states import State
 
@@ -113,7 +115,17 @@ def _format_run(run: Run) -> str:
     mark = _MARKS.get(State(run.state), _WARNING_MARK)
     ending = "" if run.state == State.SUCCEEDED else f": {run.get_state_display()}"
     summary = f"{figures}{speed}{place}, by {run.performed_by}{ending}"
-    return f"{mark} Run {run.pk}, `{run.operation}`{params}: {summary}"
+    return f"{mark} Run {run.pk}, `{run.operation}`{params}: {summary}{_format_approval(run)}"
+
+
+def _format_approval(run: Run) -> str:
+    """Return who asked a second person what, and the answer; "" if nobody had to be asked."""
+    approval = find_approval(run)
+    if approval is None:
+        return ""
+    comment = f" ({approval.comment})" if approval.comment else ""
+    answer = format_decision(approval) if approval.decision else "not decided yet"
+    return " ".join(f". Asked of a second person{comment}: {answer}".split())
 
 
 def _iter_post_migration(history: History) -> Iterator[str]:

@@ -24,6 +24,7 @@ from ops.operations.contract import collect_notes
 from ops.operations.revert import find_reverts
 from ops.operations.scope import describe_scope
 from ops.queue import liveness
+from ops.report.approval import format_approval
 from ops.report.column_change_run import describe_change
 from ops.report.rows import format_failure
 from ops.report.run_json import MAX_LISTED_ROWS
@@ -40,6 +41,8 @@ def format_summary(run: Run) -> list[str]:
     """Return the outcome of the run, its check results and notes, and the command to type next."""
     progress = read_progress(run)
     outcome = f"Run {run.pk} {_format_outcome(run)}"
+    if run.state == State.AWAITING_APPROVAL:
+        return format_waiting(run)
     if run.started_at is None and run.finished_at is not None:
         first_line = f"{outcome} before it started."
     else:
@@ -52,6 +55,18 @@ def format_summary(run: Run) -> list[str]:
         *(f"  next    {followup}" for followup in iter_followups(run)),
         *_summary_steps(run),
     ]
+
+
+def format_waiting(run: Run) -> list[str]:
+    """Return what a run waits for, and what to do then: a worker starts it, or whoever asked for it."""
+    approval = format_approval(run).get("approval", "")
+    resume = format_run_command(run.pk, RunAction.RESUME)
+    lines = [f"Run {run.pk} was not started: it waits for a second person.", f"  approval  {approval}"]
+    if run.workers is None:
+        lines.append(f"Somebody approves it in the admin. To start it then: {resume}")
+    else:
+        lines.append("Somebody approves it in the admin. The workers start it then.")
+    return [*lines, describe_next_step(run)]
 
 
 def _format_counts(progress: Progress) -> str:
@@ -123,6 +138,7 @@ def detail_fields(run: Run) -> dict[str, str]:
         "params": ", ".join(f"{k}={format_value(v)}" for k, v in run.params.items()),
         "scope": describe_scope(run),
         "created": f"{format_time(run.created_at)} by {run.performed_by}",
+        **format_approval(run),
         "part of": describe_change(run),
         "follows": f"run {run.follows_id}" if run.follows_id else "",
         "started": format_time(run.started_at),

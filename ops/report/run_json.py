@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from ops.exceptions import OpsError
 from ops.models import Run
 from ops.operations import ApplyChangeSet, Revert
 from ops.operations.revert import find_reverts, get_reverted_run
-from ops.report.document import build_document
+from ops.report.approval import approval_json
+from ops.report.document import build_document, isoformat
 from ops.report.rows import conflict_json, failure_json
 from ops.runs.cell_conflicts import build_conflict_list
 from ops.runs.next_steps import Step, list_next_steps
@@ -34,7 +34,9 @@ def run_document(event: str, run: Run) -> dict[str, Any]:
         status=status.status,
         **{name: getattr(run, name) for name in (*_REQUEST_FIELDS, *_THROUGHPUT_FIELDS, *_OUTCOME_FIELDS)},
         follows=run.follows_id,
-        **{name: _isoformat(getattr(run, name)) for name in _TIME_FIELDS},
+        origin=run.origin,
+        approval=approval_json(run),
+        **{name: isoformat(getattr(run, name)) for name in _TIME_FIELDS},
         **hold_json(run),
         reverts=get_reverted_run(run),
         reverted_by=[each.pk for each in find_reverts(run.pk)],
@@ -50,7 +52,7 @@ def progress_json(progress: Progress) -> dict[str, Any]:
 
 
 def hold_json(run: Run) -> dict[str, Any]:
-    return {"held_until": _isoformat(run.held_until), "held_reason": run.held_reason}
+    return {"held_until": isoformat(run.held_until), "held_reason": run.held_reason}
 
 
 def step_json(step: Step) -> dict[str, str]:
@@ -66,7 +68,3 @@ def _conflicts_json(run: Run) -> dict[str, Any]:
         return {"conflicts": None if may_have_some else [], "conflicts_total": None if may_have_some else 0}
     rows = conflicts.page(MAX_LISTED_ROWS)
     return {"conflicts": [conflict_json(row) for row in rows], "conflicts_total": conflicts.count()}
-
-
-def _isoformat(when: datetime | None) -> str | None:
-    return when.isoformat() if when else None

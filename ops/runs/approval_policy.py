@@ -104,6 +104,11 @@ def _lock_account(username: str) -> None:
     accounts.filter(**{get_user_model().USERNAME_FIELD: username}).order_by("pk").first()
 
 
+def find_approval(run: Run) -> Approval | None:
+    """Return what a second person was asked about the run; None if it needed nobody."""
+    return Approval.objects.filter(run=run).first()
+
+
 def close(run: Run, decision: Decision, by: str = "", comment: str = "", reason: str = "") -> None:
     """Record how the run's wait ended, unless it has ended already."""
     Approval.objects.filter(run=run, decision="").update(

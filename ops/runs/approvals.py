@@ -63,7 +63,7 @@ def _approve(run: Run, by: Any, comment: str) -> str:
         return _send_back(
             run, f"The code of {run.operation} changed after it was asked for. It has to be asked for again."
         )
-    if reason := _explain_growth(approval, total):
+    if reason := explain_growth(approval, total):
         return _send_back(run, reason)
     without_backup = backup_policy.require_backup(run.without_backup)
     username = by.get_username()
@@ -107,11 +107,16 @@ def count_rows(run: Run) -> int:
 def explain_refusal(approval: Approval, account: Any) -> str:
     """Return why this person may not decide; "" if they may."""
     run = approval.run
-    if account.pk == approval.asked_by_id or account.get_username() == run.performed_by:
+    if is_asker(approval, account):
         return f"You asked for run {run.pk} yourself. Somebody else has to decide."
-    if not (account.is_active and account.has_perms(permissions.approval_permissions(run))):
+    if not (account.is_active and account.has_perms(permissions.approval_permissions(run.model))):
         return f"You may not approve run {run.pk}."
     return ""
+
+
+def is_asker(approval: Approval, account: Any) -> bool:
+    """Whether the account is that of the person who asked, also under another name by now."""
+    return bool(account.pk == approval.asked_by_id or account.get_username() == approval.run.performed_by)
 
 
 def _lock(run: Run) -> Approval:
@@ -158,7 +163,7 @@ def _require_asker(approval: Approval) -> None:
         )
 
 
-def _explain_growth(approval: Approval, total: int) -> str:
+def explain_growth(approval: Approval, total: int) -> str:
     """Return why the run would change too many more rows than was asked; "" if it would not."""
     if total * 100 <= approval.rows * (100 + GROWTH_PERCENT):
         return ""

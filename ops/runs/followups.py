@@ -70,7 +70,7 @@ def start_followups(run: Run, unneeded: Collection[str] = ()) -> None:
     stored = FollowUp.objects.filter(holder=run)
     requests = {name: (by, Scope()) for name, by in stored.values_list("operation", "performed_by")}
     stored.delete()
-    dependents = [name for name in _dependent_operations(run) if name not in unneeded]
+    dependents = [name for name in find_dependent_operations(run.model, run.columns) if name not in unneeded]
     changed = read_progress(run).changed
     if changed and dependents:  # else its table may be gone
         scope = _followup_scope(run, changed)
@@ -95,7 +95,7 @@ def candidates_to_count(run: Run) -> dict[str, QuerySet[Any]]:
 
     Left out are operations that one of some changed rows needs: ``start_followups`` finds a row soon.
     """
-    changed, dependents = read_progress(run).changed, _dependent_operations(run)
+    changed, dependents = read_progress(run).changed, find_dependent_operations(run.model, run.columns)
     if not (changed and dependents and _followup_scope(run, changed).is_unrestricted):
         return {}
     sample = list(KeyList(AuditLog, run.pk).keys()[:_SAMPLE_SIZE])
@@ -123,12 +123,12 @@ def _followup_scope(run: Run, changed: int) -> Scope:
     return Scope() if is_large else Scope(changed_by_run=run.pk)
 
 
-def _dependent_operations(run: Run) -> list[str]:
-    columns = set(run.columns)
+def find_dependent_operations(model: str, columns: Collection[str]) -> list[str]:
+    """Return the names of the operations that start after a run that changes these columns of the model."""
     return [
         operation.name
         for operation in registry.list_operations()
-        if columns.intersection(operation.depends_on) and model_label(operation.model) == run.model
+        if {*columns}.intersection(operation.depends_on) and model_label(operation.model) == model
     ]
 
 

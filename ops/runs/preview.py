@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.db import DataError, transaction
-from django.db.models import Count, F, Max, Sum
+from django.db.models import Count, F, Max, QuerySet, Sum
 from django.utils import timezone
 
 from ops.db import read_only_snapshot
 from ops.formatting import first_line, rows_per_second
 from ops.models import Run
 from ops.operations.base import Operation
-from ops.operations.candidates import candidates
+from ops.operations.candidates import build_keyset, candidates
 from ops.operations.compiler import select_changes, written_fields
 from ops.operations.contract import collect_notes
 from ops.operations.refusals import VALUES_COMPUTED_LATER, predict_failures
+from ops.operations.scope import Scope
 from ops.operations.side_effects import iter_table_warnings
-from ops.operations.validation import build_deterministic_operation, check_query_plan
+from ops.operations.validation import build_deterministic_operation, check_query_plan, model_label
 from ops.runs.creation import RunRequest
+from ops.runs.followups import find_dependent_operations
+from ops.runs.rebuild import rebuild_operation
 
 _SAMPLE_SIZE = 5
 # The rate of a run with fewer rows is mostly the time of its start.
@@ -39,7 +43,8 @@ class Sample:
 class Preview:
     """``rate`` is in rows a second: that of run ``rate_source_run`` where there is one, else an estimate.
 
-    ``max_rate`` is the run's own limit, if the rate would be above it.
+    ``max_rate`` is the run's own limit, if the rate would be above it. ``checks`` are what is checked at the
+    end, and ``followups`` the operations that start by themselves then.
     """
 
     operation: Operation
@@ -50,6 +55,8 @@ class Preview:
     rate: float
     rate_source_run: int | None
     max_rate: int | None = None
+    checks: Sequence[str] = ()
+    followups: Sequence[str] = ()
 
     @property
     def duration(self) -> timedelta:
@@ -64,26 +71,44 @@ def build_preview(request: RunRequest) -> Preview:
     with read_only_snapshot():
         operation = build_deterministic_operation(request.operation, request.params, timezone.now())
         request.scope.validate(operation.model)
-        check_query_plan(operation)
-        operation.check_preconditions()
-        rows = candidates(operation, request.scope)
-        rate, rate_source_run = _estimate_rate(operation)
-        samples, warnings = _sample_rows(rows.order_by("pk"), operation)
-        breakdown = _count_by_group(rows, operation.group_by)
-        return Preview(
-            operation=operation,
-            total=sum(count for _, count in breakdown) if operation.group_by else rows.count(),
-            breakdown=breakdown,
-            samples=samples,
-            notes=[
-                *(warnings if samples else ()),
-                *collect_notes(operation, None),
-                *iter_table_warnings(operation),
-            ],
-            rate=rate,
-            rate_source_run=rate_source_run,
-            max_rate=request.max_rate if request.max_rate and request.max_rate < rate else None,
-        )
+        return _preview_rows(operation, candidates(operation, request.scope), request.max_rate)
+
+
+def build_run_preview(run: Run) -> Preview:
+    """Compute the preview of a run that has not started, as `build_preview`: of the rows it was asked for.
+
+    Raises DeclarationChanged.
+    """
+    with read_only_snapshot():
+        operation, scope = rebuild_operation(run), Scope.of_run(run)
+        last = run.lanes.order_by("-number").values_list("upper", flat=True).first()
+        rows = build_keyset(operation, scope, run).filter_range(candidates(operation, scope, run), None, last)
+        return _preview_rows(operation, rows, run.max_rate)
+
+
+def _preview_rows(operation: Operation, rows: QuerySet[Any], max_rate: int | None) -> Preview:
+    check_query_plan(operation)
+    operation.check_preconditions()
+    rate, rate_source_run = _estimate_rate(operation)
+    samples, warnings = _sample_rows(rows.order_by("pk"), operation)
+    breakdown = _count_by_group(rows, operation.group_by)
+    columns = [field.name for field in written_fields(operation)]
+    return Preview(
+        operation=operation,
+        total=sum(count for _, count in breakdown) if operation.group_by else rows.count(),
+        breakdown=breakdown,
+        samples=samples,
+        notes=[
+            *(warnings if samples else ()),
+            *collect_notes(operation, None),
+            *iter_table_warnings(operation),
+        ],
+        rate=rate,
+        rate_source_run=rate_source_run,
+        max_rate=max_rate if max_rate and max_rate < rate else None,
+        checks=[check.label for check in operation.get_checks()],
+        followups=find_dependent_operations(model_label(operation.model), columns),
+    )
 
 
 def _count_by_group(rows: Any, field: str | None) -> list[tuple[Any, int]]:

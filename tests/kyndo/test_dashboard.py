@@ -55,7 +55,7 @@ def create_run(state: State, **values: object) -> Run:
 def test_the_page_itself_reads_no_source(
     staff: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_max_num_queries(5):  # the session, which is stored again, and the user
+    with django_assert_max_num_queries(6):  # the session, which is stored again, the user, the menu
         assert list_shown(staff) == ALL
 
 

@@ -29,6 +29,7 @@ ROLES = ("nobody", *GROUPS, "superuser")
 NOBODY: set[str] = set()
 SUPERUSER = {"superuser"}
 EDITORS, OPERATORS = {"editors", *SUPERUSER}, {"operators", *SUPERUSER}
+APPROVERS = {"approvers", *SUPERUSER}
 GROUP_MEMBERS = {*GROUPS, *SUPERUSER}
 EVERYONE = set(ROLES)
 # Every page, and every action of a list, with the roles that may use it.
@@ -79,7 +80,9 @@ PAGES = {
     **dict.fromkeys(("cards_card_changeview", "cards_card_deleteview"), SUPERUSER),
     **dict.fromkeys(
         (
+            "approvals",
             "ops_run_live",
+            "ops_run_preview",
             "ops_run_failures",
             "ops_run_changes",
             "ops_run_conflicts",
@@ -97,7 +100,8 @@ PAGES = {
     ),
     "ops_run_download": OPERATORS,
     **dict.fromkeys(("queue", "queue_live", "queue_retry", "queue_delete"), OPERATORS),
-    **{f"ops_run_{verb}": OPERATORS for verb in permissions.CONTROL_VERBS},
+    **{f"ops_run_{verb}": OPERATORS for verb in (*permissions.CONTROL_VERBS, "repeat")},
+    **{f"ops_run_{verb}": APPROVERS for verb in ("approve", "decline")},
     **{f"ops_export_{page}": OPERATORS for page in ("live", "cancel", "files")},
     **{
         f"auth_{model}_{page}": SUPERUSER

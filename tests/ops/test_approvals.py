@@ -1,14 +1,17 @@
 """A run over many rows waits for a second person."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from io import StringIO
 from threading import Thread
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import Permission, User
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -28,6 +31,7 @@ from ops.runs.backup_policy import BackupRequired
 from ops.runs.creation import RunRequest
 from ops.states import State
 from ops.workers.reaper import reap
+from tests.conftest import Manage
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
     create_things,
@@ -198,6 +202,55 @@ def test_commands_wait_only_where_the_setting_says_so(ada: User, settings: LazyS
     assert ask(origin=Origin.COMMAND).state == "awaiting_approval"
     settings.OPS_APPROVAL_ROWS = None
     assert ask(origin=Origin.COMMAND).state == "queued"
+
+
+@pytest.fixture
+def waiting_commands(settings: LazySettings) -> None:
+    settings.OPS_APPROVAL_COMMANDS = True
+    create_things(LIMIT + 1)
+
+
+@pytest.mark.usefixtures("waiting_commands")
+def test_a_command_says_that_its_run_waits(manage: Manage, bob: User) -> None:
+    done = manage("operate", "trials_annotate", "--execute", "--as", "ada")
+    run = Run.objects.get()
+    expires = f"{Approval.objects.get().expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout.splitlines() == [
+        f"Run {run.pk} was not started: it waits for a second person.",
+        f"  approval  awaited until {expires}: 11 rows are more than the 10 that one person may change alone",
+        f"Somebody approves it in the admin. To start it then: manage.py runs resume {run.pk}",
+        f"To cancel it: manage.py runs cancel {run.pk}",
+    ]
+    assert "awaiting approval" in manage("runs").stdout
+    refused = manage("runs", "resume", run.pk)
+    assert f"Run {run.pk} awaits approval, so it cannot be resumed." in refused.stderr
+    approvals.approve(run, bob, "Go.")
+    done = manage("runs", "resume", run.pk)
+    assert (done.returncode, Thing.objects.filter(note=None).count()) == (0, 0)
+    assert "  approval  approved by bob: Go. (" in manage("runs", "show", run.pk).stdout
+
+
+@pytest.mark.usefixtures("waiting_commands")
+def test_a_command_for_the_workers_waits_and_can_be_cancelled(manage: Manage) -> None:
+    done = manage("operate", "trials_annotate", "--execute", "--queue", "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["state"], document["origin"]) == (3, "awaiting_approval", "command")
+    assert (document["approval"]["rows"], len(queue())) == (LIMIT + 1, 0)
+    run = document["run"]
+    done = manage("runs", "cancel", run, "--as", "eve")
+    assert f"Run {run} was cancelled before it started." in done.stdout
+    shown = json.loads(manage("runs", "show", run, "--json").stdout)
+    assert shown["approval"]["decided_by"] == "eve"
+
+
+def test_the_migration_log_has_both_names_and_comments(ada: User, bob: User) -> None:
+    run, out = ask_for_many(comment="New\nseason."), StringIO()
+    call_command("migration_log", stdout=out)
+    assert ": awaiting approval. Asked of a second person (New season.): not decided yet" in out.getvalue()
+    approvals.decline(run, bob, "Not\nyet.")
+    call_command("migration_log", stdout=out)
+    assert ". Asked of a second person (New season.): declined by bob: Not yet." in out.getvalue()
 
 
 def test_an_approved_run_does_what_was_asked_and_no_more(ada: User, bob: User) -> None:

@@ -40,6 +40,8 @@ RUN = {
     "columns",
     "performed_by",
     "follows",
+    "origin",
+    "approval",
     "without_backup",
     "workers",
     "batch_size",

@@ -27,7 +27,7 @@ from ops.operations.scope import Scope
 from ops.report import run as report
 from ops.report.remote_watcher import watch_run
 from ops.report.run_json import run_document
-from ops.runs import lifecycle
+from ops.runs import approvals, lifecycle
 from ops.runs.cell_conflicts import build_conflict_list
 from ops.runs.creation import RunRequest
 from ops.runs.next_steps import RunAction
@@ -85,6 +85,7 @@ class Command(ListCommand):
             add_ignore_health_argument(parser)
 
     def handle(self, **options: Any) -> None:
+        approvals.expire_due()
         if not options["verb"]:
             self.list_rows(options)
             return

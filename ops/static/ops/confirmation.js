@@ -14,7 +14,8 @@
   }
 
   function update() {
-    changed.hidden = ![...form.elements].some(isChanged);
+    // The comment belongs to the form, but changes nothing that was previewed.
+    changed.hidden = ![...form.elements].some((field) => !previewed.contains(field) && isChanged(field));
     previewed.hidden = !changed.hidden;
   }
 
