@@ -173,8 +173,7 @@ def _create(batch: _Batch, by: Any, title: str, source: str) -> ChangeSet:
         created_by=by.get_username(),
     )
     _insert(batch, change_set)
-    if columns:
-        _check(batch, change_set, columns)
+    batch.errors += find_violations(change_set, batch.model, columns)
     return change_set
 
 
@@ -194,13 +193,18 @@ def _insert(batch: _Batch, change_set: ChangeSet) -> None:
                 batch.errors.append(CellError(cell.key, names[cell.column], error_message(exc)))
 
 
-def _check(batch: _Batch, change_set: ChangeSet, columns: list[Field[Any, Any]]) -> None:
+def find_violations(
+    change_set: ChangeSet, model: type[Model], columns: list[Field[Any, Any]]
+) -> list[CellError]:
+    """Return the cells of the columns that a CHECK constraint would refuse, in the constraint's own words."""
     messages = {
         constraint.name: str(constraint.get_violation_error_message())
-        for constraint in batch.model._meta.constraints
+        for constraint in model._meta.constraints
         if constraint.violation_error_message != BaseConstraint.default_violation_error_message
     }
-    for violation in find_check_violations(change_set, batch.model, columns):
+    errors = []
+    for violation in find_check_violations(change_set, model, columns):
         name = next(each.name for each in columns if each.column in violation.columns)
         message = messages.get(violation.constraint, f"It breaks the rule “{violation.constraint}”.")
-        batch.errors.append(CellError(violation.object_id, name, message))
+        errors.append(CellError(violation.object_id, name, message))
+    return errors

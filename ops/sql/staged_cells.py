@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Field, Model
 from psycopg import sql
 
-from ops.models import ChangeSet, StagedChange
+from ops.models import AuditLog, ChangeSet, StagedChange
 from ops.sql.compile import identifier, is_json, type_name
 from ops.sql.query import fetch_all
 
@@ -38,6 +38,15 @@ SELECT %s, object_id, jsonb_object_agg(name,
     || CASE WHEN new IS NULL THEN '{{}}' ELSE jsonb_build_object('new', new) END)
 FROM image WHERE old::text IS DISTINCT FROM new::text GROUP BY object_id
 """
+_STAGE_REVERSED_SQL = """
+INSERT INTO {staged} (change_set_id, object_id, changes)
+SELECT %s, object_id, (
+    SELECT jsonb_object_agg(key,
+        CASE WHEN value ? 'new' THEN jsonb_build_object('old', value -> 'new') ELSE '{{}}' END
+        || CASE WHEN value ? 'old' THEN jsonb_build_object('new', value -> 'old') ELSE '{{}}' END)
+    FROM jsonb_each(changes) WHERE key = ANY(%s))
+FROM {audit} WHERE id = %s
+"""
 _IMAGES_SQL = """
 SELECT stored.{pk}::text COLLATE "default", given.name,
     CASE WHEN given.is_seen THEN {seen} ELSE {stored} END, {wanted}
@@ -63,6 +72,15 @@ def insert_staged_cells(change_set: ChangeSet, model: type[Model], cells: Sequen
     with connection.cursor() as cursor:
         cursor.execute(statement.as_string(), [*arrays, change_set.pk])
         return int(cursor.rowcount)
+
+
+def stage_reversed_cells(change_set: ChangeSet, audit: AuditLog, columns: list[str]) -> None:
+    """Stage what sets the columns back that the audit row says were changed, with every digit."""
+    statement = sql.SQL(_STAGE_REVERSED_SQL).format(
+        staged=identifier(StagedChange._meta.db_table), audit=identifier(AuditLog._meta.db_table)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement.as_string(), [change_set.pk, columns, audit.pk])
 
 
 def _images_query(model: type[Model], field: Field[Any, Any]) -> sql.Composable:
