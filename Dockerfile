@@ -5,6 +5,7 @@ ENV PYTHONUNBUFFERED=1 \
     STATIC_ROOT=/srv/static \
     MEDIA_ROOT=/srv/media \
     EXPORT_ROOT=/srv/exports \
+    UPLOAD_ROOT=/srv/uploads \
     BACKUP_DIR=/srv/backups \
     LOG_DIR=/srv/logs
 
@@ -18,7 +19,7 @@ RUN pip install --no-cache-dir -r requirements.txt && python -m compileall -q /u
 COPY . .
 # These settings are not kept in the image: Django needs them to load.
 RUN useradd --system --no-create-home kyndo \
-    && mkdir -p /srv/static /srv/media /srv/exports /srv/backups /srv/logs && chown kyndo /srv/* \
+    && mkdir -p /srv/static /srv/media /srv/exports /srv/uploads /srv/backups /srv/logs && chown kyndo /srv/* \
     && DEBUG=off SECRET_KEY=build ADMIN_KEY=build ALLOWED_HOSTS=build \
        DATABASE_URL=postgres://build REDIS_URL=redis://build LOG_DIR=/tmp/logs \
        python manage.py collectstatic --noinput

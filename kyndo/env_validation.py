@@ -41,11 +41,12 @@ NUMERIC_VARIABLES = {
     "RUN_SLICE": ("seconds", 1),
     "SECURE_HSTS_SECONDS": ("seconds", 0),
     "SESSION_IDLE_MINUTES": ("minutes", 1),
+    "UPLOAD_MAX_MB": ("megabytes", 1),
 }
 MAX_NUMBER = 2**31 - 1
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 BOOLEAN_VARIABLES = ("APPROVAL_COMMANDS", "DEBUG", "SECURE_SSL_REDIRECT", "TRUST_PROXY")
-FOLDER_VARIABLES = ("BACKUP_DIR", "EXPORT_ROOT", "LOG_DIR", "MEDIA_ROOT", "STATIC_ROOT")
+FOLDER_VARIABLES = ("BACKUP_DIR", "EXPORT_ROOT", "LOG_DIR", "MEDIA_ROOT", "STATIC_ROOT", "UPLOAD_ROOT")
 _HOST_PATTERN = r"\*|\.?[\w.-]+|\[[0-9A-Fa-f:.]+\]"
 _ORIGIN_PATTERN = r"https?://((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?"
 # The pattern of each item, and its description; None: any text, and a secret.

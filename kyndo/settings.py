@@ -143,6 +143,10 @@ MEDIA_ROOT = env.folder("MEDIA_ROOT", default="var/media")
 # Exports of the workers. Not under MEDIA_ROOT: they are served only by the admin.
 EXPORT_ROOT = env.folder("EXPORT_ROOT", default="var/exports")
 EXPORT_PARTS = "cards.exports.parts.catalogue"
+# Uploaded files until they are staged, how large one may be, in megabytes, and what reads them.
+UPLOAD_ROOT = env.folder("UPLOAD_ROOT", default="var/uploads")
+UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_MB", default=200) * 1_000_000
+UPLOAD_READER = "cards.packs.upload.read_upload"
 _STATIC = "django.contrib.staticfiles.storage.StaticFilesStorage"
 # Files are stored under MEDIA_ROOT, or in a bucket, which needs django-storages[s3].
 S3_BUCKET = env.text("S3_BUCKET")

@@ -135,6 +135,8 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "RUN_BEAT": (_is_from_1_to(_MAX_SECONDS), f"Give seconds, from 1 to {_MAX_SECONDS}, for example 5."),
     "RUN_SLICE": (_is_from_1_to(_MAX_SECONDS), f"Give seconds, from 1 to {_MAX_SECONDS}, for example 60."),
+    "UPLOAD_MAX_BYTES": (_is_from_1_to(2**50), "Give a number of bytes, for example 200_000_000."),
+    "UPLOAD_ROOT": (_is_folder, 'Give a folder, for example Path("uploads").'),
 }
 
 

@@ -25,6 +25,8 @@ _DEFAULTS: dict[str, Any] = {
     "RQ_QUEUES": {"default": {"URL": "redis://localhost:6379/0"}},
     "RUN_BEAT": 5,
     "RUN_SLICE": 60,
+    "UPLOAD_MAX_BYTES": 200_000_000,
+    "UPLOAD_ROOT": Path("uploads"),
     "VERSION": "",
 }
 

@@ -26,15 +26,16 @@ class BadValue(ValueError):
 @dataclass
 class BadRows:
     """The number of bad rows, and the first with their reasons: rows that could not be parsed, and other rows
-    that violate a constraint."""
+    that violate a constraint; at most ``limit`` are kept."""
 
+    limit: int = MAX_REPORTED_ROWS
     total: int = 0
     reported: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, position: int, reason: str) -> None:
         """Add a row that could not be parsed."""
         self.total += 1
-        if len(self.reported) < MAX_REPORTED_ROWS:
+        if len(self.reported) < self.limit:
             self.reported.append((position, reason))
 
     def extend(self, rows: list[tuple[int, str]], total: int) -> None:
@@ -44,4 +45,4 @@ class BadRows:
 
     def first_reported(self) -> list[tuple[int, str]]:
         """Return the first rows in the order of the pack."""
-        return sorted(self.reported)[:MAX_REPORTED_ROWS]
+        return sorted(self.reported)[: self.limit]

@@ -62,6 +62,10 @@ class Illustrations:
             return [f"  {count} was {place}: {first}. The value of image is stored unchanged."]
         return [f"  {count} were {place}; the first: {first}. The values are stored unchanged."]
 
+    def count_missing(self) -> int:
+        """Count the pictures that were not found."""
+        return self._missing
+
     def store_found(self) -> int:
         """Store the pictures that were found; return the number of new ones. Raises InvalidPack."""
         missing = [name for name in self._sources if not default_storage.exists(name)]

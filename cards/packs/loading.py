@@ -26,9 +26,14 @@ EXPLICIT_RARITY_V2 = UpdateContext("rarity_v2", dual_writes_off)
 
 
 @contextmanager
-def stage_rows(source: Source, schema: RowSchema, show_status: StatusCallback) -> Iterator[Upsert]:
-    """Stage all rows of a source for an upsert; raises InvalidPack if one of them is bad."""
-    with fill_staging(source, schema, show_status) as (staging, bad):
+def stage_rows(
+    source: Source, schema: RowSchema, show_status: StatusCallback, max_reported: int = MAX_REPORTED_ROWS
+) -> Iterator[Upsert]:
+    """Stage all rows of a source for an upsert; raises InvalidPack if one of them is bad.
+
+    Its message names at most ``max_reported`` bad rows.
+    """
+    with fill_staging(source, schema, show_status, max_reported) as (staging, bad):
         show_status("Comparing with existing rows")
         upsert = Upsert(
             staging, schema.key, merged_json=frozenset({METADATA}), insert_only=schema.insert_only
@@ -41,10 +46,10 @@ def stage_rows(source: Source, schema: RowSchema, show_status: StatusCallback) -
 
 @contextmanager
 def fill_staging(
-    source: Source, schema: RowSchema, show_status: StatusCallback
+    source: Source, schema: RowSchema, show_status: StatusCallback, max_reported: int = MAX_REPORTED_ROWS
 ) -> Iterator[tuple[StagingTable, BadRows]]:
     """Stage the rows that can be parsed; yield the staging table and the other rows."""
-    bad = BadRows()
+    bad = BadRows(max_reported)
     with StagingTable(schema.model, schema.columns, tuple(schema.extra_columns)) as staging:
         try:
             staging.copy_in(
@@ -105,7 +110,7 @@ def check_rows(
         faults.check_required(name)
     faults.check_constraints()
     faults.check_unique()
-    violations, total = faults.find(MAX_REPORTED_ROWS)
+    violations, total = faults.find(bad.limit)
     bad.extend(fault_reasons(violations, source, schema), total)
     raise_for_bad_rows(source, bad)
 

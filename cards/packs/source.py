@@ -27,18 +27,19 @@ class Source(Protocol):
 
 
 @contextmanager
-def open_source(path: Path, list_keys: Collection[str]) -> Iterator[Source]:
+def open_source(path: Path, list_keys: Collection[str], name: str = "") -> Iterator[Source]:
     """Open a pack; in a JSON object the rows are in one of the lists ``list_keys``.
 
-    Raises InvalidPack, UnreadableFile.
+    Errors call the file by its path, or by the ``name`` that a person knows it by. Raises InvalidPack,
+    UnreadableFile.
     """
     try:
         with _open_text(path) as file:
             yield CsvSource(path, file) if _is_csv(path, file) else JsonSource(path, file, list_keys)
     except UnicodeDecodeError as exc:
-        raise InvalidPack(f"{path} was refused: {_utf8_error_text(path)}") from exc
+        raise InvalidPack(f"{name or path} was refused: {_utf8_error_text(path)}") from exc
     except InvalidContent as exc:
-        raise InvalidPack(f"{path} was refused: {exc}") from exc
+        raise InvalidPack(f"{name or path} was refused: {exc}") from exc
 
 
 def file_sha256(path: Path) -> str:

@@ -121,8 +121,8 @@ class AuditEntries:
         )
 
     def _detect_kind(self, row: Any, changes: Mapping[str, Any], model: AuditedModel) -> str:
-        """Return ``created``, ``deleted``, ``reverted`` or ``changed``; runs create and delete nothing."""
-        if row.run_id is not None:
+        """Return ``created``, ``deleted``, ``reverted`` or ``changed``. A run names keys of the first two."""
+        if row.run_id is not None and not model.names_key(changes):
             return "reverted" if self._is_revert(row.run_id) else "changed"
         for column, change in changes.items():
             if _is_old_and_new(change) and model.is_required(column):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,6 +77,10 @@ class AuditedModel:
         """Sort as in the model, since JSON has its keys in another order; unknown ones come last."""
         positions = {column: position for position, column in enumerate(self._fields)}
         return sorted(columns, key=lambda column: positions.get(column, len(positions)))
+
+    def names_key(self, columns: Container[str]) -> bool:
+        """Whether the key is one of the columns, as where a run creates or deletes the row."""
+        return self.model is not None and self.model._meta.pk.column in columns
 
     def is_required(self, column: str) -> bool:
         """Whether the column cannot be NULL, so that an audited ``null`` is a row that does not exist."""

@@ -75,7 +75,7 @@ def _count_remaining_and_check(
         listed = keyset.count_listed()
         with without_nested_loops(operation.model, listed):
             matching = operation.model._base_manager.none()
-            if run and not _is_key_list_done(run, listed):
+            if run and not (_has_only_batches(operation) and _is_key_list_done(run, listed)):
                 matching = _remaining_rows(run, operation, scope, is_first_sweep=True)
             (count, *found), unneeded = _count_all([matching, *violations], dependents, keyset.key_list)
             if run and count:
@@ -110,6 +110,11 @@ def _count_all(
             if is_transient(exc):
                 raise
     return count_querysets(own, key_list), []
+
+
+def _has_only_batches(operation: Operation) -> bool:
+    """Whether the lanes count no rows but those of the key list."""
+    return not operation.prepared_rows or operation.prepared_rows.is_empty
 
 
 def _is_key_list_done(run: Run, listed: int) -> bool:

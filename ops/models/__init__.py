@@ -12,6 +12,7 @@ from ops.models.lane import Lane
 from ops.models.run import Origin, Run
 from ops.models.sample import Sample
 from ops.models.saved_view import SavedView
+from ops.models.upload import Upload, UploadState
 
 __all__ = [
     "Approval",
@@ -33,4 +34,6 @@ __all__ = [
     "Sample",
     "SavedView",
     "StagedChange",
+    "Upload",
+    "UploadState",
 ]

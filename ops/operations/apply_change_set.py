@@ -17,6 +17,7 @@ from ops.models import ChangeSet, Run, StagedChange
 from ops.operations import registry
 from ops.operations.base import Operation
 from ops.operations.cell_notes import iter_cell_notes
+from ops.operations.prepared_rows import PreparedRows
 from ops.operations.registry import register
 from ops.sql.cells import Cells
 from ops.sql.compile import get_model_fields
@@ -63,6 +64,7 @@ class ApplyChangeSet(Operation):
         self.key_list = self.cells.key_list
         self.columns = [field.name for field in self.cells.columns]
         self.display_field = find_display_field(self.model)
+        self.prepared_rows = PreparedRows(self.model, self.key_list)
         self.audit_metadata = {"overwrite": True} if self.cells.overwrite else None
 
     def get_queryset(self) -> QuerySet[Any]:
@@ -76,10 +78,12 @@ class ApplyChangeSet(Operation):
 
     def prepare(self, run: Run) -> None:
         require_permission(self.change_set)
+        self.prepared_rows.write(run)
 
     def get_notes(self, run: Run | None) -> Iterable[str]:
-        """Return how many cells stay as they are."""
-        return iter_cell_notes(self.cells, self.model, run, done="written", since="by others since")
+        """Yield how many rows are created, and how many cells stay as they are."""
+        yield from self.prepared_rows.iter_notes(run)
+        yield from iter_cell_notes(self.cells, self.model, run, done="written", since="by others since")
 
 
 def build_cells(change_set: ChangeSet, *, overwrite: bool = False) -> Cells:

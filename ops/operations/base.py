@@ -62,6 +62,8 @@ class Operation:
     is_by_cell: bool = False
     # The ``metadata`` of its audit rows.
     audit_metadata: Mapping[str, Any] | None = None
+    # Rows that ``prepare`` creates or deletes (a PreparedRows), which ``get_queryset`` leaves out.
+    prepared_rows: Any = None
     # Raise it when process() computes other values: runs that began before it cannot be resumed then.
     version: ClassVar[int] = 1
 

@@ -47,7 +47,11 @@ def build_keyset(operation: Operation, scope: Scope, run: Run | None = None) -> 
 
 
 def count_candidates(operation: Operation, scope: Scope, run: Run, last: str | None) -> int:
-    """Count the run's candidates up to the key ``last``, which is None only where there was no row."""
+    """Count the run's candidates up to the key ``last``, which is None only where there was no row, and the
+    rows that it has to create or delete first."""
+    prepared = operation.prepared_rows.count(run) if operation.prepared_rows else 0
+    if last is None:
+        return prepared
     keyset = build_keyset(operation, scope, run)
     with without_nested_loops(operation.model, keyset.count_listed()):
-        return keyset.filter_range(candidates(operation, scope, run), None, last).count()
+        return prepared + keyset.filter_range(candidates(operation, scope, run), None, last).count()

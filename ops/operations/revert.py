@@ -22,6 +22,7 @@ from ops.operations import registry
 from ops.operations.apply_change_set import find_display_field, pair_followers, read_followers
 from ops.operations.base import Operation
 from ops.operations.cell_notes import iter_cell_notes
+from ops.operations.prepared_rows import PreparedRows
 from ops.operations.registry import register
 from ops.sql.audited import (
     changed_audit_rows,
@@ -80,7 +81,6 @@ class Revert(Operation):
         self.model = apps.get_model(self.run.model)
         self.columns = self.run.columns
         self.fields = get_model_fields(self.model, self.run.columns)
-        self.key_list: KeyList = KeyList(AuditLog, self.run.pk)
         types = read_column_types(self.model, self.fields)
         self.changed_types = find_changed_types(self.run.types, types)
         self.column_types = {name: kind for name, kind in types.items() if name not in self.changed_types}
@@ -88,6 +88,10 @@ class Revert(Operation):
         self.display_field = _find_display_field(origin, self.model)
         self.is_by_cell = origin is not None and _is_by_cell(origin)
         self.followers = read_followers(origin) if origin else {}
+        self.key_list: KeyList = KeyList(AuditLog, self.run.pk)
+        if self.is_by_cell:
+            self.key_list = KeyList(AuditLog, self.run.pk, without=self.model._meta.pk.column)
+            self.prepared_rows = PreparedRows(self.model, self.key_list, is_revert=True)
 
     def get_queryset(self) -> QuerySet[Any]:
         if self.is_by_cell:
@@ -111,6 +115,10 @@ class Revert(Operation):
             wanted="old",
             followers=pair_followers(self.fields, self.followers),
         )
+
+    def prepare(self, run: Run) -> None:
+        if self.prepared_rows:
+            self.prepared_rows.write(run)
 
     def check_preconditions(self) -> None:
         """Raise InvalidParams if a column change goes by the new values, or the old ones do not fit."""
@@ -155,6 +163,7 @@ class Revert(Operation):
     def get_notes(self, run: Run | None) -> Iterable[str]:
         """Yield the numbers of rows that stay as they are: reverted before, or changed after the run."""
         if self.is_by_cell:
+            yield from self.prepared_rows.iter_notes(run)
             since = f"after run {self.run.pk}"
             yield from iter_cell_notes(self.cells, self.model, run, done="reverted", since=since)
             return

@@ -21,8 +21,12 @@ from ops.queue.liveness import (
 
 log = logging.getLogger(__name__)
 
-# By kind of job the function that a worker calls, with the number of the run or export.
-_JOB_FUNCTIONS = {"run": "ops.workers.jobs.advance", "export": "ops.export.jobs.perform"}
+# By kind of job the function that a worker calls, with its number.
+_JOB_FUNCTIONS = {
+    "run": "ops.workers.jobs.advance",
+    "export": "ops.export.jobs.perform",
+    "upload": "ops.uploads.jobs.perform",
+}
 # How long Redis keeps a job that has ended, for whoever asks what workers did lately.
 _RESULT_TTL = 3600
 _FAILURE_TTL = 24 * 3600
@@ -51,7 +55,7 @@ def enqueue_run_unchecked(number: int) -> None:
 
 
 def enqueue_missing_jobs(kind: str, number: int, count: int) -> str:
-    """Put jobs for the run or export on the queue until ``count`` wait there.
+    """Put jobs for the run, export or upload on the queue until ``count`` wait there.
 
     Returns a warning, or "". Never raises RedisError.
     """

@@ -101,7 +101,7 @@ def count_rows(run: Run) -> int:
         set_canonical_output()
         operation.check_preconditions()
         last = run.lanes.order_by("-number").values_list("upper", flat=True).first()
-        return 0 if last is None else count_candidates(operation, Scope.of_run(run), run, last)
+        return count_candidates(operation, Scope.of_run(run), run, last)
 
 
 def explain_refusal(approval: Approval, account: Any) -> str:

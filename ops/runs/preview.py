@@ -95,7 +95,8 @@ def _preview_rows(operation: Operation, rows: QuerySet[Any], max_rate: int | Non
     columns = [field.name for field in written_fields(operation)]
     return Preview(
         operation=operation,
-        total=sum(count for _, count in breakdown) if operation.group_by else rows.count(),
+        total=_count_prepared(operation)
+        + (sum(count for _, count in breakdown) if operation.group_by else rows.count()),
         breakdown=breakdown,
         samples=samples,
         notes=[
@@ -109,6 +110,10 @@ def _preview_rows(operation: Operation, rows: QuerySet[Any], max_rate: int | Non
         checks=[check.label for check in operation.get_checks()],
         followups=find_dependent_operations(model_label(operation.model), columns),
     )
+
+
+def _count_prepared(operation: Operation) -> int:
+    return operation.prepared_rows.count() if operation.prepared_rows else 0
 
 
 def _count_by_group(rows: Any, field: str | None) -> list[tuple[Any, int]]:

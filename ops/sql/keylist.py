@@ -52,18 +52,20 @@ def _prefixed_name(name: str) -> str:
 class KeyList:
     """The entries of one run or change set in a table that has each object once, by its key as text.
 
-    Rows that a change set is to create are none of them.
+    Rows that a change set is to create are none of them; nor are entries that change the column ``without``,
+    if it is given: Note [A row that is to be created has its key among its changes].
     """
 
     source_model: type[Key] | type[AuditLog] | type[Failure] | type[StagedChange]
     owner_id: int
+    without: str = ""
 
     def entries(self) -> QuerySet[Any]:
         condition = {self._owner_column: self.owner_id}
         if self.source_model is StagedChange:
             condition["is_new"] = False
         entries: QuerySet[Any] = self.source_model._base_manager.filter(**condition)
-        return entries
+        return entries.exclude(changes__has_key=self.without) if self.without else entries
 
     def keys(self) -> QuerySet[Any]:
         """The keys as text, in the order of text and not of the model's key."""
@@ -131,12 +133,15 @@ class KeyList:
             sql.SQL("{} AS {}").format(identifier(column), identifier(_prefixed_name(column)))
             for column in sorted(names)
         )
+        condition: sql.Composable = sql.SQL(" AND NOT is_new" if self.source_model is StagedChange else "")
+        if self.without:
+            condition = sql.SQL(" AND NOT changes ? {}").format(sql.Literal(self.without.replace("%", "%%")))
         return sql.SQL("(SELECT {} FROM {} WHERE {} = {}{}) AS {}").format(
             sql.SQL(", ").join(columns),
             identifier(meta.db_table),
             sql.SQL(self._owner_column),
             sql.Literal(self.owner_id),
-            sql.SQL(" AND NOT is_new" if self.source_model is StagedChange else ""),
+            condition,
             identifier(self.alias),
         )
 

@@ -52,7 +52,7 @@ class Upsert:
         self.insert_only = insert_only
         self.key = staging.get_field(key)
         meta = staging.model._meta
-        self._identifiers: dict[str, sql.Composable] = {
+        self.identifiers: dict[str, sql.Composable] = {
             "staged": staging.table,
             "position": sql.Identifier(POSITION_COLUMN),
             "key": column_identifier(self.key),
@@ -66,7 +66,7 @@ class Upsert:
         Both look the same: without this, a load would create a second row of the same name.
         """
         with connection.cursor() as cursor:
-            cursor.execute(sql.SQL(_NORMALIZE_KEYS_SQL).format(**self._identifiers))
+            cursor.execute(sql.SQL(_NORMALIZE_KEYS_SQL).format(**self.identifiers))
 
     def keys(self) -> list[str]:
         """Return the keys of the staged rows, in the order of the source."""
@@ -85,8 +85,8 @@ class Upsert:
     def sample_created(self, limit: int) -> list[tuple[str, dict[str, Any]]]:
         """Return ``(key, given values)`` of the first new rows."""
         given = [
-            ColumnChange(f, None, _qualified_column("staged", f), _is_given_sql(f))
-            for f in self._given_audited_fields
+            ColumnChange(f, None, qualified_column("staged", f), is_given_sql(f))
+            for f in self.given_audited_fields
         ]
         return self._fetch_samples(
             "SELECT {key}, {changes} FROM {staged} AS staged WHERE NOT EXISTS (SELECT FROM {table} AS target"
@@ -98,8 +98,8 @@ class Upsert:
     def sample_changed(self, limit: int) -> list[tuple[str, dict[str, Any]]]:
         """Return ``(key, changes)`` of the first rows that would change."""
         changes = [
-            ColumnChange(f, _qualified_column("target", f), self._merged_value(f), self._field_differs_sql(f))
-            for f in self._given_audited_fields
+            ColumnChange(f, qualified_column("target", f), self.merged_value(f), self._field_differs_sql(f))
+            for f in self.given_audited_fields
         ]
         return self._fetch_samples(
             "SELECT staged.{key}, {changes} FROM {staged} AS staged JOIN {table} AS target"
@@ -133,7 +133,7 @@ class Upsert:
         ``only_given`` and ``only_missing`` name a field: only staged rows that give it, or do not, are used.
         """
         fields = self._audited_fields
-        changeable = [f for f in self._given_audited_fields if f is not self.key]
+        changeable = [f for f in self.given_audited_fields if f is not self.key]
         if not changeable:
             return 0
         assignments = [
@@ -149,10 +149,10 @@ class Upsert:
             changes=build_changes_json(_replaced_value(f) for f in fields),
             assignments=_comma_separated(assignments),
             old=_comma_separated(
-                sql.SQL("{} AS {}").format(_qualified_column("target", f), _old_alias(f)) for f in fields
+                sql.SQL("{} AS {}").format(qualified_column("target", f), _old_alias(f)) for f in fields
             ),
             new=_comma_separated(
-                sql.SQL("{} AS {}").format(self._merged_value(f), _new_alias(f)) for f in changeable
+                sql.SQL("{} AS {}").format(self.merged_value(f), _new_alias(f)) for f in changeable
             ),
             differs=self._row_differs_sql(),
             subset=self._subset_condition(only_given, only_missing),
@@ -166,7 +166,7 @@ class Upsert:
         fields = self._inserted_fields
         columns, values = [column_identifier(f) for f in fields], [self._insert_value(f) for f in fields]
         if key_column:
-            columns.append(self._identifiers["pk"])
+            columns.append(self.identifiers["pk"])
             values.append(sql.SQL("{}::bigint").format(identifier("staged", key_column)))
         statement = sql.SQL(
             "INSERT INTO {table} ({columns}) SELECT {values} FROM {staged} AS staged ORDER BY {position}"
@@ -174,7 +174,7 @@ class Upsert:
         with connection.cursor() as cursor:
             cursor.execute(
                 statement.format(
-                    **self._identifiers, columns=_comma_separated(columns), values=_comma_separated(values)
+                    **self.identifiers, columns=_comma_separated(columns), values=_comma_separated(values)
                 )
             )
             return int(cursor.rowcount)
@@ -196,7 +196,7 @@ class Upsert:
             " SELECT %s, %s, {pk}::text, %s, {changes}, %s::jsonb FROM written RETURNING 1)"
             " SELECT count(*) FROM audited",
             [*audit_params, json.dumps(context.metadata)],
-            write=sql.SQL(statement).format(**self._identifiers, **parts),
+            write=sql.SQL(statement).format(**self.identifiers, **parts),
             audit=identifier(AuditLog._meta.db_table),
             changes=parts["changes"],
         )
@@ -211,7 +211,7 @@ class Upsert:
     def _fetch_rows(
         self, statement: str, params: list[Any] | None = None, **parts: sql.Composable
     ) -> list[Any]:
-        composed = sql.SQL(statement).format(**self._identifiers, **parts)
+        composed = sql.SQL(statement).format(**self.identifiers, **parts)
         with connection.cursor() as cursor:
             cursor.execute(composed, params or [])
             rows: list[Any] = cursor.fetchall()
@@ -223,26 +223,28 @@ class Upsert:
         return [field for field in self.staging.fields if field.name not in self.insert_only]
 
     @property
-    def _given_audited_fields(self) -> list[models.Field[Any, Any]]:
+    def given_audited_fields(self) -> list[models.Field[Any, Any]]:
+        """Those of them that at least one row gives."""
         return [field for field in self.staging.given_fields if field.name not in self.insert_only]
 
     def _row_differs_sql(self) -> sql.Composable:
         """Whether the staged row would change the target row."""
         return sql.SQL(" OR ").join(
-            [sql.SQL("FALSE"), *(self._field_differs_sql(f) for f in self._given_audited_fields)]
+            [sql.SQL("FALSE"), *(self._field_differs_sql(f) for f in self.given_audited_fields)]
         )
 
     def _subset_condition(self, only_given: str, only_missing: str) -> sql.Composable:
-        conditions = [_is_given_sql(self.staging.get_field(only_given))] if only_given else []
+        conditions = [is_given_sql(self.staging.get_field(only_given))] if only_given else []
         if only_missing:
-            conditions.append(sql.SQL("NOT ({})").format(_is_given_sql(self.staging.get_field(only_missing))))
+            conditions.append(sql.SQL("NOT ({})").format(is_given_sql(self.staging.get_field(only_missing))))
         return sql.SQL(" AND ").join([sql.SQL("TRUE"), *conditions])
 
     def _field_differs_sql(self, field: models.Field[Any, Any]) -> sql.Composable:
-        changed = _is_distinct_sql(_qualified_column("target", field), self._merged_value(field))
-        return sql.SQL("({} AND {})").format(_is_given_sql(field), changed)
+        changed = _is_distinct_sql(qualified_column("target", field), self.merged_value(field))
+        return sql.SQL("({} AND {})").format(is_given_sql(field), changed)
 
-    def _merged_value(self, field: models.Field[Any, Any]) -> sql.Composable:
+    def merged_value(self, field: models.Field[Any, Any]) -> sql.Composable:
+        """What a stored row would have in the field after the load."""
         if field.name in self.merged_json:
             return sql.SQL("(target.{0} || COALESCE(staged.{0}, '{{}}'))").format(column_identifier(field))
         return sql.SQL("COALESCE(staged.{0}, target.{0})").format(column_identifier(field))
@@ -281,12 +283,12 @@ def _new_alias(field: models.Field[Any, Any]) -> sql.Composable:
     return identifier(f"new_{field.column}")
 
 
-def _qualified_column(table: str, field: models.Field[Any, Any]) -> sql.Composable:
+def qualified_column(table: str, field: models.Field[Any, Any]) -> sql.Composable:
     return identifier(table, str(field.column))
 
 
-def _is_given_sql(field: models.Field[Any, Any]) -> sql.Composable:
-    return sql.SQL("{} IS NOT NULL").format(_qualified_column("staged", field))
+def is_given_sql(field: models.Field[Any, Any]) -> sql.Composable:
+    return sql.SQL("{} IS NOT NULL").format(qualified_column("staged", field))
 
 
 def _is_distinct_sql(left: sql.Composable, right: sql.Composable) -> sql.Composable:

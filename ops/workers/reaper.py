@@ -19,6 +19,7 @@ from ops.queue.enqueue import enqueue_run
 from ops.queue.liveness import connect_queue, count_running_jobs, heartbeat_interval, heartbeat_timeout
 from ops.runs import approvals, lifecycle
 from ops.states import State
+from ops.uploads import queue as uploads
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def reap_if_due(redis: Redis) -> None:
 
 
 def reap() -> None:
-    """Finish halts whose process died, and enqueue jobs for runs that lack workers and for lost exports.
+    """Finish halts whose process died, and enqueue jobs for runs that lack workers, lost exports and uploads.
 
     Also cancel what waited too long for a second person, and forget all but the last write of each writer of
     an old column.
@@ -62,6 +63,7 @@ def reap() -> None:
         enqueue_run(run, at_work=_count_active_workers(run))
     approvals.expire_due()
     exports.requeue_lost()
+    uploads.requeue_lost()
     forget_earlier_writes()
 
 
