@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, InternalError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from ops.exceptions import WriteInReadOnlyTransaction
@@ -46,19 +48,22 @@ def set_canonical_output() -> None:
 
 
 @contextmanager
-def read_only_snapshot() -> Iterator[None]:
+def read_only_snapshot(locked: Iterable[type[Model]] = (), imported: str = "") -> Iterator[None]:
     """Open a READ ONLY transaction with one snapshot (REPEATABLE READ) and canonical output.
 
-    Inside a TestCase, whose transaction has begun already, the isolation level is not changed. Raises
-    WriteInReadOnlyTransaction in place of the database's error.
+    The tables of the models ``locked`` are locked before the snapshot is taken: see Note [What a snapshot
+    does not hold]. ``imported`` is a snapshot that another transaction has exported. Inside a TestCase, whose
+    transaction has begun already, the isolation level is not changed. Raises WriteInReadOnlyTransaction in
+    place of the database's error.
     """
-    snapshot = "" if connection.in_atomic_block else "ISOLATION LEVEL REPEATABLE READ,"
+    level = "" if connection.in_atomic_block else "ISOLATION LEVEL REPEATABLE READ,"
+    tables = sql.SQL(", ").join(sql.Identifier(model._meta.db_table) for model in locked)
+    lock = sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE;").format(tables) if locked else sql.SQL("")
+    snapshot = sql.SQL("SET TRANSACTION SNAPSHOT {};").format(imported) if imported else sql.SQL("")
+    begin = f"SET TRANSACTION {level} READ ONLY; {snapshot.as_string()} {lock.as_string()}"
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"SET TRANSACTION {snapshot} READ ONLY; SELECT {_OUTPUT_SETTINGS_SQL}",
-                [connection.timezone_name],
-            )
+            cursor.execute(f"{begin} SELECT {_OUTPUT_SETTINGS_SQL}", [connection.timezone_name])
         _disable_timeouts()
         try:
             yield
@@ -68,6 +73,12 @@ def read_only_snapshot() -> Iterator[None]:
                     f"Writing is not allowed in a preview or a check: {exc}"
                 ) from exc
             raise
+
+
+# Note [What a snapshot does not hold]
+# A table that is truncated or rewritten after a snapshot was taken is empty to it, and a partition that is
+# detached is gone, all without an error. ACCESS SHARE, taken before the snapshot, makes such commands wait.
+# A transaction that imports a snapshot needs no lock of its own while the exporting one is open.
 
 
 # Note [Whose timeouts]

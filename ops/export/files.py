@@ -14,7 +14,6 @@ from ops.csv_cells import BYTE_ORDER_MARK
 
 FORMATS = ("json", "jsonl", "csv")
 ProgressCallback = Callable[[int, int], None]  # rows and bytes written since the last call
-_BLOCK_SIZE = 1 << 16
 # On two cores level 1 keeps most of COPY's speed, level 6 half of it; its file is a fifth smaller.
 _COMPRESSION_LEVEL = 1
 _GZIP_WBITS = 31  # gzip's header, without a timestamp
@@ -48,15 +47,19 @@ class FileResult:
 
 
 def write_rows(
-    path: Path, file_format: FileFormat, chunks: Iterable[bytes], on_progress: ProgressCallback
+    path: Path,
+    file_format: FileFormat,
+    blocks: Iterable[list[bytes]],
+    on_progress: ProgressCallback,
+    header: bytes = b"",
 ) -> FileResult:
-    """Write chunks to a new file, and fsync it; ``on_progress`` is called for each block.
+    """Write blocks of rows to a new file, and fsync it; ``on_progress`` is called for each block.
 
-    The chunks are JSON lines; or the header of CSV and its rows, one a chunk, which may have line breaks.
+    Each chunk of a block is a row: a JSON line; or one of CSV, which may have line breaks, after the header.
     """
     result, digest = FileResult(), hashlib.sha256()
     with path.open("xb", buffering=0) as file:
-        for rows, block in _iter_file_blocks(file_format, chunks):
+        for rows, block in _iter_file_blocks(file_format, blocks, header):
             file.write(block)
             digest.update(block)
             result.rows += rows
@@ -67,40 +70,28 @@ def write_rows(
     return result
 
 
-def _iter_file_blocks(file_format: FileFormat, chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+def _iter_file_blocks(
+    file_format: FileFormat, blocks: Iterable[list[bytes]], header: bytes
+) -> Iterator[tuple[int, bytes]]:
     """Yield the blocks of the file, each with the number of rows that end in it."""
-    encoded = _ENCODERS[file_format.format](_iter_blocks(chunks))
+    encoded = _ENCODERS[file_format.format](blocks, header)
     return _iter_gzip(encoded) if file_format.compress else encoded
 
 
-def _iter_blocks(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Collect chunks of at least _BLOCK_SIZE together: COPY delivers each row by itself."""
-    pending, size = [], 0
-    for chunk in chunks:
-        pending.append(chunk)
-        size += len(chunk)
-        if size >= _BLOCK_SIZE:
-            yield pending
-            pending, size = [], 0
-    if pending:
-        yield pending
-
-
-def _iter_json_lines(blocks: Iterator[list[bytes]]) -> Iterator[tuple[int, bytes]]:
+def _iter_json_lines(blocks: Iterable[list[bytes]], header: bytes = b"") -> Iterator[tuple[int, bytes]]:
     for chunks in blocks:
         block = b"".join(chunks)
         yield block.count(b"\n"), block
 
 
-def _iter_csv(blocks: Iterator[list[bytes]]) -> Iterator[tuple[int, bytes]]:
+def _iter_csv(blocks: Iterable[list[bytes]], header: bytes) -> Iterator[tuple[int, bytes]]:
     """Put the byte order mark first, without which Excel does not take the file for UTF-8."""
-    mark, header_rows = BYTE_ORDER_MARK.encode(), 1
+    yield 0, BYTE_ORDER_MARK.encode() + header
     for chunks in blocks:
-        yield len(chunks) - header_rows, mark + b"".join(chunks)
-        mark, header_rows = b"", 0
+        yield len(chunks), b"".join(chunks)
 
 
-def _iter_json_array(blocks: Iterator[list[bytes]]) -> Iterator[tuple[int, bytes]]:
+def _iter_json_array(blocks: Iterable[list[bytes]], header: bytes) -> Iterator[tuple[int, bytes]]:
     """Turn lines into the items of one JSON array. No row contains a newline, so nothing needs parsing."""
     prefix = b"[\n"
     for rows, block in _iter_json_lines(blocks):

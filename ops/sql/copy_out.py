@@ -1,10 +1,12 @@
-"""COPY rows out of the database as JSON lines or CSV; Python neither parses nor buffers them."""
+"""COPY rows out of the database as JSON lines or CSV; Python neither parses nor buffers them.
+
+Rows come in blocks, lists of chunks of which each is a row: COPY delivers each row by itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -14,6 +16,7 @@ from psycopg import sql
 
 from ops.csv_cells import FORMULA_PATTERN, MARK, format_rows
 from ops.sql.compile import compile_select, identifier, is_json
+from ops.sql.query import fetch_all
 
 # Note [JSON leaves as CSV]
 # COPY's text format doubles every backslash, which breaks JSON. Its CSV format quotes a field only where it
@@ -28,44 +31,62 @@ _CSV_COPY_SQL = (
 )
 # An export takes minutes; these limits of the role are meant for the site's requests.
 _DISABLE_TIMEOUTS_SQL = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+_BLOCK_SIZE = 1 << 16  # bytes
 
 
-def begin_snapshot() -> tuple[str, str]:
-    """Disable the timeouts of the transaction; return its time (ISO 8601) and its ``pg_snapshot`` as text."""
+def disable_timeouts() -> None:
+    """Disable the timeouts of the transaction."""
     with connection.cursor() as cursor:
         cursor.execute(_DISABLE_TIMEOUTS_SQL)
-        cursor.execute("SELECT to_json(now())#>>'{}', pg_current_snapshot()::text")
-        time, snapshot = cursor.fetchone()
+
+
+def read_snapshot() -> tuple[str, str]:
+    """Return the time of the transaction (ISO 8601), and its ``pg_snapshot`` as text."""
+    [(time, snapshot)] = fetch_all("SELECT to_json(now())#>>'{}', pg_current_snapshot()::text")
     return time, snapshot
 
 
+def export_snapshot() -> str:
+    """Return the name by which other transactions import this one's snapshot, while it is open."""
+    [(name,)] = fetch_all("SELECT pg_export_snapshot()")
+    return str(name)
+
+
 @contextmanager
-def open_json_stream(rows: QuerySet[Any], columns: Mapping[str, str | None]) -> Iterator[Iterable[bytes]]:
-    """Yield chunks of bytes of JSON lines, one object for each row. Needs a transaction.
+def open_json_stream(
+    rows: QuerySet[Any], columns: Mapping[str, str | None]
+) -> Iterator[Iterable[list[bytes]]]:
+    """Yield blocks of JSON lines, one object for each row. Needs a transaction.
 
     ``columns`` maps a column to the SQL expression that is exported in its place, or to None to omit it.
     """
-    with _open_stream(_JSON_COPY_SQL, rows, columns) as chunks:
-        yield chunks
+    with _open_stream(_JSON_COPY_SQL, rows, columns) as blocks:
+        yield blocks
 
 
 @contextmanager
-def open_csv_stream(rows: QuerySet[Any], columns: Mapping[str, str | None]) -> Iterator[Iterable[bytes]]:
-    """Yield the header and then each row, as one chunk of bytes of CSV. Needs a transaction.
+def open_csv_stream(
+    rows: QuerySet[Any], columns: Mapping[str, str | None]
+) -> Iterator[Iterable[list[bytes]]]:
+    """Yield blocks of lines of CSV, one for each row, without the header. Needs a transaction.
 
     Lists and JSON are JSON; times are ISO 8601; NULL is an empty cell. ``columns`` as for JSON.
     """
-    fields = _exported_fields(rows.model, columns)
-    header = format_rows([[str(field.column) for field in fields]]).rstrip() + "\n"
-    cells = sql.SQL(", ").join(map(_cell_sql, fields))
-    with _open_stream(_CSV_COPY_SQL, rows, columns, cells=cells) as chunks:
-        yield chain([header.encode()], chunks)
+    cells = sql.SQL(", ").join(map(_cell_sql, _exported_fields(rows.model, columns)))
+    with _open_stream(_CSV_COPY_SQL, rows, columns, cells=cells) as blocks:
+        yield blocks
+
+
+def csv_header(model: type[Model], columns: Mapping[str, str | None]) -> bytes:
+    """Return the line with the names of the columns; ``columns`` as for a stream."""
+    names = [str(field.column) for field in _exported_fields(model, columns)]
+    return (format_rows([names]).rstrip() + "\n").encode()
 
 
 @contextmanager
 def _open_stream(
     template: str, rows: QuerySet[Any], columns: Mapping[str, str | None], **parts: sql.Composable
-) -> Iterator[Iterable[bytes]]:
+) -> Iterator[Iterable[list[bytes]]]:
     compiled = compile_select(rows)
     if compiled is None:
         yield ()
@@ -78,7 +99,20 @@ def _open_stream(
         connection.connection.cursor() as cursor,  # Django's debug cursor cannot COPY.
         cursor.copy(statement, compiled.params or None) as copy,
     ):
-        yield copy
+        yield _collect_blocks(copy)
+
+
+def _collect_blocks(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Collect chunks of at least _BLOCK_SIZE together."""
+    pending, size = [], 0
+    for chunk in chunks:
+        pending.append(chunk)
+        size += len(chunk)
+        if size >= _BLOCK_SIZE:
+            yield pending
+            pending, size = [], 0
+    if pending:
+        yield pending
 
 
 def _select_list(model: type[Model], columns: Mapping[str, str | None]) -> sql.Composable:
