@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 
 from ops.models import Run
-from ops.operations import registry
+from ops.operations import ApplyChangeSet, registry
 from ops.operations.base import Operation
 
 CONTROL_VERBS = ("pause", "resume", "cancel", "retry", "revert")
@@ -55,8 +55,13 @@ def required_permissions(verb: str, run: Run) -> list[str]:
 
 
 def start_permissions(run: Run) -> list[str]:
-    """Return the permissions of whoever starts a run like this one in the admin."""
-    return [f"ops.run_{run.operation}", view_permission(run.model)]
+    """Return the permissions of whoever starts a run like this one in the admin.
+
+    A change set is an edit of rows, so those who may change one row may apply it.
+    """
+    app, _, name = run.model.partition(".")
+    start = f"{app}.change_{name}" if run.operation == ApplyChangeSet.name else f"ops.run_{run.operation}"
+    return [start, view_permission(run.model)]
 
 
 def approval_permissions(model: str) -> list[str]:

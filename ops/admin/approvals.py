@@ -78,8 +78,7 @@ def _list_decided(user: Any) -> Iterable[Approval]:
 def _describe_all(listed: Iterable[Approval]) -> list[dict[str, Any]]:
     return [
         {
-            "link": link_run(approval.pk, "Run"),
-            "name": name_run(approval.run),
+            "link": link_run(approval.pk, f"{name_run(approval.run)}, run"),
             "rows": pluralize(approval.rows, *get_row_nouns(approval.run)),
             "asker": approval.run.performed_by,
             "asked_at": format_moment(approval.created_at),

@@ -204,7 +204,7 @@ def get_preview_context(preview: Preview) -> dict[str, Any]:
 
 def _iter_ends(preview: Preview) -> Iterator[str]:
     """Yield what happens when the run has changed its last row."""
-    rows = preview.operation.model._meta.verbose_name_plural
+    rows = format_row_count(preview.operation.model, preview.total)
     for label in preview.checks:
         yield f"Checked: there are no {label}."
     for name in preview.followups:

@@ -67,11 +67,10 @@ def waiting_page(
         "state": format_status_badge(run.state),
         "asker": run.performed_by,
         "asked_at": format_moment(approval.created_at),
-        "expires_at": format_moment(approval.expires_at),
         "comment": approval.comment,
         "need": explain_need(approval, *get_row_nouns(run)),
         "may_view_rows": request.user.has_perm(permissions.view_permission(run.model)),
-        "facts": list_facts(run),
+        "facts": _list_facts(approval),
         "operator_facts": list_operator_facts(run),
         "is_asker": approvals.is_asker(approval, request.user),
         "refusal": refusal,
@@ -81,6 +80,12 @@ def waiting_page(
         **urls,
     }
     return TemplateResponse(request, "ops/admin/run_waiting.html", context, status=409 if problem else 200)
+
+
+def _list_facts(approval: Approval) -> dict[str, Any]:
+    """Return what was asked, without who asked it, and until when it waits."""
+    facts = {name: fact for name, fact in list_facts(approval.run).items() if name != "Requested"}
+    return facts | {"Waits until": f"{format_moment(approval.expires_at)}, and is cancelled then"}
 
 
 def format_moment(when: Any) -> str:

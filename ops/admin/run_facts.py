@@ -70,7 +70,7 @@ def _list_decision(run: Run) -> dict[str, str]:
     if approval is None or not approval.decision:
         return {}
     answer = f"{format_decision(approval)} ({_format_time(approval.decided_at)})"
-    return {"Asked with": approval.comment, "Second person": answer}
+    return {"Comment": approval.comment, "Second person": answer}
 
 
 def _format_time(when: datetime | None) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -20,6 +19,7 @@ from ops.operations.base import Operation
 from ops.operations.revert import Revert
 from ops.operations.scope import Scope
 from ops.states import State
+from ops.users import find_user
 
 _DAY = timedelta(days=1)
 
@@ -80,19 +80,13 @@ def hold_for_approval(run: Run, need: Need, comment: str) -> None:
     run.save(update_fields=["state"])
     Approval.objects.create(
         run=run,
-        asked_by=find_account(run.performed_by),
+        asked_by=find_user(run.performed_by),
         rows=need.rows,
         earlier_rows=need.earlier_rows,
         limit=need.limit,
         comment=comment.strip(),
         expires_at=Now() + settings.OPS_APPROVAL_EXPIRY,
     )
-
-
-def find_account(username: str) -> Any:
-    """Return the account of this name, or None."""
-    accounts = get_user_model()._default_manager
-    return accounts.filter(**{get_user_model().USERNAME_FIELD: username}).first()
 
 
 def _lock_account(username: str) -> None:

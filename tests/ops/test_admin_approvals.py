@@ -13,11 +13,13 @@ from redis import Redis
 
 from cards.models import Card, PresentationRule
 from kyndo.roles import create_groups
-from ops.models import Approval, Claim, Run
-from ops.operations import registry
+from ops.models import Approval, Claim, Origin, Run
+from ops.operations import ApplyChangeSet, registry
 from ops.queue.liveness import connect_queue
-from ops.runs import lifecycle
+from ops.runs import creation, lifecycle
+from ops.runs.creation import RunRequest
 from tests.admin_pages import confirmation_data, get_with_preview, page_text, post_action
+from tests.ops.change_setting import stage
 from tests.ops.running import create_run, execute_run, run_jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -66,12 +68,34 @@ def test_the_page_says_before_the_start_that_it_will_wait(ada: Client, bob: Clie
     text = page_text(get_with_preview(ada, PROMOTE))
     assert (
         "A second person has to approve this, because 5 cards are more than the 3 that one person may change"
-        " alone. bob may do it." in text
+        " alone. Those who may: bob." in text
     )
     assert "Ask for approval" in text
     assert "Start the run" not in text
     few = page_text(get_with_preview(ada, post_action(ada, str(Card.objects.latest("pk").pk))))
     assert "second person" not in few
+
+
+def test_a_set_of_changes_waits_as_any_run_and_needs_no_operator(bob: Client) -> None:
+    ed = sign_in("ed", "editors")
+    cards = list(Card.objects.order_by("pk")[:4])
+    change_set = stage(
+        Card, *((card, "title", card.title, "new") for card in cards), by=User.objects.get(username="ed")
+    )
+    run = creation.create_run(
+        RunRequest(ApplyChangeSet, "ed", {"change_set": change_set.pk}, workers=1, origin=Origin.ADMIN)
+    )
+    assert run.state == "awaiting_approval"
+    Card.objects.filter(pk=cards[0].pk).update(title="theirs")
+    preview = page_text(bob.get(run_url(run, "preview")))
+    assert "3 cards would change." in preview
+    assert "T1 → new" in preview
+    bob.post(run_url(run, "approve"))
+    run_jobs(connect_queue())
+    assert [*Card.objects.order_by("pk").values_list("title", flat=True)] == ["theirs", *["new"] * 3, "T4"]
+    run.refresh_from_db()
+    assert run.state == "succeeded"
+    assert "Run" in page_text(ed.get(run_url(run)))
 
 
 def test_the_page_says_if_nobody_could_approve_it(ada: Client) -> None:
@@ -108,7 +132,7 @@ def test_asked_and_approved_the_run_goes_to_its_end(ada: Client, bob: Client) ->
     preview = page_text(bob.get(run_url(run, "preview")))
     assert "5 cards would change." in preview
     assert "card-0 common → rare" in preview
-    assert "Starts by itself: Render thumbnails, for those of these cards that need it." in preview
+    assert "Starts by itself: Render thumbnails, for those of these 5 cards that need it." in preview
     assert "Start the run" not in preview
 
     done = bob.post(run_url(run, "approve"), {"comment": "Go."}, follow=True)
@@ -118,7 +142,7 @@ def test_asked_and_approved_the_run_goes_to_its_end(ada: Client, bob: Client) ->
     assert run.state == "succeeded"
     assert set(Card.objects.values_list("rarity", flat=True)) == {"rare"}
     text = page_text(ada.get(run_url(run)))
-    assert "Asked with Season &lt;4&gt; Second person approved by bob: Go. (today" in text
+    assert "Comment Season &lt;4&gt; Second person approved by bob: Go. (today" in text
 
 
 def test_whoever_asked_may_cancel_but_not_decide(ada: Client, bob: Client) -> None:
@@ -218,13 +242,13 @@ def test_the_page_of_what_waits_has_what_each_person_needs(ada: Client, bob: Cli
     assert "For you to decide Nothing waits for you." in empty
     run = ask(ada, "Season 4")
     mine = page_text(bob.get("/admin/approvals/"))
-    assert f"For you to decide Run {run.pk} Bulk promote 5 cards ada asked today" in mine
+    assert f"For you to decide Bulk promote, run {run.pk} 5 cards ada asked today" in mine
     assert "Season 4" in mine
     asked = page_text(ada.get("/admin/approvals/"))
     assert "For you to decide" not in asked
-    assert f"You asked for Run {run.pk} Bulk promote 5 cards" in asked
+    assert f"You asked for Bulk promote, run {run.pk} 5 cards" in asked
     other = page_text(sign_in("vic", "viewers").get("/admin/approvals/"))
-    assert f"For others to decide Run {run.pk}" in other
+    assert f"For others to decide Bulk promote, run {run.pk}" in other
     bob.post(run_url(run, "decline"), {"comment": "No."})
     decided = page_text(ada.get("/admin/approvals/"))
     assert "Decided in the last seven days" in decided
