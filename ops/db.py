@@ -170,7 +170,9 @@ def _execute_limited(execute: Any, statement: Any, params: Any, many: bool, cont
     # TO SAVEPOINT is accepted.
     if many or _has_failed(context["connection"]):
         return execute(statement, params, many, context)
-    limited = f"SET LOCAL statement_timeout = {_statement_limit.get()}; {statement}"
+    session = context["connection"].connection
+    text = statement.as_string(session) if isinstance(statement, sql.Composable) else statement
+    limited = f"SET LOCAL statement_timeout = {_statement_limit.get()}; {text}"
     result = execute(limited, params, many, context)
     context["cursor"].nextset()  # the first result is that of SET
     return result

@@ -12,7 +12,7 @@ from django.utils import timezone
 from cards.models import Asset, Card, PresentationRule
 from ops.admin.operations import get_model_operations
 from ops.export.request import ExportRequest
-from ops.models import AuditLog, Export, Run, SavedView
+from ops.models import AuditLog, Export, Run, SavedView, Upload
 from ops.operations import registry
 from ops.operations.validation import build_operation, fingerprint
 
@@ -81,6 +81,7 @@ def create_one_of_each() -> None:
         "version": fingerprint(build_operation(declared, {}, timezone.now())),
     }
     Run.objects.create(pk=KEY, **values, as_of=timezone.now(), performed_by="ada", total=0)
+    Upload.objects.create(pk=KEY, model="cards.card", name="aves.json", bytes=2, performed_by="eve")
     Export.objects.create(pk=KEY, asked=ExportRequest().as_json(), performed_by="ada")
     AuditLog.objects.create(
         pk=KEY, action="a", object_type="cards.card", object_id="1", performed_by="ada", changes={}

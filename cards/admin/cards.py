@@ -27,11 +27,12 @@ from ops.admin.export_action import ExportableAdmin
 from ops.admin.filters import MissingFilter, SuggestingFilter
 from ops.admin.last_change_filter import LastChangeFilter
 from ops.admin.neighbours import NeighboursAdmin
+from ops.admin.uploading import UploadableAdmin
 from ops.admin.value_diff import Badge
 
 
 @admin.register(Card)
-class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
+class CardAdmin(UploadableAdmin, NeighboursAdmin, ExportableAdmin, AuditedAdmin):
     list_display = [
         "picture",
         "card_id",
@@ -52,6 +53,12 @@ class CardAdmin(NeighboursAdmin, ExportableAdmin, AuditedAdmin):
     no_match_help = "A part of a word is enough; accents, capitals and the order of words do not matter."
     ordering = ["-pk"]
     sortable_by = ["card_id"]
+    upload_suffixes = ".json,.jsonl,.ndjson,.csv"
+    upload_help = (
+        "A pack of cards, or the cards of an export, also after a spreadsheet has changed and saved them."
+        " Cards are matched by their card id; what the file does not give stays. Pictures are not uploaded"
+        " with it."
+    )
     form = CardForm
     change_form_template = "cards/admin/card.html"
     readonly_fields = ["created_at", "updated_at"]

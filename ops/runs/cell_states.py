@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,11 @@ class CellReader:
         """Count the cells as they are before a run, in a few statements."""
         return count_cells(self.cells, self.operation.model)
 
+    def read(self, keys: Iterable[str]) -> list[RowView]:
+        """Return the rows with these keys, of which there are cells."""
+        given = _read_flags(self._entries().filter(object_id__in=list(keys)), self.columns)
+        return self._read_rows(self._add_states(given))
+
     def count_rows(self, after: str = "") -> int:
         """Count the rows after a key that have cells, or of a run, conflicts."""
         count, keys = 0, [after]
@@ -121,14 +126,19 @@ class CellReader:
             entries = entries.filter(object_id__gt=after)
         with in_index_order():
             given = _read_flags(entries, self.columns, size)
-        stored = self._read_states(list(given))
+        states = self._add_states(given)
+        return list(given), self._leave_out_written(states, self.run) if self.run else states
+
+    def _add_states(self, given: Mapping[str, list[bool]]) -> _States:
+        stored = self.read_states(list(given))
         states = {}
         for key, flags in given.items():
             missing = [CellState.CONFLICT if flag else None for flag in flags]
             states[key] = stored.get(key, missing)
-        return list(given), self._leave_out_written(states, self.run) if self.run else states
+        return states
 
-    def _read_states(self, keys: list[str]) -> _States:
+    def read_states(self, keys: list[str]) -> _States:
+        """Return the states of the columns of stored rows, by key."""
         states = {f"state_{number}": self.cells.state(column) for number, column in enumerate(self.columns)}
         with canonical_output():
             found = self._rows(keys).annotate(**states).values_list("pk", *states)

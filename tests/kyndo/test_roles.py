@@ -51,6 +51,11 @@ PAGES = {
         }.items()
     },
     "cards_card_neighbour": GROUP_MEMBERS,
+    "cards_card_upload": EDITORS,
+    # An upload is its maker's, and eve is in no group.
+    **dict.fromkeys(
+        [f"cards_card_uploaded{page}" for page in ("", "_live", "_apply", "_discard")], SUPERUSER
+    ),
     "cards_presentationrule_order": EDITORS,
     **{
         f"cards_card_{page} {operation.name}": OPERATORS
