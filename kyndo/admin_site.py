@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,20 +64,26 @@ class AdminSite(UnfoldAdminSite):  # type: ignore[misc]
         return search_view(request, self)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
-        """Add the page of the queue, which is no model's, for those who may see it."""
+        """Add the pages that are no model's, for those who may see them."""
         apps: list[dict[str, Any]] = super().get_app_list(request, app_label)
-        if request.user.has_perm(permissions.VIEW_QUEUE):
-            for app in apps:
-                if app["app_label"] == "ops":
-                    app["models"].append(_build_queue_entry())
+        for app in apps:
+            if app["app_label"] == "ops":
+                app["models"] += _iter_entries(request)
         return apps
 
 
-def _build_queue_entry() -> dict[str, Any]:
+def _iter_entries(request: HttpRequest) -> Iterator[dict[str, Any]]:
+    if request.user.has_perm("ops.view_run"):
+        yield _build_entry("Waiting for approval", "approvals")
+    if request.user.has_perm(permissions.VIEW_QUEUE):
+        yield _build_entry("Queue", "queue")
+
+
+def _build_entry(title: str, page: str) -> dict[str, Any]:
     return {
-        "name": "Queue",
-        "object_name": "Queue",
-        "admin_url": reverse("admin:queue"),
+        "name": title,
+        "object_name": title,
+        "admin_url": reverse(f"admin:{page}"),
         "add_url": None,
         "view_only": True,
     }

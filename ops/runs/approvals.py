@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -23,6 +23,7 @@ from ops.operations.scope import Scope
 from ops.queue.enqueue import enqueue_run
 from ops.runs import approval_policy, backup_policy, claims, lifecycle
 from ops.runs.rebuild import rebuild_operation
+from ops.sqlstates import READ_ONLY_TRANSACTION, sqlstate
 from ops.states import State
 
 # A run that would change more rows than so many percent over what was asked is sent back.
@@ -84,14 +85,25 @@ def decline(run: Run, by: Any, comment: str = "") -> None:
 
 
 def expire_due() -> None:
-    """Cancel the runs that nobody decided in time. Skips those that somebody decides just now."""
-    due = Approval.objects.filter(decision="", expires_at__lte=Now()).select_related("run")
-    for approval in due.order_by("pk"):
-        with transaction.atomic():
-            runs = Run.objects.select_for_update(no_key=True, skip_locked=True)
-            run = runs.filter(pk=approval.pk, state=State.AWAITING_APPROVAL).first()
-            if run is not None:
-                _expire_if_due(Approval.objects.get(pk=run.pk), run)
+    """Cancel the runs that nobody decided in time; where the database is read-only, do nothing.
+
+    Skips those that somebody decides just now.
+    """
+    due = Approval.objects.filter(decision="", expires_at__lte=Now()).order_by("pk")
+    try:
+        for approval in due:
+            _expire(approval)
+    except DatabaseError as exc:
+        if sqlstate(exc) != READ_ONLY_TRANSACTION:
+            raise
+
+
+@transaction.atomic
+def _expire(approval: Approval) -> None:
+    runs = Run.objects.select_for_update(no_key=True, skip_locked=True)
+    if run := runs.filter(pk=approval.pk, state=State.AWAITING_APPROVAL).first():
+        approval.run = run
+        _expire_if_due(approval)
 
 
 def count_rows(run: Run) -> int:
@@ -174,11 +186,11 @@ def explain_growth(approval: Approval, total: int) -> str:
     )
 
 
-def _expire_if_due(approval: Approval, run: Run | None = None) -> str:
+def _expire_if_due(approval: Approval) -> str:
     """Cancel the locked run if its time is over, and return what to say about it; else ""."""
     if not Approval.objects.filter(pk=approval.pk, expires_at__lte=Now()).exists():
         return ""
-    _end(run or approval.run, Decision.EXPIRED)
+    _end(approval.run, Decision.EXPIRED)
     return f"Run {approval.pk} has expired: nobody decided in time."
 
 

@@ -36,6 +36,7 @@ from tests.ops.conftest import RegisterOperation
 from tests.ops.running import (
     create_things,
     execute_run,
+    execute_sql,
     is_lock_awaited,
     make_operation,
     make_row_operation,
@@ -390,6 +391,17 @@ def test_a_run_that_nobody_decided_on_expires(ada: User, by: Callable[[], None])
     assert not approvals.list_waiting().exists()
     by()
     assert decision(run) == ("cancelled", "expired")
+
+
+def test_where_nothing_can_be_written_nothing_expires(ada: User) -> None:
+    run = ask_for_many()
+    expire(run)
+    execute_sql("SET default_transaction_read_only = on")
+    try:
+        approvals.expire_due()
+    finally:
+        execute_sql("RESET default_transaction_read_only")
+    assert decision(run) == ("awaiting_approval", "")
 
 
 def test_an_expired_run_is_not_approved(ada: User, bob: User) -> None:
