@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
 from django.db import DataError, transaction
-from django.db.models import BaseConstraint, Field, Model
+from django.db.models import BaseConstraint, Field, Model, UniqueConstraint
 
 from ops.change_sets.cells import NOT_SEEN, Cell, CellError, Validator, new_json, seen_json
 from ops.change_sets.followers import find_followers
@@ -22,7 +22,7 @@ from ops.operations.filters import parse_value
 from ops.operations.validation import model_label
 from ops.sql.compile import get_model_fields
 from ops.sql.staged_cells import GivenCell, insert_staged_cells, list_existing_keys
-from ops.sql.staged_checks import find_check_violations
+from ops.sql.staged_checks import StagedViolation, find_staged_violations
 from ops.sql.types import read_column_types
 from ops.sqlstates import error_message
 
@@ -196,15 +196,26 @@ def _insert(batch: _Batch, change_set: ChangeSet) -> None:
 def find_violations(
     change_set: ChangeSet, model: type[Model], columns: list[Field[Any, Any]]
 ) -> list[CellError]:
-    """Return the cells of the columns that a CHECK constraint would refuse, in the constraint's own words."""
-    messages = {
-        constraint.name: str(constraint.get_violation_error_message())
-        for constraint in model._meta.constraints
-        if constraint.violation_error_message != BaseConstraint.default_violation_error_message
-    }
+    """Return the cells of the columns that a constraint would refuse, in the constraint's own words."""
     errors = []
-    for violation in find_check_violations(change_set, model, columns):
-        name = next(each.name for each in columns if each.column in violation.columns)
-        message = messages.get(violation.constraint, f"It breaks the rule “{violation.constraint}”.")
-        errors.append(CellError(violation.object_id, name, message))
+    for violation in find_staged_violations(change_set, model, columns):
+        field = next(each for each in columns if each.column in violation.columns)
+        message = _explain_violation(model, violation, field)
+        errors.append(CellError(violation.object_id, field.name, message))
     return errors
+
+
+def _explain_violation(model: type[Model], violation: StagedViolation, field: Field[Any, Any]) -> str:
+    for constraint in model._meta.constraints:
+        is_it = constraint.name == violation.constraint
+        if violation.constraint == "unique" and isinstance(constraint, UniqueConstraint):
+            columns = get_model_fields(model, constraint.fields)
+            is_it = {str(each.column) for each in columns} == set(violation.columns)
+        is_silent = constraint.violation_error_message == BaseConstraint.default_violation_error_message
+        if is_it and not is_silent:
+            return str(constraint.get_violation_error_message())
+    if violation.constraint == "unique":
+        return f"Another {model._meta.verbose_name} has this {field.verbose_name}, or would have it."
+    if violation.constraint == "reference":
+        return f"There is no such {field.verbose_name}."
+    return f"It breaks the rule “{violation.constraint}”."

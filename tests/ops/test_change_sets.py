@@ -15,7 +15,7 @@ from ops.operations import ApplyChangeSet
 from ops.states import State
 from tests.ops.change_setting import apply, columns, make_card, make_editor, revert, stage
 from tests.ops.running import audited_changes, create_run, execute_run, execute_sql
-from tests.trials.models import Sort, Thing
+from tests.trials.models import Owner, Sort, Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -168,6 +168,28 @@ def test_check_constraints_refuse_cells_in_their_own_words() -> None:
     [error] = caught.value.errors
     assert (error.key, error.column) == (str(card.pk), "metadata")
     assert error.message.startswith("metadata must be a JSON object")
+
+
+def test_values_that_other_rows_have_and_keep_are_refused() -> None:
+    one, two, three = (make_card(number) for number in (1, 2, 3))
+    with pytest.raises(CellsRefused) as caught:
+        stage(Card, (one, "card_id", "c1", "c2"), (three, "title", "t", "u"))
+    [error] = caught.value.errors
+    assert error == (str(one.pk), "card_id", "Another card has this card id.")
+    with pytest.raises(CellsRefused) as caught:
+        stage(Card, (one, "card_id", "c1", "new"), (two, "card_id", "c2", "new"))
+    assert len(caught.value.errors) == 2
+    stage(Card, (one, "card_id", "c1", "c2"), (two, "card_id", "c2", "c9"))
+
+
+def test_a_reference_to_a_missing_row_is_refused() -> None:
+    owner = Owner.objects.create(name="o")
+    thing = Thing.objects.create(name="a")
+    with pytest.raises(CellsRefused) as caught:
+        stage(Thing, (thing, "owner", None, owner.pk + 1))
+    assert caught.value.errors == [(str(thing.pk), "owner", "There is no such owner.")]
+    apply(stage(Thing, (thing, "owner", None, owner.pk)))
+    assert columns(thing, "owner") == [owner.pk]
 
 
 def test_cells_that_are_as_they_were_seen_make_no_change_set() -> None:
