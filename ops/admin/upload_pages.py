@@ -171,8 +171,8 @@ class UploadPagesAdmin(LargeTableAdmin):
             "rows_read": f"{pluralize(upload.rows, 'row')} read" if upload.rows else "Waiting for a worker.",
             "error_lines": upload.error.splitlines(),
             "counts": {
-                f"new {many}": f"{upload.created:,}",
-                f"changed {many}": f"{upload.changed:,}",
+                "new": f"{upload.created:,}",
+                "changed": f"{upload.changed:,}",
                 "unchanged, not listed": f"{upload.unchanged:,}",
             },
             "is_empty": upload.state == UploadState.STAGED and upload.change_set is None,

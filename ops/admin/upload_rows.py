@@ -84,10 +84,13 @@ def _format_cells(audited: AuditedModel, row: DiffRow) -> dict[str, SafeString]:
     if row.view is not None:
         is_deleted = row.view.is_deleted
         return {str(cell.field.column): _format_cell(audited, cell, is_deleted) for cell in row.view.cells}
-    changes = {
-        name: each for name, each in parse_changes(row.changes).items() if not audited.names_key({name})
+    given = parse_changes(row.changes)
+    changes = {name: each.get("new") for name, each in given.items() if not audited.names_key({name})}
+    return {
+        name: format_value(value, audited.badges.get(name))
+        for name, value in changes.items()
+        if value != row.name
     }
-    return {name: format_value(each.get("new"), audited.badges.get(name)) for name, each in changes.items()}
 
 
 def _format_cell(audited: AuditedModel, cell: CellView, is_deleted: bool) -> SafeString:

@@ -54,7 +54,7 @@ class UploadableAdmin(UploadPagesAdmin):
             return self._show_form(request)
         file = request.FILES.get(_FILE_FIELD)
         if limit.is_exceeded:
-            size = format_size(settings.UPLOAD_MAX_BYTES)
+            size = _format_limit()
             problem = f"The file is larger than {size}. Nothing was uploaded. Split it, and upload the parts."
             return self._show_form(request, problem, 413)
         if file is None or not file.name:
@@ -77,11 +77,15 @@ class UploadableAdmin(UploadPagesAdmin):
             "suffixes": self.upload_suffixes,
             "help": self.upload_help,
             "max_bytes": settings.UPLOAD_MAX_BYTES,
-            "max_size": format_size(settings.UPLOAD_MAX_BYTES),
+            "max_size": _format_limit(),
             "uploads": self.describe_uploads(own.order_by("-pk")[:_SHOWN_UPLOADS]),
             "back_url": reverse(self.get_url_name("changelist")),
         }
         return TemplateResponse(request, "ops/admin/upload.html", context, status=status)
+
+
+def _format_limit() -> str:
+    return format_size(settings.UPLOAD_MAX_BYTES).replace(".0 ", " ")
 
 
 class _SizeLimit(FileUploadHandler):
