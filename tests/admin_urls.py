@@ -12,7 +12,7 @@ from django.utils import timezone
 from cards.models import Asset, Card, PresentationRule
 from ops.admin.operations import get_model_operations
 from ops.export.request import ExportRequest
-from ops.models import AuditLog, Export, Run, SavedView, Upload
+from ops.models import AuditLog, ChangeSet, Export, Run, SavedView, Upload
 from ops.operations import registry
 from ops.operations.validation import build_operation, fingerprint
 
@@ -80,6 +80,7 @@ def create_one_of_each() -> None:
         "columns": ["rarity_v2"],
         "version": fingerprint(build_operation(declared, {}, timezone.now())),
     }
+    ChangeSet.objects.create(pk=KEY, model="cards.card", columns=["title"], created_by="eve")
     Run.objects.create(pk=KEY, **values, as_of=timezone.now(), performed_by="ada", total=0)
     Upload.objects.create(pk=KEY, model="cards.card", name="aves.json", bytes=2, performed_by="eve")
     Export.objects.create(pk=KEY, asked=ExportRequest().as_json(), performed_by="ada")

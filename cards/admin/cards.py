@@ -27,12 +27,13 @@ from ops.admin.export_action import ExportableAdmin
 from ops.admin.filters import MissingFilter, SuggestingFilter
 from ops.admin.last_change_filter import LastChangeFilter
 from ops.admin.neighbours import NeighboursAdmin
+from ops.admin.sheet import SheetAdmin
 from ops.admin.uploading import UploadableAdmin
 from ops.admin.value_diff import Badge
 
 
 @admin.register(Card)
-class CardAdmin(UploadableAdmin, NeighboursAdmin, ExportableAdmin, AuditedAdmin):
+class CardAdmin(SheetAdmin, UploadableAdmin, NeighboursAdmin, ExportableAdmin, AuditedAdmin):
     list_display = [
         "picture",
         "card_id",
@@ -59,6 +60,7 @@ class CardAdmin(UploadableAdmin, NeighboursAdmin, ExportableAdmin, AuditedAdmin)
         " Cards are matched by their card id; what the file does not give stays. Pictures are not uploaded"
         " with it."
     )
+    sheet_key = "card_id"
     form = CardForm
     change_form_template = "cards/admin/card.html"
     readonly_fields = ["created_at", "updated_at"]
@@ -163,6 +165,12 @@ class CardAdmin(UploadableAdmin, NeighboursAdmin, ExportableAdmin, AuditedAdmin)
                 "rules": get_frame_styles(rules.values()),
             },
         }
+
+    def get_sheet_columns(self, request: HttpRequest) -> list[str]:
+        return ["title", rarity_field(), "pack_id", "tags", "description", "metadata"]
+
+    def get_sheet_choices(self, request: HttpRequest) -> Mapping[str, list[str]]:
+        return {rarity_field(): [*_read_rules(request)]}
 
     def get_history_badges(self) -> Mapping[str, Badge]:
         return dict.fromkeys(("rarity", "rarity_v2"), get_rarity_badge())

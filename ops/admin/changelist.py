@@ -226,3 +226,30 @@ class LargeTableChangeList(DeclaredChangeList):
             return list(self.paginator.get_page_keys(self.page_num))
         except InvalidPage as exc:
             raise IncorrectLookupParameters from exc
+
+    def read_keys(self, parameter: str, size: int) -> KeysetPage:
+        """Read the keys of a page of another size. ``parameter`` is the page of this list, or of that one."""
+        rows, scanned = self.queryset, self.rows_to_scan
+        if not is_keyset_ordered(rows):
+            rows, scanned = rows.order_by("-pk"), scanned.order_by("-pk")
+        if self._scanned_filters:
+            table = self.root_queryset.order_by(*rows.query.order_by)
+            page = read_scanned_page(table, scanned, self._scan, parameter, size, self.joined_keys)
+            return KeysetPage(page.keys, not page.is_first, bool(page.next), page.next)
+        found = read_page(rows, parameter, size, self.joined_keys)
+        return found or self._read_numbered_page(rows, parameter, size)
+
+    def _read_numbered_page(self, rows: QuerySet[Any], parameter: str, size: int) -> KeysetPage:
+        number = int(parameter) if parameter.isdecimal() and len(parameter) < 5 else 1
+        first = max(0, number - 1) * self.list_per_page
+        keys = list(rows.values_list("pk", flat=True)[first : first + size + 1])
+        if not keys and first:
+            return self._read_numbered_page(rows, "1", size)
+        return KeysetPage(keys[:size], first > 0, len(keys) > size)
+
+
+class UnreadChangeList(LargeTableChangeList):
+    """The rows that a list would show; it reads no page itself."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read nothing."""

@@ -99,15 +99,9 @@ class JSONField(LosslessField, forms.JSONField):
         return bool(self.text != initial)
 
     def _parse(self, text: str) -> str:
+        check_json(text)
         try:
-            json.loads(text, object_pairs_hook=_reject_duplicate_keys, parse_float=str, parse_int=str)
             return normalize_json(text)
-        except json.JSONDecodeError as exc:
-            raise ValidationError(
-                f"Enter valid JSON. Line {exc.lineno}, column {exc.colno}: {exc.msg}."
-            ) from exc
-        except RecursionError as exc:
-            raise ValidationError("This JSON is nested too deeply.") from exc
         except InvalidContent as exc:
             raise ValidationError(f"PostgreSQL cannot store this JSON: {exc}") from exc
 
@@ -135,6 +129,16 @@ class ListField(LosslessField, SimpleArrayField):
             return bool(self.to_python(data) != (initial or []))
         except ValidationError:
             return True
+
+
+def check_json(text: str) -> None:
+    """Raise ValidationError, with the place, unless the text is JSON and names no key twice."""
+    try:
+        json.loads(text, object_pairs_hook=_reject_duplicate_keys, parse_float=str, parse_int=str)
+    except json.JSONDecodeError as exc:
+        raise ValidationError(f"Enter valid JSON. Line {exc.lineno}, column {exc.colno}: {exc.msg}.") from exc
+    except RecursionError as exc:
+        raise ValidationError("This JSON is nested too deeply.") from exc
 
 
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -26,15 +26,17 @@ class KeysetPage:
     keys: list[Any]
     has_previous: bool
     has_next: bool
+    # Where the next page begins, if it is not the last key: a scanned page may have none.
+    next_parameter: str = ""
 
     @property
     def previous(self) -> str:
         """The page parameter of the page before this one; "" on the first."""
-        return f"before-{self.keys[0]}" if self.has_previous else ""
+        return f"before-{self.keys[0]}" if self.has_previous and self.keys else ""
 
     @property
     def next(self) -> str:
-        return f"after-{self.keys[-1]}" if self.has_next else ""
+        return (self.next_parameter or f"after-{self.keys[-1]}") if self.has_next else ""
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils.safestring import SafeString
 
-from ops.admin.changelist import LargeTableChangeList
+from ops.admin.changelist import LargeTableChangeList, UnreadChangeList
 from ops.admin.list_layout import choose_columns
 from ops.admin.pagination import MAX_COUNTED_MATCHES, LargeTablePaginator
 from ops.admin.saved_views import SavedViewsAdmin
@@ -67,5 +70,16 @@ class LargeTableAdmin(SavedViewsAdmin):
         """Return what the grid shows of a row."""
         raise NotImplementedError
 
+    def filter_list(self, request: HttpRequest, query: QueryDict) -> LargeTableChangeList:
+        """Return the list of this query, in its order, without reading a page of it. Raises BadRequest."""
+        list_request: Any = copy.copy(request)
+        list_request.GET = query
+        list_request.reads_no_page = True
+        try:
+            changelist: LargeTableChangeList = self.get_changelist_instance(list_request)
+        except IncorrectLookupParameters as exc:
+            raise BadRequest("the list has no such filter") from exc
+        return changelist
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LargeTableChangeList]:
-        return LargeTableChangeList
+        return UnreadChangeList if getattr(request, "reads_no_page", False) else LargeTableChangeList

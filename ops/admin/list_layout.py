@@ -65,6 +65,21 @@ class ListLayout:
         ]
 
     @property
+    def sheet_url(self) -> str:
+        """The list as a sheet, from the page that is shown; "" where the user may not edit it so."""
+        if not getattr(self._admin, "sheet_key", "") or not self._admin.has_change_permission(self._request):
+            return ""
+        page = self._request.GET.get(PAGE_VAR)
+        changed = {
+            COLUMNS_PARAM: None,
+            LAYOUT_PARAM: None,
+            SORT_PARAM: self.sort or None,
+            ORDER_VAR: None,
+            PAGE_VAR: page,
+        }
+        return f"{reverse(self._admin.get_url_name('sheet'))}{self._list.get_query_string(changed)}"
+
+    @property
     def columns(self) -> list[Column]:
         fixed, shown = self._admin.get_fixed_column(), self._list.list_display
         return [

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import quote, unquote
-from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path, reverse
 
@@ -39,7 +37,7 @@ class NeighboursAdmin(LargeTableAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         key, is_previous = unquote(object_id), request.GET.get(DIRECTION_PARAM) == PREVIOUS
-        changelist = self._filter_list(request)
+        changelist = self.filter_list(request, QueryDict(request.GET.get(CHANGELIST_PARAM, "")))
         table = changelist.scanned_table
         found, is_end = find_neighbour(changelist.queryset, key, is_previous, changelist.joined_keys, table)
         if found is None:
@@ -49,19 +47,3 @@ class NeighboursAdmin(LargeTableAdmin):
         url = reverse(self.get_url_name("change"), args=[quote(key if found is None else found)])
         preserved = {"opts": self.opts, "preserved_filters": self.get_preserved_filters(request)}
         return HttpResponseRedirect(add_preserved_filters(preserved, url))
-
-    def _filter_list(self, request: HttpRequest) -> Any:
-        """Return the list that the URL names, in its order, without reading a page of it."""
-        list_request: Any = copy.copy(request)
-        list_request.GET = QueryDict(request.GET.get(CHANGELIST_PARAM, ""))
-        list_request.reads_no_page = True
-        try:
-            return self.get_changelist_instance(list_request)
-        except IncorrectLookupParameters as exc:
-            raise BadRequest("the list has no such filter") from exc
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
-        changelist: Any = super().get_changelist(request, **kwargs)
-        if not getattr(request, "reads_no_page", False):
-            return changelist
-        return type(changelist.__name__, (changelist,), {"get_results": lambda self, request: None})

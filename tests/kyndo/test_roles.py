@@ -57,6 +57,9 @@ PAGES = {
         [f"cards_card_uploaded{page}" for page in ("", "_live", "_apply", "_discard")], SUPERUSER
     ),
     "cards_presentationrule_order": EDITORS,
+    **dict.fromkeys(("cards_card_sheet", "cards_card_sheet_rows", "cards_card_changeset"), EDITORS),
+    # The one that exists is somebody else's.
+    **dict.fromkeys(("cards_card_changeset_detail", "cards_card_changeset_start"), SUPERUSER),
     **{
         f"cards_card_{page} {operation.name}": OPERATORS
         for operation in get_model_operations(Card)
