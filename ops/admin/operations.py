@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
+from django.forms.widgets import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
@@ -34,6 +35,9 @@ class OperationsAdmin(LargeTableAdmin):
 
     Django's "delete selected" is removed: bulk changes are made by operations only.
     """
+
+    class Media:
+        js = [Script(f"ops/{name}.js", defer=True) for name in ("confirmation", "in_place", "followed_runs")]
 
     def get_urls(self) -> list[URLPattern]:
         view, name = (

@@ -22,10 +22,11 @@ def make_cards(count: int) -> None:
     Card.objects.bulk_create(Card(card_id=f"card-{n}", title=f"Card {n}", pack_id="p") for n in range(count))
 
 
-def preview_promotion(page: Page) -> None:
+def ask_for_promotion(page: Page) -> None:
+    """Ask in place: the page stays."""
+    page.evaluate("document.body.dataset.same = 'page'")
     page.locator("select[name=action]").select_option(label="Bulk promote")
-    with loading(page):
-        page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_label("From rarity").select_option("common")
     page.get_by_label("To rarity").select_option("rare")
 
@@ -39,30 +40,32 @@ def test_a_promotion_from_selection_to_revert(page: Page) -> None:
     page.goto("/admin/cards/card/")
     for card in ("card-0", "card-2"):
         page.get_by_role("row", name=card).get_by_role("checkbox").check()
-    preview_promotion(page)
-    with loading(page):
-        page.get_by_role("button", name="Preview").click()
+    ask_for_promotion(page)
+    page.get_by_role("button", name="Preview").click()
     expect(page.locator("#count")).to_have_text("2 cards")
     expect(page.locator("#samples")).to_contain_text("card-0")
     assert not Run.objects.exists()
 
-    with loading(page):
-        page.get_by_role("button", name="Start the run").click()
-    expect(page.locator("#state")).to_have_text("succeeded")
-    expect(page.locator("#done")).to_have_text("2 of 2")
+    page.get_by_role("button", name="Start the run").click()
+    promoted = page.locator(".ops-followed-run").nth(0)
+    expect(promoted).to_contain_text("Bulk promote: done")
+    expect(promoted).to_contain_text("2 of 2")
     assert rarities() == {"card-0": "rare", "card-1": "common", "card-2": "rare"}
     run = Run.objects.get()
     assert AuditLog.objects.filter(run=run, performed_by="ada").count() == 2
+    expect(page.get_by_role("row", name="card-2").get_by_role("checkbox")).to_be_checked()
 
-    with loading(page):
-        page.get_by_role("link", name="Revert").click()
+    promoted.get_by_role("link", name="Undo").click()
     expect(page.locator("#count")).to_have_text("2 cards")
-    with loading(page):
-        page.get_by_role("button", name="Start the run").click()
-    expect(page).not_to_have_url(re.compile(rf"/run/{run.pk}/"))
-    expect(page.locator("#state")).to_have_text("succeeded")
+    page.get_by_role("button", name="Start the run").click()
+    reverted = page.locator(".ops-followed-run").nth(1)
+    expect(reverted).to_contain_text(f"Revert of run {run.pk}: done")
     assert set(rarities().values()) == {"common"}
+    assert page.evaluate("document.body.dataset.same") == "page"
 
+    with loading(page):
+        reverted.get_by_role("link", name="See the run").click()
+    expect(page.locator("#state")).to_have_text("succeeded")
     with loading(page):
         page.locator("#related").get_by_role("link", name=f"run {run.pk}").click()
     expect(page.locator("#state")).to_have_text(f"reverted by run {Run.objects.latest('pk').pk}")
@@ -74,13 +77,13 @@ def test_the_page_follows_the_run_and_its_buttons_work(page: Page) -> None:
     page.goto("/admin/cards/card/")
     page.locator("#action-toggle").check()
     page.get_by_role("link", name="Select all 3000 cards").click()
-    preview_promotion(page)
+    ask_for_promotion(page)
     page.get_by_text("Execution options").click()
     page.get_by_label("Max rate").fill("150")
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_role("button", name="Start the run").click()
     with loading(page):
-        page.get_by_role("button", name="Preview").click()
-    with loading(page):
-        page.get_by_role("button", name="Start the run").click()
+        page.get_by_role("link", name="See the run").click()
     expect(page).to_have_url(re.compile(r"/ops/run/\d+/"))
     # The page refreshes itself without a reload while the run is active.
     page.evaluate("document.body.dataset.same = 'page'")
