@@ -92,6 +92,17 @@ def test_no_module_is_too_long() -> None:
     assert {module: lines for module, lines in lengths.items() if lines > 300} == {}
 
 
+def test_no_file_has_the_markers_of_a_conflict() -> None:
+    """A template with them is valid, and shows them to everybody."""
+    marker = re.compile(rb"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
+    folders = ("kyndo", "cards", "ops", "tests", "bench", "docs")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    assert len(files) > len(MODULES)
+    assert [
+        path for path in files if "__pycache__" not in path.parts and marker.search(path.read_bytes())
+    ] == []
+
+
 def test_no_name_of_a_test_is_too_long() -> None:
     names = {
         name
