@@ -41,14 +41,14 @@ def main() -> None:
         print(json.dumps(_measure(**json.loads(options.on))))
         return
     with benchmark_server(None) as url:
-        target = _build_database(url, options.cards)
+        target = build_database(url, options.cards)
         print("| cells | stage, s | preview, s | run, rows/s | promotion, rows/s | ratio |")
         print("|---:|---:|---:|---:|---:|---:|")
         for count in options.cells:
             print(_format_row(count, _measure_in_subprocess(target, count, options.rounds)), flush=True)
 
 
-def _build_database(url: str, cards: int) -> str:
+def build_database(url: str, cards: int) -> str:
     """Return the URL of a new database with so many cards."""
     target = urlsplit(url)._replace(path=f"/change_sets_{cards}").geturl()
     database = urlsplit(target).path.strip("/")
