@@ -5,6 +5,7 @@
 PYTHON := .venv/bin/python
 MANAGE := $(PYTHON) manage.py
 CHAOS := tests/chaos tests/ops/test_interleavings.py tests/ops/test_column_change_interleavings.py \
+	tests/ops/test_change_set_interleavings.py \
 	tests/ops/test_column_change_migrate.py tests/ops/test_column_removal.py tests/bench/test_dual_write.py \
 	tests/cards/test_audit_equals_difference.py tests/cards/test_json_source.py \
 	tests/cards/test_import_of_anything.py tests/cards/test_pack_of_anything.py tests/browser/test_accessibility.py

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import date, datetime, time
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import ValidationError
@@ -12,8 +13,10 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import DateTimeField, Field
 from django.utils import timezone
 
-from ops.sql.compile import is_json
+from ops.sql import compile
 
+# Once for a field: it takes longer than the rest of a cell.
+is_json = cache(compile.is_json)
 # Raises ValidationError for a value of its column.
 Validator = Callable[[Any], object]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from cards.models import Card
 from ops.models import Run
 from ops.operations import registry
 from ops.operations.revert import Revert
@@ -11,6 +12,7 @@ from ops.operations.scope import Scope
 from ops.runs.next_steps import RunAction
 from ops.runs.reverts import read_reversal, read_reversals
 from ops.runs.status import read_run_status
+from tests.ops.change_setting import apply, make_card, stage
 from tests.ops.running import create_run, create_things, execute_operation
 from tests.trials.models import Thing
 
@@ -87,3 +89,16 @@ def test_the_reversals_of_many_runs_need_few_queries(django_assert_max_num_queri
     with django_assert_max_num_queries(3):
         reversals = read_reversals(runs)
     assert [reversals[run.pk].is_complete for run in runs] == [True, False] * 3
+
+
+def test_a_row_of_a_change_set_is_reverted_once_all_its_cells_are() -> None:
+    card = make_card()
+    run = apply(stage(Card, (card, "title", "t", "u"), (card, "pack_id", "p", "q")))
+    Card.objects.update(title="theirs")
+    first = revert(run)
+    assert (read_reversal(run).left, read_reversal(run).is_complete, is_revertible(run)) == (1, False, False)
+    Card.objects.update(title="u")  # as the run wrote it
+    assert is_revertible(run)
+    revert(first)
+    whole = revert(run)
+    assert read_reversal(run).restored == {whole.pk: 1}
