@@ -127,6 +127,28 @@ def test_a_file_that_is_no_pack_is_refused_by_its_own_name(name: str, content: b
     assert said in one.error
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (
+            "count.csv",
+            b"cardId,title,packId\na9,,\n",
+            "line 2  title and packId are missing, and 'a9' is a new row",
+        ),
+        (
+            "keyed.json",
+            b'{"C-0": {"name": "x"}}',
+            'it has no list "cards" or "assets"; its top level has "C-0".',
+        ),
+        ("name.json", b'{"packId": "p", "cards": [{"id": "n", "name": "N"}]}', "title is missing"),
+        ("numid.json", b'[{"id": 5, "title": "A", "packId": "p"}]', "cardId is the number 5, not text"),
+    ],
+)
+def test_what_other_tools_wrote_is_refused_in_words(name: str, content: bytes, said: str) -> None:
+    one = upload(content, name)
+    assert (one.state, said in one.error) == ("refused", True), one.error
+
+
 def test_pictures_beside_the_pack_are_told_and_kept_as_named() -> None:
     one = upload([card(image="images/a.webp"), card("b", image="https://x.example/a.png")])
     assert [remark.partition(".")[0] for remark in one.remarks] == [

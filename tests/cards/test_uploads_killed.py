@@ -1,0 +1,85 @@
+"""A worker killed while it stages an upload, and while it applies one: nothing is half, and all is there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.conf import LazySettings
+from django.contrib.auth.models import User
+
+from cards.models import Card
+from ops.models import AuditLog, ChangeSet, StagedChange, Upload
+from ops.operations import ApplyChangeSet
+from ops.queue.enqueue import enqueue_run
+from ops.queue.liveness import connect_queue
+from ops.runs.creation import RunRequest, create_run
+from ops.uploads import jobs
+from ops.uploads import queue as uploads
+from tests.cards.conftest import card
+from tests.conftest import Manage
+from tests.ops.running import is_lock_awaited, player, run_jobs, wait_until
+from tests.processes import kill_tree
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rules"), pytest.mark.long]
+
+
+@pytest.fixture(autouse=True)
+def _root(settings: LazySettings, tmp_path: Path) -> None:
+    settings.UPLOAD_ROOT = tmp_path / "uploads"
+    User.objects.create_superuser("ada")
+
+
+def kill_waiting_worker(manage: Manage, log: Path) -> None:
+    """Start a worker, and kill it once it waits for a lock."""
+    with log.open("w") as file:
+        worker = manage.popen("rqworker", "default", stdout=file, stderr=file)
+        try:
+            wait_until(is_lock_awaited)
+        finally:
+            kill_tree(worker.pid)
+            worker.wait()
+
+
+def upload(rows: list[dict[str, Any]]) -> Upload:
+    content = json.dumps(rows).encode()
+    return uploads.request_upload(Card, "pack.json", len(content), [content], "ada")
+
+
+def test_a_worker_killed_while_it_stages_leaves_the_waiting_upload(
+    manage: Manage, redis_server: "redis.Redis", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_ROWS_AT_ONCE", 1_000)
+    one = upload([card(f"c{n}") for n in range(1_001)])
+    with player() as other:
+        other.execute("BEGIN; LOCK TABLE ops_staged_change IN SHARE MODE")
+        kill_waiting_worker(manage, tmp_path / "log")
+        other.execute("ROLLBACK")
+    one.refresh_from_db()
+    assert (one.state, StagedChange.objects.count(), ChangeSet.objects.count()) == ("waiting", 0, 0)
+    jobs.perform(one.pk)
+    one.refresh_from_db()
+    assert (one.state, one.created, StagedChange.objects.count()) == ("staged", 1_001, 1_001)
+
+
+def test_a_worker_killed_while_it_creates_rows_creates_each_once(
+    manage: Manage, redis_server: "redis.Redis", tmp_path: Path
+) -> None:
+    Card.objects.create(card_id="old", title="Old", pack_id="p")
+    one = upload([*(card(f"c{n}") for n in range(2_500)), card("old", title="New", packId="p")])
+    created = create_run(RunRequest(ApplyChangeSet, "ada", {"change_set": one.change_set_id}, workers=1))
+    enqueue_run(created)
+    with player() as other:
+        # The second batch waits for somebody who has not committed a card of this id.
+        other.execute("BEGIN; INSERT INTO cards (card_id, title, pack_id) VALUES ('c2400', 'Theirs', 'p')")
+        kill_waiting_worker(manage, tmp_path / "log")
+        assert 0 < Card.objects.filter(card_id__startswith="c").count() < 2_500
+        other.execute("ROLLBACK")
+    enqueue_run(created)
+    run_jobs(connect_queue())
+    created.refresh_from_db()
+    assert (created.state, created.lanes.get().changed) == ("succeeded", 2_501)
+    assert AuditLog.objects.filter(run=created).count() == 2_501
+    assert Card.objects.count() == 2_501
+    assert Card.objects.get(card_id="old").title == "New"
