@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ _ROWS_PER_CALL = 1_000
 
 
 @contextmanager
-def read_upload(path: Path, name: str, on_row: RowCallback) -> Iterator[ReadFile]:
-    """Stage all rows of the file for an upsert; raises InvalidPack, NoPresentationRules, what on_row raises.
+def read_upload(path: Path, name: str, on_row: RowCallback, limit: int | None = None) -> Iterator[ReadFile]:
+    """Stage all rows of the file, or the first so many, for an upsert.
+
+    Raises InvalidPack, NoPresentationRules, and what ``on_row`` raises.
 
     Pictures are not uploaded with a pack, so no file lies beside it.
     """
@@ -28,7 +31,9 @@ def read_upload(path: Path, name: str, on_row: RowCallback) -> Iterator[ReadFile
     schema = card_schema(illustrations)
     with (
         open_source(path, schema.list_keys, name) as source,
-        stage_rows(_CountedSource(source, on_row), schema, _show_nothing, _MAX_REPORTED_ROWS) as upsert,
+        stage_rows(
+            _CountedSource(source, on_row, limit), schema, _show_nothing, _MAX_REPORTED_ROWS
+        ) as upsert,
     ):
         count = source.top_level.get("count")
         remarks = (
@@ -57,12 +62,12 @@ def _list_picture_remarks(illustrations: Illustrations) -> list[str]:
 class _CountedSource:
     """A source that tells how many of its rows were read."""
 
-    def __init__(self, source: Source, on_row: RowCallback) -> None:
-        self._source, self._on_row = source, on_row
+    def __init__(self, source: Source, on_row: RowCallback, limit: int | None) -> None:
+        self._source, self._on_row, self._limit = source, on_row, limit
         self.path, self.top_level = source.path, source.top_level
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
-        for number, row in enumerate(self._source):
+        for number, row in enumerate(islice(self._source, self._limit)):
             if number % _ROWS_PER_CALL == 0:
                 self._on_row(number)
             yield row

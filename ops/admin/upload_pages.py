@@ -96,12 +96,15 @@ class UploadPagesAdmin(LargeTableAdmin):
         upload = self._get_upload(request, number)
         if upload.state != UploadState.WAITING:
             return HttpResponseRedirect(self._reverse("uploaded", upload))
-        return TemplateResponse(request, "ops/admin/_uploading.html", self._get_progress_context(upload))
+        context = self._get_progress_context(upload)
+        if upload.change_set is not None:
+            context |= self._get_diff_context(request, upload)
+        return TemplateResponse(request, "ops/admin/_uploading.html", context)
 
     def uploaded_apply_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """Show the page that confirms the run; for POST, start it."""
         upload = self._get_upload(request, number)
-        if upload.change_set is None:
+        if upload.state != UploadState.STAGED or upload.change_set is None:
             return HttpResponseRedirect(self._reverse("uploaded", upload))
         url, nouns = self._reverse("uploaded", upload), self.opts.verbose_name_plural
         proposal = Proposal(

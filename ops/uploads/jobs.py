@@ -15,7 +15,7 @@ from ops.exceptions import Interrupted
 from ops.interrupts import stop_requested
 from ops.models import Upload, UploadState
 from ops.retries import is_unavailable
-from ops.uploads.staging import StagedElsewhere, refuse_upload, stage_upload
+from ops.uploads.staging import StagedElsewhere, refuse_upload, stage_head, stage_upload
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ def perform(number: int) -> None:
     progress = Progress()
     try:
         with _heartbeat_thread(upload, progress):
+            if upload.change_set_id is None:
+                stage_head(upload)
             stage_upload(upload, progress.on_row)
     except StagedElsewhere:
         log.info("%s: staged by another job, or discarded", upload)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.db.models import Model, Q
-from django.db.models.functions import Now
 
 from ops.clock import is_recent
 from ops.models import Upload, UploadState
@@ -13,7 +12,7 @@ from ops.operations.validation import model_label
 from ops.queue import liveness
 from ops.queue.enqueue import enqueue_missing_jobs
 from ops.uploads.files import remove_file, store_file
-from ops.uploads.staging import StagedElsewhere, stage_upload
+from ops.uploads.staging import StagedElsewhere, end_upload, stage_upload
 
 # A file with fewer rows is staged while its person waits.
 MAX_ROWS_AT_ONCE = 10_000
@@ -45,12 +44,11 @@ def request_upload(
 
 
 def discard_upload(upload: Upload) -> bool:
-    """End an upload that waits, or that was staged and never applied; return whether it was one."""
-    waiting = Upload.objects.filter(pk=upload.pk, state=UploadState.WAITING)
-    moved = waiting.update(state=UploadState.DISCARDED, finished_at=Now(), path="")
+    """End an upload that waits; return whether it did."""
+    moved = end_upload(upload, UploadState.DISCARDED)
     if moved:
         remove_file(upload.path)
-    return bool(moved)
+    return moved
 
 
 def requeue_lost() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +11,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Model
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
@@ -42,8 +42,11 @@ class ReadFile:
     remarks: list[str]
 
 
-# Reads the file (its path, its name, a callback) and checks its rows. Raises InvalidContent.
-Reader = Callable[[Path, str, RowCallback], AbstractContextManager[ReadFile]]
+# Reads the file (its path, its name, a callback) and checks its rows, or the first so many of them. Raises
+# InvalidContent.
+Reader = Callable[[Path, str, RowCallback, int | None], AbstractContextManager[ReadFile]]
+# How many rows of a large file are shown while the others are read.
+_HEAD_ROWS = 500
 
 
 class StagedElsewhere(Exception):
@@ -60,7 +63,7 @@ def stage_upload(upload: Upload, on_row: RowCallback) -> None:
         path = require_file(upload.path)
         with without_timeouts(), canonical_output():
             _lock(upload)
-            with translate_data_errors(), _get_reader()(path, upload.name, on_row) as read:
+            with translate_data_errors(), _get_reader()(path, upload.name, on_row, None) as read:
                 _keep(upload, read)
     except Interrupted:
         raise
@@ -69,9 +72,26 @@ def stage_upload(upload: Upload, on_row: RowCallback) -> None:
     remove_file(upload.path)
 
 
+def stage_head(upload: Upload) -> None:
+    """Stage the first rows of the file, for its page to show while the others are read.
+
+    Where they cannot be staged by themselves, the page shows none: ``stage_upload`` tells what is wrong.
+    """
+    with suppress(OpsError), without_timeouts(), canonical_output():
+        _lock(upload)
+        path = require_file(upload.path)
+        with translate_data_errors(), _get_reader()(path, upload.name, _ignore, _HEAD_ROWS) as read:
+            change_set = _create_change_set(upload, read.upsert)
+            counts = stage_diff(read.upsert, change_set)
+            _describe(change_set, read.upsert, counts)
+        Upload.objects.filter(pk=upload.pk, state=UploadState.WAITING).update(
+            change_set=change_set, first=counts.first, last=counts.last, changed_columns=counts.columns
+        )
+
+
 def refuse_upload(upload: Upload, error: str) -> None:
     """End the upload with its error, unless it has ended."""
-    _finish(upload, UploadState.REFUSED, error=error)
+    end_upload(upload, UploadState.REFUSED, error=error)
     remove_file(upload.path)
 
 
@@ -110,7 +130,7 @@ def _keep(upload: Upload, read: ReadFile) -> None:
     _describe(change_set, read.upsert, counts)
     if is_empty:
         change_set.delete()
-    moved = _finish(
+    moved = end_upload(
         upload,
         UploadState.STAGED,
         rows=read.upsert.staging.row_count,
@@ -163,7 +183,17 @@ def _unique(names: Collection[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _finish(upload: Upload, state: UploadState, **changes: Any) -> bool:
+def end_upload(upload: Upload, state: UploadState, **changes: Any) -> bool:
+    """Move a waiting upload to its last state, without its first rows; return whether it waited."""
     waiting = Upload.objects.filter(pk=upload.pk, state=UploadState.WAITING)
-    moved = waiting.update(state=state, finished_at=Now(), path="", **changes)
+    with transaction.atomic():
+        heads = list(waiting.select_for_update().values_list("change_set", flat=True))
+        values = {"change_set": None, "path": "", **changes}
+        moved = waiting.update(state=state, finished_at=Now(), **values)
+        # Only then, since the upload goes with its change set.
+        ChangeSet.objects.filter(pk__in=[head for head in heads if head]).delete()
     return bool(moved)
+
+
+def _ignore(rows: int) -> None:
+    pass

@@ -10,13 +10,15 @@ from django.conf import LazySettings
 from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 from redis import Redis
 
 from cards.models import Card
-from ops.models import Run, Upload
+from ops.models import ChangeSet, Run, Upload
 from ops.queue.liveness import connect_queue
 from ops.uploads import diff
 from ops.uploads import queue as uploads
+from ops.uploads.staging import stage_head
 from tests.admin_pages import page_text
 from tests.cards.conftest import card
 from tests.ops.running import run_jobs
@@ -202,3 +204,46 @@ def test_odd_addresses_of_the_page_show_rows(staff: Client, query: str) -> None:
     page = upload(staff, [card("a")])
     assert staff.get(f"{page}?{query}").status_code == 200
     assert staff.get(f"{URL}{10**30}/").status_code == 404
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_the_first_rows_are_shown_while_the_others_are_read(staff: Client) -> None:
+    Card.objects.create(card_id="c0", title="Old", pack_id="aves")
+    page = upload(staff, [card(f"c{n}") for n in range(1_001)])
+    waiting = Upload.objects.get()
+    stage_head(waiting)
+    for path in (page, f"{page}live/"):
+        shown = staff.get(path)
+        assert "The first rows" in page_text(shown)
+        assert listed(shown)[:2] == [("c0", "Changed"), ("c1", "New")]
+    assert staff.get(f"{page}apply/").headers["Location"] == page
+    run_jobs(connect_queue())
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.created, waiting.changed) == ("staged", 1_000, 1)
+    assert ChangeSet.objects.get() == waiting.change_set
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_a_bad_row_far_down_refuses_the_file_with_its_first_rows(staff: Client) -> None:
+    page = upload(staff, [*(card(f"c{n}") for n in range(1_001)), card("c0")])
+    run_jobs(connect_queue())
+    assert "is already in row [0]" in page_text(staff.get(page))
+    assert (Upload.objects.get().state, ChangeSet.objects.exists()) == ("refused", False)
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_a_lost_upload_is_enqueued_again_and_given_up_in_the_end(staff: Client) -> None:
+    upload(staff, [card(f"c{n}") for n in range(1_001)])
+    queue = connect_queue()
+    queue.empty()
+    uploads.requeue_lost()
+    uploads.requeue_lost()
+    assert len(queue) == 1
+    queue.empty()
+    Upload.objects.update(heartbeat_at=timezone.now())
+    uploads.requeue_lost()
+    assert len(queue) == 0
+    Upload.objects.update(heartbeat_at=None, attempts=3)
+    uploads.requeue_lost()
+    run_jobs(queue)
+    assert (Upload.objects.get().state, "lost 3 times" in Upload.objects.get().error) == ("refused", True)
