@@ -50,6 +50,10 @@ def _is_span(value: Any) -> bool:
     return isinstance(value, timedelta) and value > timedelta()
 
 
+def _is_expiry(value: Any) -> bool:
+    return _is_span(value) and value <= timedelta(days=365)
+
+
 def _is_age(value: Any) -> bool:
     return value is None or _is_span(value)
 
@@ -108,8 +112,8 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "OPS_APPROVAL_COMMANDS": (_is_flag, "Give True or False."),
     "OPS_APPROVAL_EXPIRY": (
-        _is_span,
-        "Give a timedelta above zero, for example timedelta(hours=24).",
+        _is_expiry,
+        "Give a timedelta above zero, of 365 days at most, for example timedelta(hours=24).",
     ),
     "OPS_APPROVAL_ROWS": (
         _is_limit,

@@ -24,6 +24,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
+from ops.admin.approvers import get_need_context
 from ops.admin.audit_search import get_history_media
 from ops.admin.change_set_page import build_page, find_holder
 from ops.admin.large_tables import LargeTableAdmin
@@ -34,6 +35,7 @@ from ops.change_sets.preview import list_runs
 from ops.exceptions import ColumnClaimed, OpsError
 from ops.models import ChangeSet, Run
 from ops.operations import ApplyChangeSet
+from ops.operations.scope import Scope
 from ops.runs.creation import RunRequest
 from ops.runs.status import compute_status
 
@@ -138,6 +140,7 @@ class ChangeSetsAdmin(LargeTableAdmin):
 
     def _show(self, request: HttpRequest, change_set: ChangeSet, **more: Any) -> HttpResponse:
         url = partial(reverse, args=[change_set.pk])
+        page = build_page(request, change_set)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -149,11 +152,17 @@ class ChangeSetsAdmin(LargeTableAdmin):
             "page_url": url(self.get_url_name("changeset_detail")),
             "change_sets_url": reverse(self.get_url_name("changeset")),
             "holder": find_holder(change_set),
-            **build_page(request, change_set),
+            **page,
+            **self._get_need(request, page.get("counts")),
             **more,
         }
         status = 409 if "problem" in more else 200
         return TemplateResponse(request, "ops/admin/change_set.html", context, status=status)
+
+    def _get_need(self, request: HttpRequest, counts: Any) -> dict[str, Any]:
+        """Return why it would wait for a second person; {} if it would not, or cannot be applied."""
+        rows = counts.rows if counts else 0
+        return get_need_context(request, ApplyChangeSet, Scope(), self.model, rows, "start")
 
 
 def _add_runs(sets: list[ChangeSet]) -> list[tuple[ChangeSet, list[tuple[SafeString, str]]]]:

@@ -13,11 +13,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from ops.admin.approvers import format_approvers
+from ops.admin.approvers import get_need_context
 from ops.admin.forms import (
     COMMENT_FIELD,
     SUBMITTED_MARKER,
-    build_comment_form,
     build_execution_form,
     extract_form_data,
     get_comment,
@@ -27,12 +26,8 @@ from ops.admin.run_words import explain_error, label_field, name_operation
 from ops.admin.starting import start_run
 from ops.exceptions import OpsError
 from ops.formatting import format_estimate, format_row_count, format_value
-from ops.models import Origin
 from ops.operations.base import Operation
-from ops.operations.validation import model_label
-from ops.report.approval import explain_need
 from ops.report.preview import MAX_GROUPS, format_no_rows, format_rate_basis, format_values
-from ops.runs.approval_policy import find_need
 from ops.runs.creation import RunRequest
 from ops.runs.preview import Preview, build_preview
 
@@ -40,7 +35,7 @@ from ops.runs.preview import Preview, build_preview
 PREVIEW_BUTTON = "preview"
 # The parameter of the URL that asks for the preview alone; or for the page with it, where no script ran.
 _PART_PARAM, _PREVIEW_ALONE, _WHOLE_PAGE = "part", "preview", "page"
-_FORM, _COMMENT_LABEL = "asking", "What for? The second person reads it."
+_FORM = "asking"
 
 
 @dataclass(frozen=True)
@@ -143,22 +138,9 @@ def _build_preview_context(request: HttpRequest, run_request: RunRequest) -> dic
         preview = build_preview(run_request)
     except OpsError as exc:
         return get_problem_context(exc)
-    return {"preview": get_preview_context(preview), **_get_need_context(request, run_request, preview)}
-
-
-def _get_need_context(request: HttpRequest, run_request: RunRequest, preview: Preview) -> dict[str, Any]:
-    """Return why the run would wait for a second person, for whom, and the field of the comment."""
-    username, meta = request.user.get_username(), preview.operation.model._meta
-    need = find_need(run_request.operation, run_request.scope, Origin.ADMIN, username, preview.total)
-    if need is None:
-        return {}
-    return {
-        "need": explain_need(need, str(meta.verbose_name), str(meta.verbose_name_plural)),
-        "approvers": format_approvers(model_label(preview.operation.model), username),
-        "comment_form": build_comment_form(
-            "What for? The second person reads it.", get_comment(request), _FORM
-        ),
-    }
+    operation, scope = run_request.operation, run_request.scope
+    need = get_need_context(request, operation, scope, preview.operation.model, preview.total, _FORM)
+    return {"preview": get_preview_context(preview), **need}
 
 
 def get_problem_context(problem: OpsError) -> dict[str, Any]:

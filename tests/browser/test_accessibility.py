@@ -4,14 +4,15 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.conf import LazySettings
 from playwright.sync_api import Page
 from redis import Redis
 
 from cards.models import Card, PresentationRule
-from ops.models import AuditLog
+from ops.models import AuditLog, Origin
 from ops.operations import registry
 from ops.sql.dual_write import dual_writes_off
-from tests.ops.running import execute_operation
+from tests.ops.running import create_run, execute_operation
 
 pytestmark = pytest.mark.long
 
@@ -21,7 +22,7 @@ CONFIRMATION = (
 
 
 @pytest.fixture
-def paths(transactional_db: None, redis_server: Redis) -> list[str]:
+def paths(transactional_db: None, redis_server: Redis, settings: LazySettings) -> list[str]:
     """Fill the catalogue, and return the paths of the pages that people use most."""
     for order, (rarity, color) in enumerate(
         (("common", "#9AA0A6"), ("rare", "#4A90E2"), ("epic", "#8E44AD"))
@@ -36,6 +37,10 @@ def paths(transactional_db: None, redis_server: Redis) -> list[str]:
         Card.objects.filter(pk=card.pk).update(rarity_v2=None)
     run = execute_operation(registry.get_operation("backfill_rarity_v2"))
     row = AuditLog.objects.filter(run=run)[0]
+    settings.OPS_APPROVAL_ROWS = 1
+    params = {"from_rarity": "rare", "to_rarity": "epic"}
+    promote = registry.get_operation("bulk_promote")
+    waiting = create_run(promote, params=params, origin=Origin.ADMIN)
     return [
         "/admin/",
         "/admin/cards/card/",
@@ -53,6 +58,8 @@ def paths(transactional_db: None, redis_server: Redis) -> list[str]:
         f"/admin/ops/run/{run.pk}/revert/",
         f"/admin/ops/run/{run.pk}/changes/",
         "/admin/queue/",
+        "/admin/approvals/",
+        f"/admin/ops/run/{waiting.pk}/change/",
         "/admin/ops/auditlog/",
         f"/admin/ops/auditlog/{row.pk}/change/",
     ]

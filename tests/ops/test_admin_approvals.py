@@ -13,11 +13,10 @@ from redis import Redis
 
 from cards.models import Card, PresentationRule
 from kyndo.roles import create_groups
-from ops.models import Approval, Claim, Origin, Run
-from ops.operations import ApplyChangeSet, registry
+from ops.models import Approval, Claim, Run
+from ops.operations import registry
 from ops.queue.liveness import connect_queue
-from ops.runs import creation, lifecycle
-from ops.runs.creation import RunRequest
+from ops.runs import lifecycle
 from tests.admin_pages import confirmation_data, get_with_preview, page_text, post_action
 from tests.ops.change_setting import stage
 from tests.ops.running import create_run, execute_run, run_jobs
@@ -82,9 +81,13 @@ def test_a_set_of_changes_waits_as_any_run_and_needs_no_operator(bob: Client) ->
     change_set = stage(
         Card, *((card, "title", card.title, "new") for card in cards), by=User.objects.get(username="ed")
     )
-    run = creation.create_run(
-        RunRequest(ApplyChangeSet, "ed", {"change_set": change_set.pk}, workers=1, origin=Origin.ADMIN)
-    )
+    url = f"/admin/cards/card/changeset/{change_set.pk}/"
+    page = page_text(ed.get(url))
+    assert "A second person has to approve this, because 4 cards are more than the 3" in page
+    assert "Ask for approval" in page
+    ed.post(f"{url}start/", {"comment": "New names."})
+    run = Run.objects.get()
+    assert Approval.objects.get().comment == "New names."
     assert run.state == "awaiting_approval"
     Card.objects.filter(pk=cards[0].pk).update(title="theirs")
     preview = page_text(bob.get(run_url(run, "preview")))
