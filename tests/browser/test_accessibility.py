@@ -47,6 +47,8 @@ def paths(transactional_db: None, redis_server: Redis, settings: LazySettings) -
         "/admin/cards/card/?layout=grid",
         "/admin/cards/card/?q=nothing-like-this",
         "/admin/cards/card/?rarity__exact=rare",
+        "/admin/cards/card/sheet/",
+        "/admin/cards/card/changeset/",
         f"/admin/cards/card/{card.pk}/change/",
         f"/admin/cards/card/{card.pk}/history/",
         CONFIRMATION,

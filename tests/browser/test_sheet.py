@@ -170,6 +170,25 @@ def test_what_spreadsheets_put_on_the_clipboard_is_pasted(page: Page, clipboard:
     assert not ChangeSet.objects.exists()
 
 
+def test_a_long_sheet_is_typed_into_wherever_it_is_scrolled(page: Page) -> None:
+    """Only rows near the shown ones have cells; the active cell keeps the keyboard."""
+    Card.objects.bulk_create(Card(card_id=f"c-{n}", title="t", pack_id="p") for n in range(400))
+    page.goto(f"{SHEET}")
+    page.keyboard.press("Control+End")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.locator("#sheet-box").evaluate("(box) => { box.scrollTop = 0 }")
+    expect(page.get_by_role("row", name="c-399")).to_be_visible()
+    page.keyboard.press("Delete")  # a title may not be empty
+    expect(page.locator("#sheet-note")).to_contain_text("Title cannot be empty")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.type("up")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("gridcell", name="up")).to_be_visible()
+    counted(page, "1 cell in 1 card changed")
+    assert page.locator(".ops-sheet tr").count() < 100
+
+
 def test_rows_with_a_header_line_find_cards_of_no_page_and_edits_are_kept(page: Page) -> None:
     page.goto(f"{SHEET}?q=card-3")
     page.get_by_role("button", name="Paste rows").click()

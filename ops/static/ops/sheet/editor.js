@@ -20,6 +20,8 @@ class SheetEditor {
     this.choice.addEventListener("focusout", () => this.#left());
     this.field.addEventListener("focusout", () => this.#left());
     grid.onopen = () => this.open();
+    grid.window.onleave = (row) => this.#park(row);
+    grid.window.onenter = () => this.#comeBack();
   }
 
   get control() {
@@ -36,6 +38,27 @@ class SheetEditor {
     this.field.setAttribute("aria-label", this.#describe(r, c));
     cell.append(this.field);
     this.field.focus({ preventScroll: true });
+    this.isMoving = false;
+  }
+
+  // The row of the active cell is scrolled away: the field keeps the focus, and comes back with the row.
+  #park(row) {
+    if (!row.contains(this.control)) return;
+    const hasFocus = row.contains(document.activeElement);
+    this.commit();
+    this.isMoving = true;
+    this.grid.inner.append(this.field);
+    if (hasFocus) this.field.focus({ preventScroll: true });
+    this.isMoving = false;
+  }
+
+  #comeBack() {
+    const cell = this.field.parentNode === this.grid.inner && this.grid.cell(this.grid.active.r, this.grid.active.c);
+    if (!cell) return;
+    const hasFocus = document.activeElement === this.field;
+    this.isMoving = true;
+    cell.append(this.field);
+    if (hasFocus) this.field.focus({ preventScroll: true });
     this.isMoving = false;
   }
 
@@ -101,7 +124,7 @@ class SheetEditor {
     const cell = this.grid.cell(this.openedAt.r, this.openedAt.c);
     this.isMoving = true;
     this.isOpen = false;
-    cell.classList.remove("ops-is-editing");
+    cell?.classList.remove("ops-is-editing");
     this.field.classList.remove("ops-is-open");
     this.field.removeAttribute("style");
     this.field.value = "";

@@ -23,23 +23,22 @@ class SheetGrid {
     this.overlay.className = "ops-sheet-range";
     this.overlay.hidden = true;
     this.#buildHead();
-    this.body = this.table.createTBody();
-    this.append(0);
     this.inner.append(this.table, this.overlay);
     box.append(this.inner);
+    this.window = new SheetWindow(box, this.table, (r) => this.#buildRow(r), () => this.model.rows.length);
+    this.refresh();
     this.#listen();
   }
 
-  // Adds the rows of the model from this one on.
-  append(from) {
-    const rows = document.createDocumentFragment();
-    for (let r = from; r < this.model.rows.length; r += 1) rows.append(this.#buildRow(r));
-    this.body.append(rows);
+  // Shows the rows of the model as it is now.
+  refresh() {
     this.table.setAttribute("aria-rowcount", this.model.rows.length + 1);
+    this.window.refresh();
   }
 
+  // The element of a cell; undefined while its row is far from what is shown.
   cell(r, c) {
-    return this.body.rows[r].cells[c];
+    return this.window.row(r)?.cells[c];
   }
 
   get range() {
@@ -68,6 +67,7 @@ class SheetGrid {
     this.table.querySelector("[aria-selected]")?.removeAttribute("aria-selected");
     this.active = { r: row, c: column };
     if (!extend) this.anchor = this.active;
+    this.window.reach(row);
     const cell = this.cell(row, column);
     cell.setAttribute("aria-selected", "true");
     this.#drawRange();
@@ -76,25 +76,28 @@ class SheetGrid {
   }
 
   selectRange(top, left, bottom, right) {
-    this.select(bottom, right);
-    this.anchor = { r: top, c: left };
+    this.select(top, left);
+    this.anchor = { r: bottom, c: right };
     this.#drawRange();
   }
 
   paint(cells) {
-    for (const { r, c } of cells) this.#paint(this.cell(r, c), r, c);
+    for (const { r, c } of cells) {
+      const cell = this.cell(r, c);
+      if (cell) this.#paint(cell, r, c);
+    }
     this.#drawRange();
   }
 
   #drawRange() {
     this.overlay.hidden = !this.isRange;
     if (!this.isRange) return;
-    const { top, bottom, left, right } = this.range;
-    const first = this.cell(top, left), last = this.cell(bottom, right);
-    const from = this.inner.getBoundingClientRect(), one = first.getBoundingClientRect(), other = last.getBoundingClientRect();
+    const { top, bottom, left, right } = this.range, height = SheetWindow.ROW;
+    const widths = [...this.table.tHead.rows[0].cells].map((head) => head.offsetWidth);
+    const sum = (from, to) => widths.slice(from, to).reduce((total, width) => total + width, 0);
     Object.assign(this.overlay.style, {
-      top: `${one.top - from.top}px`, left: `${one.left - from.left}px`,
-      width: `${other.right - one.left}px`, height: `${other.bottom - one.top}px`,
+      top: `${this.table.tHead.offsetHeight + top * height}px`, left: `${sum(0, left)}px`,
+      width: `${sum(left, right + 1)}px`, height: `${(bottom - top + 1) * height}px`,
     });
   }
 
@@ -121,12 +124,14 @@ class SheetGrid {
 
   #buildRow(r) {
     const row = document.createElement("tr");
+    row.setAttribute("aria-rowindex", r + 2);
     this.model.columns.forEach((column, c) => {
       const cell = document.createElement(c ? "td" : "th");
       if (!c) cell.scope = "row";
       cell.setAttribute("role", c ? "gridcell" : "rowheader");
       cell.append("");
       this.#paint(cell, r, c);
+      if (r === this.active.r && c === this.active.c) cell.setAttribute("aria-selected", "true");
       row.append(cell);
     });
     return row;
@@ -153,7 +158,7 @@ class SheetGrid {
       if (!cell || event.button !== 0 || event.target.matches("textarea.ops-is-open, select")) return undefined;
       isDragging = event.pointerType === "mouse";
       event.preventDefault(); // the editor keeps the focus
-      this.select(cell.parentNode.sectionRowIndex, cell.cellIndex, event.shiftKey);
+      this.select(this.window.number(cell.parentNode), cell.cellIndex, event.shiftKey);
       // The editor has come below the pointer since the first click, so no browser calls it a double click.
       isSecond = cell === clicked && event.timeStamp - clickedAt < SheetGrid.DOUBLE_CLICK && !event.shiftKey;
       [clicked, clickedAt] = [cell, event.timeStamp];
@@ -161,7 +166,7 @@ class SheetGrid {
     });
     this.table.addEventListener("pointerover", (event) => {
       const cell = isDragging && event.target.closest("tbody :is(td, th)");
-      if (cell && cell !== this.cell(this.active.r, this.active.c)) this.select(cell.parentNode.sectionRowIndex, cell.cellIndex, true);
+      if (cell && cell !== this.cell(this.active.r, this.active.c)) this.select(this.window.number(cell.parentNode), cell.cellIndex, true);
     });
     addEventListener("pointerup", () => {
       if (isSecond && !this.isRange) this.onopen();

@@ -4,11 +4,11 @@
 class SheetKeys {
   constructor(grid, editor, model, paste, actions) {
     Object.assign(this, { grid, editor, model, paste, actions });
-    const table = grid.table;
-    table.addEventListener("keydown", (event) => this.#press(event));
-    table.addEventListener("copy", (event) => this.#copy(event, false));
-    table.addEventListener("cut", (event) => this.#copy(event, true));
-    table.addEventListener("paste", (event) => this.#paste(event));
+    const { inner } = grid;
+    inner.addEventListener("keydown", (event) => this.#press(event));
+    inner.addEventListener("copy", (event) => this.#copy(event, false));
+    inner.addEventListener("cut", (event) => this.#copy(event, true));
+    inner.addEventListener("paste", (event) => this.#paste(event));
   }
 
   #press(event) {

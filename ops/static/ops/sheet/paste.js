@@ -54,9 +54,8 @@ class SheetPaste {
   }
 
   addRows(rows) {
-    const from = this.model.rows.length;
     this.model.addRows(rows);
-    this.grid.append(from);
+    this.grid.refresh();
   }
 
   #readRow(changes, r, names, row) {

@@ -2,6 +2,8 @@
 "use strict";
 
 class SheetApi {
+  static SIGNED_OUT = "You are signed out. Sign in again in another tab, then try again here: your edits are kept.";
+
   constructor(data) {
     this.data = data;
     this.token = document.querySelector("[name=csrfmiddlewaretoken]").value;
@@ -14,20 +16,36 @@ class SheetApi {
 
   // Returns { status, body, problem }; the problem says what happened, in words.
   async post(url, document) {
-    const headers = { "Content-Type": "application/json", "X-CSRFToken": this.token, Accept: "application/json" };
+    const body = JSON.stringify(document);
     let response;
     try {
-      response = await fetch(url, { method: "POST", headers, body: JSON.stringify(document), redirect: "manual" });
+      response = await this.#send(url, body);
+      if (response.status === 403 && await this.#renewToken()) response = await this.#send(url, body);
+      if (this.isSignedOut) return { status: 0, body: {}, problem: SheetApi.SIGNED_OUT };
     } catch {
       return { status: 0, body: {}, problem: "The site cannot be reached. Your edits are kept in this browser: try again." };
     }
-    if (response.type === "opaqueredirect") return { status: 0, body: {}, problem: "You are signed out. Sign in again in another tab, then try again here: your edits are kept." };
-    const body = await response.json().catch(() => ({}));
-    return { status: response.status, body, problem: body.message ?? SheetApi.#explain(response.status) };
+    if (response.type === "opaqueredirect") return { status: 0, body: {}, problem: SheetApi.SIGNED_OUT };
+    const answer = await response.json().catch(() => ({}));
+    return { status: response.status, body: answer, problem: answer.message ?? SheetApi.#explain(response.status) };
+  }
+
+  #send(url, body) {
+    const headers = { "Content-Type": "application/json", "X-CSRFToken": this.token, Accept: "application/json" };
+    return fetch(url, { method: "POST", headers, body, redirect: "manual" });
+  }
+
+  // Whoever signed in again in another tab has another token. Returns whether there is one.
+  async #renewToken() {
+    const response = await fetch(location.href), page = new DOMParser().parseFromString(await response.text(), "text/html");
+    this.isSignedOut = response.redirected;
+    const token = page.getElementById("content-main")?.querySelector("[name=csrfmiddlewaretoken]")?.value;
+    if (token) this.token = token;
+    return Boolean(token) && response.ok && !response.redirected;
   }
 
   static #explain(status) {
-    if (status === 403) return "This is not permitted, or you signed in anew in another tab. Your edits are kept in this browser: load the page again.";
+    if (status === 403) return "You may not do this any more. Your edits are kept in this browser.";
     return `The site answered with an error (${status}). Your edits are kept in this browser: try again.`;
   }
 }
