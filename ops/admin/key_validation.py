@@ -46,3 +46,8 @@ def is_valid_key(text: Any, field: Field[Any, Any]) -> bool:
     except (ValidationError, ValueError):
         return False
     return True
+
+
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL can store the text: it has no NUL, and no half of a character."""
+    return "\0" not in text and text == text.encode(errors="ignore").decode()

@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 
 from ops.admin.change_sets import ChangeSetsAdmin
 from ops.admin.json_body import BodyTooLarge, answer, read_json_body
-from ops.admin.key_validation import is_valid_key
+from ops.admin.key_validation import is_storable, is_valid_key
 from ops.admin.keyset_pages import KeysetPage
 from ops.admin.list_layout import LAYOUT_PARAMS
 from ops.admin.sheet_cells import stage_sheet
@@ -92,7 +92,7 @@ class SheetAdmin(ChangeSetsAdmin):
         if field == "pk":
             keys = [key for key in keys if is_valid_key(key, self.opts.pk)]
         else:
-            field, keys = self.sheet_key, [key for key in keys if "\0" not in key]
+            field, keys = self.sheet_key, [key for key in keys if is_storable(key)]
         return JsonResponse({"rows": self._read_rows(request, rows.filter(**{f"{field}__in": keys}))})
 
     def create_change_set_view(self, request: HttpRequest) -> HttpResponse:

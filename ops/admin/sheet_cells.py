@@ -11,7 +11,7 @@ from django.db.models import Model
 
 from ops.admin.sheet_columns import SheetColumn, parse_new, parse_seen
 from ops.change_sets.cells import Cell, CellError
-from ops.change_sets.staging import CellsRefused, stage_cells
+from ops.change_sets.staging import CellsRefused, NothingToChange, stage_cells
 from ops.formatting import format_row_count, pluralize
 from ops.models import ChangeSet
 
@@ -35,6 +35,9 @@ def stage_sheet(model: type[Model], columns: Mapping[str, SheetColumn], given: A
             )
         except CellsRefused as exc:
             errors += exc.errors
+        except NothingToChange:
+            if not errors:
+                raise
         if errors:
             raise CellsRefused(errors)
     return change_set

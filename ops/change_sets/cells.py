@@ -55,7 +55,11 @@ def seen_json(field: Field[Any, Any], value: Any) -> str | None:
     """The value that was seen as JSON; None is SQL NULL. Raises ValidationError."""
     if value is None:
         return None
-    text = value if is_json(field) and isinstance(value, str) else _dump(value)
+    if is_json(field) and isinstance(value, str):
+        _parse_json(value)
+        text = value
+    else:
+        text = _dump(value)
     _require_storable(text)
     return text
 
@@ -94,16 +98,21 @@ def clean_value(field: Field[Any, Any], value: Any) -> Any:
 
 def _clean_json(field: Field[Any, Any], value: Any, validate: Validator | None) -> str:
     text = value if isinstance(value, str) else _dump(value)
-    try:
-        parsed = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as exc:
-        raise ValidationError(f"That is not valid JSON: {exc}.") from exc
+    parsed = _parse_json(text)
     if not (field.blank or field.null) and parsed in field.empty_values:
         raise ValidationError(field.error_messages["blank"])
     if validate:
         validate(parsed)
     _require_storable(text)
     return text
+
+
+def _parse_json(text: str) -> Any:
+    """Raises ValidationError."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        raise ValidationError(f"That is not valid JSON: {exc}.") from exc
 
 
 def _refuse_constant(name: str) -> Any:

@@ -101,7 +101,7 @@ def test_a_list_is_read_as_a_spreadsheet_has_it() -> None:
 
 def test_rows_are_asked_for_by_their_card_ids(staff: Client) -> None:
     card = make_card()
-    answer = post_json(staff, f"{SHEET}rows/", {"ids": ["condor", "nobody", "\0"]}).json()
+    answer = post_json(staff, f"{SHEET}rows/", {"ids": ["condor", "nobody", "\0", "\ud800"]}).json()
     assert [row["key"] for row in answer["rows"]] == [str(card.pk)]
     answer = post_json(staff, f"{SHEET}rows/", {"keys": [str(card.pk), "x"]}).json()
     assert ids(answer) == ["condor"]
@@ -149,6 +149,20 @@ def test_every_refused_cell_is_told_and_nothing_is_kept(staff: Client) -> None:
     assert errors[key, "metadata"] == 'The key "a" appears twice.'
     assert {(key, "pack_id"), (key, "card_id"), ("999999999", "")} <= errors.keys()
     assert not ChangeSet.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [["rarity", "common", "golden"], ["metadata", "{}", "{"], ["metadata", "[" * 9_000 + "]" * 9_000, "{}"]],
+)
+def test_a_refused_cell_is_told_where_no_other_is_edited(staff: Client, cell: list[str]) -> None:
+    key = str(make_card().pk)
+    for also in ([], [[key, "title", "Cóndor", "Cóndor"]]):
+        answer = review(staff, [key, *cell], *also)
+        assert (answer.status_code, [error[:2] for error in answer.json()["errors"]]) == (
+            422,
+            [[key, cell[0]]],
+        )
 
 
 @pytest.mark.parametrize("document", [[], {}, {"cells": "x"}, {"cells": [["1", "title", 5, "x"]]}])
