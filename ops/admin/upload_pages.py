@@ -200,7 +200,7 @@ class UploadPagesAdmin(LargeTableAdmin):
             "is_filtered": bool(given),
             "scanned": _describe_scan(page),
             "next_url": f"?{urlencode({**given, 'after': page.next})}" if page.next else "",
-            "next_label": "Look on" if page.scanned and len(page.rows) < _ROWS_PER_PAGE else "Next page",
+            "next_label": "Look on" if _is_partial(page) else "Next page",
             "first_url": f"?{urlencode(given)}" if "after" in request.GET else "",
             "apply_url": self._reverse("uploaded_apply", upload),
             "runs": [link_run(run.pk) for run in list_runs(upload.change_set)] if upload.change_set else [],
@@ -224,7 +224,12 @@ def _read_position(request: HttpRequest) -> int:
 
 
 def _describe_scan(page: DiffPage) -> str:
-    return f"{pluralize(page.scanned, 'row')} looked at." if page.scanned and page.next else ""
+    return f"{pluralize(page.scanned, 'row')} looked at." if _is_partial(page) else ""
+
+
+def _is_partial(page: DiffPage) -> bool:
+    """Whether the page has fewer rows than it could, since it looked at no more."""
+    return bool(page.next) and len(page.rows) < _ROWS_PER_PAGE
 
 
 def _count_words(upload: Upload, one: str, many: str) -> str:

@@ -42,6 +42,10 @@ WHERE change_set_id = %s AND NOT is_new GROUP BY name ORDER BY name
 """
 
 
+# Of so many rows the planner has to know before autovacuum tells it.
+_ANALYZED_ROWS = 5_000
+
+
 @dataclass(frozen=True)
 class DiffCounts:
     """Rows to create and to change, the keys of the first and the last of them, and cells by column."""
@@ -79,6 +83,8 @@ def stage_diff(upsert: Upsert, change_set: ChangeSet) -> DiffCounts:
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, [change_set.pk])
+        if cursor.rowcount > _ANALYZED_ROWS:
+            cursor.execute(sql.SQL("ANALYZE {}").format(identifier(StagedChange._meta.db_table)))
     return _count(change_set)
 
 

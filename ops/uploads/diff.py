@@ -16,9 +16,9 @@ from ops.runs.cell_states import CellReader, RowView
 from ops.sql.cells import CellState
 from ops.sql.compile import CastToColumnType
 
-# How many staged rows a page looks at for a filter that no index serves: so that each takes as long as the
-# others, however many rows there are.
-_SCANNED_ROWS = {"column": 20_000, "text": 5_000, "conflicts": 1_000}
+# How many staged rows a page looks at: so that each takes as long as the others, however many rows there are,
+# and whatever the planner knows of them. No index serves the filters.
+_SCANNED_ROWS = {"all": 1_000, "column": 20_000, "text": 5_000, "conflicts": 1_000}
 NEW, CHANGED, CONFLICTS = "new", "changed", "conflicts"
 # Finds the rows of a model that a person looks for.
 Search = Callable[[QuerySet[Any]], QuerySet[Any]]
@@ -35,14 +35,14 @@ class DiffFilter:
     search: Search | None = None
 
     @property
-    def scanned_rows(self) -> int | None:
-        """How many rows a page looks at; None where it looks at those alone that it shows."""
+    def scanned_rows(self) -> int:
+        """How many rows a page looks at, at most."""
         names = [
             ("conflicts", self.kind == CONFLICTS),
             ("text", self.text),
             ("column", self.column or self.kind),
         ]
-        return next((_SCANNED_ROWS[name] for name, is_set in names if is_set), None)
+        return next((_SCANNED_ROWS[name] for name, is_set in names if is_set), _SCANNED_ROWS["all"])
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class DiffRow:
 @dataclass(frozen=True)
 class DiffPage:
     """``next`` is the position after which the next page begins; 0 after the last. ``scanned``: how many
-    rows were looked at, None where all of them are shown."""
+    rows were looked at."""
 
     rows: list[DiffRow]
     next: int
-    scanned: int | None
+    scanned: int
 
 
 class DiffReader:
@@ -89,14 +89,12 @@ class DiffReader:
 
     def page(self, wanted: DiffFilter, limit: int, after: int = 0) -> DiffPage:
         after = max(after, self.upload.first - 1)
-        scanned, end = wanted.scanned_rows, self.upload.last
-        if scanned is not None:
-            end = min(end, after + scanned)
+        end = min(self.upload.last, after + wanted.scanned_rows)
         found = self._find(wanted, after, end, limit + 1)
         rows = self._build_rows(found[:limit])
         if len(found) > limit:
-            return DiffPage(rows, found[limit - 1].pk, scanned and found[limit - 1].pk - after)
-        return DiffPage(rows, end if end < self.upload.last else 0, scanned and end - after)
+            return DiffPage(rows, found[limit - 1].pk, found[limit - 1].pk - after)
+        return DiffPage(rows, end if end < self.upload.last else 0, end - after)
 
     def _find(self, wanted: DiffFilter, after: int, end: int, limit: int) -> list[Any]:
         rows = self._filter(wanted, after, end)
