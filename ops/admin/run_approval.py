@@ -30,7 +30,7 @@ from ops.states import State
 
 _FORM = "decision"
 _DECISIONS: dict[str, tuple[Callable[[Run, Any, str], None], str]] = {
-    "approve": (approvals.approve, "Run {} was approved, and waits for a worker."),
+    "approve": (approvals.approve, "Run {} was approved."),
     "decline": (approvals.decline, "Run {} was declined, so it is cancelled."),
 }
 
@@ -72,7 +72,7 @@ def waiting_page(
         "may_view_rows": request.user.has_perm(permissions.view_permission(run.model)),
         "facts": _list_facts(approval),
         "operator_facts": list_operator_facts(run),
-        "is_asker": approvals.is_asker(approval, request.user),
+        "starts_by_itself": run.workers is not None,
         "refusal": refusal,
         "others": "" if not refusal else format_approvers(run.model, run.performed_by),
         "comment_form": None if refusal else build_comment_form("Comment", comment, _FORM),

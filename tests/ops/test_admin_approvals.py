@@ -13,7 +13,7 @@ from redis import Redis
 
 from cards.models import Card, PresentationRule
 from kyndo.roles import create_groups
-from ops.models import Approval, Claim, Run
+from ops.models import Approval, Claim, Origin, Run
 from ops.operations import registry
 from ops.queue.liveness import connect_queue
 from ops.runs import lifecycle
@@ -139,7 +139,7 @@ def test_asked_and_approved_the_run_goes_to_its_end(ada: Client, bob: Client) ->
     assert "Start the run" not in preview
 
     done = bob.post(run_url(run, "approve"), {"comment": "Go."}, follow=True)
-    assert f"Run {run.pk} was approved, and waits for a worker." in page_text(done)
+    assert f"Run {run.pk} was approved." in page_text(done)
     run_jobs(connect_queue())
     run.refresh_from_db()
     assert run.state == "succeeded"
@@ -280,6 +280,17 @@ def test_whoever_may_not_see_the_rows_sees_no_preview(ada: Client) -> None:
     assert eve.get(run_url(run)).status_code == 403
     assert eve.get(run_url(run, "preview")).status_code == 403
     assert eve.post(run_url(run, "approve")).status_code == 403
+
+
+def test_a_run_of_a_terminal_is_not_said_to_start_by_itself(bob: Client, settings: LazySettings) -> None:
+    settings.OPS_APPROVAL_COMMANDS = True
+    promote = registry.get_operation("bulk_promote")
+    params = {"from_rarity": "common", "to_rarity": "rare"}
+    run = create_run(promote, params=params, origin=Origin.COMMAND)
+    assert "Approved, it can be started in a terminal" in page_text(bob.get(run_url(run)))
+    text = page_text(bob.post(run_url(run, "approve"), follow=True))
+    assert "The run was prepared in a terminal, and waits there for an operator to start it." in text
+    assert len(connect_queue()) == 0
 
 
 def test_a_get_decides_nothing(ada: Client, bob: Client) -> None:

@@ -40,6 +40,7 @@ def test_it_leads_to_pages(staff: Client) -> None:
     assert find(staff, "RUNS") == {"Runs": "/admin/ops/run/"}
     assert find(staff, "add card")["Add to cards"] == "/admin/cards/card/add/"
     assert find(staff, "queue") == {"Queue": "/admin/queue/"}
+    assert find(staff, "waiting") == {"Waiting for approval": "/admin/approvals/"}
     assert find(staff, "dash") == {"Dashboard": "/admin/"}
 
 
