@@ -28,12 +28,13 @@ from ops.admin.filters import MissingFilter, SuggestingFilter
 from ops.admin.last_change_filter import LastChangeFilter
 from ops.admin.neighbours import NeighboursAdmin
 from ops.admin.sheet import SheetAdmin
+from ops.admin.undo import UndoAdmin
 from ops.admin.uploading import UploadableAdmin
 from ops.admin.value_diff import Badge
 
 
 @admin.register(Card)
-class CardAdmin(SheetAdmin, UploadableAdmin, NeighboursAdmin, ExportableAdmin, AuditedAdmin):
+class CardAdmin(SheetAdmin, UndoAdmin, UploadableAdmin, NeighboursAdmin, ExportableAdmin, AuditedAdmin):
     list_display = [
         "picture",
         "card_id",

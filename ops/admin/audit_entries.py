@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from ops.admin.audited_objects import DELETE_ACTION, AuditedModel, AuditedObject
 from ops.admin.json_display import parse_json_exactly
 from ops.admin.run_words import link_run
 from ops.admin.value_diff import ABSENT, format_change, format_value, is_empty
+from ops.change_sets.undo import list_undoable
 from ops.formatting import format_time, format_time_in_words, truncate
 from ops.models import AuditLog, Run
 from ops.operations.revert import Revert, find_reverts, get_reverted_run
@@ -31,10 +32,11 @@ _STATUS_CLASSES = {"created": "good", "deleted": "bad", "reverted": "warn", "cha
 
 @dataclass(frozen=True)
 class FieldChange:
-    """A field's label and its old and new value, as HTML."""
+    """A field's label and its old and new value, as HTML; its column, if the change can be undone."""
 
     label: str
     value: SafeString
+    undoable_column: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,20 @@ class AuditEntry:
     object: AuditedObject
     is_secret: bool
 
+    @property
+    def undoable(self) -> int:
+        """How many of the fields can be undone."""
+        return sum(bool(field.undoable_column) for field in self.fields)
+
 
 class AuditEntries:
-    """The entries of some audit rows, which ``read_json_as_text`` has read; a few queries for all of them."""
+    """The entries of some audit rows, which ``read_json_as_text`` has read; a few queries for all of them.
 
-    def __init__(self, request: HttpRequest, rows: Sequence[Any]) -> None:
-        self.request, self.rows = request, rows
+    ``may_undo``: the page has buttons that undo a change.
+    """
+
+    def __init__(self, request: HttpRequest, rows: Sequence[Any], *, may_undo: bool = False) -> None:
+        self.request, self.rows, self.may_undo = request, rows, may_undo
         self.now = timezone.localtime()
         self.models = {row.object_type: AuditedModel(request, row.object_type) for row in rows}
         self.runs = Run.objects.in_bulk({row.run_id for row in rows if row.run_id is not None})
@@ -99,7 +109,9 @@ class AuditEntries:
         model, changes = self.models[row.object_type], parse_changes(row.changes_)
         kind = self._detect_kind(row, changes, model)
         is_secret = not model.may_read_values
-        fields = [] if is_secret else list(_iter_fields(model, changes, kind))
+        fields = (
+            [] if is_secret else list(_iter_fields(model, changes, kind, self._list_undoable(model, changes)))
+        )
         time = timezone.localtime(row.created_at)
         return AuditEntry(
             key=row.pk,
@@ -119,6 +131,11 @@ class AuditEntries:
             object=self._objects[row.object_type, row.object_id],
             is_secret=is_secret,
         )
+
+    def _list_undoable(self, model: AuditedModel, changes: Mapping[str, Any]) -> set[str]:
+        if not self.may_undo or model.model is None:
+            return set()
+        return {str(field.column) for field in list_undoable(model.model, changes)}
 
     def _detect_kind(self, row: Any, changes: Mapping[str, Any], model: AuditedModel) -> str:
         """Return ``created``, ``deleted``, ``reverted`` or ``changed``. A run names keys of the first two."""
@@ -174,7 +191,9 @@ def _is_old_and_new(change: Any) -> bool:
     return isinstance(change, dict) and change.keys() <= {"old", "new"}
 
 
-def _iter_fields(model: AuditedModel, changes: Mapping[str, Any], kind: str) -> Iterable[FieldChange]:
+def _iter_fields(
+    model: AuditedModel, changes: Mapping[str, Any], kind: str, undoable: Collection[str]
+) -> Iterable[FieldChange]:
     """Yield what changed; of a new or a deleted row, the values that are not empty."""
     for column in model.sort_columns(changes):
         change = changes[column]
@@ -183,6 +202,6 @@ def _iter_fields(model: AuditedModel, changes: Mapping[str, Any], kind: str) -> 
             yield FieldChange(label, format_value(change))
         elif kind in ("changed", "reverted"):
             value = format_change(change.get("old", ABSENT), change.get("new", ABSENT), badge)
-            yield FieldChange(label, value)
+            yield FieldChange(label, value, column if column in undoable else "")
         elif not is_empty(value := change.get("new" if kind == "created" else "old", ABSENT)):
             yield FieldChange(label, format_value(value, badge))

@@ -47,6 +47,10 @@ class HistoryAdmin(KeyValidatingAdmin):
         """Return what formats the texts of a column, by column. Called once for a page."""
         return {}
 
+    def get_undo_url(self, request: HttpRequest, row: Any) -> str:
+        """Return where the buttons that undo a change post to; "" without such buttons."""
+        return ""
+
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         key = unquote(object_id)
         row = self.get_object(request, key)
@@ -60,7 +64,8 @@ class HistoryAdmin(KeyValidatingAdmin):
             return response
         context = {
             **self.admin_site.each_context(request),
-            **self._get_history_context(request, search),
+            **self._get_history_context(request, search, undo_url := self.get_undo_url(request, row)),
+            "undo_url": undo_url,
             "opts": self.opts,
             "media": self.media,
             "object": row,
@@ -71,7 +76,9 @@ class HistoryAdmin(KeyValidatingAdmin):
         }
         return TemplateResponse(request, "ops/admin/history.html", context)
 
-    def _get_history_context(self, request: HttpRequest, search: AuditSearch) -> dict[str, Any]:
+    def _get_history_context(
+        self, request: HttpRequest, search: AuditSearch, undo_url: str
+    ) -> dict[str, Any]:
         [(label, key)] = search.objects or ()
         model = AuditedModel(request, label)
         form = HistoryForm(request.GET, get_audited_columns(model), _list_persons(label, key))
@@ -89,7 +96,7 @@ class HistoryAdmin(KeyValidatingAdmin):
         return {
             "form": form,
             "subject": model.describe_objects([key])[key],
-            "entries": AuditEntries(request, page.rows).build(),
+            "entries": AuditEntries(request, page.rows, may_undo=bool(undo_url)).build(),
             "is_filtered": any(filters.values()),
             "time_zone": timezone.get_current_timezone_name(),
             "is_first_page": CURSOR_PARAM not in request.GET,

@@ -58,6 +58,7 @@ PAGES = {
     ),
     "cards_presentationrule_order": EDITORS,
     **dict.fromkeys(("cards_card_sheet", "cards_card_sheet_rows", "cards_card_changeset"), EDITORS),
+    "cards_card_undo": EDITORS,
     # The one that exists is somebody else's.
     **dict.fromkeys(("cards_card_changeset_detail", "cards_card_changeset_start"), SUPERUSER),
     **{
