@@ -162,6 +162,8 @@ class AuditEntries:
         if self._is_revert(row.run_id):
             reverted = self._format_run(get_reverted_run(self.runs[row.run_id]))
             return format_html("{}, which reverts {}", self._format_run(row.run_id), reverted)
+        if has_overwritten(row.metadata_):
+            action = f"{action}, overwriting newer values"
         return format_html("{} ({})", self._format_run(row.run_id), action)
 
     def _format_run(self, number: int | None) -> SafeString:
@@ -177,13 +179,22 @@ def parse_changes(text: str) -> dict[str, Any]:
     return changes if isinstance(changes, dict) else {"": changes}
 
 
-def parse_file_name(metadata: str | None) -> str:
-    """Return the name of the file that a load has written into ``metadata``."""
+def has_overwritten(metadata: str | None) -> bool:
+    """Whether a change set was to write also what had changed since it was seen."""
+    return _parse_metadata(metadata).get("overwrite") is True
+
+
+def _parse_metadata(metadata: str | None) -> dict[str, Any]:
     try:
         parsed = parse_json_exactly(metadata) if metadata else None
     except RecursionError:
-        return ""
-    file = parsed.get("file") if isinstance(parsed, dict) else None
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def parse_file_name(metadata: str | None) -> str:
+    """Return the name of the file that a load has written into ``metadata``."""
+    file = _parse_metadata(metadata).get("file")
     return truncate(file, 80) if isinstance(file, str) else ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from django import forms
 from django.apps import apps
 from django.db.models import Model
 from django.forms.utils import pretty_name
@@ -17,7 +18,7 @@ from ops.admin.run_words import label_field, link_run
 from ops.exceptions import OpsError
 from ops.formatting import format_duration, format_time_in_words, format_value
 from ops.models import Run
-from ops.operations import registry
+from ops.operations import ApplyChangeSet, registry
 from ops.operations.revert import get_reverted_run
 from ops.report import run as report
 from ops.report.approval import format_decision
@@ -87,11 +88,20 @@ def _list_params(run: Run) -> dict[str, str]:
         fields = registry.get_operation(run.operation).Params.base_fields
     except OpsError:
         fields = {}
-    labels = {name: str(field.label or pretty_name(name)) for name, field in fields.items()}
-    names = [*labels, *(name for name in run.params if name not in labels)]  # in the order of the form
+    hidden = {"change_set"} if run.operation == ApplyChangeSet.name else set()  # its rows tell it
+    switches = {name for name, field in fields.items() if isinstance(field, forms.BooleanField)}
+    labels = {
+        name: str(field.label or pretty_name(name)) for name, field in fields.items() if name not in hidden
+    }
+    names = [
+        *labels,
+        *(name for name in run.params if name not in {*labels, *hidden}),
+    ]  # in the order of the form
     values = {name: run.params.get(name) for name in names}
     return {
-        labels.get(name, pretty_name(name)): "yes" if value is True else format_value(value)
+        labels.get(name, pretty_name(name)): "yes"
+        if value is True or name in switches
+        else format_value(value)
         for name, value in values.items()
         if value not in (None, False, "")
     }
@@ -108,6 +118,8 @@ def _iter_conditions(run: Run) -> Iterator[str | SafeString]:
     changed_by = run.scope.get("changed_by") if reverted is None else reverted
     if changed_by is not None:
         yield format_html("those that {} changed", link_run(changed_by))
+    if run.operation == ApplyChangeSet.name:
+        yield f"those of change set {run.params.get('change_set')}"
     for name, value in run.scope.get("filter", {}).items():
         label = label_field(model, name) if model else name
         yield f"{label} missing" if value is None else f"{label} = {format_value(value)}"

@@ -10,7 +10,7 @@ from django.test import Client
 from cards.models import Card
 from ops.models import AuditLog, ChangeSet
 from tests.admin_pages import page_text
-from tests.ops.change_setting import make_card
+from tests.ops.change_setting import apply, make_card
 from tests.ops.test_undo import edit
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -99,3 +99,15 @@ def test_each_button_says_what_it_undoes(admin_client: Client, card: Card) -> No
         "Undo Pack id, changed by bob",
         "Undo the change by bob",
     ]
+
+
+def test_an_overwriting_undo_is_told_as_such(admin_client: Client, card: Card) -> None:
+    audit = edit(card, title="wrong")
+    Card.objects.update(title="theirs")
+    undo(admin_client, card, audit)
+    run = apply(ChangeSet.objects.get(), overwrite="on")
+    text = page_text(admin_client.get(f"/admin/cards/card/{card.pk}/history/"))
+    assert "(apply change set, overwriting newer values)" in text
+    facts = page_text(admin_client.get(f"/admin/ops/run/{run.pk}/live/"))
+    assert "Overwrite yes" in facts
+    assert f"those of change set {ChangeSet.objects.get().pk}" in facts
