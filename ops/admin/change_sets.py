@@ -38,6 +38,7 @@ from ops.operations import ApplyChangeSet
 from ops.operations.scope import Scope
 from ops.runs.creation import RunRequest
 from ops.runs.status import compute_status
+from ops.uploads.staging import SOURCE
 
 _PAGE_SIZE = 50
 _MAX_DRAFTS = 100
@@ -89,7 +90,12 @@ class ChangeSetsAdmin(LargeTableAdmin):
         return TemplateResponse(request, "ops/admin/change_sets.html", context)
 
     def _list_own(self, request: HttpRequest) -> QuerySet[ChangeSet]:
-        return ChangeSet.objects.filter(model=self.opts.label_lower, created_by=request.user.get_username())
+        return self._change_sets.filter(created_by=request.user.get_username())
+
+    @property
+    def _change_sets(self) -> QuerySet[ChangeSet]:
+        """Those of the model, without uploads, which have pages of their own."""
+        return ChangeSet.objects.filter(model=self.opts.label_lower).exclude(source=SOURCE)
 
     def list_draft_numbers(self, request: HttpRequest) -> list[int]:
         """Return the newest of the user's change sets that no run has applied."""
@@ -131,7 +137,7 @@ class ChangeSetsAdmin(LargeTableAdmin):
     def _get_change_set(self, request: HttpRequest, number: int) -> ChangeSet:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        change_set = ChangeSet.objects.filter(pk=number, model=self.opts.label_lower).first()
+        change_set = self._change_sets.filter(pk=number).first()
         if change_set is None:
             raise Http404(f"There is no change set {number}")
         if change_set.created_by != request.user.get_username() and not request.user.is_superuser:

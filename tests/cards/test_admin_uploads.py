@@ -82,6 +82,8 @@ def test_a_pack_is_uploaded_compared_started_and_reverted(staff: Client) -> None
     run.refresh_from_db()
     assert (run.state, run.total, Card.objects.count()) == ("succeeded", 3, 3)
     assert f"Applied by run {run.pk}" in page_text(staff.get(page))
+    number = Upload.objects.get().change_set_id
+    assert staff.get(f"/admin/cards/card/changeset/{number}/").status_code == 404  # it has its own page
     assert page_text(staff.get(started.headers["Location"])).count("2 cards were created.") == 1
 
 
