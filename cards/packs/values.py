@@ -17,6 +17,7 @@ from django.db import models
 
 from cards.packs.errors import BadValue
 from ops.formatting import quote_truncated, truncate
+from ops.json_depth import TOO_DEEP, is_too_deep
 from ops.json_reader import DuplicateKey, ExactDecoder, format_decode_error
 
 Converter = Callable[[Any], Any]
@@ -24,9 +25,6 @@ Converter = Callable[[Any], Any]
 # A jsonb value is limited to 268 MB, and the audit log stores the old and the new value in one.
 MAX_VALUE_BYTES = 60_000_000
 _LONG_LIST_ITEMS = 100_000
-MAX_JSON_DEPTH = 500
-_TOO_DEEP_MESSAGE = f"is nested more than {MAX_JSON_DEPTH} deep"
-_BRACKET_PATTERN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 # As spreadsheets write them, in English or Spanish. "1.000" is ambiguous (1 or 1,000) and is refused.
 _TRUE_WORDS, _FALSE_WORDS = {"true", "yes", "1", "verdadero", "sí", "si"}, {"false", "no", "0", "falso"}
 _INTEGER_PATTERN = re.compile(r"([+-]?[0-9]{1,18})(?:[.,]0{1,2})?")
@@ -68,9 +66,10 @@ def to_json(value: Any) -> str:
     try:
         text = _encode_json(value)
     except RecursionError as exc:
-        raise BadValue(_TOO_DEEP_MESSAGE) from exc
+        raise BadValue(f"is {TOO_DEEP}") from exc
     _check_length(text)
-    _check_depth(text)
+    if is_too_deep(text):
+        raise BadValue(f"is {TOO_DEEP}")
     if "\\u0000" in text and _NUL_ESCAPE_PATTERN.search(text):
         raise BadValue("contains a NUL character (\\u0000), which PostgreSQL cannot store")
     _check_surrogates(text)
@@ -193,17 +192,6 @@ def _check_list_length(items: list[str]) -> list[str]:
 def _check_length(text: str) -> None:
     if len(text) * 4 > MAX_VALUE_BYTES and (size := len(text.encode(errors="replace"))) > MAX_VALUE_BYTES:
         raise BadValue(f"has {size:,} bytes, {MAX_VALUE_BYTES:,} at most")
-
-
-def _check_depth(text: str) -> None:
-    """Refuse JSON that is nested deeper than Python's own parser supports."""
-    if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
-        return
-    depth = 0
-    for match in _BRACKET_PATTERN.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
-        if depth > MAX_JSON_DEPTH:
-            raise BadValue(_TOO_DEEP_MESSAGE)
 
 
 def _check_surrogates(text: str) -> None:

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from ops.exceptions import InvalidContent
+from ops.json_depth import TOO_DEEP, is_too_deep
 from ops.sql.json_text import normalize_json
 
 _LINE_BREAK = re.compile("\r\n|\r|\n")
@@ -138,7 +139,9 @@ def check_json(text: str) -> None:
     except json.JSONDecodeError as exc:
         raise ValidationError(f"Enter valid JSON. Line {exc.lineno}, column {exc.colno}: {exc.msg}.") from exc
     except RecursionError as exc:
-        raise ValidationError("This JSON is nested too deeply.") from exc
+        raise ValidationError(f"This JSON is {TOO_DEEP}.") from exc
+    if is_too_deep(text):
+        raise ValidationError(f"This JSON is {TOO_DEEP}.")
 
 
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import DateTimeField, Field
 from django.utils import timezone
 
+from ops.json_depth import TOO_DEEP, is_too_deep
 from ops.sql import compile
 
 # Once for a field: it takes longer than the rest of a cell.
@@ -110,9 +111,14 @@ def _clean_json(field: Field[Any, Any], value: Any, validate: Validator | None) 
 def _parse_json(text: str) -> Any:
     """Raises ValidationError."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as exc:
+        parsed = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as exc:
         raise ValidationError(f"That is not valid JSON: {exc}.") from exc
+    except RecursionError as exc:
+        raise ValidationError(f"This JSON is {TOO_DEEP}.") from exc
+    if is_too_deep(text):
+        raise ValidationError(f"This JSON is {TOO_DEEP}.")
+    return parsed
 
 
 def _refuse_constant(name: str) -> Any:

@@ -153,7 +153,12 @@ def test_every_refused_cell_is_told_and_nothing_is_kept(staff: Client) -> None:
 
 @pytest.mark.parametrize(
     "cell",
-    [["rarity", "common", "golden"], ["metadata", "{}", "{"], ["metadata", "[" * 9_000 + "]" * 9_000, "{}"]],
+    [
+        ["rarity", "common", "golden"],
+        ["metadata", "{}", "{"],
+        ["metadata", "{}", '{"a":' + "[" * 700 + "]" * 700 + "}"],
+        ["metadata", "[" * 9_000 + "]" * 9_000, "{}"],
+    ],
 )
 def test_a_refused_cell_is_told_where_no_other_is_edited(staff: Client, cell: list[str]) -> None:
     key = str(make_card().pk)

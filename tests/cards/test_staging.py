@@ -15,8 +15,9 @@ from cards.packs.illustrations import Illustrations
 from cards.packs.loading import fill_staging
 from cards.packs.row_schema import RowReader, RowSchema
 from cards.packs.source import open_source
-from cards.packs.values import MAX_JSON_DEPTH, MAX_VALUE_BYTES
+from cards.packs.values import MAX_VALUE_BYTES
 from ops.exceptions import OpsError
+from ops.json_depth import MAX_JSON_DEPTH
 from ops.sql.staging import RejectedRow, StagingTable
 from tests.cards.conftest import card, load, refusal
 
