@@ -36,6 +36,7 @@ from ops.exceptions import ColumnClaimed, OpsError
 from ops.models import ChangeSet, Run
 from ops.operations import ApplyChangeSet
 from ops.operations.scope import Scope
+from ops.permissions import control_permission
 from ops.runs.creation import RunRequest
 from ops.runs.status import compute_status
 from ops.uploads.staging import SOURCE
@@ -124,7 +125,7 @@ class ChangeSetsAdmin(LargeTableAdmin):
         except OpsError as exc:
             problem, is_claimed = explain_error(exc), isinstance(exc, ColumnClaimed)
             if is_script:
-                return JsonResponse({"problem": str(problem), "is_claimed": is_claimed}, status=409)
+                return JsonResponse({"problem": str(problem), "is_claimed": is_claimed})
             return self._show(request, change_set, problem=problem)
         return _lead_to(run, is_script)
 
@@ -154,6 +155,7 @@ class ChangeSetsAdmin(LargeTableAdmin):
             "original": f"change set {change_set.pk}",
             "media": get_history_media(request),
             "may_start": self.has_change_permission(request),
+            "may_revert": request.user.has_perm(control_permission("revert")),
             "start_url": url(self.get_url_name("changeset_start")),
             "page_url": url(self.get_url_name("changeset_detail")),
             "change_sets_url": reverse(self.get_url_name("changeset")),

@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from cards.models import Card, PresentationRule
 from ops.models import AuditLog, ChangeSet, Run
+from ops.runs.lifecycle import cancel
 from tests.browser.conftest import loading
 from tests.browser.test_list_keys import find_serious
 
@@ -207,3 +208,25 @@ def test_rows_with_a_header_line_find_cards_of_no_page_and_edits_are_kept(page: 
     page.get_by_role("button", name="Restore").click()
     counted(page, "1 cell in 1 card changed")
     expect(page.get_by_role("gridcell", name="Dos")).to_be_visible()
+
+
+def test_a_change_set_waits_for_a_claimed_column_and_starts_then(page: Page) -> None:
+    """There is no worker: what holds the column stays as it is until the test lets it go."""
+    for title in ("one", "two"):
+        page.goto(SHEET)
+        page.keyboard.type(title)
+        page.keyboard.press("Enter")
+        with loading(page):
+            page.get_by_role("button", name="Review changes").click()
+        if title == "one":
+            with loading(page):
+                page.get_by_role("button", name="Start").click()
+    first = Run.objects.get()
+    expect(page.locator("#holder")).to_contain_text(f"Run {first.pk} (Apply change set, started by ada)")
+    page.get_by_role("button", name="Wait, and start then").click()
+    expect(page.locator("#waiting")).to_contain_text("Waiting, and trying again")
+    with loading(page):
+        cancel(first)
+    second = Run.objects.latest("pk")
+    expect(page).to_have_url(re.compile(f"/ops/run/{second.pk}/"))
+    assert second.pk != first.pk
