@@ -7,10 +7,11 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.apps.registry import apps as all_apps
+from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 
-from ops.models import Run
+from ops.models import Run, StagedChange
 from ops.operations import ApplyChangeSet, registry
 from ops.operations.base import Operation
 
@@ -73,6 +74,29 @@ def view_permission(model: str) -> str:
     """Return the permission to view the rows of ``cards.card``."""
     app, _, name = model.partition(".")
     return f"{app}.view_{name}"
+
+
+def may_control(user: Any, verb: str, run: Run) -> bool:
+    """Whether the user may use this control of the run.
+
+    Who has started a change set may stop it and take it back, while allowed to make one.
+    """
+    if user.has_perms(required_permissions(verb, run)):
+        return True
+    if run.operation != ApplyChangeSet.name or run.performed_by != user.get_username() or verb == "retry":
+        return False
+    try:
+        return bool(user.has_perms(_row_permissions(run)))
+    except LookupError:  # its model no longer exists
+        return False
+
+
+def _row_permissions(run: Run) -> list[str]:
+    """Return the permissions to change the rows of a change set, and to delete those that it created."""
+    opts = all_apps.get_model(run.model)._meta
+    new_rows = StagedChange.objects.filter(change_set=run.params["change_set"], is_new=True)
+    actions = ["change", "delete"] if new_rows.exists() else ["change"]
+    return [f"{opts.app_label}.{get_permission_codename(action, opts)}" for action in actions]
 
 
 def create_permissions(using: str, apps: Apps = all_apps, **_: Any) -> None:

@@ -144,7 +144,7 @@ class RunAdmin(LiveAdmin):
         """Whoever asked for a run may cancel it while it waits for a second person."""
         if verb == "cancel" and (approval := find_waiting(row)) and is_asker(approval, request.user):
             return True
-        return request.user.has_perms(permissions.required_permissions(verb, row))
+        return permissions.may_control(request.user, verb, row)
 
     def explain_error(self, error: OpsError) -> str:
         return explain_error(error)

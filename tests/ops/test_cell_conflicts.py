@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from cards.models import Card
@@ -13,7 +14,7 @@ from ops.runs.creation import RunRequest
 from ops.runs.preview import build_preview
 from tests.admin_pages import page_text
 from tests.conftest import Manage
-from tests.ops.change_setting import apply, make_card, revert, stage
+from tests.ops.change_setting import apply, make_card, make_editor, revert, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -84,3 +85,20 @@ def test_a_run_that_wrote_all_cells_has_no_conflicts(admin_client: Client, manag
     assert get_operation_notes(run) == []
     assert "conflicts/" not in admin_client.get(f"/admin/ops/run/{run.pk}/live/").content.decode()
     assert manage("runs", "conflicts", run.pk).stdout.strip() == f"Run {run.pk} has no conflicts."
+
+
+@pytest.mark.parametrize("whose", ["own", "other"])
+def test_who_started_a_change_set_may_take_it_back(client: Client, whose: str) -> None:
+    editor = make_editor()
+    change_set = stage(Card, (make_card(), "title", "t", "u"), by=editor)
+    run = apply(change_set)
+    Run.objects.update(performed_by="ana" if whose == "own" else "bob")
+    User.objects.update(is_staff=True)
+    names = ["view_run", "view_card"]
+    editor.user_permissions.add(*Permission.objects.filter(codename__in=names))
+    client.force_login(editor)
+    url = f"/admin/ops/run/{run.pk}/revert/"
+    assert client.get(url).status_code == (200 if whose == "own" else 403)
+    assert client.post(f"/admin/ops/run/{run.pk}/retry/").status_code == 403
+    editor.user_permissions.remove(Permission.objects.get(codename="change_card"))
+    assert client.get(url).status_code == 403
