@@ -35,6 +35,7 @@ def open_source(path: Path, list_keys: Collection[str], name: str = "") -> Itera
     """
     try:
         with _open_text(path) as file:
+            _require_plain(path)
             yield CsvSource(path, file) if _is_csv(path, file) else JsonSource(path, file, list_keys)
     except UnicodeDecodeError as exc:
         raise InvalidPack(f"{name or path} was refused: {_utf8_error_text(path)}") from exc
@@ -55,6 +56,21 @@ def _open_text(path: Path) -> TextIO:
         return path.open(encoding="utf-8-sig", newline="")
     except (OSError, ValueError) as exc:  # ValueError: a path with a NUL byte
         raise UnreadableFile(f"Cannot read {path}: {getattr(exc, 'strerror', None) or exc}.") from exc
+
+
+# By the first bytes; a workbook of a spreadsheet is a zip.
+_COMPRESSED = {
+    b"\x1f\x8b": "it is compressed with gzip. Unpack it first.",
+    b"PK\x03\x04": "it is a workbook or a zip. Save a workbook as CSV (UTF-8); unpack a zip first.",
+}
+
+
+def _require_plain(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(4)
+    for magic, reason in _COMPRESSED.items():
+        if start.startswith(magic):
+            raise InvalidPack(reason)
 
 
 def _is_csv(path: Path, file: TextIO) -> bool:

@@ -116,7 +116,8 @@ def test_a_bad_file_is_refused_with_every_bad_row_in_words(upload_root: Path) ->
             "not CSV: unexpected end of data in the row that begins at line 2.",
         ),
         ("p.json", b'{"cards": 1}', 'it has no list "cards" or "assets"; its top level has "cards".'),
-        ("p.zip", b"PK\x03\x04\x00", "p.zip"),
+        ("p.xlsx", b"PK\x03\x04\x00", "it is a workbook or a zip. Save a workbook as CSV (UTF-8)"),
+        ("cards.json.gz", b"\x1f\x8b\x08", "it is compressed with gzip. Unpack it first."),
         ("p", b"[", "not JSON"),
     ],
 )
