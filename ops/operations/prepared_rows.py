@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property, partial
 
 from django.db.models import F, Model
@@ -22,6 +24,11 @@ from ops.states import COMPLETED, State
 
 # Return the last entry that was looked at, None after the last, and how many rows were written.
 _Batch = Callable[[int], tuple[int | None, int]]
+_TWIN_POLL_INTERVAL = timedelta(milliseconds=100)
+
+
+class _TwinWrites(Exception):
+    """Another process writes a batch of this run now."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,8 @@ class PreparedRows:
     """The entries of ``key_list`` that create rows: a run creates them, and a revert deletes them again.
 
     A revert also creates again the rows that the run deleted. Each batch is one transaction with its audit
-    rows and the counter of the first lane, whose lock lets twins wait for each other.
+    rows and the counter of the first lane, whose lock lets twins wait for each other: without a limit, since
+    a batch may take longer than what waits for a player may.
     """
 
     model: type[Model]
@@ -103,12 +111,15 @@ class PreparedRows:
     def _write_all(self, run: Run, batch: _Batch) -> None:
         after: int | None = 0
         while after is not None and Run.objects.filter(pk=run.pk, state=State.RUNNING).exists():
-            after = self._write_batch(run, batch, after)
+            try:
+                after = self._write_batch(run, batch, after)
+            except _TwinWrites:
+                time.sleep(_TWIN_POLL_INTERVAL.total_seconds())
 
     def _write_batch(self, run: Run, batch: _Batch, after: int) -> int | None:
         def work() -> int | None:
             set_lock_timeout(LOCK_TIMEOUT)
-            lane = Lane.objects.select_for_update().filter(run=run).order_by("number").first()
+            lane = _lock_first_lane(run)
             # What a revert creates again comes back as it was.
             with dual_writes_off() if self.is_revert else nullcontext():
                 last, count = batch(after)
@@ -119,6 +130,14 @@ class PreparedRows:
 
         with without_timeouts():
             return retry_on_lock(work, _blocked_message(self.model))
+
+
+def _lock_first_lane(run: Run) -> Lane | None:
+    """Return the run's first lane, locked; None if it has none. Raises _TwinWrites where it is locked."""
+    lane = Lane.objects.filter(run=run).order_by("number").first()
+    if lane and not Lane.objects.select_for_update(skip_locked=True).filter(pk=lane.pk):
+        raise _TwinWrites
+    return lane
 
 
 def _were(count: int) -> str:

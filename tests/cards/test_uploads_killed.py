@@ -1,22 +1,29 @@
 """A worker killed while it stages an upload, and while it applies one: nothing is half, and all is there."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import redis
 from django.conf import LazySettings
 from django.contrib.auth.models import User
+from django.db import connection
 
 from cards.models import Card
+from ops.bulk_load import MAX_ATTEMPTS
+from ops.engine.loop import run_batches
 from ops.models import AuditLog, ChangeSet, StagedChange, Upload
-from ops.operations import ApplyChangeSet
+from ops.operations import ApplyChangeSet, prepared_rows
 from ops.queue.enqueue import enqueue_run
 from ops.queue.liveness import connect_queue
 from ops.runs.creation import RunRequest, create_run
 from ops.uploads import jobs
 from ops.uploads import queue as uploads
+from ops.workers.jobs import NullListener
 from tests.cards.conftest import card
 from tests.conftest import Manage
 from tests.ops.running import is_lock_awaited, player, run_jobs, wait_until
@@ -83,3 +90,31 @@ def test_a_worker_killed_while_it_creates_rows_creates_each_once(
     assert AuditLog.objects.filter(run=created).count() == 2_501
     assert Card.objects.count() == 2_501
     assert Card.objects.get(card_id="old").title == "New"
+
+
+def test_a_process_waits_for_its_twin_however_long_that_creates_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A killed worker's child may live on, and a run may have many workers."""
+    monkeypatch.setattr(prepared_rows, "LOCK_TIMEOUT", timedelta(milliseconds=10))
+    one = upload([card(f"c{n}") for n in range(3)])
+    run = create_run(RunRequest(ApplyChangeSet, "ada", {"change_set": one.change_set_id}))
+    tries: list[str] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "FOR UPDATE" in sql and "ops_lane" in sql:
+            tries.append(sql)
+        return execute(sql, params, many, context)
+
+    def work() -> None:
+        with connection.execute_wrapper(note):
+            run_batches(run, NullListener(), Event())
+        connection.close()
+
+    with player() as twin, ThreadPoolExecutor(1) as pool:
+        twin.execute("SELECT FROM ops_lane WHERE run_id = %s FOR UPDATE", [run.pk])
+        done = pool.submit(work)
+        wait_until(lambda: len(tries) > MAX_ATTEMPTS or done.done())
+        twin.rollback()
+        done.result()
+    assert (run.state, Card.objects.count()) == ("succeeded", 3)
