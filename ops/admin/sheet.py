@@ -64,7 +64,6 @@ class SheetAdmin(ChangeSetsAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": f"Edit {self.opts.verbose_name_plural} as a sheet",
-            "original": "sheet",
             "conditions": changelist.conditions,
             "list_url": _join(reverse(self.get_url_name("changelist")), query.urlencode()),
             "change_sets_url": reverse(self.get_url_name("changeset")),

@@ -63,6 +63,8 @@ def test_by_mouse_a_range_is_filled_reviewed_and_started(page: Page, worker: Non
     page.mouse.up()
     page.get_by_role("button", name="Fill down").click()
     assert column(page, 2) == ["rare"] * 4
+    page.keyboard.press("Control+z")  # the keys go to the cells again
+    page.keyboard.press("Control+y")
     counted(page, "5 cells in 4 cards changed")
     assert find_serious(page) == []
 
@@ -207,6 +209,7 @@ def test_rows_with_a_header_line_find_cards_of_no_page_and_edits_are_kept(page: 
         page.goto(f"{SHEET}?q=card-1")
     page.get_by_role("button", name="Restore").click()
     counted(page, "1 cell in 1 card changed")
+    expect(page.get_by_role("textbox", name="Title of card-1")).to_be_focused()
     expect(page.get_by_role("gridcell", name="Dos")).to_be_visible()
 
 

@@ -88,6 +88,11 @@ addEventListener("DOMContentLoaded", () => {
     if (step?.length) grid.select(step[0].r, step[0].c);
   }
 
+  // A button has done its work: the keys go to the cells again.
+  function focusCells() {
+    editor.field.focus({ preventScroll: true });
+  }
+
   function nextProblem() {
     const problems = model.listProblems(), { r, c } = grid.active;
     const next = problems.find((each) => each.r > r || (each.r === r && each.c > c)) ?? problems[0];
@@ -163,7 +168,7 @@ addEventListener("DOMContentLoaded", () => {
       button.type = "button";
       button.className = "ops-button";
       button.textContent = label;
-      button.addEventListener("click", () => { card.remove(); act(); });
+      button.addEventListener("click", () => { card.remove(); act(); focusCells(); });
       buttons.append(button);
     }
     card.append(text, buttons);
@@ -177,8 +182,10 @@ addEventListener("DOMContentLoaded", () => {
     note.hidden = !(result.problem || result.unknown.length);
     if (result.problem) return;
     field.value = result.left; // what found no row stays
-    if (!result.unknown.length) get("sheet-paste").close();
     tell(result.text, result.unknown.length > 0);
+    if (result.unknown.length) return;
+    get("sheet-paste").close();
+    focusCells();
   }
 
   model.onchange = (cells) => {
@@ -198,6 +205,7 @@ addEventListener("DOMContentLoaded", () => {
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-do]");
     if (button) actions[button.dataset.do]();
+    if (button && !document.querySelector("dialog[open]")) focusCells();
     if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
     if (event.target.closest("[data-keeps]")) {
       editor.commit();
