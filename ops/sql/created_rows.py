@@ -45,7 +45,10 @@ _AUDIT_SQL = """
 INSERT INTO {audit} (run_id, action, object_type, object_id, performed_by, changes)
 SELECT {run}, {action}, {label}, {pk}::text, {by}, {changes} FROM written RETURNING 1
 """
-_BATCH_SQL = "batch AS MATERIALIZED ({listed} AND entry.id > %s ORDER BY entry.id LIMIT {limit})"
+# Between the first and the last entry the index of the keys finds them, whatever else the table holds.
+_BATCH_SQL = """batch AS MATERIALIZED (
+    {listed} AND entry.id > %s AND entry.id <= %s ORDER BY entry.id LIMIT {limit})"""
+_BOUNDS_SQL = "SELECT min(position), max(position) FROM ({listed}) AS listed"
 _CREATE_SQL = """
 WITH {batch}, written AS (
     INSERT INTO {table} ({columns}) SELECT {values} FROM batch AS listed WHERE NOT EXISTS ({done})
@@ -146,6 +149,11 @@ class RowList:
         return [field for field in self.model._meta.local_concrete_fields if field not in ignored]
 
     @cached_property
+    def _bounds(self) -> tuple[int, int]:
+        [(first, last)] = fetch_all(self._compose(_BOUNDS_SQL).as_string())
+        return first or 0, last or 0
+
+    @cached_property
     def _inserted(self) -> list[Field[Any, Any]]:
         given = {name for (name,) in fetch_all(self._compose(_COLUMNS_SQL).as_string())}
         fields = self._audited_fields
@@ -198,10 +206,11 @@ class RowList:
         }
 
     def _execute(self, statement: str, after: int, **parts: sql.Composable) -> tuple[int | None, int]:
+        first, last_entry = self._bounds
         batch = self._compose(_BATCH_SQL, limit=sql.Literal(BATCH_SIZE))
         composed = self._compose(statement, batch=batch, **parts)
         with connection.cursor() as cursor:
-            cursor.execute(composed.as_string(connection.connection), [after])
+            cursor.execute(composed.as_string(connection.connection), [max(after, first - 1), last_entry])
             last, count = cursor.fetchone()
         return last, count
 
