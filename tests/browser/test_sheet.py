@@ -193,8 +193,13 @@ def test_a_long_sheet_is_typed_into_wherever_it_is_scrolled(page: Page) -> None:
 
 
 def test_rows_with_a_header_line_find_cards_of_no_page_and_edits_are_kept(page: Page) -> None:
+    Card.objects.filter(card_id="card-0").update(description="x" * 10_001)
     page.goto(f"{SHEET}?q=card-3")
     page.get_by_role("button", name="Paste rows").click()
+    page.get_by_role("textbox", name="Rows").fill("card_id,description\ncard-0,short\n")
+    page.get_by_role("button", name="Put into the sheet").click()
+    expect(page.locator("#sheet-paste-note")).to_contain_text("1 cell is too long for a sheet, and stayed")
+    expect(page.get_by_role("textbox", name="Rows")).to_have_value("card_id\tdescription\ncard-0\tshort")
     rows = "title\tcard_id\tnote\nDos\tcard-2\tx\nNobody\tcard-9\ty\n"
     page.get_by_role("textbox", name="Rows").fill(rows)
     page.get_by_role("button", name="Put into the sheet").click()

@@ -31,11 +31,12 @@ class SheetPaste {
     const result = await this.pasteRows(names, matrix.slice(1));
     const ignored = matrix[0].filter((name, index) => !names[index]);
     if (ignored.length) result.text += ` Left out: ${ignored.join(", ")}, which ${ignored.length === 1 ? "is no column" : "are no columns"} of this sheet.`;
-    result.left = result.unknown.length ? Tsv.format([matrix[0], ...result.unknown]) : "";
+    const left = result.problem ? [] : [...result.unknown, ...result.stuck];
+    result.left = left.length ? Tsv.format([matrix[0], ...left]) : "";
     return result;
   }
 
-  // Writes rows to the cards that they name, and fetches those that are not in the sheet.
+  // Writes rows to the rows of the sheet that they name, and fetches those that are not in the sheet.
   async pasteRows(names, rows) {
     const at = names.indexOf(this.model.columns[0].name);
     const ids = rows.map((row) => (row[at] ?? "").trim());
@@ -50,12 +51,21 @@ class SheetPaste {
     for (const [r, row] of found) this.#readRow(changes, r, names, row);
     const locked = this.model.write(changes);
     if (found.length) this.grid.select(found[0][0], this.grid.active.c || 1);
-    return { unknown, text: this.#describe(found, ids, unknown, at, locked) };
+    const stuck = locked ? found.filter(([r, row]) => this.#isStuck(r, names, row)).map(([, row]) => row) : [];
+    return { unknown, stuck, text: this.#describe(found, ids, unknown, at, locked) };
   }
 
   addRows(rows) {
     this.model.addRows(rows);
     this.grid.refresh();
+  }
+
+  // Whether a cell of the row is too long for the sheet, and so has kept its value.
+  #isStuck(r, names, row) {
+    return names.some((name, index) => {
+      const c = this.model.columns.findIndex((column) => column.name === name);
+      return c > 0 && row[index] !== undefined && this.model.isLocked(r, c);
+    });
   }
 
   #readRow(changes, r, names, row) {

@@ -179,11 +179,11 @@ addEventListener("DOMContentLoaded", () => {
     const field = get("sheet-paste-text"), note = get("sheet-paste-note");
     const result = await paste.pasteNamed(field.value);
     note.textContent = result.problem || result.text;
-    note.hidden = !(result.problem || result.unknown.length);
+    note.hidden = !(result.problem || result.left);
     if (result.problem) return;
-    field.value = result.left; // what found no row stays
-    tell(result.text, result.unknown.length > 0);
-    if (result.unknown.length) return;
+    field.value = result.left; // what found no row, or no room, stays
+    tell(result.text, result.left !== "");
+    if (result.left) return;
     get("sheet-paste").close();
     focusCells();
   }
