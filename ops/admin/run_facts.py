@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from ops.admin.run_words import label_field, link_run
 from ops.exceptions import OpsError
 from ops.formatting import format_duration, format_time_in_words, format_value
-from ops.models import Run
+from ops.models import Run, Upload
 from ops.operations import ApplyChangeSet, registry
 from ops.operations.revert import get_reverted_run
 from ops.report import run as report
@@ -50,12 +50,10 @@ def get_row_nouns(run: Run) -> tuple[str, str]:
 
 def list_facts(run: Run) -> dict[str, str | SafeString]:
     """Return what the run was asked, by whom and when, without the empty ones."""
-    model = find_model(run)
-    fields = [label_field(model, name) if model else name for name in run.columns]
     facts: dict[str, str | SafeString] = {
         **_list_params(run),
         get_row_nouns(run)[1].capitalize(): _describe_rows(run),
-        "Fields": ", ".join(fields),
+        "Fields": ", ".join(_iter_fields(run)),
         "Requested": f"{_format_time(run.created_at)} by {run.performed_by}",
         **_list_decision(run),
         "Started": _format_time(run.started_at),
@@ -63,6 +61,24 @@ def list_facts(run: Run) -> dict[str, str | SafeString]:
         "Duration": format_duration(read_progress(run).elapsed) if run.started_at else "",
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _iter_fields(run: Run) -> Iterator[str]:
+    """Yield what the run changes; that of an upload also claims columns for the sake of its new rows."""
+    model, upload = find_model(run), _find_upload(run)
+    for name in run.columns if upload is None else upload.changed_columns:
+        yield label_field(model, name) if model else name
+    if upload and upload.created:
+        yield f"all of new {get_row_nouns(run)[1]}"
+
+
+def _find_upload(run: Run) -> Upload | None:
+    """Return the upload that the run applies, or whose run it reverts."""
+    number = get_reverted_run(run)
+    applied = run if number is None else Run.objects.filter(pk=number).first()
+    if applied is None or applied.operation != ApplyChangeSet.name:
+        return None
+    return Upload.objects.filter(change_set=applied.params["change_set"]).first()
 
 
 def _list_decision(run: Run) -> dict[str, str]:

@@ -84,7 +84,9 @@ def test_a_pack_is_uploaded_compared_started_and_reverted(staff: Client) -> None
     assert f"Applied by run {run.pk}" in page_text(staff.get(page))
     number = Upload.objects.get().change_set_id
     assert staff.get(f"/admin/cards/card/changeset/{number}/").status_code == 404  # it has its own page
-    assert page_text(staff.get(started.headers["Location"])).count("2 cards were created.") == 1
+    text = page_text(staff.get(started.headers["Location"]))
+    assert text.count("2 cards were created.") == 1
+    assert "Fields Title, all of new cards" in text or "Fields title, all of new cards" in text
 
 
 def execution(confirmation: Any) -> dict[str, Any]:
