@@ -36,7 +36,6 @@ from ops.exceptions import ColumnClaimed, OpsError
 from ops.models import ChangeSet, Run
 from ops.operations import ApplyChangeSet
 from ops.operations.scope import Scope
-from ops.permissions import control_permission
 from ops.runs.creation import RunRequest
 from ops.runs.status import compute_status
 from ops.uploads.staging import SOURCE
@@ -153,7 +152,6 @@ class ChangeSetsAdmin(LargeTableAdmin):
             "title": f"Change set {change_set.pk}",
             "media": get_history_media(request),
             "may_start": self.has_change_permission(request),
-            "may_revert": request.user.has_perm(control_permission("revert")),
             "start_url": url(self.get_url_name("changeset_start")),
             "page_url": url(self.get_url_name("changeset_detail")),
             "change_sets_url": reverse(self.get_url_name("changeset")),
