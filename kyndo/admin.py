@@ -20,7 +20,7 @@ from kyndo.account_rights import get_grantable_groups, get_permissions, may_mana
 from kyndo.audited_accounts import AuditedAccountAdmin, audit_account
 from kyndo.client_address import get_client_address
 from kyndo.login import format_refusal
-from ops.admin.key_validation import KeyValidatingAdmin
+from ops.admin.values.key_validation import KeyValidatingAdmin
 
 admin.site.unregister([User, Group])
 

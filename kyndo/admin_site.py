@@ -29,7 +29,8 @@ class AdminSite(UnfoldAdminSite):  # type: ignore[misc]
     # Their modules register models with this site, so that it must exist before they are imported.
 
     def extra_urls(self) -> list[URLPattern]:
-        from ops.admin import approvals, dashboard, queue
+        from ops.admin.dashboard import dashboard, queue
+        from ops.admin.runs import approvals
 
         return [*approvals.build_urls(self), *dashboard.build_urls(self), *queue.build_urls(self)]
 
@@ -52,14 +53,14 @@ class AdminSite(UnfoldAdminSite):  # type: ignore[misc]
         return inner
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        from ops.admin.dashboard import list_panels
+        from ops.admin.dashboard.dashboard import list_panels
 
         context = {"panels": list_panels(request), **(extra_context or {})}
         response: TemplateResponse = super().index(request, context)
         return response
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        from ops.admin.palette import search_view
+        from ops.admin.lists.palette import search_view
 
         return search_view(request, self)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from ops.admin.live_page import LIVE_VIEW
+from ops.admin.live.live_page import LIVE_VIEW
 
 # Not at each request, so that a page of many requests writes its session once.
 _MAX_SECONDS_BETWEEN_RENEWALS = 60

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from cards.models import Asset, Card, PresentationRule
 from ops import permissions
-from ops.admin.approvals import list_to_decide
+from ops.admin.runs.approvals import list_to_decide
 from ops.models import AuditLog, Export, Run
 
 # Icons are names of Material Symbols, the font that unfold ships.

@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver
 from django.utils import timezone
 
 from cards.models import Asset, Card, PresentationRule
-from ops.admin.operations import get_model_operations
+from ops.admin.starting.operations import get_model_operations
 from ops.export.request import ExportRequest
 from ops.models import AuditLog, ChangeSet, Export, Run, SavedView, Upload
 from ops.operations import registry

@@ -16,9 +16,9 @@ from django.utils.safestring import SafeString
 
 from cards.admin.picture import format_picture
 from cards.models import Asset
-from ops.admin.audited import AuditedAdmin
-from ops.admin.filters import MissingFilter, RecentValueFilter
-from ops.admin.operations import OperationsAdmin
+from ops.admin.editing.audited import AuditedAdmin
+from ops.admin.lists.filters import MissingFilter, RecentValueFilter
+from ops.admin.starting.operations import OperationsAdmin
 
 
 class CardFilter(MissingFilter):

@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminImageFieldWidget, UnfoldAdminTextInputWidg
 
 from cards.admin.rarity import explain_missing_rule, list_rarities
 from cards.models import Card
-from ops.admin.optimistic_locking import OptimisticLockingForm
+from ops.admin.editing.optimistic_locking import OptimisticLockingForm
 from ops.sql.distinct import list_distinct
 
 UPLOAD_FIELD = "upload"

@@ -22,15 +22,15 @@ from cards.rarity import rarity_field
 from cards.search import filter_matching
 from cards.thumbnails.problem import read_thumbnail_state
 from cards.thumbnails.stale import is_external_url, request_stale_rendering
-from ops.admin.audited import AuditedAdmin
-from ops.admin.export_action import ExportableAdmin
-from ops.admin.filters import MissingFilter, SuggestingFilter
-from ops.admin.last_change_filter import LastChangeFilter
-from ops.admin.neighbours import NeighboursAdmin
-from ops.admin.sheet import SheetAdmin
-from ops.admin.undo import UndoAdmin
-from ops.admin.uploading import UploadableAdmin
-from ops.admin.value_diff import Badge
+from ops.admin.audit.undo import UndoAdmin
+from ops.admin.change_sets.sheet import SheetAdmin
+from ops.admin.editing.audited import AuditedAdmin
+from ops.admin.lists.filters import MissingFilter, SuggestingFilter
+from ops.admin.lists.last_change_filter import LastChangeFilter
+from ops.admin.lists.neighbours import NeighboursAdmin
+from ops.admin.starting.export_action import ExportableAdmin
+from ops.admin.uploads.uploading import UploadableAdmin
+from ops.admin.values.value_diff import Badge
 
 
 @admin.register(Card)

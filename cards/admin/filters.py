@@ -14,7 +14,7 @@ from cards.admin.rarity import list_rarities
 from cards.models import Card, CardTag
 from cards.rarity import rarity_field
 from cards.thumbnails.stale import ThumbnailState, filter_by_thumbnail
-from ops.admin.filters import SuggestingFilter, ValueFilter
+from ops.admin.lists.filters import SuggestingFilter, ValueFilter
 from ops.sql.distinct import list_distinct
 
 

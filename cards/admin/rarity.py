@@ -8,7 +8,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from cards.admin.badge import format_rarity_badge
 from cards.models import PresentationRule
-from ops.admin.value_diff import Badge
+from ops.admin.values.value_diff import Badge
 from ops.command_lines import manage_command
 
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from cards.admin.wearers import format_count
 from cards.models import Card, PresentationRule
 from cards.rarity import rarity_field
-from ops.admin.dashboard import Panel, register_panel
+from ops.admin.dashboard.dashboard import Panel, register_panel
 from ops.sql.counts import estimate_value_counts
 
 _MAX_RARITIES = 12

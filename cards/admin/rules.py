@@ -21,8 +21,8 @@ from cards.admin.wearers import Wearers, choose_sample, get_wearers_url, is_worn
 from cards.models import PresentationRule
 from cards.thumbnails.badges import BADGES
 from cards.thumbnails.stale import request_stale_rendering
-from ops.admin.audited import AuditedAdmin
-from ops.admin.value_diff import Badge
+from ops.admin.editing.audited import AuditedAdmin
+from ops.admin.values.value_diff import Badge
 
 # What a thumbnail shows of a rule.
 _LOOK_FIELDS = {"rarity", "frame_color", "glow_effect", "badge_icon"}

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from cards.admin.badge import choose_text_color, get_contrast_ratio
 from cards.models import Asset, Card, PresentationRule
-from ops.admin import large_tables, pagination
+from ops.admin.lists import large_tables, pagination
 from ops.models import AuditLog, Run
 from tests.admin_pages import page_text
 

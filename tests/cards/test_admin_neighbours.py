@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from cards.models import Card
-from ops.admin import keyset_pages, neighbours
+from ops.admin.lists import keyset_pages, neighbours
 from tests.admin_pages import page_text
 
 pytestmark = pytest.mark.django_db

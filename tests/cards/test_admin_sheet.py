@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from cards.models import Card, PresentationRule
-from ops.admin import sheet
-from ops.admin.sheet_columns import MAX_CELL_LENGTH, format_list, parse_list
+from ops.admin.change_sets import sheet
+from ops.admin.change_sets.sheet_columns import MAX_CELL_LENGTH, format_list, parse_list
 from ops.models import ChangeSet, Run
 from ops.queue.liveness import connect_queue, count_queued_jobs
 from tests.admin_pages import page_text

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from cards.admin.filters import TagFilter
 from cards.models import Card, PresentationRule
-from ops.admin import changelist, filters, keyset_pages
+from ops.admin.lists import changelist, filters, keyset_pages
 from ops.models import AuditLog, Run
 from ops.sql import last_changes
 from tests.admin_pages import page_text, post_action

@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from cards.models import Card, PresentationRule
-from ops.admin import pagination
+from ops.admin.lists import pagination
 from ops.models import Run
 from tests.admin_pages import page_text, post_action
 
@@ -109,7 +109,7 @@ def test_a_run_over_the_grid_has_the_cards_of_the_table(
 
 def test_the_grid_has_the_pages_of_the_table(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pagination, "MAX_COUNTED_ROWS", 1)
-    monkeypatch.setattr("ops.admin.large_tables.LargeTableAdmin.list_per_page", 1)
+    monkeypatch.setattr("ops.admin.lists.large_tables.LargeTableAdmin.list_per_page", 1)
     query, titles = "?layout=grid", []
     while query:
         page = staff.get(f"{LIST}{query}")

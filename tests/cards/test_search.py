@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from cards.models import Card, CardSearch
 from cards.search import filter_matching
-from ops.admin import pagination
+from ops.admin.lists import pagination
 from ops.models import Run
 from tests.admin_pages import page_text, post_action
 from tests.cards.conftest import card as pack_card

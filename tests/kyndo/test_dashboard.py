@@ -13,8 +13,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from redis import Redis
 
 from cards.models import Card, PresentationRule
-from ops.admin import dashboard
-from ops.admin.dashboard import Panel
+from ops.admin.dashboard import dashboard
+from ops.admin.dashboard.dashboard import Panel
 from ops.backups import manifest
 from ops.exceptions import TooManyFailures
 from ops.models import Backup, Export, ExportState, Run

@@ -25,7 +25,7 @@ def test_errors_of_pages_stand_within_the_admin(staff: Client, monkeypatch: pyte
     def fail(*_: object) -> None:
         raise ValueError("a fault")
 
-    monkeypatch.setattr("ops.admin.queue._read_queue", fail)
+    monkeypatch.setattr("ops.admin.dashboard.queue._read_queue", fail)
     for url, status, text in (
         ("/admin/cards/card/?nowhere=1", 400, "A list accepts only the filters that it shows."),
         ("/admin/ops/run/add/", 403, "An administrator of this site can give you the permission."),

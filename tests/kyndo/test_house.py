@@ -49,14 +49,14 @@ def test_no_package_of_ops_imports_itself_indirectly() -> None:
     graph: dict[str, set[str]] = {}
     for module in (module for module in MODULES if module.startswith("ops.")):
         graph.setdefault(room(module), set()).update(room(name) for name in imported(module) & MODULES.keys())
-    graph = {name: others - {name, "ops"} for name, others in graph.items()}
+    graph = {name: others - {name, "ops", "ops.admin"} for name, others in graph.items()}
     assert "ops.sql" in graph["ops.engine"]
     assert set(TopologicalSorter(graph).static_order()) == graph.keys()  # else it raises the cycle
 
 
 def room(module: str) -> str:
-    """Return the package or module directly under ``ops``."""
-    return ".".join(module.split(".")[:2])
+    """Return the package or module directly under ``ops``; of the admin, that under ``ops.admin``."""
+    return ".".join(module.split(".")[: 3 if module.startswith("ops.admin.") else 2])
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
@@ -150,7 +150,7 @@ def test_every_run_of_the_admin_starts_in_one_place() -> None:
         if {"admin", "http"} & set(module.split("."))
         and "ops.runs.creation.create_run" in imported_names(module)
     }
-    assert starters == {"ops.admin.starting"}
+    assert starters == {"ops.admin.starting.starting"}
 
 
 def imported_names(module: str) -> set[str]:

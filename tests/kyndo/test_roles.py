@@ -18,7 +18,7 @@ from redis import Redis
 from cards.models import Card
 from kyndo.roles import GROUPS, create_groups
 from ops import permissions
-from ops.admin.operations import get_model_operations
+from ops.admin.starting.operations import get_model_operations
 from ops.operations import registry
 from tests.admin_pages import page_text
 from tests.admin_urls import KEY, create_one_of_each, iter_urls

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
 from cards.models import Card, PresentationRule
-from ops.admin import pagination
+from ops.admin.lists import pagination
 from ops.export import queue
 from ops.export.request import ExportRequest
 from ops.models import Export

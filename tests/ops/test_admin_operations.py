@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
 from cards.models import Card, PresentationRule
-from ops.admin import pagination, selection
-from ops.admin.operations import get_model_operations
+from ops.admin.lists import pagination, selection
+from ops.admin.starting.operations import get_model_operations
 from ops.exceptions import OpsError
 from ops.models import Run
 from ops.operations import registry

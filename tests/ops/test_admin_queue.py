@@ -8,7 +8,7 @@ from pytest_django import Settings
 from redis import Redis
 from rq import SimpleWorker
 
-from ops.admin.queue import explain_job_error
+from ops.admin.dashboard.queue import explain_job_error
 from ops.models import AuditLog, Run
 from ops.queue.enqueue import enqueue_missing_jobs
 from ops.queue.liveness import connect_queue

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from cards.models import Card, PresentationRule
-from ops.admin import run_changes
+from ops.admin.runs import run_changes
 from ops.csv_cells import BYTE_ORDER_MARK, neutralise, restore
 from ops.models import AuditLog, Run
 from ops.operations import registry

@@ -11,8 +11,8 @@ from django.test import Client
 from redis import Redis
 
 from cards.models import Card
-from ops.admin import runs
-from ops.admin.controls import RUN_CONTROLS
+from ops.admin.live.controls import RUN_CONTROLS
+from ops.admin.runs import runs
 from ops.models import AuditLog, Failure, FollowUp, Run
 from ops.operations import registry
 from ops.operations.scope import Scope

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cards.models import Card
-from ops.admin import auditlog
+from ops.admin.audit import auditlog
 from ops.models import AuditLog, Run
 from ops.sql import audit_search
 from ops.sql.audit_search import AuditSearch, list_persons, read_page

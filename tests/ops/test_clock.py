@@ -10,7 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ops.admin.live_page import ProgressSnapshot
+from ops.admin.live.live_page import ProgressSnapshot
 from ops.export.queue import heartbeat_expired
 from ops.formatting import format_duration, format_rate
 from ops.health.hold import hold_run, is_held

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db.models import CheckConstraint, F, Q, Value
 
-from ops.admin.failure_reasons import explain_failure
+from ops.admin.runs.failure_reasons import explain_failure
 from ops.engine.failures import unchanged_reason
 from tests.ops.conftest import RegisterOperation
 from tests.ops.running import create_things, errors_by_object, execute_operation, execute_sql, make_operation

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from ops.admin.run_plot import build_spans, merge_spans
+from ops.admin.runs.run_plot import build_spans, merge_spans
 from ops.health.hold import hold_run, release_expired_hold
 from ops.models import Run, Sample
 from ops.operations import registry

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from cards.models import Card
-from ops.admin import saved_views
+from ops.admin.lists import saved_views
 from ops.models import AuditLog, SavedView
 from tests.admin_pages import page_text
 

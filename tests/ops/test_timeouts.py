@@ -114,7 +114,9 @@ def test_a_page_that_takes_too_long_answers_503(admin_client: Client, settings: 
     with role_settings(statement_timeout="100ms"):
         connection.close()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ops.admin.runs.RunAdmin.get_queryset", lambda *args, **kwargs: execute_sql(SLOW))
+            patch.setattr(
+                "ops.admin.runs.runs.RunAdmin.get_queryset", lambda *args, **kwargs: execute_sql(SLOW)
+            )
             answer = admin_client.get("/admin/ops/run/")
     connection.close()
     assert answer.status_code == 503
@@ -133,7 +135,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             timeouts.append(execute_sql("SHOW statement_timeout")[0][0])
         return execute_sql(SLOW)
 
-    monkeypatch.setattr("ops.admin.runs.RunAdmin.get_queryset", get_queryset)
+    monkeypatch.setattr("ops.admin.runs.runs.RunAdmin.get_queryset", get_queryset)
     return timeouts
 
 

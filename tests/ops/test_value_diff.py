@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from ops.admin.json_display import parse_json_exactly
-from ops.admin.value_diff import ABSENT, diff_words, format_change, format_value
+from ops.admin.values.json_display import parse_json_exactly
+from ops.admin.values.value_diff import ABSENT, diff_words, format_change, format_value
 
 DESCRIPTION = " ".join(f"Sentence {n} tells of the bird." for n in range(60))
 

@@ -1,0 +1,1 @@
+"""Editing many rows as in a spreadsheet, and the pages of change sets."""

@@ -1,0 +1,1 @@
+"""The start page's panels, and the page of the queue."""

@@ -1,0 +1,1 @@
+"""The forms of rows: every change is audited, and none is lost."""

@@ -1,0 +1,1 @@
+"""Lists of millions of rows: pages by key, filters, layouts, views, selections."""

@@ -1,0 +1,1 @@
+"""The upload of a file, and its rows compared with the stored ones."""
