@@ -9,14 +9,15 @@ from ops.csv_cells import restore
 
 # Columns that an export has for each row and that packs do not have.
 GENERATED_COLUMNS = ("id", "created_at", "updated_at")
-_MARKS = frozenset({*GENERATED_COLUMNS, "rarity", "metadata"})
+# Two of them tell an export: in a spreadsheet the others may be removed.
+_MARKS = frozenset({*GENERATED_COLUMNS, "rarity_v2", "thumbnail"})
 # What an empty cell means, which is the empty text in other columns; None: not given.
 _EMPTY_CELLS: dict[str, Any] = {"rarity_v2": None, "tags": [], "metadata": {}}
 
 
 def has_exported_columns(names: Collection[str]) -> bool:
     """Whether these are the columns of an export, whose cells are neutralised in CSV."""
-    return _MARKS.issubset(names)
+    return "card_id" in names and len(_MARKS.intersection(names)) > 1
 
 
 def parse_exported_cells(names: list[str], cells: list[str]) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def parse_exported_cells(names: list[str], cells: list[str]) -> dict[str, Any]:
 
 def is_exported_row(raw: dict[str, Any]) -> bool:
     """Return whether the row is from KYNDO's own export, whose keys are the table's columns."""
-    key = raw.get("id")
+    key = raw.get("id", "")
     is_key = type(key) is int or (isinstance(key, str) and (not key or key.isdecimal()))
     return is_key and has_exported_columns(raw)
 

@@ -94,6 +94,22 @@ def test_a_cell_emptied_in_the_file_empties_the_text(rules: None, tmp_path: Path
     assert Card.objects.values_list("description", "tags", "title").get() == ("", [], "C")
 
 
+@pytest.mark.parametrize("removed", [["id"], ["updated_at", "description"], ["metadata", "rarity", "id"]])
+def test_columns_removed_in_a_spreadsheet_leave_an_export_an_export(
+    rules: None, tmp_path: Path, removed: list[str]
+) -> None:
+    Card.objects.create(card_id="c", title="=C", pack_id="p", metadata={"a": 1})
+    path = exported(tmp_path / "e")
+    rows = [*csv.DictReader(path.read_text("utf-8-sig").splitlines())]
+    names = [name for name in rows[0] if name not in removed]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    load(path, "--execute")
+    assert Card.objects.values_list("title", "metadata").get() == ("=C", {"a": 1})
+
+
 def test_a_row_added_in_a_spreadsheet_has_no_id_and_is_a_new_card(rules: None, tmp_path: Path) -> None:
     Card.objects.create(card_id="c", title="C", pack_id="p")
     path = exported(tmp_path / "e")
