@@ -104,7 +104,7 @@ def test_the_rows_are_filtered_and_paged_without_a_gap(
         for n, given in enumerate(titles)
     ]
     page = upload(staff, [*changes, *(card(f"new{n}") for n in range(3))])
-    for scanned in (1, 7, 20_000):
+    for scanned in (3, 20_000):
         monkeypatch.setattr(diff, "_SCANNED_ROWS", dict.fromkeys(diff._SCANNED_ROWS, scanned * 10))
         every = [row for rows in all_pages(staff, page) for row in rows]
         assert [name for name, _ in every] == [f"c{n:03}" for n in range(120)] + ["new0", "new1", "new2"]

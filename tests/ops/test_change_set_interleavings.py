@@ -248,8 +248,8 @@ def test_any_cell_is_as_the_last_who_saw_it_wanted_or_a_conflict(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=100 if large else 12,
-            stateful_step_count=40 if large else 20,
+            max_examples=100 if large else 5,
+            stateful_step_count=40 if large else 16,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
