@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from threading import Event
 from typing import Protocol
@@ -104,7 +105,8 @@ class RunExecutor:
             fixed_rows=run.batch_size, target_duration=target, max_rows=self.rate_limiter.burst or MAX_ROWS
         )
         self.batches = BatchExecutor(run, operation, scope, size)
-        self.health, self.is_health_checked, self.is_prepared = HealthMonitor(run), False, False
+        self.health, self.is_health_checked = HealthMonitor(run), False
+        self.preparation: Iterator[int] | None = None
 
     def run_once(self) -> None:
         """Execute one batch, or end a sweep, a halt or a hold."""
@@ -139,15 +141,26 @@ class RunExecutor:
     def _execute_after_health_check(self) -> int | None:
         """Execute one batch; check the health before the first one, and before the first after a hold.
 
-        The operation prepares the run before the first one of this process.
+        Before the first one of this process, execute the steps in which the operation prepares the run.
         """
         if not self.is_health_checked:
             self.health.check()
             self.is_health_checked = True
-        if not self.is_prepared:
-            self.batches.operation.prepare(self.run)
-            self.is_prepared = True
-        return self.batches.execute_batch()
+        written = self._prepare()
+        return self.batches.execute_batch() if written is None else written
+
+    def _prepare(self) -> int | None:
+        """Execute the next step of the preparation; return None after the last. Raises RunHeld."""
+        if self.preparation is None:
+            self.preparation = self.batches.operation.prepare(self.run)
+        try:
+            written = next(self.preparation, None)
+        except BaseException:
+            self.preparation = None  # to begin again
+            raise
+        if written is not None and is_held(self.run):
+            raise RunHeld
+        return written
 
     def _wait_while_held(self) -> None:
         """Wait while the run is held, or until ``stop`` is set."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -76,9 +76,9 @@ class ApplyChangeSet(Operation):
     def check_preconditions(self) -> None:
         require_permission(self.change_set)
 
-    def prepare(self, run: Run) -> None:
+    def prepare(self, run: Run) -> Iterator[int]:
         require_permission(self.change_set)
-        self.prepared_rows.write(run)
+        yield from self.prepared_rows.write(run)
 
     def get_notes(self, run: Run | None) -> Iterable[str]:
         """Yield how many rows are created, and how many cells stay as they are."""

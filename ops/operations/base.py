@@ -6,7 +6,7 @@ values follow Django's generic views.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -113,11 +113,13 @@ class Operation:
     def check_preconditions(self) -> None:
         """Raise InvalidParams if the rows do not allow the run. Called before a preview and before a run."""
 
-    def prepare(self, run: Run) -> None:
-        """Prepare the run, or raise an OpsError, which fails it.
+    def prepare(self, run: Run) -> Iterator[int]:
+        """Prepare the run in steps, and yield how many rows each wrote; an OpsError fails the run.
 
-        Called whenever a process takes the run up, before its first batch: several may call it at once.
+        Called whenever a process takes the run up, before its first batch: several may call it at once. A run
+        may be halted, held or stopped after each step, and is then prepared from the beginning again.
         """
+        return iter(())
 
     def get_checks(self) -> Iterable[Check]:
         return ()

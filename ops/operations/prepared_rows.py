@@ -86,13 +86,16 @@ class PreparedRows:
         lists = [self._to_create, self._to_delete] if self.is_revert else [self._to_create]
         return not any(each.count_listed() for each in lists)
 
-    def write(self, run: Run) -> None:
-        """Create and delete what is left to, until the run is halted. Raises LoadBlocked, LoadRejected."""
+    def write(self, run: Run) -> Iterator[int]:
+        """Create and delete what is left to, until the run is halted; yield the rows of each batch.
+
+        Raises LoadBlocked, LoadRejected.
+        """
         if self.is_revert and self._to_delete.count_listed():
             delete = partial(replace(self._to_delete, run=run).delete_batch, derived=self._derived)
-            self._write_all(run, delete)
+            yield from self._write_all(run, delete)
         if self._to_create.count_listed():
-            self._write_all(run, replace(self._to_create, run=run).create_batch)
+            yield from self._write_all(run, replace(self._to_create, run=run).create_batch)
 
     @cached_property
     def _to_create(self) -> RowList:
@@ -108,25 +111,33 @@ class PreparedRows:
         followups = [each for each in registry.iter_operations_with_example() if each.depends_on]
         return frozenset(name for each in followups if each.model is self.model for name in each.columns)
 
-    def _write_all(self, run: Run, batch: _Batch) -> None:
+    def _write_all(self, run: Run, batch: _Batch) -> Iterator[int]:
         after: int | None = 0
         while after is not None and Run.objects.filter(pk=run.pk, state=State.RUNNING).exists():
             try:
-                after = self._write_batch(run, batch, after)
+                after, count = self._write_batch(run, batch, after)
             except _TwinWrites:
                 time.sleep(_TWIN_POLL_INTERVAL.total_seconds())
+                count = 0
+            yield count
 
-    def _write_batch(self, run: Run, batch: _Batch, after: int) -> int | None:
-        def work() -> int | None:
+    def _write_batch(self, run: Run, batch: _Batch, after: int) -> tuple[int | None, int]:
+        def work() -> tuple[int | None, int]:
+            begun = time.monotonic()
             set_lock_timeout(LOCK_TIMEOUT)
             lane = _lock_first_lane(run)
             # What a revert creates again comes back as it was.
             with dual_writes_off() if self.is_revert else nullcontext():
                 last, count = batch(after)
             if lane is not None:
-                changed = {"changed": F("changed") + count, "heartbeat_at": Now()}
-                Lane.objects.filter(pk=lane.pk).update(**changed)
-            return last
+                busy = timedelta(seconds=time.monotonic() - begun)
+                Lane.objects.filter(pk=lane.pk).update(
+                    changed=F("changed") + count,
+                    batches=F("batches") + 1,
+                    busy=F("busy") + busy,
+                    heartbeat_at=Now(),
+                )
+            return last, count
 
         with without_timeouts():
             return retry_on_lock(work, _blocked_message(self.model))

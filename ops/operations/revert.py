@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NoReturn
@@ -116,9 +116,9 @@ class Revert(Operation):
             followers=pair_followers(self.fields, self.followers),
         )
 
-    def prepare(self, run: Run) -> None:
+    def prepare(self, run: Run) -> Iterator[int]:
         if self.prepared_rows:
-            self.prepared_rows.write(run)
+            yield from self.prepared_rows.write(run)
 
     def check_preconditions(self) -> None:
         """Raise InvalidParams if a column change goes by the new values, or the old ones do not fit."""

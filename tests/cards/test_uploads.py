@@ -12,6 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 
 from cards.models import Asset, Card
+from ops.engine.batch_size import BatchSize
 from ops.engine.loop import run_batches
 from ops.exceptions import InvalidParams
 from ops.models import AuditLog, ChangeSet, Origin, Run, StagedChange, Upload
@@ -21,6 +22,7 @@ from ops.runs.creation import RunRequest, create_run
 from ops.runs.preview import build_preview
 from ops.runs.rebuild import rebuild_operation
 from ops.runs.reverts import read_reversal
+from ops.sql import created_rows
 from ops.uploads.queue import request_upload
 from ops.workers.jobs import NullListener
 from tests.cards.conftest import card, run
@@ -247,9 +249,9 @@ def test_rows_are_created_once_by_whoever_takes_the_run_up_again() -> None:
     created = create_run(RunRequest(ApplyChangeSet, "ada", {"change_set": one.change_set_id}))
     lifecycle.start(created)
     operation = rebuild_operation(created)
-    operation.prepare(created)
+    assert sum(operation.prepare(created)) > 0
     Card.objects.filter(card_id="c3").delete()  # by a person, before the process was killed and replaced
-    rebuild_operation(created).prepare(created)
+    assert sum(rebuild_operation(created).prepare(created)) == 0
     assert Card.objects.count() == 4
     assert (created.lanes.get().changed, AuditLog.objects.filter(run=created).count()) == (5, 5)
     run_batches(created, NullListener(), Event())
@@ -296,3 +298,21 @@ def test_rows_to_create_count_for_the_second_person(settings: LazySettings) -> N
     User.objects.create_superuser("ada")
     request = RunRequest(ApplyChangeSet, "ada", {"change_set": one.change_set_id}, origin=Origin.ADMIN)
     assert (create_run(request).state, create_run(request).total) == ("awaiting_approval", 4)
+
+
+def test_a_run_that_creates_rows_is_stopped_between_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is held, and its rate is limited, as between any other batches."""
+    monkeypatch.setattr(created_rows, "BATCH_SIZE", 2)
+    one, stop = upload([card(f"c{n}") for n in range(5)]), Event()
+    User.objects.create_superuser("ada")
+    run = create_run(RunRequest(ApplyChangeSet, "ada", {"change_set": one.change_set_id}))
+
+    class Stopper(NullListener):
+        def on_batch(self, run: Run, size: BatchSize) -> None:
+            stop.set()
+
+    assert run_batches(run, Stopper(), stop) == "paused"
+    assert (Card.objects.count(), run.lanes.get().batches) == (2, 1)
+    lifecycle.requeue(run)
+    assert run_batches(run, NullListener(), Event()) == "succeeded"
+    assert Card.objects.count() == 5

@@ -186,11 +186,14 @@ def get_preview_context(preview: Preview) -> dict[str, Any]:
 
 def _iter_ends(preview: Preview) -> Iterator[str]:
     """Yield what happens when the run has changed its last row."""
-    rows = format_row_count(preview.operation.model, preview.total)
+    model = preview.operation.model
+    rows = f"those of these {format_row_count(model, preview.total)} that need it"
+    if preview.total == 1:
+        rows = f"this {model._meta.verbose_name}, if it needs it"
     for label in preview.checks:
         yield f"Checked: there are no {label}."
     for name in preview.followups:
-        yield f"Starts by itself: {name_operation(name)}, for those of these {rows} that need it."
+        yield f"Starts by itself: {name_operation(name)}, for {rows}."
 
 
 def _format_change(change: Iterable[Any], operation: Operation) -> list[str]:
