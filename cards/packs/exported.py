@@ -9,6 +9,8 @@ from ops.csv_cells import restore
 
 # Columns that an export has for each row and that packs do not have.
 GENERATED_COLUMNS = ("id", "created_at", "updated_at")
+# A card or a rule; packs have other names for them.
+_KEYS = frozenset({"card_id", "frame_color"})
 # Two of them tell an export: in a spreadsheet the others may be removed.
 _MARKS = frozenset({*GENERATED_COLUMNS, "rarity_v2", "thumbnail"})
 # What an empty cell means, which is the empty text in other columns; None: not given.
@@ -17,7 +19,7 @@ _EMPTY_CELLS: dict[str, Any] = {"rarity_v2": None, "tags": [], "metadata": {}}
 
 def has_exported_columns(names: Collection[str]) -> bool:
     """Whether these are the columns of an export, whose cells are neutralised in CSV."""
-    return "card_id" in names and len(_MARKS.intersection(names)) > 1
+    return not _KEYS.isdisjoint(names) and len(_MARKS.intersection(names)) > 1
 
 
 def parse_exported_cells(names: list[str], cells: list[str]) -> dict[str, Any]:
