@@ -1,6 +1,7 @@
 """Processes: those that tests start, with their children, and the limits of the tests' own."""
 
 import resource
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -9,12 +10,26 @@ import pytest
 
 
 def kill_tree(pid: int) -> None:
-    """Send SIGKILL to the process and all its children; one that has ended meanwhile is left out."""
+    """Send SIGKILL to the process and all its children, and return once they hold no file and no lock.
+
+    One that has ended meanwhile is left out.
+    """
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
-        for process in [*parent.children(recursive=True), parent]:
+        processes = [*parent.children(recursive=True), parent]
+        for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+        while any(map(_is_alive, processes)):
+            time.sleep(0.01)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Whether the process has not ended; whoever started it may not have waited for it yet."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from ops.admin.audit import auditlog
 from ops.admin.dashboard import run_panels, server_panels
-from ops.admin.runs import exports, runs
+from ops.admin.runs import exports
 
-__all__ = ["auditlog", "exports", "run_panels", "runs", "server_panels"]
+# Not as ``runs``, which is the package.
+from ops.admin.runs import runs as run_pages
+
+__all__ = ["auditlog", "exports", "run_pages", "run_panels", "server_panels"]

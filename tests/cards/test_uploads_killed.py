@@ -26,7 +26,7 @@ from ops.uploads import queue as uploads
 from ops.workers.jobs import NullListener
 from tests.cards.conftest import card
 from tests.conftest import Manage
-from tests.ops.running import is_lock_awaited, player, run_jobs, wait_until
+from tests.ops.running import execute_sql, is_lock_awaited, player, run_jobs, wait_until
 from tests.processes import kill_tree
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rules"), pytest.mark.long]
@@ -49,6 +49,12 @@ def kill_waiting_worker(manage: Manage, log: Path) -> None:
             worker.wait()
 
 
+def has_server_noticed() -> bool:
+    """Whether no session of the killed worker is left: one that waited for a lock first takes it."""
+    worker = "application_name LIKE 'kyndo worker%' OR application_name LIKE 'kyndo run%'"
+    return not execute_sql(f"SELECT FROM pg_stat_activity WHERE datname = current_database() AND ({worker})")
+
+
 def upload(rows: list[dict[str, Any]]) -> Upload:
     content = json.dumps(rows).encode()
     return uploads.request_upload(Card, "pack.json", len(content), [content], "ada")
@@ -63,6 +69,7 @@ def test_a_worker_killed_while_it_stages_leaves_the_waiting_upload(
         other.execute("BEGIN; LOCK TABLE ops_staged_change IN SHARE MODE")
         kill_waiting_worker(manage, tmp_path / "log")
         other.execute("ROLLBACK")
+    wait_until(has_server_noticed)
     one.refresh_from_db()
     assert (one.state, StagedChange.objects.count(), ChangeSet.objects.count()) == ("waiting", 0, 0)
     jobs.perform(one.pk)
@@ -83,6 +90,7 @@ def test_a_worker_killed_while_it_creates_rows_creates_each_once(
         kill_waiting_worker(manage, tmp_path / "log")
         assert 0 < Card.objects.filter(card_id__startswith="c").count() < 2_500
         other.execute("ROLLBACK")
+    wait_until(has_server_noticed)
     enqueue_run(created)
     run_jobs(connect_queue())
     created.refresh_from_db()
