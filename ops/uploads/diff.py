@@ -18,7 +18,7 @@ from ops.sql.compile import CastToColumnType
 
 # How many staged rows a page looks at: so that each takes as long as the others, however many rows there are,
 # and whatever the planner knows of them. No index serves the filters.
-_SCANNED_ROWS = {"all": 1_000, "column": 10_000, "text": 2_500, "conflicts": 250}
+_SCANNED_ROWS = {"all": 1_000, "column": 10_000, "text": 2_500, "conflicts": 200}
 NEW, CHANGED, CONFLICTS = "new", "changed", "conflicts"
 # Finds the rows of a model that a person looks for.
 Search = Callable[[QuerySet[Any]], QuerySet[Any]]
