@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigIntegerField, IntegerField, Max, Min, QuerySet, SmallIntegerField
+from django.db.models import IntegerField, Max, Min, QuerySet
 
 from ops.db import read_only_snapshot
 from ops.export.dataset import Dataset
@@ -42,7 +42,7 @@ OpenStream = Callable[[QuerySet[Any], Mapping[str, str | None]], AbstractContext
 def split_by_key(dataset: Dataset, rows: int) -> list[QuerySet[Any]]:
     """Split a dataset of so many rows in the order of its integer key; [] where that is not possible."""
     queryset, key = dataset.queryset, dataset.queryset.model._meta.pk
-    is_splittable = isinstance(key, SmallIntegerField | IntegerField | BigIntegerField)
+    is_splittable = isinstance(key, IntegerField)
     if rows < MIN_ROWS or not is_splittable or tuple(queryset.query.order_by) != ("pk",):
         return []
     first, last = queryset.order_by().aggregate(first=Min("pk"), last=Max("pk")).values()
